@@ -1,0 +1,1 @@
+"""dero_tvm: trained networks with residual connections in the RAM of a microcontroller."""

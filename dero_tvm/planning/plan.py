@@ -1,0 +1,37 @@
+"""The result of memory planning."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .problem import Options, Problem
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a buffer lies: `offset` bytes into the arena of `region`."""
+
+    region: str
+    offset: int
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """An order of steps and an address for every buffer, with what is proven about both.
+
+    With ``Options.external_io`` the input and output buffers have no placement.
+    """
+
+    problem: Problem
+    options: Options
+    order: tuple[int, ...]  # indices into problem.steps, in order of execution
+    placements: dict[str, Placement]  # buffer name -> where it lies
+    arena_bytes: dict[str, int]  # region name -> size of its arena
+    lower_bound: int  # bytes; no placement for this order can be smaller (all regions together)
+    order_proof: str  # e.g. "proven optimal", "written order", "best found in 20 s"
+    placement_proof: str  # e.g. "meets the lower bound", "proven optimal", "gap 1,024 bytes"
+
+    @property
+    def total_bytes(self) -> int:
+        """Bytes of all arenas together."""
+        return sum(self.arena_bytes.values())

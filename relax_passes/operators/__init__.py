@@ -1,0 +1,27 @@
+"""The microcontroller operator set: channels-last, row by row, float32 and int8."""
+
+from . import conv2d as _conv2d  # noqa: F401  (registers the operator)
+from .registry import (
+    Operator,
+    OperatorClass,
+    attributes_of,
+    make_call,
+    operator_of,
+    register,
+    signature_of,
+    spec_of,
+)
+from .signature import Signature, TensorSpec
+
+__all__ = [
+    "Operator",
+    "OperatorClass",
+    "Signature",
+    "TensorSpec",
+    "attributes_of",
+    "make_call",
+    "operator_of",
+    "register",
+    "signature_of",
+    "spec_of",
+]

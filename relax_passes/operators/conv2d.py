@@ -1,0 +1,220 @@
+"""Two-dimensional convolution: any kernel, stride, padding, dilation and number of groups."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tvm import tirx
+from tvm.script import tirx as T
+
+from . import fixed_point
+from .registry import Operator, OperatorClass, register
+from .signature import Signature, TensorSpec
+from .window import output_length, window_rows
+
+
+@register
+class Conv2D(Operator):
+    """2-D convolution with bias and clamp, fixed-point requantized for int8.
+
+    ``data`` is NHWC, ``weight`` is OHWI with ``I = C / groups``, ``bias`` has O elements.
+
+    float32: ``out = clamp(sum(data * weight) + bias, minimum, maximum)``.
+
+    int8: ``out = clamp(requantize(sum((data - input_zero_point) * weight) + bias)
+    + output_zero_point, minimum, maximum)`` with an int32 accumulator and bias, and the factor of
+    output channel o given by ``multiplier[o]``, ``shift[o]`` (see `fixed_point`).  Padding stands
+    for real zeros.
+    """
+
+    name = "conv2d"
+    arguments = ("data", "weight", "bias", "multiplier", "shift")
+    defaults = {
+        "strides": (1, 1),
+        "padding": (0, 0, 0, 0),  # top, left, bottom, right
+        "dilation": (1, 1),
+        "groups": 1,
+        "minimum": None,
+        "maximum": None,
+        "input_zero_point": 0,
+        "output_zero_point": 0,
+        "rounding": "double",
+    }
+
+    def infer(self, inputs: tuple[TensorSpec, ...], attrs: dict[str, Any]) -> TensorSpec:
+        data, weight = inputs[:2]
+        if len(data.shape) != 4 or len(weight.shape) != 4:
+            raise ValueError(f"conv2d takes NHWC data and OHWI weights, got {data}, {weight}")
+        batch, height, width, channels = data.shape
+        filters, kernel_h, kernel_w, depth = weight.shape
+        groups = attrs["groups"]
+        if depth * groups != channels or filters % groups:
+            raise ValueError(
+                f"conv2d: {channels} channels in {groups} groups do not fit weights of shape "
+                f"{weight.shape}"
+            )
+        top, left, bottom, right = attrs["padding"]
+        stride_h, stride_w = attrs["strides"]
+        dilation_h, dilation_w = attrs["dilation"]
+        shape = (
+            batch,
+            output_length(height, kernel_h, stride_h, top, bottom, dilation_h),
+            output_length(width, kernel_w, stride_w, left, right, dilation_w),
+            filters,
+        )
+        return TensorSpec(shape, data.dtype)
+
+    def operator_class(self, signature: Signature) -> OperatorClass:
+        data, weight = signature.inputs[:2]
+        filters, kernel_h, kernel_w, depth = weight.shape
+        if depth == 1 and signature["groups"] == data.channels and data.channels > 1:
+            return OperatorClass.DEPTHWISE
+        if (kernel_h, kernel_w) == (1, 1):
+            return OperatorClass.POINTWISE
+        return OperatorClass.SPATIAL
+
+    def needed_rows(self, signature: Signature, argument: int, row: int) -> tuple[int, int]:
+        return window_rows(
+            row,
+            signature.inputs[0].shape[1],
+            signature.output.shape[1],
+            kernel=signature.inputs[1].shape[1],
+            stride=signature["strides"][0],
+            before=signature["padding"][0],
+            dilation=signature["dilation"][0],
+        )
+
+    def strided_arguments(self, signature: Signature) -> tuple[int, ...]:
+        return (0,)
+
+    def strided_output(self, signature: Signature) -> bool:
+        return True
+
+    def macs(self, signature: Signature) -> int:
+        _, kernel_h, kernel_w, depth = signature.inputs[1].shape
+        return signature.output.elements * kernel_h * kernel_w * depth
+
+    def row_kernel(self, signature: Signature) -> tirx.PrimFunc:
+        return _int8_row(signature) if signature.inputs[0].dtype == "int8" else _float_row(signature)
+
+
+def _float_row(signature: Signature) -> tirx.PrimFunc:
+    g = _Geometry(signature)
+    low, high = signature["minimum"], signature["maximum"]
+
+    @T.prim_func(private=True, s_tir=True)
+    def conv2d_row(
+        row: T.int32,
+        data: T.handle("float32"),
+        data_rows: T.int32,
+        weight: T.handle("float32"),
+        bias: T.handle("float32"),
+        out: T.handle("float32"),
+    ):
+        X = T.decl_buffer((g.data_elements,), "float32", data=data)
+        Wt = T.decl_buffer((g.weight_elements,), "float32", data=weight)
+        B = T.decl_buffer((g.filters,), "float32", data=bias)
+        O = T.decl_buffer((g.out_elements,), "float32", data=out)
+        for ow in range(g.out_width):
+            for oc in range(g.filters):
+                acc = T.alloc_buffer((1,), "float32")
+                acc[0] = B[oc]
+                for kh in range(g.kernel_h):
+                    ih: T.let[T.int32] = g.input_row(row, kh)
+                    if ih >= 0 and ih < g.height:
+                        for kw in range(g.kernel_w):
+                            iw: T.let[T.int32] = ow * g.stride_w + kw * g.dilation_w - g.left
+                            if iw >= 0 and iw < g.width:
+                                for ic in range(g.depth):
+                                    acc[0] += (
+                                        X[g.data_index(row, data_rows, ih, iw, oc, ic)]
+                                        * Wt[g.weight_index(oc, kh, kw, ic)]
+                                    )
+                O[ow * g.out_pixel + oc] = fixed_point.clamp(acc[0], low, high, "float32")
+
+    return conv2d_row
+
+
+def _int8_row(signature: Signature) -> tirx.PrimFunc:
+    g = _Geometry(signature)
+    zero_in, zero_out = signature["input_zero_point"], signature["output_zero_point"]
+    low = -128 if signature["minimum"] is None else signature["minimum"]
+    high = 127 if signature["maximum"] is None else signature["maximum"]
+    rounding = signature["rounding"]
+
+    @T.prim_func(private=True, s_tir=True)
+    def conv2d_row(
+        row: T.int32,
+        data: T.handle("int8"),
+        data_rows: T.int32,
+        weight: T.handle("int8"),
+        bias: T.handle("int32"),
+        multiplier: T.handle("int32"),
+        shift: T.handle("int32"),
+        out: T.handle("int8"),
+    ):
+        X = T.decl_buffer((g.data_elements,), "int8", data=data)
+        Wt = T.decl_buffer((g.weight_elements,), "int8", data=weight)
+        B = T.decl_buffer((g.filters,), "int32", data=bias)
+        M = T.decl_buffer((g.filters,), "int32", data=multiplier)
+        S = T.decl_buffer((g.filters,), "int32", data=shift)
+        O = T.decl_buffer((g.out_elements,), "int8", data=out)
+        for ow in range(g.out_width):
+            for oc in range(g.filters):
+                acc = T.alloc_buffer((1,), "int32")
+                acc[0] = B[oc]
+                for kh in range(g.kernel_h):
+                    ih: T.let[T.int32] = g.input_row(row, kh)
+                    if ih >= 0 and ih < g.height:
+                        for kw in range(g.kernel_w):
+                            iw: T.let[T.int32] = ow * g.stride_w + kw * g.dilation_w - g.left
+                            if iw >= 0 and iw < g.width:
+                                for ic in range(g.depth):
+                                    acc[0] += (
+                                        T.cast(
+                                            X[g.data_index(row, data_rows, ih, iw, oc, ic)], "int32"
+                                        )
+                                        - zero_in
+                                    ) * T.cast(Wt[g.weight_index(oc, kh, kw, ic)], "int32")
+                scaled: T.let[T.int32] = (
+                    fixed_point.multiply(acc[0], M[oc], S[oc], rounding) + zero_out
+                )
+                O[ow * g.out_pixel + oc] = T.cast(fixed_point.clamp(scaled, low, high), "int8")
+
+    return conv2d_row
+
+
+class _Geometry:
+    """The numbers a convolution's loop nest is made of, and its index arithmetic."""
+
+    def __init__(self, signature: Signature) -> None:
+        data, weight = signature.inputs[:2]
+        _, self.height, self.width, _ = data.shape
+        self.filters, self.kernel_h, self.kernel_w, self.depth = weight.shape
+        _, self.out_height, self.out_width, _ = signature.output.shape
+        self.batch = data.shape[0]
+        self.stride_h, self.stride_w = signature["strides"]
+        self.dilation_h, self.dilation_w = signature["dilation"]
+        self.top, self.left = signature["padding"][:2]
+        self.filters_per_group = self.filters // signature["groups"]
+        self.groups = signature["groups"]
+        self.data_row, self.data_pixel = data.row_stride, data.pixel_stride
+        self.out_pixel = signature.output.pixel_stride
+        self.data_elements = data.rows * data.row_stride
+        self.weight_elements = weight.elements
+        self.out_elements = signature.output.row_stride
+
+    def input_row(self, row, kh):
+        """Row of the image that tap `kh` reads; outside ``[0, height)`` in the padding."""
+        y = row if self.batch == 1 else T.truncmod(row, self.out_height)
+        return y * self.stride_h + kh * self.dilation_h - self.top
+
+    def data_index(self, row, data_rows, ih, iw, oc, ic):
+        absolute = ih if self.batch == 1 else T.truncdiv(row, self.out_height) * self.height + ih
+        channel = ic
+        if self.groups > 1:
+            channel = T.truncdiv(oc, self.filters_per_group) * self.depth + ic
+        return T.truncmod(absolute, data_rows) * self.data_row + iw * self.data_pixel + channel
+
+    def weight_index(self, oc, kh, kw, ic):
+        return ((oc * self.kernel_h + kh) * self.kernel_w + kw) * self.depth + ic

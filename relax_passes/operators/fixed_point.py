@@ -1,0 +1,116 @@
+"""Fixed-point arithmetic of int8 operators, as scalar TIR expressions and as Python numbers.
+
+A real factor ``f`` is carried as ``multiplier * 2 ** (shift - 31)`` with ``multiplier`` in
+``[2**30, 2**31)``.  Two ways of rounding the product with an int32 accumulator are offered:
+
+``double``
+    rounds the doubled high half of the 64-bit product to the nearest (ties away from zero), then
+    rounds again while shifting right.  It is what LiteRT's reference kernels compute
+    (``MultiplyByQuantizedMultiplier`` in ``tensorflow/lite/kernels/internal/common.h``).
+``single``
+    one rounding of the whole product (ties upwards).  It lies closest to the float arithmetic of
+    ONNX Runtime.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+from tvm import tirx
+from tvm.script import tirx as T
+
+ROUNDINGS = ("double", "single")
+
+
+def quantize_multiplier(factor: float) -> tuple[int, int]:
+    """``(multiplier, shift)`` of a real factor >= 0, by LiteRT's ``QuantizeMultiplier``.
+
+    Factors below ``2**-31`` become 0; factors of ``2**30`` and more raise ``ValueError``.
+    """
+    if factor == 0.0:
+        return 0, 0
+    if not (factor > 0.0 and math.isfinite(factor)):
+        raise ValueError(f"a requantization factor must be positive and finite, got {factor}")
+    mantissa, shift = math.frexp(factor)
+    multiplier = int(math.floor(mantissa * (1 << 31) + 0.5))
+    if multiplier == 1 << 31:
+        multiplier //= 2
+        shift += 1
+    if shift < -31:
+        return 0, 0
+    if shift > 30:
+        raise ValueError(f"a requantization factor of {factor} does not fit 32-bit arithmetic")
+    return multiplier, shift
+
+
+def multiply(value, multiplier, shift, rounding: str):
+    """TIR int32 expression: `value` times the factor (`multiplier`, `shift`), rounded."""
+    product = T.cast(value, "int64")
+    if rounding == "single":
+        total = tirx.const(31, "int32") - shift
+        half = T.cast(1, "int64") << T.cast(total - 1, "int64")
+        return T.cast(
+            (product * T.cast(multiplier, "int64") + half) >> T.cast(total, "int64"), "int32"
+        )
+    left = T.max(shift, 0)
+    right = T.max(0 - shift, 0)
+    shifted = T.cast(value * (tirx.const(1, "int32") << left), "int64")
+    return let(
+        "product",
+        shifted * T.cast(multiplier, "int64"),
+        "int64",
+        lambda product: let(
+            "high", _doubling_high(product), "int32", lambda high: _round_shift(high, right)
+        ),
+    )
+
+
+def _doubling_high(product):
+    """``round(product / 2**31)``, ties away from zero, of an int64 expression."""
+    nudge = T.Select(
+        product >= tirx.const(0, "int64"),
+        tirx.const(1 << 30, "int64"),
+        tirx.const(1 - (1 << 30), "int64"),
+    )
+    return T.cast(T.truncdiv(product + nudge, tirx.const(1 << 31, "int64")), "int32")
+
+
+def _round_shift(value, shift):
+    """``round(value / 2**shift)``, ties away from zero, of an int32 expression."""
+    mask = (tirx.const(1, "int32") << shift) - 1
+    threshold = (mask >> 1) + T.Select(value < 0, tirx.const(1, "int32"), tirx.const(0, "int32"))
+    round_up = T.Select((value & mask) > threshold, tirx.const(1, "int32"), tirx.const(0, "int32"))
+    return (value >> shift) + round_up
+
+
+def multiply_numpy(values: np.ndarray, multiplier: int, shift: int, rounding: str) -> np.ndarray:
+    """The same arithmetic on an integer array; used to fill tables at compile time."""
+    values = np.asarray(values, dtype=np.int64)
+    if rounding == "single":
+        total = 31 - shift
+        return (values * multiplier + (1 << (total - 1))) >> total
+    product = (values << max(shift, 0)) * multiplier
+    nudge = np.where(product >= 0, 1 << 30, 1 - (1 << 30))
+    total = product + nudge
+    high = np.sign(total) * (np.abs(total) >> 31)
+    right = max(-shift, 0)
+    mask = (1 << right) - 1
+    threshold = (mask >> 1) + (high < 0)
+    return (high >> right) + ((high & mask) > threshold)
+
+
+def clamp(value, low, high, dtype: str = "int32"):
+    """TIR expression: `value` limited to ``[low, high]``; a bound of None is absent."""
+    if low is not None:
+        value = T.max(value, tirx.const(low, dtype))
+    if high is not None:
+        value = T.min(value, tirx.const(high, dtype))
+    return value
+
+
+def let(name: str, value, dtype: str, body: Callable):
+    """TIR expression: `body(v)` with `v` naming `value`, so that it is computed once."""
+    var = tirx.Var(name, dtype)
+    return tirx.Let(var, value, body(var))

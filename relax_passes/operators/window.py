@@ -1,0 +1,38 @@
+"""Sliding windows along one spatial axis: sizes and the rows they cover."""
+
+from __future__ import annotations
+
+
+def output_length(length: int, kernel: int, stride: int, before: int, after: int, dilation: int):
+    """Number of window positions.  Raises ``ValueError`` if the window does not fit once."""
+    span = (kernel - 1) * dilation + 1
+    if length + before + after < span:
+        raise ValueError(
+            f"a window of {span} does not fit an axis of {length} padded by {before} and {after}"
+        )
+    return (length + before + after - span) // stride + 1
+
+
+def window_rows(
+    row: int,
+    height: int,
+    out_height: int,
+    *,
+    kernel: int,
+    stride: int,
+    before: int,
+    dilation: int,
+) -> tuple[int, int]:
+    """Half-open range of input rows under the window of output row `row`, clipped to the input.
+
+    Rows count through the batch: row ``n * out_height + y`` reads image ``n``.  A window that
+    lies in the padding alone gives an empty range inside the input.
+    """
+    image, y = divmod(row, out_height)
+    taps = [y * stride - before + k * dilation for k in range(kernel)]
+    inside = [tap for tap in taps if 0 <= tap < height]
+    base = image * height
+    if not inside:
+        edge = base + min(max(taps[0], 0), height)
+        return edge, edge
+    return base + inside[0], base + inside[-1] + 1
