@@ -110,6 +110,19 @@ def clamp(value, low, high, dtype: str = "int32"):
     return value
 
 
+def saturate(value, low, high):
+    """TIR int8 expression: an int32 `value` limited to int8 and to ``[low, high]`` (None: no bound)."""
+    low = -128 if low is None else max(low, -128)
+    high = 127 if high is None else min(high, 127)
+    return T.cast(clamp(value, low, high), "int8")
+
+
+def check_rounding(operator: str, rounding: str) -> None:
+    """Raises ``ValueError`` if `rounding` is not one of `ROUNDINGS`."""
+    if rounding not in ROUNDINGS:
+        raise ValueError(f"{operator}: rounding must be one of {ROUNDINGS}, got {rounding!r}")
+
+
 def let(name: str, value, dtype: str, body: Callable):
     """TIR expression: `body(v)` with `v` naming `value`, so that it is computed once."""
     var = tirx.Var(name, dtype)
