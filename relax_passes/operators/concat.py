@@ -40,6 +40,7 @@ class Concat(Operator):
         if not inputs:
             raise ValueError("concat needs at least one operand")
         first = inputs[0]
+        indexing.check_rank(self.name, first)
         rank = len(first.shape)
         if not -rank <= attrs["axis"] < rank:
             raise ValueError(f"concat: axis {attrs['axis']} is not an axis of shape {first.shape}")
@@ -118,8 +119,8 @@ class Concat(Operator):
                                 indices[axis] = position
                                 _copy_row(signature, number, source, target, indices, ring)
                     else:
-                        leading = indexing.leading_indices(spec, row)
-                        _copy_row(signature, number, source, target, leading, ring)
+                        indices = indexing.leading_indices(spec, row)
+                        _copy_row(signature, number, source, target, indices, ring)
         return tvm.s_tir.renew_defs(builder.get())
 
 
@@ -147,19 +148,19 @@ def _copy_row(
 ) -> None:
     """Emit the loops that copy one row of operand `number` to its place in the output row."""
     spec, output, axis = signature.inputs[number], signature.output, concat_axis(signature)
-    first_inner = len(leading)
-    if axis < first_inner and spec.dense and output.dense:
-        start = T.truncmod(indexing.linear(leading, spec.shape), ring) * spec.row_stride
+    row = indexing.linear(leading, indexing.leading_shape(spec))
+    if axis < len(leading) and spec.dense and output.dense:
         with T.serial(spec.row_stride) as at:
-            T.buffer_store(target, source[start + at], [at])
+            value = source[indexing.ring_offset(spec, row, at, ring)]
+            T.buffer_store(target, value, [at])
         return
-    with T.grid(*indexing.inner_shape(spec)) as inner:
-        indices = [*leading, *(inner if isinstance(inner, (list, tuple)) else [inner])]
+    with T.grid(*indexing.row_loops(spec)) as loops:
+        indices = [*leading, *loops[len(loops) - len(indexing.inner_shape(spec)) :]]
         place = list(indices)
-        if axis >= first_inner:
+        if axis >= len(leading):
             place[axis] = place[axis] + concat_offsets(signature)[number]
-        value = source[indexing.ring_offset(spec, indices, ring)]
-        T.buffer_store(target, value, [indexing.offset_in_row(output, place)])
+        offset = indexing.ring_offset(spec, row, indexing.offset_in_row(spec, indices), ring)
+        T.buffer_store(target, source[offset], [indexing.offset_in_row(output, place)])
 
 
 def _without(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:

@@ -17,8 +17,6 @@ from . import indexing
 from .registry import Operator, OperatorClass
 from .signature import Signature, TensorSpec
 
-MAXIMUM_RANK = 5
-
 
 def broadcast_shape(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]:
     """The shape two operands are broadcast to, by NumPy's rule; ``ValueError`` if they do not."""
@@ -51,11 +49,9 @@ class BinaryOperator(Operator):
             shape = broadcast_shape(a.shape, b.shape)
         except ValueError as error:
             raise ValueError(f"{self.name}: {error}") from None
-        if len(shape) > MAXIMUM_RANK:
-            raise ValueError(
-                f"{self.name} takes operands of at most {MAXIMUM_RANK} axes, got {len(shape)}"
-            )
-        return TensorSpec(shape, a.dtype)
+        spec = TensorSpec(shape, a.dtype)
+        indexing.check_rank(self.name, spec)
+        return spec
 
     def operator_class(self, signature: Signature) -> OperatorClass:
         return OperatorClass.ELEMENTWISE
@@ -105,10 +101,10 @@ class BinaryOperator(Operator):
             A = T.decl_buffer((indexing.buffer_elements(spec_a),), spec_a.dtype, data=a)
             B = T.decl_buffer((indexing.buffer_elements(spec_b),), spec_b.dtype, data=b)
             O = T.decl_buffer((spec_out.row_stride,), dtype, data=out)
-            for at in T.grid(*loops):
-                O[output_offset(signature, at)] = compute(
-                    A[operand_offset(signature, 0, row, at, a_rows)],
-                    B[operand_offset(signature, 1, row, at, b_rows)],
+            for i, j, k in T.grid(*loops):
+                O[output_offset(signature, (i, j, k))] = compute(
+                    A[operand_offset(signature, 0, row, (i, j, k), a_rows)],
+                    B[operand_offset(signature, 1, row, (i, j, k), b_rows)],
                 )
 
         return binary_row
@@ -136,12 +132,10 @@ def in_place_arguments(signature: Signature) -> tuple[int, ...]:
     )
 
 
-def row_loops(signature: Signature) -> tuple[int, ...]:
-    """Extents of the loops over a row: one loop where no operand has gaps or a shape of its own."""
+def row_loops(signature: Signature) -> tuple[int, int, int]:
+    """Extents of the three loops over a row; all but the last are 1 where one index suffices."""
     output = signature.output
-    if is_flat(signature):
-        return (output.row_stride,)
-    return indexing.inner_shape(output)
+    return indexing.row_loops((output.row_stride,) if is_flat(signature) else output)
 
 
 def is_flat(signature: Signature) -> bool:
@@ -153,21 +147,22 @@ def is_flat(signature: Signature) -> bool:
     )
 
 
-def output_offset(signature: Signature, at: Any) -> Any:
+def output_offset(signature: Signature, loops: Sequence[Any]) -> Any:
     """Offset of the loops' current element from the start of the output row."""
     if is_flat(signature):
-        return at
-    return indexing.offset_in_row(
-        signature.output, indexing.element_indices(signature.output, 0, at)
-    )
+        return loops[-1]
+    return indexing.offset_in_row(signature.output, loops)
 
 
-def operand_offset(signature: Signature, argument: int, row: Any, at: Any, ring: Any) -> Any:
-    """Offset of the operand's element that meets the loops' current element."""
+def operand_offset(
+    signature: Signature, argument: int, row: Any, loops: Sequence[Any], ring: Any
+) -> Any:
+    """Offset in the operand's ring of the element that meets the loops' current element."""
     output, operand = signature.output, signature.inputs[argument]
     if operand.elements == 1:
         return 0
-    if is_flat(signature):
-        return at if operand.rows == 1 else T.truncmod(row, ring) * operand.row_stride + at
-    indices = indexing.element_indices(output, row, at)
-    return indexing.ring_offset(operand, broadcast_indices(operand, indices), ring)
+    if operand.shape == output.shape:
+        inner = loops[-1] if is_flat(signature) else indexing.offset_in_row(operand, loops)
+        return indexing.ring_offset(operand, row, inner, ring)
+    indices = broadcast_indices(operand, indexing.element_indices(output, row, loops))
+    return indexing.element_offset(operand, indices, ring)

@@ -20,6 +20,8 @@ from collections.abc import Callable
 import numpy as np
 from tvm import tirx
 from tvm.script import tirx as T
+from tvm.script.ir_builder import IRBuilder
+from tvm.tirx.script import builder
 
 ROUNDINGS = ("double", "single")
 
@@ -124,6 +126,13 @@ def check_rounding(operator: str, rounding: str) -> None:
 
 
 def let(name: str, value, dtype: str, body: Callable):
-    """TIR expression: `body(v)` with `v` naming `value`, so that it is computed once."""
+    """TIR expression: `body(v)` with `v` naming `value`, so that it is computed once.
+
+    Inside a kernel under construction `v` is a statement of its own: C has no let-expression, and
+    the C generator would repeat `value` wherever `v` is used.
+    """
     var = tirx.Var(name, dtype)
+    if IRBuilder.is_in_scope():
+        builder.add_to_parent(tirx.Bind(var, value))
+        return body(var)
     return tirx.Let(var, value, body(var))
