@@ -67,6 +67,15 @@ def multiply(value, multiplier, shift, rounding: str):
     )
 
 
+def doubling_high_multiply(a, b):
+    """TIR int32 expression: ``round(a * b / 2**31)``, ties away from zero, of int32 expressions.
+
+    It multiplies two numbers with 31 fractional bits; -1 times -1 is not allowed.
+    """
+    product = T.cast(a, "int64") * T.cast(b, "int64")
+    return let("product", product, "int64", _doubling_high)
+
+
 def _doubling_high(product):
     """``round(product / 2**31)``, ties away from zero, of an int64 expression."""
     nudge = T.Select(
@@ -77,9 +86,14 @@ def _doubling_high(product):
     return T.cast(T.truncdiv(product + nudge, tirx.const(1 << 31, "int64")), "int32")
 
 
+def round_shift(value, shift):
+    """TIR int32 expression: ``round(value / 2**shift)``, ties away from zero."""
+    return let("value", value, "int32", lambda value: _round_shift(value, shift))
+
+
 def _round_shift(value, shift):
     """``round(value / 2**shift)``, ties away from zero, of an int32 expression."""
-    mask = (tirx.const(1, "int32") << shift) - 1
+    mask = tirx.const((1 << 31) - 1, "int32") >> (31 - shift)
     threshold = (mask >> 1) + T.Select(value < 0, tirx.const(1, "int32"), tirx.const(0, "int32"))
     round_up = T.Select((value & mask) > threshold, tirx.const(1, "int32"), tirx.const(0, "int32"))
     return (value >> shift) + round_up
