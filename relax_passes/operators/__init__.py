@@ -4,7 +4,13 @@
 from . import add as _add  # noqa: F401
 from . import concat as _concat  # noqa: F401
 from . import conv2d as _conv2d  # noqa: F401
+from . import dense as _dense  # noqa: F401
+from . import lookup as _lookup  # noqa: F401
 from . import multiply as _multiply  # noqa: F401
+from . import pool2d as _pool2d  # noqa: F401
+from . import reduce as _reduce  # noqa: F401
+from . import softmax as _softmax  # noqa: F401
+from . import unary as _unary  # noqa: F401
 from .registry import (
     Operator,
     OperatorClass,
