@@ -7,7 +7,8 @@ from typing import Any
 from tvm import tirx
 from tvm.script import tirx as T
 
-from . import elementwise, fixed_point, indexing
+from . import elementwise, fixed_point
+from .pixel_loop import PixelLoop
 from .registry import REQUIRED, Operator, OperatorClass, register
 from .signature import Signature, TensorSpec
 
@@ -24,7 +25,6 @@ class _Conversion(Operator):
     def infer(self, inputs: tuple[TensorSpec, ...], attrs: dict[str, Any]) -> TensorSpec:
         if len(inputs) != 1 or inputs[0].dtype != self.source_dtype:
             raise ValueError(f"{self.name} takes one {self.source_dtype} tensor, got {inputs}")
-        indexing.check_rank(self.name, inputs[0])
         if not attrs["scale"] > 0:
             raise ValueError(f"{self.name}: the scale must be positive, got {attrs['scale']}")
         if not -128 <= attrs["zero_point"] <= 127:
@@ -52,7 +52,7 @@ class _Conversion(Operator):
 
     def row_kernel(self, signature: Signature) -> tirx.PrimFunc:
         spec, spec_out = signature.inputs[0], signature.output
-        loops = elementwise.row_loops(signature)
+        g = PixelLoop(spec, spec_out, merge=True)
         convert = self.convert
 
         @T.prim_func(private=True, s_tir=True)
@@ -62,13 +62,11 @@ class _Conversion(Operator):
             data_rows: T.int32,
             out: T.handle(spec_out.dtype),
         ):
-            X = T.decl_buffer((indexing.buffer_elements(spec),), spec.dtype, data=data)
-            O = T.decl_buffer((spec_out.row_stride,), spec_out.dtype, data=out)
-            for i, j, k in T.grid(*loops):
-                O[elementwise.output_offset(signature, (i, j, k))] = convert(
-                    signature,
-                    X[elementwise.operand_offset(signature, 0, row, (i, j, k), data_rows)],
-                )
+            X = T.decl_buffer((g.data_elements,), spec.dtype, data=data)
+            O = T.decl_buffer((g.out_elements,), spec_out.dtype, data=out)
+            for p in range(g.pixels):
+                for c in range(g.channels):
+                    O[g.out_index(p, c)] = convert(signature, X[g.data_index(row, data_rows, p, c)])
 
         return convert_row
 
