@@ -56,27 +56,19 @@ def multiply(value, multiplier, shift, rounding: str):
         return T.cast(
             (product * T.cast(multiplier, "int64") + half) >> T.cast(total, "int64"), "int32"
         )
+    shift = tirx.const(shift, "int32") if isinstance(shift, int) else shift
     left = T.max(shift, 0)
     right = T.max(0 - shift, 0)
     shifted = T.cast(value * (tirx.const(1, "int32") << left), "int64")
+    high = (shifted * T.cast(multiplier, "int64") + tirx.const(1 << 30, "int64")) >> tirx.const(
+        31, "int64"
+    )
     return let(
-        "product",
-        shifted * T.cast(multiplier, "int64"),
-        "int64",
-        lambda product: let(
-            "high", _doubling_high(product), "int32", lambda high: _round_shift(high, right)
-        ),
+        "high",
+        T.cast(high, "int32"),
+        "int32",
+        lambda high: let("right", right, "int32", lambda right: _round_shift(high, right)),
     )
-
-
-def _doubling_high(product):
-    """``round(product / 2**31)``, ties away from zero, of an int64 expression."""
-    nudge = T.Select(
-        product >= tirx.const(0, "int64"),
-        tirx.const(1 << 30, "int64"),
-        tirx.const(1 - (1 << 30), "int64"),
-    )
-    return T.cast(T.truncdiv(product + nudge, tirx.const(1 << 31, "int64")), "int32")
 
 
 def _round_shift(value, shift):
@@ -131,8 +123,23 @@ def let(name: str, value, dtype: str, body: Callable):
     Inside a kernel under construction `v` is a statement of its own: C has no let-expression, and
     the C generator would repeat `value` wherever `v` is used.
     """
+    if isinstance(value, tirx.IntImm):
+        return body(value)
     var = tirx.Var(name, dtype)
     if IRBuilder.is_in_scope():
         builder.add_to_parent(tirx.Bind(var, value))
         return body(var)
     return tirx.Let(var, value, body(var))
+
+
+def hold(name: str, value, dtype: str = "int32"):
+    """TIR expression for `value`, kept in a local variable of the kernel under construction.
+
+    Unlike a name given by `let`, TVM's simplifier does not look through it.  Where requantized
+    values are requantized again, that keeps the time it takes from growing with the product of
+    their uses.
+    """
+    local = builder.alloc_buffer((1,), dtype)
+    IRBuilder.name(name, local)
+    builder.buffer_store(local, value, [0])
+    return local[0]
