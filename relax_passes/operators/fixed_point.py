@@ -89,8 +89,8 @@ def multiply_numpy(values: np.ndarray, multiplier: int, shift: int, rounding: st
     """The same arithmetic on an integer array; used to fill tables at compile time."""
     values = np.asarray(values, dtype=np.int64)
     if rounding == "single":
-        total = 31 - shift
-        return (values * multiplier + (1 << (total - 1))) >> total
+        drop = 31 - shift
+        return (values * multiplier + (1 << (drop - 1))) >> drop
     product = (values << max(shift, 0)) * multiplier
     nudge = np.where(product >= 0, 1 << 30, 1 - (1 << 30))
     total = product + nudge
