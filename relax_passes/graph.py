@@ -20,6 +20,7 @@ Node attributes:
 ``index``           position in the written order; -1 for inputs, the number of bindings for outputs
 ``operands``        for each tensor argument its node, or None for a constant
 ``function``        the outlined function of a cascade, otherwise None
+``inner``           the `StraightLine` of that function, otherwise None
 ``in_place``        the operand whose buffer a cascade's result takes, otherwise None
 ==================  ==============================================================================
 """
@@ -137,6 +138,7 @@ def _add(graph: nx.DiGraph, name: str, **given: Any) -> None:
         "macs": 0,
         "operands": (),
         "function": None,
+        "inner": None,
         "in_place": None,
     }
     graph.add_node(name, **(defaults | given))
@@ -177,13 +179,15 @@ def _describe(mod: tvm.IRModule, value: relax.Expr) -> dict[str, Any]:
 def _describe_cascade(
     mod: tvm.IRModule, call: Call, function: relax.Function
 ) -> dict[str, Any]:
-    inner = [_describe(mod, value) for _, value in read_function(mod, call.op).bindings]
+    line = read_function(mod, call.op)
+    inner = [_describe(mod, value) for _, value in line.bindings]
     given: dict[str, Any] = {
         "kind": "cascade",
         "operator": call.op.name_hint,
         "operator_class": inner[-1]["operator_class"],
         "macs": sum(data["macs"] for data in inner),
         "function": function,
+        "inner": line,
     }
     if IN_PLACE in function.attrs:
         given["in_place"] = _name(call.args[int(function.attrs[IN_PLACE])])

@@ -14,6 +14,7 @@ import networkx as nx
 import tvm
 from tvm import relax
 from tvm.ir import Call, GlobalVar
+from tvm.relax.expr import _update_type
 
 from .straight_line import (
     StraightLine,
@@ -59,9 +60,9 @@ def outline(
     )
     function = build_function(body, tvm.ir.make_node("ir.DictAttrs", **attrs))
     reference = GlobalVar(_free_name(mod, name))
+    _update_type(reference, function.ty)
     copy = mod.clone()
     copy[reference] = function
-    reference = copy.get_global_var(reference.name_hint)
     call = Call(reference, list(outer), ret_ty=function.ret_ty)
     return write_function(copy, _replace(line, chosen, results, call))
 

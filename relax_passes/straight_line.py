@@ -87,12 +87,11 @@ def write_function(
 
 def build_function(line: StraightLine, attrs: tvm.ir.Attrs | None) -> relax.Function:
     """A Relax function with new variables; a variable's type is that of the value it names."""
-    returned = {leaf for leaf in line.results if isinstance(leaf, relax.Var)}
     renamed: dict[relax.Var, relax.Expr] = {}
     bindings = []
     for var, value in line.bindings:
         value = substitute(value, renamed)
-        kind = relax.Var if var in returned else relax.DataflowVar
+        kind = relax.Var if line.result.same_as(var) else relax.DataflowVar
         new = kind(var.name, value.ty)
         renamed[var] = new
         bindings.append(relax.VarBinding(new, value))
