@@ -11,6 +11,7 @@ Node attributes:
                     ``output``
 ``operator``        name of the operator or of the outlined function
 ``call``            the Relax expression that computes the node (None for inputs and outputs)
+``implementation``  the `Operator` if it is one of the project's, otherwise None
 ``signature``       `Signature` of one of the project's operators, otherwise None
 ``operator_class``  `OperatorClass` (None for inputs and outputs); a cascade has its last
                     operator's
@@ -133,6 +134,7 @@ def _add(graph: nx.DiGraph, name: str, **given: Any) -> None:
     defaults: dict[str, Any] = {
         "operator": None,
         "call": None,
+        "implementation": None,
         "signature": None,
         "operator_class": None,
         "macs": 0,
@@ -164,6 +166,7 @@ def _describe(mod: tvm.IRModule, value: relax.Expr) -> dict[str, Any]:
         signature = signature_of(value)
         given |= {
             "operator": value.op.name,
+            "implementation": operator,
             "signature": signature,
             "operator_class": operator.operator_class(signature),
             "macs": operator.macs(signature),
@@ -176,9 +179,7 @@ def _describe(mod: tvm.IRModule, value: relax.Expr) -> dict[str, Any]:
     return given
 
 
-def _describe_cascade(
-    mod: tvm.IRModule, call: Call, function: relax.Function
-) -> dict[str, Any]:
+def _describe_cascade(mod: tvm.IRModule, call: Call, function: relax.Function) -> dict[str, Any]:
     line = read_function(mod, call.op)
     inner = [_describe(mod, value) for _, value in line.bindings]
     given: dict[str, Any] = {

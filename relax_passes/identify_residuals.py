@@ -1,11 +1,11 @@
-"""IdentifyResiduals: joins, their forks, and which branch of each is the shortcut.
+r"""IdentifyResiduals: joins, their forks, and which branch of each is the shortcut.
 
 ::
 
             fork                    A join is a concatenation, or an operator that works element
-           /    \\                   by element (addition, multiplication, ...), of at least two
+           /    \                   by element (addition, multiplication, ...), of at least two
     shortcut    main branch         different computed tensors.  Its fork is its nearest common
-           \\    /                   dominator: the last tensor through which every path from the
+           \    /                   dominator: the last tensor through which every path from the
             join                    network's inputs to the join leads.
 
 A join is a residual one if it has a shortcut:
@@ -27,8 +27,6 @@ and after ``AccumulateResiduals``.
 """
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import networkx as nx
 import tvm
@@ -92,7 +90,7 @@ def _describe(graph: nx.DiGraph, above: nx.DiGraph, join: str, fork: str) -> Res
     kinds = choose(graph, paths, fork)
     others = MAIN if kinds else PARALLEL
     branches = tuple(Branch(o, kinds.get(o, others), tuple(paths[o])) for o in operands)
-    kept = [graph.nodes[operand] for operand in kinds]
+    around = {node for operand in paths if operand not in kinds for node in paths[operand]}
     shortcut = NONE
     if kinds:
         shortcut = IDENTITY if IDENTITY in kinds.values() else PROJECTION
@@ -102,8 +100,8 @@ def _describe(graph: nx.DiGraph, above: nx.DiGraph, join: str, fork: str) -> Res
         fork=fork,
         shortcut=shortcut,
         branches=branches,
-        bytes=sum(operand["bytes"] for operand in kept),
-        steps=max((data["index"] - operand["index"] for operand in kept), default=0),
+        bytes=sum(graph.nodes[operand]["bytes"] for operand in kinds),
+        steps=len(around.difference(*(paths[operand] for operand in kinds))) + 1 if kinds else 0,
     )
 
 
@@ -131,9 +129,7 @@ def _elementwise_shortcuts(
     return {candidates[0]: PROJECTION} if candidates else {}
 
 
-def _concat_shortcuts(
-    graph: nx.DiGraph, paths: dict[str, list[str]], fork: str
-) -> dict[str, str]:
+def _concat_shortcuts(graph: nx.DiGraph, paths: dict[str, list[str]], fork: str) -> dict[str, str]:
     """The shortcut operands of a concatenation, and their kinds."""
     computed_from = {o: nx.ancestors(graph, o) for o in paths}
     found = {o: IDENTITY for o in paths if any(o in above for above in computed_from.values())}
@@ -149,11 +145,11 @@ def _concat_shortcuts(
 
 def _is_projection(graph: nx.DiGraph, path: list[str], convolutions: int) -> bool:
     """True for a chain of at most one convolution, pools, and operators on single elements."""
-    matching: Callable[[str], bool] = lambda node: _class(graph, node) in _MATCHING  # noqa: E731
+    matching = [node for node in path if _class(graph, node) in _MATCHING]
     inside = set(path)
     return (
         convolutions <= 1
-        and sum(map(matching, path)) + convolutions == len(path)
+        and len(matching) + convolutions == len(path)
         and all(len(inside & set(graph.predecessors(node))) <= 1 for node in path)
     )
 

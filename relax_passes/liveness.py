@@ -10,7 +10,6 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 import networkx as nx
-from tvm.ir import Call
 
 from .graph import operators_in_order
 from .operators import operator_of, signature_of
@@ -30,6 +29,12 @@ def storage(graph: nx.DiGraph) -> dict[str, str]:
         for operand in _shares_with(data):
             shared.union(operand, node)
     return {node: shared[node] for node in shared}
+
+
+def sharing(graph: nx.DiGraph, tensor: str) -> list[str]:
+    """The tensors that lie in the same buffer as `tensor`, itself included, in written order."""
+    buffer_of = storage(graph)
+    return [other for other in graph if buffer_of.get(other) == buffer_of[tensor]]
 
 
 def is_reshape(data: dict) -> bool:
@@ -135,30 +140,28 @@ def live_bytes(plan: Schedule) -> dict[str, int]:
 
 
 def _may_overwrite(data: dict) -> tuple[str, ...]:
-    signature = data["signature"]
-    if signature is None:
+    if data["signature"] is None:
         return ()
-    places = operator_of(data["operator"]).in_place_arguments(signature)
+    places = data["implementation"].in_place_arguments(data["signature"])
     return tuple(data["operands"][i] for i in places if data["operands"][i] is not None)
 
 
 def _extra(data: dict) -> int:
     """Scratch of an operator; for a cascade also the rows between its operators."""
     if data["signature"] is not None:
-        return operator_of(data["operator"]).scratch_bytes(data["signature"])
-    if data["function"] is None:
-        return 0
-    return cascade_bytes(data["inner"])
+        return data["implementation"].scratch_bytes(data["signature"])
+    return 0 if data["inner"] is None else _cascade_bytes(data["inner"])
 
 
-def cascade_bytes(inner: StraightLine) -> int:
+def _cascade_bytes(inner: StraightLine) -> int:
     """Bytes of one row of every tensor inside a cascade, and of its operators' scratch."""
     total = 0
     for var, value in inner.bindings:
-        if not isinstance(value, Call) or operator_of(value) is None:
+        operator = operator_of(value)
+        if operator is None:
             continue
         signature = signature_of(value)
-        total += operator_of(value).scratch_bytes(signature)
+        total += operator.scratch_bytes(signature)
         if not inner.result.same_as(var):
             total += signature.output.row_bytes
     return total

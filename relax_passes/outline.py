@@ -19,9 +19,9 @@ from tvm.relax.expr import _update_type
 from .straight_line import (
     StraightLine,
     build_function,
-    leaves,
     read_function,
     substitute,
+    variables,
     write_function,
 )
 
@@ -45,7 +45,7 @@ def outline(
     used_outside = {
         leaf
         for expr in [*(v for var, v in line.bindings if var.name not in chosen), line.result]
-        for leaf in _variables(expr)
+        for leaf in variables(expr)
     }
     results = [var for var, _ in inside if var in used_outside]
     if not results:
@@ -77,7 +77,7 @@ def _outer_variables(line: StraightLine, chosen: set[str]) -> list[relax.Var]:
     found: dict[relax.Var, None] = {}
     for var, value in line.bindings:
         if var in inside:
-            found |= dict.fromkeys(leaf for leaf in _variables(value) if leaf not in inside)
+            found |= dict.fromkeys(leaf for leaf in variables(value) if leaf not in inside)
     return list(found)
 
 
@@ -124,19 +124,9 @@ def _dependencies(line: StraightLine) -> nx.DiGraph:
     graph.add_nodes_from(var.name for var, _ in line.bindings)
     for var, value in line.bindings:
         graph.add_edges_from(
-            (leaf.name, var.name) for leaf in _variables(value) if leaf.name in graph
+            (leaf.name, var.name) for leaf in variables(value) if leaf.name in graph
         )
     return graph
-
-
-def _variables(value: relax.Expr) -> list[relax.Var]:
-    if isinstance(value, Call):
-        parts = [leaf for arg in value.args for leaf in leaves(arg)]
-    elif isinstance(value, relax.TupleGetItem):
-        parts = list(leaves(value.tuple_value))
-    else:
-        parts = list(leaves(value))
-    return [part for part in parts if isinstance(part, relax.Var)]
 
 
 def _free_name(mod: tvm.IRModule, wanted: str) -> str:

@@ -41,7 +41,7 @@ class Residual:
     shortcut: str  # IDENTITY, PROJECTION or NONE
     branches: tuple[Branch, ...]
     bytes: int  # of the shortcut operands, kept alive beside the main branch
-    steps: int  # how many operators run while they are, in written order
+    steps: int  # operators that run while they are: the main branch's and the join
     producers: tuple[str, ...] = ()  # class of each operand's operator, from ClassifyOperators
     consumers: tuple[str, ...] = ()  # class of each operator that reads the join
 

@@ -131,6 +131,27 @@ def substitute(expr: relax.Expr, meaning: Mapping[relax.Var, relax.Expr]) -> rel
     return expr
 
 
+def without_dead_bindings(line: StraightLine) -> StraightLine:
+    """`line` without the bindings that its result does not depend on."""
+    needed = {leaf for leaf in line.results if isinstance(leaf, relax.Var)}
+    kept = []
+    for var, value in reversed(line.bindings):
+        if var in needed:
+            needed |= set(variables(value))
+            kept.append((var, value))
+    return StraightLine(line.parameters, tuple(reversed(kept)), line.result)
+
+
+def variables(value: relax.Expr) -> list[relax.Var]:
+    """The variables that a bound expression (or a result) reads, in order of appearance."""
+    parts: list[relax.Expr] = [value]
+    if isinstance(value, Call):
+        parts = list(value.args)
+    elif isinstance(value, relax.TupleGetItem):
+        parts = [value.tuple_value]
+    return [leaf for part in parts for leaf in leaves(part) if isinstance(leaf, relax.Var)]
+
+
 def unique_names(mod: tvm.IRModule) -> tvm.IRModule:
     """`mod` with every parameter and binding of ``main`` under a name of its own.
 
