@@ -53,9 +53,7 @@ def _conv2d(signature: Signature, operands: _Operands, kept: list[Kept], attrs: 
     if attrs["groups"] == 1:
         return [data, _take(weight, kept[0], 3), *vectors], attrs, None
     if attrs["groups"] != channels:
-        raise CannotNarrow(
-            f"a convolution in {attrs['groups']} groups cannot lose single channels"
-        )
+        raise CannotNarrow(f"a convolution in {attrs['groups']} groups cannot lose single channels")
     each = signature.inputs[1].shape[0] // channels
     filters = (kept[0][:, None] * each + np.arange(each)).ravel()
     attrs = attrs | {"groups": len(kept[0])}

@@ -107,7 +107,7 @@ def _conversion(addition: Call, argument: int) -> _Conversion:
 
 
 def _intersection(attrs: dict, conversion: _Conversion) -> dict[str, float | None]:
-    """A clamp followed by another as one clamp (the second decides where they exclude each other)."""
+    """Two clamps in a row as one; the second decides where they exclude each other."""
 
     def limited(value: float) -> float:
         low = value if conversion.minimum is None else max(value, conversion.minimum)
