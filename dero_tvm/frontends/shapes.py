@@ -24,9 +24,7 @@ def resolve_input_shapes(
     given = dict(given or {})
     for name in given:
         if name not in declared:
-            known = ", ".join(
-                f"{known} {format_shape(shape)}" for known, shape in declared.items()
-            )
+            known = ", ".join(f"{known} {format_shape(shape)}" for known, shape in declared.items())
             raise UserError(
                 f"{label}: --input-shapes names {name!r}, but the model's inputs are: {known}"
             )

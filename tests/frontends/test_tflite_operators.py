@@ -81,7 +81,6 @@ CASES["leaky_relu"] = (unary("LEAKY_RELU", alpha=0.1), 1)
 CASES["relu"] = (unary("RELU"), 1)
 CASES["relu6"] = (unary("RELU6"), 1)
 CASES["relu_n1_to_1"] = (unary("RELU_N1_TO_1"), 1)
-CASES["elu"] = (unary("ELU"), 1)
 CASES["gelu"] = (unary("GELU"), 1)
 CASES["gelu_tanh"] = (unary("GELU", approximate=True), 1)
 CASES["exp"] = (unary("EXP", {"scale": 0.1, "zero_point": -128}), 1)
@@ -108,9 +107,7 @@ moves = {
     "expand_dims": move("EXPAND_DIMS", operands=([-2],)),
     "reshape": move("RESHAPE", operands=([-1, 16],)),
     "slice": move("SLICE", operands=([0, 1, 2, 0], [1, 3, -1, 2])),
-    "strided_slice": move(
-        "STRIDED_SLICE", operands=([0, 1, -1, 0], [1, 6, 0, 4], [1, 2, -2, 1])
-    ),
+    "strided_slice": move("STRIDED_SLICE", operands=([0, 1, -1, 0], [1, 6, 0, 4], [1, 2, -2, 1])),
     "strided_slice_reversed": move(
         "STRIDED_SLICE", operands=([0, 5, 0, 0], [1, 0, 8, 4], [1, -2, 1, 1]), end_mask=0b0010
     ),
@@ -136,9 +133,10 @@ moves = {
     "space_to_depth": move("SPACE_TO_DEPTH", block_size=2),
     "depth_to_space": move("DEPTH_TO_SPACE", block_size=2),
     "tile": move("TILE", operands=([1, 2, 1, 3],)),
-    "broadcast_to": move("BROADCAST_TO", operands=([2, 6, 8, 4],)),
+    "broadcast_to": move("BROADCAST_TO", operands=([2, 6, 8, 4],), version=2),
     "reverse": move("REVERSE_V2", operands=([2],)),
-    "space_to_batch": move("SPACE_TO_BATCH_ND", operands=([2, 2], [[0, 0], [0, 0]])),
+    "space_to_batch": move("SPACE_TO_BATCH_ND", operands=([3, 2], [[1, 2], [2, 0]])),
+    "space_to_batch_one_axis": move("SPACE_TO_BATCH_ND", operands=([2], [[0, 0]])),
 }
 CASES.update({name: (build, 0) for name, build in moves.items()})
 CASES["resize_bilinear"] = (move("RESIZE_BILINEAR", operands=([9, 13],)), 1)
@@ -148,7 +146,6 @@ CASES["resize_bilinear_half_pixel"] = (
 )
 for keep in (False, True):
     CASES[f"mean_{keep}"] = (move("MEAN", operands=([1, 2],), keep_dims=keep), 1)
-CASES["sum"] = (move("SUM", operands=([3],), keep_dims=True), 1)
 CASES["reduce_max"] = (move("REDUCE_MAX", operands=([-1],), keep_dims=False), 0)
 
 
@@ -168,12 +165,10 @@ def convolution(
         scales = rng.uniform(0.002, 0.01, 5) if per_channel else np.array([0.006])
         x = b.input("x", SHAPE, "int8", **IN)
         w = b.constant("w", rng.integers(-127, 128, (5, 3, 2, 4), "int8"), scale=scales)
-        operands: list[int | None] = [x, w]
+        operands = [x, w]
         if bias:
             values = rng.integers(-2000, 2000, 5, "int32")
             operands.append(b.constant("b", values, scale=scales * IN["scale"]))
-        else:
-            operands.append(None)
         y = b.tensor("y", None, "int8", **OUT)
         b.operator(
             "CONV_2D",
@@ -255,10 +250,29 @@ CASES["dense_pointwise"] = (dense((1, 2, 3, 4), 4, False, True), 1)
 CASES["dense_keep_num_dims"] = (dense((1, 5, 4), 4, True, True), 1)
 
 
-@case("concatenation")
+@case("sum")
 def _(b: TFLiteBuilder, rng: np.random.Generator) -> list[int]:
     x = b.input("x", SHAPE, "int8", **IN)
-    z = b.input("z", (1, 6, 8, 2), "int8", scale=0.02, zero_point=7)
+    axis = b.constant("axis", [3], "int32")
+    y = b.tensor("y", None, "int8", scale=0.2, zero_point=9)
+    b.operator("SUM", [x, axis], [y], keep_dims=True)
+    return [y]
+
+
+@case("batch_to_space", 0)
+def _(b: TFLiteBuilder, rng: np.random.Generator) -> list[int]:
+    x = b.input("x", (12, 3, 4, 2), "int8", **IN)
+    blocks = b.constant("blocks", [3, 2], "int32")
+    crops = b.constant("crops", [[1, 2], [0, 3]], "int32")
+    y = b.tensor("y", None, "int8", **IN)
+    b.operator("BATCH_TO_SPACE_ND", [x, blocks, crops], [y])
+    return [y]
+
+
+@case("concatenation", 0)
+def _(b: TFLiteBuilder, rng: np.random.Generator) -> list[int]:
+    x = b.input("x", SHAPE, "int8", **OUT)
+    z = b.input("z", (1, 6, 8, 2), "int8", **OUT)
     c = b.constant("c", rng.integers(-128, 128, (1, 6, 8, 1), "int8"), **OUT)
     y = b.tensor("y", None, "int8", **OUT)
     b.operator("CONCATENATION", [x, z, c], [y], axis=-1)
@@ -278,9 +292,7 @@ def _(b: TFLiteBuilder, rng: np.random.Generator) -> list[int]:
 @case("prelu")
 def _(b: TFLiteBuilder, rng: np.random.Generator) -> list[int]:
     x = b.input("x", SHAPE, "int8", **IN)
-    alpha = b.constant(
-        "a", rng.integers(-128, 128, (1, 1, 4), "int8"), scale=0.003, zero_point=-20
-    )
+    alpha = b.constant("a", rng.integers(-128, 128, (1, 1, 4), "int8"), scale=0.003, zero_point=-20)
     y = b.tensor("y", None, "int8", **OUT)
     b.operator("PRELU", [x, alpha], [y])
     return [y]
@@ -295,7 +307,7 @@ def _(b: TFLiteBuilder, rng: np.random.Generator) -> list[int]:
     return parts
 
 
-@case("split_one", 0)
+@case("split_one")
 def _(b: TFLiteBuilder, rng: np.random.Generator) -> list[int]:
     axis = b.constant("axis", 3, "int32")
     x = b.input("x", SHAPE, "int8", **IN)
@@ -357,15 +369,24 @@ def _(b: TFLiteBuilder, rng: np.random.Generator) -> list[int]:
     return [y]
 
 
-@case("transpose_conv")
-def _(b: TFLiteBuilder, rng: np.random.Generator) -> list[int]:
-    scales = rng.uniform(0.002, 0.01, 3)
-    shape = b.constant("shape", [1, 12, 16, 3], "int32")
-    w = b.constant("w", rng.integers(-127, 128, (3, 2, 2, 4), "int8"), scale=scales)
-    x = b.input("x", SHAPE, "int8", **IN)
-    y = b.tensor("y", None, "int8", **OUT)
-    b.operator("TRANSPOSE_CONV", [shape, w, x], [y], padding="SAME", stride_w=2, stride_h=2)
-    return [y]
+def transposed_convolution(kernel: int, size: int, padding: str) -> Case:
+    def build(b: TFLiteBuilder, rng: np.random.Generator) -> list[int]:
+        scales = rng.uniform(0.002, 0.01, 3)
+        shape = b.constant("shape", [1, size, size, 3], "int32")
+        weights = rng.integers(-127, 128, (3, kernel, kernel, 4), "int8")
+        w = b.constant("w", weights, scale=scales)
+        x = b.input("x", (1, 5, 5, 4), "int8", **IN)
+        y = b.tensor("y", None, "int8", **OUT)
+        b.operator("TRANSPOSE_CONV", [shape, w, x], [y], padding=padding, stride_w=2, stride_h=2)
+        return [y]
+
+    return build
+
+
+CASES["transpose_conv_2"] = (transposed_convolution(2, 10, "SAME"), 1)
+CASES["transpose_conv_3"] = (transposed_convolution(3, 10, "SAME"), 1)
+CASES["transpose_conv_4"] = (transposed_convolution(4, 9, "SAME"), 1)
+CASES["transpose_conv_valid"] = (transposed_convolution(3, 11, "VALID"), 1)
 
 
 @case("arg_max", 0)

@@ -180,4 +180,3 @@ def _refuse_operators(model: NamedModel, label: str) -> None:
             problems.append(f"{where} on quantized tensors")
     if problems:
         raise UserError(f"{label}: unsupported operators: {'; '.join(problems)}")
-
