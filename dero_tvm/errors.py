@@ -1,13 +1,13 @@
-"""The one exception whose text is meant for the user."""
+"""The error that a user meets: one line that says what is wrong and what to do."""
 
 from __future__ import annotations
 
 
 class UserError(Exception):
-    """Something the user can put right: a file, an operator, a flag.
+    """Something the user can mend: a file, a flag, an operator, a missing tool.
 
-    The message is one line that names the thing and says what to do.  The command line prints it
-    without a traceback and exits with a non-zero status.
+    The message is one line (line breaks are replaced by spaces) and names what it is about.  The
+    command line prints it without a traceback.
     """
 
     def __init__(self, message: str) -> None:

@@ -8,6 +8,7 @@ constants, and TVM's importer needs them so.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import tflite
@@ -23,7 +24,7 @@ def evaluate(code: str, operator: tflite.Operator, inputs: Arrays) -> np.ndarray
     return np.asarray(rule(operator, inputs))
 
 
-def options_of(operator: tflite.Operator, table: type):
+def options_of(operator: tflite.Operator, table: type) -> Any:
     """The operator's options as the schema's `table` class."""
     raw = operator.BuiltinOptions()
     options = table()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import tflite
@@ -62,7 +63,16 @@ class Converter(OperatorConverter):
     `label` names the model in the :class:`UserError` of an operator that cannot be converted.
     """
 
-    def __init__(self, model, subgraph, exp_tab, ctx, conversion_state=None, *, label: str = ""):
+    def __init__(
+        self,
+        model: tflite.Model,
+        subgraph: tflite.SubGraph,
+        exp_tab: Any,
+        ctx: Any,
+        conversion_state: Any = None,
+        *,
+        label: str = "",
+    ) -> None:
         super().__init__(model, subgraph, exp_tab, ctx, conversion_state)
         self._label = label
         self._moving = False
@@ -88,7 +98,7 @@ class Converter(OperatorConverter):
     def check_unsupported_ops(self) -> None:
         """Done by the caller before the import, for all operators at once."""
 
-    def get_tensors(self, tensors_idx_list) -> list[TensorWrapper]:
+    def get_tensors(self, tensors_idx_list: Sequence[int]) -> list[TensorWrapper]:
         wrappers = super().get_tensors(tensors_idx_list)
         # An omitted bias is written as a last input of index -1.
         while wrappers and wrappers[-1].tensor_idx < 0:
@@ -99,7 +109,9 @@ class Converter(OperatorConverter):
                 parameters["axis"] = 0  # one scale has no axis, whatever the file says
         return wrappers
 
-    def get_tensor_value(self, tensor_wrapper, is_sparse=False):
+    def get_tensor_value(
+        self, tensor_wrapper: TensorWrapper, is_sparse: bool = False
+    ) -> np.ndarray:
         if self.is_prefetched(tensor_wrapper.tensor_idx):
             return self.get_prefetched_node(tensor_wrapper.tensor_idx)
         if tensor_wrapper.buffer.DataIsNone():
@@ -108,12 +120,12 @@ class Converter(OperatorConverter):
             )
         return super().get_tensor_value(tensor_wrapper, is_sparse)
 
-    def get_expr(self, input_tensor_idx):
+    def get_expr(self, input_tensor_idx: int) -> ir.Expr:
         if self.has_expr(input_tensor_idx):
             return super().get_expr(input_tensor_idx)
         return self.get_tensor_expr(self.get_tensors([input_tensor_idx])[0])
 
-    def get_tensor_shape(self, tensor_wrapper):
+    def get_tensor_shape(self, tensor_wrapper: TensorWrapper) -> list[int]:
         # The shapes in the file hold for the batch it was written with; what has been imported
         # so far knows the batch the user asked for.
         if self.has_expr(tensor_wrapper.tensor_idx):
@@ -125,7 +137,7 @@ class Converter(OperatorConverter):
 
     # Wrappers around every converter
 
-    def _guarded(self, code: str, convert: Callable, op: tflite.Operator):
+    def _guarded(self, code: str, convert: Callable, op: tflite.Operator) -> ir.Expr | None:
         try:
             if self._fold(code, op):
                 return None
@@ -152,12 +164,12 @@ class Converter(OperatorConverter):
         if code == "SHAPE":
             value = np.array(self.static_shape(self.get_expr(op.Inputs(0))))
         else:
-            inputs = [self._known(op.Inputs(i)) for i in range(op.InputsLength())]
-            if not inputs or any(array is None for array in inputs):
+            known = [self._known(op.Inputs(i)) for i in range(op.InputsLength())]
+            inputs = [array for array in known if array is not None]
+            folded = evaluate(code, op, inputs) if inputs and len(inputs) == len(known) else None
+            if folded is None:
                 return False
-            value = evaluate(code, op, inputs)
-            if value is None:
-                return False
+            value = folded
         self.set_prefetched_node(output, value.astype(dtype))
         return True
 
@@ -168,7 +180,7 @@ class Converter(OperatorConverter):
             return self.get_prefetched_node(index)
         return constant_value(self.model, self.subgraph.Tensors(index))
 
-    def _move(self, code: str, convert: Callable, op: tflite.Operator):
+    def _move(self, code: str, convert: Callable, op: tflite.Operator) -> ir.Expr:
         self._moving = True
         try:
             result = convert(op=op)
@@ -190,7 +202,7 @@ class Converter(OperatorConverter):
             ]
         )
 
-    def has_same_qnn_params(self, lhs_tensor, rhs_tensor) -> bool:
+    def has_same_qnn_params(self, lhs_tensor: TensorWrapper, rhs_tensor: TensorWrapper) -> bool:
         # TVM asserts this for moves, which `_move` requantizes, and compares scales with a
         # tolerance that is far above the scales of small activations.
         return self._moving or not self._requantizes(lhs_tensor, rhs_tensor)
@@ -208,8 +220,8 @@ class Converter(OperatorConverter):
 
     def through_float(
         self, op: tflite.Operator, function: Callable[..., ir.Expr], inputs: Sequence[int] = (0,)
-    ):
-        """dequantize -> `function` -> quantize, the first and last only where quantized."""
+    ) -> ir.Expr:
+        """`function` between dequantize and quantize, each only where its tensor is quantized."""
         tensors = self.get_input_tensors(op)
         operands = []
         for index in inputs:
