@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from onnx import numpy_helper
+import onnxruntime
+from onnx import helper, numpy_helper
 
 FOLDER = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
 LIGHT_MODELS = tuple(sorted(path.stem for path in FOLDER.glob("light_*.onnx")))
@@ -35,7 +36,7 @@ def light_path(name: str) -> Path:
 
 
 def light_model(name: str, seed: int = 0) -> onnx.ModelProto:
-    """A light model with random weights as initializers, scaled to keep activations near 1."""
+    """A light model with random weights as initializers, and a softmax that is not saturated."""
     model = onnx.load(light_path(name))
     graph = model.graph
     rng = np.random.default_rng(seed)
@@ -56,6 +57,8 @@ def light_model(name: str, seed: int = 0) -> onnx.ModelProto:
         use = uses[through.get(output, output)]
         weights = _weights(rng, use, shape)
         graph.initializer.append(numpy_helper.from_array(weights, output))
+        # Up to IR version 3 an initializer has to be listed as an input as well.
+        graph.input.append(helper.make_tensor_value_info(output, onnx.TensorProto.FLOAT, shape))
         gone.add(node.input[0])
     del graph.node[:]
     graph.node.extend(kept)
@@ -63,7 +66,39 @@ def light_model(name: str, seed: int = 0) -> onnx.ModelProto:
         remaining = [item for item in listed if item.name not in gone]
         del listed[:]
         listed.extend(remaining)
+    _spread_logits(model, seed)
     return model
+
+
+def _spread_logits(model: onnx.ModelProto, seed: int) -> None:
+    """Scale the last weights so that the logits of a random image have a deviation of 2.
+
+    Without it the softmax is 1 for one class, whatever the network before it computes.
+    """
+    graph = model.graph
+    softmax = next((node for node in graph.node if node.op_type == "Softmax"), None)
+    if softmax is None:
+        return
+    probe = onnx.ModelProto()
+    probe.CopyFrom(model)
+    del probe.graph.output[:]
+    probe.graph.output.append(
+        helper.make_tensor_value_info(softmax.input[0], onnx.TensorProto.FLOAT, None)
+    )
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(probe.SerializeToString(), options)
+    weights = {tensor.name: tensor for tensor in graph.initializer}
+    images = [value for value in session.get_inputs() if value.name not in weights]
+    rng = np.random.default_rng(seed)
+    feed = {value.name: rng.standard_normal(value.shape, "float32") for value in images}
+    (logits,) = session.run(None, feed)
+
+    factor = np.float32(2 / logits.std())
+    last = next(node for node in reversed(graph.node) if node.op_type in ("Gemm", "Conv"))
+    for name in last.input[1:]:
+        scaled = numpy_helper.to_array(weights[name]) * factor
+        weights[name].CopyFrom(numpy_helper.from_array(scaled, name))
 
 
 def _weights(rng: np.random.Generator, use: tuple[str, int], shape: tuple[int, ...]) -> np.ndarray:
