@@ -45,7 +45,11 @@ def light_model(name: str, seed: int = 0) -> onnx.ModelProto:
     for node in graph.node:
         for position, tensor in enumerate(node.input):
             uses.setdefault(tensor, (node.op_type, position))
-    through = {node.input[0]: node.output[0] for node in graph.node if node.op_type == "Unsqueeze"}
+    through = {
+        node.input[0]: node.output[0]
+        for node in graph.node
+        if node.op_type in ("Reshape", "Unsqueeze")
+    }
 
     kept, gone = [], set()
     for node in graph.node:
