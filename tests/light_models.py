@@ -100,9 +100,10 @@ def _spread_logits(model: onnx.ModelProto, seed: int) -> None:
 
     factor = np.float32(2 / logits.std())
     last = next(node for node in reversed(graph.node) if node.op_type in ("Gemm", "Conv"))
-    for name in last.input[1:]:
-        scaled = numpy_helper.to_array(weights[name]) * factor
-        weights[name].CopyFrom(numpy_helper.from_array(scaled, name))
+    origin = {node.output[0]: node.input[0] for node in graph.node if node.op_type == "Reshape"}
+    name = origin.get(last.input[1], last.input[1])
+    scaled = numpy_helper.to_array(weights[name]) * factor
+    weights[name].CopyFrom(numpy_helper.from_array(scaled, name))
 
 
 def _weights(rng: np.random.Generator, use: tuple[str, int], shape: tuple[int, ...]) -> np.ndarray:
@@ -110,5 +111,5 @@ def _weights(rng: np.random.Generator, use: tuple[str, int], shape: tuple[int, .
         return rng.uniform(*_RANGES[use], shape).astype("float32")
     if use not in {("Conv", 1), ("Gemm", 1)}:
         raise ValueError(f"no rule for a constant that is input {use[1]} of {use[0]}")
-    fan_in = math.prod(shape[1:])
+    fan_in = shape[-1] if use[0] == "Gemm" else math.prod(shape[1:])
     return rng.standard_normal(shape, "float32") * np.float32(math.sqrt(2 / fan_in))
