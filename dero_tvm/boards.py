@@ -192,7 +192,7 @@ class _Table:
         if key not in self._data:
             return None
         data = self._get(key, dict, "a table", None)
-        return _Table(data, f"{self._prefix}{key}.", self._problems) if data else None
+        return _Table(data, f"{self._prefix}{key}.", self._problems)
 
     def tables(self, key: str) -> list[_Table]:
         values = self._get(key, list, "an array of tables", [])

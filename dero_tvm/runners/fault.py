@@ -31,10 +31,11 @@ _CAUSES = {  # bit of CFSR -> what happened
     17: "jump to an address that is not Thumb code",
     18: "invalid return from an exception",
     19: "coprocessor or floating-point unit absent or off",
-    20: "stack overflow",
     24: "unaligned access",
     25: "division by zero",
 }
+
+_STACK_LIMIT = 20  # bit of CFSR (Armv8-M): the stack pointer went below its limit
 
 
 def describe_fault(messages: str, image: Path, stack_bottom: int) -> str | None:
@@ -46,12 +47,13 @@ def describe_fault(messages: str, image: Path, stack_bottom: int) -> str | None:
     if not line:
         return None
     fields = {key: int(value, 16) for key, value in re.findall(r"(\w+)=([0-9a-f]+)", line[1])}
+    if fields["sp"] < stack_bottom or fields["cfsr"] >> _STACK_LIMIT & 1:
+        # The processor could not save where it happened: there was no stack for that.
+        return "its stack overflowed, so give it a larger stack_size."
     exception = _EXCEPTIONS.get(fields["exception"], f"exception {fields['exception']}")
     pc = fields["pc"]
     function = function_at(image, pc)
     causes = [text for bit, text in _CAUSES.items() if fields["cfsr"] >> bit & 1]
-    if fields["sp"] < stack_bottom:
-        causes = ["stack overflow"]
     text = f"{exception} at PC {pc:#010x}"
     text += f" in {function}" if function else ", outside any function"
     if causes:

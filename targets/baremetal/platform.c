@@ -35,6 +35,37 @@ void platform_write(const void* from, uint32_t bytes) {
   }
 }
 
+#if __ARM_ARCH < 8
+#define MPU_CTRL (*(volatile uint32_t*)0xE000ED94u)
+#define MPU_RNR (*(volatile uint32_t*)0xE000ED98u)
+#define MPU_RBAR (*(volatile uint32_t*)0xE000ED9Cu)
+#define MPU_RASR (*(volatile uint32_t*)0xE000EDA0u)
+
+#define MPU_CTRL_ENABLE_WITH_DEFAULT_MAP 5u
+#define MPU_RASR_NO_ACCESS (1u << 28) /* XN; access permissions 0 */
+#define LARGEST_GAP 0x100000u
+#define SMALLEST_REGION 32u
+
+/* Armv7-M has no stack limit, and emulated boards ignore writes below their RAM, so the memory
+ * protection unit has to tell of an overflow: nothing below the stack may be touched. */
+static void forbid_memory_below_stack(void) {
+  const uint32_t bottom = (uint32_t)model_stack_bottom;
+  uint32_t size = bottom & (~bottom + 1u); /* a region is aligned to its size */
+  if (size > LARGEST_GAP) {
+    size = LARGEST_GAP;
+  }
+  if (size < SMALLEST_REGION) {
+    return;
+  }
+  const uint32_t log2_size = 31u - (uint32_t)__builtin_clz(size);
+  MPU_RNR = 0;
+  MPU_RBAR = bottom - size;
+  MPU_RASR = MPU_RASR_NO_ACCESS | ((log2_size - 1u) << 1) | 1u;
+  MPU_CTRL = MPU_CTRL_ENABLE_WITH_DEFAULT_MAP;
+  __asm__ volatile("dsb\n\tisb" ::: "memory");
+}
+#endif
+
 /* Waits for the counter's next step, so that a measurement begins at a known phase. */
 static uint32_t next_tick(void) {
   const uint32_t last = COUNTER;
@@ -46,7 +77,7 @@ static uint32_t next_tick(void) {
 }
 
 /* Calls `run` in thread mode with the process stack pointer set to `stack`.  Armv8-M stops a stack
- * that grows beyond its limit; on Armv7-M the changed paint at its end tells. */
+ * that grows beyond its limit; on Armv7-M forbid_memory_below_stack does. */
 __attribute__((naked, noinline)) static int32_t call_on_stack(
     __attribute__((unused)) int32_t (*run)(void), __attribute__((unused)) uint32_t* stack) {
   __asm__ volatile(
@@ -100,6 +131,9 @@ uint32_t platform_calibrate(void) {
 }
 
 void program(void) {
+#if __ARM_ARCH < 8
+  forbid_memory_below_stack();
+#endif
   input_file = semihosting_open("inputs.bin", SEMIHOSTING_READ_BINARY);
   output_file = semihosting_open("outputs.bin", SEMIHOSTING_WRITE_BINARY);
   if (input_file < 0 || output_file < 0) {

@@ -19,6 +19,7 @@ void report_fault(const uint32_t* frame, uint32_t exception);
 #define HFSR (*(volatile uint32_t*)0xE000ED2Cu)
 #define MMFAR (*(volatile uint32_t*)0xE000ED34u)
 #define BFAR (*(volatile uint32_t*)0xE000ED38u)
+#define MPU_CTRL (*(volatile uint32_t*)0xE000ED94u)
 #define CPACR (*(volatile uint32_t*)0xE000ED88u)
 
 #define CCR_DIV_0_TRP (1u << 4)
@@ -92,6 +93,8 @@ static void print_field(const char* name, uint32_t value) {
 
 /* One line of fields in hexadecimal, which the runner turns into a sentence. */
 void report_fault(const uint32_t* frame, uint32_t exception) {
+  MPU_CTRL = 0; /* after a stack overflow the frame lies where nothing may be read */
+  __asm__ volatile("dsb\n\tisb" ::: "memory");
   const uint32_t status = CFSR;
   semihosting_print("DERO-FAULT ");
   print_field("exception=", exception);

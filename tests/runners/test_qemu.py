@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from dero_tvm.boards import targets_folder
+from dero_tvm.boards import load_board, targets_folder
 from dero_tvm.errors import UserError
 from dero_tvm.runners import RunError, run_qemu
 from fake_archive import FakeArchive, expected_output, some_inputs
@@ -36,25 +36,30 @@ def test_outputs_of_each_inference(machine, copy_io):
 @needs_tools
 @each_machine
 def test_instructions_of_a_known_loop(machine):
-    def count(rounds: int) -> int:
-        loop = f'int n = {rounds}; __asm__ volatile("1: subs %0, %0, #1\\n\\tbne 1b" : "+l"(n));'
-        first = run_qemu(FakeArchive(body=loop), some_inputs(2), machine=machine)
-        again = run_qemu(FakeArchive(body=loop), some_inputs(2), machine=machine)
-        assert first.instructions == again.instructions
-        assert first.instructions is not None
-        return first.instructions[1]
-
-    two_ticks = 100
-    assert 20 < count(1) < 200
-    # Exceeds 2**24 ticks of a SysTick timer's 24 bits when measured in single instructions.
-    assert abs(count(10_000_000) - 20_000_000) < 200 + two_ticks
+    # The number of rounds is the first value of `bias`, so that one run has several.
+    loop = FakeArchive(
+        body="int n; memcpy(&n, arena + 16, 4);"
+        '__asm__ volatile("1: subs %0, %0, #1\\n\\tbne 1b" : "+l"(n));'
+    )
+    rounds = [1, 1000, 1001, 1_000_000, 10_000_000]
+    inputs = [
+        {"serving:x": np.zeros((2, 4), np.int8), "bias": np.array([n, 0, 0, 0], np.int32)}
+        for n in rounds
+    ]
+    counts = run_qemu(loop, inputs, machine=machine).instructions
+    assert counts is not None
+    two_ticks = 2 * load_board(machine).qemu.instructions_per_tick
+    assert 20 < counts[0] < 100 + two_ticks
+    for n, count in zip(rounds, counts):
+        assert abs(count - counts[0] - 2 * (n - 1)) < two_ticks
+    assert run_qemu(loop, inputs, machine=machine).instructions == counts
 
 
 @needs_tools
 @each_machine
 def test_stack_of_a_known_use(machine):
     def used(size: int) -> int:
-        body = f"volatile uint8_t array[{size}]; array[0] = 1; array[{size} - 1] = arena[0];"
+        body = f"volatile uint8_t array[{size}]; array[0] = 1; arena[70] = array[0];"
         stack = run_qemu(FakeArchive(body=body), some_inputs(1), machine=machine).stack_bytes
         assert stack is not None
         return stack
@@ -68,8 +73,20 @@ def test_stack_of_a_known_use(machine):
 @each_machine
 def test_stack_overflow(machine):
     body = "volatile uint8_t array[2000]; array[0] = 1; arena[0] = array[0];"
-    with pytest.raises(RunError, match=r"used all of its 1024 bytes of stack|stack overflow"):
+    with pytest.raises(RunError, match=r"its stack overflowed"):
         run_qemu(FakeArchive(body=body), some_inputs(1), machine=machine, stack_size=1024)
+    result = run_qemu(FakeArchive(body=body), some_inputs(1), machine=machine, stack_size=2400)
+    assert result.stack_bytes is not None and 2000 < result.stack_bytes < 2400
+
+
+@needs_tools
+def test_a_stack_that_is_just_large_enough():
+    used = run_qemu(FakeArchive(), some_inputs(1)).stack_bytes
+    assert used is not None
+    enough = used + 16 - used % 8
+    assert run_qemu(FakeArchive(), some_inputs(1), stack_size=enough).stack_bytes == used
+    with pytest.raises(RunError, match=f"used all of its {used} bytes of stack"):
+        run_qemu(FakeArchive(), some_inputs(1), stack_size=used)
 
 
 @needs_tools
@@ -89,10 +106,10 @@ def test_a_byte_written_outside_the_arena_is_found(machine):
         ('__asm__ volatile("udf #0");', "UsageFault.* in tvmgen_default_run: undefined instr"),
         ("volatile int k = 0; k = 7 / k;", "UsageFault.* in tvmgen_default_run: division by zero"),
         (
-            "volatile uintptr_t k = 0xA0000000u; *(volatile int*)k = 1;",
-            r"Fault.* in tvmgen_default_run.* without memory.*\(0xa0000000\)",
+            "volatile uintptr_t k = 0xF0000000u; *(volatile int*)k = 1;",
+            r"Fault.* in tvmgen_default_run.* without memory.*\(0xf0000000\)",
         ),
-        ("volatile uintptr_t k = 2; ((void (*)(void))k)();", "Fault.*not Thumb code"),
+        ("volatile uintptr_t k = 4; ((void (*)(void))k)();", "Fault.*not Thumb code"),
     ],
     ids=["undefined", "division", "address", "state"],
 )
@@ -157,7 +174,7 @@ def test_arenas_lie_in_their_regions(machine, arenas, addresses, tmp_path):
 @needs_tools
 def test_sections_agree_with_binutils(tmp_path: Path):
     archive = FakeArchive(
-        globals="static int counter = 5; static int zeros[8];", body="arena[0] = zeros[counter++];"
+        globals="static int counter = 5; static int zeros[8];", body="zeros[counter++ % 8] += arena[0];"
     )
     result = run_qemu(archive, some_inputs(1), keep=tmp_path)
     for sections, files in (
