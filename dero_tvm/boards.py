@@ -12,7 +12,7 @@ has the same form:
     source = "Where these figures are from"
 
     [[ram]]                                 # the first one also holds stack and variables
-    name = "dtcm"
+    name = "dtcm"                           # also part of C names
     origin = 0x20000000
     size = 0x20000                          # bytes
     section = ".bss"                        # linker section of an arena in this region
@@ -34,6 +34,7 @@ has the same form:
 from __future__ import annotations
 
 import importlib.resources
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -244,8 +245,11 @@ def _board(table: _Table) -> Board:
 
 
 def _ram(table: _Table) -> Ram:
+    name = table.text("name")
+    if name and not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name):
+        table.problem(f"'{name}' is no name of a region: use lower-case letters, digits and _")
     ram = Ram(
-        name=table.text("name"),
+        name=name,
         origin=table.number("origin"),
         size=table.number("size", least=1),
         section=table.text("section"),

@@ -3,8 +3,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import dero_tvm
 import pytest
+
+import dero_tvm
 from dero_tvm.boards import Flash, list_boards, load_board, targets_folder
 from dero_tvm.errors import UserError
 
@@ -78,6 +79,7 @@ def test_unknown_boards(tmp_path):
         ('["dsp"]', '"dsp"', "'features' must be a list of strings"),
         ('["dsp"]', '["neon"]', "'features' has 'neon', which is none of fpu"),
         ('["-mcpu=cortex-m4"]', "[4]", "'flags' must be a list of strings"),
+        ('"sram"', '"SRAM-1"', "'SRAM-1' is no name of a region"),
         ("[[ram]]", "[ram]", "'ram' must be an array of tables"),
         ("[[ram]]", "[[sram]]", "'ram' needs at least one region"),
         ("[[ram]]", "[flash]\n[[ram]]", "'flash.origin' is missing; 'flash.size' is missing"),

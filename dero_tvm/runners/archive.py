@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
+
+from ..errors import UserError
 
 
 class Tensor(Protocol):
@@ -34,7 +37,7 @@ class Archive(Protocol):
     @property
     def arena_bytes(self) -> Mapping[str, int]: ...  # by region of the board
 
-    def c_sources(self) -> Mapping[str, bytes]: ...  # path in the archive -> content
+    def c_sources(self) -> Mapping[str, bytes]: ...  # file name -> content
 
     def c_headers(self) -> Mapping[str, bytes]: ...
 
@@ -45,8 +48,26 @@ def tensor_bytes(tensor: Tensor) -> int:
 
 
 def workspace_symbols(archive: Archive) -> dict[str, str]:
-    """The C name of each region's arena; the region's name is part of it if there are several."""
+    """The C name of each region's arena as the header declares it.
+
+    On a board with several regions the region's name is part of it.  Raises UserError if the
+    header declares no arena for one of the regions.
+    """
     prefix = f"tvmgen_{archive.name}_workspace"
-    if len(archive.arena_bytes) == 1:
-        return {region: prefix for region in archive.arena_bytes}
-    return {region: f"{prefix}_{region}" for region in archive.arena_bytes}
+    declared = re.findall(rf"extern uint8_t ({prefix}\w*)\[", _header_text(archive))
+    symbols = {}
+    for region in archive.arena_bytes:
+        names = [name for name in (f"{prefix}_{region}", prefix) if name in declared]
+        if not names:
+            raise UserError(f"The header tvmgen_{archive.name}.h declares no arena for '{region}'.")
+        symbols[region] = names[0]
+    return symbols
+
+
+def maps_io(archive: Archive) -> bool:
+    """Whether inputs and outputs lie in the arena, where the application can use them in place."""
+    return f"tvmgen_{archive.name}_map_io(" in _header_text(archive)
+
+
+def _header_text(archive: Archive) -> str:
+    return "".join(text.decode() for text in archive.c_headers().values())

@@ -117,7 +117,7 @@ def build_image(
     try:
         build(link, folder)
     except RunError as error:
-        raise _explain_overflow(str(error), board) or error from None
+        raise _explain_overflow(error.details, board) or error from None
     return Image(program, objects)
 
 

@@ -12,9 +12,9 @@ and clang pass it through unchanged on all our targets.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from .archive import Archive, Tensor, tensor_bytes, workspace_symbols
+from .archive import Archive, Tensor, maps_io, tensor_bytes, workspace_symbols
 
 _SMALLEST_GUARD = 64  # bytes: a row of a small feature map, two vectors of MVE
 
@@ -30,8 +30,8 @@ def binding_source(
     """C source of the binding.
 
     `sections` has the linker section of each region's arena; regions that it lacks are left to
-    the compiler.  With `copy_io`, inputs and outputs are arrays outside the arena, which the model
-    copies; otherwise they are written and read where the model keeps them.
+    the compiler.  With `copy_io`, or if the model has no place for them, inputs and outputs are
+    arrays outside the arena; otherwise they are written and read where the model keeps them.
     """
     name = archive.name
     parts = [
@@ -43,26 +43,24 @@ def binding_source(
     symbols = workspace_symbols(archive)
     for region, size in archive.arena_bytes.items():
         parts.append(_arena(symbols[region], size, alignment, sections.get(region)))
-    if len(archive.arena_bytes) == 1:
-        (size,) = archive.arena_bytes.values()
-        parts.append(
-            f"_Static_assert(TVMGEN_{name.upper()}_WORKSPACE_SIZE == {size},\n"
-            '               "header and archive disagree on the size of the arena");\n'
+    parts.append(_size_checks(archive))
+    entries = (
+        "    {0, 0},\n"
+        if not archive.arena_bytes
+        else "".join(
+            f"    {{{symbols[region]}_guarded, {size}}},\n"
+            for region, size in archive.arena_bytes.items()
         )
-    entries = "".join(
-        f"    {{{symbols[region]}_guarded, {size}}},\n"
-        for region, size in archive.arena_bytes.items()
     )
     parts.append(
-        f"const struct harness_arena harness_arenas[] = {{\n{entries or '    {0, 0},' + chr(10)}}};\n"
+        f"const struct harness_arena harness_arenas[] = {{\n{entries}}};\n"
         f"const uint32_t harness_arena_count = {len(archive.arena_bytes)};\n"
     )
     parts.append(_tensors(name, "input", archive.inputs))
     parts.append(_tensors(name, "output", archive.outputs))
     parts.append(_set_addresses(archive, copy_io))
     parts.append(
-        "int32_t harness_run_model(void) {\n"
-        f"  return tvmgen_{name}_run(&inputs, &outputs);\n}}\n"
+        f"int32_t harness_run_model(void) {{\n  return tvmgen_{name}_run(&inputs, &outputs);\n}}\n"
     )
     return "\n".join(parts)
 
@@ -79,8 +77,24 @@ def _arena(symbol: str, size: int, alignment: int, section: str | None) -> str:
     )
 
 
-def _tensors(name: str, kind: str, tensors: tuple[Tensor, ...] | list[Tensor]) -> str:
-    entries = "".join(f"    {{&{kind}s.{t.c_name}, {tensor_bytes(t)}}},\n" for t in tensors)
+def _size_checks(archive: Archive) -> str:
+    """The runner trusts the archive's metadata, an application the header: they must agree."""
+    sizes = {"WORKSPACE": sum(archive.arena_bytes.values())}
+    for tensor in (*archive.inputs, *archive.outputs):
+        sizes[tensor.c_name.upper()] = tensor_bytes(tensor)
+    return "".join(
+        f"_Static_assert(TVMGEN_{archive.name.upper()}_{item}_SIZE == {size},\n"
+        '               "header and metadata disagree");\n'
+        for item, size in sizes.items()
+    )
+
+
+def _tensors(name: str, kind: str, tensors: Sequence[Tensor]) -> str:
+    entries = (
+        "    {0, 0},\n"
+        if not archive.arena_bytes
+        else "".join(f"    {{&{kind}s.{t.c_name}, {tensor_bytes(t)}}},\n" for t in tensors)
+    )
     return (
         f"static struct tvmgen_{name}_{kind}s {kind}s;\n"
         f"const struct harness_tensor harness_{kind}s[] = {{\n{entries}}};\n"
@@ -89,7 +103,7 @@ def _tensors(name: str, kind: str, tensors: tuple[Tensor, ...] | list[Tensor]) -
 
 
 def _set_addresses(archive: Archive, copy_io: bool) -> str:
-    if not copy_io:
+    if maps_io(archive) and not copy_io:
         return (
             "void harness_set_addresses(void) {\n"
             f"  tvmgen_{archive.name}_map_io(&inputs, &outputs);\n}}\n"
@@ -102,9 +116,4 @@ def _set_addresses(archive: Archive, copy_io: bool) -> str:
                 f"static __attribute__((aligned(16))) uint8_t {array}[{tensor_bytes(t)}];\n"
             )
             assignments.append(f"  {kind}s.{t.c_name} = {array};\n")
-    return (
-        "".join(arrays)
-        + "\nvoid harness_set_addresses(void) {\n"
-        + "".join(assignments)
-        + "}\n"
-    )
+    return "".join(arrays) + "\nvoid harness_set_addresses(void) {\n" + "".join(assignments) + "}\n"

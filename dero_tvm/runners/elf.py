@@ -27,7 +27,7 @@ class _Section:
 
 
 def section_sizes(files: list[Path]) -> dict[str, int]:
-    """Bytes of "text", "rodata", "data" and "bss" in all files together; empty if one is not ELF."""
+    """Bytes of "text", "rodata", "data" and "bss" in all files; empty if one is not ELF."""
     sizes = dict.fromkeys(USES, 0)
     for path in files:
         data = path.read_bytes()
@@ -69,9 +69,7 @@ def _sections(data: bytes) -> list[_Section]:
         layout = struct.Struct("<IIIIIII")
     sections = []
     for index in range(count):
-        _, kind, flags, _, offset, size, link = layout.unpack_from(
-            data, table + index * entry_size
-        )
+        _, kind, flags, _, offset, size, link = layout.unpack_from(data, table + index * entry_size)
         sections.append(_Section(kind, flags, offset, size, link))
     return sections
 

@@ -92,5 +92,7 @@ def unpack_results(archive: Archive, count: int, data: bytes) -> Results:
 
 def _describe(archive: Archive, inference: int, arena: int, offset: int) -> str:
     region, size = list(archive.arena_bytes.items())[arena - 1]
-    where = f"{offset - size} bytes behind its end" if offset >= 0 else f"{-offset} before its start"
+    where = (
+        f"{offset - size} bytes behind its end" if offset >= 0 else f"{-offset} before its start"
+    )
     return f"inference {inference} wrote outside the arena '{region}' of {size} bytes: {where}"

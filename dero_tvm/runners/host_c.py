@@ -39,7 +39,8 @@ def run_host_c(
     flags: further flags, after -std=c11 -O2 -Wall -Wextra -Werror.
     sanitize: with AddressSanitizer and UndefinedBehaviorSanitizer, whose finding is a RunError; an
         access around an arena is one of them.
-    copy_io: inputs and outputs lie outside the arena, and the model copies them.
+    copy_io: inputs and outputs lie outside the arena, and the model copies them; always so if it
+        was compiled for inputs and outputs in the caller's memory.
     fill: the byte that arenas hold before the first inference.
     time_limit: of the run in seconds, without compiling.
     keep: folder to build in and leave behind, for a look at what was run.
@@ -80,7 +81,7 @@ def run_host_c(
         try:
             build(link, folder)
         except RunError as error:
-            if re.search(r"cannot find .*(asan|ubsan|clang_rt)", str(error)):
+            if re.search(r"cannot find .*(asan|ubsan|clang_rt)", error.details):
                 raise UserError(
                     f"{tool} has no sanitizer run-time library: install it (on Debian, clang's is "
                     "in libclang-rt-dev) or use another compiler."

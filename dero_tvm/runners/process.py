@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -15,6 +16,8 @@ from ..errors import UserError
 from .result import RunError
 
 _COMPILE_TIME_LIMIT = 600.0  # seconds; compilers do not hang, but a runner must end
+
+_ERROR = re.compile(r"\berror:|cannot find|undefined reference|overflowed by")
 
 
 @dataclass(frozen=True)
@@ -74,9 +77,7 @@ def run(
     return Completed(process.returncode, output.decode(errors="replace"), seconds)
 
 
-def compile_objects(
-    compiler: Sequence[str], sources: Sequence[Path], folder: Path
-) -> list[Path]:
+def compile_objects(compiler: Sequence[str], sources: Sequence[Path], folder: Path) -> list[Path]:
     """Compile each source to an object file in `folder`; raises RunError with the diagnostics."""
     objects = []
     for number, source in enumerate(sources):
@@ -87,9 +88,11 @@ def compile_objects(
 
 
 def build(command: Sequence[str], folder: Path) -> None:
-    """Run a compiler or linker; raises RunError with its first diagnostics if it fails."""
+    """Run a compiler or linker; raises RunError with its first error if it fails."""
     completed = run(command, folder, time_limit=_COMPILE_TIME_LIMIT)
     if completed.status:
-        lines = [line for line in completed.messages.splitlines() if line.strip()]
-        first = "\n".join(lines[:20])
-        raise RunError(f"{Path(command[0]).name} refused the generated code:\n{first}")
+        lines = [line.strip() for line in completed.messages.splitlines() if line.strip()]
+        first = next((line for line in lines if _ERROR.search(line)), "".join(lines[:1]))
+        raise RunError(
+            f"{Path(command[0]).name} refused the generated code: {first}", completed.messages
+        )

@@ -48,7 +48,8 @@ def run_qemu(
 
     machine: a board with a `[qemu]` table: its name, the path of its TOML file, or the Board.
     flags: further compiler flags, after -std=c11 -O2 -Wall -Wextra -Werror and the board's.
-    copy_io: inputs and outputs lie outside the arena, and the model copies them.
+    copy_io: inputs and outputs lie outside the arena, and the model copies them; always so if it
+        was compiled for inputs and outputs in the caller's memory.
     fill: the byte that arenas hold before the first inference.
     stack_size: bytes of the model's stack, a multiple of 8; using all of it is a RunError.
     time_limit: of the run in seconds, without compiling.

@@ -14,7 +14,14 @@ Tensor = npt.NDArray[Any]
 
 
 class RunError(UserError):
-    """The generated code did not compile, failed, crashed, or ran longer than it may."""
+    """The generated code did not compile, failed, crashed, or ran longer than it may.
+
+    `details` has what the compiler printed, as far as the message has only its first error.
+    """
+
+    def __init__(self, message: str, details: str = "") -> None:
+        super().__init__(message)
+        self.details = details
 
 
 @dataclass(frozen=True, eq=False)

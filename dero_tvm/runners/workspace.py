@@ -23,6 +23,7 @@ def build_folder(keep: Path | None) -> Iterator[Path]:
 
 def write_archive(archive: Archive, folder: Path) -> tuple[list[Path], list[Path]]:
     """Write sources and headers below `folder`; returns the sources and the include folders."""
+    folder = folder / "model"
     sources = [_write(folder / path, data) for path, data in sorted(archive.c_sources().items())]
     headers = [_write(folder / path, data) for path, data in sorted(archive.c_headers().items())]
     return sources, sorted({header.parent for header in headers})

@@ -12,10 +12,13 @@ _HEADER = """
 #define TVMGEN_DEFAULT_H
 #include <stdint.h>
 #define TVMGEN_DEFAULT_WORKSPACE_SIZE @total@
+#define TVMGEN_DEFAULT_X_SIZE @x_bytes@
+#define TVMGEN_DEFAULT_BIAS_SIZE 16
+#define TVMGEN_DEFAULT_Y_SIZE 32
 struct tvmgen_default_inputs { void* x; void* bias; };
 struct tvmgen_default_outputs { void* y; };
 @arenas@
-void tvmgen_default_map_io(struct tvmgen_default_inputs*, struct tvmgen_default_outputs*);
+@map_io@
 int32_t tvmgen_default_run(struct tvmgen_default_inputs*, struct tvmgen_default_outputs*);
 #endif
 """
@@ -26,18 +29,25 @@ extern const int32_t tvmgen_default_factor[4];
 const int32_t tvmgen_default_factor[4] = {3, 3, 3, 3};
 """
 
+_MAP_IO_DECLARATION = (
+    "void tvmgen_default_map_io(struct tvmgen_default_inputs*, struct tvmgen_default_outputs*);"
+)
+
+_MAP_IO = """void tvmgen_default_map_io(struct tvmgen_default_inputs* inputs,
+                           struct tvmgen_default_outputs* outputs) {
+  inputs->x = &@first@[0];
+  inputs->bias = &@first@[16];
+  outputs->y = &@last@[@y@];
+}
+"""
+
 _CODE = """
 #include <string.h>
 #include "tvmgen_default.h"
 extern const int32_t tvmgen_default_factor[4];
 @globals@
 static void own(uint8_t* arena) { @body@ (void)arena; }
-void tvmgen_default_map_io(struct tvmgen_default_inputs* inputs,
-                           struct tvmgen_default_outputs* outputs) {
-  inputs->x = &@first@[0];
-  inputs->bias = &@first@[16];
-  outputs->y = &@last@[@y@];
-}
+@map_io@
 int32_t tvmgen_default_run(struct tvmgen_default_inputs* inputs,
                            struct tvmgen_default_outputs* outputs) {
   int8_t x[8];
@@ -70,6 +80,9 @@ class FakeArchive:
     globals: str = ""
     status: str = "0"
     arena_bytes: Mapping[str, int] = field(default_factory=lambda: {"default": 71})
+    external_io: bool = False  # inputs and outputs lie in the caller's memory alone
+    suffix: bool | None = None  # the arena's C name has the region's; None: if there are several
+    x_bytes_in_header: int = 8
     name: str = "default"
     inputs: tuple[FakeTensor, ...] = (
         FakeTensor("serving:x", "x", (2, 4), "int8"),
@@ -78,35 +91,42 @@ class FakeArchive:
     outputs: tuple[FakeTensor, ...] = (FakeTensor("y", "y", (2, 4), "int32"),)
 
     def _symbols(self) -> list[str]:
-        if len(self.arena_bytes) == 1:
+        suffix = len(self.arena_bytes) > 1 if self.suffix is None else self.suffix
+        if not suffix:
             return ["tvmgen_default_workspace"]
         return [f"tvmgen_default_workspace_{region}" for region in self.arena_bytes]
 
     def c_sources(self) -> dict[str, bytes]:
-        code = _CODE
-        values = {
-            "body": self.body,
-            "globals": self.globals,
-            "status": self.status,
-            "first": self._symbols()[0],
-            "last": self._symbols()[-1],
-            "y": "32" if len(self.arena_bytes) == 1 else "0",
-        }
-        for key, value in values.items():
-            code = code.replace(f"@{key}@", value)
-        return {
-            "codegen/host/src/default_lib0.c": _DATA.encode(),
-            "codegen/host/src/default_lib1.c": code.encode(),
-        }
+        code = _replace(
+            _CODE,
+            map_io="" if self.external_io else _MAP_IO,
+            body=self.body,
+            globals=self.globals,
+            status=self.status,
+            first=self._symbols()[0],
+            last=self._symbols()[-1],
+            y="32" if len(self.arena_bytes) == 1 else "0",
+        )
+        return {"default_lib0.c": _DATA.encode(), "default_lib1.c": code.encode()}
 
     def c_headers(self) -> dict[str, bytes]:
-        arenas = "".join(
-            f"extern uint8_t {symbol}[{size}];\n"
-            for symbol, size in zip(self._symbols(), self.arena_bytes.values())
+        header = _replace(
+            _HEADER,
+            map_io="" if self.external_io else _MAP_IO_DECLARATION,
+            total=str(sum(self.arena_bytes.values())),
+            x_bytes=str(self.x_bytes_in_header),
+            arenas="".join(
+                f"extern uint8_t {symbol}[{size}];\n"
+                for symbol, size in zip(self._symbols(), self.arena_bytes.values())
+            ),
         )
-        total = str(sum(self.arena_bytes.values()))
-        header = _HEADER.replace("@total@", total).replace("@arenas@", arenas)
-        return {"codegen/host/include/tvmgen_default.h": header.encode()}
+        return {"tvmgen_default.h": header.encode()}
+
+
+def _replace(template: str, **values: str) -> str:
+    for key, value in values.items():
+        template = template.replace(f"@{key}@", value)
+    return template
 
 
 def some_inputs(count: int) -> list[dict[str, np.ndarray]]:

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fake_archive import FakeArchive, expected_output, some_inputs
+
 from dero_tvm.errors import UserError
 from dero_tvm.runners import RunError, run_host_c
-from fake_archive import FakeArchive, expected_output, some_inputs
+from dero_tvm.runners.archive import workspace_symbols
 
 COMPILERS = [
     pytest.param(
@@ -17,6 +19,26 @@ COMPILERS = [
     for name in ("gcc", "clang")
 ]
 needs_gcc = pytest.mark.skipif(not shutil.which("gcc"), reason="gcc is not installed")
+
+
+def has_sanitizers(compiler: str) -> bool:
+    """Whether a program with AddressSanitizer can be linked."""
+    command = [compiler, "-fsanitize=address", "-x", "c", "-", "-o", "/dev/null"]
+    code = "int main(void) { return 0; }"
+    return subprocess.run(command, input=code, text=True, capture_output=True).returncode == 0
+
+
+class WithHeader(FakeArchive):
+    """A model whose header is another one."""
+
+    def __init__(self, header: bytes) -> None:
+        super().__init__()
+        object.__setattr__(self, "header", header)
+
+    def c_headers(self) -> dict[str, bytes]:
+        return {"tvmgen_default.h": self.header}
+
+
 pytestmark = pytest.mark.skipif(
     not (shutil.which("gcc") or shutil.which("clang")), reason="there is no C compiler"
 )
@@ -34,6 +56,31 @@ def test_outputs_of_each_inference(compiler, copy_io):
     assert result.guard_ok and result.guard_report == ""
     assert result.instructions is None and result.stack_bytes is None
     assert result.seconds > 0
+
+
+def test_a_model_without_a_place_for_inputs_and_outputs():
+    inputs = some_inputs(2)
+    result = run_host_c(FakeArchive(external_io=True), inputs)
+    np.testing.assert_array_equal(result.outputs[1]["y"], expected_output(inputs[1]))
+
+
+def test_one_arena_of_a_board_with_several_regions():
+    inputs = some_inputs(1)
+    result = run_host_c(FakeArchive(suffix=True), inputs)
+    np.testing.assert_array_equal(result.outputs[0]["y"], expected_output(inputs[0]))
+
+
+def test_a_header_that_contradicts_the_metadata():
+    with pytest.raises(RunError, match="header and metadata disagree") as caught:
+        run_host_c(FakeArchive(x_bytes_in_header=9), some_inputs(1))
+    assert "TVMGEN_DEFAULT_X_SIZE" in caught.value.details
+    header = (
+        FakeArchive(suffix=True)
+        .c_headers()["tvmgen_default.h"]
+        .replace(b"workspace_default", b"arena")
+    )
+    with pytest.raises(UserError, match="tvmgen_default.h declares no arena for 'default'"):
+        workspace_symbols(WithHeader(header))
 
 
 @pytest.mark.parametrize(
@@ -93,8 +140,9 @@ def test_arena_holds_the_fill_byte_at_first():
 
 
 def test_warnings_are_errors():
-    with pytest.raises(RunError, match="(?s)refused the generated code.*unused"):
+    with pytest.raises(RunError, match=r"refused the generated code: .*lib1\.c.*unused") as caught:
         run_host_c(FakeArchive(body="int unused;"), some_inputs(1))
+    assert "\n" not in str(caught.value)
 
 
 def test_a_crash_is_reported():
@@ -121,6 +169,14 @@ def test_missing_compiler(monkeypatch, tmp_path):
         run_host_c(FakeArchive(), some_inputs(1), compiler="clang")
 
 
+@pytest.mark.skipif(
+    not shutil.which("clang") or has_sanitizers("clang"), reason="clang has its sanitizers here"
+)
+def test_missing_sanitizers():
+    with pytest.raises(UserError, match="clang has no sanitizer run-time library: install it"):
+        run_host_c(FakeArchive(), some_inputs(1), compiler="clang", sanitize=True)
+
+
 def test_inputs_must_be_those_of_the_model():
     (values,) = some_inputs(1)
     with pytest.raises(UserError, match="list of inputs is empty"):
@@ -136,7 +192,8 @@ def test_inputs_must_be_those_of_the_model():
 @pytest.mark.skipif(not shutil.which("size"), reason="size (binutils) is not installed")
 def test_sections_agree_with_binutils(tmp_path: Path):
     archive = FakeArchive(
-        globals="static int counter = 5; static int zeros[8];", body="zeros[counter++ % 8] += arena[0];"
+        globals="static int counter = 5; static int zeros[8];",
+        body="zeros[counter++ % 8] += arena[0];",
     )
     result = run_host_c(archive, some_inputs(1), keep=tmp_path)
     for sections, files in (

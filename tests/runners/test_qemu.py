@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fake_archive import FakeArchive, expected_output, some_inputs
+
 from dero_tvm.boards import load_board, targets_folder
 from dero_tvm.errors import UserError
 from dero_tvm.runners import RunError, run_qemu
-from fake_archive import FakeArchive, expected_output, some_inputs
 
 MACHINES = ("mps2-an386", "mps2-an500", "mps3-an547")
 TOOLS = ("arm-none-eabi-gcc", "qemu-system-arm")
@@ -174,7 +175,8 @@ def test_arenas_lie_in_their_regions(machine, arenas, addresses, tmp_path):
 @needs_tools
 def test_sections_agree_with_binutils(tmp_path: Path):
     archive = FakeArchive(
-        globals="static int counter = 5; static int zeros[8];", body="zeros[counter++ % 8] += arena[0];"
+        globals="static int counter = 5; static int zeros[8];",
+        body="zeros[counter++ % 8] += arena[0];",
     )
     result = run_qemu(archive, some_inputs(1), keep=tmp_path)
     for sections, files in (
