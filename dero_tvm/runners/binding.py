@@ -44,14 +44,12 @@ def binding_source(
     for region, size in archive.arena_bytes.items():
         parts.append(_arena(symbols[region], size, alignment, sections.get(region)))
     parts.append(_size_checks(archive))
-    entries = (
-        "    {0, 0},\n"
-        if not archive.arena_bytes
-        else "".join(
-            f"    {{{symbols[region]}_guarded, {size}}},\n"
-            for region, size in archive.arena_bytes.items()
-        )
+    entries = "".join(
+        f"    {{{symbols[region]}_guarded, {size}}},\n"
+        for region, size in archive.arena_bytes.items()
     )
+    if not entries:
+        entries = "    {0, 0},\n"  # C has no empty arrays
     parts.append(
         f"const struct harness_arena harness_arenas[] = {{\n{entries}}};\n"
         f"const uint32_t harness_arena_count = {len(archive.arena_bytes)};\n"
@@ -90,11 +88,7 @@ def _size_checks(archive: Archive) -> str:
 
 
 def _tensors(name: str, kind: str, tensors: Sequence[Tensor]) -> str:
-    entries = (
-        "    {0, 0},\n"
-        if not archive.arena_bytes
-        else "".join(f"    {{&{kind}s.{t.c_name}, {tensor_bytes(t)}}},\n" for t in tensors)
-    )
+    entries = "".join(f"    {{&{kind}s.{t.c_name}, {tensor_bytes(t)}}},\n" for t in tensors)
     return (
         f"static struct tvmgen_{name}_{kind}s {kind}s;\n"
         f"const struct harness_tensor harness_{kind}s[] = {{\n{entries}}};\n"
