@@ -16,7 +16,7 @@ from .result import RunError
 from .workspace import write_archive
 
 PACKAGES = "gcc-arm-none-eabi libnewlib-arm-none-eabi"
-MAIN_STACK = 2048  # bytes, of the test program and of fault handlers
+MAIN_STACK = 1024  # bytes, of the test program and of fault handlers
 _VECTORS_SIZE = 64
 
 

@@ -40,7 +40,7 @@ def run_qemu(
     flags: Sequence[str] = (),
     copy_io: bool = False,
     fill: int = 0xA5,
-    stack_size: int = 16384,
+    stack_size: int = 4096,
     time_limit: float = 120.0,
     keep: Path | None = None,
 ) -> RunResult:
