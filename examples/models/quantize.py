@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -37,18 +37,6 @@ def quantize(model: onnx.ModelProto, calibration: Iterable[Feed]) -> onnx.ModelP
     _drop_unused_domains(quantized)
     onnx.checker.check_model(quantized, full_check=True)
     return quantized
-
-
-def random_calibration(model: onnx.ModelProto, seed: int = 0, count: int = 4) -> Iterator[Feed]:
-    """Inputs from a normal distribution, as many as `count`, for models with static shapes."""
-    rng = np.random.default_rng(seed)
-    for _ in range(count):
-        yield {
-            value.name: rng.standard_normal(
-                [dim.dim_value for dim in value.type.tensor_type.shape.dim], dtype=np.float32
-            )
-            for value in model.graph.input
-        }
 
 
 def _drop_unused_domains(model: onnx.ModelProto) -> None:
