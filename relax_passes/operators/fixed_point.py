@@ -93,7 +93,7 @@ def round_shift(value, shift):
 
 def _round_shift(value, shift):
     """``round(value / 2**shift)``, ties away from zero, of an int32 expression."""
-    mask = tirx.const((1 << 31) - 1, "int32") >> (31 - shift)
+    mask = (tirx.const(1, "int32") << shift) - 1
     threshold = (mask >> 1) + T.Select(value < 0, tirx.const(1, "int32"), tirx.const(0, "int32"))
     round_up = T.Select((value & mask) > threshold, tirx.const(1, "int32"), tirx.const(0, "int32"))
     return (value >> shift) + round_up
