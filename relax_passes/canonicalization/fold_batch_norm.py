@@ -64,8 +64,8 @@ class _Rewriter(DataflowRewriter):
             axis = call.attrs.out_layout.index("C")
             weight_axis = call.attrs.kernel_layout.index("O")
         ones, zeros = np.ones(shape[axis]), np.zeros(shape[axis])
-        scale, offset, last = self._chain(var, ones, zeros, shape, axis)[:3]
-        if last is var:
+        scale, offset, chain = self._chain(var, ones, zeros, shape, axis)
+        if not chain:
             return None
         data, weight_expr = self.new(call.args[0]), self.new(call.args[1])
         if (scale != 1.0).any():
@@ -75,7 +75,8 @@ class _Rewriter(DataflowRewriter):
         if (offset != 0.0).any():
             bias = _spread(offset, axis, len(shape)).astype(weight.values.dtype)
             result = self.emit(relax.op.add(result, relax.const(bias)))
-        self.replace(last, result)
+        for absorbed in chain:
+            self.replace(absorbed, result)
         return result
 
     def _merge(self, var: relax.Var, call: Any) -> relax.Expr | None:
@@ -94,8 +95,8 @@ class _Rewriter(DataflowRewriter):
         first = self._apply(call, data, np.ones(shape[axis]), np.zeros(shape[axis]), shape, axis)
         if first is None:
             return None
-        scale, offset, last, names = self._chain(var, *first, shape, axis)
-        if [call.op.name, *names] in _MERGED:
+        scale, offset, chain = self._chain(var, *first, shape, axis)
+        if [self.old.definitions[v].op.name for v in (var, *chain)] in _MERGED:
             return None
         result = self.new(data)
         if (scale != 1.0).any():
@@ -104,7 +105,8 @@ class _Rewriter(DataflowRewriter):
         if (offset != 0.0).any():
             summand = _spread(offset, axis, len(shape)).astype(dtype_of(call))
             result = self.emit(relax.op.add(result, relax.const(summand)))
-        self.replace(last, result)
+        for absorbed in chain:
+            self.replace(absorbed, result)
         return result
 
     def _chain(
@@ -114,17 +116,17 @@ class _Rewriter(DataflowRewriter):
         offset: np.ndarray,
         shape: tuple[int, ...],
         axis: int,
-    ) -> tuple[np.ndarray, np.ndarray, relax.Var, list[str]]:
-        """Scale, offset, end and operators of the longest per-channel chain that reads `var`."""
-        names: list[str] = []
+    ) -> tuple[np.ndarray, np.ndarray, list[relax.Var]]:
+        """Scale, offset and variables of the longest per-channel chain that reads `var`."""
+        chain: list[relax.Var] = []
         while (reader := self.old.sole_reader(var)) is not None:
             target, call = reader
             step = self._apply(call, var, scale, offset, shape, axis)
             if step is None:
                 break
             (scale, offset), var = step, target
-            names.append(call.op.name)
-        return scale, offset, var, names
+            chain.append(target)
+        return scale, offset, chain
 
     def _apply(
         self,
