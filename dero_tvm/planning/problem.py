@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 
 class BufferKind(enum.Enum):
+    """What a buffer holds for the network."""
+
     INPUT = "input"
     OUTPUT = "output"
     INTERMEDIATE = "intermediate"
@@ -36,7 +38,8 @@ class Overlap:
 
     so the output never catches up with input rows that are still needed:
 
-        distance = max over rows r of  (r + 1) * output_row_bytes - first_needed(r) * input_row_bytes
+        distance = max over rows r of
+                   (r + 1) * output_row_bytes - first_needed(r) * input_row_bytes
 
     An operator that may overwrite row r of its input with row r of its output (an addition, say)
     has distance 0 when rows are equally long: both may lie at the same address.  If the input is

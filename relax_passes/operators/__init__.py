@@ -1,6 +1,10 @@
 """The microcontroller operator set: channels-last, row by row, float32 and int8."""
 
-from . import conv2d as _conv2d  # noqa: F401  (registers the operator)
+# Importing a module registers its operators.
+from . import add as _add  # noqa: F401
+from . import concat as _concat  # noqa: F401
+from . import conv2d as _conv2d  # noqa: F401
+from . import multiply as _multiply  # noqa: F401
 from .registry import (
     Operator,
     OperatorClass,

@@ -95,7 +95,9 @@ class Conv2D(Operator):
         return signature.output.elements * kernel_h * kernel_w * depth
 
     def row_kernel(self, signature: Signature) -> tirx.PrimFunc:
-        return _int8_row(signature) if signature.inputs[0].dtype == "int8" else _float_row(signature)
+        return (
+            _int8_row(signature) if signature.inputs[0].dtype == "int8" else _float_row(signature)
+        )
 
 
 def _float_row(signature: Signature) -> tirx.PrimFunc:

@@ -20,6 +20,8 @@ from collections.abc import Callable
 import numpy as np
 from tvm import tirx
 from tvm.script import tirx as T
+from tvm.script.ir_builder import IRBuilder
+from tvm.tirx.script import builder
 
 ROUNDINGS = ("double", "single")
 
@@ -89,8 +91,8 @@ def multiply_numpy(values: np.ndarray, multiplier: int, shift: int, rounding: st
     """The same arithmetic on an integer array; used to fill tables at compile time."""
     values = np.asarray(values, dtype=np.int64)
     if rounding == "single":
-        total = 31 - shift
-        return (values * multiplier + (1 << (total - 1))) >> total
+        drop = 31 - shift
+        return (values * multiplier + (1 << (drop - 1))) >> drop
     product = (values << max(shift, 0)) * multiplier
     nudge = np.where(product >= 0, 1 << 30, 1 - (1 << 30))
     total = product + nudge
@@ -110,7 +112,27 @@ def clamp(value, low, high, dtype: str = "int32"):
     return value
 
 
+def saturate(value, low, high):
+    """TIR int8 expression: an int32 `value` limited to int8 and to ``[low, high]`` (None: no bound)."""
+    low = -128 if low is None else max(low, -128)
+    high = 127 if high is None else min(high, 127)
+    return T.cast(clamp(value, low, high), "int8")
+
+
+def check_rounding(operator: str, rounding: str) -> None:
+    """Raises ``ValueError`` if `rounding` is not one of `ROUNDINGS`."""
+    if rounding not in ROUNDINGS:
+        raise ValueError(f"{operator}: rounding must be one of {ROUNDINGS}, got {rounding!r}")
+
+
 def let(name: str, value, dtype: str, body: Callable):
-    """TIR expression: `body(v)` with `v` naming `value`, so that it is computed once."""
+    """TIR expression: `body(v)` with `v` naming `value`, so that it is computed once.
+
+    Inside a kernel under construction `v` is a statement of its own: C has no let-expression, and
+    the C generator would repeat `value` wherever `v` is used.
+    """
     var = tirx.Var(name, dtype)
+    if IRBuilder.is_in_scope():
+        builder.add_to_parent(tirx.Bind(var, value))
+        return body(var)
     return tirx.Let(var, value, body(var))

@@ -49,8 +49,6 @@ def whole_operator(operator: Operator, signature: Signature) -> tirx.PrimFunc:
                 scratch = T.alloc_buffer((size,), "int8")
                 body.append(tirx.Bind(next(remaining), scratch.data))
             body.append(kernel.body)
-            loop = tirx.For(
-                row, 0, signature.output.rows, tirx.ForKind.SERIAL, tirx.SeqStmt(body)
-            )
+            loop = tirx.For(row, 0, signature.output.rows, tirx.ForKind.SERIAL, tirx.SeqStmt(body))
             T.add_to_parent(loop)
     return tvm.s_tir.renew_defs(builder.get())

@@ -1,0 +1,1 @@
+"""Runnable scripts, and the models they use."""
