@@ -210,7 +210,7 @@ def _straight_line(binding: Any) -> relax.Expr:
     ):
         return binding.value
     raise ValueError(
-        f"`main` binds {binding.var.name_hint} by control flow or a match, which has no place on a "
+        f"`main` binds {binding.var.name} by control flow or a match, which has no place on a "
         "microcontroller graph: export the model without branches, loops and symbolic sizes"
     )
 
