@@ -113,7 +113,7 @@ def clamp(value, low, high, dtype: str = "int32"):
 
 
 def saturate(value, low, high):
-    """TIR int8 expression: an int32 `value` limited to int8 and to ``[low, high]`` (None: no bound)."""
+    """TIR int8 expression: an int32 `value` limited to int8 and ``[low, high]``."""
     low = -128 if low is None else max(low, -128)
     high = 127 if high is None else min(high, 127)
     return T.cast(clamp(value, low, high), "int8")
