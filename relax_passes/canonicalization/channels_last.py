@@ -111,7 +111,9 @@ class LayoutRewriter(DataflowRewriter):
         shape = shape or tuple(layout.shape[axis] for axis in axes)
         constant = self.old.constant(expr)
         if constant is not None:
-            return self.emit(constant.reshape(layout.shape).transpose(axes).reshape(shape).expr())
+            moved = constant.reshape(layout.shape).transpose(axes).reshape(shape)
+            unchanged = moved.shape == constant.shape and axes == tuple(sorted(axes))
+            return super().new(expr) if unchanged else self.emit(moved.expr())
         stored = self.stored(expr)
         key = (stored, layout.order(axes), layout.sizes, shape)
         if key not in self._arranged:

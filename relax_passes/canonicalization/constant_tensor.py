@@ -51,9 +51,9 @@ class ConstantTensor:
     def moved(self, move: Callable[[np.ndarray], np.ndarray]) -> ConstantTensor:
         """The constant after an operation that only moves elements."""
         if self.scale is None or self.zero_point is None:
-            return ConstantTensor(np.ascontiguousarray(move(self.values)))
+            return ConstantTensor(np.asarray(move(self.values), order="C"))
         return ConstantTensor(
-            np.ascontiguousarray(move(self.values)), move(self.scale), move(self.zero_point)
+            np.asarray(move(self.values), order="C"), move(self.scale), move(self.zero_point)
         )
 
     def reshape(self, shape: Sequence[int]) -> ConstantTensor:
