@@ -41,9 +41,7 @@ _FUNCTIONS: dict[str, Callable[[Any, float, float], Any]] = {
     "hard_swish": lambda x, alpha, beta: (
         x * clamp(x + _real(3.0), 0.0, 6.0, "float32") * _real(1 / 6)
     ),
-    "gelu": lambda x, alpha, beta: (
-        _real(0.5) * x * (_real(1.0) + T.erf(x * _real(math.sqrt(0.5))))
-    ),
+    "gelu": lambda x, alpha, beta: _real(0.5) * x * (_real(1.0) + T.erf(x * _real(math.sqrt(0.5)))),
     "gelu_tanh": lambda x, alpha, beta: _gelu_tanh(x),
     "elu": lambda x, alpha, beta: T.Select(
         x >= _real(0.0), x, _real(alpha) * (T.exp(T.min(x, _real(0.0))) - _real(1.0))
