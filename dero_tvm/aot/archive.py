@@ -23,7 +23,7 @@ from dero_tvm.errors import UserError
 INCLUDE = "codegen/host/include/"
 SOURCE = "codegen/host/src/"
 METADATA = "metadata.json"
-HOST_PROGRAM = "src/host_program.json"
+HOST_PROGRAM = "src/host_program.ll"
 PARAMETERS = "parameters/"
 _LARGEST = 1 << 30  # bytes of an archive when unpacked
 

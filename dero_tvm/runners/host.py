@@ -6,14 +6,16 @@ inference.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import tvm
 
 from dero_tvm.aot.archive import HOST_PROGRAM, PARAMETERS, ModelArchive
 from dero_tvm.aot.host_program import ENTRY, GUARD_BYTES
-from dero_tvm.aot.lower import host_library
+from dero_tvm.errors import UserError
 
 _PATTERN = 0x5A
 
@@ -23,8 +25,7 @@ class HostProgram:
 
     def __init__(self, archive: ModelArchive) -> None:
         self._archive = archive
-        module = tvm.ir.load_json(archive.files[HOST_PROGRAM].decode())
-        self._entry = host_library(module)[ENTRY]
+        self._entry = _load(archive.files[HOST_PROGRAM])[ENTRY]
         packed = archive.files[f"{PARAMETERS}{archive.name}.params"]
         self._constants = tvm.runtime.load_param_dict(packed)["constants"]
         self._arenas = {
@@ -76,6 +77,20 @@ class HostProgram:
         before, after = arena[:GUARD_BYTES], arena[-GUARD_BYTES:]
         if not (np.all(before == _PATTERN) and np.all(after == _PATTERN)):
             raise RuntimeError(f"the generated program wrote outside its arena in {region}")
+
+
+def _load(llvm_ir: bytes) -> tvm.runtime.Module:
+    """LLVM IR from an archive, compiled for this machine."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "host_program.ll"
+        path.write_bytes(llvm_ir)
+        try:
+            return tvm.runtime.load_module(str(path))
+        except Exception as error:
+            raise UserError(
+                f"the archive's host program cannot be loaded here ({str(error).splitlines()[-1]}): "
+                "compile the model on this machine, or use --device host-c"
+            ) from None
 
 
 def _as_bytes(array: np.ndarray) -> np.ndarray:
