@@ -65,7 +65,8 @@ def finish(
         main = main.without_attr(attribute)
     if rounding is not None:
         main = main.with_attr("dero.rounding", rounding)
-    module = tvm.IRModule({"main": main}, attrs=module.attrs)
+    module = module.clone()
+    module["main"] = main
 
     result = main.ret_ty
     types = list(result.fields) if isinstance(result, relax.TupleType) else [result]
