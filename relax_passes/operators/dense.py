@@ -82,9 +82,8 @@ class Dense(Operator):
         return signature.output.elements * signature.inputs[0].channels
 
     def row_kernel(self, signature: Signature) -> tirx.PrimFunc:
-        return (
-            _int8_row(signature) if signature.inputs[0].dtype == "int8" else _float_row(signature)
-        )
+        build = _int8_row if signature.inputs[0].dtype == "int8" else _float_row
+        return build(signature)
 
 
 def _float_row(signature: Signature) -> tirx.PrimFunc:
