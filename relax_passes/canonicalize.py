@@ -9,10 +9,13 @@ from __future__ import annotations
 import tvm
 
 from .canonicalization.channels_last import ChannelsLast
+from .canonicalization.commute_quantization import CommuteQuantization
 from .canonicalization.decompose import DecomposeComposites
 from .canonicalization.fold_batch_norm import FoldAffine
 from .canonicalization.fold_constants import FoldConstants
+from .canonicalization.integer_arithmetic import IntegerArithmetic
 from .canonicalization.select_operators import SelectOperators
+from .canonicalization.signed_quantization import SignQuantization
 
 
 def Canonicalize(input_layout: str = "model") -> tvm.transform.Pass:  # noqa: N802 (TVM's style)
@@ -39,6 +42,10 @@ def Canonicalize(input_layout: str = "model") -> tvm.transform.Pass:  # noqa: N8
             FoldAffine(),
             # One layout
             ChannelsLast(input_layout),
+            # Integers between dequantize and quantize
+            SignQuantization(),
+            CommuteQuantization(),
+            IntegerArithmetic(),
             # Operators of the microcontroller
             SelectOperators(),
         ],
