@@ -205,6 +205,10 @@ def _doubled(value):
 
 
 def _rounded(value, exponent):
-    """``round(value / 2**exponent)``; with more than 31 bits to drop, half is out of reach."""
-    rounded = round_shift(value, T.min(exponent, 31))
-    return T.Select(exponent > 31, tirx.const(0, "int32"), rounded)
+    """``round(value / 2**exponent)`` of `value` >= 0 in int32, for any exponent from 0 on."""
+    shifted = round_shift(value, T.min(exponent, 30))
+    return T.Select(
+        exponent > 30,
+        T.Select(exponent == 31, value >> 30, tirx.const(0, "int32")),
+        shifted,
+    )
