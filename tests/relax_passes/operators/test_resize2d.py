@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import onnx
 import onnxruntime
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 from operator_checks import check_kernel, random_array
@@ -65,7 +64,6 @@ def onnx_runtime(array, scale, size, coordinates, rounding):
         [sizes],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
-    onnx.checker.check_model(model)
     session = onnxruntime.InferenceSession(
         model.SerializeToString(), providers=["CPUExecutionProvider"]
     )
@@ -126,8 +124,8 @@ def test_against_onnx_runtime(shape, size, coordinates, rounding, seed):
 def test_scales_that_are_no_quotient_of_the_sizes(shape, scale, coordinates, rounding, seed):
     scale = tuple(float(np.float32(factor)) for factor in scale)
     size = tuple(int(np.float32(n) * np.float32(s)) for n, s in zip(shape[1:3], scale))
-    if min(size) < 1:
-        return
+    # Where no length changes, ONNX Runtime copies, whatever the scale.
+    assume(min(size) >= 1 and size != shape[1:3])
     array = random_array(np.random.default_rng(seed), shape, "float32")
     check_kernel(
         "resize2d",
@@ -152,7 +150,7 @@ def test_ties_fall_as_in_litert(length, out_length, coordinates):
     np.testing.assert_array_equal(expected, table)
 
 
-@pytest.mark.parametrize(("length", "out_length"), [(14, 2), (14, 8), (14, 19), (21, 3)])
+@pytest.mark.parametrize(("length", "out_length"), [(14, 2), (14, 8), (14, 19), (35, 84), (97, 14)])
 @pytest.mark.parametrize("coordinates", ["asymmetric", "half_pixel"])
 def test_ties_fall_as_in_onnx_runtime(length, out_length, coordinates):
     array = np.arange(length, dtype="float32").reshape(1, length, 1, 1)
@@ -170,8 +168,10 @@ def test_ties_fall_as_in_onnx_runtime(length, out_length, coordinates):
     st.sampled_from(["multiply", "divide"]),
 )
 @settings(deadline=None, max_examples=150)
-def test_the_kernels_integers_reproduce_the_table(length, out_length, *formula):
-    table = nearest_table(length, out_length, None, *formula)
+def test_the_kernels_integers_reproduce_the_table(
+    length, out_length, coordinates, rounding, arithmetic
+):
+    table = nearest_table(length, out_length, None, coordinates, rounding, arithmetic)
     numerator, offset, denominator = _fit_line(table, length)
     departures = [
         y
