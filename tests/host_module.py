@@ -1,0 +1,19 @@
+"""Compiling and running a Relax module on the host, for comparison with other programs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import tvm
+from tvm import relax
+
+
+def run_on_host(module: tvm.IRModule, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """The outputs of ``main``; inputs in the order of its parameters."""
+    machine = relax.VirtualMachine(tvm.compile(module, "llvm"), tvm.cpu())
+    result = machine["main"](*[tvm.runtime.tensor(np.ascontiguousarray(x)) for x in inputs])
+    # A single tensor also answers to iteration, so ask for the type.
+    if isinstance(result, tvm.runtime.Tensor):
+        return [result.numpy()]
+    return [item.numpy() for item in result]
