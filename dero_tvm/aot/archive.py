@@ -1,0 +1,185 @@
+"""The generated model as a Model Library Format archive, in memory and on disk.
+
+The layout is the one microTVM 0.18 wrote (version 7): ``metadata.json``, ``codegen/host/include``,
+``codegen/host/src``, ``parameters`` and ``src``.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import os
+import tarfile
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from dero_tvm.errors import UserError
+
+INCLUDE = "codegen/host/include/"
+SOURCE = "codegen/host/src/"
+METADATA = "metadata.json"
+HOST_PROGRAM = "src/host_program.ll"
+PARAMETERS = "parameters/"
+_LARGEST = 1 << 30  # bytes of an archive when unpacked
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """An input or output as the application sees it."""
+
+    name: str  # as in the model file
+    c_name: str  # member of the C structure
+    shape: tuple[int, ...]
+    dtype: str
+
+
+@dataclass(frozen=True)
+class ModelArchive:
+    """Path in the archive -> content."""
+
+    files: Mapping[str, bytes]
+
+    @cached_property
+    def metadata(self) -> dict[str, Any]:
+        """Content of ``metadata.json``."""
+        return json.loads(self.files[METADATA])
+
+    @cached_property
+    def _module(self) -> dict[str, Any]:
+        return next(iter(self.metadata["modules"].values()))
+
+    @property
+    def name(self) -> str:
+        """Module name: ``default`` gives ``tvmgen_default_run``."""
+        return self._module["model_name"]
+
+    @property
+    def inputs(self) -> tuple[TensorInfo, ...]:
+        return self._ports("inputs")
+
+    @property
+    def outputs(self) -> tuple[TensorInfo, ...]:
+        return self._ports("outputs")
+
+    def _ports(self, kind: str) -> tuple[TensorInfo, ...]:
+        return tuple(
+            TensorInfo(p["name"], p["c_name"], tuple(p["shape"]), p["dtype"])
+            for p in self._module["dero"][kind]
+        )
+
+    @property
+    def arena_bytes(self) -> dict[str, int]:
+        """Bytes of the arena in each memory region, in the order the program takes them."""
+        return {arena["region"]: arena["size"] for arena in self._module["dero"]["arenas"]}
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """The report that the compilation wrote."""
+        return self._module["dero"]["report"]
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """What this project adds to the metadata, beside microTVM's entries."""
+        return self._module["dero"]
+
+    def c_sources(self) -> dict[str, bytes]:
+        """File name -> content of each C source."""
+        return self._below(SOURCE)
+
+    def c_headers(self) -> dict[str, bytes]:
+        """File name -> content of each header."""
+        return self._below(INCLUDE)
+
+    def _below(self, folder: str) -> dict[str, bytes]:
+        return {
+            path.removeprefix(folder): data
+            for path, data in sorted(self.files.items())
+            if path.startswith(folder)
+        }
+
+    def to_bytes(self, path: str = "model.tar") -> bytes:
+        """The archive as a tar file, compressed if `path` says so; the same bytes every time."""
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+            for name, data in sorted(self.files.items()):
+                entry = tarfile.TarInfo(name)
+                entry.size = len(data)
+                entry.mode = 0o644
+                tar.addfile(entry, io.BytesIO(data))
+        data = buffer.getvalue()
+        if path.endswith((".gz", ".tgz")):
+            data = gzip.compress(data, mtime=0)
+        return data
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the archive to `path`, whole or not at all."""
+        write_atomically(Path(path), self.to_bytes(str(path)))
+
+    def extract_c(self, folder: str | os.PathLike[str]) -> None:
+        """Write the C sources and headers into `folder`."""
+        target = Path(folder)
+        for name, data in {**self.c_sources(), **self.c_headers()}.items():
+            write_atomically(target / name, data)
+
+
+def load_archive(path: str | os.PathLike[str]) -> ModelArchive:
+    """Read an archive that `ModelArchive.save` wrote.
+
+    Raises UserError if the file is not such an archive.
+    """
+    try:
+        with tarfile.open(path, "r:*") as tar:
+            files = dict(_members(tar, str(path)))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise UserError(f"{path}: not a model archive ({error})") from None
+    archive = ModelArchive(files)
+    try:
+        _ = archive.name, archive.inputs, archive.outputs, archive.arena_bytes
+    except (KeyError, ValueError, TypeError, StopIteration, AttributeError):
+        raise UserError(
+            f"{path}: not an archive that tvmc compile wrote (its metadata.json is missing or "
+            "incomplete)"
+        ) from None
+    return archive
+
+
+def _members(tar: tarfile.TarFile, path: str):
+    total = 0
+    for member in tar:
+        name = PurePosixPath(member.name)
+        if member.isdir():
+            continue
+        if not member.isfile() or name.is_absolute() or ".." in name.parts:
+            raise UserError(f"{path}: refused: it holds {member.name!r}, which is no plain file")
+        total += member.size
+        if total > _LARGEST:
+            raise UserError(f"{path}: refused: it unpacks to more than {_LARGEST} bytes")
+        content = tar.extractfile(member)
+        assert content is not None
+        yield str(name), content.read()
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write `data` to `path` through a temporary file beside it, so no half file ever shows."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror})") from None
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror})") from None
+    finally:
+        if os.path.exists(temporary):
+            os.unlink(temporary)

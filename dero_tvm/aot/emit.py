@@ -1,0 +1,69 @@
+"""All files of a generated model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import tvm
+
+from .archive import HOST_PROGRAM, INCLUDE, METADATA, PARAMETERS, SOURCE, ModelArchive
+from .c_constants import definition, used_constants
+from .c_source import c_source
+from .header import Interface, header, interface_of
+from .host_program import host_module, pack_constants
+from .lower import llvm_ir
+from .metadata import metadata
+from .program import Program
+
+
+def emit(
+    program: Program, *, target: str, report: Mapping[str, Any], source_ir: str
+) -> ModelArchive:
+    """Generate the archive.
+
+    `target` is the board's name; `report` is JSON data for the metadata; `source_ir` is the
+    rewritten Relax module as text.
+    """
+    interface = interface_of(program)
+    name = program.network.name
+    files = {
+        f"{INCLUDE}{interface.prefix}.h": header(program, interface),
+        f"{SOURCE}{name}_lib0.c": _data_source(program, interface),
+        f"{SOURCE}{name}_lib1.c": c_source(program, interface),
+        "src/relax.txt": source_ir,
+        HOST_PROGRAM: llvm_ir(host_module(program, interface)),
+    }
+    encoded = {path: text.encode() for path, text in files.items()}
+    encoded[f"{PARAMETERS}{name}.params"] = _parameters(program)
+    encoded[METADATA] = metadata(program, interface, target=target, report=report)
+    return ModelArchive(encoded)
+
+
+def _data_source(program: Program, interface: Interface) -> str:
+    """``<name>_lib0.c``: the arena and the weights."""
+    parts = [f'#include "{interface.prefix}.h"', "#include <math.h>\n#include <stdbool.h>"]
+    macro = f"{interface.macro}_CALLER_WORKSPACE"
+    arenas = [
+        f"uint8_t {array}[{array.upper()}_BYTES]\n"
+        f"    __attribute__((aligned({interface.macro}_WORKSPACE_ALIGNMENT)));"
+        for _, array, _ in interface.arenas
+    ]
+    if arenas:
+        parts.append("\n".join([f"#ifndef {macro}", *arenas, "#endif"]))
+    constants = program.network.constants
+    parts += [definition_with_declaration(interface.prefix, n, constants[n])
+              for n in used_constants(program)]
+    return "\n\n".join(parts) + "\n"
+
+
+def definition_with_declaration(prefix: str, name: str, array: np.ndarray) -> str:
+    """A definition preceded by its declaration, as -Wmissing-variable-declarations asks for."""
+    text = definition(prefix, name, array)
+    return f"extern {text.splitlines()[0].removesuffix(' = {')};\n{text}"
+
+
+def _parameters(program: Program) -> bytes:
+    packed = tvm.runtime.tensor(pack_constants(program))
+    return bytes(tvm.runtime.save_param_dict({"constants": packed}))

@@ -1,0 +1,104 @@
+"""The kernels a network needs: one function for all operations of equal signature."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from tvm import tirx
+
+from dero_tvm.schedule.network import Cascade, Operation
+from relax_passes.operators import TensorSpec, operator_of
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter of a kernel function: a pointer if `dtype` is set, else an int32."""
+
+    name: str
+    dtype: str | None = None
+    read_only: bool = True
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A function of the generated program.
+
+    Row kernels take the row first; an opaque kernel computes its whole output in one call and has
+    no row parameter.
+    """
+
+    name: str
+    function: tirx.PrimFunc
+    parameters: tuple[Parameter, ...]
+    comment: str
+
+    @property
+    def by_row(self) -> bool:
+        return bool(self.parameters) and self.parameters[0].name == "row"
+
+
+class KernelTable:
+    """Kernels by signature, named in the order in which they are asked for."""
+
+    def __init__(self, cascades: Iterable[Cascade]) -> None:
+        self._by_key: dict[object, Kernel] = {}
+        self._counts: dict[str, int] = {}
+        for cascade in cascades:
+            for operation in cascade.operations:
+                self.of(operation)
+
+    @property
+    def kernels(self) -> tuple[Kernel, ...]:
+        return tuple(self._by_key.values())
+
+    def of(self, operation: Operation) -> Kernel:
+        """The kernel that computes `operation`."""
+        key: object = operation.signature if operation.function is None else operation.name
+        if key not in self._by_key:
+            self._by_key[key] = self._make(operation)
+        return self._by_key[key]
+
+    def _make(self, operation: Operation) -> Kernel:
+        signature = operation.signature
+        short = signature.operator.split(".")[-1]
+        number = self._counts[short] = self._counts.get(short, -1) + 1
+        name = f"{short}_{number}"
+        comment = _comment(operation)
+        if operation.function is not None:
+            function = operation.function
+            parameters = [
+                Parameter(p.name, spec.dtype)
+                for p, spec in zip(function.params, signature.inputs)
+            ]
+            parameters.append(
+                Parameter(
+                    function.params[len(parameters)].name, signature.output.dtype, read_only=False
+                )
+            )
+        else:
+            operator = operator_of(signature.operator)
+            assert operator is not None
+            function = operator.row_kernel(signature)
+            parameters = [Parameter("row")]
+            for index, argument in enumerate(operator.argument_names(signature)):
+                parameters.append(Parameter(argument, signature.inputs[index].dtype))
+                if index in operation.row_operands:
+                    parameters.append(Parameter(f"{argument}_rows"))
+            parameters.append(Parameter("out", signature.output.dtype, read_only=False))
+        if operation.scratch:
+            parameters.append(Parameter("scratch", "int8", read_only=False))
+        if len(parameters) != len(function.params):
+            raise RuntimeError(f"kernel of {operation.name} has unexpected parameters")
+        return Kernel(name, function, tuple(parameters), comment)
+
+
+def _comment(operation: Operation) -> str:
+    signature = operation.signature
+    operands = ", ".join(_shape(spec) for spec in signature.inputs[:2])
+    return f"{signature.operator.split('.')[-1]}: {operands} -> {_shape(signature.output)}"
+
+
+def _shape(spec: TensorSpec) -> str:
+    stride = "" if spec.dense else f" (pixel stride {spec.pixel_stride})"
+    return f"{'x'.join(map(str, spec.shape)) or 'scalar'} {spec.dtype}{stride}"

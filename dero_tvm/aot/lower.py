@@ -1,0 +1,119 @@
+"""From TIR row kernels to C functions, and to a host library, through TVM's code generators.
+
+``tvm.tirx.build`` wraps every function for TVM's runtime, which a microcontroller does not have.
+Row kernels are plain functions over pointers, so they go through the lowering passes and straight
+to the code generator.  The C generator's file carries TVM's headers and untyped parameters; only
+the function bodies are taken from it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+
+import tvm
+from tvm import s_tir, tirx
+
+_S = s_tir.transform
+_T = tirx.transform
+
+_BODY = re.compile(r"^TVM_DLL void (\w+)\(([^)]*)\) (\{\n.*?^\})$", re.MULTILINE | re.DOTALL)
+
+
+def _lowering() -> list[tvm.transform.Pass]:
+    """Passes from schedulable TIR to what the code generators take."""
+    return [
+        _S.CanonicalizeLoop(),
+        _S.LowerInitBlock(),
+        _S.PlanAndUpdateBufferAllocationLocation(),
+        _S.ConvertBlocksToOpaque(),
+        _S.CompactBufferAllocation(),
+        _S.LowerMatchBuffer(),
+        _T.StmtSimplify(),
+        _S.LowerOpaqueBlock(),
+        _T.FlattenBuffer(),
+        _T.NarrowDataType(32),
+        _S.LoopPartition(),
+        _T.StorageRewrite(),
+        _T.StmtSimplify(),
+        _T.RemoveNoOp(),
+        _T.CommonSubexprElim(),
+    ]
+
+
+def _module(functions: Mapping[str, tirx.PrimFunc]) -> tvm.IRModule:
+    return tvm.IRModule({tvm.ir.GlobalVar(name): f for name, f in functions.items()})
+
+
+@cache
+def _target(kind: str) -> tvm.target.Target:
+    return tvm.target.Target({"kind": kind})
+
+
+_UNUSED = re.compile(r"^ *(?:const )?\w+ (\w+) = [^;{}]*;\n", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class CFunction:
+    """Parameter names and body, ``{ ... }``, of a C function."""
+
+    parameters: tuple[str, ...]
+    body: str
+
+
+def c_functions(functions: Mapping[str, tirx.PrimFunc]) -> dict[str, CFunction]:
+    """The given kernels in C."""
+    target = _target("c")
+    module = _T.BindTarget(target)(_module(functions))
+    for step in [*_lowering(), _T.LowerIntrin()]:
+        module = step(module)
+    source = tvm.get_global_func("target.build.c")(module, target).inspect_source()
+    bodies = {
+        match[1]: CFunction(
+            tuple(parameter.split()[-1].lstrip("*") for parameter in match[2].split(",")),
+            _without_unused(match[3]),
+        )
+        for match in _BODY.finditer(source)
+    }
+    missing = functions.keys() - bodies.keys()
+    if missing:
+        raise RuntimeError(f"TVM's C generator gave no code for {sorted(missing)}")
+    return bodies
+
+
+def _without_unused(body: str) -> str:
+    """Drop declarations that common subexpression elimination left without a reader."""
+    while True:
+        kept = _UNUSED.sub(
+            lambda m: m[0] if len(re.findall(rf"\b{m[1]}\b", body)) > 1 else "", body
+        )
+        if kept == body:
+            return body
+        body = kept
+
+
+def llvm_ir(module: tvm.IRModule) -> str:
+    """A module of private kernels and one public entry as LLVM IR for this machine.
+
+    TVM loads such a file and compiles it just in time.
+    """
+    target = _target("llvm")
+    module = _T.BindTarget(target.with_host(target))(module)
+    packing = [_T.AnnotateEntryFunc(), _T.SplitHostDevice(), _T.MakePackedAPI()]
+    for step in [*_lowering(), *packing]:
+        module = step(module)
+    # LowerTVMBuiltin wants to know on which device an allocation lives, which only an entry
+    # function says; the kernels have nothing it could lower.
+    entry = _T.Filter(lambda function: _calling_convention(function) != 0)(module)
+    kernels = _T.Filter(lambda function: _calling_convention(function) == 0)(module)
+    entry = _T.LowerTVMBuiltin()(entry)
+    entry.update(kernels)
+    built = tvm.get_global_func("target.build.llvm")(_T.LowerIntrin()(entry), target)
+    # LLVM's own reader refuses the storage class that TVM writes on private functions.
+    return built.inspect_source("ll").replace("private dllexport ", "private ")
+
+
+def _calling_convention(function: tirx.PrimFunc) -> int:
+    return int(function.attrs.get("calling_conv", 0))

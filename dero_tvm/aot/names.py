@@ -1,0 +1,46 @@
+"""C identifiers for names that come from a model file.
+
+A model may call its tensors anything.  No such name reaches C source as it is: it is reduced to
+letters, digits and underscores, kept off C's keywords, and made unique.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+_KEYWORDS = frozenset(
+    "auto break case char const continue default do double else enum extern float for goto if "
+    "inline int long register restrict return short signed sizeof static struct switch typedef "
+    "union unsigned void volatile while _Bool _Complex _Imaginary asm typeof bool true false "
+    "main".split()
+)
+_LONGEST = 48  # C11 promises 63 significant characters, and prefixes need some of them
+
+
+def c_identifiers(names: Iterable[str]) -> list[str]:
+    """One distinct C identifier for each name, in order."""
+    taken: set[str] = set()
+    identifiers = []
+    for name in names:
+        base = c_identifier(name)
+        candidate, count = base, 1
+        while candidate in taken:
+            candidate, count = f"{base}_{count}", count + 1
+        taken.add(candidate)
+        identifiers.append(candidate)
+    return identifiers
+
+
+def c_identifier(name: str) -> str:
+    """`name` reduced to a C identifier."""
+    reduced = re.sub(r"_+", "_", re.sub(r"[^0-9A-Za-z_]", "_", name)).strip("_")[:_LONGEST]
+    if not reduced or reduced[0].isdigit() or reduced in _KEYWORDS:
+        reduced = f"t_{reduced}".rstrip("_")
+    return reduced
+
+
+def c_comment(text: str) -> str:
+    """`text` made safe inside a C comment: printable ASCII, one line, no comment delimiters."""
+    printable = "".join(c if " " <= c <= "~" else "?" for c in text)
+    return printable.replace("*/", "* /").replace("/*", "/ *").replace("\\", "/")[:120]

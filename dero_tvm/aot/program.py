@@ -1,0 +1,166 @@
+"""The generated program, before it is text: steps of nested row loops over kernel calls.
+
+Both emitters walk it: `c_source` prints C, `host_program` builds TIR for the LLVM JIT.  What runs
+on the host is therefore the same schedule at the same addresses as on the device.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dero_tvm.planning.plan import MemoryPlan
+from dero_tvm.schedule.network import Cascade, Network, Operation
+from dero_tvm.schedule.rows import RowSchedule, row_needs
+from dero_tvm.schedule.to_problem import Scheduled, ring_buffer, scratch_buffer
+
+from .kernels import Kernel, KernelTable
+
+
+@dataclass(frozen=True)
+class Address:
+    """`offset` bytes into a memory: ``arena:<region>``, ``input:<i>``, ``output:<i>``,
+    or ``constant:<name>``."""
+
+    base: str
+    offset: int = 0
+
+
+@dataclass(frozen=True)
+class Argument:
+    """A pointer argument; with `row_bytes`, the address of the row being made.
+
+    That row lies at ``address + (row % ring) * row_bytes``; `ring` 0 stands for a whole tensor,
+    which needs no remainder.
+    """
+
+    address: Address
+    dtype: str
+    row_bytes: int = 0
+    ring: int = 0
+
+
+@dataclass(frozen=True)
+class RowsNeeded:
+    """Rows of an operand to be made before row r: ``min(limit, r * stride + offset)``.
+
+    Where no such line fits, `table[r]` holds the number.
+    """
+
+    limit: int
+    stride: int = 0
+    offset: int = 0
+    table: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One operation of a step: its kernel, its arguments, and whose rows it asks for first."""
+
+    kernel: Kernel
+    arguments: tuple[Argument | int, ...]  # without the row
+    rows: int  # rows it makes; 1 for an opaque kernel
+    asks: tuple[tuple[int, RowsNeeded], ...] = ()  # (stage, rows needed)
+    complete: bool = False  # rows nobody asked for are made at the end
+
+
+@dataclass(frozen=True)
+class StepProgram:
+    """A cascade: the last stage runs over all its rows and drives the others."""
+
+    name: str
+    stages: tuple[Stage, ...]
+
+
+@dataclass(frozen=True)
+class Program:
+    """A whole inference: steps in order of execution over arenas, ports and constants."""
+
+    network: Network
+    plan: MemoryPlan
+    kernels: tuple[Kernel, ...]
+    steps: tuple[StepProgram, ...]
+
+
+def build_program(scheduled: Scheduled, plan: MemoryPlan) -> Program:
+    """The program that runs `scheduled` at the addresses of `plan`."""
+    network = scheduled.network
+    cascades = [network.cascades[index] for index in plan.order]
+    table = KernelTable(cascades)
+    writer = _Writer(network, plan, table)
+    steps = tuple(writer.step(c, scheduled.schedules[c.name]) for c in cascades)
+    return Program(network, plan, table.kernels, steps)
+
+
+class _Writer:
+    def __init__(self, network: Network, plan: MemoryPlan, table: KernelTable) -> None:
+        self.network = network
+        self.plan = plan
+        self.table = table
+        self.ports = {}
+        if plan.options.external_io:
+            values = network.values
+            for kind, ports in (("input", network.inputs), ("output", network.outputs)):
+                for index, port in enumerate(ports):
+                    self.ports[values[port.value].buffer] = f"{kind}:{index}"
+
+    def step(self, cascade: Cascade, schedule: RowSchedule) -> StepProgram:
+        stages = []
+        for index, op in enumerate(cascade.operations):
+            asks = []
+            for demand in schedule.demands:
+                if demand.reader == index:
+                    needs = row_needs(op.signature, demand.operand)
+                    limit = op.signature.inputs[demand.operand].rows
+                    asks.append((demand.producer, _rows_needed(needs.last, limit)))
+            stages.append(
+                Stage(
+                    self.table.of(op),
+                    tuple(self._arguments(cascade, schedule, op)),
+                    op.signature.output.rows if op.function is None else 1,
+                    tuple(asks),
+                    complete=op.result not in schedule.rings and op is not cascade.operations[-1],
+                )
+            )
+        return StepProgram(cascade.name, tuple(stages))
+
+    def _arguments(self, cascade: Cascade, schedule: RowSchedule, op: Operation):
+        for index, name in enumerate(op.operands):
+            spec = op.signature.inputs[index]
+            yield Argument(self._address(cascade, schedule, name), spec.dtype)
+            if index in op.row_operands:
+                yield schedule.rings.get(name, spec.rows)
+        output = op.signature.output
+        address = self._address(cascade, schedule, op.result)
+        if op.function is not None:
+            yield Argument(address, output.dtype)
+        else:
+            ring = schedule.rings.get(op.result, 0)
+            yield Argument(address, output.dtype, output.row_bytes, ring)
+        if op.scratch:
+            yield Argument(self._placed(scratch_buffer(cascade)), "int8")
+
+    def _address(self, cascade: Cascade, schedule: RowSchedule, name: str) -> Address:
+        if name in self.network.constants:
+            return Address(f"constant:{name}")
+        if name in schedule.rings:
+            return self._placed(ring_buffer(cascade, name))
+        value = self.network.values[name]
+        start = self._placed(value.buffer)
+        return Address(start.base, start.offset + value.offset)
+
+    def _placed(self, buffer: str) -> Address:
+        if buffer in self.ports:
+            return Address(self.ports[buffer])
+        placement = self.plan.placements[buffer]
+        return Address(f"arena:{placement.region}", placement.offset)
+
+
+def _rows_needed(last: np.ndarray, limit: int) -> RowsNeeded:
+    rows = np.arange(len(last))
+    offset = int(last[0])
+    for stride in sorted({int(s) for s in np.diff(last)}, reverse=True) or [0]:
+        if np.array_equal(np.minimum(limit, rows * stride + offset), last):
+            return RowsNeeded(limit, stride, offset)
+    return RowsNeeded(limit, table=tuple(int(n) for n in last))

@@ -1,0 +1,1 @@
+"""From a rewritten module to a planning problem: cascades, their row schedules, their buffers."""

@@ -1,0 +1,256 @@
+"""From a canonicalized, rewritten Relax module to a `Network`.
+
+A call in ``main`` to a private function with the attribute ``dero.cascade`` becomes a cascade of
+several operations; every other call is a cascade of its own.  Reshapes cost nothing: their result
+is another name for the same buffer.  Operands of a concatenation in place are slices of its
+result.  Calls that are not of this project's operator set are compiled through TVM's own
+legalization into opaque kernels over whole tensors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import tvm
+from tvm import relax
+from tvm.ir import Call, GenericConst, GlobalVar, Var
+
+from dero_tvm.errors import UserError
+from relax_passes.operators import Signature, TensorSpec, operator_of, signature_of, spec_of
+
+from .network import Cascade, CascadeKind, Network, Operation, Port, Value
+from .opaque import opaque_operation
+from .views import place_values
+
+CASCADE_ATTRIBUTE = "dero.cascade"
+_RESHAPE = "dero.reshape"
+_CONCAT = "dero.concat"
+
+
+def extract(
+    module: tvm.IRModule,
+    *,
+    name: str = "default",
+    input_names: Sequence[str] | None = None,
+    output_names: Sequence[str] | None = None,
+) -> Network:
+    """The network that ``main`` of `module` computes.
+
+    `input_names` and `output_names` are what the model file calls them; by default inputs have
+    the names of main's parameters and outputs are ``output``, ``output1``, ...
+    """
+    return _Extractor(module).run(name, input_names, output_names)
+
+
+class _Extractor:
+    def __init__(self, module: tvm.IRModule) -> None:
+        self.module = module
+        self.specs: dict[str, TensorSpec] = {}
+        self.constants: dict[str, np.ndarray] = {}
+        self.constant_names: dict[tuple[str, tuple[int, ...], bytes], str] = {}
+        self.cascades: list[Cascade] = []
+        self.views: list[tuple[str, str]] = []  # (reshape result, operand)
+        self.concats: list[Operation] = []  # concatenations in place
+        self.names: dict[Var, str] = {}  # Relax variables to value or constant names
+        self.tuples: dict[Var, list[relax.Expr]] = {}
+        self.taken: set[str] = set()
+
+    def run(
+        self,
+        name: str,
+        input_names: Sequence[str] | None,
+        output_names: Sequence[str] | None,
+    ) -> Network:
+        main = self.module["main"]
+        inputs = []
+        for index, param in enumerate(main.params):
+            value = self._declare(param, spec_of(param.ty))
+            inputs.append(Port(input_names[index] if input_names else param.name, value))
+        for block in main.body.blocks:
+            for binding in block.bindings:
+                self._binding(binding)
+        outputs = self._outputs(main.body.body, [port.value for port in inputs], output_names)
+        values, cascades = place_values(
+            self.specs,
+            self.cascades,
+            views=self.views,
+            concats=self.concats,
+            inputs=[port.value for port in inputs],
+            outputs=[port.value for port in outputs],
+        )
+        return Network(name, tuple(inputs), tuple(outputs), values, self.constants, cascades)
+
+    # --- bindings ----------------------------------------------------------------------------
+
+    def _binding(self, binding: relax.Binding) -> None:
+        value = binding.value
+        if isinstance(value, Var):
+            self._alias(binding.var, value)
+        elif isinstance(value, relax.Tuple):
+            self.tuples[binding.var] = list(value.fields)
+        elif isinstance(value, relax.TupleGetItem):
+            self._tuple_item(binding.var, value)
+        elif isinstance(value, GenericConst):
+            self.names[binding.var] = self._constant(value)
+        elif isinstance(value, Call) and isinstance(value.op, GlobalVar):
+            self._cascade_call(binding.var, value)
+        elif isinstance(value, Call):
+            self._append(binding.var, value)
+        else:
+            raise UserError(
+                f"the network binds {binding.var.name} to a {type(value).__name__}, which has no "
+                "counterpart in a static program: remove control flow from the model"
+            )
+
+    def _alias(self, var: Var, source: Var) -> None:
+        if source in self.tuples:
+            self.tuples[var] = self.tuples[source]
+        else:
+            self.names[var] = self.names[source]
+
+    def _tuple_item(self, var: Var, item: relax.TupleGetItem) -> None:
+        source = item.tuple_value
+        fields = source.fields if isinstance(source, relax.Tuple) else self.tuples[source]
+        field = fields[item.index]
+        if isinstance(field, GenericConst):
+            self.names[var] = self._constant(field)
+        else:
+            self._alias(var, field)
+
+    def _append(self, var: Var, call: Call) -> None:
+        operation = self._operation(var, call)
+        if operation is not None:
+            kind = CascadeKind.SINGLE
+            self.cascades.append(Cascade(operation.result, kind, (operation,)))
+
+    def _operation(self, var: Var, call: Call) -> Operation | None:
+        """The operation of a call; None if it only gives its operand another shape."""
+        operator = operator_of(call)
+        if operator is None:
+            return self._opaque(var, call)
+        signature = signature_of(call)
+        operands = tuple(self._operand(arg) for arg in call.args)
+        result = self._declare(var, signature.output)
+        if call.op.name == _RESHAPE and operands[0] in self.specs:
+            self.views.append((result, operands[0]))
+            return None
+        operation = Operation(
+            result,
+            signature,
+            operands,
+            result,
+            operator.row_arguments(signature),
+            operator.scratch_bytes(signature),
+            operator.macs(signature),
+        )
+        if call.op.name == _CONCAT and signature["in_place"]:
+            self.concats.append(operation)
+            return None
+        return operation
+
+    def _opaque(self, var: Var, call: Call) -> Operation:
+        function, scratch, arguments = opaque_operation(call)
+        operands = tuple(self._operand(arg) for arg in arguments)
+        output = spec_of(var.ty)
+        signature = Signature(
+            str(call.op.name), tuple(self._spec(name) for name in operands), output, {}
+        )
+        # Nothing is known of how it walks its operands: run once, over whole tensors.
+        result = self._declare(var, output)
+        return Operation(
+            result, signature, operands, result, (), scratch=scratch, function=function
+        )
+
+    def _cascade_call(self, var: Var, call: Call) -> None:
+        function = self.module[call.op]
+        kind = function.attrs.get(CASCADE_ATTRIBUTE) if function.attrs else None
+        if kind is None:
+            raise UserError(
+                f"the network calls function {call.op.name_hint}, which is not a cascade: inline "
+                "private functions first (relax.transform.InlinePrivateFunctions)"
+            )
+        for param, arg in zip(function.params, call.args):
+            self.names[param] = self._operand(arg)
+        operations = []
+        for block in function.body.blocks:
+            for binding in block.bindings:
+                if isinstance(binding.value, Var):
+                    self._alias(binding.var, binding.value)
+                    continue
+                operation = self._operation(binding.var, binding.value)
+                if operation is not None:
+                    operations.append(operation)
+        self.names[var] = self.names[function.body.body]
+        self.cascades.append(Cascade(call.op.name_hint, CascadeKind(kind), tuple(operations)))
+
+    # --- outputs -----------------------------------------------------------------------------
+
+    def _outputs(
+        self, body: relax.Expr, inputs: list[str], output_names: Sequence[str] | None
+    ) -> list[Port]:
+        if isinstance(body, relax.Tuple):
+            fields: list[relax.Expr] = list(body.fields)
+        else:
+            fields = self.tuples.get(body, [body])
+        ports: list[Port] = []
+        for index, field in enumerate(fields):
+            value = self._operand(field)
+            roots = {self._root(port.value) for port in ports}
+            if value in self.constants or self._root(value) in {*inputs, *roots}:
+                value = self._copy(value)
+            default = "output" if index == 0 else f"output{index}"
+            ports.append(Port(output_names[index] if output_names else default, value))
+        return ports
+
+    def _root(self, value: str) -> str:
+        """The value whose buffer `value` is a view of."""
+        sources = dict(self.views)
+        while value in sources:
+            value = sources[value]
+        return value
+
+    def _copy(self, value: str) -> str:
+        """An output that is an input, a constant or another output needs memory of its own."""
+        spec = self._spec(value)
+        result = self._unique(f"{value}_copy")
+        self.specs[result] = spec
+        signature = Signature(_RESHAPE, (spec,), spec, {"shape": spec.shape})
+        operation = Operation(result, signature, (value,), result, (0,))
+        self.cascades.append(Cascade(result, CascadeKind.SINGLE, (operation,)))
+        return result
+
+    # --- operands ----------------------------------------------------------------------------
+
+    def _operand(self, expr: relax.Expr) -> str:
+        if isinstance(expr, GenericConst):
+            return self._constant(expr)
+        return self.names[expr]
+
+    def _constant(self, constant: GenericConst) -> str:
+        array = constant.value.numpy()
+        key = (str(array.dtype), array.shape, array.tobytes())
+        if key not in self.constant_names:
+            name = f"constant_{len(self.constants)}"
+            self.constant_names[key] = name
+            self.constants[name] = array
+        return self.constant_names[key]
+
+    def _spec(self, name: str) -> TensorSpec:
+        if name in self.specs:
+            return self.specs[name]
+        return TensorSpec(self.constants[name].shape, str(self.constants[name].dtype))
+
+    def _declare(self, var: Var, spec: TensorSpec) -> str:
+        name = self._unique(var.name)
+        self.names[var] = name
+        self.specs[name] = replace(spec, pixel_stride=0)
+        return name
+
+    def _unique(self, name: str) -> str:
+        candidate, count = name, 1
+        while candidate in self.taken:
+            candidate, count = f"{name}_{count}", count + 1
+        self.taken.add(candidate)
+        return candidate

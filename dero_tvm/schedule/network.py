@@ -1,0 +1,108 @@
+"""A network between the passes and memory planning: cascades of operations over named values.
+
+Plain data.  `extract` makes it from a Relax module, `simulate` adds the row schedule, `to_problem`
+states it as a planning problem, and the code generator walks it.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from tvm import tirx
+
+from relax_passes.operators import Signature, TensorSpec
+
+
+class CascadeKind(enum.Enum):
+    """Why a cascade's operations run together."""
+
+    SINGLE = "single"  # one operation
+    ACCUMULATE = "accumulate"  # a producer and the addition into the residual's buffer
+    STREAM = "stream"  # a piece of the graph, row by row
+
+
+@dataclass(frozen=True)
+class Value:
+    """A tensor and the buffer it lies in.
+
+    Several values share a buffer where one is a view of another: a reshape, or a slice of a
+    concatenation in place.  `offset` is in bytes from the start of the buffer; `spec` carries the
+    pixel stride inside it.
+    """
+
+    name: str
+    spec: TensorSpec
+    buffer: str
+    offset: int = 0
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One operator call: operands are names of values or of constants, in call order."""
+
+    name: str
+    signature: Signature
+    operands: tuple[str, ...]
+    result: str
+    row_operands: tuple[int, ...]  # indices of the operands that are read row by row
+    scratch: int = 0  # bytes
+    macs: int = 0
+    function: tirx.PrimFunc | None = None  # an opaque operator's own kernel, over whole tensors
+
+
+@dataclass(frozen=True)
+class Cascade:
+    """Operations that run together, in topological order.  The last one drives the others."""
+
+    name: str
+    kind: CascadeKind
+    operations: tuple[Operation, ...]
+
+
+@dataclass(frozen=True)
+class Port:
+    """A network input or output: its name in the model file and the value that carries it."""
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True)
+class Network:
+    """Everything that is needed to plan memory for a network and to generate its code."""
+
+    name: str
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+    values: Mapping[str, Value]
+    constants: Mapping[str, np.ndarray]
+    cascades: tuple[Cascade, ...]
+
+    def spec(self, operand: str) -> TensorSpec:
+        """Shape and type of a value or constant."""
+        if operand in self.values:
+            return self.values[operand].spec
+        constant = self.constants[operand]
+        return TensorSpec(constant.shape, str(constant.dtype))
+
+    def inner_values(self, cascade: Cascade) -> tuple[str, ...]:
+        """Results that live inside a cascade alone: no other cascade and no output has them.
+
+        A reader may know a tensor by another name, as a view, so buffers are compared.
+        """
+        outside = {self.values[port.value].buffer for port in self.outputs}
+        for other in self.cascades:
+            if other is not cascade:
+                operands = (o for op in other.operations for o in op.operands)
+                outside.update(self.values[o].buffer for o in operands if o in self.values)
+                outside.update(self.values[op.result].buffer for op in other.operations)
+        made = (op.result for op in cascade.operations)
+        return tuple(value for value in made if self.values[value].buffer not in outside)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of one inference."""
+        return sum(op.macs for cascade in self.cascades for op in cascade.operations)

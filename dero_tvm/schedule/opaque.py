@@ -1,0 +1,113 @@
+"""Operators outside the project's set, compiled by TVM's own legalization.
+
+TVM gives a function over tensor parameters with allocations of its own.  On a microcontroller it
+takes plain pointers and its allocations must lie in the arena, where they are counted; so both
+are rewritten: parameters become pointers, allocations become slices of one scratch pointer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+
+import tvm
+from tvm import relax, tirx
+from tvm.ir import Call
+from tvm.s_tir import SBlock, SBlockRealize
+from tvm.script.ir_builder import IRBuilder
+from tvm.tirx.script import builder as T
+
+from dero_tvm.errors import UserError
+
+_SCRATCH_ALIGNMENT = 8
+
+
+def opaque_operation(call: Call) -> tuple[tirx.PrimFunc, int, Sequence[relax.Expr]]:
+    """A kernel for a call that is not of this project's set, its scratch bytes, its operands.
+
+    The kernel's parameters are one pointer an operand, one for the output and, if scratch is not
+    0, one for scratch.
+    """
+    if call.op.name == "relax.call_tir":
+        raise UserError("modules with call_tir are compiled by TVM itself: pass the Relax graph")
+    function, arguments = _legalize(call)
+    return _with_pointers(function), _scratch_bytes(function), arguments
+
+
+def _legalize(call: Call) -> tuple[tirx.PrimFunc, Sequence[relax.Expr]]:
+    """The call alone in a module, through LegalizeOps."""
+    arguments = _tensor_arguments(call)
+    params = {
+        arg: relax.Var(f"operand{i}", arg.ty) for i, arg in enumerate(dict.fromkeys(arguments))
+    }
+    builder = relax.BlockBuilder()
+    with builder.function("main", list(params.values())):
+        with builder.dataflow():
+            new_args = [_replace(arg, params) for arg in call.args]
+            result = builder.emit_output(Call(call.op, new_args, call.attrs))
+        builder.emit_func_output(result)
+    legalized = relax.transform.LegalizeOps()(builder.get())
+    legalized = relax.transform.FuseTIR()(relax.transform.FoldConstant()(legalized))
+    bindings = [b for block in legalized["main"].body.blocks for b in block.bindings]
+    calls = [b.value for b in bindings if isinstance(b.value, Call)]
+    if len(calls) != 1 or calls[0].op.name != "relax.call_tir":
+        raise UserError(
+            f"operator {call.op.name} has no implementation as a static kernel on this device"
+        )
+    inverse = {var: arg for arg, var in params.items()}
+    operands = [inverse.get(arg, arg) for arg in calls[0].args[1].fields]
+    return legalized[calls[0].args[0]], operands
+
+
+def _tensor_arguments(call: Call) -> list[relax.Expr]:
+    flat: list[relax.Expr] = []
+    for arg in call.args:
+        fields = arg.fields if isinstance(arg, relax.Tuple) else [arg]
+        flat.extend(f for f in fields if isinstance(f.ty, relax.TensorType) and _is_var(f))
+    return flat
+
+
+def _is_var(expr: relax.Expr) -> bool:
+    return isinstance(expr, tvm.ir.Var)
+
+
+def _replace(arg: relax.Expr, params: dict) -> relax.Expr:
+    if isinstance(arg, relax.Tuple):
+        return relax.Tuple([_replace(field, params) for field in arg.fields])
+    return params[arg] if _is_var(arg) and arg in params else arg
+
+
+def _allocations(function: tirx.PrimFunc) -> list[tirx.Buffer]:
+    return list(function.body.block.alloc_buffers)
+
+
+def _bytes(buffer: tirx.Buffer) -> int:
+    size = prod(int(dim) for dim in buffer.shape) * tvm.DataType(str(buffer.dtype)).itemsize
+    return -(-size // _SCRATCH_ALIGNMENT) * _SCRATCH_ALIGNMENT
+
+
+def _scratch_bytes(function: tirx.PrimFunc) -> int:
+    return sum(_bytes(buffer) for buffer in _allocations(function))
+
+
+def _with_pointers(function: tirx.PrimFunc) -> tirx.PrimFunc:
+    root = function.body.block
+    allocations = _allocations(function)
+    with IRBuilder() as builder:
+        with T.prim_func(private=True, s_tir=True):
+            T.func_attr({"tirx.noalias": False})
+            handles = [T.arg(p.name, T.handle(str(p.dtype))) for p in function.params]
+            for param, handle in zip(function.params, handles):
+                T.add_to_parent(tirx.DeclBuffer(param, data=handle))
+            if allocations:
+                scratch_ptr = T.arg("scratch", T.handle("int8"))
+                scratch = T.decl_buffer((_scratch_bytes(function),), "int8", data=scratch_ptr)
+                offset = 0
+                for buffer in allocations:
+                    address = tirx.address_of(scratch[offset])
+                    pointer = T.reinterpret(T.handle(str(buffer.dtype)).ty, address)
+                    T.add_to_parent(tirx.DeclBuffer(buffer, data=pointer))
+                    offset += _bytes(buffer)
+            bare = SBlock([], [], [], "root", root.body)
+            T.add_to_parent(SBlockRealize([], True, bare))
+    return tvm.s_tir.renew_defs(builder.get())

@@ -1,0 +1,176 @@
+"""A network as memory planning sees it."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from dero_tvm.planning.problem import Buffer, BufferKind, Overlap, Problem, Region, Step
+
+from .network import Cascade, CascadeKind, Network
+from .rows import RowSchedule, simulate
+
+
+class Sharing(enum.Enum):
+    """Which outputs may lie over inputs that die."""
+
+    NONE = "none"  # every tensor whole and apart
+    IN_PLACE = "in place"  # elementwise results over their operand, accumulation included
+    ROWS = "rows"  # any output over the rows of an input that are no longer needed
+
+
+@dataclass(frozen=True)
+class Scheduled:
+    """A network with the row schedule of each cascade and the names of its temporaries."""
+
+    network: Network
+    schedules: dict[str, RowSchedule]  # by cascade
+    problem: Problem
+
+
+def ring_buffer(cascade: Cascade, value: str) -> str:
+    """Name of the buffer that holds the ring of an inner value."""
+    return f"{cascade.name}.{value}"
+
+
+def scratch_buffer(cascade: Cascade) -> str:
+    """Name of the scratch buffer of a cascade."""
+    return f"{cascade.name}.scratch"
+
+
+def to_problem(
+    network: Network,
+    *,
+    sharing: Sharing = Sharing.IN_PLACE,
+    alignment: int = 4,
+    regions: tuple[Region, ...] = (Region("sram"),),
+) -> Scheduled:
+    """State the memory planning problem of `network`; `alignment` in bytes, for every buffer."""
+    builder = _Builder(network, sharing, alignment)
+    problem = Problem(tuple(builder.buffers.values()), tuple(builder.steps), regions)
+    return Scheduled(network, builder.schedules, problem)
+
+
+class _Builder:
+    def __init__(self, network: Network, sharing: Sharing, alignment: int) -> None:
+        self.network = network
+        self.sharing = sharing
+        self.alignment = alignment
+        self.buffers: dict[str, Buffer] = {}
+        self.steps: list[Step] = []
+        self.schedules: dict[str, RowSchedule] = {}
+        self.inner = {c.name: network.inner_values(c) for c in network.cascades}
+        self._whole_tensors()
+        for cascade in network.cascades:
+            self._step(cascade)
+
+    def _whole_tensors(self) -> None:
+        inputs = {self._buffer_of(port.value) for port in self.network.inputs}
+        outputs = {self._buffer_of(port.value) for port in self.network.outputs}
+        rings = {value for inner in self.inner.values() for value in inner}
+        for name, value in self.network.values.items():
+            if name in rings:
+                continue
+            if value.buffer in inputs:
+                kind = BufferKind.INPUT
+            elif value.buffer in outputs:
+                kind = BufferKind.OUTPUT
+            else:
+                kind = BufferKind.INTERMEDIATE
+            # A buffer is as large as its farthest view; the owner names it.
+            size = value.offset + _extent(value.spec)
+            known = self.buffers.get(value.buffer)
+            size = max(size, known.size if known else 0)
+            owner = self.network.values.get(value.buffer, value)
+            self.buffers[value.buffer] = Buffer(
+                value.buffer, size, kind, self.alignment, f"{owner.name} {_shape(owner.spec)}"
+            )
+
+    def _buffer_of(self, value: str) -> str:
+        return self.network.values[value].buffer
+
+    def _step(self, cascade: Cascade) -> None:
+        inner = self.inner[cascade.name]
+        schedule = simulate(cascade, inner)
+        self.schedules[cascade.name] = schedule
+        temporaries = [self._ring(cascade, value, schedule.rings[value]) for value in inner]
+        scratch = max((op.scratch for op in cascade.operations), default=0)
+        if scratch:
+            name = scratch_buffer(cascade)
+            self.buffers[name] = Buffer(name, scratch, BufferKind.SCRATCH, max(self.alignment, 8))
+            temporaries.append(name)
+        made = {op.result for op in cascade.operations}
+        reads = [o for op in cascade.operations for o in op.operands if o in self.network.values]
+        read_buffers = [self._buffer_of(o) for o in reads if o not in made]
+        written = [self._buffer_of(v) for v in made if v not in inner]
+        self.steps.append(
+            Step(
+                cascade.name,
+                tuple(dict.fromkeys(read_buffers)),
+                tuple(dict.fromkeys(sorted(written))),
+                tuple(temporaries),
+                tuple(self._overlaps(cascade, schedule)),
+            )
+        )
+
+    def _ring(self, cascade: Cascade, value: str, rows: int) -> str:
+        name = ring_buffer(cascade, value)
+        spec = self.network.values[value].spec
+        label = f"{value}: {rows} of {spec.rows} rows"
+        self.buffers[name] = Buffer(
+            name, rows * spec.row_bytes, BufferKind.RING, self.alignment, label
+        )
+        return name
+
+    def _overlaps(self, cascade: Cascade, schedule: RowSchedule) -> list[Overlap]:
+        if self.sharing is Sharing.NONE and cascade.kind is CascadeKind.SINGLE:
+            return []
+        final = cascade.operations[-1]
+        output = self.network.values[final.result]
+        if not self._owns_buffer(final.result):
+            return []
+        distances: dict[str, int] = {}
+        for name, distance in schedule.distance.items():
+            if name not in self.network.values or not self._owns_buffer(name):
+                continue
+            same_rows = self.network.values[name].spec.row_bytes == output.spec.row_bytes
+            if self.sharing is not Sharing.ROWS and (distance > 0 or not same_rows):
+                continue
+            buffer = self._buffer_of(name)  # two names of one buffer: the stricter one counts
+            distances[buffer] = max(distance, distances.get(buffer, distance))
+        whole = self._read_whole(cascade)
+        return [
+            Overlap(output.buffer, buffer, distance)
+            for buffer, distance in distances.items()
+            if buffer not in whole
+        ]
+
+    def _read_whole(self, cascade: Cascade) -> set[str]:
+        """Buffers that an operation reads at once, not row by row."""
+        return {
+            self._buffer_of(name)
+            for op in cascade.operations
+            for index, name in enumerate(op.operands)
+            if name in self.network.values and index not in op.row_operands
+        }
+
+    def _owns_buffer(self, value: str) -> bool:
+        """True if the value covers its buffer alone: no slice of a concatenation."""
+        placed = self.network.values[value]
+        sharers = [v for v in self.network.values.values() if v.buffer == placed.buffer]
+        return placed.offset == 0 and all(
+            v.offset == 0 and v.spec.dense and v.spec.elements == placed.spec.elements
+            for v in sharers
+        )
+
+
+def _extent(spec) -> int:
+    """Bytes from a tensor's first to its last element."""
+    if spec.elements == 0:
+        return 0
+    gap = (spec.pixel_stride - spec.channels) * spec.itemsize
+    return spec.rows * spec.row_bytes - gap
+
+
+def _shape(spec) -> str:
+    return f"{'x'.join(map(str, spec.shape))} {spec.dtype}"
