@@ -71,7 +71,7 @@ def onnx_runtime(data, weight, bias, geometry):
 
 
 @given(geometries(), gaps, gaps, st.sampled_from([(None, None), (0.0, None), (-0.5, 1.0)]), seeds)
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 def test_float_equals_onnx_runtime(geometry, gap, out_gap, bounds, seed):
     rng = np.random.default_rng(seed)
     data, weight = (random_array(rng, geometry[name], "float32") for name in ("data", "weight"))
@@ -151,7 +151,7 @@ activations = st.sampled_from(["NONE", "RELU", "RELU6"])
 
 
 @given(geometries(), gaps, gaps, activations, seeds)
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 def test_int8_equals_litert(geometry, gap, out_gap, activation, seed):
     """Any padding, dilation and grouping; LiteRT pads in an operator of its own."""
     rng = np.random.default_rng(seed)
@@ -177,7 +177,7 @@ def same_padding(length, kernel, stride, dilation):
 
 
 @given(geometries(asymmetric=False, group_counts=(1,)), st.integers(1, 3), activations, seeds)
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 def test_int8_depthwise_equals_litert(geometry, depth_multiplier, activation, seed):
     """SAME padding, and several filters a channel; LiteRT lays weights out as 1HWO."""
     rng = np.random.default_rng(seed)
