@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import onnx
+import tvm
 from onnx import inliner, version_converter
 from tvm.relax.frontend.onnx import from_onnx
 from tvm.relax.frontend.onnx.onnx_frontend import _get_convert_map
@@ -17,8 +18,8 @@ from dero_tvm.errors import UserError, first_line
 
 from ..loaded import LoadedModel, finish
 from ..shapes import Dimension, resolve_input_shapes
-from .qoperators import qoperators_to_qdq
-from .reader import complete_onnx
+from .qoperators import QOPERATORS, UnsupportedForm, qoperators_to_qdq
+from .reader import complaint, load_external_data
 from .signed import unsigned_to_signed
 
 _STANDARD_DOMAINS = ("", "ai.onnx", "com.microsoft")
@@ -45,11 +46,34 @@ def load_onnx(
     `model` is not changed.  Raises :class:`UserError`.
     """
     model = _copy(model)
-    complete_onnx(model, label, folder)
-    if model.functions:
-        model = inliner.inline_local_functions(model)
-    graph = model.graph
+    load_external_data(model, label, folder)
+    try:
+        if model.functions:
+            model = inliner.inline_local_functions(model)
+        names, outputs, module = _import(model, label, input_shapes)
+    except UserError:
+        raise
+    except Exception as error:  # TVM's converters assert, look up and raise freely
+        invalid = complaint(model)
+        if invalid is not None:
+            raise UserError(f"{label} is not a valid ONNX model: {invalid}") from error
+        raise UserError(f"{label}: cannot be imported: {first_line(error)}") from error
+    return finish(
+        module,
+        label=label,
+        name=name,
+        format="onnx",
+        rounding="single",
+        input_names=names,
+        output_names=outputs,
+    )
 
+
+def _import(
+    model: onnx.ModelProto, label: str, input_shapes: Mapping[str, Sequence[int]] | None
+) -> tuple[tuple[str, ...], tuple[str, ...], tvm.IRModule]:
+    """The names of inputs and outputs, and the module.  Changes `model`."""
+    graph = model.graph
     held = {tensor.name for tensor in graph.initializer}
     inputs = [value for value in graph.input if value.name not in held]
     _refuse_types(graph, inputs, label)
@@ -59,29 +83,19 @@ def load_onnx(
     for value in inputs:
         _fix(value, shapes[value.name])
 
+    _refuse_operators(graph, label)
     try:
         qoperators_to_qdq(graph)
-    except ValueError as error:
+    except UnsupportedForm as error:
         raise UserError(f"{label}: unsupported operators: {error}") from error
     unsigned_to_signed(graph)
-    _refuse_operators(graph, label)
     model = _upgrade(model, label)
     # TVM's importer warns about names it changes and prints before it raises.
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
-        try:
-            module = from_onnx(model, shape_dict={n: list(s) for n, s in shapes.items()})
-        except Exception as error:  # converters assert, look up and raise freely
-            raise UserError(f"{label}: cannot be imported: {first_line(error)}") from error
-    return finish(
-        module,
-        label=label,
-        name=name,
-        format="onnx",
-        rounding="single",
-        input_names=tuple(value.name for value in inputs),
-        output_names=tuple(value.name for value in graph.output),
-    )
+        module = from_onnx(model, shape_dict={n: list(s) for n, s in shapes.items()})
+    names = tuple(value.name for value in inputs)
+    return names, tuple(value.name for value in graph.output), module
 
 
 def _copy(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -127,7 +141,7 @@ def _refuse_types(
 
 
 def _refuse_operators(graph: onnx.GraphProto, label: str) -> None:
-    known = _get_convert_map()
+    known = {*_get_convert_map(), *QOPERATORS}
     problems = []
     for node in graph.node:
         foreign = node.domain not in _STANDARD_DOMAINS

@@ -21,10 +21,14 @@ from .constants import Constants
 _CONTRIB = "com.microsoft"
 
 
+class UnsupportedForm(Exception):
+    """A quantized operator with attributes or operands that cannot be rewritten; names the node."""
+
+
 def qoperators_to_qdq(graph: onnx.GraphProto) -> None:
     """Rewrite `graph` in place.
 
-    Raises ``ValueError``, naming the node, where a scale that must be known is computed.
+    Raises :class:`UnsupportedForm` for a node that has no such form.
     """
     rewriter = _Rewriter(graph)
     for node in list(graph.node):
@@ -61,7 +65,7 @@ class _Rewriter:
         inputs = [data, scale] + ([zero_point] if zero_point else [])
         output = self.constants.fresh(f"{data}_float")
         return self.emit(
-            "DequantizeLinear", inputs, output, f"{node.name}_dequantize", **attributes
+            "DequantizeLinear", inputs, output, f"{node.name}_dequantize_{output}", **attributes
         )
 
     def quantize(self, node: onnx.NodeProto, data: str, scale: str, zero_point: str) -> None:
@@ -77,7 +81,7 @@ class _Rewriter:
     def known(self, node: onnx.NodeProto, name: str) -> np.ndarray:
         value = self.constants.value(name)
         if value is None:
-            raise ValueError(
+            raise UnsupportedForm(
                 f"{node.op_type} (node {node.name!r}) has the scale {name!r}, which is computed "
                 "at run time"
             )
@@ -169,7 +173,7 @@ def _pool(op: str) -> Rule:
         if not _attributes(node).get("channels_last", 0):
             plain(r, node)
             return
-        raise ValueError(f"{node.op_type} (node {node.name!r}) in channels-last layout")
+        raise UnsupportedForm(f"{node.op_type} (node {node.name!r}) in channels-last layout")
 
     return rule
 
@@ -180,7 +184,7 @@ def _softmax(r: _Rewriter, node: onnx.NodeProto) -> None:
     attributes = _attributes(node)
     axis = attributes.get("axis", -1)
     if attributes.get("opset", 13) < 13 and axis not in (-1,):
-        raise ValueError(f"QLinearSoftmax (node {node.name!r}) over several axes at once")
+        raise UnsupportedForm(f"QLinearSoftmax (node {node.name!r}) over several axes at once")
     x, xs, xz, ys, yz = _inputs(node, 5)
     out = r.float_operator(node, "Softmax", [r.dequantize(node, x, xs, xz)], axis=axis)
     r.quantize(node, out, ys, yz or xz)
@@ -221,7 +225,8 @@ _RULES: dict[str, Rule] = {
     "QLinearLeakyRelu": _unary("LeakyRelu"),
     "QLinearMatMul": _matmul,
     "QLinearMul": _binary("Mul"),
-    "QLinearReduceMean": _unary("ReduceMean"),
     "QLinearSigmoid": _unary("Sigmoid"),
     "QLinearSoftmax": _softmax,
 }
+
+QOPERATORS = frozenset(_RULES)

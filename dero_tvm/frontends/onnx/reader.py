@@ -28,8 +28,8 @@ def parse_onnx(data: bytes, label: str) -> onnx.ModelProto:
     return model
 
 
-def complete_onnx(model: onnx.ModelProto, label: str, folder: Path | None) -> None:
-    """Load tensors kept in other files, which must lie in `folder` or below, and check `model`.
+def load_external_data(model: onnx.ModelProto, label: str, folder: Path | None) -> None:
+    """Load tensors kept in other files, which must lie in `folder` or below.
 
     `folder` None means that the model is not from a file and may not refer to one.
     """
@@ -53,10 +53,18 @@ def complete_onnx(model: onnx.ModelProto, label: str, folder: Path | None) -> No
             raise UserError(f"{where}, which cannot be read: {first_line(error)}") from error
         tensor.data_location = onnx.TensorProto.DEFAULT
         del tensor.external_data[:]
+
+
+def complaint(model: onnx.ModelProto) -> str | None:
+    """What the checker of the onnx package has against `model`, or None.
+
+    Not a reason to refuse by itself: it also minds what does no harm, such as a missing shape.
+    """
     try:
         onnx.checker.check_model(model)
     except Exception as error:  # ValidationError, or a protobuf error of a huge model
-        raise UserError(f"{label} is not a valid ONNX model: {first_line(error)}") from error
+        return first_line(error)
+    return None
 
 
 def _all_tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:

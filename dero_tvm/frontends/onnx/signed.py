@@ -108,15 +108,15 @@ class _Groups:
         return []
 
     def _visit(self, node: onnx.NodeProto) -> None:
-        if node.op_type == "QuantizeLinear":
-            if len(node.input) > 2 and node.input[2] and node.input[2] not in self.constants:
-                self._refuse(node.output[0])
+        if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
+            quantized = node.output[0] if node.op_type == "QuantizeLinear" else node.input[0]
+            for zero_point in [name for name in node.input[2:3] if name]:
+                # Shared by tensors that are shifted and others, so it gets a shifted copy instead.
+                self._refuse(zero_point)
+                if zero_point not in self.constants:
+                    self._refuse(quantized)
             return
         if node.op_type == "Constant":
-            return
-        if node.op_type == "DequantizeLinear":
-            if len(node.input) > 2 and node.input[2] and node.input[2] not in self.constants:
-                self._refuse(node.input[0])
             return
         if node.op_type in ("ArgMax", "ArgMin", "Shape"):
             return
