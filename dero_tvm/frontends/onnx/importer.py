@@ -23,6 +23,10 @@ from .reader import complaint, load_external_data
 from .signed import unsigned_to_signed
 
 _STANDARD_DOMAINS = ("", "ai.onnx", "com.microsoft")
+# Before 7, broadcasting was an attribute, which TVM's importer ignores.
+_OLDEST_OPSET = 7
+# It reads no Upsample with its scales as an operand; Resize, which came after, it reads well.
+_REPLACED_IN = {"Upsample": 11}
 _CONTROL_FLOW = ("If", "Loop", "Scan", "SequenceMap")
 _UNSUPPORTED_TYPES = {
     number: name.lower()
@@ -55,9 +59,8 @@ def load_onnx(
         raise
     except Exception as error:  # TVM's converters assert, look up and raise freely
         invalid = complaint(model)
-        if invalid is not None:
-            raise UserError(f"{label} is not a valid ONNX model: {invalid}") from error
-        raise UserError(f"{label}: cannot be imported: {first_line(error)}") from error
+        remark = "" if invalid is None else f" (and the ONNX checker says: {invalid})"
+        raise UserError(f"{label}: cannot be imported: {first_line(error)}{remark}") from error
     return finish(
         module,
         label=label,
@@ -154,25 +157,25 @@ def _refuse_operators(graph: onnx.GraphProto, label: str) -> None:
 
 
 def _upgrade(model: onnx.ModelProto, label: str) -> onnx.ModelProto:
-    """A newer operator set where TVM would take a newer meaning for an operator than the file's.
-
-    TVM's importer falls back on the oldest version of an operator that it knows.
-    """
+    """`model` in a newer operator set if TVM's importer would misread the operators of its own."""
     opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 1)
+    wanted = max(opset, _OLDEST_OPSET)
     known = _get_convert_map()
-    wanted = opset
     for node in model.graph.node:
-        converter = known.get(node.op_type)
+        if node.domain not in ("", "ai.onnx"):
+            continue
+        wanted = max(wanted, _REPLACED_IN.get(node.op_type, 0))
+        # The importer falls back on the oldest form of an operator that it knows.
         versions = [
             int(attribute.removeprefix("_impl_v"))
-            for attribute in dir(converter)
+            for attribute in dir(known.get(node.op_type))
             if attribute.startswith("_impl_v")
         ]
-        if versions and min(versions) > opset and node.domain in ("", "ai.onnx"):
-            since = onnx.defs.get_schema(node.op_type, opset).since_version
-            newest = onnx.defs.get_schema(node.op_type, min(versions)).since_version
-            if since != newest:
-                wanted = max(wanted, min(versions))
+        if not versions or min(versions) <= opset:
+            continue
+        own = onnx.defs.get_schema(node.op_type, opset).since_version
+        if own != onnx.defs.get_schema(node.op_type, min(versions)).since_version:
+            wanted = max(wanted, min(versions))
     if wanted == opset:
         return model
     try:
