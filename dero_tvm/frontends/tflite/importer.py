@@ -14,7 +14,7 @@ from dero_tvm.errors import UserError, first_line
 from ..loaded import LoadedModel, finish
 from ..shapes import Dimension, resolve_input_shapes
 from .converter import Converter
-from .reader import NamedModel, operator_name, read_model, shape_of, type_name
+from .reader import NamedModel, operator_name, read_model, reading, shape_of, type_name
 
 _STATEFUL = (
     "ASSIGN_VARIABLE",
@@ -53,13 +53,13 @@ def load_tflite(
     """
     model = read_model(data, label)
     graph = model.Subgraphs(0)
-    _refuse_state(model, label)
-    _refuse_types(model, label)
-
-    names = [graph.names[graph.Inputs(i)] for i in range(graph.InputsLength())]
-    outputs = [graph.names[graph.Outputs(i)] for i in range(graph.OutputsLength())]
-    shapes = _input_shapes(model, names, label, input_shapes)
-    _refuse_operators(model, label)
+    with reading(label):
+        _refuse_state(model, label)
+        _refuse_types(model, label)
+        names = [graph.names[graph.Inputs(i)] for i in range(graph.InputsLength())]
+        outputs = [graph.names[graph.Outputs(i)] for i in range(graph.OutputsLength())]
+        shapes = _input_shapes(model, names, label, input_shapes)
+        _refuse_operators(model, label)
     try:
         module = from_tflite(
             model,
