@@ -240,7 +240,7 @@ def test_tflite_types_states_and_subgraphs(tmp_path: Path) -> None:
     assert "(VAR_HANDLE)" in refusal(builder.build([1]))
 
 
-def test_tflite_operand_that_must_be_constant() -> None:
+def test_tflite_operand_that_must_be_constant(capfd: pytest.CaptureFixture[str]) -> None:
     builder = TFLiteBuilder()
     x = builder.input("x", (1, 4), "float32")
     pads = builder.input("pads", (2, 2), "int32")
@@ -249,6 +249,24 @@ def test_tflite_operand_that_must_be_constant() -> None:
     message = refusal(builder.build([y]))
     assert "cannot import the operator PAD that computes 'y'" in message
     assert "operand 'pads' must be a constant" in message
+    assert capfd.readouterr() == ("", ""), "TVM must not add lines of its own"
+
+
+def test_onnx_node_that_cannot_be_converted(capfd: pytest.CaptureFixture[str]) -> None:
+    graph = helper.make_graph(
+        [helper.make_node("QuantizeLinear", ["x", "s", "z"], ["y"], name="blocks", block_size=2)],
+        "blocked",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, (1, 4))],
+        [helper.make_tensor_value_info("y", TensorProto.INT8, (1, 4))],
+        [
+            numpy_helper.from_array(np.ones((1, 2), "float32"), "s"),
+            numpy_helper.from_array(np.zeros((1, 2), "int8"), "z"),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+    message = refusal(model)
+    assert "cannot import the operator QuantizeLinear (node 'blocks')" in message
+    assert capfd.readouterr() == ("", ""), "TVM must not add lines of its own"
 
 
 def test_tflite_input_shapes() -> None:

@@ -7,15 +7,17 @@ import io
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import onnx
 import tvm
 from onnx import inliner, version_converter
-from tvm.relax.frontend.onnx import from_onnx
-from tvm.relax.frontend.onnx.onnx_frontend import _get_convert_map
+from tvm import relax
+from tvm.relax.frontend.onnx.onnx_frontend import ONNXGraphImporter, _get_convert_map
 
 from dero_tvm.errors import UserError, first_line
 
+from ..builder import abandon
 from ..loaded import LoadedModel, finish
 from ..shapes import Dimension, resolve_input_shapes
 from .qoperators import QOPERATORS, UnsupportedForm, qoperators_to_qdq
@@ -93,12 +95,40 @@ def _import(
         raise UserError(f"{label}: unsupported operators: {error}") from error
     unsigned_to_signed(graph)
     model = _upgrade(model, label)
+    importer = _Importer(shapes, label)
     # TVM's importer warns about names it changes and prints before it raises.
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
-        module = from_onnx(model, shape_dict={n: list(s) for n, s in shapes.items()})
+        try:
+            module = importer.from_onnx(model.graph, _opset(model))
+        except Exception:
+            abandon(importer.bb)
+            raise
     names = tuple(value.name for value in inputs)
     return names, tuple(value.name for value in graph.output), module
+
+
+class _Importer(ONNXGraphImporter):
+    """TVM's importer, saying which node it could not convert."""
+
+    def __init__(self, shapes: Mapping[str, Sequence[int]], label: str) -> None:
+        super().__init__({name: list(shape) for name, shape in shapes.items()}, "float32")
+        self._label = label
+
+    def _convert_operator(
+        self, op_name: str, inputs: Any, attrs: dict[str, Any], opset: int
+    ) -> relax.Expr:
+        try:
+            return super()._convert_operator(op_name, inputs, attrs, opset)
+        except Exception as error:  # converters assert, look up and raise freely
+            raise UserError(
+                f"{self._label}: cannot import the operator {op_name} "
+                f"(node {attrs['tvm_custom']['name']!r}): {first_line(error)}"
+            ) from error
+
+
+def _opset(model: onnx.ModelProto) -> int:
+    return next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 1)
 
 
 def _copy(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -158,7 +188,7 @@ def _refuse_operators(graph: onnx.GraphProto, label: str) -> None:
 
 def _upgrade(model: onnx.ModelProto, label: str) -> onnx.ModelProto:
     """`model` in a newer operator set if TVM's importer would misread the operators of its own."""
-    opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 1)
+    opset = _opset(model)
     wanted = max(opset, _OLDEST_OPSET)
     known = _get_convert_map()
     for node in model.graph.node:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import tflite
+from tvm import relax
 from tvm.relax.frontend.tflite import from_tflite
 
 from dero_tvm.errors import UserError, first_line
 
+from ..builder import abandon
 from ..loaded import LoadedModel, finish
 from ..shapes import Dimension, resolve_input_shapes
 from .converter import Converter
@@ -60,15 +61,20 @@ def load_tflite(
         outputs = [graph.names[graph.Outputs(i)] for i in range(graph.OutputsLength())]
         shapes = _input_shapes(model, names, label, input_shapes)
         _refuse_operators(model, label)
+    builders: list[relax.BlockBuilder] = []
+
+    def converter(*args: object) -> Converter:
+        created = Converter(*args, label=label)
+        builders.append(created.bb)
+        return created
+
     try:
-        module = from_tflite(
-            model,
-            shape_dict=dict(shapes),
-            op_converter=functools.partial(Converter, label=label),
-        )
-    except UserError:
-        raise
+        module = from_tflite(model, shape_dict=dict(shapes), op_converter=converter)
     except Exception as error:  # from_tflite asserts and looks up freely
+        for builder in builders:
+            abandon(builder)
+        if isinstance(error, UserError):
+            raise
         raise UserError(f"{label}: cannot be imported: {first_line(error)}") from error
     return finish(
         module,
