@@ -23,7 +23,7 @@ from dero_tvm.errors import UserError
 INCLUDE = "codegen/host/include/"
 SOURCE = "codegen/host/src/"
 METADATA = "metadata.json"
-HOST_PROGRAM = "src/host_program.json"
+HOST_PROGRAM = "src/host_program.ll"
 PARAMETERS = "parameters/"
 _LARGEST = 1 << 30  # bytes of an archive when unpacked
 
@@ -74,8 +74,8 @@ class ModelArchive:
 
     @property
     def arena_bytes(self) -> dict[str, int]:
-        """Bytes of the arena in each memory region."""
-        return dict(self._module["dero"]["arena_bytes"])
+        """Bytes of the arena in each memory region, in the order the program takes them."""
+        return {arena["region"]: arena["size"] for arena in self._module["dero"]["arenas"]}
 
     @property
     def report(self) -> dict[str, Any]:

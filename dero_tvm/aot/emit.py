@@ -13,6 +13,7 @@ from .c_constants import definition, used_constants
 from .c_source import c_source
 from .header import Interface, header, interface_of
 from .host_program import host_module, pack_constants
+from .lower import llvm_ir
 from .metadata import metadata
 from .program import Program
 
@@ -32,7 +33,7 @@ def emit(
         f"{SOURCE}{name}_lib0.c": _data_source(program, interface),
         f"{SOURCE}{name}_lib1.c": c_source(program, interface),
         "src/relax.txt": source_ir,
-        HOST_PROGRAM: tvm.ir.save_json(host_module(program, interface)),
+        HOST_PROGRAM: llvm_ir(host_module(program, interface)),
     }
     encoded = {path: text.encode() for path, text in files.items()}
     encoded[f"{PARAMETERS}{name}.params"] = _parameters(program)

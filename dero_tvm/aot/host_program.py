@@ -27,9 +27,7 @@ _CONSTANT_ALIGNMENT = 16
 def host_module(program: Program, interface: Interface) -> tvm.IRModule:
     """Kernels as private functions and the entry function that runs one inference."""
     globals_ = {k.name: tvm.ir.GlobalVar(k.name) for k in program.kernels}
-    functions = {
-        globals_[k.name]: k.function.with_attr("global_symbol", k.name) for k in program.kernels
-    }
+    functions = {globals_[k.name]: k.function for k in program.kernels}
     module = tvm.IRModule(functions)
     builder = _Builder(program, interface, {k: module.get_global_var(k) for k in globals_})
     module[ENTRY] = builder.entry()

@@ -44,17 +44,15 @@ def _lowering() -> list[tvm.transform.Pass]:
 
 
 def _module(functions: Mapping[str, tirx.PrimFunc]) -> tvm.IRModule:
-    return tvm.IRModule(
-        {
-            tvm.ir.GlobalVar(name): function.with_attr("global_symbol", name)
-            for name, function in functions.items()
-        }
-    )
+    return tvm.IRModule({tvm.ir.GlobalVar(name): f for name, f in functions.items()})
 
 
 @cache
 def _target(kind: str) -> tvm.target.Target:
     return tvm.target.Target({"kind": kind})
+
+
+_UNUSED = re.compile(r"^ *(?:const )?\w+ (\w+) = [^;{}]*;\n", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -73,7 +71,10 @@ def c_functions(functions: Mapping[str, tirx.PrimFunc]) -> dict[str, CFunction]:
         module = step(module)
     source = tvm.get_global_func("target.build.c")(module, target).inspect_source()
     bodies = {
-        match[1]: CFunction(tuple(p.split()[-1].lstrip("*") for p in match[2].split(",")), match[3])
+        match[1]: CFunction(
+            tuple(parameter.split()[-1].lstrip("*") for parameter in match[2].split(",")),
+            _without_unused(match[3]),
+        )
         for match in _BODY.finditer(source)
     }
     missing = functions.keys() - bodies.keys()
@@ -82,8 +83,22 @@ def c_functions(functions: Mapping[str, tirx.PrimFunc]) -> dict[str, CFunction]:
     return bodies
 
 
-def host_library(module: tvm.IRModule) -> tvm.runtime.Module:
-    """A module of private kernels and one public entry, compiled for this machine by LLVM."""
+def _without_unused(body: str) -> str:
+    """Drop declarations that common subexpression elimination left without a reader."""
+    while True:
+        kept = _UNUSED.sub(
+            lambda m: m[0] if len(re.findall(rf"\b{m[1]}\b", body)) > 1 else "", body
+        )
+        if kept == body:
+            return body
+        body = kept
+
+
+def llvm_ir(module: tvm.IRModule) -> str:
+    """A module of private kernels and one public entry as LLVM IR for this machine.
+
+    TVM loads such a file and compiles it just in time.
+    """
     target = _target("llvm")
     module = _T.BindTarget(target.with_host(target))(module)
     packing = [_T.AnnotateEntryFunc(), _T.SplitHostDevice(), _T.MakePackedAPI()]
@@ -95,7 +110,9 @@ def host_library(module: tvm.IRModule) -> tvm.runtime.Module:
     kernels = _T.Filter(lambda function: _calling_convention(function) == 0)(module)
     entry = _T.LowerTVMBuiltin()(entry)
     entry.update(kernels)
-    return tvm.get_global_func("target.build.llvm")(_T.LowerIntrin()(entry), target)
+    built = tvm.get_global_func("target.build.llvm")(_T.LowerIntrin()(entry), target)
+    # LLVM's own reader refuses the storage class that TVM writes on private functions.
+    return built.inspect_source("ll").replace("private dllexport ", "private ")
 
 
 def _calling_convention(function: tirx.PrimFunc) -> int:

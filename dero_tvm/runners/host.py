@@ -6,14 +6,104 @@ inference.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import tvm
 
 from dero_tvm.aot.archive import HOST_PROGRAM, PARAMETERS, ModelArchive
 from dero_tvm.aot.host_program import ENTRY, GUARD_BYTES
-from dero_tvm.aot.lower import host_library
+from dero_tvm.errors import UserError
 
 _PATTERN = 0x5A
+
+
+class HostProgram:
+    """A generated model, compiled for this machine and ready to run."""
+
+    def __init__(self, archive: ModelArchive) -> None:
+        self._archive = archive
+        self._entry = _load(archive.files[HOST_PROGRAM])[ENTRY]
+        packed = archive.files[f"{PARAMETERS}{archive.name}.params"]
+        self._constants = tvm.runtime.load_param_dict(packed)["constants"]
+        self._arenas = {
+            region: np.full(size + 2 * GUARD_BYTES, _PATTERN, dtype=np.int8)
+            for region, size in archive.arena_bytes.items()
+        }
+
+    def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """One inference; arrays by input name (as in the model file), of the declared shapes.
+
+        Raises RuntimeError if the program wrote outside its arena.
+        """
+        ports = self._archive.details
+        outside: list[np.ndarray] = []
+        for arena in self._arenas.values():
+            arena.fill(_PATTERN)
+        for port in ports["inputs"]:
+            data = _as_bytes(inputs[port["name"]])
+            if "region" in port:
+                self._bytes_of(port)[:] = data
+            else:
+                outside.append(data.copy())
+        received: dict[str, np.ndarray] = {}
+        for port in ports["outputs"]:
+            if "region" not in port:
+                received[port["name"]] = np.zeros(port["size"], dtype=np.int8)
+                outside.append(received[port["name"]])
+        tensors = [tvm.runtime.tensor(arena) for arena in self._arenas.values()]
+        extra = [tvm.runtime.tensor(array) for array in outside]
+        self._entry(*tensors, self._constants, *extra)
+        for (region, arena), tensor in zip(self._arenas.items(), tensors):
+            arena[:] = tensor.numpy()
+            self._check_guards(region, arena)
+        for array, tensor in zip(outside, extra):
+            array[:] = tensor.numpy()
+        return {
+            port["name"]: _as_array(
+                received[port["name"]] if "region" not in port else self._bytes_of(port), port
+            )
+            for port in ports["outputs"]
+        }
+
+    def _bytes_of(self, port: Mapping) -> np.ndarray:
+        start = GUARD_BYTES + port["offset"]
+        return self._arenas[port["region"]][start : start + port["size"]]
+
+    @staticmethod
+    def _check_guards(region: str, arena: np.ndarray) -> None:
+        before, after = arena[:GUARD_BYTES], arena[-GUARD_BYTES:]
+        if not (np.all(before == _PATTERN) and np.all(after == _PATTERN)):
+            raise RuntimeError(f"the generated program wrote outside its arena in {region}")
+
+
+def _load(llvm_ir: bytes) -> tvm.runtime.Module:
+    """LLVM IR from an archive, compiled for this machine."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "host_program.ll"
+        path.write_bytes(llvm_ir)
+        try:
+            return tvm.runtime.load_module(str(path))
+        except Exception as error:
+            raise UserError(
+                f"the archive's host program cannot be loaded here ({str(error).splitlines()[-1]}): "
+                "compile the model on this machine, or use --device host-c"
+            ) from None
+
+
+def _as_bytes(array: np.ndarray) -> np.ndarray:
+    return np.frombuffer(np.ascontiguousarray(array).tobytes(), dtype=np.int8)
+
+
+def _as_array(data: np.ndarray, port: Mapping) -> np.ndarray:
+    return np.frombuffer(data.tobytes(), dtype=port["dtype"]).reshape(port["shape"]).copy()
+
+
+def run_host(
+    archive: ModelArchive, inputs: Sequence[Mapping[str, np.ndarray]]
+) -> list[dict[str, np.ndarray]]:
+    """Run the archive's model once for each entry of `inputs`."""
+    program = HostProgram(archive)
+    return [program.run(one) for one in inputs]

@@ -2,9 +2,22 @@
 
 # Importing a module registers its operators.
 from . import add as _add  # noqa: F401
+from . import binary as _binary  # noqa: F401
 from . import concat as _concat  # noqa: F401
 from . import conv2d as _conv2d  # noqa: F401
+from . import dense as _dense  # noqa: F401
+from . import lookup as _lookup  # noqa: F401
 from . import multiply as _multiply  # noqa: F401
+from . import pad as _pad  # noqa: F401
+from . import pool2d as _pool2d  # noqa: F401
+from . import quantize as _quantize  # noqa: F401
+from . import reduce as _reduce  # noqa: F401
+from . import reshape as _reshape  # noqa: F401
+from . import resize2d as _resize2d  # noqa: F401
+from . import slice as _slice  # noqa: F401
+from . import softmax as _softmax  # noqa: F401
+from . import transpose as _transpose  # noqa: F401
+from . import unary as _unary  # noqa: F401
 from .registry import (
     Operator,
     OperatorClass,

@@ -67,19 +67,14 @@ class Concat(Operator):
         if axis >= len(indexing.leading_shape(signature.output)):
             return row, row + 1
         spec = signature.inputs[argument]
-        begin = concat_offsets(signature)[argument]
+        leading = indexing.leading_shape(spec)
         indices = indexing.leading_indices(signature.output, row)
-        # Outside the operand the range is empty: before its rows of this image, or after them.
-        inside = 0 <= indices[axis] - begin < spec.shape[axis]
-        past = indices[axis] >= begin + spec.shape[axis]
-        trailing = indexing.leading_shape(spec)[axis + 1 :]
-        if inside:
-            indices[axis] -= begin
-            position = indexing.row_number(spec, indices)
+        indices[axis] -= concat_offsets(signature)[argument]
+        if 0 <= indices[axis] < spec.shape[axis]:
+            position = indexing.row_position(indices, leading)
             return position, position + 1
-        indices[axis] = spec.shape[axis] if past else 0
-        indices[axis + 1 :] = [0] * len(trailing)
-        edge = _row_edge(indices, indexing.leading_shape(spec))
+        indices[axis] = 0 if indices[axis] < 0 else spec.shape[axis]
+        edge = indexing.row_position(indices[: axis + 1], leading)
         return edge, edge
 
     def strided_arguments(self, signature: Signature) -> tuple[int, ...]:
@@ -165,10 +160,3 @@ def _copy_row(
 
 def _without(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
     return shape[:axis] + shape[axis + 1 :]
-
-
-def _row_edge(indices: Sequence[int], lengths: Sequence[int]) -> int:
-    position = 0
-    for index, length in zip(indices, lengths):
-        position = position * length + index
-    return position

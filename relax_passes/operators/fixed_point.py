@@ -48,43 +48,65 @@ def quantize_multiplier(factor: float) -> tuple[int, int]:
 
 
 def multiply(value, multiplier, shift, rounding: str):
-    """TIR int32 expression: `value` times the factor (`multiplier`, `shift`), rounded."""
-    product = T.cast(value, "int64")
+    """TIR int32 expression: `value` times the factor (`multiplier`, `shift`), rounded.
+
+    The sums below round as the usual formulas with case distinctions do, but use each operand
+    once or twice only: TVM's simplifier takes exponential time on chains of conditionals.
+    """
+    product = T.cast(value, "int64") * T.cast(multiplier, "int64")
     if rounding == "single":
-        total = tirx.const(31, "int32") - shift
-        half = T.cast(1, "int64") << T.cast(total - 1, "int64")
-        return T.cast(
-            (product * T.cast(multiplier, "int64") + half) >> T.cast(total, "int64"), "int32"
-        )
+        return T.cast(_shift_half_up(product, tirx.const(31, "int32") - shift), "int32")
+    shift = tirx.const(shift, "int32") if isinstance(shift, int) else shift
     left = T.max(shift, 0)
-    right = T.max(0 - shift, 0)
-    shifted = T.cast(value * (tirx.const(1, "int32") << left), "int64")
+    high = _shift_half_up(product, tirx.const(31, "int32") - left)
     return let(
-        "product",
-        shifted * T.cast(multiplier, "int64"),
+        "high",
+        high,
         "int64",
-        lambda product: let(
-            "high", _doubling_high(product), "int32", lambda high: _round_shift(high, right)
+        lambda high: let(
+            "right",
+            T.max(0 - shift, 0),
+            "int32",
+            lambda right: T.cast(_round_shift64(high, right), "int32"),
         ),
     )
 
 
-def _doubling_high(product):
-    """``round(product / 2**31)``, ties away from zero, of an int64 expression."""
-    nudge = T.Select(
-        product >= tirx.const(0, "int64"),
-        tirx.const(1 << 30, "int64"),
-        tirx.const(1 - (1 << 30), "int64"),
-    )
-    return T.cast(T.truncdiv(product + nudge, tirx.const(1 << 31, "int64")), "int32")
+def doubling_high_multiply(a, b):
+    """TIR int32 expression: ``round(a * b / 2**31)`` of int32 expressions.
+
+    It multiplies two numbers with 31 fractional bits; -1 times -1 is not allowed.
+    """
+    return T.cast(_shift_half_up(T.cast(a, "int64") * T.cast(b, "int64"), 31), "int32")
 
 
-def _round_shift(value, shift):
-    """``round(value / 2**shift)``, ties away from zero, of an int32 expression."""
-    mask = (tirx.const(1, "int32") << shift) - 1
-    threshold = (mask >> 1) + T.Select(value < 0, tirx.const(1, "int32"), tirx.const(0, "int32"))
-    round_up = T.Select((value & mask) > threshold, tirx.const(1, "int32"), tirx.const(0, "int32"))
-    return (value >> shift) + round_up
+def round_shift(value, shift):
+    """TIR int32 expression: ``round(value / 2**shift)``, ties away from zero."""
+    wide = T.cast(value, "int64")
+    return let("wide", wide, "int64", lambda wide: T.cast(_round_shift64(wide, shift), "int32"))
+
+
+def _shift_half_up(value, shift):
+    """``floor(value / 2**shift + 1/2)`` of an int64 expression, for shift >= 1.
+
+    LiteRT's rounding of the doubled high half, which adds a nudge of the product's sign and
+    divides towards zero, gives the same number for every product.
+    """
+    shift = T.cast(shift, "int64")
+    half = tirx.const(1, "int64") << (shift - tirx.const(1, "int64"))
+    return (value + half) >> shift
+
+
+def _round_shift64(value, shift):
+    """``round(value / 2**shift)``, ties away from zero, of an int64 expression, shift >= 0.
+
+    A tie below zero must not be rounded up: one is taken off, unless shift is 0 and there are no
+    ties.
+    """
+    shift = T.cast(shift, "int64")
+    half = (tirx.const(1, "int64") << shift) >> tirx.const(1, "int64")
+    sign = value >> tirx.const(63, "int64")
+    return (value + half + T.max(sign, tirx.const(0, "int64") - half)) >> shift
 
 
 def multiply_numpy(values: np.ndarray, multiplier: int, shift: int, rounding: str) -> np.ndarray:
@@ -113,7 +135,7 @@ def clamp(value, low, high, dtype: str = "int32"):
 
 
 def saturate(value, low, high):
-    """TIR int8 expression: an int32 `value` limited to int8 and to ``[low, high]`` (None: no bound)."""
+    """TIR int8 expression: an int32 `value` limited to int8 and ``[low, high]``."""
     low = -128 if low is None else max(low, -128)
     high = 127 if high is None else min(high, 127)
     return T.cast(clamp(value, low, high), "int8")
@@ -131,8 +153,23 @@ def let(name: str, value, dtype: str, body: Callable):
     Inside a kernel under construction `v` is a statement of its own: C has no let-expression, and
     the C generator would repeat `value` wherever `v` is used.
     """
+    if isinstance(value, tirx.IntImm):
+        return body(value)
     var = tirx.Var(name, dtype)
     if IRBuilder.is_in_scope():
         builder.add_to_parent(tirx.Bind(var, value))
         return body(var)
     return tirx.Let(var, value, body(var))
+
+
+def hold(name: str, value, dtype: str = "int32"):
+    """TIR expression for `value`, kept in a local variable of the kernel under construction.
+
+    Unlike a name given by `let`, TVM's simplifier does not look through it.  Where requantized
+    values are requantized again, that keeps the time it takes from growing with the product of
+    their uses.
+    """
+    local = builder.alloc_buffer((1,), dtype)
+    IRBuilder.name(name, local)
+    builder.buffer_store(local, value, [0])
+    return local[0]

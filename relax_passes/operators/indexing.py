@@ -86,6 +86,17 @@ def row_number(spec: TensorSpec, indices: Sequence[Any]) -> Any:
     return linear(indices, leading_shape(spec))
 
 
+def row_position(indices: Sequence[int], lengths: Sequence[int]) -> int:
+    """Rows before the one at integer `indices` along the leading axes (missing ones: 0).
+
+    An index may equal its axis' length: the position is then that of the next row after the axis.
+    """
+    position = 0
+    for axis, length in enumerate(lengths):
+        position = position * length + (indices[axis] if axis < len(indices) else 0)
+    return position
+
+
 def offset_in_row(spec: TensorSpec, indices: Sequence[Any]) -> Any:
     """Elements between the start of a row and an element of it; only the last indices count."""
     if not spec.shape:

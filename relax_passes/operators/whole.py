@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import tvm
 from tvm import tirx
+from tvm.s_tir import SBlock, SBlockRealize
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script import builder as T
 
@@ -51,4 +52,7 @@ def whole_operator(operator: Operator, signature: Signature) -> tirx.PrimFunc:
             body.append(kernel.body)
             loop = tirx.For(row, 0, signature.output.rows, tirx.ForKind.SERIAL, tirx.SeqStmt(body))
             T.add_to_parent(loop)
-    return tvm.s_tir.renew_defs(builder.get())
+    function = builder.get()
+    # TVM's analyses look for reshapes among functions of one input and expect a root block there.
+    root = SBlockRealize([], True, SBlock([], [], [], "root", function.body))
+    return tvm.s_tir.renew_defs(function.with_body(root))

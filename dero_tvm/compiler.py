@@ -1,0 +1,227 @@
+"""The driver: from a model file to generated code and its report, one stage after the other."""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tvm
+
+from relax_passes import pipeline
+
+from .aot import ModelArchive, emit
+from .aot.program import build_program
+from .boards import Board, load_board
+from .errors import UserError
+from .frontends import LoadedModel, load
+from .planning import DoesNotFit, MemoryPlan, Options, plan_memory, verify
+from .planning.problem import Region
+from .report import Report, build_report
+from .runners import RunResult, run
+from .schedule.extract import extract
+from .schedule.network import Network
+from .schedule.to_problem import Scheduled, Sharing, to_problem
+
+STACK_RESERVE = 8 * 1024
+"""Bytes of a board's first memory region that are left to the stack and other variables."""
+
+
+class Dero(enum.Enum):
+    """How far to go below one buffer a tensor."""
+
+    NONE = "none"  # every tensor whole
+    ACCUMULATE = "accumulate"  # residuals accumulated in place, concatenations written in place
+
+
+@dataclass(frozen=True, eq=False)
+class CompiledModel:
+    """A compiled model: the rewritten module, its memory plan, the generated code, the report."""
+
+    module: tvm.IRModule
+    network: Network
+    plan: MemoryPlan
+    archive: ModelArchive
+    report: Report
+    board: Board
+
+    def save(self, path: str | Path) -> None:
+        """Write the Model Library Format archive (``.tar``, ``.tar.gz``), whole or not at all."""
+        self.archive.save(path)
+
+    def run(
+        self,
+        inputs: Mapping[str, Any] | Sequence[Mapping[str, Any]],
+        device: str = "host",
+    ) -> dict[str, Any] | list[dict[str, Any]]:
+        """Outputs by name for one inference, or a list of them for a list of inputs.
+
+        `inputs` maps input names (as in the model file) to arrays.  `device` is ``host`` (LLVM
+        JIT), ``host-c`` (a C compiler) or ``qemu:<machine>``.
+        """
+        single = isinstance(inputs, Mapping)
+        result = self.measure([inputs] if single else inputs, device)  # type: ignore[list-item]
+        return result.outputs[0] if single else result.outputs
+
+    def measure(self, inputs: Sequence[Mapping[str, Any]], device: str = "host") -> RunResult:
+        """Like `run`, with what the run measured: stack, code size, instructions."""
+        return run(self.archive, inputs, device)
+
+
+def compile(
+    model: Any,
+    *,
+    target: str | Path | Board = "host",
+    dero: str | Dero = Dero.ACCUMULATE,
+    input_shapes: Mapping[str, tuple[int, ...]] | None = None,
+    input_layout: str = "model",
+    keep_inputs: bool = False,
+    external_io: bool = False,
+    name: str = "default",
+    time_limit: float = 20.0,
+    progress: Callable[[str], None] = lambda stage: None,
+) -> CompiledModel:
+    """Compile a trained network for a microcontroller.
+
+    Parameters
+    ----------
+    model
+        Path of an ONNX, TFLite or PyTorch ``.pt2`` file, a `LoadedModel`, or one of the objects
+        that `dero_tvm.load` accepts.
+    target
+        A board's name (see `dero_tvm.list_boards`), the path of a board file, or a `Board`.
+    dero
+        ``none`` or ``accumulate``.
+    input_shapes
+        Shapes by input name, for models whose shapes are symbolic.
+    input_layout
+        ``model`` keeps the layout of the model file; ``nhwc`` declares four-dimensional NCHW
+        inputs channels-last, which saves their transposition on the device.
+    keep_inputs
+        Inputs still hold their values after a run.
+    external_io
+        Inputs and outputs lie in the caller's memory, outside the arena.
+    name
+        Module name: ``default`` gives ``tvmgen_default_run``.
+    time_limit
+        Seconds that the search for an order and for addresses may take.
+    progress
+        Called with the name of each stage as it begins.
+
+    Raises
+    ------
+    UserError
+        With one line that says what is wrong and what to do.
+    """
+    dero = _dero(dero)
+    if not re.fullmatch(r"[A-Za-z0-9_]{1,48}", name):  # it stands behind "tvmgen_"
+        raise UserError(
+            f"module name {name!r}: use up to 48 letters, digits and underscores, as they become "
+            "part of C names"
+        )
+    board = target if isinstance(target, Board) else load_board(str(target))
+    progress("reading the model")
+    loaded = model if isinstance(model, LoadedModel) else load(model, input_shapes=input_shapes)
+    progress("canonicalizing")
+    canonical = pipeline.canonicalize(input_layout)(loaded.module)
+    options = Options(keep_inputs=keep_inputs, external_io=external_io, time_limit=time_limit)
+    compiler = _Compiler(loaded, board, options, name)
+    progress("planning the network as written")
+    before = compiler.plan(
+        canonical, Sharing.NONE, Options(keep_inputs, external_io, False, time_limit), bounded=False
+    )
+    progress("planning the plain network")
+    plain_module = pipeline.plain()(canonical)
+    plain = compiler.plan(plain_module, Sharing.NONE, options, bounded=False)
+    progress("rewriting and planning")
+    if dero is Dero.NONE:
+        rewritten, sharing = pipeline.analyze()(canonical), Sharing.NONE
+    else:
+        rewritten, sharing = pipeline.accumulate(keep_inputs=keep_inputs)(canonical), Sharing.IN_PLACE
+    after = compiler.plan(rewritten, sharing, options, bounded=True)
+    progress("generating code")
+    program = build_program(*after)
+    report = build_report(
+        model=loaded.name,
+        board=board,
+        dero=dero.value,
+        module=rewritten,
+        after=after,
+        before=before,
+        plain=plain,
+        plain_module=plain_module,
+    )
+    archive = emit(
+        program, target=board.name, report=report.to_dict(), source_ir=rewritten.script()
+    )
+    return CompiledModel(rewritten, after[0].network, after[1], archive, report, board)
+
+
+def _dero(value: str | Dero) -> Dero:
+    try:
+        return Dero(value)
+    except ValueError:
+        known = ", ".join(d.value for d in Dero)
+        raise UserError(f"--dero {value}: not a way to rewrite residuals (one of {known})") from None
+
+
+@dataclass(frozen=True)
+class _Compiler:
+    loaded: LoadedModel
+    board: Board
+    options: Options
+    name: str
+
+    def plan(
+        self, module: tvm.IRModule, sharing: Sharing, options: Options, *, bounded: bool
+    ) -> tuple[Scheduled, MemoryPlan]:
+        """Extract, schedule and plan; `bounded` by the board's memory or not at all."""
+        network = extract(
+            module,
+            name=self.name,
+            input_names=[spec.name for spec in self.loaded.inputs],
+            output_names=[spec.name for spec in self.loaded.outputs],
+        )
+        regions = self._regions() if bounded else (Region("sram"),)
+        scheduled = to_problem(
+            network, sharing=sharing, alignment=self._alignment(), regions=regions
+        )
+        try:
+            plan = plan_memory(scheduled.problem, options)
+        except DoesNotFit as error:
+            raise UserError(
+                f"{self.loaded.name} does not fit {self.board.name}: operator {error.step} needs "
+                f"{error.required:,} bytes of RAM, which is {error.excess:,} bytes more than the "
+                f"{error.capacity:,} that are left beside the stack; choose another board, a "
+                "smaller input (--input-shapes), or another --dero"
+            ) from None
+        verify(plan)
+        if bounded:
+            self._check_flash(network)
+        return scheduled, plan
+
+    def _regions(self) -> tuple[Region, ...]:
+        if not self.board.ram:
+            return (Region("sram"),)
+        sizes = [ram.size for ram in self.board.ram]
+        sizes[0] = max(sizes[0] - STACK_RESERVE, 0)
+        return tuple(
+            Region(ram.name, size, ram.section) for ram, size in zip(self.board.ram, sizes)
+        )
+
+    def _alignment(self) -> int:
+        return 4
+
+    def _check_flash(self, network: Network) -> None:
+        if self.board.flash is None:
+            return
+        weights = sum(array.nbytes for array in network.constants.values())
+        if weights > self.board.flash.size:
+            raise UserError(
+                f"{self.loaded.name} does not fit {self.board.name}: its weights are {weights:,} "
+                f"bytes, {weights - self.board.flash.size:,} more than the flash of "
+                f"{self.board.flash.size:,}"
+            )

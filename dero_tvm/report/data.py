@@ -1,0 +1,107 @@
+"""What a compilation reports.  All sizes are in bytes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class LiveBuffer:
+    """A buffer that is alive at the peak."""
+
+    label: str
+    kind: str  # input, output, intermediate, ring, scratch
+    size: int
+
+
+@dataclass(frozen=True)
+class ReportedBuffer:
+    """Where a buffer lies, and during which steps of the order."""
+
+    name: str
+    label: str
+    kind: str
+    size: int
+    region: str  # "" if it lies in the caller's memory
+    offset: int
+    first_step: int  # -1: alive before the first step
+    last_step: int
+
+
+@dataclass(frozen=True)
+class ReportedStep:
+    """One step of execution: an operator, or a cascade of them."""
+
+    name: str
+    operators: tuple[str, ...]
+    live_bytes: int  # of all buffers alive while it runs, shared bytes counted once
+    macs: int
+
+
+@dataclass(frozen=True)
+class ReportedResidual:
+    """A residual join and what was done to it."""
+
+    join: str
+    operator: str
+    shortcut: str
+    bytes: int  # of the tensor it keeps alive
+    action: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """The result of one compilation.
+
+    `whole_bytes` is the arena with every tensor whole and operators in written order, as
+    interpreters plan it.  `plain_bytes` is the same measure of the plain network, residuals
+    removed: a different function, given as a yardstick.
+    """
+
+    model: str
+    target: str
+    dero: str
+    arena_bytes: int
+    whole_bytes: int
+    plain_bytes: int
+    plain_refusals: tuple[str, ...]  # residuals that the plain network still has, with the reason
+    regions: Mapping[str, int]
+    split: Mapping[str, int]  # bytes alive at the peak, by kind of buffer
+    scratch_bytes: int  # largest rings and scratch of one step
+    lower_bound: int
+    order_proof: str
+    placement_proof: str
+    peak_step: str
+    peak_buffers: tuple[LiveBuffer, ...]
+    steps: tuple[ReportedStep, ...]
+    buffers: tuple[ReportedBuffer, ...]
+    residuals: tuple[ReportedResidual, ...]
+    notes: tuple[str, ...]
+    macs: int
+    constants_bytes: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as plain JSON data."""
+        return asdict(self)
+
+    def to_json(self) -> str:
+        """`to_dict` as text, with a final newline."""
+        return json.dumps(self.to_dict(), indent=2) + "\n"
+
+    @staticmethod
+    def from_dict(data: Mapping[str, Any]) -> Report:
+        """The report that `to_dict` wrote."""
+        values = dict(data)
+        values["steps"] = tuple(
+            ReportedStep(**{**s, "operators": tuple(s["operators"])}) for s in data["steps"]
+        )
+        values["peak_buffers"] = tuple(LiveBuffer(**b) for b in data["peak_buffers"])
+        values["buffers"] = tuple(ReportedBuffer(**b) for b in data["buffers"])
+        values["residuals"] = tuple(ReportedResidual(**r) for r in data["residuals"])
+        values["notes"] = tuple(data["notes"])
+        values["plain_refusals"] = tuple(data["plain_refusals"])
+        return Report(**values)

@@ -1,0 +1,156 @@
+"""Fully connected layer: every output is a weighted sum of one pixel."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tvm import tirx
+from tvm.script import tirx as T
+
+from . import fixed_point
+from .pixel_loop import PixelLoop
+from .registry import Operator, OperatorClass, register
+from .signature import Signature, TensorSpec
+
+
+@register
+class Dense(Operator):
+    """Fully connected layer with bias and clamp, fixed-point requantized for int8.
+
+    ``data`` is [..., K], ``weight`` is [N, K], ``bias`` has N elements; the result is [..., N].
+
+    float32: ``out = clamp(data @ weight.T + bias, minimum, maximum)``.
+
+    int8: ``out = clamp(requantize(sum((data - input_zero_point) * weight) + bias)
+    + output_zero_point, minimum, maximum)`` with an int32 accumulator and bias, and the factor of
+    output n given by ``multiplier[n]``, ``shift[n]`` (see `quantized.dense_factors`).
+    """
+
+    name = "dense"
+    arguments = ("data", "weight", "bias", "multiplier", "shift")
+    defaults = {
+        "minimum": None,
+        "maximum": None,
+        "input_zero_point": 0,
+        "output_zero_point": 0,
+        "rounding": "double",
+    }
+
+    def infer(self, inputs: tuple[TensorSpec, ...], attrs: dict[str, Any]) -> TensorSpec:
+        """[..., N], of the data's type."""
+        expected = {"float32": 3, "int8": 5}.get(inputs[0].dtype)
+        if expected is None:
+            raise ValueError(f"dense takes float32 or int8 data, got {inputs[0].dtype}")
+        if len(inputs) != expected:
+            raise ValueError(
+                f"dense takes {expected} arguments for {inputs[0].dtype} data "
+                f"({', '.join(self.arguments[:expected])}), got {len(inputs)}"
+            )
+        data, weight, *vectors = inputs
+        if not data.shape or len(weight.shape) != 2 or weight.shape[1] != data.channels:
+            raise ValueError(
+                f"dense: weights of shape {weight.shape} do not fit data of shape {data.shape}; "
+                "they are [N, K] for data [..., K]"
+            )
+        if weight.dtype != data.dtype:
+            raise ValueError(f"dense: weights are {weight.dtype} but data is {data.dtype}")
+        units = weight.shape[0]
+        vector_type = "float32" if data.dtype == "float32" else "int32"
+        for name, vector in zip(self.arguments[2:], vectors):
+            if vector.shape != (units,) or vector.dtype != vector_type:
+                raise ValueError(
+                    f"dense: {name} must be {units} elements of {vector_type}, got "
+                    f"{vector.dtype} of shape {vector.shape}"
+                )
+        if attrs["rounding"] not in fixed_point.ROUNDINGS:
+            raise ValueError(f"dense: unknown rounding {attrs['rounding']!r}")
+        return TensorSpec((*data.shape[:-1], units), data.dtype)
+
+    def operator_class(self, signature: Signature) -> OperatorClass:
+        return OperatorClass.POINTWISE
+
+    def needed_rows(self, signature: Signature, argument: int, row: int) -> tuple[int, int]:
+        return row, row + 1
+
+    def strided_arguments(self, signature: Signature) -> tuple[int, ...]:
+        return (0,)
+
+    def strided_output(self, signature: Signature) -> bool:
+        return True
+
+    def macs(self, signature: Signature) -> int:
+        return signature.output.elements * signature.inputs[0].channels
+
+    def row_kernel(self, signature: Signature) -> tirx.PrimFunc:
+        build = _int8_row if signature.inputs[0].dtype == "int8" else _float_row
+        return build(signature)
+
+
+def _float_row(signature: Signature) -> tirx.PrimFunc:
+    g = PixelLoop(signature.inputs[0], signature.output)
+    units, depth = signature.inputs[1].shape
+    low, high = signature["minimum"], signature["maximum"]
+
+    @T.prim_func(private=True, s_tir=True)
+    def dense_row(
+        row: T.int32,
+        data: T.handle("float32"),
+        data_rows: T.int32,
+        weight: T.handle("float32"),
+        bias: T.handle("float32"),
+        out: T.handle("float32"),
+    ):
+        X = T.decl_buffer((g.data_elements,), "float32", data=data)
+        W = T.decl_buffer((units * depth,), "float32", data=weight)
+        B = T.decl_buffer((units,), "float32", data=bias)
+        O = T.decl_buffer((g.out_elements,), "float32", data=out)
+        for p in range(g.pixels):
+            for n in range(units):
+                acc = T.alloc_buffer((1,), "float32")
+                acc[0] = B[n]
+                for k in range(depth):
+                    acc[0] += X[g.data_index(row, data_rows, p, k)] * W[n * depth + k]
+                O[g.out_index(p, n)] = fixed_point.clamp(acc[0], low, high, "float32")
+
+    return dense_row
+
+
+def _int8_row(signature: Signature) -> tirx.PrimFunc:
+    g = PixelLoop(signature.inputs[0], signature.output)
+    units, depth = signature.inputs[1].shape
+    zero_in, zero_out = signature["input_zero_point"], signature["output_zero_point"]
+    low = -128 if signature["minimum"] is None else signature["minimum"]
+    high = 127 if signature["maximum"] is None else signature["maximum"]
+    rounding = signature["rounding"]
+
+    @T.prim_func(private=True, s_tir=True)
+    def dense_row(
+        row: T.int32,
+        data: T.handle("int8"),
+        data_rows: T.int32,
+        weight: T.handle("int8"),
+        bias: T.handle("int32"),
+        multiplier: T.handle("int32"),
+        shift: T.handle("int32"),
+        out: T.handle("int8"),
+    ):
+        X = T.decl_buffer((g.data_elements,), "int8", data=data)
+        W = T.decl_buffer((units * depth,), "int8", data=weight)
+        B = T.decl_buffer((units,), "int32", data=bias)
+        M = T.decl_buffer((units,), "int32", data=multiplier)
+        S = T.decl_buffer((units,), "int32", data=shift)
+        O = T.decl_buffer((g.out_elements,), "int8", data=out)
+        for p in range(g.pixels):
+            for n in range(units):
+                acc = T.alloc_buffer((1,), "int32")
+                acc[0] = B[n]
+                for k in range(depth):
+                    acc[0] += (
+                        T.cast(X[g.data_index(row, data_rows, p, k)], "int32") - zero_in
+                    ) * T.cast(W[n * depth + k], "int32")
+                scaled: T.let[T.int32] = (
+                    fixed_point.multiply(acc[0], M[n], S[n], rounding) + zero_out
+                )
+                O[g.out_index(p, n)] = T.cast(fixed_point.clamp(scaled, low, high), "int8")
+
+    return dense_row

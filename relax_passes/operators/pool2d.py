@@ -1,0 +1,281 @@
+"""Two-dimensional pooling: maximum, average and sum of a sliding window."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tvm import tirx
+from tvm.script import tirx as T
+
+from . import fixed_point
+from .quantized import divide_factor
+from .registry import REQUIRED, Operator, OperatorClass, register
+from .signature import Signature, TensorSpec
+from .window import output_length, window_rows
+
+KINDS = ("max", "average", "sum")
+
+
+@register
+class Pool2D(Operator):
+    """Pooling of NHWC data, float32 or int8.
+
+    Padding never wins a maximum and counts as zeros in a sum.  An average divides by the number
+    of elements inside the image, or by the whole window with ``count_include_pad``.
+
+    int8 average and sum: with ``(multiplier, shift)``, the factor from the input's scale to the
+    output's (see `quantized.rescale_factors`), the result is ``requantize(sum(data -
+    input_zero_point)) + output_zero_point``, where an average has the division included in its
+    factor (`quantized.divide_factor`).  Without them the output keeps the input's scale and zero
+    point: LiteRT's AVERAGE_POOL_2D, whose integer division rounds half away from zero.
+    """
+
+    name = "pool2d"
+    arguments = ("data",)
+    defaults = {
+        "kind": REQUIRED,
+        "pool_size": REQUIRED,
+        "strides": (1, 1),
+        "padding": (0, 0, 0, 0),  # top, left, bottom, right
+        "dilation": (1, 1),
+        "count_include_pad": False,
+        "minimum": None,
+        "maximum": None,
+        "input_zero_point": 0,
+        "output_zero_point": 0,
+        "multiplier": None,
+        "shift": None,
+        "rounding": "double",
+    }
+
+    def infer(self, inputs: tuple[TensorSpec, ...], attrs: dict[str, Any]) -> TensorSpec:
+        """[N, H', W', C], of the data's type."""
+        if len(inputs) != 1 or len(inputs[0].shape) != 4:
+            raise ValueError(f"pool2d takes one NHWC tensor, got {inputs}")
+        (data,) = inputs
+        if data.dtype not in ("float32", "int8"):
+            raise ValueError(f"pool2d takes float32 or int8, got {data.dtype}")
+        if attrs["kind"] not in KINDS:
+            raise ValueError(f"pool2d: kind must be one of {KINDS}, not {attrs['kind']!r}")
+        if (attrs["multiplier"] is None) != (attrs["shift"] is None):
+            raise ValueError("pool2d: multiplier and shift go together")
+        if attrs["multiplier"] is None and attrs["input_zero_point"] != attrs["output_zero_point"]:
+            raise ValueError("pool2d: different zero points need a multiplier and a shift")
+        if attrs["rounding"] not in fixed_point.ROUNDINGS:
+            raise ValueError(f"pool2d: unknown rounding {attrs['rounding']!r}")
+        axes = [_Axis.of(data, attrs, axis) for axis in (0, 1)]
+        for axis in axes:
+            if min(axis.counts()) < 1:
+                raise ValueError(
+                    f"pool2d: with a window of {attrs['pool_size']} and padding "
+                    f"{attrs['padding']} (top, left, bottom, right) some windows lie outside "
+                    "the image"
+                )
+        return TensorSpec(
+            (data.shape[0], axes[0].out_length, axes[1].out_length, data.shape[3]), data.dtype
+        )
+
+    def operator_class(self, signature: Signature) -> OperatorClass:
+        return OperatorClass.POOLING
+
+    def needed_rows(self, signature: Signature, argument: int, row: int) -> tuple[int, int]:
+        return window_rows(
+            row,
+            signature.inputs[0].shape[1],
+            signature.output.shape[1],
+            kernel=signature["pool_size"][0],
+            stride=signature["strides"][0],
+            before=signature["padding"][0],
+            dilation=signature["dilation"][0],
+        )
+
+    def strided_arguments(self, signature: Signature) -> tuple[int, ...]:
+        return (0,)
+
+    def strided_output(self, signature: Signature) -> bool:
+        return True
+
+    def row_kernel(self, signature: Signature) -> tirx.PrimFunc:
+        return _row_kernel(signature)
+
+
+def _row_kernel(signature: Signature) -> tirx.PrimFunc:
+    data = signature.inputs[0]
+    vertical = _Axis.of(data, signature.attrs, 0)
+    horizontal = _Axis.of(data, signature.attrs, 1)
+    window = _Window(signature, vertical, horizontal)
+    dtype, accumulator = data.dtype, window.accumulator
+    data_elements = data.rows * data.row_stride
+
+    @T.prim_func(private=True, s_tir=True)
+    def pool2d_row(
+        row: T.int32,
+        data: T.handle(dtype),
+        data_rows: T.int32,
+        out: T.handle(dtype),
+    ):
+        X = T.decl_buffer((data_elements,), dtype, data=data)
+        O = T.decl_buffer((window.out_elements,), dtype, data=out)
+        top: T.let[T.int32] = vertical.origin(window.position(row))
+        first_row: T.let[T.int32] = vertical.first(top)
+        tap_rows: T.let[T.int32] = vertical.count(top, first_row)
+        for ow in range(horizontal.out_length):
+            left: T.let[T.int32] = horizontal.origin(ow)
+            first_column: T.let[T.int32] = horizontal.first(left)
+            tap_columns: T.let[T.int32] = horizontal.count(left, first_column)
+            for c in range(window.channels):
+                acc = T.alloc_buffer((1,), accumulator)
+                acc[0] = window.start
+                for kh in range(tap_rows):
+                    for kw in range(tap_columns):
+                        acc[0] = window.combine(
+                            acc[0],
+                            X[
+                                window.data_index(
+                                    row,
+                                    data_rows,
+                                    vertical.tap(top, first_row + kh),
+                                    horizontal.tap(left, first_column + kw),
+                                    c,
+                                )
+                            ],
+                        )
+                O[ow * window.out_pixel + c] = window.finish(acc[0], tap_rows * tap_columns)
+
+    return pool2d_row
+
+
+class _Axis:
+    """One spatial axis of the window: which taps of a window position lie inside the image."""
+
+    def __init__(self, length, kernel, stride, before, after, dilation) -> None:
+        self.length, self.kernel, self.stride = length, kernel, stride
+        self.before, self.dilation = before, dilation
+        self.out_length = output_length(length, kernel, stride, before, after, dilation)
+        self.padded = before > 0 or after > 0
+
+    @staticmethod
+    def of(data: TensorSpec, attrs: Any, axis: int) -> _Axis:
+        return _Axis(
+            data.shape[1 + axis],
+            attrs["pool_size"][axis],
+            attrs["strides"][axis],
+            attrs["padding"][axis],
+            attrs["padding"][axis + 2],
+            attrs["dilation"][axis],
+        )
+
+    def counts(self) -> list[int]:
+        """Taps inside the image, for every window position."""
+        origins = [y * self.stride - self.before for y in range(self.out_length)]
+        return [
+            sum(0 <= origin + k * self.dilation < self.length for k in range(self.kernel))
+            for origin in origins
+        ]
+
+    def origin(self, position):
+        """Coordinate of the window's first tap."""
+        return position * self.stride - self.before
+
+    def first(self, origin):
+        """Index of the first tap inside the image."""
+        if not self.padded:
+            return tirx.const(0, "int32")
+        return T.truncdiv(T.max(0 - origin, 0) + (self.dilation - 1), self.dilation)
+
+    def count(self, origin, first):
+        """Number of taps inside the image; at least one, as `Pool2D.infer` makes sure."""
+        if not self.padded:
+            return tirx.const(self.kernel, "int32")
+        last = T.min(T.truncdiv((self.length - 1) - origin, self.dilation), self.kernel - 1)
+        return last - first + 1
+
+    def tap(self, origin, index):
+        """Coordinate of a tap."""
+        return origin + index * self.dilation
+
+
+class _Window:
+    """What a pooling kernel does with the elements of one window, as TIR expressions."""
+
+    def __init__(self, signature: Signature, vertical: _Axis, horizontal: _Axis) -> None:
+        data, out = signature.inputs[0], signature.output
+        self.attrs = signature.attrs
+        self.kind = signature["kind"]
+        self.integer = data.dtype == "int8"
+        self.accumulator = "int32" if self.integer else data.dtype
+        self.channels = data.channels
+        self.batch, self.height, self.out_height = data.shape[0], data.shape[1], out.shape[1]
+        self.data_row, self.data_pixel = data.row_stride, data.pixel_stride
+        self.out_pixel, self.out_elements = out.pixel_stride, out.row_stride
+        self.size = vertical.kernel * horizontal.kernel
+        self.counts = sorted({a * b for a in vertical.counts() for b in horizontal.counts()})
+        lowest = tirx.const(-128, "int32") if self.integer else T.min_value("float32")
+        zero = tirx.const(0, self.accumulator)
+        self.start = lowest if self.kind == "max" else zero
+
+    def position(self, row):
+        """Row of the output image; rows count through the batch."""
+        return row if self.batch == 1 else T.truncmod(row, self.out_height)
+
+    def data_index(self, row, data_rows, y, x, channel):
+        if self.batch > 1:
+            y = T.truncdiv(row, self.out_height) * self.height + y
+        return T.truncmod(y, data_rows) * self.data_row + x * self.data_pixel + channel
+
+    def combine(self, accumulated, element):
+        if self.integer:
+            element = T.cast(element, "int32")
+        return T.max(accumulated, element) if self.kind == "max" else accumulated + element
+
+    def finish(self, accumulated, count):
+        """The output element, from the accumulated elements and how many they were."""
+        if not self.integer:
+            if self.kind == "average":
+                accumulated = accumulated / self._divisor(count, "float32")
+            return fixed_point.clamp(
+                accumulated, self.attrs["minimum"], self.attrs["maximum"], "float32"
+            )
+        if self.kind != "max":
+            accumulated = self._requantized(accumulated, count)
+        low = -128 if self.attrs["minimum"] is None else self.attrs["minimum"]
+        high = 127 if self.attrs["maximum"] is None else self.attrs["maximum"]
+        return T.cast(fixed_point.clamp(accumulated, low, high), "int8")
+
+    def _requantized(self, total, count):
+        zero_in, zero_out = self.attrs["input_zero_point"], self.attrs["output_zero_point"]
+        if self.attrs["multiplier"] is not None:
+            multiplier, shift = self._factor(count)
+            centred = total - count * zero_in
+            return (
+                fixed_point.multiply(centred, multiplier, shift, self.attrs["rounding"]) + zero_out
+            )
+        if self.kind == "sum":
+            return total - count * zero_in + zero_out
+        if self.attrs["count_include_pad"]:
+            total = total + (self.size - count) * zero_in
+        divisor = self._divisor(count, "int32")
+        half = T.truncdiv(divisor, 2)
+        return T.truncdiv(T.Select(total > 0, total + half, total - half), divisor)
+
+    def _divisor(self, count, dtype: str):
+        if self.attrs["count_include_pad"]:
+            return tirx.const(self.size, dtype)
+        if len(self.counts) == 1:
+            return tirx.const(self.counts[0], dtype)
+        return T.cast(count, dtype)
+
+    def _factor(self, count):
+        """The factor of a window with `count` elements, chosen from a list made here."""
+        factor = (self.attrs["multiplier"], self.attrs["shift"])
+        if self.kind == "average":
+            divisors = [self.size] if self.attrs["count_include_pad"] else self.counts
+        else:
+            divisors = [1]
+        *others, (multiplier, shift) = [divide_factor(*factor, n) for n in divisors]
+        multiplier, shift = tirx.const(multiplier, "int32"), tirx.const(shift, "int32")
+        for divisor, (other_multiplier, other_shift) in zip(divisors, others):
+            chosen = count == divisor
+            multiplier = T.Select(chosen, tirx.const(other_multiplier, "int32"), multiplier)
+            shift = T.Select(chosen, tirx.const(other_shift, "int32"), shift)
+        return multiplier, shift

@@ -1,0 +1,145 @@
+"""Conversion between float32 and int8."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tvm import tirx
+from tvm.script import tirx as T
+
+from . import elementwise, fixed_point
+from .pixel_loop import PixelLoop
+from .registry import REQUIRED, Operator, OperatorClass, register
+from .signature import Signature, TensorSpec
+
+ROUNDINGS = ("half_away", "half_even")
+
+
+class _Conversion(Operator):
+    """Base of the two conversions: one operand, element by element."""
+
+    arguments = ("data",)
+    source_dtype: str
+    result_dtype: str
+
+    def infer(self, inputs: tuple[TensorSpec, ...], attrs: dict[str, Any]) -> TensorSpec:
+        if len(inputs) != 1 or inputs[0].dtype != self.source_dtype:
+            raise ValueError(f"{self.name} takes one {self.source_dtype} tensor, got {inputs}")
+        if not attrs["scale"] > 0:
+            raise ValueError(f"{self.name}: the scale must be positive, got {attrs['scale']}")
+        if not -128 <= attrs["zero_point"] <= 127:
+            raise ValueError(f"{self.name}: the zero point {attrs['zero_point']} is not int8")
+        return TensorSpec(inputs[0].shape, self.result_dtype)
+
+    def operator_class(self, signature: Signature) -> OperatorClass:
+        return OperatorClass.ELEMENTWISE
+
+    def needed_rows(self, signature: Signature, argument: int, row: int) -> tuple[int, int]:
+        return row, row + 1
+
+    def in_place_arguments(self, signature: Signature) -> tuple[int, ...]:
+        return elementwise.in_place_arguments(signature)
+
+    def strided_arguments(self, signature: Signature) -> tuple[int, ...]:
+        return (0,)
+
+    def strided_output(self, signature: Signature) -> bool:
+        return True
+
+    def convert(self, signature: Signature, value: Any) -> Any:
+        """The result for one element, as a TIR expression."""
+        raise NotImplementedError
+
+    def row_kernel(self, signature: Signature) -> tirx.PrimFunc:
+        spec, spec_out = signature.inputs[0], signature.output
+        g = PixelLoop(spec, spec_out, merge=True)
+        convert = self.convert
+
+        @T.prim_func(private=True, s_tir=True)
+        def convert_row(
+            row: T.int32,
+            data: T.handle(spec.dtype),
+            data_rows: T.int32,
+            out: T.handle(spec_out.dtype),
+        ):
+            X = T.decl_buffer((g.data_elements,), spec.dtype, data=data)
+            O = T.decl_buffer((g.out_elements,), spec_out.dtype, data=out)
+            for p in range(g.pixels):
+                for c in range(g.channels):
+                    O[g.out_index(p, c)] = convert(signature, X[g.data_index(row, data_rows, p, c)])
+
+        return convert_row
+
+
+@register
+class Quantize(_Conversion):
+    """float32 to int8: ``saturate(round(data / scale) + zero_point)``.
+
+    Ties round away from zero (``half_away``, as in LiteRT) or to even (``half_even``, as in ONNX).
+    Not-a-number becomes `zero_point`.
+    """
+
+    name = "quantize"
+    source_dtype, result_dtype = "float32", "int8"
+    defaults = {"scale": REQUIRED, "zero_point": 0, "rounding": "half_away"}
+
+    def infer(self, inputs: tuple[TensorSpec, ...], attrs: dict[str, Any]) -> TensorSpec:
+        if attrs["rounding"] not in ROUNDINGS:
+            raise ValueError(
+                f"quantize: rounding must be one of {ROUNDINGS}, got {attrs['rounding']!r}"
+            )
+        return super().infer(inputs, attrs)
+
+    def convert(self, signature: Signature, value: Any) -> Any:
+        zero_point = signature["zero_point"]
+        low, high = -128 - zero_point, 127 - zero_point  # of the rounded quotient
+
+        def f32(number: float) -> Any:
+            return tirx.const(float(number), "float32")
+
+        def rounded(quotient: Any) -> Any:
+            # Limited first, so that the integer part fits an int32 and the rest of it is exact.
+            # Comparisons with not-a-number are false, which leaves 0.
+            positive = T.Select(quotient > f32(0), T.min(quotient, f32(high)), f32(0))
+            limited = T.Select(quotient < f32(0), T.max(quotient, f32(low)), positive)
+            return fixed_point.let("limited", limited, "float32", nearest)
+
+        def nearest(limited: Any) -> Any:
+            return fixed_point.let(
+                "whole",
+                T.cast(limited, "int32"),
+                "int32",
+                lambda whole: fixed_point.let(
+                    "rest",
+                    limited - T.cast(whole, "float32"),
+                    "float32",
+                    lambda rest: whole + carry(whole, rest),
+                ),
+            )
+
+        def carry(whole: Any, rest: Any) -> Any:
+            one, none = tirx.const(1, "int32"), tirx.const(0, "int32")
+            if signature["rounding"] == "half_away":
+                up, down = rest >= f32(0.5), rest <= f32(-0.5)
+            else:
+                odd = (whole & 1) != 0
+                up = tirx.any(rest > f32(0.5), tirx.all(rest == f32(0.5), odd))
+                down = tirx.any(rest < f32(-0.5), tirx.all(rest == f32(-0.5), odd))
+            return T.Select(up, one, T.Select(down, tirx.const(-1, "int32"), none))
+
+        quotient = value / f32(signature["scale"])
+        result = fixed_point.let("quotient", quotient, "float32", rounded)
+        return T.cast(result + zero_point, "int8")
+
+
+@register
+class Dequantize(_Conversion):
+    """int8 to float32: ``(data - zero_point) * scale``."""
+
+    name = "dequantize"
+    source_dtype, result_dtype = "int8", "float32"
+    defaults = {"scale": REQUIRED, "zero_point": 0}
+
+    def convert(self, signature: Signature, value: Any) -> Any:
+        difference = T.cast(value, "int32") - signature["zero_point"]
+        return T.cast(difference, "float32") * tirx.const(signature["scale"], "float32")

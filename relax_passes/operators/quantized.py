@@ -1,0 +1,168 @@
+"""Attributes of int8 operators, computed from the scales of their operands.
+
+LiteRT and TensorFlow Lite Micro turn the scales of a model file into integer factors when they
+load it.  Which products they take in float32 and which in float64 decides the last bit of a
+factor, and now and then of an output; the functions here follow TensorFlow Lite Micro, the
+``*_common.cc`` files and ``kernel_util.cc``.  Scales are float32 numbers, as model files hold
+them.  A factor is a pair ``(multiplier, shift)`` that means ``multiplier * 2**(shift - 31)``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .fixed_point import quantize_multiplier
+
+INT8_MIN, INT8_MAX = -128, 127
+
+_ADD_LEFT_SHIFT = 20  # bits of headroom that int8 addition and subtraction compute with
+_SOFTMAX_INTEGER_BITS = 5  # the argument of exp() has 5 integer and 26 fractional bits
+
+
+def quantize_value(value: float, scale: float, zero_point: int) -> int:
+    """The integer that stands for a real value, ties away from zero, not limited to int8."""
+    return zero_point + int(_round_half_away(np.float32(value) / np.float32(scale)))
+
+
+def activation_range(
+    scale: float, zero_point: int, low: float | None = None, high: float | None = None
+) -> tuple[int, int]:
+    """``(minimum, maximum)`` in int8 of a fused clamp to the reals ``[low, high]``.
+
+    RELU is ``low=0``, RELU6 ``low=0, high=6``, RELU_N1_TO_1 ``low=-1, high=1``; None is no bound.
+    """
+    minimum, maximum = INT8_MIN, INT8_MAX
+    if low is not None:
+        minimum = max(minimum, quantize_value(low, scale, zero_point))
+    if high is not None:
+        maximum = min(maximum, quantize_value(high, scale, zero_point))
+    return minimum, maximum
+
+
+def convolution_factors(
+    input_scale: float, weight_scales: float | Sequence[float], output_scale: float, channels: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """``(multiplier, shift)``, two int32 arrays with one entry an output channel.
+
+    `weight_scales` is one scale, or one for every output channel.  The products are float64.
+    """
+    scales = _scale_per_channel(weight_scales, channels)
+    return _factor_arrays(_f64(input_scale) * _f64(s) / _f64(output_scale) for s in scales)
+
+
+def dense_factors(
+    input_scale: float, weight_scales: float | Sequence[float], output_scale: float, units: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """``(multiplier, shift)``, two int32 arrays with one entry an output unit.
+
+    With one weight scale for the whole tensor, TensorFlow Lite Micro multiplies input and weight
+    scale in float32; with one a unit, in float64 as for convolutions.
+    """
+    scales = _scale_per_channel(weight_scales, units)
+    if np.size(weight_scales) > 1:
+        return convolution_factors(input_scale, weight_scales, output_scale, units)
+    product = np.float32(input_scale) * np.float32(scales[0])
+    return _factor_arrays([float(product) / _f64(output_scale)] * units)
+
+
+def add_factors(a_scale: float, b_scale: float, output_scale: float) -> dict[str, Any]:
+    """Attributes ``left_shift``, ``multipliers``, ``shifts`` (a, b, out) of an int8 addition."""
+    twice_larger = 2 * max(_f64(a_scale), _f64(b_scale))
+    return _sum_attributes(
+        _f64(a_scale) / twice_larger,
+        _f64(b_scale) / twice_larger,
+        twice_larger / ((1 << _ADD_LEFT_SHIFT) * _f64(output_scale)),
+    )
+
+
+def subtract_factors(a_scale: float, b_scale: float, output_scale: float) -> dict[str, Any]:
+    """Attributes ``left_shift``, ``multipliers``, ``shifts`` of an int8 subtraction.
+
+    The same as for an addition, but computed in float32.
+    """
+    a, b, output = np.float32(a_scale), np.float32(b_scale), np.float32(output_scale)
+    twice_larger = np.float32(2) * max(a, b)
+    return _sum_attributes(
+        float(a / twice_larger),
+        float(b / twice_larger),
+        float(twice_larger / (np.float32(1 << _ADD_LEFT_SHIFT) * output)),
+    )
+
+
+def multiply_factors(a_scale: float, b_scale: float, output_scale: float) -> tuple[int, int]:
+    """``(multiplier, shift)`` of an elementwise int8 product."""
+    return quantize_multiplier(_f64(a_scale) * _f64(b_scale) / _f64(output_scale))
+
+
+def rescale_factors(input_scale: float, output_scale: float) -> tuple[int, int]:
+    """``(multiplier, shift)`` from one scale to another, of QUANTIZE and SUM (float64)."""
+    return quantize_multiplier(_f64(input_scale) / _f64(output_scale))
+
+
+def mean_factors(input_scale: float, output_scale: float, count: int) -> tuple[int, int]:
+    """``(multiplier, shift)`` of an int8 mean of `count` elements, the division included."""
+    return divide_factor(*rescale_factors(input_scale, output_scale), count)
+
+
+def divide_factor(multiplier: int, shift: int, count: int) -> tuple[int, int]:
+    """A factor divided by `count`, as LiteRT's ``QuantizedMeanOrSum`` does it.
+
+    The multiplier is first shifted left by as many bits as `count` has, less one, so that the
+    integer division keeps its precision.
+    """
+    bits = min(count.bit_length() - 1, 32, 31 + shift)
+    return (multiplier << bits) // count, shift - bits
+
+
+def softmax_factors(input_scale: float, beta: float = 1.0) -> dict[str, int]:
+    """Attributes ``multiplier``, ``shift`` and ``diff_min`` of an int8 softmax.
+
+    Its output has scale 1 / 256 and zero point -128.
+    """
+    fraction_bits = 31 - _SOFTMAX_INTEGER_BITS
+    factor = min(_f64(beta) * _f64(input_scale) * (1 << fraction_bits), (1 << 31) - 1.0)
+    if factor <= 1.0:
+        raise ValueError(
+            f"softmax: an input scale of {input_scale} with beta {beta} is too small for int8"
+        )
+    multiplier, shift = quantize_multiplier(factor)
+    radius = ((1 << _SOFTMAX_INTEGER_BITS) - 1) * (1 << fraction_bits) / (1 << shift)
+    return {"multiplier": multiplier, "shift": shift, "diff_min": -math.floor(radius)}
+
+
+def _sum_attributes(a: float, b: float, output: float) -> dict[str, Any]:
+    if output >= 1.0:
+        raise ValueError(
+            "add, subtract: the output scale is too small for int8 arithmetic (less than a "
+            f"{1 << (_ADD_LEFT_SHIFT - 1)}th of the larger operand's)"
+        )
+    multipliers, shifts = zip(*(quantize_multiplier(factor) for factor in (a, b, output)))
+    return {"left_shift": _ADD_LEFT_SHIFT, "multipliers": multipliers, "shifts": shifts}
+
+
+def _scale_per_channel(scales: float | Sequence[float], channels: int) -> list[float]:
+    values = [float(s) for s in np.atleast_1d(np.asarray(scales, np.float64))]
+    if len(values) not in (1, channels):
+        raise ValueError(f"{len(values)} weight scales do not fit {channels} output channels")
+    return values * channels if len(values) == 1 else values
+
+
+def _factor_arrays(factors: Any) -> tuple[np.ndarray, np.ndarray]:
+    pairs = [quantize_multiplier(factor) for factor in factors]
+    return (
+        np.array([multiplier for multiplier, _ in pairs], np.int32),
+        np.array([shift for _, shift in pairs], np.int32),
+    )
+
+
+def _f64(scale: float) -> float:
+    """The float64 value of a number that a model file holds as float32."""
+    return float(np.float32(scale))
+
+
+def _round_half_away(value: np.float32) -> float:
+    return math.copysign(math.floor(abs(float(value)) + 0.5), value)

@@ -1,0 +1,185 @@
+"""Nearest-neighbour resizing of images.
+
+Which input row an output row copies is decided in float32 by the framework that trained the
+network, and at ties the rounding of that arithmetic shows.  So the table of source rows is made
+at compile time with the framework's own formula, and the kernel computes it again with integers:
+a line ``(y * numerator + offset) / denominator``, corrected where the table departs from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from tvm import tirx
+from tvm.script import tirx as T
+
+from .gather import GatherOperator
+from .registry import REQUIRED, OperatorClass, register
+from .signature import Signature, TensorSpec
+
+COORDINATES = ("asymmetric", "half_pixel", "align_corners")
+ROUNDINGS = ("floor", "round_half_down", "round_half_up", "ceil")
+ARITHMETICS = ("multiply", "divide")
+
+_ONNX_RUNTIME_TIE = 1e-6  # as near to a half, ONNX Runtime 1.32 takes a position for a tie
+
+
+@register
+class Resize2D(GatherOperator):
+    """Nearest-neighbour resizing of NHWC `data` to `size` (height, width).
+
+    ``scale`` is input rows (columns) per output row (column); None stands for the quotient of the
+    sizes.  Output row y copies the row nearest to x, clipped to the input:
+
+    - ``asymmetric``: ``x = y * scale``
+    - ``half_pixel``: ``x = (y + 0.5) * scale - 0.5``
+    - ``align_corners``: ``x = y * (H_in - 1) / (H_out - 1)``, whatever `scale` says
+
+    ``rounding`` makes x an integer.  All is computed in float32; ``arithmetic`` chooses between
+    multiplying by the scale, as LiteRT does, and dividing by its inverse, as ONNX Runtime does,
+    which can differ where x is a tie.
+    """
+
+    name = "resize2d"
+    defaults = {
+        "size": REQUIRED,
+        "scale": None,
+        "coordinates": "asymmetric",
+        "rounding": "floor",
+        "arithmetic": "multiply",
+    }
+
+    def infer(self, inputs: tuple[TensorSpec, ...], attrs: dict[str, Any]) -> TensorSpec:
+        data = self.check_input(inputs)
+        if len(data.shape) != 4:
+            raise ValueError(f"resize2d takes NHWC data, got shape {data.shape}")
+        if len(attrs["size"]) != 2 or min(attrs["size"]) < 1:
+            raise ValueError(f"resize2d: size must be a height and a width, got {attrs['size']}")
+        for name, allowed in (
+            ("coordinates", COORDINATES),
+            ("rounding", ROUNDINGS),
+            ("arithmetic", ARITHMETICS),
+        ):
+            if attrs[name] not in allowed:
+                raise ValueError(f"resize2d: {name} must be one of {allowed}, got {attrs[name]!r}")
+        if attrs["scale"] is not None and not min(attrs["scale"]) > 0:
+            raise ValueError(f"resize2d: scales must be positive, got {attrs['scale']}")
+        batch, _, _, channels = data.shape
+        return TensorSpec((batch, *attrs["size"], channels), data.dtype)
+
+    def operator_class(self, signature: Signature) -> OperatorClass:
+        return OperatorClass.RESIZE
+
+    def source(self, signature: Signature, indices: Sequence[Any]) -> list[Any]:
+        n, y, x, c = indices
+        return [n, *(_source(signature, axis, i) for axis, i in enumerate((y, x))), c]
+
+
+def nearest_table(
+    length: int,
+    out_length: int,
+    scale: float | None,
+    coordinates: str,
+    rounding: str,
+    arithmetic: str,
+) -> tuple[int, ...]:
+    """The input index that each output index of one axis copies; see `Resize2D`.
+
+    The formulas are those of ``GetNearestNeighbor`` in LiteRT (``tensorflow/lite/kernels/internal/
+    reference/resize_nearest_neighbor.h``) and of ONNX Runtime's ``Upsample``
+    (``core/providers/cpu/tensor/upsamplebase.h``).
+    """
+    f32 = np.float32
+    y = np.arange(out_length, dtype=f32)
+    step = f32(length / out_length if scale is None else scale)
+    inverse = f32(out_length / length if scale is None else 1.0 / scale)
+    if coordinates == "align_corners":
+        if arithmetic == "divide":
+            x = y * f32(length - 1) / f32(max(out_length - 1, 1))
+        else:
+            x = y * (f32(length - 1) / f32(out_length - 1) if out_length > 1 else step)
+    elif coordinates == "half_pixel":
+        center = y + f32(0.5)
+        center = center / inverse if arithmetic == "divide" else center * step
+        if arithmetic == "multiply" and rounding == "round_half_up":
+            rounding, x = "floor", center  # round(center - 0.5), without rounding twice
+        else:
+            x = center - f32(0.5)
+    else:
+        x = y / inverse if arithmetic == "divide" else y * step
+    exact = x.astype(np.float64)  # adding a half is exact from here on
+    slack = _ONNX_RUNTIME_TIE if arithmetic == "divide" else 0.0
+    rounded = {
+        "floor": np.floor(exact),
+        "ceil": np.ceil(exact),
+        "round_half_down": np.ceil(exact - 0.5 - slack),
+        "round_half_up": np.floor(exact + 0.5 + slack),
+    }[rounding]
+    return tuple(int(index) for index in np.clip(rounded, 0, length - 1))
+
+
+def _source(signature: Signature, axis: int, index: Any) -> Any:
+    """The input index along `axis` (0: height, 1: width) of output index `index`."""
+    scale = signature["scale"]
+    length = signature.inputs[0].shape[1 + axis]
+    table = nearest_table(
+        length,
+        signature.output.shape[1 + axis],
+        None if scale is None else scale[axis],
+        signature["coordinates"],
+        signature["rounding"],
+        signature["arithmetic"],
+    )
+    return table[index] if isinstance(index, int) else _expression(table, length, index)
+
+
+def _expression(table: tuple[int, ...], length: int, index: Any) -> Any:
+    """`table[index]` as a TIR expression."""
+    line = _fit_line(table, length)
+    numerator, offset, denominator = line
+    value = index * numerator + offset
+    if offset < 0:
+        value = T.max(value, 0)
+    value = T.truncdiv(value, denominator)
+    if max(_on_line(line, y, None) for y in range(len(table))) >= length:
+        value = T.min(value, length - 1)
+    for y, source in enumerate(table):
+        if _on_line(line, y, length) != source:
+            value = T.Select(index == y, tirx.const(source, "int32"), value)
+    return value
+
+
+@lru_cache(maxsize=256)
+def _fit_line(table: tuple[int, ...], length: int) -> tuple[int, int, int]:
+    """Numerator, offset, denominator of the line that departs from the fewest table entries."""
+    last = len(table) - 1
+    slopes = {Fraction(length, len(table)), Fraction(length - 1, max(last, 1))}
+    if last:
+        # Scales other than the quotient of the sizes: the table's own mean slope, roughly.
+        mean = Fraction(table[-1] - table[0], last)
+        slopes |= {mean.limit_denominator(limit) for limit in (4, 16, 64)}
+    sources, y = np.array(table), np.arange(len(table))
+    best: tuple[int, int, int, int] | None = None
+    for slope in sorted(slopes):
+        numerator, denominator = slope.numerator, slope.denominator
+        # Offsets worth trying: the least and the greatest that suit some entry of the table.
+        least = np.unique(sources * denominator - numerator * y)
+        offsets = np.unique(np.concatenate([[0], least, least + denominator - 1]))
+        lines = np.maximum(numerator * y + offsets[:, None], 0) // denominator
+        departures = (np.minimum(lines, length - 1) != sources).sum(axis=1)
+        index = int(np.lexsort((offsets, abs(offsets), departures))[0])
+        found = (int(departures[index]), denominator, numerator, int(offsets[index]))
+        best = found if best is None else min(best, found)
+    assert best is not None
+    _, denominator, numerator, offset = best
+    return numerator, offset, denominator
+
+
+def _on_line(line: tuple[int, int, int], index: int, length: int | None) -> int:
+    numerator, offset, denominator = line
+    value = max(index * numerator + offset, 0) // denominator
+    return value if length is None else min(value, length - 1)

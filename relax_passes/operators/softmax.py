@@ -1,0 +1,216 @@
+"""Softmax along the last axis."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tvm import tirx
+from tvm.script import tirx as T
+
+from .fixed_point import doubling_high_multiply as multiply
+from .fixed_point import round_shift
+from .pixel_loop import PixelLoop, same_layout
+from .registry import Operator, OperatorClass, register
+from .signature import Signature, TensorSpec
+
+
+@register
+class Softmax(Operator):
+    """Softmax over the last axis: ``out = exp(data - max(data)) / sum(exp(data - max(data)))``.
+
+    int8 follows LiteRT's fixed-point arithmetic bit by bit; its output has scale 1 / 256 and zero
+    point -128, and its attributes come from `quantized.softmax_factors`.
+    """
+
+    name = "softmax"
+    arguments = ("data",)
+    defaults = {"multiplier": None, "shift": None, "diff_min": None}
+
+    def infer(self, inputs: tuple[TensorSpec, ...], attrs: dict[str, Any]) -> TensorSpec:
+        """The data's shape and type."""
+        if len(inputs) != 1 or not inputs[0].shape:
+            raise ValueError(f"softmax takes one tensor of at least one axis, got {inputs}")
+        (data,) = inputs
+        if data.dtype not in ("float32", "int8"):
+            raise ValueError(f"softmax takes float32 or int8, got {data.dtype}")
+        if data.dtype == "int8" and None in attrs.values():
+            raise ValueError("softmax: int8 needs multiplier, shift and diff_min")
+        return TensorSpec(data.shape, data.dtype)
+
+    def operator_class(self, signature: Signature) -> OperatorClass:
+        return OperatorClass.REDUCTION
+
+    def needed_rows(self, signature: Signature, argument: int, row: int) -> tuple[int, int]:
+        return row, row + 1
+
+    def in_place_arguments(self, signature: Signature) -> tuple[int, ...]:
+        return (0,) if same_layout(signature.inputs[0], signature.output) else ()
+
+    def strided_arguments(self, signature: Signature) -> tuple[int, ...]:
+        return (0,)
+
+    def strided_output(self, signature: Signature) -> bool:
+        return True
+
+    def row_kernel(self, signature: Signature) -> tirx.PrimFunc:
+        build = _int8_row if signature.inputs[0].dtype == "int8" else _float_row
+        return build(signature)
+
+
+def _float_row(signature: Signature) -> tirx.PrimFunc:
+    g = PixelLoop(signature.inputs[0], signature.output)
+
+    @T.prim_func(private=True, s_tir=True)
+    def softmax_row(
+        row: T.int32,
+        data: T.handle("float32"),
+        data_rows: T.int32,
+        out: T.handle("float32"),
+    ):
+        X = T.decl_buffer((g.data_elements,), "float32", data=data)
+        O = T.decl_buffer((g.out_elements,), "float32", data=out)
+        for p in range(g.pixels):
+            largest = T.alloc_buffer((1,), "float32")
+            total = T.alloc_buffer((1,), "float32")
+            largest[0] = X[g.data_index(row, data_rows, p, 0)]
+            for c in range(g.channels):
+                largest[0] = T.max(largest[0], X[g.data_index(row, data_rows, p, c)])
+            total[0] = T.float32(0)
+            for c in range(g.channels):
+                power: T.let[T.float32] = T.exp(X[g.data_index(row, data_rows, p, c)] - largest[0])
+                O[g.out_index(p, c)] = power
+                total[0] = total[0] + power
+            for c in range(g.channels):
+                O[g.out_index(p, c)] = O[g.out_index(p, c)] / total[0]
+
+    return softmax_row
+
+
+# Fixed point, in the notation Qm.n: m integer and n fractional bits besides the sign.
+_SUM_INTEGER_BITS = 12  # the sum of exponentials is Q12.19
+_ONE = (1 << 31) - 1  # the largest Q0.31, standing for 1
+_QUARTER = 1 << 24  # 1/4 in Q5.26
+_POWERS = (1672461947, 1302514674, 790015084, 290630308, 39332535, 720401, 242)
+"""exp(-2**k) in Q0.31, for k = -2 .. 4."""
+_EXP_MINUS_EIGHTH = 1895147668  # in Q0.31
+_THIRD = 715827883  # in Q0.31
+_48_OVER_17, _32_OVER_17 = 1515870810, 1010580540  # in Q2.29
+
+
+def _int8_row(signature: Signature) -> tirx.PrimFunc:
+    """The row kernel for int8.
+
+    Two rounds over a pixel compute the same exponentials: the first adds them up, the second
+    divides by their sum.  An exponential takes less time than the memory to keep it is worth.
+    """
+    g = PixelLoop(signature.inputs[0], signature.output)
+    multiplier, left_shift = signature["multiplier"], signature["shift"]
+    diff_min = signature["diff_min"]
+
+    @T.prim_func(private=True, s_tir=True)
+    def softmax_row(
+        row: T.int32,
+        data: T.handle("int8"),
+        data_rows: T.int32,
+        out: T.handle("int8"),
+    ):
+        X = T.decl_buffer((g.data_elements,), "int8", data=data)
+        O = T.decl_buffer((g.out_elements,), "int8", data=out)
+        # Intermediate results are one-element buffers: TVM's simplifier writes the value of a
+        # name out at every use, and here each is built on the one before.
+        largest = T.alloc_buffer((1,), "int32")
+        total = T.alloc_buffer((1,), "int32")
+        exponent = T.alloc_buffer((1,), "int32")
+        half = T.alloc_buffer((1,), "int32")
+        reciprocal = T.alloc_buffer((1,), "int32")
+        scaled = T.alloc_buffer((1,), "int32")
+        part = T.alloc_buffer((1,), "int32")
+        x = T.alloc_buffer((1,), "int32")
+        square = T.alloc_buffer((1,), "int32")
+        power = T.alloc_buffer((1,), "int32")
+        for p in range(g.pixels):
+            largest[0] = -128
+            for c in range(g.channels):
+                largest[0] = T.max(
+                    largest[0], T.cast(X[g.data_index(row, data_rows, p, c)], "int32")
+                )
+            total[0] = 0
+            exponent[0] = 0  # both are set in the second round, which no C compiler can see
+            reciprocal[0] = 0
+            for division in range(2):
+                if division == 1:
+                    # The sum is at least exp(0), 2**19.  Doubled until it lies in [2**30, 2**31),
+                    # it stands for 1 + x with x in [0, 1), and Newton's method for the inverse
+                    # of half = (1 + x) / 2 starts from the line 48/17 - 32/17 * half.
+                    exponent[0] = _SUM_INTEGER_BITS + 22
+                    for _ in range(_SUM_INTEGER_BITS - 1):
+                        if total[0] < (1 << 30):
+                            total[0] = total[0] * 2
+                            exponent[0] = exponent[0] - 1
+                    half[0] = total[0]
+                    reciprocal[0] = _times(half[0], -_32_OVER_17) + _48_OVER_17
+                    for _ in range(3):
+                        x[0] = (1 << 29) - multiply(half[0], reciprocal[0])
+                        reciprocal[0] = reciprocal[0] + multiply(reciprocal[0], x[0]) * 4
+                    reciprocal[0] = _doubled(reciprocal[0])
+                for c in range(g.channels):
+                    difference: T.let[T.int32] = (
+                        T.cast(X[g.data_index(row, data_rows, p, c)], "int32") - largest[0]
+                    )
+                    if difference >= diff_min:
+                        # exp of a number in Q5.26: a part in [-1/4, 0), by Taylor's series around
+                        # -1/8, times powers of exp(-1/4) for the rest.
+                        scaled[0] = _times(difference * (1 << left_shift), multiplier)
+                        part[0] = (scaled[0] & (_QUARTER - 1)) - _QUARTER
+                        x[0] = part[0] * 32 + (1 << 28)
+                        square[0] = multiply(x[0], x[0])
+                        power[0] = multiply(square[0], square[0])
+                        power[0] = round_shift(power[0], 2) + multiply(square[0], x[0])
+                        power[0] = _times(power[0], _THIRD) + square[0]
+                        power[0] = round_shift(power[0], 1) + x[0]
+                        power[0] = _times(power[0], _EXP_MINUS_EIGHTH) + _EXP_MINUS_EIGHTH
+                        part[0] = part[0] - scaled[0]
+                        power[0] = _times_power(power[0], part[0], 0)
+                        power[0] = _times_power(power[0], part[0], 1)
+                        power[0] = _times_power(power[0], part[0], 2)
+                        power[0] = _times_power(power[0], part[0], 3)
+                        power[0] = _times_power(power[0], part[0], 4)
+                        power[0] = _times_power(power[0], part[0], 5)
+                        power[0] = _times_power(power[0], part[0], 6)
+                        if difference == 0:
+                            power[0] = _ONE
+                        if division == 0:
+                            total[0] = total[0] + round_shift(power[0], _SUM_INTEGER_BITS)
+                        else:
+                            power[0] = multiply(reciprocal[0], power[0])
+                            power[0] = _rounded(power[0], exponent[0]) - 128
+                            O[g.out_index(p, c)] = T.cast(T.min(power[0], 127), "int8")
+                    else:
+                        if division == 1:
+                            O[g.out_index(p, c)] = T.int8(-128)
+
+    return softmax_row
+
+
+def _times(value, constant: int):
+    return multiply(value, tirx.const(constant, "int32"))
+
+
+def _times_power(value, rest, k: int):
+    """`value` times exp(-2**(k - 2)) if that power is part of `rest`, a number in Q5.26."""
+    return T.Select((rest & (_QUARTER << k)) != 0, _times(value, _POWERS[k]), value)
+
+
+def _doubled(value):
+    """Twice `value`, a number in Q1.30, as Q0.31, where 1 is not quite in reach."""
+    return T.Select(value >= (1 << 30), tirx.const(_ONE, "int32"), value * 2)
+
+
+def _rounded(value, exponent):
+    """``round(value / 2**exponent)`` of `value` >= 0 in int32, for any exponent from 0 on."""
+    shifted = round_shift(value, T.min(exponent, 30))
+    return T.Select(
+        exponent > 30,
+        T.Select(exponent == 31, value >> 30, tirx.const(0, "int32")),
+        shifted,
+    )

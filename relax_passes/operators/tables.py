@@ -1,0 +1,372 @@
+"""Functions of one int8 variable as tables of 256 entries, filled at compile time.
+
+The table of a function has ``table[q + 128]`` for the quantized input `q`, the form the operator
+``lookup`` takes.  Each function computes, entry by entry, what LiteRT's reference kernel and
+TensorFlow Lite Micro compute for the operator of that name; `table_of` goes through float
+arithmetic and serves models quantized by other tools.
+
+Common parameters: ``(input_scale, input_zero_point, output_scale, output_zero_point)``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .fixed_point import multiply_numpy, quantize_multiplier
+from .quantized import INT8_MAX, INT8_MIN, activation_range, rescale_factors
+
+_INPUTS = np.arange(INT8_MIN, INT8_MAX + 1)
+_INT16_MIN, _INT16_MAX = -(1 << 15), (1 << 15) - 1
+
+
+def table_of(
+    function: Callable[[np.ndarray], np.ndarray],
+    input_scale: float,
+    input_zero_point: int,
+    output_scale: float,
+    output_zero_point: int,
+    rounding: str = "half_even",
+) -> np.ndarray:
+    """Dequantize, apply a float function, quantize: what ONNX's Q/DQ pairs mean.
+
+    `function` maps a float32 array to an array of the same shape.  `rounding` is ``half_even``
+    (ONNX QuantizeLinear) or ``half_away`` (TFLite QUANTIZE).  A result that is not a number
+    becomes the zero point.
+    """
+    real = (_INPUTS - input_zero_point).astype(np.float32) * np.float32(input_scale)
+    with np.errstate(all="ignore"):
+        result = np.asarray(function(real), np.float32) / np.float32(output_scale)
+    result = np.nan_to_num(result, nan=0.0)
+    if rounding == "half_even":
+        rounded = np.rint(result)
+    elif rounding == "half_away":
+        rounded = _round_half_away(result)
+    else:
+        raise ValueError(f"rounding must be 'half_even' or 'half_away', not {rounding!r}")
+    return _int8(np.clip(rounded, -1e6, 1e6) + output_zero_point)
+
+
+def requantize(
+    input_scale: float, input_zero_point: int, output_scale: float, output_zero_point: int
+) -> np.ndarray:
+    """QUANTIZE from int8 to int8."""
+    factor = rescale_factors(input_scale, output_scale)
+    return _int8(_scaled(_INPUTS - input_zero_point, factor) + output_zero_point)
+
+
+def relu(
+    input_scale: float,
+    input_zero_point: int,
+    output_scale: float,
+    output_zero_point: int,
+    low: float | None = 0.0,
+    high: float | None = None,
+) -> np.ndarray:
+    """RELU; RELU6 with ``high=6``; RELU_N1_TO_1 and RELU_0_TO_1 with both bounds."""
+    factor = _float32_ratio(input_scale, output_scale)
+    minimum, maximum = activation_range(output_scale, output_zero_point, low, high)
+    scaled = _scaled(_INPUTS - input_zero_point, factor) + output_zero_point
+    return _int8(np.clip(scaled, minimum, maximum))
+
+
+def leaky_relu(
+    input_scale: float,
+    input_zero_point: int,
+    output_scale: float,
+    output_zero_point: int,
+    alpha: float,
+) -> np.ndarray:
+    """LEAKY_RELU with slope `alpha` (any sign) for negative inputs."""
+    slope = np.float32(input_scale) * np.float32(alpha) / np.float32(output_scale)
+    values = _INPUTS - input_zero_point
+    positive = _scaled(values, _float32_ratio(input_scale, output_scale))
+    negative = _scaled(values, quantize_multiplier(abs(float(slope))))
+    if slope < 0:
+        negative = -negative
+    return _int8(np.where(values >= 0, positive, negative) + output_zero_point)
+
+
+def logistic(
+    input_scale: float, input_zero_point: int, output_scale: float, output_zero_point: int
+) -> np.ndarray:
+    """LOGISTIC; LiteRT asks for output scale 1 / 256 and zero point -128."""
+    one = np.float32(1)
+    return _float_table(
+        lambda x: one / (one + _float32(np.exp, -x)),
+        input_scale,
+        input_zero_point,
+        output_scale,
+        output_zero_point,
+    )
+
+
+def tanh(
+    input_scale: float, input_zero_point: int, output_scale: float, output_zero_point: int
+) -> np.ndarray:
+    """TANH; LiteRT asks for output scale 1 / 128 and zero point 0."""
+    return _float_table(
+        lambda x: _float32(np.tanh, x),
+        input_scale,
+        input_zero_point,
+        output_scale,
+        output_zero_point,
+    )
+
+
+def elu(
+    input_scale: float, input_zero_point: int, output_scale: float, output_zero_point: int
+) -> np.ndarray:
+    """ELU with alpha 1, the only one TFLite has."""
+    return _float_table(
+        lambda x: np.where(x < 0, _float32(np.exp, np.minimum(x, 0)) - np.float32(1), x),
+        input_scale,
+        input_zero_point,
+        output_scale,
+        output_zero_point,
+    )
+
+
+def exp(
+    input_scale: float, input_zero_point: int, output_scale: float, output_zero_point: int
+) -> np.ndarray:
+    """EXP."""
+    return _float_table(
+        lambda x: _float32(np.exp, x),
+        input_scale,
+        input_zero_point,
+        output_scale,
+        output_zero_point,
+    )
+
+
+def log(
+    input_scale: float, input_zero_point: int, output_scale: float, output_zero_point: int
+) -> np.ndarray:
+    """LOG; inputs of zero and below give the smallest output."""
+    smallest = np.float32(INT8_MIN - output_zero_point) * np.float32(output_scale)
+    return _float_table(
+        lambda x: np.where(x > 0, _float32(np.log, np.where(x > 0, x, 1)), smallest),
+        input_scale,
+        input_zero_point,
+        output_scale,
+        output_zero_point,
+    )
+
+
+def gelu(
+    input_scale: float,
+    input_zero_point: int,
+    output_scale: float,
+    output_zero_point: int,
+    approximate: bool = False,
+) -> np.ndarray:
+    """GELU, with the error function or with its tanh approximation."""
+    erf = np.vectorize(math.erf, otypes=[np.float64])
+
+    def exact(x: np.ndarray) -> np.ndarray:
+        return x * np.float32(0.5) * (np.float32(1) + _float32(erf, x * np.float32(math.sqrt(0.5))))
+
+    def by_tanh(x: np.ndarray) -> np.ndarray:
+        inner = np.float32(math.sqrt(2 / math.pi)) * (x + np.float32(0.044715) * x * x * x)
+        return np.float32(0.5) * x * (np.float32(1) + _float32(np.tanh, inner))
+
+    return _float_table(
+        by_tanh if approximate else exact,
+        input_scale,
+        input_zero_point,
+        output_scale,
+        output_zero_point,
+    )
+
+
+def sqrt(
+    input_scale: float, input_zero_point: int, output_scale: float, output_zero_point: int
+) -> np.ndarray:
+    """SQRT, which LiteRT rounds down; inputs below zero count as zero."""
+    real = np.maximum(_dequantized(input_scale, input_zero_point), 0)
+    return _int8(np.floor(np.sqrt(real) / np.float32(output_scale)) + output_zero_point)
+
+
+def rsqrt(
+    input_scale: float, input_zero_point: int, output_scale: float, output_zero_point: int
+) -> np.ndarray:
+    """RSQRT; inputs of zero and below give the largest output."""
+    root = np.sqrt(np.float32(input_scale))
+    multiplier, shift = quantize_multiplier(1.0 / float(root * np.float32(output_scale)))
+    extra = 20  # fractional bits of the intermediate result
+    table = []
+    for value in (_INPUTS - input_zero_point).tolist():
+        if value <= 0:
+            table.append(INT8_MAX)
+            continue
+        root_multiplier, root_shift = _inverse_sqrt(value)
+        inverse = multiply_numpy(np.int64(1), root_multiplier, root_shift + extra, "double")
+        scaled = multiply_numpy(inverse, multiplier, shift - extra, "double")
+        table.append(int(scaled) + output_zero_point)
+    return _int8(np.array(table))
+
+
+def absolute(
+    input_scale: float, input_zero_point: int, output_scale: float, output_zero_point: int
+) -> np.ndarray:
+    """ABS."""
+    values = np.abs(_INPUTS - input_zero_point)
+    if np.float32(input_scale) != np.float32(output_scale):
+        values = _scaled(values, _float32_ratio(input_scale, output_scale))
+    return _int8(values + output_zero_point)
+
+
+def negative(
+    input_scale: float, input_zero_point: int, output_scale: float, output_zero_point: int
+) -> np.ndarray:
+    """NEG, rescaled and saturated (LiteRT's own ignores scales and zero points)."""
+    scales = (input_scale, input_zero_point, output_scale, output_zero_point)
+    return table_of(np.negative, *scales, rounding="half_away")
+
+
+def hard_swish(
+    input_scale: float, input_zero_point: int, output_scale: float, output_zero_point: int
+) -> np.ndarray:
+    """HARD_SWISH, ``x * relu6(x + 3) / 6``, in 16-bit fixed point."""
+    # The input is held with 7 more bits; 3.0 is 2**15 on the scale of the factor in [0, 1].
+    fine_scale = np.float32(1 / 128) * np.float32(input_scale)
+    output_factor, output_shift = _int16_factor(fine_scale / np.float32(output_scale))
+    unit_factor, unit_shift = _int16_factor(fine_scale / np.float32(3 / 32768))
+    if output_shift > 0:
+        raise ValueError(
+            f"hard_swish: the output scale {output_scale} is too small for an input scale of "
+            f"{input_scale}"
+        )
+    fine = (_INPUTS - input_zero_point) << 7
+    unshifted = _doubling_high(fine, output_factor, bits=15)
+
+    unit = fine
+    if unit_shift > 0:
+        unit = _int16(unit << (unit_shift - 1))
+    unit = _doubling_high(unit, unit_factor, bits=15)
+    if unit_shift > 0:
+        unit = _int16(unit << 1)
+    if unit_shift < 0:
+        unit = _round_shift(unit, -unit_shift)
+    unit = (unit + (1 << 15)) >> 1
+
+    product = _truncating_shift(unit * unshifted, 15)
+    return _int8(_round_shift(product, -output_shift) + output_zero_point)
+
+
+TFLITE_TABLES: dict[str, Callable[..., np.ndarray]] = {
+    "ABS": absolute,
+    "ELU": elu,
+    "EXP": exp,
+    "GELU": gelu,
+    "HARD_SWISH": hard_swish,
+    "LEAKY_RELU": leaky_relu,
+    "LOG": log,
+    "LOGISTIC": logistic,
+    "NEG": negative,
+    "QUANTIZE": requantize,
+    "RELU": relu,
+    "RSQRT": rsqrt,
+    "SQRT": sqrt,
+    "TANH": tanh,
+}
+"""The int8 operators of a TFLite file that one table computes, by their name in its schema."""
+
+
+def _float_table(
+    function: Callable[[np.ndarray], np.ndarray],
+    input_scale: float,
+    input_zero_point: int,
+    output_scale: float,
+    output_zero_point: int,
+) -> np.ndarray:
+    """A table filled as LiteRT's ``LUTPopulate`` does, in float32.
+
+    It multiplies by the reciprocal of the output scale, where `table_of` divides.
+    """
+    inverse = np.float32(1) / np.float32(output_scale)
+    real = _dequantized(input_scale, input_zero_point)
+    rounded = _round_half_away(np.asarray(function(real), np.float32) * inverse)
+    return _int8(np.clip(rounded, -1e6, 1e6) + output_zero_point)
+
+
+def _dequantized(scale: float, zero_point: int) -> np.ndarray:
+    return np.float32(scale) * (_INPUTS - zero_point).astype(np.float32)
+
+
+def _float32(function: Callable[[Any], Any], x: np.ndarray) -> np.ndarray:
+    """`function` rounded correctly to float32, whatever the platform's float32 version does."""
+    with np.errstate(over="ignore"):
+        return np.asarray(function(x.astype(np.float64))).astype(np.float32)
+
+
+def _float32_ratio(numerator: float, denominator: float) -> tuple[int, int]:
+    return quantize_multiplier(float(np.float32(numerator) / np.float32(denominator)))
+
+
+def _scaled(values: np.ndarray, factor: tuple[int, int]) -> np.ndarray:
+    return multiply_numpy(values, *factor, "double")
+
+
+def _int8(values: np.ndarray) -> np.ndarray:
+    return np.clip(values, INT8_MIN, INT8_MAX).astype(np.int8)
+
+
+def _int16(values: np.ndarray) -> np.ndarray:
+    return np.clip(values, _INT16_MIN, _INT16_MAX)
+
+
+def _int16_factor(factor: np.float32) -> tuple[int, int]:
+    """A factor with a 16-bit multiplier: ``multiplier * 2**(shift - 15)``."""
+    multiplier, shift = quantize_multiplier(float(factor))
+    return min((multiplier + (1 << 15)) >> 16, _INT16_MAX), shift
+
+
+def _round_half_away(values: np.ndarray) -> np.ndarray:
+    """Ties away from zero, in float64: adding 0.5 in float32 would round a second time."""
+    wide = np.asarray(values, np.float64)
+    return np.copysign(np.floor(np.abs(wide) + 0.5), wide)
+
+
+def _doubling_high(a: np.ndarray, b: Any, bits: int) -> np.ndarray:
+    """``round(a * b / 2**bits)``, ties away from zero except that -0.5 becomes 0."""
+    product = np.asarray(a, np.int64) * b
+    nudge = np.where(product >= 0, 1 << (bits - 1), 1 - (1 << (bits - 1)))
+    return _truncating_shift(product + nudge, bits)
+
+
+def _truncating_shift(values: np.ndarray, bits: int) -> np.ndarray:
+    return np.sign(values) * (np.abs(values) >> bits)
+
+
+def _round_shift(values: np.ndarray, bits: int) -> np.ndarray:
+    """``round(values / 2**bits)``, ties away from zero."""
+    mask = (1 << bits) - 1
+    return (values >> bits) + ((values & mask) > (mask >> 1) + (values < 0))
+
+
+def _inverse_sqrt(value: int) -> tuple[int, int]:
+    """Factor ``(multiplier, shift)`` of ``1 / sqrt(value)`` for an integer in [1, 2**29).
+
+    Five Newton steps ``x <- 1.5 * x - value / 2 * x**3`` in fixed point with 3 integer bits, from
+    1, after scaling the value into [2**27, 2**29).
+    """
+    if value == 1:
+        return (1 << 31) - 1, 0
+    pairs = (32 - value.bit_length() - 1) // 2 - 1
+    right_shift = 11 - pairs
+    half = int(_round_shift(np.int64((value << 2 * pairs) >> 1), 1))
+    x, three_halves = 1 << 28, (1 << 28) + (1 << 27)
+    for _ in range(5):
+        square = int(_doubling_high(np.int64(x), x, bits=31))
+        cube = int(_doubling_high(np.int64(square), x, bits=31)) << 6
+        step = int(_doubling_high(np.int64(three_halves), x, bits=31))
+        step -= int(_doubling_high(np.int64(half), cube, bits=31))
+        x = step << 3
+    root_half = 1518500250  # sqrt(2) / 2 with 31 fractional bits
+    x = int(_doubling_high(np.int64(x), root_half, bits=31))
+    return (x, -right_shift) if right_shift >= 0 else (x << -right_shift, 0)

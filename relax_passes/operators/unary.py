@@ -1,0 +1,143 @@
+"""Functions of one float32 variable, element by element."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from tvm import tirx
+from tvm.script import tirx as T
+
+from .fixed_point import clamp, let
+from .pixel_loop import PixelLoop, same_layout
+from .registry import REQUIRED, Operator, OperatorClass, register
+from .signature import Signature, TensorSpec
+
+
+def _real(value: float):
+    return tirx.const(value, "float32")
+
+
+def _sigmoid(x):
+    return _real(1.0) / (_real(1.0) + T.exp(_real(0.0) - x))
+
+
+def _gelu_tanh(x):
+    inner = _real(math.sqrt(2 / math.pi)) * (x + _real(0.044715) * x * x * x)
+    return _real(0.5) * x * (_real(1.0) + T.tanh(inner))
+
+
+# Each entry maps an element (a name, so it may be used repeatedly), alpha and beta to the result.
+_FUNCTIONS: dict[str, Callable[[Any, float, float], Any]] = {
+    "relu": lambda x, alpha, beta: T.max(x, _real(0.0)),
+    "leaky_relu": lambda x, alpha, beta: T.Select(x >= _real(0.0), x, x * _real(alpha)),
+    "sigmoid": lambda x, alpha, beta: _sigmoid(x),
+    "tanh": lambda x, alpha, beta: T.tanh(x),
+    "silu": lambda x, alpha, beta: x * _sigmoid(x),
+    "hard_sigmoid": lambda x, alpha, beta: clamp(
+        x * _real(alpha) + _real(beta), 0.0, 1.0, "float32"
+    ),
+    "hard_swish": lambda x, alpha, beta: (
+        x * clamp(x + _real(3.0), 0.0, 6.0, "float32") * _real(1 / 6)
+    ),
+    "gelu": lambda x, alpha, beta: _real(0.5) * x * (_real(1.0) + T.erf(x * _real(math.sqrt(0.5)))),
+    "gelu_tanh": lambda x, alpha, beta: _gelu_tanh(x),
+    "elu": lambda x, alpha, beta: T.Select(
+        x >= _real(0.0), x, _real(alpha) * (T.exp(T.min(x, _real(0.0))) - _real(1.0))
+    ),
+    "exp": lambda x, alpha, beta: T.exp(x),
+    "log": lambda x, alpha, beta: T.log(x),
+    "sqrt": lambda x, alpha, beta: T.sqrt(x),
+    "rsqrt": lambda x, alpha, beta: _real(1.0) / T.sqrt(x),
+    "abs": lambda x, alpha, beta: T.Select(x < _real(0.0), _real(0.0) - x, x),
+    "negative": lambda x, alpha, beta: _real(0.0) - x,
+    "floor": lambda x, alpha, beta: T.floor(x),
+    "ceil": lambda x, alpha, beta: T.ceil(x),
+    "round": lambda x, alpha, beta: T.nearbyint(x),
+    "erf": lambda x, alpha, beta: T.erf(x),
+    "clip": lambda x, alpha, beta: x,
+}
+
+FUNCTIONS = tuple(_FUNCTIONS)
+"""The names that attribute `function` takes."""
+
+
+@register
+class Unary(Operator):
+    """A float32 function of each element: ``out = clamp(function(data), minimum, maximum)``.
+
+    ``alpha`` is the slope of ``leaky_relu`` and ``hard_sigmoid`` (``clamp(alpha * x + beta, 0,
+    1)``) and the factor of ``elu``.  ``round`` takes ties to even.  ``gelu`` uses the error
+    function, ``gelu_tanh`` its usual approximation.
+    """
+
+    name = "unary"
+    arguments = ("data",)
+    defaults = {
+        "function": REQUIRED,
+        "alpha": 0.0,
+        "beta": 0.0,
+        "minimum": None,
+        "maximum": None,
+    }
+
+    def infer(self, inputs: tuple[TensorSpec, ...], attrs: dict[str, Any]) -> TensorSpec:
+        """The data's shape and type."""
+        if len(inputs) != 1:
+            raise ValueError(f"unary takes one tensor, got {len(inputs)}")
+        (data,) = inputs
+        if attrs["function"] not in _FUNCTIONS:
+            raise ValueError(
+                f"unary: unknown function {attrs['function']!r}; it is one of "
+                f"{', '.join(FUNCTIONS)}"
+            )
+        if data.dtype != "float32":
+            raise ValueError(
+                f"unary {attrs['function']} takes float32, got {data.dtype} (lookup serves int8)"
+            )
+        return TensorSpec(data.shape, data.dtype)
+
+    def operator_class(self, signature: Signature) -> OperatorClass:
+        return OperatorClass.ELEMENTWISE
+
+    def needed_rows(self, signature: Signature, argument: int, row: int) -> tuple[int, int]:
+        return row, row + 1
+
+    def in_place_arguments(self, signature: Signature) -> tuple[int, ...]:
+        return (0,) if same_layout(signature.inputs[0], signature.output) else ()
+
+    def strided_arguments(self, signature: Signature) -> tuple[int, ...]:
+        return (0,)
+
+    def strided_output(self, signature: Signature) -> bool:
+        return True
+
+    def row_kernel(self, signature: Signature) -> tirx.PrimFunc:
+        g = PixelLoop(signature.inputs[0], signature.output, merge=True)
+        function = _FUNCTIONS[signature["function"]]
+        alpha, beta = float(signature["alpha"]), float(signature["beta"])
+        low, high = signature["minimum"], signature["maximum"]
+
+        def result(element):
+            return let(
+                "x",
+                element,
+                "float32",
+                lambda x: clamp(function(x, alpha, beta), low, high, "float32"),
+            )
+
+        @T.prim_func(private=True, s_tir=True)
+        def unary_row(
+            row: T.int32,
+            data: T.handle("float32"),
+            data_rows: T.int32,
+            out: T.handle("float32"),
+        ):
+            X = T.decl_buffer((g.data_elements,), "float32", data=data)
+            O = T.decl_buffer((g.out_elements,), "float32", data=out)
+            for p in range(g.pixels):
+                for c in range(g.channels):
+                    O[g.out_index(p, c)] = result(X[g.data_index(row, data_rows, p, c)])
+
+        return unary_row

@@ -1,0 +1,168 @@
+"""Tables of int8 functions against LiteRT's kernels, entry by entry."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from relax_passes.operators import tables
+from tests.tflite_builder import TFLiteBuilder, run_litert_reference
+
+ALL_INPUTS = np.arange(-128, 128).astype(np.int8)
+SETTINGS = settings(max_examples=60, deadline=None, derandomize=True)
+
+scales = st.floats(-3, -0.3).map(lambda exponent: float(np.float32(10**exponent)))
+ratios = st.floats(0.3, 3.0)
+zero_points = st.integers(-128, 127)
+
+# (operator, version, options, inputs from the zero point on, our table)
+UNCONSTRAINED = {
+    "ABS": 2,
+    "EXP": 2,
+    "GELU": 2,
+    "LEAKY_RELU": 2,
+    "LOG": 2,
+    "QUANTIZE": 2,
+    "RELU": 2,
+    "RSQRT": 2,
+    "SQRT": 2,
+}
+
+
+def model_of(operator, version, quantization, **options) -> bytes:
+    input_scale, input_zero_point, output_scale, output_zero_point = quantization
+    builder = TFLiteBuilder()
+    data = builder.input("data", (256,), "int8", scale=input_scale, zero_point=input_zero_point)
+    out = builder.tensor("out", (256,), "int8", scale=output_scale, zero_point=output_zero_point)
+    builder.operator(operator, [data], [out], version=version, **options)
+    return builder.build([out])
+
+
+def check(operator, version, quantization, table, inputs=ALL_INPUTS, **options) -> None:
+    (expected,) = run_litert_reference(
+        model_of(operator, version, quantization, **options), {"data": inputs}
+    )
+    assert table.dtype == np.int8 and table.shape == (256,)
+    np.testing.assert_array_equal(table[inputs.astype(int) + 128], expected)
+
+
+@pytest.mark.parametrize("operator", sorted(UNCONSTRAINED))
+def test_any_scales(operator):
+    @SETTINGS
+    @given(scales, zero_points, ratios, zero_points, st.floats(-1.5, 1.5))
+    def run(input_scale, input_zero_point, ratio, output_zero_point, alpha):
+        output_scale = float(np.float32(input_scale * ratio))
+        quantization = (input_scale, input_zero_point, output_scale, output_zero_point)
+        options, inputs = {}, ALL_INPUTS
+        if operator == "LEAKY_RELU":
+            options = {"alpha": abs(alpha)}
+        if operator in ("SQRT", "RSQRT"):  # LiteRT refuses negative values
+            inputs = np.maximum(ALL_INPUTS, input_zero_point).astype(np.int8)
+        table = tables.TFLITE_TABLES[operator](*quantization, **options)
+        check(operator, UNCONSTRAINED[operator], quantization, table, inputs, **options)
+
+    run()
+
+
+@SETTINGS
+@given(scales, zero_points)
+def test_abs_without_rescale(scale, zero_point):
+    quantization = (scale, zero_point, scale, zero_point)
+    check("ABS", 2, quantization, tables.absolute(*quantization))
+
+
+@SETTINGS
+@given(scales, zero_points, st.booleans())
+def test_gelu(scale, zero_point, approximate):
+    quantization = (scale, zero_point, scale, zero_point)
+    table = tables.gelu(*quantization, approximate=approximate)
+    check("GELU", 2, quantization, table, approximate=approximate)
+
+
+@SETTINGS
+@given(scales, zero_points)
+def test_logistic(scale, zero_point):
+    quantization = (scale, zero_point, 1 / 256, -128)
+    check("LOGISTIC", 2, quantization, tables.logistic(*quantization))
+
+
+@SETTINGS
+@given(scales, zero_points)
+def test_tanh(scale, zero_point):
+    quantization = (scale, zero_point, 1 / 128, 0)
+    check("TANH", 2, quantization, tables.tanh(*quantization))
+
+
+@SETTINGS
+@given(scales, zero_points, ratios, zero_points)
+def test_hard_swish(input_scale, input_zero_point, ratio, output_zero_point):
+    output_scale = float(np.float32(input_scale * ratio))
+    quantization = (input_scale, input_zero_point, output_scale, output_zero_point)
+    check("HARD_SWISH", 1, quantization, tables.hard_swish(*quantization))
+
+
+@SETTINGS
+@given(scales, zero_points, ratios, zero_points)
+def test_relu6(input_scale, input_zero_point, ratio, output_zero_point):
+    output_scale = float(np.float32(input_scale * ratio))
+    quantization = (input_scale, input_zero_point, output_scale, output_zero_point)
+    check("RELU6", 2, quantization, tables.relu(*quantization, low=0.0, high=6.0))
+
+
+@SETTINGS
+@given(scales, zero_points, ratios, zero_points)
+def test_elu(input_scale, input_zero_point, ratio, output_zero_point):
+    # The resolver of reference kernels lacks ELU; the default one fills the same table.
+    output_scale = float(np.float32(input_scale * ratio))
+    quantization = (input_scale, input_zero_point, output_scale, output_zero_point)
+    interpreter = Interpreter(
+        model_content=model_of("ELU", 1, quantization),
+        experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+    )
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], ALL_INPUTS)
+    interpreter.invoke()
+    expected = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+    np.testing.assert_array_equal(tables.elu(*quantization), expected)
+
+
+@SETTINGS
+@given(scales, zero_points, ratios, zero_points)
+def test_negative_is_within_half_a_step(input_scale, input_zero_point, ratio, output_zero_point):
+    output_scale = float(np.float32(input_scale * ratio))
+    table = tables.negative(input_scale, input_zero_point, output_scale, output_zero_point)
+    exact = -(ALL_INPUTS.astype(float) - input_zero_point) * input_scale / output_scale
+    exact = np.clip(exact + output_zero_point, -128, 127)
+    assert np.abs(table - exact).max() <= 0.5 + 1e-5
+
+
+@pytest.mark.parametrize("rounding", ["half_even", "half_away"])
+def test_table_of_goes_through_float(rounding):
+    table = tables.table_of(np.tanh, 0.25, 3, 0.5, -7, rounding)
+    real = (np.arange(-128, 128) - 3) * np.float32(0.25)
+    expected = np.tanh(real) / np.float32(0.5)
+    rounded = {
+        "half_even": np.rint(expected),
+        "half_away": np.trunc(expected + np.copysign(0.5, expected)),
+    }[rounding]
+    np.testing.assert_array_equal(table, np.clip(rounded - 7, -128, 127))
+
+
+def test_table_of_rounds_ties_as_asked_and_saturates():
+    half = tables.table_of(lambda x: x, 0.5, 0, 1.0, 0, "half_even")
+    away = tables.table_of(lambda x: x, 0.5, 0, 1.0, 0, "half_away")
+    assert half[128 + 1] == 0 and away[128 + 1] == 1
+    assert half[128 - 1] == 0 and away[128 - 1] == -1
+    assert half[128 + 3] == 2 and away[128 + 5] == 3
+    steep = tables.table_of(lambda x: x * 1e30, 1.0, 0, 1.0, 5)
+    assert steep[0] == -128 and steep[128] == 5 and steep[255] == 127
+    with pytest.raises(ValueError, match="rounding"):
+        tables.table_of(np.tanh, 1.0, 0, 1.0, 0, "nearest")
+
+
+def test_undefined_results_become_the_zero_point():
+    table = tables.table_of(np.sqrt, 1.0, 0, 0.1, -5)
+    assert (table[:129] == -5).all() and table[130] > -5
