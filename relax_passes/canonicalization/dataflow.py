@@ -42,6 +42,7 @@ class Dataflow:
         self.definitions = dict(self.bindings)
         self.position = {var: index for index, (var, _) in enumerate(self.bindings)}
         self._constants: dict[relax.Expr, ConstantTensor | None] = {}
+        self.result = self.tuple_of(self.result)
         self.readers: dict[relax.Var, list[relax.Var | None]] = {}
         for reader, expr in [*self.bindings, (None, self.result)]:
             for operand in variables_of(expr):
@@ -52,6 +53,11 @@ class Dataflow:
         while isinstance(expr, relax.Var) and expr in self.definitions:
             expr = self.definitions[expr]
         return expr
+
+    def tuple_of(self, expr: relax.Expr) -> relax.Expr:
+        """The tuple that a variable is bound to, or the expression itself."""
+        value = self.definition(expr)
+        return value if isinstance(value, relax.Tuple) else expr
 
     def sole_reader(self, var: relax.Var) -> tuple[relax.Var, relax.Expr] | None:
         """The binding that reads `var`, if exactly one does and the result does not."""
@@ -114,6 +120,8 @@ class DataflowRewriter:
 
     def new(self, expr: relax.Expr) -> relax.Expr:
         """The new expression that stands for an old operand."""
+        if isinstance(expr, relax.Var) and isinstance(expr.ty, relax.TupleType):
+            expr = self.old.tuple_of(expr)  # tuples are written where they are read
         if isinstance(expr, relax.Var):
             return self._new.get(expr, expr)
         return with_operands(expr, self.new) if isinstance(expr, relax.Tuple) else expr
