@@ -33,8 +33,8 @@ def binary(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.Expr | 
         if len(known) == len(others):
             cost = sum(
                 prod(shape_of(arg))
-                for arg, (layout, axes, _) in zip(call.args, known)
-                if rewriter.transposes(arg, axes, layout)
+                for arg, (layout, axes, final) in zip(call.args, known)
+                if rewriter.transposes(arg, axes, final, layout)
             )
             plans.append((cost, len(plans), target, known))
     if not plans:

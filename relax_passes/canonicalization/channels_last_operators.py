@@ -203,8 +203,12 @@ def _concat(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.Expr |
         return None
 
     def cost(order: tuple[int, ...]) -> tuple[int, tuple[int, ...]]:
-        moved = [f for f in moving if rewriter.transposes(f, order, rewriter.layout(f))]
-        return sum(prod(shape_of(field)) for field in moved), order
+        total = 0
+        for field in moving:
+            shape = tuple(shape_of(field)[axis] for axis in order)
+            if rewriter.transposes(field, order, shape, rewriter.layout(field)):
+                total += prod(shape)
+        return total, order
 
     order = min(orders, key=cost)
     axis = order.index(call.attrs.axis % len(order))
