@@ -51,7 +51,7 @@ def reference(model: Path, images: np.ndarray) -> np.ndarray:
 def compiled(model: Path, images: np.ndarray, device: str) -> np.ndarray:
     """The classes that the compiled network finds on `device`."""
     program = dero_tvm.compile(model, target="host", dero="accumulate")
-    results = program.run([{"image": image[None]} for image in images], device=device)
+    results = program.measure([{"image": image[None]} for image in images], device).outputs
     return np.concatenate([result["logits"] for result in results]).argmax(axis=1)
 
 

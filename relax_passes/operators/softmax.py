@@ -135,6 +135,8 @@ def _int8_row(signature: Signature) -> tirx.PrimFunc:
                     largest[0], T.cast(X[g.data_index(row, data_rows, p, c)], "int32")
                 )
             total[0] = 0
+            exponent[0] = 0  # both are set in the second round, which no C compiler can see
+            reciprocal[0] = 0
             for division in range(2):
                 if division == 1:
                     # The sum is at least exp(0), 2**19.  Doubled until it lies in [2**30, 2**31),

@@ -61,9 +61,9 @@ def test_instructions_of_a_known_loop(machine):
 def test_stack_of_a_known_use(machine):
     def used(size: int) -> int:
         body = f"volatile uint8_t array[{size}]; array[0] = 1; arena[70] = array[0];"
-        stack = run_qemu(FakeArchive(body=body), some_inputs(1), machine=machine).stack_bytes
-        assert stack is not None
-        return stack
+        result = run_qemu(FakeArchive(body=body), some_inputs(1), machine=machine, stack_size=8192)
+        assert result.stack_bytes is not None
+        return result.stack_bytes
 
     small = used(8)
     assert 8 < small < 200
