@@ -147,7 +147,7 @@ def _rows_of(tensor):
     return tensor[0]
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _compiled(signature):
     name = operator_of(signature.operator).name
     return RowKernel(name, signature.inputs, **signature.attrs)
