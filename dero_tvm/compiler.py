@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,6 @@ import tvm
 from relax_passes import pipeline
 
 from .aot import ModelArchive, emit
-from .aot.names import c_identifier
 from .aot.program import build_program
 from .boards import Board, load_board
 from .errors import UserError
@@ -117,8 +117,11 @@ def compile(
         With one line that says what is wrong and what to do.
     """
     dero = _dero(dero)
-    if c_identifier(name) != name:
-        raise UserError(f"module name {name!r} is not a C identifier (try {c_identifier(name)!r})")
+    if not re.fullmatch(r"[A-Za-z0-9_]{1,48}", name):  # it stands behind "tvmgen_"
+        raise UserError(
+            f"module name {name!r}: use up to 48 letters, digits and underscores, as they become "
+            "part of C names"
+        )
     board = target if isinstance(target, Board) else load_board(str(target))
     progress("reading the model")
     loaded = model if isinstance(model, LoadedModel) else load(model, input_shapes=input_shapes)

@@ -74,8 +74,8 @@ class ModelArchive:
 
     @property
     def arena_bytes(self) -> dict[str, int]:
-        """Bytes of the arena in each memory region."""
-        return dict(self._module["dero"]["arena_bytes"])
+        """Bytes of the arena in each memory region, in the order the program takes them."""
+        return {arena["region"]: arena["size"] for arena in self._module["dero"]["arenas"]}
 
     @property
     def report(self) -> dict[str, Any]:

@@ -48,7 +48,8 @@ def metadata(
     ]
     module = {
         "dero": {
-            "arena_bytes": {region: size for region, _, size in interface.arenas},
+            # A list: the program expects its arenas in this order.
+            "arenas": [{"region": region, "size": size} for region, _, size in interface.arenas],
             "inputs": inputs,
             "outputs": outputs,
             "report": dict(report),

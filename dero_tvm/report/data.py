@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -86,6 +87,10 @@ class Report:
     def to_dict(self) -> dict[str, Any]:
         """The report as plain JSON data."""
         return asdict(self)
+
+    def to_json(self) -> str:
+        """`to_dict` as text, with a final newline."""
+        return json.dumps(self.to_dict(), indent=2) + "\n"
 
     @staticmethod
     def from_dict(data: Mapping[str, Any]) -> Report:

@@ -89,13 +89,18 @@ class Network:
         return TensorSpec(constant.shape, str(constant.dtype))
 
     def inner_values(self, cascade: Cascade) -> tuple[str, ...]:
-        """Results of a cascade's operations that no other cascade reads and that are no output."""
-        made = [operation.result for operation in cascade.operations]
-        used_outside = {port.value for port in self.outputs}
+        """Results that live inside a cascade alone: no other cascade and no output has them.
+
+        A reader may know a tensor by another name, as a view, so buffers are compared.
+        """
+        outside = {self.values[port.value].buffer for port in self.outputs}
         for other in self.cascades:
             if other is not cascade:
-                used_outside.update(o for op in other.operations for o in op.operands)
-        return tuple(value for value in made if value not in used_outside)
+                operands = (o for op in other.operations for o in op.operands)
+                outside.update(self.values[o].buffer for o in operands if o in self.values)
+                outside.update(self.values[op.result].buffer for op in other.operations)
+        made = (op.result for op in cascade.operations)
+        return tuple(value for value in made if self.values[value].buffer not in outside)
 
     @property
     def macs(self) -> int:

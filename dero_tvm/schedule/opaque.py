@@ -13,6 +13,7 @@ from math import prod
 import tvm
 from tvm import relax, tirx
 from tvm.ir import Call
+from tvm.s_tir import SBlock, SBlockRealize
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script import builder as T
 
@@ -107,6 +108,6 @@ def _with_pointers(function: tirx.PrimFunc) -> tirx.PrimFunc:
                     pointer = T.reinterpret(T.handle(str(buffer.dtype)).ty, address)
                     T.add_to_parent(tirx.DeclBuffer(buffer, data=pointer))
                     offset += _bytes(buffer)
-            bare = tirx.SBlock([], [], [], "root", root.body)
-            T.add_to_parent(tirx.SBlockRealize([], True, bare))
+            bare = SBlock([], [], [], "root", root.body)
+            T.add_to_parent(SBlockRealize([], True, bare))
     return tvm.s_tir.renew_defs(builder.get())

@@ -65,7 +65,8 @@ class _Sum(BinaryOperator):
 
         def scaled(value: Any, operand: int) -> Any:
             shifted = (T.cast(value, "int32") - zero_points[operand]) * (1 << left_shift)
-            return fixed_point.multiply(shifted, *factors[operand], rounding)
+            scaled_value = fixed_point.multiply(shifted, *factors[operand], rounding)
+            return fixed_point.hold(f"scaled_{'ab'[operand]}", scaled_value)
 
         def compute(a: Any, b: Any) -> Any:
             total = scaled(a, 0) + scaled(b, 1) if sign > 0 else scaled(a, 0) - scaled(b, 1)

@@ -56,10 +56,20 @@ def multiply(value, multiplier, shift, rounding: str):
     product = T.cast(value, "int64") * T.cast(multiplier, "int64")
     if rounding == "single":
         return T.cast(_shift_half_up(product, tirx.const(31, "int32") - shift), "int32")
+    shift = tirx.const(shift, "int32") if isinstance(shift, int) else shift
     left = T.max(shift, 0)
-    right = T.max(0 - shift, 0)
     high = _shift_half_up(product, tirx.const(31, "int32") - left)
-    return let("high", high, "int64", lambda high: T.cast(_round_shift64(high, right), "int32"))
+    return let(
+        "high",
+        high,
+        "int64",
+        lambda high: let(
+            "right",
+            T.max(0 - shift, 0),
+            "int32",
+            lambda right: T.cast(_round_shift64(high, right), "int32"),
+        ),
+    )
 
 
 def doubling_high_multiply(a, b):
@@ -143,8 +153,23 @@ def let(name: str, value, dtype: str, body: Callable):
     Inside a kernel under construction `v` is a statement of its own: C has no let-expression, and
     the C generator would repeat `value` wherever `v` is used.
     """
+    if isinstance(value, tirx.IntImm):
+        return body(value)
     var = tirx.Var(name, dtype)
     if IRBuilder.is_in_scope():
         builder.add_to_parent(tirx.Bind(var, value))
         return body(var)
     return tirx.Let(var, value, body(var))
+
+
+def hold(name: str, value, dtype: str = "int32"):
+    """TIR expression for `value`, kept in a local variable of the kernel under construction.
+
+    Unlike a name given by `let`, TVM's simplifier does not look through it.  Where requantized
+    values are requantized again, that keeps the time it takes from growing with the product of
+    their uses.
+    """
+    local = builder.alloc_buffer((1,), dtype)
+    IRBuilder.name(name, local)
+    builder.buffer_store(local, value, [0])
+    return local[0]

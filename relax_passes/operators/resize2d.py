@@ -25,6 +25,8 @@ COORDINATES = ("asymmetric", "half_pixel", "align_corners")
 ROUNDINGS = ("floor", "round_half_down", "round_half_up", "ceil")
 ARITHMETICS = ("multiply", "divide")
 
+_ONNX_RUNTIME_TIE = 1e-6  # as near to a half, ONNX Runtime 1.32 takes a position for a tie
+
 
 @register
 class Resize2D(GatherOperator):
@@ -110,11 +112,12 @@ def nearest_table(
     else:
         x = y / inverse if arithmetic == "divide" else y * step
     exact = x.astype(np.float64)  # adding a half is exact from here on
+    slack = _ONNX_RUNTIME_TIE if arithmetic == "divide" else 0.0
     rounded = {
         "floor": np.floor(exact),
         "ceil": np.ceil(exact),
-        "round_half_down": np.ceil(exact - 0.5),
-        "round_half_up": np.floor(exact + 0.5),
+        "round_half_down": np.ceil(exact - 0.5 - slack),
+        "round_half_up": np.floor(exact + 0.5 + slack),
     }[rounding]
     return tuple(int(index) for index in np.clip(rounded, 0, length - 1))
 
@@ -154,33 +157,26 @@ def _expression(table: tuple[int, ...], length: int, index: Any) -> Any:
 def _fit_line(table: tuple[int, ...], length: int) -> tuple[int, int, int]:
     """Numerator, offset, denominator of the line that departs from the fewest table entries."""
     last = len(table) - 1
-    slopes = {Fraction(length, len(table)), Fraction(max(length - 1, 0), max(last, 1))}
+    slopes = {Fraction(length, len(table)), Fraction(length - 1, max(last, 1))}
     if last:
         # Scales other than the quotient of the sizes: the table's own mean slope, roughly.
         mean = Fraction(table[-1] - table[0], last)
         slopes |= {mean.limit_denominator(limit) for limit in (4, 16, 64)}
-    candidates = [
-        (slope.numerator, offset, slope.denominator)
-        for slope in sorted(slopes)
-        for offset in _offsets(table, length, slope)
-    ]
-    return min(
-        candidates,
-        key=lambda line: (
-            sum(_on_line(line, y, length) != source for y, source in enumerate(table)),
-            line[2],
-            abs(line[1]),
-            line,
-        ),
-    )
-
-
-def _offsets(table: tuple[int, ...], length: int, slope: Fraction) -> list[int]:
-    """Offsets worth trying: the least and the greatest that suit one entry of the table each."""
-    numerator, denominator = slope.numerator, slope.denominator
-    low = {source * denominator - numerator * y for y, source in enumerate(table)}
-    high = {offset + denominator - 1 for offset in low}
-    return sorted({0} | low | high)
+    sources, y = np.array(table), np.arange(len(table))
+    best: tuple[int, int, int, int] | None = None
+    for slope in sorted(slopes):
+        numerator, denominator = slope.numerator, slope.denominator
+        # Offsets worth trying: the least and the greatest that suit some entry of the table.
+        least = np.unique(sources * denominator - numerator * y)
+        offsets = np.unique(np.concatenate([[0], least, least + denominator - 1]))
+        lines = np.maximum(numerator * y + offsets[:, None], 0) // denominator
+        departures = (np.minimum(lines, length - 1) != sources).sum(axis=1)
+        index = int(np.lexsort((offsets, abs(offsets), departures))[0])
+        found = (int(departures[index]), denominator, numerator, int(offsets[index]))
+        best = found if best is None else min(best, found)
+    assert best is not None
+    _, denominator, numerator, offset = best
+    return numerator, offset, denominator
 
 
 def _on_line(line: tuple[int, int, int], index: int, length: int | None) -> int:

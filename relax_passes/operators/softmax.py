@@ -135,6 +135,8 @@ def _int8_row(signature: Signature) -> tirx.PrimFunc:
                     largest[0], T.cast(X[g.data_index(row, data_rows, p, c)], "int32")
                 )
             total[0] = 0
+            exponent[0] = 0  # both are set in the second round, which no C compiler can see
+            reciprocal[0] = 0
             for division in range(2):
                 if division == 1:
                     # The sum is at least exp(0), 2**19.  Doubled until it lies in [2**30, 2**31),
@@ -205,6 +207,10 @@ def _doubled(value):
 
 
 def _rounded(value, exponent):
-    """``round(value / 2**exponent)``; with more than 31 bits to drop, half is out of reach."""
-    rounded = round_shift(value, T.min(exponent, 31))
-    return T.Select(exponent > 31, tirx.const(0, "int32"), rounded)
+    """``round(value / 2**exponent)`` of `value` >= 0 in int32, for any exponent from 0 on."""
+    shifted = round_shift(value, T.min(exponent, 30))
+    return T.Select(
+        exponent > 30,
+        T.Select(exponent == 31, value >> 30, tirx.const(0, "int32")),
+        shifted,
+    )

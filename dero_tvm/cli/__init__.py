@@ -1,0 +1,1 @@
+"""The command line: ``tvmc compile``, ``run``, ``report`` and ``boards``."""

@@ -1,0 +1,54 @@
+"""``tvmc report``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from dero_tvm.aot.archive import load_archive
+from dero_tvm.errors import UserError
+from dero_tvm.report import Report
+from dero_tvm.report.table import print_report
+
+
+@click.command("report")
+@click.argument("source", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+def report(source: Path, as_json: bool) -> None:
+    """Show what is in memory when, for SOURCE: an archive, or a JSON file of --report.
+
+    \b
+    Examples:
+      tvmc report model.tar
+      tvmc report report.json --json
+    """
+    found = read_report(source)
+    if as_json:
+        click.echo(found.to_json(), nl=False)
+    else:
+        print_report(found, Console(), steps=True)
+
+
+def read_report(source: Path) -> Report:
+    """The report in an archive or JSON file."""
+    if source.suffix != ".json":
+        return _parsed(source, load_archive(source).report)
+    try:
+        data = json.loads(source.read_text())
+    except FileNotFoundError:
+        raise UserError(f"{source}: no such file") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{source}: not readable as JSON ({error})") from None
+    return _parsed(source, data)
+
+
+def _parsed(source: Path, data: object) -> Report:
+    try:
+        return Report.from_dict(data)  # type: ignore[arg-type]
+    except (KeyError, TypeError, ValueError):
+        raise UserError(
+            f"{source}: not a report of this version of tvmc; compile the model again"
+        ) from None

@@ -1,0 +1,8 @@
+"""Model files as Relax modules: :func:`load`."""
+
+from __future__ import annotations
+
+from .load import load
+from .loaded import LoadedModel, TensorSpec
+
+__all__ = ["LoadedModel", "TensorSpec", "load"]

@@ -1,0 +1,125 @@
+"""`load`: any supported model, from a file or from memory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import onnx
+import tvm
+
+from dero_tvm.errors import UserError
+
+from .loaded import LoadedModel
+from .onnx import load_onnx, parse_onnx
+from .pytorch import load_exported_program, read_exported_program
+from .relax_module import load_relax
+from .tflite import load_tflite
+from .tflite.reader import IDENTIFIER as TFLITE_IDENTIFIER
+
+if TYPE_CHECKING:
+    from torch.export import ExportedProgram
+
+_FORMATS = "ONNX (.onnx), TFLite (.tflite) and PyTorch's exported programs (.pt2)"
+_ZIP = b"PK\x03\x04"
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+
+_ADVICE = {
+    ".h5": "a Keras model; convert it with tf.lite.TFLiteConverter.from_keras_model",
+    ".keras": "a Keras model; convert it with tf.lite.TFLiteConverter.from_keras_model",
+    ".pb": "a TensorFlow graph; convert it with tf.lite.TFLiteConverter",
+    ".pt": "a PyTorch checkpoint; write the model with torch.export.save instead",
+    ".pth": "a PyTorch checkpoint; write the model with torch.export.save instead",
+    ".safetensors": "weights without a network; export the whole model to ONNX",
+}
+
+
+def load(
+    source: str | os.PathLike[str] | bytes | onnx.ModelProto | tvm.IRModule | ExportedProgram,
+    *,
+    input_shapes: Mapping[str, Sequence[int]] | None = None,
+) -> LoadedModel:
+    """Import a trained network.
+
+    Parameters
+    ----------
+    source
+        A path, the bytes of a file, or a model in memory.  A file's content says what it is, its
+        suffix only helps to explain a damaged one.
+    input_shapes
+        Sizes for the inputs whose dimensions the model leaves open, by the input's name.
+
+    Raises
+    ------
+    UserError
+        For anything about the model or `input_shapes` that the user can put right.
+    """
+    if isinstance(source, bytes):
+        return _from_bytes(source, "the model in memory", "model", "", None, input_shapes)
+    if isinstance(source, onnx.ModelProto):
+        name = source.graph.name or "model"
+        return load_onnx(
+            source, label=f"the ONNX model {name!r}", name=name, input_shapes=input_shapes
+        )
+    if isinstance(source, tvm.IRModule):
+        return load_relax(source, label="the module", name="model", input_shapes=input_shapes)
+    if isinstance(source, (str, os.PathLike)):
+        path = Path(source)
+        data = _read(path)
+        return _from_bytes(
+            data, str(path), path.stem, path.suffix.lower(), path.parent, input_shapes
+        )
+    if type(source).__name__ == "ExportedProgram":
+        return load_exported_program(
+            source, label="the exported program", name="model", input_shapes=input_shapes
+        )
+    raise UserError(
+        f"a model cannot be loaded from a {type(source).__name__}; give a path, bytes, an "
+        "onnx.ModelProto, a torch.export.ExportedProgram or a tvm.IRModule"
+    )
+
+
+def _read(path: Path) -> bytes:
+    if path.is_dir():
+        raise UserError(f"{path} is a folder; give the model file itself: {_FORMATS}")
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror or error}") from None
+    if not data:
+        raise UserError(f"{path} is empty")
+    return data
+
+
+def _from_bytes(
+    data: bytes,
+    label: str,
+    name: str,
+    suffix: str,
+    folder: Path | None,
+    input_shapes: Mapping[str, Sequence[int]] | None,
+) -> LoadedModel:
+    if data[4:8] == TFLITE_IDENTIFIER or suffix == ".tflite":
+        return load_tflite(data, label=label, name=name, input_shapes=input_shapes)
+    if data.startswith(_HDF5) or (suffix in _ADVICE and not _is_onnx(data, label)):
+        raise UserError(f"{label} is {_ADVICE.get(suffix, _ADVICE['.h5'])}")
+    if data.startswith(_ZIP) or suffix == ".pt2":
+        program = read_exported_program(data, label)
+        return load_exported_program(program, label=label, name=name, input_shapes=input_shapes)
+    if suffix != ".onnx" and not _is_onnx(data, label):
+        raise UserError(f"{label} is not a model of a known format; known are {_FORMATS}")
+    return load_onnx(
+        parse_onnx(data, label), label=label, name=name, folder=folder, input_shapes=input_shapes
+    )
+
+
+def _is_onnx(data: bytes, label: str) -> bool:
+    try:
+        parse_onnx(data, label)
+    except UserError:
+        return False
+    return True

@@ -1,0 +1,95 @@
+"""What every frontend returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import tvm
+from tvm import relax
+
+from dero_tvm.errors import UserError
+
+
+class TensorSpec(NamedTuple):
+    """A model input or output under the name that the model's file gives it."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A trained network as a Relax module.
+
+    Attributes
+    ----------
+    module
+        One function, ``main``, with the weights as constants.  Its attribute ``dero.rounding``
+        says how the origin's integer kernels round (``double`` or ``single``).  Parameters of
+        ``main`` correspond to `inputs` by position, whatever Relax calls them.
+    name
+        A short name of the model: the file's stem, or what the model calls itself.
+    format
+        ``tflite``, ``onnx``, ``pytorch`` or ``relax``.
+    inputs, outputs
+        In the model's order, under the model's own names.
+    """
+
+    module: tvm.IRModule
+    name: str
+    format: str
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+
+def finish(
+    module: tvm.IRModule,
+    *,
+    label: str,
+    name: str,
+    format: str,
+    rounding: str | None,
+    input_names: tuple[str, ...],
+    output_names: tuple[str, ...],
+) -> LoadedModel:
+    """Bundle an imported module, reading shapes and types from ``main``'s signature.
+
+    `label` is how messages name the model (its path); `rounding` None keeps what ``main`` says.
+    Raises :class:`UserError` when a shape is known only at run time.
+    """
+    main = module["main"]
+    # The importers attach a second copy of the weights, which are constants in the body already.
+    for attribute in ("params", "num_input"):
+        main = main.without_attr(attribute)
+    if rounding is not None:
+        main = main.with_attr("dero.rounding", rounding)
+    module = module.clone()
+    module["main"] = main
+
+    result = main.ret_ty
+    types = list(result.fields) if isinstance(result, relax.TupleType) else [result]
+    inputs = [
+        _spec(label, "input", tensor_name, parameter.ty)
+        for tensor_name, parameter in zip(input_names, main.params, strict=True)
+    ]
+    outputs = [
+        _spec(label, "output", tensor_name, ty)
+        for tensor_name, ty in zip(output_names, types, strict=True)
+    ]
+    return LoadedModel(module, name, format, tuple(inputs), tuple(outputs))
+
+
+def _spec(label: str, role: str, name: str, ty: tvm.ir.Type) -> TensorSpec:
+    shape = getattr(ty, "shape", None)
+    dims = None if shape is None else getattr(shape, "values", shape)
+    if not isinstance(ty, relax.TensorType) or dims is None:
+        raise UserError(f"{label}: {role} {name!r} is not a tensor of a known shape")
+    if not all(isinstance(dim, tvm.tirx.IntImm) for dim in dims):
+        written = ", ".join(str(dim) for dim in dims)
+        raise UserError(
+            f"{label}: the shape of {role} {name!r}, [{written}], is known only at run time; "
+            "memory can be planned only for fixed shapes"
+        )
+    return TensorSpec(name, tuple(int(dim) for dim in dims), str(ty.dtype))

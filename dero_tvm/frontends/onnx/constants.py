@@ -1,0 +1,57 @@
+"""Constants of an ONNX graph: looking them up and adding some under new names."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+
+
+class Constants:
+    """The tensors of `graph` whose values are known, whether initializers or Constant nodes."""
+
+    def __init__(self, graph: onnx.GraphProto) -> None:
+        self._graph = graph
+        self._protos = {tensor.name: tensor for tensor in graph.initializer}
+        for node in graph.node:
+            if node.op_type == "Constant":
+                for attribute in node.attribute:
+                    if attribute.name == "value":
+                        self._protos[node.output[0]] = attribute.t
+        self._taken = set(self._protos) | {value.name for value in graph.input}
+        for node in graph.node:
+            self._taken.update(node.output)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._protos
+
+    def value(self, name: str) -> np.ndarray | None:
+        """The values of the tensor `name`, or None if they are computed."""
+        proto = self._protos.get(name)
+        return None if proto is None else numpy_helper.to_array(proto)
+
+    def element_type(self, name: str) -> int | None:
+        """The ONNX number of its element type, or None if it is computed."""
+        proto = self._protos.get(name)
+        return None if proto is None else proto.data_type
+
+    def is_initializer(self, name: str) -> bool:
+        """Whether the tensor is an initializer of the graph, so that it can be replaced."""
+        return any(tensor.name == name for tensor in self._graph.initializer)
+
+    def add(self, hint: str, value: np.ndarray) -> str:
+        """Add an initializer; its name, which begins with `hint`."""
+        name = self.fresh(hint)
+        proto = numpy_helper.from_array(np.ascontiguousarray(value), name)
+        self._graph.initializer.append(proto)
+        self._protos[name] = proto
+        return name
+
+    def fresh(self, hint: str) -> str:
+        """A tensor name that the graph does not use yet."""
+        name, number = hint, 0
+        while name in self._taken:
+            number += 1
+            name = f"{hint}_{number}"
+        self._taken.add(name)
+        return name

@@ -1,0 +1,184 @@
+"""From an ONNX ModelProto to a loaded model."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import onnx
+import tvm
+from onnx import inliner, version_converter
+from tvm.relax.frontend.onnx import from_onnx
+from tvm.relax.frontend.onnx.onnx_frontend import _get_convert_map
+
+from dero_tvm.errors import UserError, first_line
+
+from ..loaded import LoadedModel, finish
+from ..shapes import Dimension, resolve_input_shapes
+from .qoperators import QOPERATORS, UnsupportedForm, qoperators_to_qdq
+from .reader import complaint, load_external_data
+from .signed import unsigned_to_signed
+
+_STANDARD_DOMAINS = ("", "ai.onnx", "com.microsoft")
+_CONTROL_FLOW = ("If", "Loop", "Scan", "SequenceMap")
+_UNSUPPORTED_TYPES = {
+    number: name.lower()
+    for name, number in onnx.TensorProto.DataType.items()
+    if name
+    not in ("UNDEFINED", "FLOAT", "INT8", "UINT8", "INT32", "INT64", "BOOL", "DOUBLE", "INT16")
+}
+
+
+def load_onnx(
+    model: onnx.ModelProto,
+    *,
+    label: str,
+    name: str,
+    folder: Path | None = None,
+    input_shapes: Mapping[str, Sequence[int]] | None = None,
+) -> LoadedModel:
+    """Import an ONNX model: float32, QDQ, or QOperator.
+
+    `label` names the model in messages; `folder` is where tensors kept outside the file may be.
+    `model` is not changed.  Raises :class:`UserError`.
+    """
+    model = _copy(model)
+    load_external_data(model, label, folder)
+    try:
+        if model.functions:
+            model = inliner.inline_local_functions(model)
+        names, outputs, module = _import(model, label, input_shapes)
+    except UserError:
+        raise
+    except Exception as error:  # TVM's converters assert, look up and raise freely
+        invalid = complaint(model)
+        if invalid is not None:
+            raise UserError(f"{label} is not a valid ONNX model: {invalid}") from error
+        raise UserError(f"{label}: cannot be imported: {first_line(error)}") from error
+    return finish(
+        module,
+        label=label,
+        name=name,
+        format="onnx",
+        rounding="single",
+        input_names=names,
+        output_names=outputs,
+    )
+
+
+def _import(
+    model: onnx.ModelProto, label: str, input_shapes: Mapping[str, Sequence[int]] | None
+) -> tuple[tuple[str, ...], tuple[str, ...], tvm.IRModule]:
+    """The names of inputs and outputs, and the module.  Changes `model`."""
+    graph = model.graph
+    held = {tensor.name for tensor in graph.initializer}
+    inputs = [value for value in graph.input if value.name not in held]
+    _refuse_types(graph, inputs, label)
+    shapes = resolve_input_shapes(
+        label, {value.name: _declared(value) for value in inputs}, input_shapes
+    )
+    for value in inputs:
+        _fix(value, shapes[value.name])
+
+    _refuse_operators(graph, label)
+    try:
+        qoperators_to_qdq(graph)
+    except UnsupportedForm as error:
+        raise UserError(f"{label}: unsupported operators: {error}") from error
+    unsigned_to_signed(graph)
+    model = _upgrade(model, label)
+    # TVM's importer warns about names it changes and prints before it raises.
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        module = from_onnx(model, shape_dict={n: list(s) for n, s in shapes.items()})
+    names = tuple(value.name for value in inputs)
+    return names, tuple(value.name for value in graph.output), module
+
+
+def _copy(model: onnx.ModelProto) -> onnx.ModelProto:
+    duplicate = onnx.ModelProto()
+    duplicate.CopyFrom(model)
+    return duplicate
+
+
+def _declared(value: onnx.ValueInfoProto) -> list[Dimension] | None:
+    tensor = value.type.tensor_type
+    if not tensor.HasField("shape"):
+        return None
+    dims: list[Dimension] = []
+    for dim in tensor.shape.dim:
+        if dim.HasField("dim_value"):
+            dims.append(int(dim.dim_value))
+        else:
+            dims.append(dim.dim_param or None)
+    return dims
+
+
+def _fix(value: onnx.ValueInfoProto, shape: Sequence[int]) -> None:
+    dims = value.type.tensor_type.shape.dim
+    del dims[:]
+    for size in shape:
+        dims.add().dim_value = size
+
+
+def _refuse_types(
+    graph: onnx.GraphProto, inputs: Sequence[onnx.ValueInfoProto], label: str
+) -> None:
+    typed = [(f"input {v.name!r}", v.type.tensor_type.elem_type) for v in inputs]
+    typed += [(f"tensor {t.name!r}", t.data_type) for t in graph.initializer]
+    for value in inputs:
+        if not value.type.HasField("tensor_type"):
+            raise UserError(f"{label}: input {value.name!r} is not a tensor")
+    for what, kind in typed:
+        if kind in _UNSUPPORTED_TYPES:
+            raise UserError(
+                f"{label}: {what} has the unsupported type {_UNSUPPORTED_TYPES[kind]}; convert "
+                "the model to float32 or quantize it to int8"
+            )
+
+
+def _refuse_operators(graph: onnx.GraphProto, label: str) -> None:
+    known = {*_get_convert_map(), *QOPERATORS}
+    problems = []
+    for node in graph.node:
+        foreign = node.domain not in _STANDARD_DOMAINS
+        if foreign or node.op_type not in known or node.op_type in _CONTROL_FLOW:
+            operator = f"{node.domain}.{node.op_type}" if foreign else node.op_type
+            title = f"node {node.name!r}" if node.name else f"computing {node.output[0]!r}"
+            problems.append(f"{operator} ({title})")
+    if problems:
+        raise UserError(f"{label}: unsupported operators: {'; '.join(problems)}")
+
+
+def _upgrade(model: onnx.ModelProto, label: str) -> onnx.ModelProto:
+    """A newer operator set where TVM would take a newer meaning for an operator than the file's.
+
+    TVM's importer falls back on the oldest version of an operator that it knows.
+    """
+    opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 1)
+    known = _get_convert_map()
+    wanted = opset
+    for node in model.graph.node:
+        converter = known.get(node.op_type)
+        versions = [
+            int(attribute.removeprefix("_impl_v"))
+            for attribute in dir(converter)
+            if attribute.startswith("_impl_v")
+        ]
+        if versions and min(versions) > opset and node.domain in ("", "ai.onnx"):
+            since = onnx.defs.get_schema(node.op_type, opset).since_version
+            newest = onnx.defs.get_schema(node.op_type, min(versions)).since_version
+            if since != newest:
+                wanted = max(wanted, min(versions))
+    if wanted == opset:
+        return model
+    try:
+        return version_converter.convert_version(model, wanted)
+    except Exception as error:  # RuntimeError or ConvertError, by onnx version
+        raise UserError(
+            f"{label}: uses operator set {opset}, and cannot be converted to {wanted}: "
+            f"{first_line(error)}"
+        ) from error

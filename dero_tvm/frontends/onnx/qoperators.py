@@ -1,0 +1,232 @@
+"""QOperator models in QDQ form.
+
+An operator on quantized tensors (QLinearConv, QLinearAdd, ...) becomes
+
+    DequantizeLinear of each operand -> the float operator -> QuantizeLinear
+
+which means the same and is the only form that the later stages need to know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import helper
+
+from .constants import Constants
+
+_CONTRIB = "com.microsoft"
+
+
+class UnsupportedForm(Exception):
+    """A quantized operator with attributes or operands that cannot be rewritten; names the node."""
+
+
+def qoperators_to_qdq(graph: onnx.GraphProto) -> None:
+    """Rewrite `graph` in place.
+
+    Raises :class:`UnsupportedForm` for a node that has no such form.
+    """
+    rewriter = _Rewriter(graph)
+    for node in list(graph.node):
+        rule = _RULES.get(node.op_type)
+        if rule is not None:
+            rule(rewriter, node)
+            continue
+        if node.domain == _CONTRIB and node.op_type in ("QuantizeLinear", "DequantizeLinear"):
+            node.domain = ""
+        rewriter.nodes.append(node)
+    kept = [onnx.NodeProto.FromString(node.SerializeToString()) for node in rewriter.nodes]
+    del graph.node[:]
+    graph.node.extend(kept)
+
+
+class _Rewriter:
+    def __init__(self, graph: onnx.GraphProto) -> None:
+        self.constants = Constants(graph)
+        self.nodes: list[onnx.NodeProto] = []
+
+    def emit(
+        self, op: str, inputs: Sequence[str], output: str, name: str, **attributes: Any
+    ) -> str:
+        self.nodes.append(helper.make_node(op, list(inputs), [output], name=name, **attributes))
+        return output
+
+    def dequantize(
+        self, node: onnx.NodeProto, data: str, scale: str, zero_point: str, axis: int | None = None
+    ) -> str:
+        values = self.constants.value(scale)
+        attributes = {}
+        if axis is not None and (values is None or values.size > 1):
+            attributes["axis"] = axis
+        inputs = [data, scale] + ([zero_point] if zero_point else [])
+        output = self.constants.fresh(f"{data}_float")
+        return self.emit(
+            "DequantizeLinear", inputs, output, f"{node.name}_dequantize_{output}", **attributes
+        )
+
+    def quantize(self, node: onnx.NodeProto, data: str, scale: str, zero_point: str) -> None:
+        inputs = [data, scale] + ([zero_point] if zero_point else [])
+        self.emit("QuantizeLinear", inputs, node.output[0], f"{node.name}_quantize")
+
+    def float_operator(
+        self, node: onnx.NodeProto, op: str, inputs: Sequence[str], **attributes: Any
+    ) -> str:
+        output = self.constants.fresh(f"{node.output[0]}_float")
+        return self.emit(op, inputs, output, node.name, **attributes)
+
+    def known(self, node: onnx.NodeProto, name: str) -> np.ndarray:
+        value = self.constants.value(name)
+        if value is None:
+            raise UnsupportedForm(
+                f"{node.op_type} (node {node.name!r}) has the scale {name!r}, which is computed "
+                "at run time"
+            )
+        return value
+
+
+Rule = Callable[[_Rewriter, onnx.NodeProto], None]
+
+
+def _inputs(node: onnx.NodeProto, count: int) -> list[str]:
+    """Its inputs, with "" for those left out at the end."""
+    return [*node.input, *[""] * (count - len(node.input))]
+
+
+def _attributes(node: onnx.NodeProto, *leave_out: str) -> dict:
+    return {
+        attribute.name: helper.get_attribute_value(attribute)
+        for attribute in node.attribute
+        if attribute.name not in leave_out
+    }
+
+
+def _bias(r: _Rewriter, node: onnx.NodeProto, bias: str, scale: np.ndarray, axis: int) -> list[str]:
+    """The int32 bias as float; its scale is that of the accumulator."""
+    if not bias:
+        return []
+    scale = np.asarray(scale, "float32")
+    name = r.constants.add(
+        f"{bias}_scale", scale.reshape(-1) if scale.size > 1 else scale.reshape(())
+    )
+    return [r.dequantize(node, bias, name, "", axis)]
+
+
+def _conv(r: _Rewriter, node: onnx.NodeProto) -> None:
+    x, xs, xz, w, ws, wz, ys, yz, b = _inputs(node, 9)
+    bias = _bias(r, node, b, r.known(node, xs) * r.known(node, ws), 0) if b else []
+    operands = [r.dequantize(node, x, xs, xz), r.dequantize(node, w, ws, wz, axis=0), *bias]
+    r.quantize(node, r.float_operator(node, "Conv", operands, **_attributes(node)), ys, yz)
+
+
+def _matmul(r: _Rewriter, node: onnx.NodeProto) -> None:
+    a, a_scale, az, b, bs, bz, ys, yz = _inputs(node, 8)
+    weights = r.constants.value(b)
+    axis = 1 if weights is None else weights.ndim - 1
+    operands = [r.dequantize(node, a, a_scale, az), r.dequantize(node, b, bs, bz, axis=axis)]
+    r.quantize(node, r.float_operator(node, "MatMul", operands), ys, yz)
+
+
+def _gemm(r: _Rewriter, node: onnx.NodeProto) -> None:
+    a, a_scale, az, b, bs, bz, c, ys, yz = _inputs(node, 9)
+    attributes = _attributes(node)
+    alpha = attributes.get("alpha", 1.0)
+    bias = []
+    if c:
+        bias = _bias(r, node, c, alpha * r.known(node, a_scale) * r.known(node, bs), -1)
+    axis = 0 if attributes.get("transB", 0) else 1
+    operands = [r.dequantize(node, a, a_scale, az), r.dequantize(node, b, bs, bz, axis=axis), *bias]
+    out = r.float_operator(node, "Gemm", operands, **attributes)
+    if ys:
+        r.quantize(node, out, ys, yz)
+    else:  # without an output scale the result stays float
+        r.emit("Identity", [out], node.output[0], f"{node.name}_output")
+
+
+def _binary(op: str) -> Rule:
+    def rule(r: _Rewriter, node: onnx.NodeProto) -> None:
+        a, a_scale, az, b, bs, bz, ys, yz = _inputs(node, 8)
+        operands = [r.dequantize(node, a, a_scale, az), r.dequantize(node, b, bs, bz)]
+        r.quantize(node, r.float_operator(node, op, operands), ys, yz or az)
+
+    return rule
+
+
+def _unary(op: str, *leave_out: str) -> Rule:
+    def rule(r: _Rewriter, node: onnx.NodeProto) -> None:
+        x, xs, xz, ys, yz = _inputs(node, 5)
+        out = r.float_operator(
+            node, op, [r.dequantize(node, x, xs, xz)], **_attributes(node, *leave_out)
+        )
+        r.quantize(node, out, ys, yz or xz)
+
+    return rule
+
+
+def _pool(op: str) -> Rule:
+    plain = _unary(op, "channels_last")
+
+    def rule(r: _Rewriter, node: onnx.NodeProto) -> None:
+        if not _attributes(node).get("channels_last", 0):
+            plain(r, node)
+            return
+        raise UnsupportedForm(f"{node.op_type} (node {node.name!r}) in channels-last layout")
+
+    return rule
+
+
+def _softmax(r: _Rewriter, node: onnx.NodeProto) -> None:
+    # Its own `opset` attribute says which of the two meanings of Softmax it has: up to 12, all
+    # axes from `axis` on are one.
+    attributes = _attributes(node)
+    axis = attributes.get("axis", -1)
+    if attributes.get("opset", 13) < 13 and axis not in (-1,):
+        raise UnsupportedForm(f"QLinearSoftmax (node {node.name!r}) over several axes at once")
+    x, xs, xz, ys, yz = _inputs(node, 5)
+    out = r.float_operator(node, "Softmax", [r.dequantize(node, x, xs, xz)], axis=axis)
+    r.quantize(node, out, ys, yz or xz)
+
+
+def _concat(r: _Rewriter, node: onnx.NodeProto) -> None:
+    ys, yz, *parts = node.input
+    operands = [r.dequantize(node, *parts[i : i + 3]) for i in range(0, len(parts), 3)]
+    r.quantize(node, r.float_operator(node, "Concat", operands, **_attributes(node)), ys, yz)
+
+
+def _conv_integer(r: _Rewriter, node: onnx.NodeProto) -> None:
+    """Differences from the zero points, convolved in float: whole numbers, exact up to 2**24."""
+    x, w, xz, wz = _inputs(node, 4)
+    one = r.constants.add(f"{node.name}_unit_scale", np.array(1.0, "float32"))
+    values = r.constants.value(wz) if wz else None
+    wide = values is not None and values.size > 1
+    scale = one
+    if wide and values is not None:
+        scale = r.constants.add(f"{node.name}_unit_scales", np.ones(values.size, "float32"))
+    operands = [
+        r.dequantize(node, x, one, xz),
+        r.dequantize(node, w, scale, wz, axis=0 if wide else None),
+    ]
+    out = r.float_operator(node, "Conv", operands, **_attributes(node))
+    rounded = r.emit("Round", [out], r.constants.fresh(f"{out}_rounded"), f"{node.name}_round")
+    r.emit("Cast", [rounded], node.output[0], f"{node.name}_cast", to=onnx.TensorProto.INT32)
+
+
+_RULES: dict[str, Rule] = {
+    "ConvInteger": _conv_integer,
+    "QGemm": _gemm,
+    "QLinearAdd": _binary("Add"),
+    "QLinearAveragePool": _pool("AveragePool"),
+    "QLinearConcat": _concat,
+    "QLinearConv": _conv,
+    "QLinearGlobalAveragePool": _pool("GlobalAveragePool"),
+    "QLinearLeakyRelu": _unary("LeakyRelu"),
+    "QLinearMatMul": _matmul,
+    "QLinearMul": _binary("Mul"),
+    "QLinearSigmoid": _unary("Sigmoid"),
+    "QLinearSoftmax": _softmax,
+}
+
+QOPERATORS = frozenset(_RULES)

@@ -1,0 +1,83 @@
+"""An ONNX file as a checked, self-contained ModelProto."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import onnx
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from onnx import external_data_helper
+
+from dero_tvm.errors import UserError, first_line
+
+
+def parse_onnx(data: bytes, label: str) -> onnx.ModelProto:
+    """The model in `data`; :class:`UserError` if it is damaged or no ONNX model."""
+    model = onnx.ModelProto()
+    try:
+        model.ParseFromString(data)
+    except DecodeError as error:
+        raise UserError(f"{label} is not a readable ONNX model ({first_line(error)})") from None
+    if not model.graph.node and not model.graph.output:
+        raise UserError(f"{label} is not a readable ONNX model (it has no graph)")
+    if not model.opset_import or not model.ir_version:
+        raise UserError(
+            f"{label} is not a readable ONNX model (it does not say its version; is it truncated?)"
+        )
+    return model
+
+
+def load_external_data(model: onnx.ModelProto, label: str, folder: Path | None) -> None:
+    """Load tensors kept in other files, which must lie in `folder` or below.
+
+    `folder` None means that the model is not from a file and may not refer to one.
+    """
+    for tensor in _all_tensors(model.graph):
+        if not external_data_helper.uses_external_data(tensor):
+            continue
+        entries = {entry.key: entry.value for entry in tensor.external_data}
+        location = entries.get("location", "")
+        where = f"{label}: the tensor {tensor.name!r} is kept in {location!r}"
+        if folder is None:
+            raise UserError(f"{where}; load the model by its path so that this file can be found")
+        home = folder.resolve()
+        target = (home / location).resolve()
+        if not location or not target.is_relative_to(home):
+            raise UserError(f"{where}, which is outside the model's folder; move it there")
+        if not target.is_file():
+            raise UserError(f"{where}, which does not exist beside the model")
+        try:
+            external_data_helper.load_external_data_for_tensor(tensor, str(home))
+        except Exception as error:  # bounds and value errors of several onnx versions
+            raise UserError(f"{where}, which cannot be read: {first_line(error)}") from error
+        tensor.data_location = onnx.TensorProto.DEFAULT
+        del tensor.external_data[:]
+
+
+def complaint(model: onnx.ModelProto) -> str | None:
+    """What the checker of the onnx package has against `model`, or None.
+
+    Not a reason to refuse by itself: it also minds what does no harm, such as a missing shape.
+    """
+    try:
+        onnx.checker.check_model(model)
+    except Exception as error:  # ValidationError, or a protobuf error of a huge model
+        return first_line(error)
+    return None
+
+
+def _all_tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
+    yield from graph.initializer
+    for sparse in graph.sparse_initializer:
+        yield sparse.values
+        yield sparse.indices
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.HasField("t"):
+                yield attribute.t
+            yield from attribute.tensors
+            if attribute.HasField("g"):
+                yield from _all_tensors(attribute.g)
+            for subgraph in attribute.graphs:
+                yield from _all_tensors(subgraph)

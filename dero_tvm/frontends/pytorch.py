@@ -1,0 +1,69 @@
+"""PyTorch programs exported by ``torch.export``, as Relax modules.  PyTorch itself is optional."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from dero_tvm.errors import UserError, first_line
+
+from .loaded import LoadedModel, finish
+from .relax_module import bind_dimensions
+
+if TYPE_CHECKING:
+    from torch.export import ExportedProgram
+
+
+def read_exported_program(data: bytes, label: str) -> ExportedProgram:
+    """The program that ``torch.export.save`` wrote; :class:`UserError` if it is none."""
+    try:
+        import torch
+    except ImportError as error:
+        raise UserError(
+            f"{label} is a PyTorch file, and PyTorch is not installed; install it with "
+            "pip install torch, or convert the model to ONNX"
+        ) from error
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return torch.export.load(io.BytesIO(data))
+    except Exception as error:  # zip, JSON and pickle errors, differing by PyTorch version
+        raise UserError(
+            f"{label} is not a readable PyTorch program ({first_line(error)}); write it with "
+            "torch.export.save(torch.export.export(model, example_inputs), path)"
+        ) from error
+
+
+def load_exported_program(
+    program: ExportedProgram,
+    *,
+    label: str,
+    name: str,
+    input_shapes: Mapping[str, Sequence[int]] | None = None,
+) -> LoadedModel:
+    """Import a program of ``torch.export``.  `label` names it in a :class:`UserError`."""
+    from tvm.relax.frontend.torch import from_exported_program
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            module = from_exported_program(program, unwrap_unit_return_tuple=True)
+    except Exception as error:  # converters assert, look up and raise freely
+        raise UserError(f"{label}: cannot be imported: {first_line(error)}") from error
+    signature = program.graph_signature
+    inputs = tuple(str(entry) for entry in signature.user_inputs)
+    outputs = tuple(str(entry) for entry in signature.user_outputs)
+    if len(inputs) != len(module["main"].params):
+        raise UserError(f"{label}: inputs that are not tensors are not supported: {inputs}")
+    module = bind_dimensions(module, inputs, label, input_shapes)
+    return finish(
+        module,
+        label=label,
+        name=name,
+        format="pytorch",
+        rounding="single",
+        input_names=inputs,
+        output_names=outputs,
+    )

@@ -1,0 +1,88 @@
+"""Modules that are in Relax already, and the open dimensions of any of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import tvm
+from tvm import relax, tirx
+
+from dero_tvm.errors import UserError
+
+from .loaded import LoadedModel, finish
+from .shapes import Dimension, resolve_input_shapes
+
+
+def load_relax(
+    module: tvm.IRModule,
+    *,
+    label: str,
+    name: str,
+    input_shapes: Mapping[str, Sequence[int]] | None = None,
+) -> LoadedModel:
+    """Take a Relax module with a function ``main`` as it is, its open dimensions bound.
+
+    Rounding is ``single`` unless ``main`` has the attribute ``dero.rounding``.
+    """
+    if "main" not in [variable.name_hint for variable in module.get_global_vars()]:
+        raise UserError(f"{label} has no function named 'main'")
+    main = module["main"]
+    if not isinstance(main, relax.Function):
+        raise UserError(f"{label}: its 'main' is not a Relax function")
+    names = tuple(parameter.name_hint for parameter in main.params)
+    module = bind_dimensions(module, names, label, input_shapes)
+    main = module["main"]
+    result = main.ret_ty
+    count = len(result.fields) if isinstance(result, relax.TupleType) else 1
+    outputs = ("output",) if count == 1 else tuple(f"output_{i}" for i in range(count))
+    stated = main.attrs is not None and "dero.rounding" in main.attrs
+    return finish(
+        module,
+        label=label,
+        name=name,
+        format="relax",
+        rounding=None if stated else "single",
+        input_names=names,
+        output_names=outputs,
+    )
+
+
+def bind_dimensions(
+    module: tvm.IRModule,
+    names: Sequence[str],
+    label: str,
+    input_shapes: Mapping[str, Sequence[int]] | None,
+) -> tvm.IRModule:
+    """``main`` with the symbolic dimensions of its inputs, called `names`, replaced by sizes."""
+    main = module["main"]
+    declared: dict[str, list[Dimension] | None] = {}
+    for name, parameter in zip(names, main.params, strict=True):
+        if not isinstance(parameter.ty, relax.TensorType):
+            raise UserError(f"{label}: input {name!r} is not a tensor")
+        shape = parameter.ty.shape
+        declared[name] = None if shape is None else [_dimension(dim) for dim in shape]
+    shapes = resolve_input_shapes(label, declared, input_shapes)
+    binding: dict[tirx.Var, int] = {}
+    for name, parameter in zip(names, main.params, strict=True):
+        if parameter.ty.shape is None:
+            raise UserError(f"{label}: input {name!r} has no rank; give it a shape in the module")
+        for dim, size in zip(parameter.ty.shape, shapes[name], strict=True):
+            if isinstance(dim, tirx.Var):
+                binding[dim] = size
+            elif not isinstance(dim, tirx.IntImm):
+                raise UserError(
+                    f"{label}: a dimension of input {name!r} is the expression {dim}; only sizes "
+                    "and symbols are supported"
+                )
+    if not binding:
+        return module
+    bound = main.bind_symbolic_vars(binding)
+    for attribute in ("tir_var_lower_bound", "tir_var_upper_bound"):
+        bound = bound.without_attr(attribute)
+    module = module.clone()
+    module["main"] = bound
+    return module
+
+
+def _dimension(dim: tirx.Expr) -> Dimension:
+    return int(dim) if isinstance(dim, tirx.IntImm) else str(dim)

@@ -1,0 +1,222 @@
+"""A TFLite file as the schema's objects, checked before anything else reads it.
+
+The schema's Python readers trust every offset and length in the file.  :func:`read_model` walks all
+of them once, so that a damaged file is refused here and not somewhere inside an importer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import tflite
+
+from dero_tvm.errors import UserError
+
+IDENTIFIER = b"TFL3"
+
+_ITEM_SIZES = {
+    tflite.TensorType.FLOAT32: 4,
+    tflite.TensorType.FLOAT16: 2,
+    tflite.TensorType.INT8: 1,
+    tflite.TensorType.UINT8: 1,
+    tflite.TensorType.INT16: 2,
+    tflite.TensorType.INT32: 4,
+    tflite.TensorType.INT64: 8,
+    tflite.TensorType.BOOL: 1,
+}
+
+
+class NamedTensor(tflite.Tensor):
+    """A tensor whose name is unique in its graph, as TVM's importer needs and files do not say."""
+
+    unique_name: str = ""
+
+    def Name(self) -> bytes:
+        return self.unique_name.encode()
+
+
+class NamedSubGraph(tflite.SubGraph):
+    """A graph that hands out :class:`NamedTensor`."""
+
+    names: Sequence[str] = ()
+
+    def Tensors(self, j: int) -> NamedTensor:
+        plain = super().Tensors(j)
+        tensor = NamedTensor()
+        tensor.Init(plain._tab.Bytes, plain._tab.Pos)
+        tensor.unique_name = self.names[j]
+        return tensor
+
+
+class NamedModel(tflite.Model):
+    """A model that hands out :class:`NamedSubGraph`."""
+
+    names: Sequence[str] = ()
+
+    def Subgraphs(self, j: int) -> NamedSubGraph:
+        plain = super().Subgraphs(j)
+        graph = NamedSubGraph()
+        graph.Init(plain._tab.Bytes, plain._tab.Pos)
+        graph.names = self.names
+        return graph
+
+
+def read_model(data: bytes, label: str) -> NamedModel:
+    """The model in `data`; `label` names it in the :class:`UserError` of an unreadable one."""
+    if data[4:8] != IDENTIFIER:
+        raise UserError(f"{label} is not a readable TFLite model (it lacks the mark 'TFL3')")
+    try:
+        root = tflite.Model.GetRootAs(data, 0)
+        model = NamedModel()
+        model.Init(data, root._tab.Pos)
+        subgraphs = _length(model.SubgraphsLength(), len(data), "subgraphs")
+        if subgraphs == 0:
+            raise ValueError("it has no graph")
+        if subgraphs > 1:
+            raise UserError(
+                f"{label} has {subgraphs} subgraphs; models with control flow or several "
+                "signatures are not supported, export a single inference graph"
+            )
+        model.names = _unique_names(tflite.Model.Subgraphs(model, 0), len(data))
+        _check_graph(model, model.Subgraphs(0), len(data))
+    except UserError:
+        raise
+    except Exception as error:  # struct.error, IndexError, ValueError, ...: all mean bad offsets
+        reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        raise UserError(f"{label} is not a readable TFLite model ({reason})") from None
+    return model
+
+
+def operator_name(model: tflite.Model, operator: tflite.Operator) -> str:
+    """The schema's name of an operator, for custom ones ``CUSTOM <name>``."""
+    code = model.OperatorCodes(operator.OpcodeIndex())
+    number = max(code.DeprecatedBuiltinCode(), code.BuiltinCode())
+    if number == tflite.BuiltinOperator.CUSTOM:
+        return f"CUSTOM {(code.CustomCode() or b'').decode('utf-8', 'replace')}".strip()
+    return _OPERATOR_NAMES.get(number, f"operator number {number}")
+
+
+def constant_value(model: tflite.Model, tensor: tflite.Tensor) -> np.ndarray | None:
+    """The values that the file holds for a tensor, or None."""
+    buffer = model.Buffers(tensor.Buffer())
+    if buffer is None or buffer.DataIsNone() or tensor.Type() not in _ITEM_SIZES:
+        return None
+    dtype = _NUMPY_TYPES[tensor.Type()]
+    return np.frombuffer(buffer.DataAsNumpy(), dtype).reshape(shape_of(tensor))
+
+
+def shape_of(tensor: tflite.Tensor) -> tuple[int, ...]:
+    """The shape written in the file."""
+    return tuple(int(tensor.Shape(axis)) for axis in range(tensor.ShapeLength()))
+
+
+def type_name(number: int) -> str:
+    """``int8``, ``float32``, ... of a number of the schema's TensorType."""
+    return _TYPE_NAMES.get(number, f"type number {number}")
+
+
+def _names_of(enumeration: type) -> dict[int, str]:
+    return {
+        value: key
+        for key, value in vars(enumeration).items()
+        if not key.startswith("_") and isinstance(value, int)
+    }
+
+
+_OPERATOR_NAMES = _names_of(tflite.BuiltinOperator)
+_TYPE_NAMES = {number: name.lower() for number, name in _names_of(tflite.TensorType).items()}
+_NUMPY_TYPES = {number: np.dtype(_TYPE_NAMES[number]) for number in _ITEM_SIZES}
+
+
+def _length(length: int, file_size: int, what: str) -> int:
+    # Every entry of a vector takes at least a byte: a larger count is garbage, and walking it
+    # would not end in reasonable time.
+    if length > file_size:
+        raise ValueError(f"it claims {length} {what}")
+    return length
+
+
+def _unique_names(graph: tflite.SubGraph, file_size: int) -> list[str]:
+    names: list[str] = []
+    taken: set[str] = set()
+    for index in range(_length(graph.TensorsLength(), file_size, "tensors")):
+        raw = graph.Tensors(index).Name()
+        name = raw.decode("utf-8", "replace") if raw else f"tensor_{index}"
+        if name in taken:
+            name = f"{name}_{index}"
+        while name in taken:
+            name += "_"
+        taken.add(name)
+        names.append(name)
+    return names
+
+
+def _check_graph(model: tflite.Model, graph: NamedSubGraph, file_size: int) -> None:
+    tensors = graph.TensorsLength()
+    buffers = _length(model.BuffersLength(), file_size, "buffers")
+    codes = _length(model.OperatorCodesLength(), file_size, "operator codes")
+    for index in range(codes):
+        code = model.OperatorCodes(index)
+        code.BuiltinCode(), code.DeprecatedBuiltinCode(), code.CustomCode()
+    for index in range(tensors):
+        tensor = graph.Tensors(index)
+        if tensor.Buffer() >= buffers:
+            raise ValueError(f"tensor {index} refers to buffer {tensor.Buffer()} of {buffers}")
+        _check_tensor(model, tensor, file_size)
+    for role, length, entry in (
+        ("input", graph.InputsLength(), graph.Inputs),
+        ("output", graph.OutputsLength(), graph.Outputs),
+    ):
+        for index in range(_length(length, file_size, role + "s")):
+            if not 0 <= entry(index) < tensors:
+                raise ValueError(f"{role} {index} refers to tensor {entry(index)} of {tensors}")
+    if graph.OutputsLength() == 0:
+        raise ValueError("its graph has no output")
+    for index in range(_length(graph.OperatorsLength(), file_size, "operators")):
+        operator = graph.Operators(index)
+        if operator.OpcodeIndex() >= codes:
+            raise ValueError(f"operator {index} refers to code {operator.OpcodeIndex()} of {codes}")
+        _length(operator.InputsLength() + operator.OutputsLength(), file_size, "operands")
+        operands = [operator.Inputs(i) for i in range(operator.InputsLength())]
+        results = [operator.Outputs(i) for i in range(operator.OutputsLength())]
+        if any(not -1 <= t < tensors for t in operands) or any(
+            not 0 <= t < tensors for t in results
+        ):
+            raise ValueError(f"operator {index} refers to tensors that do not exist")
+        options = operator.BuiltinOptions()
+        if options is not None and not 0 <= options.Pos < file_size:
+            raise ValueError(f"the options of operator {index} lie outside the file")
+
+
+def _check_tensor(model: tflite.Model, tensor: NamedTensor, file_size: int) -> None:
+    name = tensor.unique_name
+    shape = shape_of(tensor)
+    if any(dim < -1 for dim in shape) or tensor.ShapeLength() > 16:
+        raise ValueError(f"tensor {name!r} has the shape {list(shape)}")
+    _length(tensor.ShapeSignatureLength(), file_size, "dimensions")
+    quantization = tensor.Quantization()
+    if quantization is not None:
+        _length(quantization.ScaleLength(), file_size, "scales")
+        _length(quantization.ZeroPointLength(), file_size, "zero points")
+        quantization.ScaleAsNumpy(), quantization.ZeroPointAsNumpy()
+        quantization.QuantizedDimension()
+    buffer = model.Buffers(tensor.Buffer())
+    if buffer.Offset() > 1:
+        raise ValueError(f"tensor {name!r} keeps its data outside the flatbuffer")
+    if buffer.DataIsNone():
+        return
+    present = buffer.DataAsNumpy().size
+    size = _ITEM_SIZES.get(tensor.Type())
+    if size is not None and tensor.Sparsity() is None and present != size * _count(shape):
+        raise ValueError(
+            f"tensor {name!r} of shape {list(shape)} has {present} bytes of data instead of "
+            f"{size * _count(shape)}"
+        )
+
+
+def _count(shape: Sequence[int]) -> int:
+    count = 1
+    for dim in shape:
+        count *= dim
+    return count

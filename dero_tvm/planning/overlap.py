@@ -1,0 +1,179 @@
+"""When an output may share memory with a dying input, and what the two need together.
+
+A step makes its output row by row, in ascending addresses, and reads its input in ascending
+addresses too.  With the output `distance` bytes below the input, it never catches up with rows
+that are still needed (here a convolution of 3 rows and stride 1; every `#` is one row):
+
+    address      0 1 2 3 4 5 6 7 8
+    before         [ # # # # # # # ]      the input
+    in the       [ o o o . # # # # ]      output rows `o` replace input rows that no later
+    middle                                output row reads
+    after        [ o o o o o o o ]        the output, `distance` below where the input began
+
+    apart        7 + 7 rows
+    overlapped   7 + distance / row bytes = 8 rows
+
+For an output of `S_out` bytes and an input of `S_in` bytes a relative address
+`delta = address(input) - address(output)` is legal if and only if
+
+    delta >= distance               the licence
+    or delta >= S_out               apart, the input above
+    or delta <= -S_in               apart, the input below
+
+A licence may be used only if the two are alive together in that one step: the input dies in it
+and the output is born in it.  Chains (a -> b -> c in place) need nothing more: a and c are never
+alive together.  An addition with two dying inputs has two licences; the inputs do not share
+memory with each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from .graph import outlives_run, outside_arena
+from .liveness import liveness
+from .problem import BufferKind, Options, Overlap, Problem
+
+LARGEST_INTERLOCK = 16  # buffers joined by licences whose independent sets are enumerated
+
+
+def is_valid(
+    licence: Overlap,
+    position: int,
+    lifetimes: Mapping[str, tuple[int, int]],
+    problem: Problem,
+    options: Options,
+) -> bool:
+    """Whether `licence` of the step at `position` may be used, given everyone's lifetimes.
+
+    Void if the input is needed after the step (a later reader, a network output, an input that
+    the user wants kept), if the output holds something before it (it is a network input, or an
+    earlier step wrote a slice of it), or if either lies outside the arena.
+    """
+    buffers = {b.name: b for b in problem.buffers if b.name in (licence.output, licence.input)}
+    source, target = buffers[licence.input], buffers[licence.output]
+    return (
+        licence.output != licence.input
+        and lifetimes[licence.input][1] == position
+        and lifetimes[licence.output][0] == position
+        and not outlives_run(source, options)
+        and target.kind is not BufferKind.INPUT
+        and not outside_arena(source, options)
+        and not outside_arena(target, options)
+    )
+
+
+def valid_licences(
+    problem: Problem, order: Sequence[int], options: Options | None = None
+) -> dict[tuple[str, str], int]:
+    """The licences that hold for `order`: (output, input) -> distance in bytes."""
+    options = options or Options()
+    lifetimes = liveness(problem, order, options)
+    found: dict[tuple[str, str], int] = {}
+    for position, step_index in enumerate(order):
+        for licence in problem.steps[step_index].overlaps:
+            if is_valid(licence, position, lifetimes, problem, options):
+                pair = (licence.output, licence.input)
+                found[pair] = min(licence.distance, found.get(pair, licence.distance))
+    return found
+
+
+def is_legal(
+    output_offset: int, output_size: int, input_offset: int, input_size: int, distance: int
+) -> bool:
+    """Whether two buffers alive together may lie there, given a licence with `distance`."""
+    delta = input_offset - output_offset
+    return delta >= min(distance, output_size) or delta <= -input_size
+
+
+def least_span(output_size: int, inputs: Iterable[tuple[int, int]]) -> int:
+    """Least bytes of an output together with dying inputs, given as (size, distance).
+
+    Sort the inputs by distance.  The j-th and all behind it lie at or above `distance_j` of the
+    output, or wholly below it, and share no byte with one another, so together with the output
+    they cover at least `distance_j` plus their own bytes.  Stacking them in that order attains
+    the largest of these bounds.
+    """
+    least, tail = output_size, 0
+    for size, distance in sorted(inputs, key=lambda entry: entry[1], reverse=True):
+        tail += size
+        least = max(least, min(max(distance, 0), output_size) + tail)
+    return least
+
+
+def shared_bytes(sizes: Mapping[int, int], licences: Mapping[tuple[int, int], int]) -> int:
+    """The most bytes that buffers alive together can save through `licences`.
+
+    `sizes` maps each buffer of the licences to its bytes, `licences` each (output, input) to its
+    distance.  Exact for one output; an upper limit where several outputs interlock.  More
+    licences or smaller distances never save less.
+    """
+    saved = 0
+    for group in _connected(licences):
+        saved += sum(sizes[member] for member in group) - _least_together(group, sizes, licences)
+    return saved
+
+
+def _least_together(
+    group: frozenset[int], sizes: Mapping[int, int], licences: Mapping[tuple[int, int], int]
+) -> int:
+    """Bytes that a group, connected by licences, covers at least.
+
+    For any members that share no byte with one another, and any output: the members that the
+    output has no licence with lie apart from it, the others give `least_span`.
+    """
+    partners: dict[int, set[int]] = {member: set() for member in group}
+    for output, source in licences:
+        if output in group:
+            partners[output].add(source)
+            partners[source].add(output)
+    outputs = sorted(group.intersection(output for output, _ in licences))
+    members = sorted(group)
+    if len(outputs) == 1:
+        families = [[m for m in members if m != outputs[0]]]
+    elif len(members) <= LARGEST_INTERLOCK:
+        families = _maximal_apart(members, partners)
+    else:
+        families = [[member] for member in members]
+    least = 0
+    for family in families:
+        least = max(least, sum(sizes[m] for m in family))
+        for output in outputs:
+            others = [m for m in family if m != output and (m, output) not in licences]
+            licensed = [(sizes[m], licences[output, m]) for m in others if (output, m) in licences]
+            apart = sum(sizes[m] for m in others if m not in partners[output])
+            least = max(least, least_span(sizes[output], licensed) + apart)
+    return least
+
+
+def _maximal_apart(members: Sequence[int], partners: Mapping[int, set[int]]) -> list[list[int]]:
+    """All maximal sets of members without a licence between any two."""
+    found: list[list[int]] = []
+
+    def grow(chosen: list[int], candidates: set[int], seen: set[int]) -> None:
+        if not candidates and not seen:
+            found.append(chosen)
+        for member in sorted(candidates):
+            if member not in candidates:
+                continue
+            away = {m for m in members if m != member and m not in partners[member]}
+            grow([*chosen, member], candidates & away, seen & away)
+            candidates = candidates - {member}
+            seen = seen | {member}
+
+    grow([], set(members), set())
+    return found
+
+
+def _connected(licences: Iterable[tuple[int, int]]) -> list[frozenset[int]]:
+    groups: list[frozenset[int]] = []
+    for pair in licences:
+        joined = frozenset(pair)
+        rest = []
+        for group in groups:
+            if group & joined:
+                joined |= group
+            else:
+                rest.append(group)
+        groups = [*rest, joined]
+    return groups

@@ -1,0 +1,141 @@
+"""An address in a region for every buffer, given the order of the steps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .bounds import step_bytes
+from .budget import Budget
+from .errors import DoesNotFit
+from .graph import granule, outside_arena, round_up
+from .liveness import liveness
+from .overlap import valid_licences
+from .packer import Packed, pack
+from .packing import Packing
+from .plan import Placement
+from .problem import Buffer, Options, Problem, Region
+from .regions import distribute
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Where the buffers lie, the arenas that takes, and what is proven."""
+
+    placements: dict[str, Placement]
+    arena_bytes: dict[str, int]
+    bound: int  # bytes; no placement for the order is smaller
+    proof: str
+
+    @property
+    def total_bytes(self) -> int:
+        """Bytes of all arenas together."""
+        return sum(self.arena_bytes.values())
+
+
+def packing_of(
+    problem: Problem, order: Sequence[int], options: Options
+) -> tuple[list[Buffer], Packing]:
+    """The buffers that need a place in an arena, and the packing problem they make."""
+    unit = granule(problem, options)
+    lifetimes = liveness(problem, order, options)
+    buffers = [
+        b for b in problem.buffers if b.name in lifetimes and not outside_arena(b, options)
+    ]
+    numbers = {b.name: i for i, b in enumerate(buffers)}
+    licences = {
+        (numbers[output], numbers[source]): round_up(distance, unit)
+        for (output, source), distance in valid_licences(problem, order, options).items()
+    }
+    return buffers, Packing(
+        tuple(round_up(b.size, unit) for b in buffers),
+        tuple(lifetimes[b.name][0] for b in buffers),
+        tuple(lifetimes[b.name][1] + 1 for b in buffers),
+        tuple(b.alignment for b in buffers),
+        licences,
+    )
+
+
+def place(problem: Problem, order: Sequence[int], options: Options, budget: Budget) -> Addresses:
+    """Place every buffer for `order`.
+
+    All in the first region if they fit there; otherwise as few bytes as possible in the regions
+    further down the list.  Raises ``DoesNotFit`` if no such placement is found.
+    """
+    buffers, packing = packing_of(problem, order, options)
+    bound = packing.lower_bound()
+    capacities = _capacities(problem.regions)
+    packed: list[tuple[list[int], Packed]] | None = None
+    if bound <= capacities[0]:
+        whole = pack(packing, budget)
+        if whole.height <= capacities[0]:
+            packed = [(list(range(len(buffers))), whole)]
+    else:
+        whole = None
+    if packed is None and len(problem.regions) > 1:
+        packed = distribute(packing, [b.kind for b in buffers], capacities, budget)
+    if packed is None:
+        raise _does_not_fit(problem, order, options, bound, whole, capacities)
+    placements: dict[str, Placement] = {}
+    arena_bytes: dict[str, int] = {}
+    for region, (items, result) in zip(problem.regions, packed, strict=False):
+        arena_bytes[region.name] = result.height
+        for item, offset in zip(items, result.offsets, strict=True):
+            placements[buffers[item].name] = Placement(region.name, offset)
+    for region in problem.regions[len(packed) :]:
+        arena_bytes[region.name] = 0
+    ordered = {b.name: placements[b.name] for b in buffers}
+    total = sum(arena_bytes.values())
+    if total <= bound:
+        return Addresses(ordered, arena_bytes, bound, "meets the lower bound")
+    if len(packed) == 1:
+        bound = packed[0][1].bound
+        if total <= bound:
+            return Addresses(ordered, arena_bytes, bound, "proven optimal")
+    return Addresses(ordered, arena_bytes, bound, f"gap {total - bound:,} bytes")
+
+
+def _capacities(regions: Sequence[Region]) -> list[int]:
+    unlimited = 1 << 62
+    return [unlimited if region.size is None else region.size for region in regions]
+
+
+def _does_not_fit(
+    problem: Problem,
+    order: Sequence[int],
+    options: Options,
+    bound: int,
+    whole: Packed | None,
+    capacities: Sequence[int],
+) -> DoesNotFit:
+    needs = step_bytes(problem, order, options)
+    worst = max(range(len(needs)), key=lambda position: (needs[position], -position))
+    step = problem.steps[order[worst]].name
+    capacity = sum(capacities)
+    names = " and ".join(f"{r.name!r} ({c:,} bytes)" for r, c in zip(problem.regions, capacities))
+    if bound > capacity:
+        required = bound
+        reason = f"step {step!r} needs at least {required:,} bytes at once"
+    elif whole is not None and len(capacities) == 1:
+        required = whole.height
+        reason = (
+            f"the best placement found takes {required:,} bytes (most at step {step!r}: "
+            f"{bound:,} bytes alive at once)"
+        )
+    else:
+        largest = max(problem.buffers, key=lambda b: b.size)
+        required = max(bound, largest.size)
+        reason = (
+            f"the buffers cannot be divided among them (most at step {step!r}: {bound:,} bytes "
+            f"alive at once; the largest buffer {largest.name!r} has {largest.size:,})"
+        )
+        capacity = max(capacities) if largest.size > max(capacities) else capacity
+    excess = max(required - capacity, 0)
+    tail = f", {excess:,} more than there is" if excess else ""
+    return DoesNotFit(
+        f"the network does not fit {names}: {reason}{tail}",
+        required=required,
+        capacity=capacity,
+        excess=excess,
+        step=step,
+    )

@@ -1,0 +1,164 @@
+"""Builds the program that runs a model on a bare board: memory layout, linker script, image."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..boards import Board, Flash, targets_folder
+from ..errors import UserError
+from .archive import Archive
+from .binding import binding_source, guard_bytes
+from .process import build, compile_objects, find_tool
+from .result import RunError
+from .workspace import write_archive
+
+PACKAGES = "gcc-arm-none-eabi libnewlib-arm-none-eabi"
+MAIN_STACK = 1024  # bytes, of the test program and of fault handlers
+_VECTORS_SIZE = 64
+
+
+@dataclass(frozen=True)
+class Image:
+    """A linked program and the model's part of it."""
+
+    program: Path
+    model_objects: list[Path]
+
+
+def place_arenas(archive: Archive, board: Board, model_stack: int) -> dict[str, int]:
+    """The index in `board.ram` for each of the archive's arenas.
+
+    An arena lies in the board's region of its name.  A single arena whose name is none of the
+    board's lies in the first region that has room for it beside stack and variables.
+    """
+    known = {region.name: index for index, region in enumerate(board.ram)}
+    guards = 2 * guard_bytes(board.alignment)
+    free = [region.size - guards for region in board.ram]
+    free[0] -= model_stack + MAIN_STACK
+    names = list(archive.arena_bytes)
+    if len(names) == 1 and names[0] not in known:
+        size = archive.arena_bytes[names[0]]
+        for index, room in enumerate(free):
+            if size <= room:
+                return {names[0]: index}
+        raise UserError(
+            f"The model's arena of {size} bytes does not fit the board {board.name}: its largest "
+            f"region has {max(free)} bytes for it, {size - max(free)} too few."
+        )
+    for name, size in archive.arena_bytes.items():
+        if name not in known:
+            raise UserError(
+                f"The model has an arena in the region '{name}', but the board {board.name} has "
+                f"the regions {', '.join(known)}."
+            )
+        room = free[known[name]]
+        if size > room:
+            raise UserError(
+                f"The model's arena of {size} bytes does not fit the region '{name}' of the board "
+                f"{board.name}: there are {room} bytes for it, {size - room} too few."
+            )
+    return {name: known[name] for name in names}
+
+
+def build_image(
+    archive: Archive,
+    board: Board,
+    folder: Path,
+    *,
+    flags: Sequence[str],
+    copy_io: bool,
+    fill: int,
+    model_stack: int,
+) -> Image:
+    """Compile and link the model with the test program for `board`, in `folder`."""
+    if board.flash is None or board.qemu is None:
+        raise UserError(f"The board {board.name} has no emulated machine to run a model on.")
+    gcc = find_tool(["arm-none-eabi-gcc"], PACKAGES)
+    places = place_arenas(archive, board, model_stack)
+    targets = targets_folder()
+    sources, includes = write_archive(archive, folder)
+    binding = folder / "binding.c"
+    sections = {name: f".bss.arena_{index}" for name, index in places.items()}
+    binding.write_text(
+        binding_source(archive, alignment=board.alignment, sections=sections, copy_io=copy_io)
+    )
+    script = folder / "link.ld"
+    template = (targets / "baremetal" / "link.ld.in").read_text()
+    script.write_text(linker_script(template, board, board.flash, places, model_stack))
+    command = [
+        gcc,
+        *("-std=c11", "-O2", "-Wall", "-Wextra", "-Werror"),
+        *board.flags,
+        f"-DTVMGEN_{archive.name.upper()}_CALLER_WORKSPACE",
+        *(f"-I{include}" for include in includes),
+        *flags,
+    ]
+    objects = compile_objects(command, sources, folder)
+    program = folder / "image.elf"
+    link = [
+        *command,
+        f"-I{targets / 'harness'}",
+        f"-I{targets / 'baremetal'}",
+        f"-DHARNESS_GUARD_BYTES={guard_bytes(board.alignment)}",
+        f"-DHARNESS_FILL={fill}",
+        f"-DPLATFORM_COUNTER={board.qemu.counter:#x}u",
+        str(binding),
+        str(targets / "harness" / "harness.c"),
+        *(str(path) for path in sorted((targets / "baremetal").glob("*.c"))),
+        *map(str, objects),
+        "-nostartfiles",
+        f"-Wl,-T,{script}",
+        "-lm",
+        *("-o", str(program)),
+    ]
+    try:
+        build(link, folder)
+    except RunError as error:
+        raise _explain_overflow(error.details, board) or error from None
+    return Image(program, objects)
+
+
+def linker_script(
+    template: str, board: Board, flash: Flash, places: Mapping[str, int], model_stack: int
+) -> str:
+    """The linker script: `template` with the board's memory and a section for each arena."""
+    memory = [f"  flash (rx) : ORIGIN = {flash.origin:#x}, LENGTH = {flash.size}"]
+    if flash.vectors != flash.origin:
+        memory.append(f"  vectors (rx) : ORIGIN = {flash.vectors:#x}, LENGTH = {_VECTORS_SIZE}")
+    memory += [
+        f"  ram_{index} (rwx) : ORIGIN = {region.origin:#x}, LENGTH = {region.size}"
+        for index, region in enumerate(board.ram)
+    ]
+    arenas = [
+        f"  .arena_{index} (NOLOAD) : {{ *(.bss.arena_{index}) }} > ram_{index}"
+        for index in sorted(set(places.values()))
+    ]
+    values = {
+        "MEMORY": "\n".join(memory),
+        "VECTORS": "flash" if flash.vectors == flash.origin else "vectors",
+        "MODEL_STACK": str(model_stack),
+        "MAIN_STACK": str(MAIN_STACK),
+        "ARENAS": "\n".join(arenas),
+    }
+    return re.sub(r"@(\w+)@", lambda match: values[match[1]], template)
+
+
+def _explain_overflow(messages: str, board: Board) -> UserError | None:
+    """What the linker says of full regions, in terms of the board."""
+    overflows = dict(re.findall(r"region [`'](\w+)' overflowed by (\d+) bytes", messages))
+    if not overflows:
+        return None
+    parts = []
+    for region, excess in overflows.items():
+        if region.startswith("ram_"):
+            index = int(region.removeprefix("ram_"))
+            where, size = f"RAM region '{board.ram[index].name}'", board.ram[index].size
+        else:
+            where, size = "flash", board.flash.size if board.flash else 0
+        parts.append(f"its {where} of {size} bytes is {excess} bytes too small")
+    return UserError(
+        f"The model with its test program does not fit the board {board.name}: {'; '.join(parts)}."
+    )

@@ -1,0 +1,113 @@
+"""The C file that connects the test program in targets/harness to one model.
+
+It defines the model's arenas, which the model only declares when it is compiled with
+-DTVMGEN_<NAME>_CALLER_WORKSPACE, in the middle of larger arrays:
+
+    guard | arena | guard
+          ^ tvmgen_<name>_workspace
+
+C has no name for an address within an array, so an assembler directive gives it that name; gcc
+and clang pass it through unchanged on all our targets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from .archive import Archive, Tensor, maps_io, tensor_bytes, workspace_symbols
+
+_SMALLEST_GUARD = 64  # bytes: a row of a small feature map, two vectors of MVE
+
+
+def guard_bytes(alignment: int) -> int:
+    """Size of each guard, which keeps the arena behind it aligned."""
+    return max(_SMALLEST_GUARD, alignment)
+
+
+def binding_source(
+    archive: Archive, *, alignment: int, sections: Mapping[str, str], copy_io: bool
+) -> str:
+    """C source of the binding.
+
+    `sections` has the linker section of each region's arena; regions that it lacks are left to
+    the compiler.  With `copy_io`, or if the model has no place for them, inputs and outputs are
+    arrays outside the arena; otherwise they are written and read where the model keeps them.
+    """
+    name = archive.name
+    parts = [
+        f'#include "tvmgen_{name}.h"\n\n#include "harness.h"\n\n'
+        "#define TEXT_OF(macro) TEXT(macro)\n#define TEXT(text) #text\n"
+        "/* Some systems prefix the names of C symbols. */\n"
+        "#define SYMBOL(name) TEXT_OF(__USER_LABEL_PREFIX__) name\n"
+    ]
+    symbols = workspace_symbols(archive)
+    for region, size in archive.arena_bytes.items():
+        parts.append(_arena(symbols[region], size, alignment, sections.get(region)))
+    parts.append(_size_checks(archive))
+    entries = "".join(
+        f"    {{{symbols[region]}_guarded, {size}}},\n"
+        for region, size in archive.arena_bytes.items()
+    )
+    if not entries:
+        entries = "    {0, 0},\n"  # C has no empty arrays
+    parts.append(
+        f"const struct harness_arena harness_arenas[] = {{\n{entries}}};\n"
+        f"const uint32_t harness_arena_count = {len(archive.arena_bytes)};\n"
+    )
+    parts.append(_tensors(name, "input", archive.inputs))
+    parts.append(_tensors(name, "output", archive.outputs))
+    parts.append(_set_addresses(archive, copy_io))
+    parts.append(
+        f"int32_t harness_run_model(void) {{\n  return tvmgen_{name}_run(&inputs, &outputs);\n}}\n"
+    )
+    return "\n".join(parts)
+
+
+def _arena(symbol: str, size: int, alignment: int, section: str | None) -> str:
+    guard = guard_bytes(alignment)
+    attributes = f"aligned({guard}), used"
+    if section:
+        attributes += f', section("{section}")'
+    return (
+        f"__attribute__(({attributes})) uint8_t {symbol}_guarded[{guard} + {size} + {guard}];\n"
+        f'__asm__(".globl " SYMBOL("{symbol}") "\\n\\t"\n'
+        f'        ".set " SYMBOL("{symbol}") ", " SYMBOL("{symbol}_guarded") " + {guard}");\n'
+    )
+
+
+def _size_checks(archive: Archive) -> str:
+    """The runner trusts the archive's metadata, an application the header: they must agree."""
+    sizes = {"WORKSPACE": sum(archive.arena_bytes.values())}
+    for tensor in (*archive.inputs, *archive.outputs):
+        sizes[tensor.c_name.upper()] = tensor_bytes(tensor)
+    return "".join(
+        f"_Static_assert(TVMGEN_{archive.name.upper()}_{item}_SIZE == {size},\n"
+        '               "header and metadata disagree");\n'
+        for item, size in sizes.items()
+    )
+
+
+def _tensors(name: str, kind: str, tensors: Sequence[Tensor]) -> str:
+    entries = "".join(f"    {{&{kind}s.{t.c_name}, {tensor_bytes(t)}}},\n" for t in tensors)
+    return (
+        f"static struct tvmgen_{name}_{kind}s {kind}s;\n"
+        f"const struct harness_tensor harness_{kind}s[] = {{\n{entries}}};\n"
+        f"const uint32_t harness_{kind}_count = {len(tensors)};\n"
+    )
+
+
+def _set_addresses(archive: Archive, copy_io: bool) -> str:
+    if maps_io(archive) and not copy_io:
+        return (
+            "void harness_set_addresses(void) {\n"
+            f"  tvmgen_{archive.name}_map_io(&inputs, &outputs);\n}}\n"
+        )
+    arrays, assignments = [], []
+    for kind, tensors in (("input", archive.inputs), ("output", archive.outputs)):
+        for t in tensors:
+            array = f"{kind}_{t.c_name}"
+            arrays.append(
+                f"static __attribute__((aligned(16))) uint8_t {array}[{tensor_bytes(t)}];\n"
+            )
+            assignments.append(f"  {kind}s.{t.c_name} = {array};\n")
+    return "".join(arrays) + "\nvoid harness_set_addresses(void) {\n" + "".join(assignments) + "}\n"

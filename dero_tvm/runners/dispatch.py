@@ -1,0 +1,58 @@
+"""One entry to all runners, chosen by the name of a device."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from ..boards import list_boards, load_board
+from ..errors import UserError
+from .host_c import run_host_c
+from .qemu import run_qemu
+from .result import RunError, RunResult, Tensor
+
+if TYPE_CHECKING:
+    from ..aot import ModelArchive
+
+
+def run(
+    archive: ModelArchive, inputs: Sequence[Mapping[str, Tensor]], device: str = "host"
+) -> RunResult:
+    """Run one inference for each of `inputs` (by name, as in the model file).
+
+    device: "host" (TVM's LLVM JIT), "host-c" (a C compiler of the host) or "qemu:<board>".
+
+    Raises UserError if the device is none of these or lacks a tool, RunError if the run fails.
+    """
+    kind, _, board = device.partition(":")
+    if kind == "qemu" and board:
+        return run_qemu(archive, inputs, machine=board)
+    if device == "host-c":
+        return run_host_c(archive, inputs)
+    if device == "host":
+        return _run_host(archive, inputs)
+    emulated = [name for name in list_boards() if load_board(name).qemu]
+    known = ", ".join(["host", "host-c", *(f"qemu:{name}" for name in emulated)])
+    raise UserError(f"Unknown device '{device}': known are {known}.")
+
+
+def _run_host(archive: ModelArchive, inputs: Sequence[Mapping[str, Tensor]]) -> RunResult:
+    # Here, so that the other runners work without TVM.
+    from .host import run_host
+
+    start = time.monotonic()
+    try:
+        outputs = run_host(archive, inputs)
+    except RuntimeError as error:
+        raise RunError(str(error)) from error
+    return RunResult(
+        outputs=outputs,
+        instructions=None,
+        stack_bytes=None,
+        model_sections={},
+        image_sections={},
+        guard_ok=True,
+        guard_report="",
+        seconds=time.monotonic() - start,
+    )

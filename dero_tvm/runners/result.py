@@ -1,0 +1,52 @@
+"""What a run of generated code yields, and how it fails."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import UserError
+
+Tensor = npt.NDArray[Any]
+
+
+class RunError(UserError):
+    """The generated code did not compile, failed, crashed, or ran longer than it may.
+
+    `details` has what the compiler printed, as far as the message has only its first error.
+    """
+
+    def __init__(self, message: str, details: str = "") -> None:
+        super().__init__(message)
+        self.details = details
+
+
+@dataclass(frozen=True, eq=False)
+class RunResult:
+    """Outputs and measurements of N inferences.
+
+    Sections are sums over "text", "rodata", "data" and "bss" in bytes; both dicts are empty where
+    object files are not ELF.  The arenas belong to the test program, so `model_sections` has the
+    model's own static variables alone, and `image_sections` has all: program, C library, arenas
+    with their guards, stacks.
+    """
+
+    outputs: list[dict[str, Tensor]]  # one dict an inference, by name of the output
+    instructions: list[int] | None  # of each inference; None where they are not counted
+    stack_bytes: int | None  # deepest over all inferences; None where it is not measured
+    model_sections: dict[str, int]
+    image_sections: dict[str, int]
+    guard_ok: bool  # nothing was written around an arena
+    guard_report: str  # where something was, or ""
+    seconds: float  # of the whole run by the clock on the wall, without compiling
+
+
+def equal_outputs(a: RunResult, b: RunResult) -> bool:
+    """Whether two runs have the same outputs, bit by bit."""
+    return len(a.outputs) == len(b.outputs) and all(
+        x.keys() == y.keys() and all(np.array_equal(x[k], y[k], equal_nan=True) for k in x)
+        for x, y in zip(a.outputs, b.outputs)
+    )

@@ -1,0 +1,1 @@
+"""Networks with published shapes and seeded random weights, built without a training framework."""

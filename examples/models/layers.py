@@ -1,0 +1,204 @@
+"""Builds ONNX networks layer by layer, with random weights from one seed."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from . import batch_norm
+from .random_images import random_images
+
+OPSET = 18
+FITTING_IMAGES = 4
+
+
+class NetworkBuilder:
+    """A float32 image network in the making; batch of one, NCHW.
+
+    A method adds a layer to `x`, the name of a tensor, and returns the name of its output::
+
+        net = NetworkBuilder("tiny", channels=3, resolution=32)
+        x = net.conv(net.image, 16, kernel=3, activation="relu")
+        model = net.build(net.dense(net.flatten(net.global_average_pool(x)), 10))
+
+    With `batch_norms` the model has BatchNormalization nodes, as a training framework writes it;
+    without, every norm is folded into the convolution before it, as a deployed network has it.
+    The same seed gives the same function either way.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        channels: int = 3,
+        resolution: int,
+        batch_norms: bool = False,
+        seed: int = 0,
+    ) -> None:
+        self.image = "image"
+        self._name = name
+        self._batch_norms = batch_norms
+        self._seed = seed
+        self._rng = np.random.default_rng(seed)
+        self._nodes: list[onnx.NodeProto] = []
+        self._weights: list[onnx.TensorProto] = []
+        self._count: Counter[str] = Counter()
+        self._resolution = resolution
+        self._channels = {self.image: channels}
+        self._input = helper.make_tensor_value_info(
+            self.image, TensorProto.FLOAT, [1, channels, resolution, resolution]
+        )
+
+    def channels(self, x: str) -> int:
+        """How many channels the tensor has."""
+        return self._channels[x]
+
+    def conv(
+        self,
+        x: str,
+        channels: int,
+        kernel: int,
+        *,
+        stride: int = 1,
+        depthwise: bool = False,
+        normalize: bool = True,
+        activation: str | None = None,
+    ) -> str:
+        """Convolution padded by kernel // 2, batch norm, and `relu`, `relu6` or no activation."""
+        depth = 1 if depthwise else self.channels(x)
+        deviation = math.sqrt(1 / (depth * kernel * kernel))
+        y = self._add(
+            "Conv",
+            [x],
+            {"weight": self._normal((channels, depth, kernel, kernel), deviation)},
+            channels=channels,
+            kernel_shape=[kernel, kernel],
+            strides=[stride, stride],
+            pads=[kernel // 2] * 4,
+            group=self.channels(x) if depthwise else 1,
+        )
+        return self.norm(y, activation=activation) if normalize else self.activate(y, activation)
+
+    def norm(self, x: str, *, activation: str | None = None) -> str:
+        """Batch norm."""
+        channels = self.channels(x)
+        # Most of what enters an activation passes it: the more a random network cuts off, the
+        # more a difference in one rounding grows from layer to layer.
+        center = 0.0 if activation is None else 1.0
+        parameters = {
+            "scale": self._rng.uniform(0.5, 1.5, channels).astype(np.float32),
+            "bias": self._normal((channels,), 0.5) + np.float32(center),
+            "mean": np.zeros(channels, np.float32),
+            "variance": np.ones(channels, np.float32),
+        }
+        y = self._add("BatchNormalization", [x], parameters, epsilon=batch_norm.EPSILON)
+        return self.activate(y, activation)
+
+    def activate(self, x: str, activation: str | None) -> str:
+        """`relu`, `relu6`, or None for the tensor as it is."""
+        if activation is None:
+            return x
+        if activation == "relu":
+            return self._add("Relu", [x])
+        if activation == "relu6":
+            bounds = {"minimum": np.float32(0), "maximum": np.float32(6)}
+            return self._add("Clip", [x], bounds)
+        raise ValueError(f"activation {activation!r} is none of 'relu', 'relu6'")
+
+    def add(self, a: str, b: str) -> str:
+        """Sum of two tensors of one shape: the join of a residual connection."""
+        return self._add("Add", [a, b])
+
+    def concat(self, tensors: Sequence[str]) -> str:
+        """The tensors' channels after one another."""
+        total = sum(self.channels(x) for x in tensors)
+        return self._add("Concat", list(tensors), channels=total, axis=1)
+
+    def max_pool(self, x: str, kernel: int, stride: int) -> str:
+        """Maximum over windows, padded by kernel // 2."""
+        return self._add(
+            "MaxPool",
+            [x],
+            kernel_shape=[kernel, kernel],
+            strides=[stride, stride],
+            pads=[kernel // 2] * 4,
+        )
+
+    def average_pool(self, x: str, kernel: int) -> str:
+        """Mean over windows that touch but do not overlap."""
+        return self._add("AveragePool", [x], kernel_shape=[kernel] * 2, strides=[kernel] * 2)
+
+    def global_average_pool(self, x: str) -> str:
+        """Mean of each channel."""
+        return self._add("GlobalAveragePool", [x])
+
+    def flatten(self, x: str) -> str:
+        """[1, channels, 1, 1] -> [1, channels]."""
+        return self._add("Flatten", [x])
+
+    def dense(self, x: str, units: int) -> str:
+        """Fully connected layer with bias over [1, channels]."""
+        weight = self._normal((units, self.channels(x)), math.sqrt(1 / self.channels(x)))
+        parameters = {"weight": weight, "bias": self._normal((units,), 0.1)}
+        return self._add("Gemm", [x], parameters, channels=units, transB=1)
+
+    def build(self, output: str) -> onnx.ModelProto:
+        """The checked model with `output` as its result, named "logits"."""
+        self._nodes[-1].output[self._nodes[-1].output[:].index(output)] = "logits"
+        shape = [1, self.channels(output)]
+        result = helper.make_tensor_value_info("logits", TensorProto.FLOAT, shape)
+        graph = helper.make_graph(self._nodes, self._name, [self._input], [result], self._weights)
+        model = helper.make_model(
+            graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=10
+        )
+        images = random_images(
+            FITTING_IMAGES, self.channels(self.image), self._resolution, seed=self._seed
+        )
+        batch_norm.fit(model, images)
+        if not self._batch_norms:
+            batch_norm.fold(model)
+        onnx.checker.check_model(model)
+        return onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True)
+
+    def _add(
+        self,
+        operator: str,
+        inputs: list[str],
+        parameters: dict[str, Any] | None = None,
+        *,
+        channels: int | None = None,
+        **attributes: Any,
+    ) -> str:
+        """Appends a node; its parameters become initializers called after it."""
+        self._count[operator] += 1
+        name = f"{operator.lower()}_{self._count[operator]}"
+        arguments = list(inputs)
+        for role, value in (parameters or {}).items():
+            arguments.append(f"{name}.{role}")
+            self._weights.append(numpy_helper.from_array(np.asarray(value), arguments[-1]))
+        self._nodes.append(helper.make_node(operator, arguments, [name], name, **attributes))
+        self._channels[name] = self.channels(inputs[0]) if channels is None else channels
+        return name
+
+    def _normal(self, shape: tuple[int, ...], deviation: float) -> np.ndarray:
+        return self._rng.standard_normal(shape, dtype=np.float32) * np.float32(deviation)
+
+
+def parameter_count(model: onnx.ModelProto) -> int:
+    """Trained numbers as the literature counts them: without a batch norm's mean and variance."""
+    constants = {
+        name
+        for node in model.graph.node
+        for name in {"BatchNormalization": node.input[3:], "Clip": node.input[1:]}.get(
+            node.op_type, []
+        )
+    }
+    return sum(
+        math.prod(tensor.dims) for tensor in model.graph.initializer if tensor.name not in constants
+    )

@@ -1,0 +1,183 @@
+"""`ChannelsLast`: convolutions, pooling and resizing in NHWC, with as few transposes as possible.
+
+Every value is tracked as a stored tensor and the :class:`~.layout.Layout` that says where the
+elements of the network's own axes lie in it:
+
+- windows (`conv2d`, pooling, `resize2d`) demand channels-last data and give channels-last results;
+  constant weights become OHWI at compile time;
+- elementwise operators, `quantize` and `dequantize` take their operands as they lie;
+- `permute_dims` and `reshape` change the layout, not the data;
+- concatenation, slices, padding, reductions and softmax work on the axis where it lies;
+- `matmul` with constant weights takes its input in any order of the contracted axis and moves
+  the rows of the weights instead, so ``flatten`` of an NCHW tensor costs nothing;
+- everything else, and the results of `main`, demand the network's own order.
+
+With ``input_layout="nhwc"``, four-dimensional inputs whose readers all demand channels-last data
+are declared so; `main`'s attribute ``dero.input_layouts`` then holds, for each parameter, the
+permutation from the model's axes to the declared ones.
+
+Does not handle: blocked layouts, transposed convolution (it stays in its own layout).
+"""
+
+from __future__ import annotations
+
+import tvm
+from tvm import relax
+from tvm.ir import Call
+
+from .channels_last_operators import HANDLERS, demands_channels_last, passes_layout_on
+from .constant_tensor import ConstantTensor
+from .dataflow import DataflowRewriter, is_call, shape_of
+from .layout import Layout
+
+INPUT_LAYOUTS = "dero.input_layouts"
+NHWC_OF_NCHW = (0, 2, 3, 1)
+
+
+def ChannelsLast(input_layout: str = "model") -> tvm.transform.Pass:  # noqa: N802 (TVM's style)
+    """Module pass.  `input_layout` is ``"model"`` or ``"nhwc"``; see the file's docstring."""
+    if input_layout not in ("model", "nhwc"):
+        raise ValueError(f'input_layout must be "model" or "nhwc", got "{input_layout}"')
+
+    def transform(
+        module: tvm.IRModule, _context: tvm.transform.PassContext
+    ) -> tvm.IRModule:
+        return LayoutRewriter(module, input_layout).run()
+
+    return tvm.transform.module_pass(transform, opt_level=0, name="ChannelsLast")
+
+
+class LayoutRewriter(DataflowRewriter):
+    """Tracks the layout of every value; operators are in `channels_last_operators`."""
+
+    def __init__(self, module: tvm.IRModule, input_layout: str) -> None:
+        super().__init__(module)
+        self._layouts: dict[relax.Var, Layout] = {}  # of old variables
+        self._stored: dict[relax.Var, relax.Expr] = {}
+        self._arranged: dict[tuple, relax.Expr] = {}
+        if input_layout == "nhwc":
+            self._declare_inputs_channels_last()
+
+    def rewrite(self, var: relax.Var, expr: relax.Expr) -> relax.Expr | None:
+        if isinstance(expr, relax.Var) and not isinstance(var.ty, relax.TupleType):
+            return self.keep(var, self.stored(expr), self.layout(expr))
+        if self.old.constant(var) is not None or not is_call(expr, *HANDLERS):
+            return None
+        return HANDLERS[expr.op.name](self, var, expr)
+
+    def new(self, expr: relax.Expr) -> relax.Expr:
+        """An operand in the network's own order."""
+        if isinstance(expr, relax.Var) and expr in self._layouts:
+            layout = self._layouts[expr]
+            return self.arrange(expr, range(len(layout.shape)))
+        return super().new(expr)
+
+    # --- values ------------------------------------------------------------------------------
+
+    def keep(self, var: relax.Var, stored: relax.Expr, layout: Layout) -> relax.Expr:
+        """Let `stored`, which lies in memory as `layout` says, stand for the old `var`."""
+        stored = self.emit(stored)
+        self._stored[var], self._layouts[var] = stored, layout
+        return stored
+
+    def layout(self, expr: relax.Expr) -> Layout:
+        """The layout of an old tensor."""
+        if isinstance(expr, relax.Var) and expr in self._layouts:
+            return self._layouts[expr]
+        return Layout.native(shape_of(expr))
+
+    def stored(self, expr: relax.Expr) -> relax.Expr:
+        """The new tensor that holds the elements of an old one, in whatever order."""
+        return self._stored[expr] if expr in self._stored else super().new(expr)
+
+    def permutation(self, expr: relax.Expr) -> tuple[int, ...] | None:
+        """The order of its axes in which an old tensor is stored, None if they are mixed."""
+        return self.layout(expr).permutation(shape_of(self.stored(expr)))
+
+    def arrange(
+        self,
+        expr: relax.Expr,
+        axes: range | tuple[int, ...],
+        shape: tuple[int, ...] | None = None,
+        layout: Layout | None = None,
+    ) -> relax.Expr:
+        """A new tensor with the elements of an old one in the order of its native axes `axes`.
+
+        `shape` is the result's shape (default: the lengths of `axes`); `layout` overrides what is
+        known of `expr`, with the same factors in other groups.
+        """
+        layout = layout or self.layout(expr)
+        axes = tuple(axes)
+        shape = shape or tuple(layout.shape[axis] for axis in axes)
+        constant = self.old.constant(expr)
+        if constant is not None:
+            moved = constant.reshape(layout.shape).transpose(axes).reshape(shape)
+            unchanged = moved.shape == constant.shape and axes == tuple(sorted(axes))
+            return super().new(expr) if unchanged else self.emit(moved.expr())
+        stored = self.stored(expr)
+        key = (stored, layout.order(axes), layout.sizes, shape)
+        if key not in self._arranged:
+            self._arranged[key] = self._move(stored, layout, axes, shape)
+        return self._arranged[key]
+
+    def transposes(self, expr: relax.Expr, axes: tuple[int, ...], layout: Layout) -> bool:
+        """True if :meth:`arrange` would have to move elements."""
+        if self.old.constant(expr) is not None or layout.is_stored_in(axes):
+            return False
+        shape = tuple(layout.shape[axis] for axis in axes)
+        return (self.stored(expr), layout.order(axes), layout.sizes, shape) not in self._arranged
+
+    def _move(
+        self, stored: relax.Expr, layout: Layout, axes: tuple[int, ...], shape: tuple[int, ...]
+    ) -> relax.Expr:
+        if not layout.is_stored_in(axes):
+            permutation = layout.permutation(shape_of(stored))
+            if permutation is not None:
+                order = [permutation.index(axis) for axis in axes]
+            else:
+                runs, order = layout.runs(axes)
+                stored = self._reshaped(stored, tuple(runs))
+            stored = self.emit(relax.op.permute_dims(stored, order))
+        return self._reshaped(stored, shape)
+
+    def _reshaped(self, stored: relax.Expr, shape: tuple[int, ...]) -> relax.Expr:
+        if shape_of(stored) == shape:
+            return stored
+        return self.emit(relax.op.reshape(stored, shape))
+
+    def weight(self, constant: ConstantTensor) -> relax.Expr:
+        """A new operand that holds a constant."""
+        return self.emit(constant.expr())
+
+    # --- inputs ------------------------------------------------------------------------------
+
+    def _declare_inputs_channels_last(self) -> None:
+        permutations = []
+        for index, param in enumerate(self.params):
+            native = tuple(range(len(shape_of(param))))
+            if len(native) != 4 or not self._all_readers_demand_channels_last(param):
+                permutations.append(native)
+                continue
+            permutations.append(NHWC_OF_NCHW)
+            shape = shape_of(param)
+            declared = [shape[axis] for axis in NHWC_OF_NCHW]
+            new = relax.Var(param.name, relax.TensorType(declared, param.ty.dtype))
+            self.params[index] = new
+            self._stored[param] = new
+            self._layouts[param] = Layout.permuted(shape, NHWC_OF_NCHW)
+        if NHWC_OF_NCHW in permutations:
+            self.attrs[INPUT_LAYOUTS] = permutations
+
+    def _all_readers_demand_channels_last(self, var: relax.Var) -> bool:
+        readers = self.old.readers.get(var, [])
+        return bool(readers) and all(
+            reader is not None and self._demands_channels_last(reader, var) for reader in readers
+        )
+
+    def _demands_channels_last(self, reader: relax.Var, operand: relax.Var) -> bool:
+        call = self.old.definitions[reader]
+        if not isinstance(call, Call):
+            return False
+        if passes_layout_on(self, call, operand):
+            return self._all_readers_demand_channels_last(reader)
+        return demands_channels_last(call, operand)

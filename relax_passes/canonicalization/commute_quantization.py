@@ -1,0 +1,144 @@
+"""`CommuteQuantization`: moves and comparisons work on integers; needless round trips go.
+
+    move(dequantize(q, s, z))                  ->   dequantize(move(q), s, z)
+    quantize(dequantize(q, s, z), s, z)        ->   q
+    dequantize(q, s, z), written twice         ->   written once
+
+A move is an operator that copies elements or picks the largest or smallest of some: what it
+computes is the same before and after an increasing function of each element.  All its operands
+need one scale and zero point.  Padding needs a value that an integer stands for.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tvm
+from tvm import relax
+from tvm.ir import Call, GenericConst
+
+from .dataflow import DataflowRewriter, is_call, with_operands
+
+_MOVES = (
+    "relax.reshape",
+    "relax.permute_dims",
+    "relax.strided_slice",
+    "relax.concat",
+    "relax.broadcast_to",
+    "relax.tile",
+    "relax.repeat",
+    "relax.flip",
+    "relax.nn.max_pool2d",
+    "relax.max",
+    "relax.min",
+    "relax.maximum",
+    "relax.minimum",
+)
+
+
+@tvm.transform.module_pass(opt_level=0, name="CommuteQuantization")
+class CommuteQuantization:
+    """Module pass: see the file's docstring."""
+
+    def transform_module(
+        self, module: tvm.IRModule, _context: tvm.transform.PassContext
+    ) -> tvm.IRModule:
+        return _Rewriter(module).run()
+
+
+class _Rewriter(DataflowRewriter):
+    def __init__(self, module: tvm.IRModule) -> None:
+        super().__init__(module)
+        self._dequantized: dict[tuple, relax.Expr] = {}
+
+    def rewrite(self, var: relax.Var, expr: relax.Expr) -> relax.Expr | None:
+        if is_call(expr, "relax.dequantize"):
+            call = with_operands(expr, self.new)
+            parameters = _parameters(call)
+            return None if parameters is None else self._dequantize(call, parameters)
+        if is_call(expr, "relax.quantize"):
+            return self._cancelled(with_operands(expr, self.new))
+        if not self._is_move(expr):
+            return None
+        return self._moved(with_operands(expr, self.new))
+
+    def _is_move(self, expr: relax.Expr) -> bool:
+        if is_call(expr, "relax.image.resize2d"):
+            return expr.attrs.method == "nearest_neighbor"
+        if is_call(expr, "relax.nn.pad"):
+            return expr.attrs.pad_mode in ("constant", "reflect", "replicate")
+        return is_call(expr, *_MOVES)
+
+    def _cancelled(self, call: Any) -> relax.Expr | None:
+        source = self.emitted(call.args[0])
+        if not is_call(source, "relax.dequantize"):
+            return None
+        same = _parameters(source) == _parameters(call) is not None
+        if same and str(source.args[0].ty.dtype) == call.attrs.out_dtype:
+            return source.args[0]
+        return None
+
+    def _moved(self, call: Any) -> relax.Expr | None:
+        """`call` on the integers of its operands; None if they have not one scale."""
+        sources: list[Any] = []
+
+        def integers(operand: Any) -> Any:
+            if isinstance(operand, relax.Tuple):
+                return with_operands(operand, integers)
+            if not isinstance(getattr(operand, "ty", None), relax.TensorType):
+                return operand
+            sources.append(self.emitted(operand))
+            return sources[-1].args[0] if is_call(sources[-1], "relax.dequantize") else operand
+
+        tuples = [
+            self.emitted(arg) if isinstance(self.emitted(arg), relax.Tuple) else arg
+            for arg in call.args
+        ]
+        moved = with_operands(Call(call.op, tuples, call.attrs), integers)
+        if not sources or not all(is_call(source, "relax.dequantize") for source in sources):
+            return None
+        parameters = {_parameters(source) for source in sources}
+        types = {str(source.args[0].ty.dtype) for source in sources}
+        known = parameters.pop()
+        if parameters or known is None or len(types) != 1 or types == {"int32"}:
+            return None
+        if all(isinstance(source.args[0], GenericConst) for source in sources):
+            return None
+        if is_call(call, "relax.nn.pad"):
+            padded = _padded(moved, *known)
+            if padded is None:
+                return None
+            moved = padded
+        return self._dequantize(relax.op.dequantize(self.emit(moved), *sources[0].args[1:]), known)
+
+    def _dequantize(self, call: Any, parameters: tuple[float, int]) -> relax.Expr:
+        if isinstance(call.args[0], GenericConst):
+            return call
+        key = (call.args[0], parameters)
+        if key not in self._dequantized:
+            self._dequantized[key] = self.emit(call)
+        return self._dequantized[key]
+
+
+def _parameters(call: Any) -> tuple[float, int] | None:
+    """Scale and zero point of a `quantize` or `dequantize` of a whole tensor, else None."""
+    _, scale, zero_point = call.args
+    if not isinstance(scale, GenericConst) or not isinstance(zero_point, GenericConst):
+        return None
+    arrays = scale.value.numpy(), zero_point.value.numpy()
+    if any(array.size != 1 for array in arrays):
+        return None
+    return float(arrays[0].item()), int(arrays[1].item())
+
+
+def _padded(call: Any, scale: float, zero_point: int) -> relax.Expr | None:
+    """The padding in quantized units; None if no integer stands for the value."""
+    a = call.attrs
+    width = [int(w) for w in a.pad_width]
+    if a.pad_mode != "constant":
+        return relax.op.nn.pad(call.args[0], width, a.pad_mode)
+    quotient = float(getattr(a.pad_value, "value", a.pad_value)) / scale
+    value = zero_point + round(quotient)
+    if abs(quotient - round(quotient)) > 1e-6 * max(1.0, abs(quotient)) or not -128 <= value < 128:
+        return None
+    return relax.op.nn.pad(call.args[0], width, "constant", float(value))

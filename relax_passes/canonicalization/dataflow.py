@@ -1,0 +1,254 @@
+"""Reading `main` as a list of bindings, and rebuilding it binding by binding.
+
+The phases of canonicalization all have the same shape: walk the bindings of `main` in their
+written order, look at what surrounds a binding, and emit something in its place.  Because a
+pattern is always replaced where its *first* operator stood, the order of a network's operators
+survives every phase.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import tvm
+from tvm import relax
+from tvm.ir import Call, GenericConst, Op
+
+from .constant_tensor import ConstantTensor
+
+NOTES = "dero.notes"
+"""Attribute of `main`: reasons why something was left alone, one sentence each."""
+
+
+class Dataflow:
+    """The bindings of a function whose body is straight-line code, with who reads what."""
+
+    def __init__(self, function: relax.Function) -> None:
+        self.params = list(function.params)
+        self.bindings: list[tuple[relax.Var, relax.Expr]] = []
+        self.attrs = dict(function.attrs.items()) if function.attrs is not None else {}
+        body = function.body
+        if isinstance(body, relax.SeqExpr):
+            for block in body.blocks:
+                for binding in block.bindings:
+                    self.bindings.append((binding.var, _straight_line(binding)))
+            body = body.body
+        self.result: relax.Expr = body
+        self.definitions = dict(self.bindings)
+        self.readers: dict[relax.Var, list[relax.Var | None]] = {}
+        for reader, expr in [*self.bindings, (None, self.result)]:
+            for operand in variables_of(expr):
+                self.readers.setdefault(operand, []).append(reader)
+
+    def definition(self, expr: relax.Expr) -> relax.Expr:
+        """What a variable is bound to, through copies; parameters stand for themselves."""
+        while isinstance(expr, relax.Var) and expr in self.definitions:
+            expr = self.definitions[expr]
+        return expr
+
+    def sole_reader(self, var: relax.Var) -> tuple[relax.Var, relax.Expr] | None:
+        """The binding that reads `var`, if exactly one does and the result does not."""
+        readers = self.readers.get(var, [])
+        if len(readers) != 1 or readers[0] is None:
+            return None
+        return readers[0], self.definitions[readers[0]]
+
+    def constant(self, expr: Any) -> ConstantTensor | None:
+        """The value of a constant or of a dequantized constant; None for anything else."""
+        expr = self.definition(expr)
+        if isinstance(expr, GenericConst):
+            return ConstantTensor(expr.value.numpy())
+        if is_call(expr, "relax.dequantize"):
+            parts = [self.definition(arg) for arg in expr.args]
+            if all(isinstance(part, GenericConst) for part in parts):
+                values, scale, zero_point = (part.value.numpy() for part in parts)
+                return ConstantTensor.quantized(values, scale, zero_point, expr.attrs.axis)
+        return None
+
+
+class DataflowRewriter:
+    """Rebuilds `main`; a phase overrides :meth:`rewrite`.
+
+    Expressions of the old function are called *old*, those of the new one *new*.
+    """
+
+    def __init__(self, module: tvm.IRModule) -> None:
+        self.module = module
+        self.old = Dataflow(main_of(module))
+        self.params = list(self.old.params)
+        self.attrs = dict(self.old.attrs)
+        self._bindings: list[tuple[relax.Var, relax.Expr]] = []
+        self._new: dict[relax.Var, relax.Expr] = {}
+        self._emitted: dict[relax.Var, relax.Expr] = {}
+        self._normalizer = relax.BlockBuilder()
+
+    # --- what a phase overrides --------------------------------------------------------------
+
+    def rewrite(self, var: relax.Var, expr: relax.Expr) -> relax.Expr | None:
+        """What stands for `var` from now on, as a new expression; None copies the binding."""
+        raise NotImplementedError
+
+    def result(self) -> relax.Expr:
+        """The function's result as a new expression (a variable or a tuple of them)."""
+        return self.new(self.old.result)
+
+    # --- what a phase calls ------------------------------------------------------------------
+
+    def new(self, expr: relax.Expr) -> relax.Expr:
+        """The new expression that stands for an old operand."""
+        if isinstance(expr, relax.Var):
+            return self._new.get(expr, expr)
+        return with_operands(expr, self.new) if isinstance(expr, relax.Tuple) else expr
+
+    def replace(self, var: relax.Var, new: relax.Expr) -> None:
+        """Let `new` stand for `var`; its own binding is skipped when the walk reaches it."""
+        self._new[var] = new
+
+    def emit(self, expr: relax.Expr) -> relax.Expr:
+        """Bind a new expression to a fresh variable; variables and constants are returned."""
+        if isinstance(expr, (relax.Var, GenericConst)):
+            return expr
+        expr = self._normalizer.normalize(expr)
+        var = relax.DataflowVar("lv", expr.ty)
+        self._bindings.append((var, expr))
+        self._emitted[var] = expr
+        return var
+
+    def emitted(self, new: relax.Expr) -> relax.Expr:
+        """What a new variable is bound to; anything else stands for itself."""
+        return self._emitted.get(new, new) if isinstance(new, relax.Var) else new
+
+    def note(self, reason: str) -> None:
+        """Record in the module why something was left alone."""
+        notes = [str(note) for note in self.attrs.get(NOTES, [])]
+        if reason not in notes:
+            self.attrs[NOTES] = [*notes, reason]
+
+    def run(self) -> tvm.IRModule:
+        for var, expr in self.old.bindings:
+            if var in self._new:
+                continue
+            new = self.rewrite(var, expr)
+            self._new[var] = self.emit(with_operands(expr, self.new) if new is None else new)
+        function = _build(self.params, self._bindings, self.result(), self.attrs)
+        module = self.module.clone()
+        module.update_func(module.get_global_var("main"), function)
+        return module
+
+
+def main_of(module: tvm.IRModule) -> relax.Function:
+    """The function `main`.  Raises ``ValueError`` if there is none."""
+    if "main" not in [var.name_hint for var in module.get_global_vars()]:
+        raise ValueError("the module has no function `main`: nothing to compile")
+    return module["main"]
+
+
+def is_call(expr: Any, *names: str) -> bool:
+    """True for a call of one of the named operators."""
+    return isinstance(expr, Call) and isinstance(expr.op, Op) and expr.op.name in names
+
+
+def shape_of(expr: relax.Expr) -> tuple[int, ...]:
+    """The static shape of a tensor.  Raises ``ValueError`` if a dimension is not a number."""
+    ty = expr.ty
+    if not isinstance(ty, relax.TensorType) or ty.shape is None:
+        raise ValueError(f"expected a tensor with a known shape, got {ty}")
+    try:
+        return tuple(int(dim) for dim in ty.shape)
+    except TypeError:
+        raise ValueError(
+            f"expected a static shape, got {ty}: fix the model's symbolic sizes first"
+        ) from None
+
+
+def dtype_of(expr: relax.Expr) -> str:
+    return str(expr.ty.dtype)
+
+
+def operands_of(expr: relax.Expr) -> Iterator[relax.Expr]:
+    """The direct operands of an expression, tuples taken apart."""
+    if isinstance(expr, Call):
+        parts = list(expr.args)
+    elif isinstance(expr, relax.Tuple):
+        parts = list(expr.fields)
+    elif isinstance(expr, relax.TupleGetItem):
+        parts = [expr.tuple_value]
+    else:
+        yield expr
+        return
+    for part in parts:
+        if isinstance(part, relax.Tuple):
+            yield from operands_of(part)
+        else:
+            yield part
+
+
+def variables_of(expr: relax.Expr) -> list[relax.Var]:
+    return [operand for operand in operands_of(expr) if isinstance(operand, relax.Var)]
+
+
+def with_operands(expr: relax.Expr, change: Callable[[Any], Any]) -> relax.Expr:
+    """`expr` with every direct operand changed; the same object if none differs."""
+    if isinstance(expr, relax.Var):
+        return change(expr)
+    if isinstance(expr, Call):
+        args = [change(arg) for arg in expr.args]
+        if all(a is b or a.same_as(b) for a, b in zip(args, expr.args)):
+            return expr
+        return Call(expr.op, args, expr.attrs, expr.ty_args)
+    if isinstance(expr, relax.Tuple):
+        return relax.Tuple([change(field) for field in expr.fields])
+    if isinstance(expr, relax.TupleGetItem):
+        return relax.TupleGetItem(change(expr.tuple_value), expr.index)
+    return expr
+
+
+def _straight_line(binding: Any) -> relax.Expr:
+    if isinstance(binding, relax.VarBinding) and isinstance(
+        binding.value, (Call, relax.Tuple, relax.TupleGetItem, relax.Var, GenericConst)
+    ):
+        return binding.value
+    raise ValueError(
+        f"`main` binds {binding.var.name} by control flow or a match, which has no place on a "
+        "microcontroller graph: export the model without branches, loops and symbolic sizes"
+    )
+
+
+def _build(
+    params: list[relax.Var],
+    bindings: list[tuple[relax.Var, relax.Expr]],
+    result: relax.Expr,
+    attrs: dict[str, Any],
+) -> relax.Function:
+    """A function of the bindings that `result` needs, with variables named in order."""
+    outputs = set(variables_of(result))
+    live = set(outputs)
+    for var, expr in reversed(bindings):
+        if var in live:
+            live.update(variables_of(expr))
+    renamed: dict[relax.Var, relax.Expr] = {}
+
+    def rename(expr: Any) -> Any:
+        if isinstance(expr, relax.Var):
+            return renamed.get(expr, expr)
+        return with_operands(expr, rename) if isinstance(expr, relax.Tuple) else expr
+
+    builder = relax.BlockBuilder()
+    counts = {"gv": 0, "lv": 0}
+    with builder.function("main", params, attrs=attrs):
+        with builder.dataflow():
+            for var, expr in bindings:
+                if var not in live:
+                    continue
+                kind = "gv" if var in outputs else "lv"
+                name = kind + (str(counts[kind]) if counts[kind] else "")
+                counts[kind] += 1
+                make = relax.Var if var in outputs else relax.DataflowVar
+                renamed[var] = make(name, var.ty)
+                renewed = with_operands(expr, rename)
+                if renewed is not expr:
+                    renewed = builder.normalize(renewed)
+                builder.emit_normalized(relax.VarBinding(renamed[var], renewed))
+        builder.emit_func_output(rename(result))
+    return builder.finalize()["main"]

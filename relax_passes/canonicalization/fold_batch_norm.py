@@ -1,0 +1,179 @@
+"""`FoldAffine`: constant factors and summands after a convolution go into its weights.
+
+    conv(x, w) * s + t     ->   conv(x, w * s) + t          (s, t: one number a channel)
+    (x * s + t) * u + v    ->   x * (s * u) + (t * u + v)
+
+for `conv2d` and for `matmul` with constant float weights, along the chain of operators that are
+the only readers of what comes before, which is how an inference batch norm vanishes.  What is
+left is at most one `add` of a bias, or a `multiply` and an `add` where there is no convolution in
+front.  The folded operator stands where the first of the chain stood.
+
+Does not handle: quantized weights (a quantizer folds batch norm before it chooses scales), and
+factors that come before a convolution; both stay as `multiply` and `add`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tvm
+from tvm import relax
+from tvm.ir import Call
+
+from .dataflow import DataflowRewriter, dtype_of, is_call, shape_of
+
+_MERGED = (
+    ["relax.multiply"],
+    ["relax.add"],
+    ["relax.subtract"],
+    ["relax.divide"],
+    ["relax.multiply", "relax.add"],
+)
+_AFFINE = ("relax.add", "relax.subtract", "relax.multiply", "relax.divide")
+
+
+@tvm.transform.module_pass(opt_level=0, name="FoldAffine")
+class FoldAffine:
+    """Module pass: see the file's docstring."""
+
+    def transform_module(
+        self, module: tvm.IRModule, _context: tvm.transform.PassContext
+    ) -> tvm.IRModule:
+        return _Rewriter(module).run()
+
+
+class _Rewriter(DataflowRewriter):
+    def rewrite(self, var: relax.Var, expr: relax.Expr) -> relax.Expr | None:
+        if is_call(expr, "relax.nn.conv2d", "relax.matmul"):
+            return self._fold_into_weights(var, expr)
+        if is_call(expr, *_AFFINE):
+            return self._merge(var, expr)
+        return None
+
+    def _fold_into_weights(self, var: relax.Var, call: Any) -> relax.Expr | None:
+        weight = self.old.constant(call.args[1])
+        shape = shape_of(call)
+        if weight is None or weight.is_quantized:
+            return None
+        if is_call(call, "relax.matmul"):
+            if len(weight.shape) != 2:
+                return None
+            axis, weight_axis = len(shape) - 1, 1
+        else:
+            axis = call.attrs.out_layout.index("C")
+            weight_axis = call.attrs.kernel_layout.index("O")
+        ones, zeros = np.ones(shape[axis]), np.zeros(shape[axis])
+        scale, offset, chain = self._chain(var, ones, zeros, shape, axis)
+        if not chain:
+            return None
+        data, weight_expr = self.new(call.args[0]), self.new(call.args[1])
+        if (scale != 1.0).any():
+            scaled = weight.values * _spread(scale, weight_axis, len(weight.shape))
+            weight_expr = relax.const(scaled.astype(weight.values.dtype))
+        result = self.emit(Call(call.op, [data, weight_expr], call.attrs))
+        if (offset != 0.0).any():
+            bias = _spread(offset, axis, len(shape)).astype(weight.values.dtype)
+            result = self.emit(relax.op.add(result, relax.const(bias)))
+        for absorbed in chain:
+            self.replace(absorbed, result)
+        return result
+
+    def _merge(self, var: relax.Var, call: Any) -> relax.Expr | None:
+        """Several per-channel factors and summands after another as one of each."""
+        shape = shape_of(call)
+        for data, other in (call.args, reversed(list(call.args))):
+            constant = self.old.constant(other)
+            if constant is not None and not constant.is_quantized and shape_of(data) == shape:
+                break
+        else:
+            return None
+        if not isinstance(data, relax.Var) or "float" not in dtype_of(call):
+            return None
+        aligned = (1,) * (len(shape) - len(constant.shape)) + constant.shape
+        axis = next((i for i, length in enumerate(aligned) if length > 1), len(shape) - 1)
+        first = self._apply(call, data, np.ones(shape[axis]), np.zeros(shape[axis]), shape, axis)
+        if first is None:
+            return None
+        scale, offset, chain = self._chain(var, *first, shape, axis)
+        if [self.old.definitions[v].op.name for v in (var, *chain)] in _MERGED:
+            return None
+        result = self.new(data)
+        if (scale != 1.0).any():
+            factor = _spread(scale, axis, len(shape)).astype(dtype_of(call))
+            result = self.emit(relax.op.multiply(result, relax.const(factor)))
+        if (offset != 0.0).any():
+            summand = _spread(offset, axis, len(shape)).astype(dtype_of(call))
+            result = self.emit(relax.op.add(result, relax.const(summand)))
+        for absorbed in chain:
+            self.replace(absorbed, result)
+        return result
+
+    def _chain(
+        self,
+        var: relax.Var,
+        scale: np.ndarray,
+        offset: np.ndarray,
+        shape: tuple[int, ...],
+        axis: int,
+    ) -> tuple[np.ndarray, np.ndarray, list[relax.Var]]:
+        """Scale, offset and variables of the longest per-channel chain that reads `var`."""
+        chain: list[relax.Var] = []
+        while (reader := self.old.sole_reader(var)) is not None:
+            target, call = reader
+            step = self._apply(call, var, scale, offset, shape, axis)
+            if step is None:
+                break
+            (scale, offset), var = step, target
+            chain.append(target)
+        return scale, offset, chain
+
+    def _apply(
+        self,
+        call: Any,
+        var: relax.Var,
+        scale: np.ndarray,
+        offset: np.ndarray,
+        shape: tuple[int, ...],
+        axis: int,
+    ) -> tuple[np.ndarray, np.ndarray] | None:
+        """`scale` and `offset` after an operator on `var`; None if it is not per-channel."""
+        if not is_call(call, *_AFFINE):
+            return None
+        value = self._channel_value(call, var, shape, axis)
+        if value is None:
+            return None
+        if is_call(call, "relax.add"):
+            return scale, offset + value
+        if is_call(call, "relax.subtract"):
+            return scale, offset - value
+        factor = value if is_call(call, "relax.multiply") else 1.0 / value
+        return scale * factor, offset * factor
+
+    def _channel_value(
+        self, call: Any, var: relax.Var, shape: tuple[int, ...], axis: int
+    ) -> np.ndarray | None:
+        """The constant operand as one float64 a channel; None if it is no such thing."""
+        left, right = call.args
+        commutes = is_call(call, "relax.add", "relax.multiply")
+        if left.same_as(var):
+            other = right
+        elif commutes:
+            other = left
+        else:
+            return None
+        constant = self.old.constant(other)
+        if constant is None or constant.is_quantized or shape_of(call) != shape:
+            return None
+        values = constant.values.astype(np.float64)
+        values = values.reshape((1,) * (len(shape) - values.ndim) + values.shape)
+        if values.size not in (1, values.shape[axis]):
+            return None
+        return np.broadcast_to(values.reshape(-1), (shape[axis],))
+
+
+def _spread(vector: np.ndarray, axis: int, rank: int) -> np.ndarray:
+    """`vector` along `axis` of a tensor of `rank` axes."""
+    shape = [1] * rank
+    shape[axis] = -1
+    return vector.reshape(shape)

@@ -1,0 +1,194 @@
+"""`FoldConstants`: compute at compile time what does not depend on an input, drop identities.
+
+A quantized constant stays quantized: ``reshape(dequantize(c))`` becomes ``dequantize(c')`` with
+the integers (and their scales) moved, because integer arithmetic needs them later.  TVM's own
+folding would leave floats.
+
+Identities that go: a reshape, broadcast, slice, transpose or cast that changes nothing, a
+concatenation of one, padding by nothing, ``x + 0``, ``x - 0``, ``x * 1``, ``x / 1``, a clip to
+everything.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tvm
+from tvm import relax
+from tvm.ir import Call, GenericConst, Op
+
+from .constant_tensor import ConstantTensor
+from .dataflow import DataflowRewriter, dtype_of, is_call, operands_of, shape_of, with_operands
+
+_MOVES: dict[str, Callable[[Any, ConstantTensor], ConstantTensor]] = {
+    "relax.reshape": lambda call, c: c.reshape(shape_of(call)),
+    "relax.permute_dims": lambda call, c: c.transpose(permutation(call)),
+    "relax.broadcast_to": lambda call, c: c.moved(lambda a: np.broadcast_to(a, shape_of(call))),
+}
+_ARITHMETIC: dict[str, Callable[..., np.ndarray]] = {
+    "relax.add": np.add,
+    "relax.subtract": np.subtract,
+    "relax.multiply": np.multiply,
+    "relax.sqrt": np.sqrt,
+    "relax.negative": np.negative,
+    "relax.maximum": np.maximum,
+    "relax.minimum": np.minimum,
+}
+_NEUTRAL = {"relax.add": 0.0, "relax.subtract": 0.0, "relax.multiply": 1.0, "relax.divide": 1.0}
+
+
+@tvm.transform.module_pass(opt_level=0, name="FoldConstants")
+class FoldConstants:
+    """Module pass: see the file's docstring."""
+
+    def transform_module(
+        self, module: tvm.IRModule, _context: tvm.transform.PassContext
+    ) -> tvm.IRModule:
+        return _Rewriter(module).run()
+
+
+class _Rewriter(DataflowRewriter):
+    def __init__(self, module: tvm.IRModule) -> None:
+        super().__init__(module)
+        self.values: dict[relax.Var, ConstantTensor] = {}
+
+    def rewrite(self, var: relax.Var, expr: relax.Expr) -> relax.Expr | None:
+        if isinstance(expr, (relax.Var, GenericConst)):
+            return self._known(var, expr) if self._value(expr) else self.new(expr)
+        if is_call(expr, "relax.dequantize"):
+            return self._quantized(var, expr)
+        if isinstance(expr, Call) and isinstance(expr.op, Op):
+            constant = self._fold(expr)
+            if constant is not None:
+                self.values[var] = constant
+                return constant.expr()
+            return self._identity(expr)
+        return None
+
+    # --- constants ---------------------------------------------------------------------------
+
+    def _value(self, expr: Any) -> ConstantTensor | None:
+        if isinstance(expr, relax.Var):
+            return self.values.get(expr)
+        return ConstantTensor(expr.value.numpy()) if isinstance(expr, GenericConst) else None
+
+    def _known(self, var: relax.Var, expr: relax.Expr) -> relax.Expr:
+        value = self._value(expr)
+        assert value is not None
+        self.values[var] = value
+        return self.new(expr)
+
+    def _quantized(self, var: relax.Var, call: Any) -> relax.Expr | None:
+        parts = [self._value(arg) for arg in call.args]
+        if any(part is None or part.is_quantized for part in parts):
+            return None
+        values, scale, zero_point = (part.values for part in parts if part)
+        constant = ConstantTensor.quantized(values, scale, zero_point, call.attrs.axis)
+        self.values[var] = constant
+        return constant.expr()
+
+    def _fold(self, call: Any) -> ConstantTensor | None:
+        tensors = [o for o in operands_of(call) if isinstance(o, (relax.Var, GenericConst))]
+        constants = [self._value(tensor) for tensor in tensors]
+        if not tensors or any(constant is None for constant in constants):
+            return None
+        known = [constant for constant in constants if constant]
+        if call.op.name in _MOVES:
+            return _MOVES[call.op.name](call, known[0])
+        if call.op.name in _ARITHMETIC:
+            result = _ARITHMETIC[call.op.name](*(constant.real() for constant in known))
+            return ConstantTensor(np.asarray(result, dtype=dtype_of(call)))
+        if call.op.name == "relax.astype":
+            return ConstantTensor(known[0].real().astype(dtype_of(call)))
+        return self._evaluate(call)
+
+    def _evaluate(self, call: Any) -> ConstantTensor | None:
+        """The value of a call on constants, computed by TVM; None if TVM cannot."""
+        if not isinstance(call.ty, relax.TensorType) or call.op.name.startswith("dero."):
+            return None
+
+        def real(expr: Any) -> Any:
+            if isinstance(expr, relax.Tuple):
+                return with_operands(expr, real)
+            value = self._value(expr)
+            return expr if value is None else relax.const(value.real())
+
+        builder = relax.BlockBuilder()
+        with builder.function("main", []):
+            builder.emit_func_output(builder.emit(with_operands(call, real)))
+        folded = relax.transform.FoldConstant()(builder.finalize())["main"].body
+        values = {b.var: b.value for block in folded.blocks for b in block.bindings}
+        result = values.get(folded.body, folded.body)
+        return ConstantTensor(result.value.numpy()) if isinstance(result, GenericConst) else None
+
+    # --- identities --------------------------------------------------------------------------
+
+    def _identity(self, call: Any) -> relax.Expr | None:
+        """The operand that the call returns unchanged, or None."""
+        name = call.op.name
+        if name == "relax.concat":
+            fields = self.old.definition(call.args[0])
+            single = isinstance(fields, relax.Tuple) and len(fields.fields) == 1
+            return self.new(fields.fields[0]) if single else None
+        if name in _NEUTRAL:
+            return self._neutral_operand(call)
+        if name not in _UNCHANGED:
+            return None
+        source = call.args[0]
+        same = isinstance(source, (relax.Var, GenericConst)) and (
+            shape_of(source) == shape_of(call) and dtype_of(source) == dtype_of(call)
+        )
+        return self.new(source) if same and _UNCHANGED[name](call) else None
+
+    def _neutral_operand(self, call: Any) -> relax.Expr | None:
+        left, right = call.args
+        pairs = [(left, right)]
+        if call.op.name in ("relax.add", "relax.multiply"):
+            pairs.append((right, left))
+        for operand, other in pairs:
+            value = self._value(other)
+            if value is None or shape_of(operand) != shape_of(call):
+                continue
+            if value.values.size and (value.real() == _NEUTRAL[call.op.name]).all():
+                return self.new(operand)
+        return None
+
+
+def permutation(call: Any) -> tuple[int, ...]:
+    """The axes of a `permute_dims` (reversed if it names none)."""
+    rank = len(shape_of(call.args[0]))
+    if call.attrs.axes is None:
+        return tuple(reversed(range(rank)))
+    return tuple(int(axis) % rank for axis in call.attrs.axes)
+
+
+def clip_bounds(call: Any) -> tuple[float, float]:
+    """The bounds of a `clip`."""
+    low, high = (float(getattr(arg, "value", arg)) for arg in call.args[1:])
+    return low, high
+
+
+def _clips_nothing(call: Any) -> bool:
+    low, high = clip_bounds(call)
+    dtype = dtype_of(call)
+    if "int" in dtype:
+        limits = np.iinfo(dtype)
+        return low <= limits.min and high >= limits.max
+    return low == -math.inf and high == math.inf
+
+
+_UNCHANGED: dict[str, Callable[[Any], bool]] = {
+    # operators that return an operand of the same shape and type unchanged, and when
+    "relax.reshape": lambda call: True,
+    "relax.broadcast_to": lambda call: True,
+    "relax.astype": lambda call: True,
+    "relax.permute_dims": lambda call: permutation(call) == tuple(range(len(shape_of(call)))),
+    "relax.strided_slice": lambda call: all(
+        int(getattr(s, "value", s)) > 0 for s in (call.args[4].fields if len(call.args) > 4 else [])
+    ),
+    "relax.nn.pad": lambda call: True,
+    "relax.clip": _clips_nothing,
+}

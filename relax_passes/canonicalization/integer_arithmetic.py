@@ -1,0 +1,185 @@
+"""`IntegerArithmetic`: float operators between dequantize and quantize compute on integers.
+
+    quantize(clip(conv2d(dequantize(x), dequantize(w)) + dequantize(b)))   ->   dero.conv2d, int8
+
+and likewise dense layers, add, subtract, multiply, average pooling, mean and sum, softmax and
+concatenation.  Elementwise functions of one quantized tensor, in however many operators they are
+written, become a `lookup` in a table; so does a change of scale.
+
+The arithmetic is LiteRT's where `main`'s attribute ``dero.rounding`` is ``double`` (or absent),
+and the closest to ONNX Runtime where it is ``single``.  A clamp before or after the quantization
+becomes the operator's.  The integer operator stands where the float operator stood.
+
+What cannot be said in int8 stays in float between `dequantize` and `quantize`, and a sentence in
+``dero.notes`` says why.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tvm
+from tvm import relax
+from tvm.ir import Call, GenericConst
+
+from ..operators import make_call, tables
+from .constant_tensor import ConstantTensor
+from .dataflow import DataflowRewriter, dtype_of, is_call, operands_of
+from .elementwise_region import Region, regions_ending_at
+from .epilogue import Epilogue, quantized_epilogue, take_integer_clamp
+from .integer_operators import HANDLERS, Quantized, Refusal
+from .integer_tables import table_of_region
+
+ROUNDING = "dero.rounding"
+
+
+@tvm.transform.module_pass(opt_level=0, name="IntegerArithmetic")
+class IntegerArithmetic:
+    """Module pass: see the file's docstring."""
+
+    def transform_module(
+        self, module: tvm.IRModule, _context: tvm.transform.PassContext
+    ) -> tvm.IRModule:
+        return IntegerRewriter(module).run()
+
+
+class IntegerRewriter(DataflowRewriter):
+    """Walks `main`; the operators are in `integer_operators`."""
+
+    def __init__(self, module: tvm.IRModule) -> None:
+        super().__init__(module)
+        self.rounding = str(self.attrs.get(ROUNDING, "double"))
+        self._regions = self._find_regions()
+        self._refusals: dict[relax.Var, str] = {}
+
+    def rewrite(self, var: relax.Var, expr: relax.Expr) -> relax.Expr | None:
+        if var in self._regions:
+            return self._lookup(*self._regions[var])
+        if is_call(expr, "relax.quantize"):
+            return self._requantize(var, expr)
+        if is_call(expr, *HANDLERS):
+            try:
+                return HANDLERS[expr.op.name](self, var, expr)
+            except Refusal as refusal:
+                self.note(f"{_name(expr)} kept in float: {refusal}")
+                return None
+        self._note_float(expr)
+        return None
+
+    # --- what operators ask ------------------------------------------------------------------
+
+    def quantized(self, expr: relax.Expr) -> Quantized | None:
+        """The int8 tensor, scale and zero point behind an old float operand."""
+        call = self.old.definition(expr)
+        if not is_call(call, "relax.dequantize") or dtype_of(call.args[0]) != "int8":
+            return None
+        scale, zero_point = (self.old.constant(arg) for arg in call.args[1:])
+        if scale is None or zero_point is None:
+            return None
+        if scale.values.size != 1 or zero_point.values.size != 1:
+            return None
+        return Quantized(
+            self.new(call.args[0]), float(scale.values.item()), int(zero_point.values.item())
+        )
+
+    def is_quantized(self, expr: relax.Expr) -> bool:
+        """True for a dequantized tensor that is not a constant."""
+        call = self.old.definition(expr)
+        return is_call(call, "relax.dequantize") and not isinstance(
+            self.old.definition(call.args[0]), GenericConst
+        )
+
+    def epilogue(self, var: relax.Var, *, bias: bool = False) -> Epilogue:
+        """What follows up to the quantization.  Raises :class:`Refusal` if there is none."""
+        epilogue = quantized_epilogue(self.old, var, bias=bias)
+        if epilogue is None:
+            raise Refusal("its result is not quantized to int8 with one scale")
+        return epilogue
+
+    def constant(self, expr: relax.Expr) -> ConstantTensor | None:
+        return self.old.constant(expr)
+
+    def dero(
+        self, name: str, args: list[relax.Expr], absorbed: list[relax.Var], **attrs: Any
+    ) -> relax.Expr:
+        """A new variable bound to an operator, which stands for all it absorbed."""
+        result = self.emit(make_call(name, args, **attrs))
+        for var in absorbed:
+            self.replace(var, result)
+        return result
+
+    # --- tables ------------------------------------------------------------------------------
+
+    def _find_regions(self) -> dict[relax.Var, tuple[Region, Epilogue]]:
+        """Elementwise functions of one quantized tensor, by their first operator."""
+        found = {}
+        for last, _ in self.old.bindings:
+            epilogue = None
+            for region in regions_ending_at(self.old, last):
+                if self.quantized(region.source) is None or not self.is_quantized(region.source):
+                    continue
+                epilogue = epilogue or _quantize_only(self, last)
+                if epilogue is not None:
+                    found[region.members[0]] = (region, epilogue)
+                break
+        return found
+
+    def _lookup(self, region: Region, epilogue: Epilogue) -> relax.Expr:
+        source = self.quantized(region.source)
+        assert source is not None and epilogue.scale is not None
+        table = table_of_region(
+            region,
+            (source.scale, source.zero_point, epilogue.scale, epilogue.zero_point),
+            self.rounding,
+        )
+        absorbed = [*region.members, *epilogue.absorbed]
+        return self._table(source, table, epilogue, absorbed)
+
+    def _requantize(self, var: relax.Var, call: Any) -> relax.Expr | None:
+        """`quantize` of a dequantized tensor: another scale, by a table."""
+        source = self.quantized(call.args[0])
+        target = Epilogue(var)
+        scale, zero_point = (self.old.constant(arg) for arg in call.args[1:])
+        if source is None or scale is None or zero_point is None:
+            return None
+        if scale.values.size != 1 or call.attrs.out_dtype != "int8":
+            return None
+        target.scale, target.zero_point = float(scale.values.item()), int(zero_point.values.item())
+        take_integer_clamp(self.old, target)
+        return self._table(source, self.rescale_table(source, target), target, target.absorbed)
+
+    def rescale_table(self, source: Quantized, target: Epilogue) -> np.ndarray:
+        assert target.scale is not None
+        parameters = (source.scale, source.zero_point, target.scale, target.zero_point)
+        if self.rounding == "double":
+            return tables.requantize(*parameters)
+        return tables.table_of(lambda x: x, *parameters)
+
+    def _table(
+        self, source: Quantized, table: np.ndarray, target: Epilogue, absorbed: list[relax.Var]
+    ) -> relax.Expr:
+        low = -128 if target.minimum is None else target.minimum
+        high = 127 if target.maximum is None else target.maximum
+        limited = np.clip(table, low, high).astype(np.int8)
+        return self.dero("lookup", [source.data, relax.const(limited)], absorbed)
+
+    # --- notes -------------------------------------------------------------------------------
+
+    def _note_float(self, expr: relax.Expr) -> None:
+        if not isinstance(expr, Call) or is_call(expr, "relax.dequantize"):
+            return
+        if any(isinstance(o, relax.Var) and self.is_quantized(o) for o in operands_of(expr)):
+            self.note(f"{_name(expr)} kept in float: it has no integer form")
+
+
+def _quantize_only(rewriter: IntegerRewriter, var: relax.Var) -> Epilogue | None:
+    """The quantization that follows `var` directly."""
+    reader = rewriter.old.sole_reader(var)
+    if reader is None or not is_call(reader[1], "relax.quantize"):
+        return None
+    return quantized_epilogue(rewriter.old, var)
+
+
+def _name(call: Any) -> str:
+    return call.op.name.removeprefix("relax.").removeprefix("nn.")

@@ -1,0 +1,53 @@
+"""`Canonicalize`: from what frontends import to the operators of docs/operators.md.
+
+The phases are passes of their own, in `canonicalization/`; each leaves a module that TVM builds
+and that computes the same.  The operators keep the order in which the network wrote them.
+"""
+
+from __future__ import annotations
+
+import tvm
+
+from .canonicalization.channels_last import ChannelsLast
+from .canonicalization.commute_quantization import CommuteQuantization
+from .canonicalization.decompose import DecomposeComposites
+from .canonicalization.fold_batch_norm import FoldAffine
+from .canonicalization.fold_constants import FoldConstants
+from .canonicalization.integer_arithmetic import IntegerArithmetic
+from .canonicalization.select_operators import SelectOperators
+from .canonicalization.signed_quantization import SignQuantization
+
+
+def Canonicalize(input_layout: str = "model") -> tvm.transform.Pass:  # noqa: N802 (TVM's style)
+    """The sequence of passes that readies an imported network for planning.
+
+    Parameters
+    ----------
+    input_layout
+        ``"model"`` keeps the shapes of the model's inputs.  ``"nhwc"`` declares four-dimensional
+        inputs channels-last where that saves a transpose; `main`'s attribute
+        ``dero.input_layouts`` then holds each parameter's permutation of the model's axes.
+
+    Reads `main`'s attribute ``dero.rounding`` (``double`` for LiteRT's arithmetic, the default;
+    ``single`` for ONNX Runtime's).  Writes ``dero.notes``: one sentence for everything of an int8
+    network that stays in floating point.  Raises ``ValueError`` for control flow and for shapes
+    that are not known.
+    """
+    return tvm.transform.Sequential(
+        [
+            # One spelling for everything
+            FoldConstants(),
+            DecomposeComposites(),
+            FoldConstants(),
+            FoldAffine(),
+            # One layout
+            ChannelsLast(input_layout),
+            # Integers between dequantize and quantize
+            SignQuantization(),
+            CommuteQuantization(),
+            IntegerArithmetic(),
+            # Operators of the microcontroller
+            SelectOperators(),
+        ],
+        name="Canonicalize",
+    )

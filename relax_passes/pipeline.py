@@ -1,0 +1,43 @@
+"""The passes in the order in which the compiler runs them."""
+
+from __future__ import annotations
+
+import tvm
+
+from .accumulate_residuals import AccumulateResiduals
+from .canonicalize import Canonicalize
+from .classify_operators import ClassifyOperators
+from .concat_in_place import ConcatInPlace
+from .identify_residuals import IdentifyResiduals
+from .remove_residuals import RemoveResiduals
+
+
+def canonicalize(input_layout: str = "model") -> tvm.transform.Pass:
+    """From what a frontend imports to the operator set; see `Canonicalize`."""
+    return Canonicalize(input_layout)
+
+
+def analyze() -> tvm.transform.Pass:
+    """Findings on a canonical module, nothing rewritten."""
+    return tvm.transform.Sequential([IdentifyResiduals(), ClassifyOperators()], name="analyze")
+
+
+def accumulate(*, keep_inputs: bool = False) -> tvm.transform.Pass:
+    """Residuals at no memory, with the same bits, on a canonical module."""
+    return tvm.transform.Sequential(
+        [
+            # What joins what, and what each operator needs of memory
+            IdentifyResiduals(),
+            ClassifyOperators(),
+            # Additions into the residual's buffer
+            AccumulateResiduals(keep_inputs=keep_inputs),
+            # Concatenations whose operands are written where they belong
+            ConcatInPlace(),
+        ],
+        name="accumulate",
+    )
+
+
+def plain() -> tvm.transform.Pass:
+    """The plain twin of a canonical module: another function, the yardstick of memory."""
+    return tvm.transform.Sequential([IdentifyResiduals(), RemoveResiduals()], name="plain")
