@@ -1,0 +1,173 @@
+"""The order in which the rows of a cascade are made, found by running it without computing.
+
+A cascade is a run of operators driven by its last one.  To make its row r the driver asks the
+operator before it for the rows that r needs, which asks the one before, and so on:
+
+    make(operator, r):  for each operand made inside the cascade:
+                            while it has fewer rows than r needs: make(its operator, next row)
+                        run the row kernel
+
+Every row is made once.  While this runs, each inner tensor needs only the rows between the oldest
+one that somebody will still read and the newest one made: a ring of that many rows.  The same run
+tells how far the output may reach into the memory of an input that dies in the cascade.
+
+Rows may also be made from the last to the first.  Everything is then mirrored: here, row numbers
+are counted in the order of execution, whichever it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from .operators import Signature, operator_of
+
+
+@dataclass(frozen=True)
+class RowNeeds:
+    """Rows of one operand that each output row needs, as half-open ranges ``first[r]:last[r]``.
+
+    `alive_from[r]` is the oldest row that output row r or any later one needs; one entry more
+    than there are rows stands for the end, when nothing is needed.
+    """
+
+    first: np.ndarray
+    last: np.ndarray
+    alive_from: np.ndarray
+
+
+@lru_cache(maxsize=65536)
+def row_needs(signature: Signature, operand: int, descending: bool = False) -> RowNeeds:
+    """The rows that an operator needs of operand number `operand`, for every output row."""
+    operator = operator_of(signature.operator)
+    rows = signature.output.rows
+    height = signature.inputs[operand].rows
+    if operator is None:  # opaque: runs once, needs everything
+        ranges = [(0, height)] * rows
+    else:
+        ranges = [operator.needed_rows(signature, operand, row) for row in range(rows)]
+    if descending:
+        ranges = [(height - end, height - begin) for begin, end in reversed(ranges)]
+    first = np.array([r[0] for r in ranges], dtype=np.int64)
+    last = np.array([r[1] for r in ranges], dtype=np.int64)
+    # A later row never asks for less than an earlier one has already caused to be made.
+    last = np.maximum.accumulate(np.where(last > first, last, 0)) if rows else last
+    needed = np.where(last > first, first, height)
+    alive = np.append(np.minimum.accumulate(needed[::-1])[::-1], height)
+    return RowNeeds(first, last, alive)
+
+
+@dataclass(frozen=True)
+class CascadeOperator:
+    """What the schedule has to know of one operator of a cascade."""
+
+    signature: Signature
+    operands: tuple[str, ...]
+    result: str
+    row_operands: tuple[int, ...]  # indices of the operands that are read row by row
+
+
+@dataclass(frozen=True)
+class Demand:
+    """Operator `reader` asks for rows of its operand number `operand`, made by `producer`."""
+
+    reader: int
+    operand: int
+    producer: int
+
+
+@dataclass(frozen=True)
+class RowSchedule:
+    """What the run of a cascade shows.
+
+    `rings`: rows of each tensor made in the cascade, the driver's result excepted, that are alive
+    at once.  `demands`: those that ever cause a row to be made; code for the others is not
+    needed.  `distance`: for each tensor read, in bytes, how far the driver's output must stay
+    behind it (see `planning.problem.Overlap`); for a tensor made in the cascade it holds if that
+    tensor is whole.  `rows_made`: by each operator, when the driver is done.
+    """
+
+    rings: dict[str, int]
+    demands: tuple[Demand, ...]
+    distance: dict[str, int]
+    rows_made: tuple[int, ...]
+
+
+def simulate(operators: Sequence[CascadeOperator], descending: bool = False) -> RowSchedule:
+    """Run the row schedule of a cascade, its operators in topological order, driver last."""
+    return _Simulation(operators, descending).run()
+
+
+class _Simulation:
+    def __init__(self, operators: Sequence[CascadeOperator], descending: bool) -> None:
+        self.operators = operators
+        producer_of = {op.result: i for i, op in enumerate(operators)}
+        # What each operator asks for: (operand, producer, rows needed before each of its rows).
+        self.asks: list[list[tuple[int, int, list[int]]]] = []
+        # Who reads each tensor: (operator, oldest row it will need, works in place).
+        self.readers: dict[str, list[tuple[int, list[int], bool]]] = {}
+        self.row_bytes: dict[str, int] = {}
+        for index, op in enumerate(operators):
+            asked = []
+            operator = operator_of(op.signature.operator)
+            in_place = operator.in_place_arguments(op.signature) if operator else ()
+            for operand in op.row_operands:
+                name = op.operands[operand]
+                needs = row_needs(op.signature, operand, descending)
+                if name in producer_of:
+                    asked.append((operand, producer_of[name], needs.last.tolist()))
+                entry = (index, needs.alive_from.tolist(), operand in in_place)
+                self.readers.setdefault(name, []).append(entry)
+                self.row_bytes[name] = op.signature.inputs[operand].row_bytes
+            self.asks.append(asked)
+        self.made = [0] * len(operators)
+        self.rings = {op.result: 1 for op in operators[:-1]}
+        self.demands: set[Demand] = set()
+
+    def run(self) -> RowSchedule:
+        driver = len(self.operators) - 1
+        output = self.operators[driver].signature.output
+        reached = 0
+        distance = dict.fromkeys(self.readers, -(1 << 62))
+        for _ in range(output.rows):
+            self._ask(driver)
+            reached += output.row_bytes
+            for name, row_bytes in self.row_bytes.items():
+                gap = reached - self._oldest_needed(name, driver) * row_bytes
+                if gap > distance[name]:
+                    distance[name] = gap
+            self.made[driver] += 1
+        return RowSchedule(
+            self.rings,
+            tuple(sorted(self.demands, key=lambda d: (d.reader, d.operand))),
+            distance,
+            tuple(self.made),
+        )
+
+    def _ask(self, index: int) -> None:
+        """Have every row made that the next row of operator `index` needs."""
+        row = self.made[index]
+        for operand, producer, last in self.asks[index]:
+            until = last[row]
+            if self.made[producer] < until:
+                self.demands.add(Demand(index, operand, producer))
+                while self.made[producer] < until:
+                    self._ask(producer)
+                    self.made[producer] += 1
+                    result = self.operators[producer].result
+                    alive = self.made[producer] - self._oldest_needed(result)
+                    if alive > self.rings[result]:
+                        self.rings[result] = alive
+
+    def _oldest_needed(self, name: str, writer: int = -1) -> int:
+        """Oldest row of `name` still needed; `writer` is in the middle of its next row.
+
+        The writer may overwrite the very row it is reading if its kernel works in place.
+        """
+        return min(
+            alive_from[self.made[reader] + (in_place and reader == writer)]
+            for reader, alive_from, in_place in self.readers[name]
+        )
