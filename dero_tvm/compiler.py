@@ -35,6 +35,7 @@ class Dero(enum.Enum):
 
     NONE = "none"  # every tensor whole
     ACCUMULATE = "accumulate"  # residuals accumulated in place, concatenations written in place
+    STREAM = "stream"  # and outputs over dying inputs, and whole blocks row by row
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,8 +140,10 @@ def compile(
     progress("rewriting and planning")
     if dero is Dero.NONE:
         rewritten, sharing = pipeline.analyze()(canonical), Sharing.NONE
-    else:
+    elif dero is Dero.ACCUMULATE:
         rewritten, sharing = pipeline.accumulate(keep_inputs=keep_inputs)(canonical), Sharing.IN_PLACE
+    else:
+        rewritten, sharing = pipeline.stream(keep_inputs=keep_inputs)(canonical), Sharing.ROWS
     after = compiler.plan(rewritten, sharing, options, bounded=True)
     progress("generating code")
     program = build_program(*after)

@@ -10,6 +10,7 @@ from .classify_operators import ClassifyOperators
 from .concat_in_place import ConcatInPlace
 from .identify_residuals import IdentifyResiduals
 from .remove_residuals import RemoveResiduals
+from .stream_rows import StreamRows
 
 
 def canonicalize(input_layout: str = "model") -> tvm.transform.Pass:
@@ -35,6 +36,20 @@ def accumulate(*, keep_inputs: bool = False) -> tvm.transform.Pass:
             ConcatInPlace(),
         ],
         name="accumulate",
+    )
+
+
+def stream(*, limit: int | None = None, keep_inputs: bool = False) -> tvm.transform.Pass:
+    """Blocks run row by row, with the same bits, on a canonical module; see `StreamRows`."""
+    return tvm.transform.Sequential(
+        [
+            # What joins what, and what each operator needs of memory
+            IdentifyResiduals(),
+            ClassifyOperators(),
+            # Cascades
+            StreamRows(limit, keep_inputs),
+        ],
+        name="stream",
     )
 
 

@@ -51,11 +51,11 @@ def row_needs(signature: Signature, operand: int, descending: bool = False) -> R
         ranges = [operator.needed_rows(signature, operand, row) for row in range(rows)]
     if descending:
         ranges = [(height - end, height - begin) for begin, end in reversed(ranges)]
-    first = np.array([r[0] for r in ranges], dtype=np.int64)
-    last = np.array([r[1] for r in ranges], dtype=np.int64)
+    first = np.array([begin for begin, _ in ranges], dtype=np.int64)
+    end = np.array([end for _, end in ranges], dtype=np.int64)
+    needed = np.where(end > first, first, height)  # an empty range keeps nothing alive
     # A later row never asks for less than an earlier one has already caused to be made.
-    last = np.maximum.accumulate(np.where(last > first, last, 0)) if rows else last
-    needed = np.where(last > first, first, height)
+    last = np.maximum.accumulate(np.where(end > first, end, 0))
     alive = np.append(np.minimum.accumulate(needed[::-1])[::-1], height)
     return RowNeeds(first, last, alive)
 
@@ -85,15 +85,34 @@ class RowSchedule:
 
     `rings`: rows of each tensor made in the cascade, the driver's result excepted, that are alive
     at once.  `demands`: those that ever cause a row to be made; code for the others is not
-    needed.  `distance`: for each tensor read, in bytes, how far the driver's output must stay
-    behind it (see `planning.problem.Overlap`); for a tensor made in the cascade it holds if that
-    tensor is whole.  `rows_made`: by each operator, when the driver is done.
+    needed.  `reader_distance`: for each tensor and operator that reads it, in bytes, how far the
+    driver's output must stay behind the tensor because of that reader (see `distance`).
+    `rows_made`: by each operator, when the driver is done.
     """
 
     rings: dict[str, int]
     demands: tuple[Demand, ...]
-    distance: dict[str, int]
+    reader_distance: dict[tuple[str, int], int]
     rows_made: tuple[int, ...]
+
+    def distance(self, name: str, first_reader: int = 0) -> int | None:
+        """How far, in bytes, the driver's output must stay behind a whole tensor.
+
+        That is the least ``address(tensor) - address(output)`` with which no row is overwritten
+        that is still needed.  Readers before `first_reader` do not count.  None: nobody reads it
+        row by row.
+        """
+        found = [
+            distance
+            for (tensor, reader), distance in self.reader_distance.items()
+            if tensor == name and reader >= first_reader
+        ]
+        return max(found, default=None)
+
+    @property
+    def tensors_read(self) -> tuple[str, ...]:
+        """The tensors that are read row by row."""
+        return tuple(dict.fromkeys(tensor for tensor, _ in self.reader_distance))
 
 
 def simulate(operators: Sequence[CascadeOperator], descending: bool = False) -> RowSchedule:
@@ -131,14 +150,21 @@ class _Simulation:
         driver = len(self.operators) - 1
         output = self.operators[driver].signature.output
         reached = 0
-        distance = dict.fromkeys(self.readers, -(1 << 62))
+        distance = {
+            (name, reader): -(1 << 62)
+            for name, readers in self.readers.items()
+            for reader, _, _ in readers
+        }
         for _ in range(output.rows):
             self._ask(driver)
             reached += output.row_bytes
-            for name, row_bytes in self.row_bytes.items():
-                gap = reached - self._oldest_needed(name, driver) * row_bytes
-                if gap > distance[name]:
-                    distance[name] = gap
+            for name, readers in self.readers.items():
+                row_bytes = self.row_bytes[name]
+                for reader, alive_from, in_place in readers:
+                    oldest = alive_from[self.made[reader] + (in_place and reader == driver)]
+                    gap = reached - oldest * row_bytes
+                    if gap > distance[name, reader]:
+                        distance[name, reader] = gap
             self.made[driver] += 1
         return RowSchedule(
             self.rings,
@@ -162,12 +188,6 @@ class _Simulation:
                     if alive > self.rings[result]:
                         self.rings[result] = alive
 
-    def _oldest_needed(self, name: str, writer: int = -1) -> int:
-        """Oldest row of `name` still needed; `writer` is in the middle of its next row.
-
-        The writer may overwrite the very row it is reading if its kernel works in place.
-        """
-        return min(
-            alive_from[self.made[reader] + (in_place and reader == writer)]
-            for reader, alive_from, in_place in self.readers[name]
-        )
+    def _oldest_needed(self, name: str) -> int:
+        """Oldest row of `name` that some operator still needs."""
+        return min(alive_from[self.made[reader]] for reader, alive_from, _ in self.readers[name])

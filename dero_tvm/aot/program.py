@@ -12,8 +12,8 @@ import numpy as np
 
 from dero_tvm.planning.plan import MemoryPlan
 from dero_tvm.schedule.network import Cascade, Network, Operation
-from dero_tvm.schedule.rows import RowSchedule, row_needs
 from dero_tvm.schedule.to_problem import Scheduled, ring_buffer, scratch_buffer
+from relax_passes.row_schedule import RowSchedule, row_needs
 
 from .kernels import Kernel, KernelTable
 
@@ -60,17 +60,21 @@ class Stage:
 
     kernel: Kernel
     arguments: tuple[Argument | int, ...]  # without the row
-    rows: int  # rows it makes; 1 for an opaque kernel
+    rows: int  # of its output; 1 for an opaque kernel
     asks: tuple[tuple[int, RowsNeeded], ...] = ()  # (stage, rows needed)
     complete: bool = False  # rows nobody asked for are made at the end
 
 
 @dataclass(frozen=True)
 class StepProgram:
-    """A cascade: the last stage runs over all its rows and drives the others."""
+    """A cascade: the last stage runs over all its rows and drives the others.
+
+    Rows are counted in order of execution; with `descending`, number i is row ``rows - 1 - i``.
+    """
 
     name: str
     stages: tuple[Stage, ...]
+    descending: bool = False
 
 
 @dataclass(frozen=True)
@@ -111,7 +115,7 @@ class _Writer:
             asks = []
             for demand in schedule.demands:
                 if demand.reader == index:
-                    needs = row_needs(op.signature, demand.operand)
+                    needs = row_needs(op.signature, demand.operand, cascade.descending)
                     limit = op.signature.inputs[demand.operand].rows
                     asks.append((demand.producer, _rows_needed(needs.last, limit)))
             stages.append(
@@ -123,7 +127,7 @@ class _Writer:
                     complete=op.result not in schedule.rings and op is not cascade.operations[-1],
                 )
             )
-        return StepProgram(cascade.name, tuple(stages))
+        return StepProgram(cascade.name, tuple(stages), cascade.descending)
 
     def _arguments(self, cascade: Cascade, schedule: RowSchedule, op: Operation):
         for index, name in enumerate(op.operands):

@@ -14,6 +14,7 @@ import numpy as np
 from tvm import tirx
 
 from relax_passes.operators import Signature, TensorSpec
+from relax_passes.row_schedule import CascadeOperator, RowSchedule, simulate
 
 
 class CascadeKind(enum.Enum):
@@ -55,11 +56,23 @@ class Operation:
 
 @dataclass(frozen=True)
 class Cascade:
-    """Operations that run together, in topological order.  The last one drives the others."""
+    """Operations that run together, in topological order.  The last one drives the others.
+
+    `descending`: rows are made from the last to the first.
+    """
 
     name: str
     kind: CascadeKind
     operations: tuple[Operation, ...]
+    descending: bool = False
+
+    def schedule(self) -> RowSchedule:
+        """The order in which the rows are made."""
+        operators = [
+            CascadeOperator(op.signature, op.operands, op.result, op.row_operands)
+            for op in self.operations
+        ]
+        return simulate(operators, self.descending)
 
 
 @dataclass(frozen=True)

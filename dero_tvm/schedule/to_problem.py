@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dero_tvm.planning.problem import Buffer, BufferKind, Overlap, Problem, Region, Step
+from relax_passes.row_schedule import RowSchedule
 
 from .network import Cascade, CascadeKind, Network
-from .rows import RowSchedule, simulate
 
 
 class Sharing(enum.Enum):
@@ -91,7 +91,9 @@ class _Builder:
 
     def _step(self, cascade: Cascade) -> None:
         inner = self.inner[cascade.name]
-        schedule = simulate(cascade, inner)
+        schedule = cascade.schedule()
+        heights = {v: schedule.rings.get(v, self.network.values[v].spec.rows) for v in inner}
+        schedule = replace(schedule, rings=heights)  # the other tensors are whole
         self.schedules[cascade.name] = schedule
         temporaries = [self._ring(cascade, value, schedule.rings[value]) for value in inner]
         scratch = max((op.scratch for op in cascade.operations), default=0)
@@ -130,8 +132,12 @@ class _Builder:
         if not self._owns_buffer(final.result):
             return []
         distances: dict[str, int] = {}
-        for name, distance in schedule.distance.items():
-            if name not in self.network.values or not self._owns_buffer(name):
+        made = {op.result for op in cascade.operations}
+        for name in schedule.tensors_read:
+            distance = schedule.distance(name)
+            assert distance is not None
+            outside = name in self.network.values and name not in made
+            if not outside or not self._owns_buffer(name):
                 continue
             same_rows = self.network.values[name].spec.row_bytes == output.spec.row_bytes
             if self.sharing is not Sharing.ROWS and (distance > 0 or not same_rows):
@@ -140,7 +146,7 @@ class _Builder:
             distances[buffer] = max(distance, distances.get(buffer, distance))
         whole = self._read_whole(cascade)
         return [
-            Overlap(output.buffer, buffer, distance)
+            Overlap(output.buffer, buffer, distance, cascade.descending)
             for buffer, distance in distances.items()
             if buffer not in whole
         ]
