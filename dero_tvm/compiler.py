@@ -79,6 +79,7 @@ def compile(
     dero: str | Dero = Dero.ACCUMULATE,
     input_shapes: Mapping[str, tuple[int, ...]] | None = None,
     input_layout: str = "model",
+    integer_io: bool = False,
     keep_inputs: bool = False,
     external_io: bool = False,
     name: str = "default",
@@ -101,6 +102,9 @@ def compile(
     input_layout
         ``model`` keeps the layout of the model file; ``nhwc`` declares four-dimensional NCHW
         inputs channels-last, which saves their transposition on the device.
+    integer_io
+        A quantized network takes and gives the integers themselves, without conversions from and
+        to float.
     keep_inputs
         Inputs still hold their values after a run.
     external_io
@@ -127,7 +131,7 @@ def compile(
     progress("reading the model")
     loaded = model if isinstance(model, LoadedModel) else load(model, input_shapes=input_shapes)
     progress("canonicalizing")
-    canonical = pipeline.canonicalize(input_layout)(loaded.module)
+    canonical = pipeline.canonicalize(input_layout, integer_io=integer_io)(loaded.module)
     options = Options(keep_inputs=keep_inputs, external_io=external_io, time_limit=time_limit)
     compiler = _Compiler(loaded, board, options, name)
     progress("planning the network as written")

@@ -9,13 +9,22 @@ from .canonicalize import Canonicalize
 from .classify_operators import ClassifyOperators
 from .concat_in_place import ConcatInPlace
 from .identify_residuals import IdentifyResiduals
+from .integer_interface import IntegerInterface
 from .remove_residuals import RemoveResiduals
 from .stream_rows import StreamRows
 
 
-def canonicalize(input_layout: str = "model") -> tvm.transform.Pass:
-    """From what a frontend imports to the operator set; see `Canonicalize`."""
-    return Canonicalize(input_layout)
+def canonicalize(
+    input_layout: str = "model", *, integer_io: bool = False
+) -> tvm.transform.Pass:
+    """From what a frontend imports to the operator set; see `Canonicalize`.
+
+    With `integer_io` a quantized network takes and gives integers; see `IntegerInterface`.
+    """
+    passes = [Canonicalize(input_layout)]
+    if integer_io:
+        passes.append(IntegerInterface())
+    return tvm.transform.Sequential(passes, name="canonicalize")
 
 
 def analyze() -> tvm.transform.Pass:
