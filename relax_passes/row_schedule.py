@@ -11,13 +11,17 @@ Every row is made once.  While this runs, each inner tensor needs only the rows 
 one that somebody will still read and the newest one made: a ring of that many rows.  The same run
 tells how far the output may reach into the memory of an input that dies in the cascade.
 
+Where an operator may write its row over the row it reads, and is the only reader of that operand,
+both tensors live in one ring: a slot holds a row of the operand until the row of the result takes
+its place.
+
 Rows may also be made from the last to the first.  Everything is then mirrored: here, row numbers
 are counted in the order of execution, whichever it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -83,14 +87,16 @@ class Demand:
 class RowSchedule:
     """What the run of a cascade shows.
 
-    `rings`: rows of each tensor made in the cascade, the driver's result excepted, that are alive
-    at once.  `demands`: those that ever cause a row to be made; code for the others is not
+    `rings`: rows of each tensor made in the cascade that are alive at once, tensors that are whole
+    excepted.  `in_place`: result -> operand for the tensors that live in their operand's ring;
+    the operand's height counts for both.  `demands`: those that ever cause a row to be made; code for the others is not
     needed.  `reader_distance`: for each tensor and operator that reads it, in bytes, how far the
     driver's output must stay behind the tensor because of that reader (see `distance`).
     `rows_made`: by each operator, when the driver is done.
     """
 
     rings: dict[str, int]
+    in_place: dict[str, str]
     demands: tuple[Demand, ...]
     reader_distance: dict[tuple[str, int], int]
     rows_made: tuple[int, ...]
@@ -109,19 +115,37 @@ class RowSchedule:
         ]
         return max(found, default=None)
 
+    def ring_of(self, name: str) -> str | None:
+        """The tensor whose ring `name` lives in; None if it is whole."""
+        if name not in self.rings:
+            return None
+        while name in self.in_place:
+            name = self.in_place[name]
+        return name
+
     @property
     def tensors_read(self) -> tuple[str, ...]:
         """The tensors that are read row by row."""
         return tuple(dict.fromkeys(tensor for tensor, _ in self.reader_distance))
 
 
-def simulate(operators: Sequence[CascadeOperator], descending: bool = False) -> RowSchedule:
-    """Run the row schedule of a cascade, its operators in topological order, driver last."""
-    return _Simulation(operators, descending).run()
+def simulate(
+    operators: Sequence[CascadeOperator],
+    descending: bool = False,
+    whole: Collection[str] = (),
+) -> RowSchedule:
+    """Run the row schedule of a cascade, its operators in topological order, driver last.
+
+    `whole` names results that are whole tensors because somebody outside needs them; the driver's
+    result always is.
+    """
+    return _Simulation(operators, descending, whole).run()
 
 
 class _Simulation:
-    def __init__(self, operators: Sequence[CascadeOperator], descending: bool) -> None:
+    def __init__(
+        self, operators: Sequence[CascadeOperator], descending: bool, whole: Collection[str]
+    ) -> None:
         self.operators = operators
         producer_of = {op.result: i for i, op in enumerate(operators)}
         # What each operator asks for: (operand, producer, rows needed before each of its rows).
@@ -143,7 +167,9 @@ class _Simulation:
                 self.row_bytes[name] = op.signature.inputs[operand].row_bytes
             self.asks.append(asked)
         self.made = [0] * len(operators)
-        self.rings = {op.result: 1 for op in operators[:-1]}
+        self.rings = {op.result: 1 for op in operators[:-1] if op.result not in whole}
+        self.in_place = self._rings_in_place()
+        self.over = {operand: result for result, operand in self.in_place.items()}
         self.demands: set[Demand] = set()
 
     def run(self) -> RowSchedule:
@@ -168,6 +194,7 @@ class _Simulation:
             self.made[driver] += 1
         return RowSchedule(
             self.rings,
+            self.in_place,
             tuple(sorted(self.demands, key=lambda d: (d.reader, d.operand))),
             distance,
             tuple(self.made),
@@ -184,9 +211,33 @@ class _Simulation:
                     self._ask(producer)
                     self.made[producer] += 1
                     result = self.operators[producer].result
-                    alive = self.made[producer] - self._oldest_needed(result)
-                    if alive > self.rings[result]:
-                        self.rings[result] = alive
+                    if result in self.rings:
+                        alive = self.made[producer] - self._oldest_in_ring(result)
+                        if alive > self.rings[result]:
+                            self.rings[result] = alive
+
+    def _rings_in_place(self) -> dict[str, str]:
+        """Results that take the rows of an operand: result -> operand."""
+        found: dict[str, str] = {}
+        for op in self.operators:
+            operator = operator_of(op.signature.operator)
+            if operator is None or op.result not in self.rings:
+                continue
+            for index in operator.in_place_arguments(op.signature):
+                name = op.operands[index]
+                same_rows = op.signature.inputs[index].row_bytes == op.signature.output.row_bytes
+                if name in self.rings and len(self.readers[name]) == 1 and same_rows:
+                    found[op.result] = name
+                    break
+        return found
+
+    def _oldest_in_ring(self, name: str) -> int:
+        """Oldest row still needed in the ring of `name`, of it or of what is written over it."""
+        oldest = self._oldest_needed(name)
+        while name in self.over:
+            name = self.over[name]
+            oldest = min(oldest, self._oldest_needed(name))
+        return oldest
 
     def _oldest_needed(self, name: str) -> int:
         """Oldest row of `name` that some operator still needs."""

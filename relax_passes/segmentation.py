@@ -127,7 +127,9 @@ class _Costs:
         while earliest > 0 and self.items[earliest - 1].streamable:
             earliest -= 1
         members = self._ancestors(driver, earliest)
-        schedule = simulate([self.items[i].operator for i in members])
+        whole = [name for name in self.made_at if self.last_read[name] > driver]
+        schedule = simulate([self.items[i].operator for i in members], whole=whole)
+        over = {operand: result for result, operand in schedule.in_place.items()}
         costs = {}
         scratch = rings = 0
         # Grow the segment backwards, one operator at a time, while all its members feed the driver.
@@ -137,9 +139,11 @@ class _Costs:
             item = self.items[begin]
             scratch = max(scratch, item.scratch)
             result = item.operator.result
-            if self.last_read[result] <= driver and begin != driver:
+            if result in schedule.rings:
                 row_bytes = item.operator.signature.output.row_bytes
                 rings += _aligned(schedule.rings[result] * row_bytes)
+                if result in over:  # the two share this ring now
+                    rings -= _aligned(schedule.rings[over[result]] * row_bytes)
             costs[begin] = self._bytes(begin, driver, members, schedule) + rings + scratch
         return costs
 

@@ -134,13 +134,13 @@ class _Writer:
             spec = op.signature.inputs[index]
             yield Argument(self._address(cascade, schedule, name), spec.dtype)
             if index in op.row_operands:
-                yield schedule.rings.get(name, spec.rows)
+                yield _ring_rows(schedule, name) or spec.rows
         output = op.signature.output
         address = self._address(cascade, schedule, op.result)
         if op.function is not None:
             yield Argument(address, output.dtype)
         else:
-            ring = schedule.rings.get(op.result, 0)
+            ring = _ring_rows(schedule, op.result)
             yield Argument(address, output.dtype, output.row_bytes, ring)
         if op.scratch:
             yield Argument(self._placed(scratch_buffer(cascade)), "int8")
@@ -148,8 +148,9 @@ class _Writer:
     def _address(self, cascade: Cascade, schedule: RowSchedule, name: str) -> Address:
         if name in self.network.constants:
             return Address(f"constant:{name}")
-        if name in schedule.rings:
-            return self._placed(ring_buffer(cascade, name))
+        ring = schedule.ring_of(name)
+        if ring is not None:
+            return self._placed(ring_buffer(cascade, ring))
         value = self.network.values[name]
         start = self._placed(value.buffer)
         return Address(start.base, start.offset + value.offset)
@@ -159,6 +160,12 @@ class _Writer:
             return Address(self.ports[buffer])
         placement = self.plan.placements[buffer]
         return Address(f"arena:{placement.region}", placement.offset)
+
+
+def _ring_rows(schedule: RowSchedule, name: str) -> int:
+    """Height of the ring that `name` lives in; 0 if it is whole."""
+    ring = schedule.ring_of(name)
+    return 0 if ring is None else schedule.rings[ring]
 
 
 def _rows_needed(last: np.ndarray, limit: int) -> RowsNeeded:

@@ -7,7 +7,7 @@ states it as a planning problem, and the code generator walks it.
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,13 +66,14 @@ class Cascade:
     operations: tuple[Operation, ...]
     descending: bool = False
 
-    def schedule(self) -> RowSchedule:
-        """The order in which the rows are made."""
+    def schedule(self, inner: Collection[str]) -> RowSchedule:
+        """The order in which the rows are made; `inner` values live in rings, others are whole."""
         operators = [
             CascadeOperator(op.signature, op.operands, op.result, op.row_operands)
             for op in self.operations
         ]
-        return simulate(operators, self.descending)
+        whole = {op.result for op in self.operations} - set(inner)
+        return simulate(operators, self.descending, whole)
 
 
 @dataclass(frozen=True)

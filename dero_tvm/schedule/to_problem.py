@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from dero_tvm.planning.problem import Buffer, BufferKind, Overlap, Problem, Region, Step
 from relax_passes.row_schedule import RowSchedule
@@ -91,11 +91,13 @@ class _Builder:
 
     def _step(self, cascade: Cascade) -> None:
         inner = self.inner[cascade.name]
-        schedule = cascade.schedule()
-        heights = {v: schedule.rings.get(v, self.network.values[v].spec.rows) for v in inner}
-        schedule = replace(schedule, rings=heights)  # the other tensors are whole
+        schedule = cascade.schedule(inner)
         self.schedules[cascade.name] = schedule
-        temporaries = [self._ring(cascade, value, schedule.rings[value]) for value in inner]
+        temporaries = [
+            self._ring(cascade, value, height)
+            for value, height in schedule.rings.items()
+            if value not in schedule.in_place
+        ]
         scratch = max((op.scratch for op in cascade.operations), default=0)
         if scratch:
             name = scratch_buffer(cascade)
