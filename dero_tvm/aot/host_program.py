@@ -108,7 +108,7 @@ class _Builder:
             with T.While(made[producer] < self._needed(row, needed)):
                 self._make(step, producer, made[producer], made)
                 T.buffer_store(made, made[producer] + 1, [producer])
-        self._call(stage, row)
+        self._call(stage, stage.rows - 1 - row if step.descending else row)
 
     def _needed(self, row, needed: RowsNeeded):
         if not needed.table:

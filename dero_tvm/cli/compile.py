@@ -70,6 +70,11 @@ def _is_plain_word(text: str) -> bool:
     show_default=True,
     help="nhwc: image inputs are channels-last, which saves transposing them on the device.",
 )
+@click.option(
+    "--integer-io",
+    is_flag=True,
+    help="A quantized network takes and gives the integers, without conversions from float.",
+)
 @click.option("--keep-inputs", is_flag=True, help="Inputs still hold their values after a run.")
 @click.option("--external-io", is_flag=True, help="Inputs and outputs lie in the caller's memory.")
 @click.option("--module-name", default="default", show_default=True, help="C prefix: tvmgen_NAME.")
@@ -93,6 +98,7 @@ def compile_command(
     target: str,
     input_shapes: str | None,
     input_layout: str,
+    integer_io: bool,
     keep_inputs: bool,
     external_io: bool,
     module_name: str,
@@ -129,6 +135,7 @@ def compile_command(
         dero=dero,
         input_shapes=shapes,
         input_layout=input_layout,
+        integer_io=integer_io,
         keep_inputs=keep_inputs,
         external_io=external_io or bool(config.external_io),
         name=module_name,
