@@ -140,7 +140,10 @@ def compile(
     if dero is Dero.NONE:
         rewritten, sharing = pipeline.analyze()(canonical), Sharing.NONE
     else:
-        rewritten, sharing = pipeline.accumulate(keep_inputs=keep_inputs)(canonical), Sharing.IN_PLACE
+        rewritten, sharing = (
+            pipeline.accumulate(keep_inputs=keep_inputs)(canonical),
+            Sharing.IN_PLACE,
+        )
     after = compiler.plan(rewritten, sharing, options, bounded=True)
     progress("generating code")
     program = build_program(*after)
@@ -165,7 +168,9 @@ def _dero(value: str | Dero) -> Dero:
         return Dero(value)
     except ValueError:
         known = ", ".join(d.value for d in Dero)
-        raise UserError(f"--dero {value}: not a way to rewrite residuals (one of {known})") from None
+        raise UserError(
+            f"--dero {value}: not a way to rewrite residuals (one of {known})"
+        ) from None
 
 
 @dataclass(frozen=True)

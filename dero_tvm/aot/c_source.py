@@ -105,7 +105,9 @@ class _Printer:
         if not last.kernel.by_row:
             return [f"  {self._call(final, last)}"]
         lines = [f"  int32_t row_{i} = 0;" for i in range(final)]
-        lines.append(f"  for (int32_t row_{final} = 0; row_{final} < {last.rows}; ++row_{final}) {{")
+        lines.append(
+            f"  for (int32_t row_{final} = 0; row_{final} < {last.rows}; ++row_{final}) {{"
+        )
         lines += self._make(step, final, "    ", tables)
         lines.append("  }")
         for index, stage in enumerate(step.stages):
@@ -131,9 +133,7 @@ class _Printer:
         if needed.table:
             name = f"rows_needed_{len(self.step_names)}_{len(tables)}"
             values = ", ".join(map(str, needed.table))
-            tables.append(
-                f"static const int32_t {name}[{len(needed.table)}] = {{{values}}};"
-            )
+            tables.append(f"static const int32_t {name}[{len(needed.table)}] = {{{values}}};")
             return f"{name}[{row}]"
         scaled = row if needed.stride == 1 else f"{row} * {needed.stride}"
         sign = "+" if needed.offset >= 0 else "-"
@@ -193,11 +193,19 @@ class _Printer:
             lines = [f"  {kind}->{p.member} = {places[kind, p.member]};" for kind, p in members]
             text = "\n".join(lines)
             parts.append(f"void {prefix}_map_io({structs}) {{\n{text}\n}}")
-            run += [line for kind, p in members if kind == "inputs" for line in
-                    self._copy(places[kind, p.member], f"{kind}->{p.member}", p, target=0)]
+            run += [
+                line
+                for kind, p in members
+                if kind == "inputs"
+                for line in self._copy(places[kind, p.member], f"{kind}->{p.member}", p, target=0)
+            ]
             run += [f"  {name};" for name in self.step_names]
-            run += [line for kind, p in members if kind == "outputs" for line in
-                    self._copy(places[kind, p.member], f"{kind}->{p.member}", p, target=1)]
+            run += [
+                line
+                for kind, p in members
+                if kind == "outputs"
+                for line in self._copy(places[kind, p.member], f"{kind}->{p.member}", p, target=1)
+            ]
         body = "\n".join([*run, "  return 0;"])
         parts.append(f"int32_t {prefix}_run({structs}) {{\n{body}\n}}")
         return parts

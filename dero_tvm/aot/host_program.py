@@ -144,4 +144,3 @@ class _Builder:
         if argument.dtype == "int8":
             return address
         return T.reinterpret(T.handle(argument.dtype).ty, address)
-

@@ -21,7 +21,8 @@ from .kernels import Kernel, KernelTable
 @dataclass(frozen=True)
 class Address:
     """`offset` bytes into a memory: ``arena:<region>``, ``input:<i>``, ``output:<i>``,
-    or ``constant:<name>``."""
+    or ``constant:<name>``.
+    """
 
     base: str
     offset: int = 0

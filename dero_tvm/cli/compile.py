@@ -71,14 +71,14 @@ def _is_plain_word(text: str) -> bool:
     help="nhwc: image inputs are channels-last, which saves transposing them on the device.",
 )
 @click.option("--keep-inputs", is_flag=True, help="Inputs still hold their values after a run.")
-@click.option(
-    "--external-io", is_flag=True, help="Inputs and outputs lie in the caller's memory."
-)
+@click.option("--external-io", is_flag=True, help="Inputs and outputs lie in the caller's memory.")
 @click.option("--module-name", default="default", show_default=True, help="C prefix: tvmgen_NAME.")
 @click.option(
     "--time-limit", default=20.0, show_default=True, help="Seconds for the search of memory plans."
 )
-@click.option("--report", "report_file", type=click.Path(path_type=Path), help="Write the report as JSON.")
+@click.option(
+    "--report", "report_file", type=click.Path(path_type=Path), help="Write the report as JSON."
+)
 @click.option("-q", "--quiet", is_flag=True, help="No table, no progress.")
 @click.option("--executor", help="For old scripts: aot.")
 @click.option("--executor-aot-interface-api", help="For old scripts: c.")

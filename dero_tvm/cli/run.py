@@ -45,8 +45,12 @@ _ARCHIVES = (".tar", ".tar.gz", ".tgz")
 @click.option("--seed", default=0, show_default=True, help="Seed of --fill-mode random.")
 @click.option("-o", "--outputs", type=click.Path(path_type=Path), help="Write outputs as .npz.")
 @click.option("--print-top", type=int, help="Show the N largest values of each output.")
-@click.option("--dero", default=BARE_DERO, show_default=True, help="For a model file: as in compile.")
-@click.option("--target", default="host", show_default=True, help="For a model file: as in compile.")
+@click.option(
+    "--dero", default=BARE_DERO, show_default=True, help="For a model file: as in compile."
+)
+@click.option(
+    "--target", default="host", show_default=True, help="For a model file: as in compile."
+)
 @click.option("--input-shapes", help="For a model file: as in compile.")
 def run_command(
     model: Path,

@@ -104,7 +104,7 @@ class _Simulation:
                 self.readers.setdefault(name, []).append((index, needs, operand in in_place))
             self.producers.append(asked)
         self.made = [0] * len(self.operations)
-        self.rings = {name: 1 for name in inner}
+        self.rings = dict.fromkeys(inner, 1)
         self.demands: set[Demand] = set()
 
     def run(self) -> RowSchedule:

@@ -34,14 +34,12 @@ INPUT_LAYOUTS = "dero.input_layouts"
 NHWC_OF_NCHW = (0, 2, 3, 1)
 
 
-def ChannelsLast(input_layout: str = "model") -> tvm.transform.Pass:  # noqa: N802 (TVM's style)
+def ChannelsLast(input_layout: str = "model") -> tvm.transform.Pass:
     """Module pass.  `input_layout` is ``"model"`` or ``"nhwc"``; see the file's docstring."""
     if input_layout not in ("model", "nhwc"):
         raise ValueError(f'input_layout must be "model" or "nhwc", got "{input_layout}"')
 
-    def transform(
-        module: tvm.IRModule, _context: tvm.transform.PassContext
-    ) -> tvm.IRModule:
+    def transform(module: tvm.IRModule, _context: tvm.transform.PassContext) -> tvm.IRModule:
         return LayoutRewriter(module, input_layout).run()
 
     return tvm.transform.module_pass(transform, opt_level=0, name="ChannelsLast")

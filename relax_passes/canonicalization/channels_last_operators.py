@@ -46,9 +46,7 @@ def _conv2d(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.Expr |
         out_layout="NHWC",
         out_dtype=a.out_dtype or None,
     )
-    return rewriter.keep(
-        var, conv, Layout.permuted(shape_of(call), _channels_last(a.out_layout))
-    )
+    return rewriter.keep(var, conv, Layout.permuted(shape_of(call), _channels_last(a.out_layout)))
 
 
 def _pool2d(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.Expr | None:
@@ -69,9 +67,7 @@ def _pool2d(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.Expr |
         count_include_pad=a.count_include_pad,
         layout="NHWC",
     )
-    return rewriter.keep(
-        var, result, Layout.permuted(shape_of(call), _channels_last(a.out_layout))
-    )
+    return rewriter.keep(var, result, Layout.permuted(shape_of(call), _channels_last(a.out_layout)))
 
 
 def _resize2d(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.Expr | None:
@@ -137,9 +133,7 @@ def _binary(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.Expr |
     """Operands broadcast along native axes; the cheapest operand's layout wins."""
     shape = shape_of(call)
     candidates = [
-        arg
-        for arg in call.args
-        if shape_of(arg) == shape and rewriter.old.constant(arg) is None
+        arg for arg in call.args if shape_of(arg) == shape and rewriter.old.constant(arg) is None
     ]
     plans = []
     for candidate in candidates:
@@ -293,9 +287,7 @@ def _strided_slice(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax
     data, order = _regular(rewriter, call.args[0])
     lists = [[int(getattr(f, "value", f)) for f in p.fields] for p in parameters]
     axes = [order.index(axis % len(order)) for axis in lists[0]]
-    new = relax.op.strided_slice(
-        data, axes, *lists[1:], assume_inbound=call.attrs.assume_inbound
-    )
+    new = relax.op.strided_slice(data, axes, *lists[1:], assume_inbound=call.attrs.assume_inbound)
     return rewriter.keep(var, new, Layout.permuted(shape_of(call), order))
 
 

@@ -158,7 +158,7 @@ class _Execution:
         return self._whole(node)[picked].reshape(spec.shape)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _compiled(signature):
     name = operator_of(signature.operator).name
     stride = signature.output.pixel_stride
