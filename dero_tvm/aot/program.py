@@ -6,6 +6,7 @@ on the host is therefore the same schedule at the same addresses as on the devic
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -126,7 +127,9 @@ class _Writer:
             )
         return StepProgram(cascade.name, tuple(stages))
 
-    def _arguments(self, cascade: Cascade, schedule: RowSchedule, op: Operation):
+    def _arguments(
+        self, cascade: Cascade, schedule: RowSchedule, op: Operation
+    ) -> Iterator[Argument | int]:
         for index, name in enumerate(op.operands):
             spec = op.signature.inputs[index]
             yield Argument(self._address(cascade, schedule, name), spec.dtype)

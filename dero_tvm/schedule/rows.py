@@ -20,6 +20,7 @@ from functools import lru_cache
 import numpy as np
 
 from relax_passes.operators import Signature, operator_of
+from relax_passes.operators.signature import TensorSpec
 
 from .network import Cascade
 
@@ -166,7 +167,7 @@ class _Simulation:
     def _made_outside(self, name: str) -> bool:
         return all(op.result != name for op in self.operations)
 
-    def _spec_outside(self, name: str):
+    def _spec_outside(self, name: str) -> TensorSpec:
         for op in self.operations:
             if name in op.operands:
                 return op.signature.inputs[op.operands.index(name)]

@@ -135,7 +135,7 @@ def _binary(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.Expr |
     candidates = [
         arg for arg in call.args if shape_of(arg) == shape and rewriter.old.constant(arg) is None
     ]
-    plans = []
+    plans: list[tuple[int, int, Layout, list[_Arrangement]]] = []
     for candidate in candidates:
         stored_shape = shape_of(rewriter.stored(candidate))
         target = rewriter.layout(candidate)
@@ -158,9 +158,12 @@ def _binary(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.Expr |
     return rewriter.keep(var, Call(call.op, operands, call.attrs), target)
 
 
+_Arrangement = tuple[Layout, tuple[int, ...], tuple[int, ...]]
+
+
 def _conform(
     rewriter: LayoutRewriter, arg: relax.Expr, target: Layout, stored_shape: tuple[int, ...]
-) -> tuple[Layout, tuple[int, ...], tuple[int, ...]] | None:
+) -> _Arrangement | None:
     """How to arrange `arg` so that it broadcasts against a tensor stored as `target` says.
 
     The layout with an axis for each factor of `target`, the order of those axes, and the final

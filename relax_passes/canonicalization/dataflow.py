@@ -163,6 +163,7 @@ def shape_of(expr: relax.Expr) -> tuple[int, ...]:
 
 
 def dtype_of(expr: relax.Expr) -> str:
+    """Element type of a tensor expression."""
     return str(expr.ty.dtype)
 
 
@@ -185,6 +186,7 @@ def operands_of(expr: relax.Expr) -> Iterator[relax.Expr]:
 
 
 def variables_of(expr: relax.Expr) -> list[relax.Var]:
+    """The direct operands that are variables: no constants."""
     return [operand for operand in operands_of(expr) if isinstance(operand, relax.Var)]
 
 

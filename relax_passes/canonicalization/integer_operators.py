@@ -47,7 +47,8 @@ Handler = Callable[["IntegerRewriter", relax.Var, Any], "relax.Expr | None"]
 def _conv2d(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax.Expr | None:
     source = rewriter.quantized(call.args[0])
     if source is None:
-        return _none_or_refusal(rewriter, call.args[0])
+        _refuse_quantized(rewriter, call.args[0])
+        return None
     a = call.attrs
     if (a.data_layout, a.kernel_layout, a.out_layout) != ("NHWC", "OHWI", "NHWC"):
         raise Refusal(f"its layout is {a.data_layout}, {a.kernel_layout}")
@@ -82,7 +83,8 @@ def _conv2d(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax.Expr 
 def _matmul(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax.Expr | None:
     source = rewriter.quantized(call.args[0])
     if source is None:
-        return _none_or_refusal(rewriter, *call.args)
+        _refuse_quantized(rewriter, *call.args)
+        return None
     weight = _weight(rewriter, call.args[1])
     if len(weight.shape) != 2 or len(shape_of(call.args[0])) < 2:
         raise Refusal("it is not a matrix of weights times rows of data")
@@ -227,7 +229,8 @@ def _average_pool(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax
         return _integer_average_pool(rewriter, var, call, window)
     source = rewriter.quantized(call.args[0])
     if source is None:
-        return _none_or_refusal(rewriter, call.args[0])
+        _refuse_quantized(rewriter, call.args[0])
+        return None
     epilogue = rewriter.epilogue(var)
     same = (source.scale, source.zero_point) == (epilogue.scale, epilogue.zero_point)
     if not same:
@@ -270,7 +273,8 @@ def _integer_average_pool(
 def _reduce(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax.Expr | None:
     source = rewriter.quantized(call.args[0])
     if source is None:
-        return _none_or_refusal(rewriter, call.args[0])
+        _refuse_quantized(rewriter, call.args[0])
+        return None
     shape = shape_of(call.args[0])
     axes = range(len(shape)) if call.attrs.axis is None else call.attrs.axis
     axes = tuple(sorted(int(axis) % len(shape) for axis in axes))
@@ -301,7 +305,8 @@ def _reduce(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax.Expr 
 def _softmax(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax.Expr | None:
     source = rewriter.quantized(call.args[0])
     if source is None:
-        return _none_or_refusal(rewriter, call.args[0])
+        _refuse_quantized(rewriter, call.args[0])
+        return None
     if call.attrs.axis % len(shape_of(call)) != len(shape_of(call)) - 1:
         raise Refusal("it is not along the last axis")
     epilogue = rewriter.epilogue(var)
@@ -380,7 +385,8 @@ def _unclamped(epilogue: Epilogue) -> bool:
     return _clamp(epilogue) == {"minimum": None, "maximum": None}
 
 
-def _none_or_refusal(rewriter: IntegerRewriter, *operands: relax.Expr) -> None:
+def _refuse_quantized(rewriter: IntegerRewriter, *operands: relax.Expr) -> None:
+    """Without quantized operands the operator stays in float32; a mixture is refused."""
     if any(rewriter.is_quantized(operand) for operand in operands):
         raise Refusal("its operands are not all quantized to int8 with one scale")
 
