@@ -46,10 +46,11 @@ class _Rewriter(DataflowRewriter):
             source = self.old.definition(expr.tuple_value)
             if isinstance(source, relax.Tuple):
                 return self.new(source.fields[expr.index])
-            if not is_call(source, *_TUPLE_MEMBERS):
-                return None
-            return _TUPLE_MEMBERS[source.op.name](self, source, expr.index)
-        return _CALLS[expr.op.name](self, expr) if is_call(expr, *_CALLS) else None
+            if is_call(source, *_TUPLE_MEMBERS):
+                return _TUPLE_MEMBERS[source.op.name](self, source, expr.index)
+        elif is_call(expr, *_CALLS):
+            return _CALLS[expr.op.name](self, expr)
+        return None
 
     # --- members of tuples -------------------------------------------------------------------
 
