@@ -83,19 +83,42 @@ class AccumulateResiduals:
         """Return `mod` with accumulating joins outlined and all decisions recorded."""
         mod = unique_names(mod)
         graph = operator_graph(mod)
-        verdicts = []
-        for join in operators_in_order(graph):
-            if not is_elementwise_join(graph, join):
+        joins = [node for node in operators_in_order(graph) if is_elementwise_join(graph, node)]
+        verdicts: dict[str, tuple[str, str]] = {}
+        changed = True
+        while changed:  # one cascade may make another one pay
+            mod, graph, changed = self._sweep(mod, graph, joins, verdicts)
+        return record(mod, [Decision("AccumulateResiduals", j, *verdicts[j]) for j in joins])
+
+    def _sweep(
+        self,
+        mod: tvm.IRModule,
+        graph: nx.DiGraph,
+        joins: list[str],
+        verdicts: dict[str, tuple[str, str]],
+    ) -> tuple[tvm.IRModule, nx.DiGraph, bool]:
+        """Try every join that is still there; fill `verdicts`, and say whether one succeeded."""
+        changed = False
+        # From the last to the first: a gate before an addition (x * sigmoid(x)) goes along with
+        # the addition, which it could not if it had been accumulated on its own.
+        for join in reversed(joins):
+            if join not in graph or not is_elementwise_join(graph, join):
                 continue
             try:
                 chosen = _choose(graph, join, self.keep_inputs)
             except _Refusal as refusal:
-                verdicts.append(("left alone", str(refusal), join))
+                verdicts[join] = ("left alone", str(refusal))
                 continue
+            verdicts |= {
+                node: ("accumulated", f"runs row by row together with {join}")
+                for node in chosen.members
+                if is_elementwise_join(graph, node)
+            }
+            verdicts[join] = ("accumulated", chosen.story)
             mod = _outlined(mod, chosen)
-            verdicts.append(("accumulated", chosen.story, join))
             graph = operator_graph(mod)
-        return record(mod, (Decision("AccumulateResiduals", j, a, why) for a, why, j in verdicts))
+            changed = True
+        return mod, graph, changed
 
 
 class _Refusal(Exception):
@@ -234,6 +257,8 @@ def _check_members(graph: nx.DiGraph, join: str, residual: str, members: tuple[s
     """Whether `members` may run row by row over the buffer of `residual`."""
     group = sharing(graph, residual)
     chosen = set(members)
+    if not readers(graph, members[-1]):
+        raise _Refusal(f"nothing reads {members[-1]}")
     for node in members:
         data = graph.nodes[node]
         if data["index"] < graph.nodes[join]["index"]:

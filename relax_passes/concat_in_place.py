@@ -150,7 +150,9 @@ def _stride_obstacles(graph: nx.DiGraph, concat: str, operand: str) -> Iterator[
         if not _writes_strided(graph.nodes[tensor]):
             yield f"{tensor} ({graph.nodes[tensor]['operator']}) cannot be written into a slice"
         for reader in readers(graph, tensor):
-            if reader != concat and not _reads_strided(graph, reader, tensor):
+            if is_reshape(graph.nodes[reader]):
+                yield f"{reader} is the same memory in another shape, which a slice cannot be"
+            elif reader != concat and not _reads_strided(graph, reader, tensor):
                 yield f"{reader} ({graph.nodes[reader]['operator']}) cannot read a slice"
 
 
