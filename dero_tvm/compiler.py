@@ -63,9 +63,9 @@ class CompiledModel:
         `inputs` maps input names (as in the model file) to arrays.  `device` is ``host`` (LLVM
         JIT), ``host-c`` (a C compiler) or ``qemu:<machine>``.
         """
-        single = isinstance(inputs, Mapping)
-        result = self.measure([inputs] if single else inputs, device)  # type: ignore[list-item]
-        return result.outputs[0] if single else result.outputs
+        if isinstance(inputs, Mapping):
+            return self.measure([inputs], device).outputs[0]
+        return self.measure(inputs, device).outputs
 
     def measure(self, inputs: Sequence[Mapping[str, Any]], device: str = "host") -> RunResult:
         """Like `run`, with what the run measured: stack, code size, instructions."""

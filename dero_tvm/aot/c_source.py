@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from .c_constants import array_name, c_type, declaration, used_constants
-from .header import Interface
+from .header import CPort, Interface
 from .kernels import Kernel, Parameter
 from .lower import CFunction, c_functions
 from .names import c_comment, c_identifier
@@ -211,7 +211,7 @@ class _Printer:
         parts.append(f"int32_t {prefix}_run({structs}) {{\n{body}\n}}")
         return parts
 
-    def _copy(self, inside: str, outside: str, port, *, target: int) -> list[str]:
+    def _copy(self, inside: str, outside: str, port: CPort, *, target: int) -> list[str]:
         pair = (inside, outside) if target == 0 else (outside, inside)
         return [
             f"  if ({outside} != {inside}) {{",

@@ -6,6 +6,7 @@ on the host is therefore the same schedule at the same addresses as on the devic
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +22,8 @@ from .kernels import Kernel, KernelTable
 @dataclass(frozen=True)
 class Address:
     """`offset` bytes into a memory: ``arena:<region>``, ``input:<i>``, ``output:<i>``,
-    or ``constant:<name>``."""
+    or ``constant:<name>``.
+    """
 
     base: str
     offset: int = 0
@@ -129,7 +131,9 @@ class _Writer:
             )
         return StepProgram(cascade.name, tuple(stages), cascade.descending)
 
-    def _arguments(self, cascade: Cascade, schedule: RowSchedule, op: Operation):
+    def _arguments(
+        self, cascade: Cascade, schedule: RowSchedule, op: Operation
+    ) -> Iterator[Argument | int]:
         for index, name in enumerate(op.operands):
             spec = op.signature.inputs[index]
             yield Argument(self._address(cascade, schedule, name), spec.dtype)

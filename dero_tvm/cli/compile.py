@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
@@ -111,7 +112,7 @@ def compile_command(
     runtime: str | None,
     pass_config: tuple[str, ...],
 ) -> None:
-    """Compile MODEL (.onnx, .tflite, .pt2) to C with one static arena.
+    r"""Compile MODEL (.onnx, .tflite, .pt2) to C with one static arena.
 
     \b
     Examples:
@@ -151,7 +152,7 @@ def compile_command(
             Console().print(f"wrote {output}", highlight=False)
 
 
-def compile_with_progress(model: Path, *, quiet: bool, **options) -> CompiledModel:
+def compile_with_progress(model: Path, *, quiet: bool, **options: Any) -> CompiledModel:
     """`dero_tvm.compile` with its stages shown on the terminal."""
     console = Console(stderr=True, quiet=quiet)
     with console.status("starting") as status:

@@ -20,7 +20,7 @@ from tvm.ir import Call, GenericConst, GlobalVar, Var
 from dero_tvm.errors import UserError
 from relax_passes.operators import Signature, TensorSpec, operator_of, signature_of, spec_of
 
-from .network import Cascade, CascadeKind, Network, Operation, Port, Value
+from .network import Cascade, CascadeKind, Network, Operation, Port
 from .opaque import opaque_operation
 from .views import place_values
 

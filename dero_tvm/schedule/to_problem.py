@@ -6,6 +6,7 @@ import enum
 from dataclasses import dataclass
 
 from dero_tvm.planning.problem import Buffer, BufferKind, Overlap, Problem, Region, Step
+from relax_passes.operators.signature import TensorSpec
 from relax_passes.row_schedule import RowSchedule
 
 from .network import Cascade, CascadeKind, Network
@@ -172,7 +173,7 @@ class _Builder:
         )
 
 
-def _extent(spec) -> int:
+def _extent(spec: TensorSpec) -> int:
     """Bytes from a tensor's first to its last element."""
     if spec.elements == 0:
         return 0
@@ -180,5 +181,5 @@ def _extent(spec) -> int:
     return spec.rows * spec.row_bytes - gap
 
 
-def _shape(spec) -> str:
+def _shape(spec: TensorSpec) -> str:
     return f"{'x'.join(map(str, spec.shape))} {spec.dtype}"
