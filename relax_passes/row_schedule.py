@@ -89,10 +89,10 @@ class RowSchedule:
 
     `rings`: rows of each tensor made in the cascade that are alive at once, tensors that are whole
     excepted.  `in_place`: result -> operand for the tensors that live in their operand's ring;
-    the operand's height counts for both.  `demands`: those that ever cause a row to be made; code for the others is not
-    needed.  `reader_distance`: for each tensor and operator that reads it, in bytes, how far the
-    driver's output must stay behind the tensor because of that reader (see `distance`).
-    `rows_made`: by each operator, when the driver is done.
+    the operand's height counts for both.  `demands`: those that ever cause a row to be made; code
+    for the others is not needed.  `reader_distance`: for each tensor and operator that reads it,
+    in bytes, how far the driver's output must stay behind the tensor because of that reader (see
+    `distance`).  `rows_made`: by each operator, when the driver is done.
     """
 
     rings: dict[str, int]

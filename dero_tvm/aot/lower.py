@@ -16,6 +16,8 @@ from functools import cache
 import tvm
 from tvm import s_tir, tirx
 
+from .c_literals import with_exact_literals
+
 _S = s_tir.transform
 _T = tirx.transform
 
@@ -73,7 +75,7 @@ def c_functions(functions: Mapping[str, tirx.PrimFunc]) -> dict[str, CFunction]:
     bodies = {
         match[1]: CFunction(
             tuple(parameter.split()[-1].lstrip("*") for parameter in match[2].split(",")),
-            _without_unused(match[3]),
+            with_exact_literals(_without_unused(match[3]), module[match[1]]),
         )
         for match in _BODY.finditer(source)
     }
