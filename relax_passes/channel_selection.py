@@ -43,33 +43,40 @@ def narrow(call: Call, arguments: Sequence[relax.Expr], kept: Sequence[Kept]) ->
 
 _Operands = list[relax.Expr]
 _Rule = Callable[
-    [Signature, _Operands, list[Any], dict[str, Any]], tuple[_Operands, dict[str, Any], Kept]
+    [Signature, _Operands, list[Kept], dict[str, Any]], tuple[_Operands, dict[str, Any], Kept]
 ]
 
 
-def _conv2d(signature: Signature, operands: _Operands, kept: list[Any], attrs: dict) -> tuple:
+def _chosen(kept: list[Kept]) -> np.ndarray:
+    """The channels left of an operator's one data operand: rules run only where some are lost."""
+    assert kept[0] is not None
+    return kept[0]
+
+
+def _conv2d(signature: Signature, operands: _Operands, kept: list[Kept], attrs: dict) -> tuple:
     data, weight, *vectors = operands
     channels = signature.inputs[0].channels
     if attrs["groups"] == 1:
-        return [data, _take(weight, kept[0], 3), *vectors], attrs, None
+        return [data, _take(weight, _chosen(kept), 3), *vectors], attrs, None
     if attrs["groups"] != channels:
         raise CannotNarrow(f"a convolution in {attrs['groups']} groups cannot lose single channels")
     each = signature.inputs[1].shape[0] // channels
-    filters = (kept[0][:, None] * each + np.arange(each)).ravel()
-    attrs = attrs | {"groups": len(kept[0])}
+    chosen = _chosen(kept)
+    filters = (chosen[:, None] * each + np.arange(each)).ravel()
+    attrs = attrs | {"groups": len(chosen)}
     return [data, *(_take(constant, filters, 0) for constant in (weight, *vectors))], attrs, filters
 
 
-def _dense(signature: Signature, operands: _Operands, kept: list[Any], attrs: dict) -> tuple:
+def _dense(signature: Signature, operands: _Operands, kept: list[Kept], attrs: dict) -> tuple:
     data, weight, *vectors = operands
-    return [data, _take(weight, kept[0], 1), *vectors], attrs, None
+    return [data, _take(weight, _chosen(kept), 1), *vectors], attrs, None
 
 
-def _same(signature: Signature, operands: _Operands, kept: list[Any], attrs: dict) -> tuple:
+def _same(signature: Signature, operands: _Operands, kept: list[Kept], attrs: dict) -> tuple:
     return operands, attrs, kept[0]
 
 
-def _elementwise(signature: Signature, operands: _Operands, kept: list[Any], attrs: dict) -> tuple:
+def _elementwise(signature: Signature, operands: _Operands, kept: list[Kept], attrs: dict) -> tuple:
     channels = signature.output.channels
     chosen = next(k for k in kept if k is not None)
     new: _Operands = []
@@ -85,7 +92,7 @@ def _elementwise(signature: Signature, operands: _Operands, kept: list[Any], att
     return new, attrs, chosen
 
 
-def _concat(signature: Signature, operands: _Operands, kept: list[Any], attrs: dict) -> tuple:
+def _concat(signature: Signature, operands: _Operands, kept: list[Kept], attrs: dict) -> tuple:
     widths = [spec.channels for spec in signature.inputs]
     filled = [np.arange(w) if k is None else k for w, k in zip(widths, kept)]
     if attrs["axis"] % len(signature.output.shape) == len(signature.output.shape) - 1:
@@ -96,40 +103,40 @@ def _concat(signature: Signature, operands: _Operands, kept: list[Any], attrs: d
     return operands, attrs, filled[0]
 
 
-def _pad(signature: Signature, operands: _Operands, kept: list[Any], attrs: dict) -> tuple:
+def _pad(signature: Signature, operands: _Operands, kept: list[Kept], attrs: dict) -> tuple:
     if attrs["pad_before"][-1] or attrs["pad_after"][-1]:
         raise CannotNarrow("channels are padded")
     return operands, attrs, kept[0]
 
 
-def _slice(signature: Signature, operands: _Operands, kept: list[Any], attrs: dict) -> tuple:
+def _slice(signature: Signature, operands: _Operands, kept: list[Kept], attrs: dict) -> tuple:
     if signature.output.channels != signature.inputs[0].channels:
         raise CannotNarrow("channels are split by a slice")
     begin = (*attrs["begin"][:-1], 0)
-    end = (*attrs["end"][:-1], len(kept[0]))
+    end = (*attrs["end"][:-1], len(_chosen(kept)))
     return operands, attrs | {"begin": begin, "end": end}, kept[0]
 
 
-def _reduce(signature: Signature, operands: _Operands, kept: list[Any], attrs: dict) -> tuple:
+def _reduce(signature: Signature, operands: _Operands, kept: list[Kept], attrs: dict) -> tuple:
     rank = len(signature.inputs[0].shape)
     if rank - 1 in (axis % rank for axis in attrs["axes"]):
         raise CannotNarrow("the reduction runs over channels")
     return operands, attrs, kept[0]
 
 
-def _transpose(signature: Signature, operands: _Operands, kept: list[Any], attrs: dict) -> tuple:
+def _transpose(signature: Signature, operands: _Operands, kept: list[Kept], attrs: dict) -> tuple:
     rank = len(signature.inputs[0].shape)
     if attrs["axes"][-1] % rank != rank - 1:
         raise CannotNarrow("a transposition moves the channels (channel shuffle)")
     return operands, attrs, kept[0]
 
 
-def _reshape(signature: Signature, operands: _Operands, kept: list[Any], attrs: dict) -> tuple:
+def _reshape(signature: Signature, operands: _Operands, kept: list[Kept], attrs: dict) -> tuple:
     channels, shape = signature.inputs[0].channels, signature.output.shape
     if not shape or shape[-1] % channels:
         raise CannotNarrow("a reshape splits the channels (channel shuffle)")
     pixels = shape[-1] // channels  # so many pixels lie side by side in the new last axis
-    result = (np.arange(pixels)[:, None] * channels + kept[0]).ravel()
+    result = (np.arange(pixels)[:, None] * channels + _chosen(kept)).ravel()
     return operands, attrs | {"shape": (*shape[:-1], len(result))}, result
 
 

@@ -9,12 +9,20 @@ from .canonicalize import Canonicalize
 from .classify_operators import ClassifyOperators
 from .concat_in_place import ConcatInPlace
 from .identify_residuals import IdentifyResiduals
+from .integer_interface import IntegerInterface
 from .remove_residuals import RemoveResiduals
+from .stream_rows import StreamRows
 
 
-def canonicalize(input_layout: str = "model") -> tvm.transform.Pass:
-    """From what a frontend imports to the operator set; see `Canonicalize`."""
-    return Canonicalize(input_layout)
+def canonicalize(input_layout: str = "model", *, integer_io: bool = False) -> tvm.transform.Pass:
+    """From what a frontend imports to the operator set; see `Canonicalize`.
+
+    With `integer_io` a quantized network takes and gives integers; see `IntegerInterface`.
+    """
+    passes = [Canonicalize(input_layout)]
+    if integer_io:
+        passes.append(IntegerInterface())
+    return tvm.transform.Sequential(passes, name="canonicalize")
 
 
 def analyze() -> tvm.transform.Pass:
@@ -35,6 +43,20 @@ def accumulate(*, keep_inputs: bool = False) -> tvm.transform.Pass:
             ConcatInPlace(),
         ],
         name="accumulate",
+    )
+
+
+def stream(*, limit: int | None = None, keep_inputs: bool = False) -> tvm.transform.Pass:
+    """Blocks run row by row, with the same bits, on a canonical module; see `StreamRows`."""
+    return tvm.transform.Sequential(
+        [
+            # What joins what, and what each operator needs of memory
+            IdentifyResiduals(),
+            ClassifyOperators(),
+            # Cascades
+            StreamRows(limit, keep_inputs),
+        ],
+        name="stream",
     )
 
 

@@ -16,6 +16,8 @@ from functools import cache
 import tvm
 from tvm import s_tir, tirx
 
+from .c_literals import with_exact_literals
+
 _S = s_tir.transform
 _T = tirx.transform
 
@@ -73,7 +75,7 @@ def c_functions(functions: Mapping[str, tirx.PrimFunc]) -> dict[str, CFunction]:
     bodies = {
         match[1]: CFunction(
             tuple(parameter.split()[-1].lstrip("*") for parameter in match[2].split(",")),
-            _without_unused(match[3]),
+            with_exact_literals(_without_unused(match[3]), module[match[1]]),
         )
         for match in _BODY.finditer(source)
     }
@@ -86,12 +88,15 @@ def c_functions(functions: Mapping[str, tirx.PrimFunc]) -> dict[str, CFunction]:
 def _without_unused(body: str) -> str:
     """Drop declarations that common subexpression elimination left without a reader."""
     while True:
-        kept = _UNUSED.sub(
-            lambda m: m[0] if len(re.findall(rf"\b{m[1]}\b", body)) > 1 else "", body
-        )
+        kept = _UNUSED.sub(_if_read, body)
         if kept == body:
             return body
         body = kept
+
+
+def _if_read(declaration: re.Match[str]) -> str:
+    name = re.compile(rf"\b{declaration[1]}\b")
+    return declaration[0] if len(name.findall(declaration.string)) > 1 else ""
 
 
 def llvm_ir(module: tvm.IRModule) -> str:
