@@ -54,7 +54,9 @@ class KernelTable:
 
     def of(self, operation: Operation) -> Kernel:
         """The kernel that computes `operation`."""
-        key: object = operation.signature if operation.function is None else operation.name
+        key: object = (operation.signature, operation.state)
+        if operation.function is not None:
+            key = operation.name
         if key not in self._by_key:
             self._by_key[key] = self._make(operation)
         return self._by_key[key]
@@ -78,14 +80,19 @@ class KernelTable:
         else:
             operator = operator_of(signature.operator)
             assert operator is not None
-            function = operator.row_kernel(signature)
+            absorbs = operation.state is not None
+            function = (
+                operator.absorbing_kernel(signature) if absorbs else operator.row_kernel(signature)
+            )
             parameters = [Parameter("row")]
             for index, argument in enumerate(operator.argument_names(signature)):
                 parameters.append(Parameter(argument, signature.inputs[index].dtype))
                 if index in operation.row_operands:
                     parameters.append(Parameter(f"{argument}_rows"))
             parameters.append(Parameter("out", signature.output.dtype, read_only=False))
-        if operation.scratch:
+        if operation.state is not None:
+            parameters.append(Parameter("state", operation.state.dtype, read_only=False))
+        elif operation.scratch:
             parameters.append(Parameter("scratch", "int8", read_only=False))
         if len(parameters) != len(function.params):
             raise RuntimeError(f"kernel of {operation.name} has unexpected parameters")
