@@ -18,7 +18,7 @@ from .canonicalization.select_operators import SelectOperators
 from .canonicalization.signed_quantization import SignQuantization
 
 
-def Canonicalize(input_layout: str = "model") -> tvm.transform.Pass:  # noqa: N802 (TVM's style)
+def Canonicalize(input_layout: str = "model") -> tvm.transform.Pass:
     """The sequence of passes that readies an imported network for planning.
 
     Parameters

@@ -68,8 +68,7 @@ class KernelTable:
         if operation.function is not None:
             function = operation.function
             parameters = [
-                Parameter(p.name, spec.dtype)
-                for p, spec in zip(function.params, signature.inputs)
+                Parameter(p.name, spec.dtype) for p, spec in zip(function.params, signature.inputs)
             ]
             parameters.append(
                 Parameter(
