@@ -1,11 +1,11 @@
 """dero_tvm: trained networks with residual connections in the RAM of a microcontroller.
 
-    import dero_tvm
+import dero_tvm
 
-    model = dero_tvm.compile("model.tflite", target="mps2-an500")
-    print(model.report.arena_bytes, model.report.whole_bytes)
-    outputs = model.run({"input": image})
-    model.save("model.tar")
+model = dero_tvm.compile("model.tflite", target="mps2-an500")
+print(model.report.arena_bytes, model.report.whole_bytes)
+outputs = model.run({"input": image})
+model.save("model.tar")
 """
 
 from .aot import ModelArchive, load_archive

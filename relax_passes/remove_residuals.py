@@ -36,7 +36,7 @@ from tvm import relax
 from tvm.ir import Call
 
 from .channel_selection import CannotNarrow, Kept, narrow
-from .decisions import Decision, record
+from .decisions import Decision, forget, record
 from .graph import is_concat_join, operator_graph
 from .identify_residuals import find_residuals
 from .operators import attributes_of, make_call, operator_of
@@ -61,21 +61,30 @@ class RemoveResiduals:
     ) -> tvm.IRModule:
         """Return the plain twin of `mod` with all decisions recorded."""
         mod = unique_names(relax.transform.InlinePrivateFunctions()(unique_names(mod)))
-        graph = operator_graph(mod)
-        residuals = find_residuals(graph)
-        refused = {r.join: reason for r in residuals if (reason := _objection(graph, r))}
-        while True:
-            removed = {r.join: r for r in residuals if r.join not in refused}
-            try:
-                line = _Rewriter(graph, removed).run(read_function(mod))
-                break
-            except _Refusal as refusal:
-                refused |= dict.fromkeys(refusal.joins, str(refusal))
-        mod = write_function(mod, without_dead_bindings(line))
-        known = read_residuals(mod)
-        if known:
-            mod = write_residuals(mod, [r for r in known if r.join not in removed])
-        return record(mod, [_decision(r, refused.get(r.join)) for r in residuals])
+        mod = forget(mod, ("AccumulateResiduals", "ConcatInPlace"))
+        removed = {""}
+        while removed:  # what is left may have shortcuts that were none before
+            mod, removed = _remove(mod)
+        return mod
+
+
+def _remove(mod: tvm.IRModule) -> tuple[tvm.IRModule, set[str]]:
+    """`mod` without the residual joins that can be removed, and their names."""
+    graph = operator_graph(mod)
+    residuals = find_residuals(graph)
+    refused = {r.join: reason for r in residuals if (reason := _objection(graph, r))}
+    while True:
+        removed = {r.join: r for r in residuals if r.join not in refused}
+        try:
+            line = _Rewriter(graph, removed).run(read_function(mod))
+            break
+        except _Refusal as refusal:
+            refused |= dict.fromkeys(refusal.joins, str(refusal))
+    mod = write_function(mod, without_dead_bindings(line))
+    known = read_residuals(mod)
+    if known:
+        mod = write_residuals(mod, [r for r in known if r.join not in removed])
+    return record(mod, [_decision(r, refused.get(r.join)) for r in residuals]), set(removed)
 
 
 def _decision(residual: Residual, objection: str | None) -> Decision:
@@ -144,7 +153,7 @@ class _Rewriter:
                 self.became[var] = self._operator(var, value)
         for leaf in line.results:
             if isinstance(leaf, relax.Var) and (causes := self.became[leaf].causes):
-                raise _Refusal(causes, f"the network's output {leaf.name} would lose channels")
+                raise _Refusal(causes, "an output of the network would lose channels")
         values = {var: tensor.value for var, tensor in self.became.items()}
         return StraightLine(
             line.parameters, tuple(self.bindings.items()), substitute(line.result, values)

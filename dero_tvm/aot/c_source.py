@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 
 from .c_constants import array_name, c_type, declaration, used_constants
-from .header import Interface
+from .header import CPort, Interface
 from .kernels import Kernel, Parameter
 from .lower import CFunction, c_functions
 from .names import c_comment, c_identifier
-from .program import Address, Argument, Program, RowsNeeded, Stage, StepProgram
+from .program import Address, Argument, Program, RowsNeeded, StepProgram
 
 _PRELUDE = """\
 /*
@@ -103,9 +103,11 @@ class _Printer:
         final = len(step.stages) - 1
         last = step.stages[final]
         if not last.kernel.by_row:
-            return [f"  {self._call(final, last)}"]
+            return [f"  {self._call(step, final)}"]
         lines = [f"  int32_t row_{i} = 0;" for i in range(final)]
-        lines.append(f"  for (int32_t row_{final} = 0; row_{final} < {last.rows}; ++row_{final}) {{")
+        lines.append(
+            f"  for (int32_t row_{final} = 0; row_{final} < {last.rows}; ++row_{final}) {{"
+        )
         lines += self._make(step, final, "    ", tables)
         lines.append("  }")
         for index, stage in enumerate(step.stages):
@@ -124,24 +126,23 @@ class _Printer:
             lines.append(f"{indent}while (row_{producer} < {until}) {{")
             lines += self._make(step, producer, indent + "  ", tables)
             lines += [f"{indent}  ++row_{producer};", f"{indent}}}"]
-        lines.append(f"{indent}{self._call(index, stage)}")
+        lines.append(f"{indent}{self._call(step, index)}")
         return lines
 
     def _needed(self, row: str, needed: RowsNeeded, tables: list[str]) -> str:
         if needed.table:
             name = f"rows_needed_{len(self.step_names)}_{len(tables)}"
             values = ", ".join(map(str, needed.table))
-            tables.append(
-                f"static const int32_t {name}[{len(needed.table)}] = {{{values}}};"
-            )
+            tables.append(f"static const int32_t {name}[{len(needed.table)}] = {{{values}}};")
             return f"{name}[{row}]"
         scaled = row if needed.stride == 1 else f"{row} * {needed.stride}"
         sign = "+" if needed.offset >= 0 else "-"
         line = f"{scaled} {sign} {abs(needed.offset)}"
         return f"({line} < {needed.limit} ? {line} : {needed.limit})"
 
-    def _call(self, index: int, stage: Stage) -> str:
-        row = f"row_{index}"
+    def _call(self, step: StepProgram, index: int) -> str:
+        stage = step.stages[index]
+        row = f"({stage.rows - 1} - row_{index})" if step.descending else f"row_{index}"
         arguments = [row] if stage.kernel.by_row else []
         parameters = stage.kernel.parameters[1:] if stage.kernel.by_row else stage.kernel.parameters
         for argument, parameter in zip(stage.arguments, parameters):
@@ -193,16 +194,24 @@ class _Printer:
             lines = [f"  {kind}->{p.member} = {places[kind, p.member]};" for kind, p in members]
             text = "\n".join(lines)
             parts.append(f"void {prefix}_map_io({structs}) {{\n{text}\n}}")
-            run += [line for kind, p in members if kind == "inputs" for line in
-                    self._copy(places[kind, p.member], f"{kind}->{p.member}", p, target=0)]
+            run += [
+                line
+                for kind, p in members
+                if kind == "inputs"
+                for line in self._copy(places[kind, p.member], f"{kind}->{p.member}", p, target=0)
+            ]
             run += [f"  {name};" for name in self.step_names]
-            run += [line for kind, p in members if kind == "outputs" for line in
-                    self._copy(places[kind, p.member], f"{kind}->{p.member}", p, target=1)]
+            run += [
+                line
+                for kind, p in members
+                if kind == "outputs"
+                for line in self._copy(places[kind, p.member], f"{kind}->{p.member}", p, target=1)
+            ]
         body = "\n".join([*run, "  return 0;"])
         parts.append(f"int32_t {prefix}_run({structs}) {{\n{body}\n}}")
         return parts
 
-    def _copy(self, inside: str, outside: str, port, *, target: int) -> list[str]:
+    def _copy(self, inside: str, outside: str, port: CPort, *, target: int) -> list[str]:
         pair = (inside, outside) if target == 0 else (outside, inside)
         return [
             f"  if ({outside} != {inside}) {{",

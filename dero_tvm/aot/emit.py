@@ -53,8 +53,10 @@ def _data_source(program: Program, interface: Interface) -> str:
     if arenas:
         parts.append("\n".join([f"#ifndef {macro}", *arenas, "#endif"]))
     constants = program.network.constants
-    parts += [definition_with_declaration(interface.prefix, n, constants[n])
-              for n in used_constants(program)]
+    parts += [
+        definition_with_declaration(interface.prefix, n, constants[n])
+        for n in used_constants(program)
+    ]
     return "\n\n".join(parts) + "\n"
 
 

@@ -93,9 +93,12 @@ def c_functions(functions: Mapping[str, tirx.PrimFunc]) -> dict[str, CFunction]:
 def _without_unused(body: str) -> str:
     """Drop declarations that common subexpression elimination left without a reader."""
     while True:
-        kept = _UNUSED.sub(
-            lambda m: m[0] if len(re.findall(rf"\b{m[1]}\b", body)) > 1 else "", body
-        )
+        kept = _UNUSED.sub(_if_read, body)
         if kept == body:
             return body
         body = kept
+
+
+def _if_read(declaration: re.Match[str]) -> str:
+    name = re.compile(rf"\b{declaration[1]}\b")
+    return declaration[0] if len(name.findall(declaration.string)) > 1 else ""

@@ -35,7 +35,9 @@ def build_shared_library(archive: ModelArchive, compiler: str = "cc") -> bytes:
                 [*command, "-lm"], capture_output=True, text=True, timeout=_TIME_LIMIT
             )
         except subprocess.TimeoutExpired:
-            raise UserError(f"{compiler} took longer than {_TIME_LIMIT} s and was stopped") from None
+            raise UserError(
+                f"{compiler} took longer than {_TIME_LIMIT} s and was stopped"
+            ) from None
         if done.returncode != 0:
             raise UserError(f"{compiler} failed: {done.stderr.strip().splitlines()[-1]}")
         return library.read_bytes()

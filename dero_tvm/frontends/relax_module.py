@@ -29,7 +29,7 @@ def load_relax(
     main = module["main"]
     if not isinstance(main, relax.Function):
         raise UserError(f"{label}: its 'main' is not a Relax function")
-    names = tuple(parameter.name_hint for parameter in main.params)
+    names = tuple(parameter.name for parameter in main.params)
     module = bind_dimensions(module, names, label, input_shapes)
     main = module["main"]
     result = main.ret_ty

@@ -34,18 +34,8 @@ def turns(packing: Packing) -> Iterator[tuple[str, list[int]]]:
         "backwards by end": lambda i: (-end[i], -size[i], -start[i]),
     }
     for name, key in keys.items():
-        yield name, sorted(items, key=lambda i, key=key: (key(i), i))
-
-
-def preferences(packing: Packing) -> Iterator[list[int]]:
-    """Orders in which an exact search may prefer its items: hard ones first."""
-    loads = packing.loads()
-    size = packing.sizes
-    life = [b - a for a, b in zip(packing.starts, packing.ends, strict=True)]
-    items = range(len(packing))
-    yield sorted(items, key=lambda i: (-loads[i], -life[i], -size[i], i))
-    yield sorted(items, key=lambda i: (-loads[i], -size[i] * life[i], -life[i], i))
-    yield sorted(items, key=lambda i: (-life[i], -size[i] * life[i], -loads[i], i))
+        # Sorting is stable: equal ones stay in the order of `items`.
+        yield name, sorted(items, key=key)
 
 
 def best_greedy(packing: Packing, target: int) -> tuple[list[int], list[int], int]:

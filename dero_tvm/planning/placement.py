@@ -39,9 +39,7 @@ def packing_of(
     """The buffers that need a place in an arena, and the packing problem they make."""
     unit = granule(problem, options)
     lifetimes = liveness(problem, order, options)
-    buffers = [
-        b for b in problem.buffers if b.name in lifetimes and not outside_arena(b, options)
-    ]
+    buffers = [b for b in problem.buffers if b.name in lifetimes and not outside_arena(b, options)]
     numbers = {b.name: i for i, b in enumerate(buffers)}
     licences = {
         (numbers[output], numbers[source]): round_up(distance, unit)

@@ -28,7 +28,9 @@ def print_report(report: Report, console: Console, *, steps: bool = False) -> No
 
 
 def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", header_style="dim", box=None)
+    table = Table(
+        title=title, title_justify="left", title_style="bold", header_style="dim", box=None
+    )
     for column in columns:
         numeric = column in ("bytes", "live bytes", "MACs", "of whole")
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
@@ -65,7 +67,9 @@ def _peak(report: Report) -> Table:
 
 
 def _residuals(report: Report) -> Table:
-    table = _table("residual joins", "join", "operator", "shortcut", "bytes", "what was done", "why")
+    table = _table(
+        "residual joins", "join", "operator", "shortcut", "bytes", "what was done", "why"
+    )
     for residual in report.residuals:
         table.add_row(
             escape(residual.join),

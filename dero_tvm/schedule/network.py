@@ -7,13 +7,14 @@ states it as a planning problem, and the code generator walks it.
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from tvm import tirx
 
 from relax_passes.operators import Signature, TensorSpec
+from relax_passes.row_schedule import CascadeOperator, RowSchedule, simulate
 
 
 class CascadeKind(enum.Enum):
@@ -50,16 +51,34 @@ class Operation:
     row_operands: tuple[int, ...]  # indices of the operands that are read row by row
     scratch: int = 0  # bytes
     macs: int = 0
+    state: TensorSpec | None = None  # set if it absorbs its input row by row
     function: tirx.PrimFunc | None = None  # an opaque operator's own kernel, over whole tensors
+
+    def in_schedule(self) -> CascadeOperator:
+        """What the row schedule has to know of it."""
+        absorbs = self.state is not None
+        return CascadeOperator(
+            self.signature, self.operands, self.result, self.row_operands, absorbs
+        )
 
 
 @dataclass(frozen=True)
 class Cascade:
-    """Operations that run together, in topological order.  The last one drives the others."""
+    """Operations that run together, in topological order.  The last one drives the others.
+
+    `descending`: rows are made from the last to the first.
+    """
 
     name: str
     kind: CascadeKind
     operations: tuple[Operation, ...]
+    descending: bool = False
+
+    def schedule(self, inner: Collection[str]) -> RowSchedule:
+        """The order in which the rows are made; `inner` values live in rings, others are whole."""
+        operators = [op.in_schedule() for op in self.operations]
+        whole = {op.result for op in self.operations} - set(inner)
+        return simulate(operators, self.descending, whole)
 
 
 @dataclass(frozen=True)

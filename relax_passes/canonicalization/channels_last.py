@@ -34,14 +34,12 @@ INPUT_LAYOUTS = "dero.input_layouts"
 NHWC_OF_NCHW = (0, 2, 3, 1)
 
 
-def ChannelsLast(input_layout: str = "model") -> tvm.transform.Pass:  # noqa: N802 (TVM's style)
+def ChannelsLast(input_layout: str = "model") -> tvm.transform.Pass:
     """Module pass.  `input_layout` is ``"model"`` or ``"nhwc"``; see the file's docstring."""
     if input_layout not in ("model", "nhwc"):
         raise ValueError(f'input_layout must be "model" or "nhwc", got "{input_layout}"')
 
-    def transform(
-        module: tvm.IRModule, _context: tvm.transform.PassContext
-    ) -> tvm.IRModule:
+    def transform(module: tvm.IRModule, _context: tvm.transform.PassContext) -> tvm.IRModule:
         return LayoutRewriter(module, input_layout).run()
 
     return tvm.transform.module_pass(transform, opt_level=0, name="ChannelsLast")
@@ -109,23 +107,40 @@ class LayoutRewriter(DataflowRewriter):
         layout = layout or self.layout(expr)
         axes = tuple(axes)
         shape = shape or tuple(layout.shape[axis] for axis in axes)
-        constant = self.old.constant(expr)
-        if constant is not None:
-            moved = constant.reshape(layout.shape).transpose(axes).reshape(shape)
-            unchanged = moved.shape == constant.shape and axes == tuple(sorted(axes))
-            return super().new(expr) if unchanged else self.emit(moved.expr())
+        if self.old.constant(expr) is not None:
+            return self._arranged_constant(expr, layout.shape, axes, shape)
         stored = self.stored(expr)
         key = (stored, layout.order(axes), layout.sizes, shape)
         if key not in self._arranged:
             self._arranged[key] = self._move(stored, layout, axes, shape)
         return self._arranged[key]
 
-    def transposes(self, expr: relax.Expr, axes: tuple[int, ...], layout: Layout) -> bool:
-        """True if :meth:`arrange` would have to move elements."""
+    def transposes(
+        self, expr: relax.Expr, axes: tuple[int, ...], shape: tuple[int, ...], layout: Layout
+    ) -> bool:
+        """True if :meth:`arrange` would have to move elements, and has not done so before."""
         if self.old.constant(expr) is not None or layout.is_stored_in(axes):
             return False
-        shape = tuple(layout.shape[axis] for axis in axes)
         return (self.stored(expr), layout.order(axes), layout.sizes, shape) not in self._arranged
+
+    def _arranged_constant(
+        self,
+        expr: relax.Expr,
+        expanded: tuple[int, ...],
+        axes: tuple[int, ...],
+        shape: tuple[int, ...],
+    ) -> relax.Expr:
+        """A constant where it is read, so that a second run finds it in the same place."""
+        definition = self.old.definition(expr)
+        key = (definition, expanded, axes, shape)
+        if key not in self._arranged:
+            constant = self.old.constant(expr)
+            assert constant is not None
+            moved = constant.reshape(expanded).transpose(axes).reshape(shape)
+            unchanged = shape == constant.shape and axes == tuple(sorted(axes))
+            keep = unchanged and not constant.is_quantized
+            self._arranged[key] = definition if keep else self.emit(moved.expr())
+        return self._arranged[key]
 
     def _move(
         self, stored: relax.Expr, layout: Layout, axes: tuple[int, ...], shape: tuple[int, ...]

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from tvm import relax
 from tvm.ir import Call
 
-from .dataflow import dtype_of, is_call, shape_of
+from .channels_last_broadcast import binary
+from .dataflow import is_call, shape_of
 from .fold_constants import permutation
 from .layout import Layout
 
@@ -46,9 +47,7 @@ def _conv2d(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.Expr |
         out_layout="NHWC",
         out_dtype=a.out_dtype or None,
     )
-    return rewriter.keep(
-        var, conv, Layout.permuted(shape_of(call), _channels_last(a.out_layout))
-    )
+    return rewriter.keep(var, conv, Layout.permuted(shape_of(call), _channels_last(a.out_layout)))
 
 
 def _pool2d(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.Expr | None:
@@ -69,9 +68,7 @@ def _pool2d(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.Expr |
         count_include_pad=a.count_include_pad,
         layout="NHWC",
     )
-    return rewriter.keep(
-        var, result, Layout.permuted(shape_of(call), _channels_last(a.out_layout))
-    )
+    return rewriter.keep(var, result, Layout.permuted(shape_of(call), _channels_last(a.out_layout)))
 
 
 def _resize2d(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.Expr | None:
@@ -131,73 +128,6 @@ def _quantization(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.
         out_dtype=call.attrs.out_dtype,
     )
     return rewriter.keep(var, new, rewriter.layout(data))
-
-
-def _binary(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.Expr | None:
-    """Operands broadcast along native axes; the cheapest operand's layout wins."""
-    shape = shape_of(call)
-    candidates = [
-        arg
-        for arg in call.args
-        if shape_of(arg) == shape and rewriter.old.constant(arg) is None
-    ]
-    plans = []
-    for candidate in candidates:
-        stored_shape = shape_of(rewriter.stored(candidate))
-        target = rewriter.layout(candidate)
-        others = [_conform(rewriter, arg, target, stored_shape) for arg in call.args]
-        known = [plan for plan in others if plan is not None]
-        if len(known) == len(others):
-            cost = sum(
-                prod(shape_of(arg))
-                for arg, (layout, axes, _) in zip(call.args, known)
-                if rewriter.transposes(arg, axes, layout)
-            )
-            plans.append((cost, len(plans), target, known))
-    if not plans:
-        return None
-    _, _, target, chosen = min(plans, key=lambda plan: plan[:2])
-    operands = [
-        rewriter.arrange(arg, axes, final, layout)
-        for arg, (layout, axes, final) in zip(call.args, chosen)
-    ]
-    return rewriter.keep(var, Call(call.op, operands, call.attrs), target)
-
-
-def _conform(
-    rewriter: LayoutRewriter, arg: relax.Expr, target: Layout, stored_shape: tuple[int, ...]
-) -> tuple[Layout, tuple[int, ...], tuple[int, ...]] | None:
-    """How to arrange `arg` so that it broadcasts against a tensor stored as `target` says.
-
-    The layout with an axis for each factor of `target`, the order of those axes, and the final
-    shape; None if it cannot be said.
-    """
-    shape = shape_of(arg)
-    if prod(shape) == 1:
-        return Layout.native(shape), tuple(range(len(shape))), shape
-    shape = (1,) * (len(target.shape) - len(shape)) + shape
-    expanded: list[int] = []  # the shape of `arg` with every native axis split into its factors
-    position: dict[int, int] = {}
-    for length, axis in zip(shape, target.axes):
-        for factor in axis:
-            position[factor] = len(expanded)
-            expanded.append(target.sizes[factor] if length > 1 else 1)
-    layout = rewriter.layout(arg).reshaped(expanded)
-    if layout is None:
-        return None
-    order = tuple(position[factor] for factor in range(len(target.sizes)))
-    final: list[int] = []
-    factor = 0
-    for length in stored_shape:
-        begin, covered = factor, 1
-        while covered < length:
-            covered *= target.sizes[factor]
-            factor += 1
-        lengths = [expanded[position[f]] for f in range(begin, factor)]
-        if prod(lengths) not in (1, length) or covered != length:
-            return None
-        final.append(prod(lengths))
-    return layout, order, tuple(final)
 
 
 # --- names of axes ---------------------------------------------------------------------------
@@ -273,8 +203,12 @@ def _concat(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.Expr |
         return None
 
     def cost(order: tuple[int, ...]) -> tuple[int, tuple[int, ...]]:
-        moved = [f for f in moving if rewriter.transposes(f, order, rewriter.layout(f))]
-        return sum(prod(shape_of(field)) for field in moved), order
+        total = 0
+        for field in moving:
+            shape = tuple(shape_of(field)[axis] for axis in order)
+            if rewriter.transposes(field, order, shape, rewriter.layout(field)):
+                total += prod(shape)
+        return total, order
 
     order = min(orders, key=cost)
     axis = order.index(call.attrs.axis % len(order))
@@ -293,9 +227,7 @@ def _strided_slice(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax
     data, order = _regular(rewriter, call.args[0])
     lists = [[int(getattr(f, "value", f)) for f in p.fields] for p in parameters]
     axes = [order.index(axis % len(order)) for axis in lists[0]]
-    new = relax.op.strided_slice(
-        data, axes, *lists[1:], assume_inbound=call.attrs.assume_inbound
-    )
+    new = relax.op.strided_slice(data, axes, *lists[1:], assume_inbound=call.attrs.assume_inbound)
     return rewriter.keep(var, new, Layout.permuted(shape_of(call), order))
 
 
@@ -350,7 +282,7 @@ HANDLERS: dict[str, Handler] = {
     "relax.nn.pad": _pad,
     "relax.matmul": _matmul,
     **{f"relax.{name}": _unary for name in _UNARY},
-    **{f"relax.{name}": _binary for name in _BINARY},
+    **{f"relax.{name}": binary for name in _BINARY},
 }
 
 
@@ -359,7 +291,7 @@ def passes_layout_on(rewriter: LayoutRewriter, call: Call, operand: relax.Var) -
     if not is_call(call, *HANDLERS) or not isinstance(call.ty, relax.TensorType):
         return False
     handler = HANDLERS[call.op.name]
-    if handler is _binary:
+    if handler is binary:
         others = [arg for arg in call.args if not arg.same_as(operand)]
         return shape_of(operand) == shape_of(call) and all(
             rewriter.old.constant(arg) is not None for arg in others
@@ -369,7 +301,7 @@ def passes_layout_on(rewriter: LayoutRewriter, call: Call, operand: relax.Var) -
 
 def demands_channels_last(call: Call, operand: relax.Var) -> bool:
     """True if the operator wants `operand`, whose native order is NCHW, channels-last."""
-    if not call.args[0].same_as(operand) or dtype_of(operand) is None:
+    if not call.args[0].same_as(operand):
         return False
     if is_call(call, "relax.nn.conv2d"):
         return call.attrs.data_layout == "NCHW"

@@ -20,6 +20,10 @@ from .constant_tensor import ConstantTensor
 NOTES = "dero.notes"
 """Attribute of `main`: reasons why something was left alone, one sentence each."""
 
+ROUNDING = "dero.rounding"
+"""Attribute of `main`: ``double`` (LiteRT's arithmetic, if absent) or ``single`` (the closest to
+ONNX Runtime's)."""
+
 
 class Dataflow:
     """The bindings of a function whose body is straight-line code, with who reads what."""
@@ -36,6 +40,9 @@ class Dataflow:
             body = body.body
         self.result: relax.Expr = body
         self.definitions = dict(self.bindings)
+        self.position = {var: index for index, (var, _) in enumerate(self.bindings)}
+        self._constants: dict[relax.Expr, ConstantTensor | None] = {}
+        self.result = self.tuple_of(self.result)
         self.readers: dict[relax.Var, list[relax.Var | None]] = {}
         for reader, expr in [*self.bindings, (None, self.result)]:
             for operand in variables_of(expr):
@@ -47,6 +54,11 @@ class Dataflow:
             expr = self.definitions[expr]
         return expr
 
+    def tuple_of(self, expr: relax.Expr) -> relax.Expr:
+        """The tuple that a variable is bound to, or the expression itself."""
+        value = self.definition(expr)
+        return value if isinstance(value, relax.Tuple) else expr
+
     def sole_reader(self, var: relax.Var) -> tuple[relax.Var, relax.Expr] | None:
         """The binding that reads `var`, if exactly one does and the result does not."""
         readers = self.readers.get(var, [])
@@ -57,14 +69,20 @@ class Dataflow:
     def constant(self, expr: Any) -> ConstantTensor | None:
         """The value of a constant or of a dequantized constant; None for anything else."""
         expr = self.definition(expr)
+        if not isinstance(expr, GenericConst) and not is_call(expr, "relax.dequantize"):
+            return None
+        if expr not in self._constants:  # reading one copies it out of TVM
+            self._constants[expr] = self._read_constant(expr)
+        return self._constants[expr]
+
+    def _read_constant(self, expr: Any) -> ConstantTensor | None:
         if isinstance(expr, GenericConst):
             return ConstantTensor(expr.value.numpy())
-        if is_call(expr, "relax.dequantize"):
-            parts = [self.definition(arg) for arg in expr.args]
-            if all(isinstance(part, GenericConst) for part in parts):
-                values, scale, zero_point = (part.value.numpy() for part in parts)
-                return ConstantTensor.quantized(values, scale, zero_point, expr.attrs.axis)
-        return None
+        parts = [self.definition(arg) for arg in expr.args]
+        if not all(isinstance(part, GenericConst) for part in parts):
+            return None
+        values, scale, zero_point = (part.value.numpy() for part in parts)
+        return ConstantTensor.quantized(values, scale, zero_point, expr.attrs.axis)
 
 
 class DataflowRewriter:
@@ -83,6 +101,11 @@ class DataflowRewriter:
         self._emitted: dict[relax.Var, relax.Expr] = {}
         self._normalizer = relax.BlockBuilder()
 
+    @property
+    def rounding(self) -> str:
+        """How integer products are rounded: ``double`` or ``single``."""
+        return str(self.attrs.get(ROUNDING, "double"))
+
     # --- what a phase overrides --------------------------------------------------------------
 
     def rewrite(self, var: relax.Var, expr: relax.Expr) -> relax.Expr | None:
@@ -97,6 +120,8 @@ class DataflowRewriter:
 
     def new(self, expr: relax.Expr) -> relax.Expr:
         """The new expression that stands for an old operand."""
+        if isinstance(expr, relax.Var) and isinstance(expr.ty, relax.TupleType):
+            expr = self.old.tuple_of(expr)  # tuples are written where they are read
         if isinstance(expr, relax.Var):
             return self._new.get(expr, expr)
         return with_operands(expr, self.new) if isinstance(expr, relax.Tuple) else expr
@@ -163,6 +188,7 @@ def shape_of(expr: relax.Expr) -> tuple[int, ...]:
 
 
 def dtype_of(expr: relax.Expr) -> str:
+    """The element type of a tensor."""
     return str(expr.ty.dtype)
 
 
@@ -185,6 +211,7 @@ def operands_of(expr: relax.Expr) -> Iterator[relax.Expr]:
 
 
 def variables_of(expr: relax.Expr) -> list[relax.Var]:
+    """The variables that an expression reads, in the order of its operands."""
     return [operand for operand in operands_of(expr) if isinstance(operand, relax.Var)]
 
 

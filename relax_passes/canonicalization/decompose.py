@@ -46,10 +46,11 @@ class _Rewriter(DataflowRewriter):
             source = self.old.definition(expr.tuple_value)
             if isinstance(source, relax.Tuple):
                 return self.new(source.fields[expr.index])
-            handler = _TUPLE_MEMBERS.get(source.op.name) if is_call(source, *_TUPLE_MEMBERS) else None
-            return handler(self, source, expr.index) if handler else None
-        handler = _CALLS.get(expr.op.name) if is_call(expr, *_CALLS) else None
-        return handler(self, expr) if handler else None
+            if is_call(source, *_TUPLE_MEMBERS):
+                return _TUPLE_MEMBERS[source.op.name](self, source, expr.index)
+        elif is_call(expr, *_CALLS):
+            return _CALLS[expr.op.name](self, expr)
+        return None
 
     # --- members of tuples -------------------------------------------------------------------
 

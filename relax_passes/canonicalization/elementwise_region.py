@@ -97,7 +97,7 @@ class Region:
 
 def regions_ending_at(old: Dataflow, last: relax.Var) -> Iterator[Region]:
     """Regions whose result is `last`, from the smallest to the largest."""
-    position = {var: index for index, (var, _) in enumerate(old.bindings)}
+    position = old.position
     members: set[relax.Var] = set()
     frontier = {last}
     while len(members) < _LARGEST:

@@ -47,19 +47,19 @@ def float_epilogue(old: Dataflow, root: relax.Var, *, bias: bool = False) -> Epi
     epilogue = Epilogue(root)
     if bias:
         _take_bias(old, epilogue)
+    low, high = -math.inf, math.inf
     while (reader := old.sole_reader(epilogue.last)) is not None:
         var, call = reader
         bounds = float_bounds(call)
         if bounds is None:
             break
-        low, high = bounds
-        # clip(clip(x, a, b), c, d) has the lower bound min(max(a, c), d): as one clamp only if
-        # the bounds are in order.
-        epilogue.low = low if epilogue.low is None else max(low, epilogue.low)
-        epilogue.high = high if epilogue.high is None else min(high, epilogue.high)
+        new_low, new_high = max(low, bounds[0]), min(high, bounds[1])
+        if new_low > new_high:  # disjoint clamps are not one clamp
+            break
+        low, high = new_low, new_high
         epilogue.absorb(var)
-    epilogue.low = None if epilogue.low == -math.inf else epilogue.low
-    epilogue.high = None if epilogue.high == math.inf else epilogue.high
+    epilogue.low = None if low == -math.inf else low
+    epilogue.high = None if high == math.inf else high
     return epilogue
 
 

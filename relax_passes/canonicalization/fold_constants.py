@@ -118,10 +118,10 @@ class _Rewriter(DataflowRewriter):
 
         builder = relax.BlockBuilder()
         with builder.function("main", []):
-            builder.emit_func_output(builder.emit(with_operands(call, real)))
-        folded = relax.transform.FoldConstant()(builder.finalize())["main"].body
-        values = {b.var: b.value for block in folded.blocks for b in block.bindings}
-        result = values.get(folded.body, folded.body)
+            with builder.dataflow():
+                value = builder.emit_output(with_operands(call, real))
+            builder.emit_func_output(value)
+        result = relax.transform.FoldConstant()(builder.finalize())["main"].body.body
         return ConstantTensor(result.value.numpy()) if isinstance(result, GenericConst) else None
 
     # --- identities --------------------------------------------------------------------------

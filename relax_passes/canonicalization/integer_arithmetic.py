@@ -28,10 +28,9 @@ from .constant_tensor import ConstantTensor
 from .dataflow import DataflowRewriter, dtype_of, is_call, operands_of
 from .elementwise_region import Region, regions_ending_at
 from .epilogue import Epilogue, quantized_epilogue, take_integer_clamp
-from .integer_operators import HANDLERS, Quantized, Refusal
+from .integer_operand import Quantized, Refusal
+from .integer_operators import HANDLERS
 from .integer_tables import table_of_region
-
-ROUNDING = "dero.rounding"
 
 
 @tvm.transform.module_pass(opt_level=0, name="IntegerArithmetic")
@@ -49,9 +48,7 @@ class IntegerRewriter(DataflowRewriter):
 
     def __init__(self, module: tvm.IRModule) -> None:
         super().__init__(module)
-        self.rounding = str(self.attrs.get(ROUNDING, "double"))
         self._regions = self._find_regions()
-        self._refusals: dict[relax.Var, str] = {}
 
     def rewrite(self, var: relax.Var, expr: relax.Expr) -> relax.Expr | None:
         if var in self._regions:

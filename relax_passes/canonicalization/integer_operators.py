@@ -7,7 +7,6 @@ operands is quantized but the operator must stay in float, and returns None if n
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -15,146 +14,21 @@ import numpy as np
 from tvm import relax
 
 from ..operators import quantized as factors
-from .constant_tensor import ConstantTensor
 from .dataflow import dtype_of, is_call, shape_of
 from .epilogue import Epilogue, take_integer_clamp
+from .integer_layers import conv2d, matmul
+from .integer_operand import (
+    Quantized,
+    Refusal,
+    integer_clamp,
+    integer_factors,
+    none_unless_quantized,
+)
 
 if TYPE_CHECKING:
     from .integer_arithmetic import IntegerRewriter
 
-_INT32 = np.iinfo(np.int32)
-
-
-class Refusal(Exception):
-    """Why an operator on quantized tensors stays in float."""
-
-
-@dataclass(frozen=True)
-class Quantized:
-    """A new int8 tensor with what its integers mean."""
-
-    data: relax.Expr
-    scale: float
-    zero_point: int
-
-
 Handler = Callable[["IntegerRewriter", relax.Var, Any], "relax.Expr | None"]
-
-
-# --- layers with weights ---------------------------------------------------------------------
-
-
-def _conv2d(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax.Expr | None:
-    source = rewriter.quantized(call.args[0])
-    if source is None:
-        return _none_or_refusal(rewriter, call.args[0])
-    a = call.attrs
-    if (a.data_layout, a.kernel_layout, a.out_layout) != ("NHWC", "OHWI", "NHWC"):
-        raise Refusal(f"its layout is {a.data_layout}, {a.kernel_layout}")
-    weight = _weight(rewriter, call.args[1])
-    epilogue = rewriter.epilogue(var, bias=True)
-    assert weight.scale is not None
-    scales = _scales(weight, 0)
-    multiplier, shift = _factors(
-        factors.convolution_factors, source.scale, scales, epilogue.scale, weight.shape[0]
-    )
-    return rewriter.dero(
-        "conv2d",
-        [
-            source.data,
-            relax.const(weight.values),
-            _bias(epilogue, source.scale, scales, weight.shape[0]),
-            relax.const(multiplier),
-            relax.const(shift),
-        ],
-        epilogue.absorbed,
-        strides=a.strides,
-        padding=a.padding,
-        dilation=a.dilation,
-        groups=a.groups,
-        input_zero_point=source.zero_point,
-        output_zero_point=epilogue.zero_point,
-        rounding=rewriter.rounding,
-        **_clamp(epilogue),
-    )
-
-
-def _matmul(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax.Expr | None:
-    source = rewriter.quantized(call.args[0])
-    if source is None:
-        return _none_or_refusal(rewriter, *call.args)
-    weight = _weight(rewriter, call.args[1])
-    if len(weight.shape) != 2 or len(shape_of(call.args[0])) < 2:
-        raise Refusal("it is not a matrix of weights times rows of data")
-    weight = weight.transpose((1, 0))
-    epilogue = rewriter.epilogue(var, bias=True)
-    scales = _scales(weight, 0)
-    multiplier, shift = _factors(
-        factors.dense_factors, source.scale, scales, epilogue.scale, weight.shape[0]
-    )
-    return rewriter.dero(
-        "dense",
-        [
-            source.data,
-            relax.const(weight.values),
-            _bias(epilogue, source.scale, scales, weight.shape[0]),
-            relax.const(multiplier),
-            relax.const(shift),
-        ],
-        epilogue.absorbed,
-        input_zero_point=source.zero_point,
-        output_zero_point=epilogue.zero_point,
-        rounding=rewriter.rounding,
-        **_clamp(epilogue),
-    )
-
-
-def _weight(rewriter: IntegerRewriter, expr: relax.Expr) -> ConstantTensor:
-    """Symmetric int8 weights.  Raises :class:`Refusal`."""
-    weight = rewriter.constant(expr)
-    if weight is None:
-        raise Refusal("its weights are not constant")
-    if not weight.is_quantized or weight.zero_point is None:
-        raise Refusal("its weights are not quantized")
-    if weight.values.dtype != np.int8:
-        raise Refusal(f"its weights are {weight.values.dtype}, not int8")
-    if weight.zero_point.any():
-        zero_points = sorted(set(np.asarray(weight.zero_point).reshape(-1).tolist()))
-        raise Refusal(
-            f"its weights have zero point {zero_points[0]}"
-            if len(zero_points) == 1
-            else f"its weights have {len(zero_points)} different zero points"
-        )
-    return weight
-
-
-def _scales(weight: ConstantTensor, axis: int) -> list[float] | float:
-    """The weights' scale for each output channel, or the one for all."""
-    assert weight.scale is not None
-    vector = weight.along(weight.scale, axis)
-    if vector is None:
-        raise Refusal("its weights have scales along an axis other than the output channels")
-    if (vector == vector[0]).all():
-        return float(vector[0])
-    return [float(scale) for scale in vector]
-
-
-def _bias(
-    epilogue: Epilogue, input_scale: float, scales: list[float] | float, channels: int
-) -> relax.Expr:
-    """int32 in units of the accumulator."""
-    if epilogue.bias is None:
-        return relax.const(np.zeros(channels, np.int32))
-    bias = epilogue.bias
-    unit = np.broadcast_to(np.float64(np.float32(input_scale)) * np.asarray(scales), (channels,))
-    if bias.is_quantized and bias.zero_point is not None and not bias.zero_point.any():
-        # Converters compute the bias' scale as this product, with a rounding of their own.
-        if bias.scale is not None and np.allclose(bias.scale, unit, rtol=1e-4, atol=0.0):
-            return relax.const(np.ascontiguousarray(bias.values).astype(np.int32))
-    rounded = np.rint(bias.real().astype(np.float64) / unit)
-    if (rounded < _INT32.min).any() or (rounded > _INT32.max).any():
-        raise Refusal("its bias does not fit 32 bits in units of the accumulator")
-    return relax.const(rounded.astype(np.int32))
 
 
 # --- elementwise -----------------------------------------------------------------------------
@@ -174,8 +48,8 @@ def _sum(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax.Expr | N
         epilogue.absorbed,
         zero_points=(a.zero_point, b.zero_point, epilogue.zero_point),
         rounding=rewriter.rounding,
-        **_factors(function, a.scale, b.scale, epilogue.scale),
-        **_clamp(epilogue),
+        **integer_factors(function, a.scale, b.scale, epilogue.scale),
+        **integer_clamp(epilogue),
     )
 
 
@@ -185,7 +59,7 @@ def _multiply(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax.Exp
         return None
     a, b = operands
     epilogue = rewriter.epilogue(var)
-    multiplier, shift = _factors(factors.multiply_factors, a.scale, b.scale, epilogue.scale)
+    multiplier, shift = integer_factors(factors.multiply_factors, a.scale, b.scale, epilogue.scale)
     return rewriter.dero(
         "multiply",
         [a.data, b.data],
@@ -194,7 +68,7 @@ def _multiply(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax.Exp
         multiplier=multiplier,
         shift=shift,
         rounding=rewriter.rounding,
-        **_clamp(epilogue),
+        **integer_clamp(epilogue),
     )
 
 
@@ -227,11 +101,11 @@ def _average_pool(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax
         return _integer_average_pool(rewriter, var, call, window)
     source = rewriter.quantized(call.args[0])
     if source is None:
-        return _none_or_refusal(rewriter, call.args[0])
+        return none_unless_quantized(rewriter, call.args[0])
     epilogue = rewriter.epilogue(var)
     same = (source.scale, source.zero_point) == (epilogue.scale, epilogue.zero_point)
     if not same:
-        pair = _factors(factors.rescale_factors, source.scale, epilogue.scale)
+        pair = integer_factors(factors.rescale_factors, source.scale, epilogue.scale)
         window["multiplier"], window["shift"] = pair
     return rewriter.dero(
         "pool2d",
@@ -240,7 +114,7 @@ def _average_pool(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax
         input_zero_point=source.zero_point,
         output_zero_point=epilogue.zero_point,
         **window,
-        **_clamp(epilogue),
+        **integer_clamp(epilogue),
     )
 
 
@@ -270,7 +144,7 @@ def _integer_average_pool(
 def _reduce(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax.Expr | None:
     source = rewriter.quantized(call.args[0])
     if source is None:
-        return _none_or_refusal(rewriter, call.args[0])
+        return none_unless_quantized(rewriter, call.args[0])
     shape = shape_of(call.args[0])
     axes = range(len(shape)) if call.attrs.axis is None else call.attrs.axis
     axes = tuple(sorted(int(axis) % len(shape) for axis in axes))
@@ -278,10 +152,12 @@ def _reduce(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax.Expr 
     if is_call(call, "relax.mean"):
         count = prod(shape[axis] for axis in axes)
         kind = "mean"
-        multiplier, shift = _factors(factors.mean_factors, source.scale, epilogue.scale, count)
+        multiplier, shift = integer_factors(
+            factors.mean_factors, source.scale, epilogue.scale, count
+        )
     else:
         kind = "sum"
-        multiplier, shift = _factors(factors.rescale_factors, source.scale, epilogue.scale)
+        multiplier, shift = integer_factors(factors.rescale_factors, source.scale, epilogue.scale)
     return rewriter.dero(
         "reduce",
         [source.data],
@@ -294,14 +170,14 @@ def _reduce(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax.Expr 
         multiplier=multiplier,
         shift=shift,
         rounding=rewriter.rounding,
-        **_clamp(epilogue),
+        **integer_clamp(epilogue),
     )
 
 
 def _softmax(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax.Expr | None:
     source = rewriter.quantized(call.args[0])
     if source is None:
-        return _none_or_refusal(rewriter, call.args[0])
+        return none_unless_quantized(rewriter, call.args[0])
     if call.attrs.axis % len(shape_of(call)) != len(shape_of(call)) - 1:
         raise Refusal("it is not along the last axis")
     epilogue = rewriter.epilogue(var)
@@ -310,13 +186,13 @@ def _softmax(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax.Expr
             f"its output has scale {epilogue.scale:.6g} and zero point {epilogue.zero_point}, "
             "not 1/256 and -128"
         )
-    if _clamp(epilogue) != {"minimum": None, "maximum": None}:
+    if integer_clamp(epilogue) != {"minimum": None, "maximum": None}:
         raise Refusal("its output is clamped")
     return rewriter.dero(
         "softmax",
         [source.data],
         epilogue.absorbed,
-        **_factors(factors.softmax_factors, source.scale),
+        **integer_factors(factors.softmax_factors, source.scale),
     )
 
 
@@ -334,14 +210,15 @@ def _concat(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax.Expr 
     if any(source is None for source in sources):
         raise Refusal("one of its operands is not quantized to int8 with one scale")
     epilogue = rewriter.epilogue(var)
+    bounds = integer_clamp(epilogue)
+    clamped = bounds != {"minimum": None, "maximum": None}
     operands = []
     for source in sources:
         assert source is not None
         parameters = (source.scale, source.zero_point)
-        if parameters == (epilogue.scale, epilogue.zero_point) and _unclamped(epilogue):
+        if parameters == (epilogue.scale, epilogue.zero_point) and not clamped:
             operands.append(source.data)
             continue
-        bounds = _clamp(epilogue)
         table = rewriter.rescale_table(source, epilogue)
         low = -128 if bounds["minimum"] is None else bounds["minimum"]
         high = 127 if bounds["maximum"] is None else bounds["maximum"]
@@ -351,43 +228,9 @@ def _concat(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax.Expr 
     return rewriter.dero("concat", operands, epilogue.absorbed, axis=axis)
 
 
-# --- parts -----------------------------------------------------------------------------------
-
-
-def _factors(function: Callable[..., Any], *args: Any) -> Any:
-    """Integer factors; what cannot be expressed in them is a reason to stay in float."""
-    try:
-        return function(*args)
-    except ValueError as error:
-        raise Refusal(str(error)) from None
-
-
-def _clamp(epilogue: Epilogue) -> dict[str, int | None]:
-    """``minimum`` and ``maximum`` in quantized units; None where the type's own bound serves."""
-    assert epilogue.scale is not None
-    low, high = factors.activation_range(
-        epilogue.scale, epilogue.zero_point, epilogue.low, epilogue.high
-    )
-    low = low if epilogue.minimum is None else max(low, epilogue.minimum)
-    high = high if epilogue.maximum is None else min(high, epilogue.maximum)
-    return {
-        "minimum": None if low <= factors.INT8_MIN else low,
-        "maximum": None if high >= factors.INT8_MAX else high,
-    }
-
-
-def _unclamped(epilogue: Epilogue) -> bool:
-    return _clamp(epilogue) == {"minimum": None, "maximum": None}
-
-
-def _none_or_refusal(rewriter: IntegerRewriter, *operands: relax.Expr) -> None:
-    if any(rewriter.is_quantized(operand) for operand in operands):
-        raise Refusal("its operands are not all quantized to int8 with one scale")
-
-
 HANDLERS: dict[str, Handler] = {
-    "relax.nn.conv2d": _conv2d,
-    "relax.matmul": _matmul,
+    "relax.nn.conv2d": conv2d,
+    "relax.matmul": matmul,
     "relax.add": _sum,
     "relax.subtract": _sum,
     "relax.multiply": _multiply,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -49,7 +50,7 @@ _BINARY = {
 _RESIZE_ROUNDING = {
     "floor": "floor",
     "ceil": "ceil",
-    "round": "round_half_down",
+    "round": "round_half_down",  # to even in TVM; taken only where no position is a tie
     "round_prefer_floor": "round_half_down",
     "round_prefer_ceil": "round_half_up",
 }
@@ -238,8 +239,10 @@ def _resize2d(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.E
         return None
     if coordinates not in ("asymmetric", "half_pixel", "align_corners"):
         return None
-    rounding = str(a.rounding_method) or "round"
+    rounding = str(a.rounding_method) or ("round" if coordinates == "align_corners" else "floor")
     if rounding not in _RESIZE_ROUNDING:
+        return None
+    if rounding == "round" and _has_ties(shape_of(call.args[0]), shape_of(call), coordinates):
         return None
     return rewriter.dero(
         "resize2d",
@@ -249,6 +252,18 @@ def _resize2d(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.E
         rounding=_RESIZE_ROUNDING[rounding],
         arithmetic="multiply" if rewriter.rounding == "double" else "divide",
     )
+
+
+def _has_ties(shape: tuple[int, ...], out: tuple[int, ...], coordinates: str) -> bool:
+    """True if a position of nearest-neighbour resizing lies midway between two pixels."""
+    for axis in (1, 2):
+        scale = Fraction(shape[axis], out[axis])
+        if coordinates == "align_corners":
+            scale = Fraction(shape[axis] - 1, max(out[axis] - 1, 1))
+        shift = Fraction(1, 2) if coordinates == "half_pixel" else Fraction(0)
+        if any(((i + shift) * scale - shift) % 1 == Fraction(1, 2) for i in range(out[axis])):
+            return True
+    return False
 
 
 def _permute_dims(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Expr:

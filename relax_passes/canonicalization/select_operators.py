@@ -26,9 +26,6 @@ from .dataflow import DataflowRewriter, dtype_of, is_call
 from .elementwise_region import Region, regions_ending_at
 from .select_handlers import HANDLERS, handler_arguments_ok
 
-ROUNDING = "dero.rounding"
-"""Attribute of `main`: ``double`` (LiteRT) or ``single`` (ONNX Runtime)."""
-
 
 @tvm.transform.module_pass(opt_level=0, name="SelectOperators")
 class SelectOperators:
@@ -47,10 +44,6 @@ class SelectionRewriter(DataflowRewriter):
         super().__init__(module)
         self.quantize_rounding = "half_away" if self.rounding == "double" else "half_even"
         self._activations = self._find_activations()
-
-    @property
-    def rounding(self) -> str:
-        return str(self.attrs.get(ROUNDING, "double"))
 
     def rewrite(self, var: relax.Var, expr: relax.Expr) -> relax.Expr | None:
         if var in self._activations:

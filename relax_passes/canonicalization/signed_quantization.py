@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import tvm
 from tvm import relax
-from tvm.ir import Call, GenericConst
+from tvm.ir import GenericConst
 
 from .dataflow import DataflowRewriter, dtype_of, is_call, with_operands
 from .fold_constants import clip_bounds

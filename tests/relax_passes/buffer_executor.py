@@ -2,8 +2,9 @@
 
 ``tvm.compile`` gives every tensor memory of its own, so it cannot show that a rewrite lets one
 tensor overwrite another too early.  Here tensors that share a buffer really do, cascades run row
-by row with one row for each inner tensor, operands of a concatenation in place are slices with a
-pixel stride, and operators run in a random order that respects nothing but data dependencies.
+by row with one row for each inner tensor, operands of a concatenation in place are slices of its
+buffer, and operators run in a random order that respects nothing but data dependencies.  (Kernels
+get dense copies of what their operands hold at that moment, so that few have to be compiled.)
 """
 
 from __future__ import annotations
@@ -57,13 +58,13 @@ class _Execution:
         self.places[node] = _Place(self.buffer_of[node], offset, spec)
         data = self.graph.nodes[node]
         if is_concat_in_place(data):
-            axis = data["signature"]["axis"] % len(spec.shape)
+            axis, begin = data["signature"]["axis"] % len(spec.shape), offset
             for operand in data["operands"]:
                 part = self.graph.nodes[operand]["spec"]
                 part = replace(part, pixel_stride=spec.pixel_stride)
-                self._place(operand, offset, part)
+                self._place(operand, begin, part)
                 last = axis == len(spec.shape) - 1
-                offset += part.channels if last else part.rows * part.row_stride
+                begin += part.channels if last else part.rows * part.row_stride
         elif is_reshape(data):
             self._place(data["operands"][0], offset, self.graph.nodes[data["operands"][0]]["spec"])
         elif data["in_place"] is not None:
@@ -76,44 +77,41 @@ class _Execution:
 
     def run(self, inputs, order_seed):
         for name, array in zip(self.graph.graph["inputs"], inputs, strict=True):
-            self._whole(name)[: array.size] = array.ravel()
+            self._elements(name)[...] = array
         for node in self._order(order_seed):
             data = self.graph.nodes[node]
             if is_reshape(data) or is_concat_in_place(data):
                 continue
+            steps = [(None, data["call"])]
+            outer: dict = dict(zip(data["call"].args, data["operands"]))
             if data["inner"] is not None:
-                self._cascade(node)
-            else:
-                arrays = [self._argument(a, o) for a, o in zip(data["call"].args, data["operands"])]
-                specs = [self._spec(a, o) for a, o in zip(data["call"].args, data["operands"])]
-                kernel = self._kernel(data["call"], specs, self.places[node].spec)
-                for row in range(data["spec"].rows):
-                    kernel(row, arrays, self._row(node, row))
-        return [self._result(name) for name in self.graph.graph["outputs"]]
+                steps = data["inner"].bindings
+                outer = dict(zip(data["inner"].parameters, data["operands"]))
+            self._rows(node, steps, outer)
+        return [self._elements(name).copy() for name in self.graph.graph["outputs"]]
 
-    def _cascade(self, node):
-        inner = self.graph.nodes[node]["inner"]
-        outer = dict(zip(inner.parameters, self.graph.nodes[node]["operands"]))
-        rings = {
-            var: np.full(signature_of(call).output.row_stride, 99, call.ty.dtype)
-            for var, call in inner.bindings[:-1]
-        }
-        steps = []
-        for var, call in inner.bindings:
-            specs = [
-                signature_of(call).inputs[i] if arg in rings else self._spec(arg, outer.get(arg))
-                for i, arg in enumerate(call.args)
-            ]
-            arrays = [
-                rings[arg] if arg in rings else self._argument(arg, outer.get(arg))
-                for arg in call.args
-            ]
-            heights = {i: 1 for i, arg in enumerate(call.args) if arg in rings}
-            out = signature_of(call).output if var in rings else self.places[node].spec
-            steps.append((self._kernel(call, specs, out), arrays, heights, rings.get(var)))
-        for row in range(self.graph.nodes[node]["spec"].rows):
-            for kernel, arrays, heights, ring in steps:
-                kernel(row, arrays, self._row(node, row) if ring is None else ring, heights)
+    def _rows(self, node, steps, outer):
+        """Run operators in lockstep: each makes one row, the last one into the tensor `node`."""
+        target = self._elements(node)
+        spec = self.graph.nodes[node]["spec"]
+        target = target.reshape(spec.rows, -1) if target.flags.c_contiguous else _rows_of(target)
+        rings: dict = {}  # the row that an inner operator made last
+        for row in range(spec.rows):
+            for var, call in steps:
+                kernel = _compiled(signature_of(call))
+                arrays, heights = [], {}
+                for index, argument in enumerate(call.args):
+                    if argument in rings:
+                        arrays.append(rings[argument])
+                        heights[index] = 1
+                    elif isinstance(argument, GenericConst):
+                        arrays.append(argument.value.numpy())
+                    else:  # what lies in the shared buffer at this moment
+                        arrays.append(np.ascontiguousarray(self._elements(outer[argument])))
+                out = np.full(kernel.signature.output.row_stride, 99, kernel.signature.output.dtype)
+                kernel(row, arrays, out, heights)
+                rings[var] = out
+            target[row] = out.reshape(target[row].shape)
 
     def _order(self, seed):
         written = operators_in_order(self.graph)
@@ -130,36 +128,26 @@ class _Execution:
                 needs.discard(node)
         return order
 
-    def _kernel(self, call, specs, out):
-        return _compiled(replace(signature_of(call), inputs=tuple(specs), output=out))
-
-    def _spec(self, argument, operand):
-        if operand is not None:
-            return self.places[operand].spec
-        return TensorSpec(tuple(argument.value.numpy().shape), str(argument.value.numpy().dtype))
-
-    def _argument(self, argument, operand):
-        if operand is not None:
-            return self._whole(operand)
-        assert isinstance(argument, GenericConst)
-        return argument.value.numpy()
-
-    def _whole(self, node):
-        return self.memory[self.places[node].buffer][self.places[node].offset :]
-
-    def _row(self, node, row):
-        return self._whole(node)[row * self.places[node].spec.row_stride :]
-
-    def _result(self, node):
-        spec = self.places[node].spec
-        pixels = spec.elements // spec.channels
-        starts = np.arange(pixels) * spec.pixel_stride
-        picked = starts[:, None] + np.arange(spec.channels)
-        return self._whole(node)[picked].reshape(spec.shape)
+    def _elements(self, node):
+        """The tensor as a writable view of its shared buffer."""
+        place = self.places[node]
+        shape, memory = place.spec.shape, self.memory[place.buffer]
+        strides = [memory.itemsize]
+        for length in reversed(shape[1:]):
+            inner = place.spec.pixel_stride if len(strides) == 1 else length
+            strides.append(strides[-1] * inner)
+        return np.lib.stride_tricks.as_strided(
+            memory[place.offset :], shape, tuple(reversed(strides))
+        )
 
 
-@functools.lru_cache(maxsize=None)
+def _rows_of(tensor):
+    """A strided tensor as a sequence of rows, without copying."""
+    assert tensor.shape[0] == 1, "slices of batches are not supported here"
+    return tensor[0]
+
+
+@functools.cache
 def _compiled(signature):
     name = operator_of(signature.operator).name
-    stride = signature.output.pixel_stride
-    return RowKernel(name, signature.inputs, out_pixel_stride=stride, **signature.attrs)
+    return RowKernel(name, signature.inputs, **signature.attrs)

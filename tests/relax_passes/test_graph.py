@@ -150,9 +150,9 @@ def test_errors_are_clear():
     @I.ir_module
     class Branching:
         @R.function
-        def main(
-            flag: R.Tensor((), "bool"), x: R.Tensor((2, 2), "float32")
-        ) -> R.Tensor((2, 2), "float32"):
+        def main(flag: R.Tensor((), "bool"), x: R.Tensor((2, 2), "float32")) -> R.Tensor(
+            (2, 2), "float32"
+        ):
             if flag:
                 y = R.add(x, x)
             else:

@@ -7,15 +7,17 @@ import io
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import onnx
 import tvm
 from onnx import inliner, version_converter
-from tvm.relax.frontend.onnx import from_onnx
-from tvm.relax.frontend.onnx.onnx_frontend import _get_convert_map
+from tvm import relax
+from tvm.relax.frontend.onnx.onnx_frontend import ONNXGraphImporter, _get_convert_map
 
 from dero_tvm.errors import UserError, first_line
 
+from ..builder import abandon
 from ..loaded import LoadedModel, finish
 from ..shapes import Dimension, resolve_input_shapes
 from .qoperators import QOPERATORS, UnsupportedForm, qoperators_to_qdq
@@ -23,6 +25,10 @@ from .reader import complaint, load_external_data
 from .signed import unsigned_to_signed
 
 _STANDARD_DOMAINS = ("", "ai.onnx", "com.microsoft")
+# Before 7, broadcasting was an attribute, which TVM's importer ignores.
+_OLDEST_OPSET = 7
+# It reads no Upsample with its scales as an operand; Resize, which came after, it reads well.
+_REPLACED_IN = {"Upsample": 11}
 _CONTROL_FLOW = ("If", "Loop", "Scan", "SequenceMap")
 _UNSUPPORTED_TYPES = {
     number: name.lower()
@@ -55,9 +61,8 @@ def load_onnx(
         raise
     except Exception as error:  # TVM's converters assert, look up and raise freely
         invalid = complaint(model)
-        if invalid is not None:
-            raise UserError(f"{label} is not a valid ONNX model: {invalid}") from error
-        raise UserError(f"{label}: cannot be imported: {first_line(error)}") from error
+        remark = "" if invalid is None else f" (and the ONNX checker says: {invalid})"
+        raise UserError(f"{label}: cannot be imported: {first_line(error)}{remark}") from error
     return finish(
         module,
         label=label,
@@ -90,12 +95,40 @@ def _import(
         raise UserError(f"{label}: unsupported operators: {error}") from error
     unsigned_to_signed(graph)
     model = _upgrade(model, label)
+    importer = _Importer(shapes, label)
     # TVM's importer warns about names it changes and prints before it raises.
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
-        module = from_onnx(model, shape_dict={n: list(s) for n, s in shapes.items()})
+        try:
+            module = importer.from_onnx(model.graph, _opset(model))
+        except Exception:
+            abandon(importer.bb)
+            raise
     names = tuple(value.name for value in inputs)
     return names, tuple(value.name for value in graph.output), module
+
+
+class _Importer(ONNXGraphImporter):
+    """TVM's importer, saying which node it could not convert."""
+
+    def __init__(self, shapes: Mapping[str, Sequence[int]], label: str) -> None:
+        super().__init__({name: list(shape) for name, shape in shapes.items()}, "float32")
+        self._label = label
+
+    def _convert_operator(
+        self, op_name: str, inputs: Any, attrs: dict[str, Any], opset: int
+    ) -> relax.Expr:
+        try:
+            return super()._convert_operator(op_name, inputs, attrs, opset)
+        except Exception as error:  # converters assert, look up and raise freely
+            raise UserError(
+                f"{self._label}: cannot import the operator {op_name} "
+                f"(node {attrs['tvm_custom']['name']!r}): {first_line(error)}"
+            ) from error
+
+
+def _opset(model: onnx.ModelProto) -> int:
+    return next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 1)
 
 
 def _copy(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -154,25 +187,25 @@ def _refuse_operators(graph: onnx.GraphProto, label: str) -> None:
 
 
 def _upgrade(model: onnx.ModelProto, label: str) -> onnx.ModelProto:
-    """A newer operator set where TVM would take a newer meaning for an operator than the file's.
-
-    TVM's importer falls back on the oldest version of an operator that it knows.
-    """
-    opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 1)
+    """`model` in a newer operator set if TVM's importer would misread the operators of its own."""
+    opset = _opset(model)
+    wanted = max(opset, _OLDEST_OPSET)
     known = _get_convert_map()
-    wanted = opset
     for node in model.graph.node:
-        converter = known.get(node.op_type)
+        if node.domain not in ("", "ai.onnx"):
+            continue
+        wanted = max(wanted, _REPLACED_IN.get(node.op_type, 0))
+        # The importer falls back on the oldest form of an operator that it knows.
         versions = [
             int(attribute.removeprefix("_impl_v"))
-            for attribute in dir(converter)
+            for attribute in dir(known.get(node.op_type))
             if attribute.startswith("_impl_v")
         ]
-        if versions and min(versions) > opset and node.domain in ("", "ai.onnx"):
-            since = onnx.defs.get_schema(node.op_type, opset).since_version
-            newest = onnx.defs.get_schema(node.op_type, min(versions)).since_version
-            if since != newest:
-                wanted = max(wanted, min(versions))
+        if not versions or min(versions) <= opset:
+            continue
+        own = onnx.defs.get_schema(node.op_type, opset).since_version
+        if own != onnx.defs.get_schema(node.op_type, min(versions)).since_version:
+            wanted = max(wanted, min(versions))
     if wanted == opset:
         return model
     try:

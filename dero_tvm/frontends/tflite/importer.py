@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import tflite
+from tvm import relax
 from tvm.relax.frontend.tflite import from_tflite
 
 from dero_tvm.errors import UserError, first_line
 
+from ..builder import abandon
 from ..loaded import LoadedModel, finish
 from ..shapes import Dimension, resolve_input_shapes
 from .converter import Converter
-from .reader import NamedModel, operator_name, read_model, shape_of, type_name
+from .reader import NamedModel, operator_name, read_model, reading, shape_of, type_name
 
 _STATEFUL = (
     "ASSIGN_VARIABLE",
@@ -53,22 +54,27 @@ def load_tflite(
     """
     model = read_model(data, label)
     graph = model.Subgraphs(0)
-    _refuse_state(model, label)
-    _refuse_types(model, label)
+    with reading(label):
+        _refuse_state(model, label)
+        _refuse_types(model, label)
+        names = [graph.names[graph.Inputs(i)] for i in range(graph.InputsLength())]
+        outputs = [graph.names[graph.Outputs(i)] for i in range(graph.OutputsLength())]
+        shapes = _input_shapes(model, names, label, input_shapes)
+        _refuse_operators(model, label)
+    builders: list[relax.BlockBuilder] = []
 
-    names = [graph.names[graph.Inputs(i)] for i in range(graph.InputsLength())]
-    outputs = [graph.names[graph.Outputs(i)] for i in range(graph.OutputsLength())]
-    shapes = _input_shapes(model, names, label, input_shapes)
-    _refuse_operators(model, label)
+    def converter(*args: object) -> Converter:
+        created = Converter(*args, label=label)
+        builders.append(created.bb)
+        return created
+
     try:
-        module = from_tflite(
-            model,
-            shape_dict=dict(shapes),
-            op_converter=functools.partial(Converter, label=label),
-        )
-    except UserError:
-        raise
+        module = from_tflite(model, shape_dict=dict(shapes), op_converter=converter)
     except Exception as error:  # from_tflite asserts and looks up freely
+        for builder in builders:
+            abandon(builder)
+        if isinstance(error, UserError):
+            raise
         raise UserError(f"{label}: cannot be imported: {first_line(error)}") from error
     return finish(
         module,

@@ -36,7 +36,10 @@ def _gather(converter: Converter, op: tflite.Operator) -> ir.Expr:
         raise ValueError("GATHER with batch dimensions is not supported")
     data, indices = converter.get_input_tensors(op)
     return relax.op.take(
-        converter.get_tensor_expr(data), converter.get_tensor_expr(indices), axis=options.Axis()
+        converter.get_tensor_expr(data),
+        converter.get_tensor_expr(indices),
+        axis=options.Axis(),
+        mode="clip",  # TVM warns about the default, which reads outside the data if told to
     )
 
 

@@ -6,7 +6,8 @@ of them once, so that a damaged file is refused here and not somewhere inside an
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import tflite
@@ -66,7 +67,7 @@ def read_model(data: bytes, label: str) -> NamedModel:
     """The model in `data`; `label` names it in the :class:`UserError` of an unreadable one."""
     if data[4:8] != IDENTIFIER:
         raise UserError(f"{label} is not a readable TFLite model (it lacks the mark 'TFL3')")
-    try:
+    with reading(label):
         root = tflite.Model.GetRootAs(data, 0)
         model = NamedModel()
         model.Init(data, root._tab.Pos)
@@ -80,12 +81,19 @@ def read_model(data: bytes, label: str) -> NamedModel:
             )
         model.names = _unique_names(tflite.Model.Subgraphs(model, 0), len(data))
         _check_graph(model, model.Subgraphs(0), len(data))
+    return model
+
+
+@contextmanager
+def reading(label: str) -> Iterator[None]:
+    """Turn whatever reading a damaged flatbuffer raises into a :class:`UserError`."""
+    try:
+        yield
     except UserError:
         raise
     except Exception as error:  # struct.error, IndexError, ValueError, ...: all mean bad offsets
         reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         raise UserError(f"{label} is not a readable TFLite model ({reason})") from None
-    return model
 
 
 def operator_name(model: tflite.Model, operator: tflite.Operator) -> str:

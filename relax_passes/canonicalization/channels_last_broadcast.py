@@ -1,0 +1,83 @@
+"""Layouts of operators on two operands that are broadcast against each other."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+from tvm import relax
+from tvm.ir import Call
+
+from .dataflow import shape_of
+from .layout import Layout
+
+if TYPE_CHECKING:
+    from .channels_last import LayoutRewriter
+
+_Arrangement = tuple[Layout, tuple[int, ...], tuple[int, ...]]
+"""A layout, an order of its axes, and a final shape: arguments of `LayoutRewriter.arrange`."""
+
+
+def binary(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.Expr | None:
+    """Operands broadcast along native axes; the cheapest operand's layout wins."""
+    shape = shape_of(call)
+    candidates = [
+        arg for arg in call.args if shape_of(arg) == shape and rewriter.old.constant(arg) is None
+    ]
+    plans: list[tuple[int, int, Layout, list[_Arrangement]]] = []
+    for candidate in candidates:
+        stored_shape = shape_of(rewriter.stored(candidate))
+        target = rewriter.layout(candidate)
+        others = [_conform(rewriter, arg, target, stored_shape) for arg in call.args]
+        known = [plan for plan in others if plan is not None]
+        if len(known) == len(others):
+            cost = sum(
+                prod(shape_of(arg))
+                for arg, (layout, axes, final) in zip(call.args, known)
+                if rewriter.transposes(arg, axes, final, layout)
+            )
+            plans.append((cost, len(plans), target, known))
+    if not plans:
+        return None
+    _, _, target, chosen = min(plans, key=lambda plan: plan[:2])
+    operands = [
+        rewriter.arrange(arg, axes, final, layout)
+        for arg, (layout, axes, final) in zip(call.args, chosen)
+    ]
+    return rewriter.keep(var, Call(call.op, operands, call.attrs), target)
+
+
+def _conform(
+    rewriter: LayoutRewriter, arg: relax.Expr, target: Layout, stored_shape: tuple[int, ...]
+) -> _Arrangement | None:
+    """How to arrange `arg` so that it broadcasts against a tensor stored as `target` says.
+
+    The layout with an axis for each factor of `target`, the order of those axes, and the final
+    shape; None if it cannot be said.
+    """
+    shape = shape_of(arg)
+    if prod(shape) == 1:
+        return Layout.native(shape), tuple(range(len(shape))), shape
+    shape = (1,) * (len(target.shape) - len(shape)) + shape
+    expanded: list[int] = []  # the shape of `arg` with every native axis split into its factors
+    position: dict[int, int] = {}
+    for length, axis in zip(shape, target.axes):
+        for factor in axis:
+            position[factor] = len(expanded)
+            expanded.append(target.sizes[factor] if length > 1 else 1)
+    layout = rewriter.layout(arg).reshaped(expanded)
+    if layout is None:
+        return None
+    order = tuple(position[factor] for factor in range(len(target.sizes)))
+    final: list[int] = []
+    factor = 0
+    for length in stored_shape:
+        begin, covered = factor, 1
+        while covered < length:
+            covered *= target.sizes[factor]
+            factor += 1
+        lengths = [expanded[position[f]] for f in range(begin, factor)]
+        if prod(lengths) not in (1, length) or covered != length:
+            return None
+        final.append(prod(lengths))
+    return layout, order, tuple(final)

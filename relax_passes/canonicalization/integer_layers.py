@@ -1,0 +1,134 @@
+"""Layers with weights between dequantize and quantize, as int8 operators."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from tvm import relax
+
+from ..operators import quantized as factors
+from .constant_tensor import ConstantTensor
+from .dataflow import shape_of
+from .epilogue import Epilogue
+from .integer_operand import Refusal, integer_clamp, integer_factors, none_unless_quantized
+
+if TYPE_CHECKING:
+    from .integer_arithmetic import IntegerRewriter
+
+_INT32 = np.iinfo(np.int32)
+
+
+def conv2d(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax.Expr | None:
+    """Convolution with symmetric weights, one scale for each or for all output channels."""
+    source = rewriter.quantized(call.args[0])
+    if source is None:
+        return none_unless_quantized(rewriter, call.args[0])
+    a = call.attrs
+    if (a.data_layout, a.kernel_layout, a.out_layout) != ("NHWC", "OHWI", "NHWC"):
+        raise Refusal(f"its layout is {a.data_layout}, {a.kernel_layout}")
+    weight = _weight(rewriter, call.args[1])
+    epilogue = rewriter.epilogue(var, bias=True)
+    assert weight.scale is not None
+    scales = _scales(weight, 0)
+    multiplier, shift = integer_factors(
+        factors.convolution_factors, source.scale, scales, epilogue.scale, weight.shape[0]
+    )
+    return rewriter.dero(
+        "conv2d",
+        [
+            source.data,
+            relax.const(weight.values),
+            _bias(epilogue, source.scale, scales, weight.shape[0]),
+            relax.const(multiplier),
+            relax.const(shift),
+        ],
+        epilogue.absorbed,
+        strides=a.strides,
+        padding=a.padding,
+        dilation=a.dilation,
+        groups=a.groups,
+        input_zero_point=source.zero_point,
+        output_zero_point=epilogue.zero_point,
+        rounding=rewriter.rounding,
+        **integer_clamp(epilogue),
+    )
+
+
+def matmul(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax.Expr | None:
+    """Product with a constant matrix, as a dense layer."""
+    source = rewriter.quantized(call.args[0])
+    if source is None:
+        return none_unless_quantized(rewriter, *call.args)
+    weight = _weight(rewriter, call.args[1])
+    if len(weight.shape) != 2 or len(shape_of(call.args[0])) < 2:
+        raise Refusal("it is not a matrix of weights times rows of data")
+    weight = weight.transpose((1, 0))
+    epilogue = rewriter.epilogue(var, bias=True)
+    scales = _scales(weight, 0)
+    multiplier, shift = integer_factors(
+        factors.dense_factors, source.scale, scales, epilogue.scale, weight.shape[0]
+    )
+    return rewriter.dero(
+        "dense",
+        [
+            source.data,
+            relax.const(weight.values),
+            _bias(epilogue, source.scale, scales, weight.shape[0]),
+            relax.const(multiplier),
+            relax.const(shift),
+        ],
+        epilogue.absorbed,
+        input_zero_point=source.zero_point,
+        output_zero_point=epilogue.zero_point,
+        rounding=rewriter.rounding,
+        **integer_clamp(epilogue),
+    )
+
+
+def _weight(rewriter: IntegerRewriter, expr: relax.Expr) -> ConstantTensor:
+    """Symmetric int8 weights.  Raises :class:`Refusal`."""
+    weight = rewriter.constant(expr)
+    if weight is None:
+        raise Refusal("its weights are not constant")
+    if not weight.is_quantized or weight.zero_point is None:
+        raise Refusal("its weights are not quantized")
+    if weight.values.dtype != np.int8:
+        raise Refusal(f"its weights are {weight.values.dtype}, not int8")
+    if weight.zero_point.any():
+        zero_points = sorted(set(np.asarray(weight.zero_point).reshape(-1).tolist()))
+        raise Refusal(
+            f"its weights have zero point {zero_points[0]}"
+            if len(zero_points) == 1
+            else f"its weights have {len(zero_points)} different zero points"
+        )
+    return weight
+
+
+def _scales(weight: ConstantTensor, axis: int) -> list[float] | float:
+    """The weights' scale for each output channel, or the one for all."""
+    assert weight.scale is not None
+    vector = weight.along(weight.scale, axis)
+    if vector is None:
+        raise Refusal("its weights have scales along an axis other than the output channels")
+    if (vector == vector[0]).all():
+        return float(vector[0])
+    return [float(scale) for scale in vector]
+
+
+def _bias(
+    epilogue: Epilogue, input_scale: float, scales: list[float] | float, channels: int
+) -> relax.Expr:
+    """int32 in units of the accumulator."""
+    if epilogue.bias is None:
+        return relax.const(np.zeros(channels, np.int32))
+    bias = epilogue.bias
+    unit = np.broadcast_to(np.float64(np.float32(input_scale)) * np.asarray(scales), (channels,))
+    if bias.is_quantized and bias.zero_point is not None and not bias.zero_point.any():
+        # Converters compute the bias' scale as this product, with a rounding of their own.
+        if bias.scale is not None and np.allclose(bias.scale, unit, rtol=1e-4, atol=0.0):
+            return relax.const(np.ascontiguousarray(bias.values).astype(np.int32))
+    rounded = np.rint(bias.real().astype(np.float64) / unit)
+    if (rounded < _INT32.min).any() or (rounded > _INT32.max).any():
+        raise Refusal("its bias does not fit 32 bits in units of the accumulator")
+    return relax.const(rounded.astype(np.int32))

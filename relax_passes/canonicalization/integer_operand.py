@@ -1,0 +1,57 @@
+"""What handlers of quantized operators share: operands, refusals, factors, clamps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tvm import relax
+
+from ..operators import quantized as factors
+from .epilogue import Epilogue
+
+if TYPE_CHECKING:
+    from .integer_arithmetic import IntegerRewriter
+
+
+class Refusal(Exception):
+    """Why an operator on quantized tensors stays in float."""
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """A new int8 tensor with what its integers mean."""
+
+    data: relax.Expr
+    scale: float
+    zero_point: int
+
+
+def integer_factors(function: Callable[..., Any], *args: Any) -> Any:
+    """What `function` of `operators.quantized` returns; its ``ValueError`` becomes a refusal."""
+    try:
+        return function(*args)
+    except ValueError as error:
+        raise Refusal(str(error)) from None
+
+
+def integer_clamp(epilogue: Epilogue) -> dict[str, int | None]:
+    """``minimum`` and ``maximum`` in quantized units; None where the type's own bound serves."""
+    assert epilogue.scale is not None
+    low, high = factors.activation_range(
+        epilogue.scale, epilogue.zero_point, epilogue.low, epilogue.high
+    )
+    low = low if epilogue.minimum is None else max(low, epilogue.minimum)
+    high = high if epilogue.maximum is None else min(high, epilogue.maximum)
+    return {
+        "minimum": None if low <= factors.INT8_MIN else low,
+        "maximum": None if high >= factors.INT8_MAX else high,
+    }
+
+
+def none_unless_quantized(rewriter: IntegerRewriter, *operands: relax.Expr) -> relax.Expr | None:
+    """None, for a float operator; :class:`Refusal` if an operand is quantized some other way."""
+    if any(rewriter.is_quantized(operand) for operand in operands):
+        raise Refusal("its operands are not all quantized to int8 with one scale")
+    return None

@@ -1,0 +1,313 @@
+"""Everything a user can get wrong with a model file is one line that names it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from tflite_builder import TFLiteBuilder
+
+from dero_tvm.errors import UserError
+from dero_tvm.frontends import load
+
+
+def refusal(source: object, **options: object) -> str:
+    with pytest.raises(UserError) as caught:
+        load(source, **options)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert len(message) < 500
+    return message
+
+
+def relu(shape: tuple[int | str | None, ...] = (1, 4), kind: int = TensorProto.FLOAT) -> bytes:
+    graph = helper.make_graph(
+        [helper.make_node("Relu", ["x"], ["y"])],
+        "relu",
+        [helper.make_tensor_value_info("x", kind, shape)],
+        [helper.make_tensor_value_info("y", kind, shape)],
+    )
+    opsets = [helper.make_opsetid("", 13)]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString()
+
+
+def tflite_relu(**options: object) -> TFLiteBuilder:
+    builder = TFLiteBuilder()
+    x = builder.input("x", (1, 4), "float32", **options)
+    y = builder.tensor("y", (1, 4), "float32")
+    builder.operator("RELU", [x], [y])
+    return builder
+
+
+def write(path: Path, data: bytes) -> Path:
+    path.write_bytes(data)
+    return path
+
+
+def test_missing_folder_and_empty(tmp_path: Path) -> None:
+    assert refusal(tmp_path / "no.onnx") == f"{tmp_path}/no.onnx does not exist"
+    assert refusal(tmp_path).startswith(f"{tmp_path} is a folder; give the model file itself")
+    empty = write(tmp_path / "empty.tflite", b"")
+    assert refusal(empty) == f"{empty} is empty"
+    assert "cannot be read" in refusal(write(tmp_path / "file", b"x") / "model.onnx")
+
+
+@pytest.mark.parametrize("suffix", [".onnx", ".tflite", ".pt2"])
+def test_content_of_another_kind(tmp_path: Path, suffix: str) -> None:
+    if suffix == ".pt2":
+        pytest.importorskip("torch", reason="PyTorch is not installed")
+    path = write(tmp_path / f"notes{suffix}", b"These are notes, not a model.\n" * 20)
+    kind = {".onnx": "ONNX model", ".tflite": "TFLite model", ".pt2": "PyTorch program"}[suffix]
+    assert f"{path} is not a readable {kind} (" in refusal(path)
+
+
+def test_unknown_suffix(tmp_path: Path) -> None:
+    message = refusal(write(tmp_path / "notes.txt", b"These are notes, not a model.\n" * 20))
+    assert "notes.txt is not a model of a known format" in message
+    assert "ONNX (.onnx), TFLite (.tflite)" in message
+
+
+def test_content_decides_and_not_the_suffix(tmp_path: Path) -> None:
+    assert load(write(tmp_path / "a.bin", relu())).format == "onnx"
+    builder = tflite_relu()
+    assert load(write(tmp_path / "b.onnx", builder.build([1]))).format == "tflite"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "advice"),
+    [
+        ("model.h5", b"\x89HDF\r\n\x1a\n" + bytes(64), "from_keras_model"),
+        ("model.bin", b"\x89HDF\r\n\x1a\n" + bytes(64), "from_keras_model"),
+        ("model.pth", b"PK\x03\x04" + bytes(64), "torch.export.save"),
+        ("model.pb", b"\x0a\x05hello" + bytes(64), "TFLiteConverter"),
+    ],
+)
+def test_formats_that_need_conversion(
+    tmp_path: Path, name: str, content: bytes, advice: str
+) -> None:
+    message = refusal(write(tmp_path / name, content))
+    assert name in message
+    assert advice in message
+
+
+def test_source_of_a_wrong_type() -> None:
+    assert refusal(42).startswith("a model cannot be loaded from a int")
+
+
+def test_truncated_onnx(tmp_path: Path) -> None:
+    data = relu()
+    for length in range(1, len(data)):
+        message = refusal(write(tmp_path / "cut.onnx", data[:length]))
+        assert "cut.onnx is not a readable ONNX model" in message
+
+
+def test_unsupported_onnx_operators_are_listed_together(tmp_path: Path) -> None:
+    graph = helper.make_graph(
+        [
+            helper.make_node("Wobble", ["x"], ["a"], name="first", domain="acme"),
+            helper.make_node("Relu", ["a"], ["b"]),
+            helper.make_node("StringNormalizer", ["b"], ["y"]),
+        ],
+        "odd",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, (1, 4))],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, (1, 4))],
+    )
+    opsets = [helper.make_opsetid("", 13), helper.make_opsetid("acme", 1)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
+    path = write(tmp_path / "odd.onnx", model.SerializeToString())
+    assert refusal(path) == (
+        f"{path}: unsupported operators: acme.Wobble (node 'first'); "
+        "StringNormalizer (computing 'y')"
+    )
+
+
+def test_onnx_quantized_operator_with_computed_scale() -> None:
+    node = helper.make_node(
+        "QLinearConv", ["x", "s", "z", "w", "ws", "wz", "ys", "yz", "b"], ["y"], name="conv"
+    )
+    scale = helper.make_node("Abs", ["raw"], ["s"])
+    constants = {
+        "raw": np.array(0.1, "float32"),
+        "z": np.array(0, "int8"),
+        "w": np.ones((2, 1, 1, 1), "int8"),
+        "ws": np.array(0.1, "float32"),
+        "wz": np.array(0, "int8"),
+        "ys": np.array(0.1, "float32"),
+        "yz": np.array(0, "int8"),
+        "b": np.zeros(2, "int32"),
+    }
+    graph = helper.make_graph(
+        [scale, node],
+        "computed",
+        [helper.make_tensor_value_info("x", TensorProto.INT8, (1, 1, 4, 4))],
+        [helper.make_tensor_value_info("y", TensorProto.INT8, (1, 2, 4, 4))],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    assert "QLinearConv (node 'conv') has the scale 's'" in refusal(model)
+
+
+def test_unsupported_onnx_type(tmp_path: Path) -> None:
+    path = write(tmp_path / "half.onnx", relu(kind=TensorProto.FLOAT16))
+    assert refusal(path).startswith(f"{path}: input 'x' has the unsupported type float16")
+
+
+def test_invalid_onnx_graph(tmp_path: Path) -> None:
+    model = onnx.ModelProto.FromString(relu())
+    model.graph.node[0].input[0] = "nowhere"
+    message = refusal(write(tmp_path / "loose.onnx", model.SerializeToString()))
+    assert "loose.onnx" in message
+    assert "nowhere" in message
+
+
+def test_open_dimensions_without_input_shapes(tmp_path: Path) -> None:
+    path = write(tmp_path / "open.onnx", relu(("batch", 3, None, 32)))
+    assert refusal(path) == (
+        f"{path}: input 'x' has the open shape [batch, 3, ?, 32]; fix it with "
+        '--input-shapes "x:[1,3,224,32]"'
+    )
+
+
+def test_input_shapes_that_do_not_fit(tmp_path: Path) -> None:
+    path = write(tmp_path / "open.onnx", relu(("batch", 3)))
+    assert refusal(path, input_shapes={"data": (1, 3)}) == (
+        f"{path}: --input-shapes names 'data', but the model's inputs are: x [batch, 3]"
+    )
+    contradiction = "gives 'x' the shape [1, 4], which contradicts the model's [batch, 3]"
+    assert contradiction in refusal(path, input_shapes={"x": (1, 4)})
+    assert "contradicts" in refusal(path, input_shapes={"x": (1, 3, 1)})
+    assert "sizes must be positive" in refusal(path, input_shapes={"x": (0, 3)})
+
+
+def test_shape_known_only_at_run_time() -> None:
+    graph = helper.make_graph(
+        [helper.make_node("NonZero", ["x"], ["y"])],
+        "found",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, (4, 4))],
+        [helper.make_tensor_value_info("y", TensorProto.INT64, (2, "count"))],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    assert "'y'" in refusal(model)
+
+
+def test_unsupported_tflite_operators_are_listed_together(tmp_path: Path) -> None:
+    builder = TFLiteBuilder()
+    x = builder.input("x", (1, 4), "float32")
+    a = builder.tensor("a", (1, 4), "float32")
+    b = builder.tensor("b", (1, 4), "float32")
+    builder.operator("CUSTOM", [x], [a], custom_code="Wobble")
+    builder.operator("DELEGATE", [a], [b])
+    builder.operator("COMPLEX_ABS", [b], [b])
+    path = write(tmp_path / "odd.tflite", builder.build([b]))
+    message = refusal(path)
+    assert message.startswith(f"{path}: unsupported operators: CUSTOM Wobble ('a')")
+
+
+def test_tflite_dynamic_range_quantization(tmp_path: Path) -> None:
+    builder = TFLiteBuilder()
+    x = builder.input("x", (1, 4), "float32")
+    w = builder.constant("w", np.ones((3, 4), "int8"), scale=0.1)
+    y = builder.tensor("y", (1, 3), "float32")
+    builder.operator("FULLY_CONNECTED", [x, w], [y])
+    message = refusal(write(tmp_path / "dynamic.tflite", builder.build([y])))
+    assert "FULLY_CONNECTED ('y')" in message
+    assert "full integer quantization" in message
+
+
+def test_tflite_types_states_and_subgraphs(tmp_path: Path) -> None:
+    builder = TFLiteBuilder()
+    x = builder.input("x", (1, 4), "int16", scale=0.1)
+    y = builder.tensor("y", (1, 4), "int16", scale=0.1)
+    builder.operator("RELU", [x], [y])
+    path = write(tmp_path / "model.tflite", builder.build([y]))
+    assert refusal(path).startswith(f"{path}: tensor 'x' has the unsupported type int16")
+
+    builder = tflite_relu()
+    path = write(tmp_path / "model.tflite", builder.build([1], subgraphs=2))
+    assert refusal(path).startswith(f"{path} has 2 subgraphs")
+
+    builder = tflite_relu()
+    builder.tensor("state", (1, 4), "float32", is_variable=True)
+    path = write(tmp_path / "model.tflite", builder.build([1]))
+    assert "keeps state or branches at run time (the variable 'state')" in refusal(path)
+
+    builder = tflite_relu()
+    handle = builder.tensor("handle", (1,), "int32")
+    builder.operator("VAR_HANDLE", [], [handle])
+    assert "(VAR_HANDLE)" in refusal(builder.build([1]))
+
+
+def test_tflite_operand_that_must_be_constant(capfd: pytest.CaptureFixture[str]) -> None:
+    builder = TFLiteBuilder()
+    x = builder.input("x", (1, 4), "float32")
+    pads = builder.input("pads", (2, 2), "int32")
+    y = builder.tensor("y", (1, 6), "float32")
+    builder.operator("PAD", [x, pads], [y])
+    message = refusal(builder.build([y]))
+    assert "cannot import the operator PAD that computes 'y'" in message
+    assert "operand 'pads' must be a constant" in message
+    assert capfd.readouterr() == ("", ""), "TVM must not add lines of its own"
+
+
+def test_onnx_node_that_cannot_be_converted(capfd: pytest.CaptureFixture[str]) -> None:
+    graph = helper.make_graph(
+        [helper.make_node("QuantizeLinear", ["x", "s", "z"], ["y"], name="blocks", block_size=2)],
+        "blocked",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, (1, 4))],
+        [helper.make_tensor_value_info("y", TensorProto.INT8, (1, 4))],
+        [
+            numpy_helper.from_array(np.ones((1, 2), "float32"), "s"),
+            numpy_helper.from_array(np.zeros((1, 2), "int8"), "z"),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+    message = refusal(model)
+    assert "cannot import the operator QuantizeLinear (node 'blocks')" in message
+    assert capfd.readouterr() == ("", ""), "TVM must not add lines of its own"
+
+
+def test_tflite_input_shapes() -> None:
+    model = tflite_relu(shape_signature=(-1, 4)).build([1])
+    assert load(model).inputs[0].shape == (1, 4)
+    assert "contradicts the model's [?, 4]" in refusal(model, input_shapes={"x": (2, 5)})
+    assert "inputs are: x [?, 4]" in refusal(model, input_shapes={"z": (2, 4)})
+    fixed = tflite_relu().build([1])
+    assert "contradicts the model's [1, 4]" in refusal(fixed, input_shapes={"x": (2, 4)})
+
+
+def convolution() -> bytes:
+    builder = TFLiteBuilder()
+    rng = np.random.default_rng(0)
+    x = builder.input("x", (1, 6, 6, 3), "int8", scale=0.1)
+    w = builder.constant("w", rng.integers(-9, 9, (4, 3, 3, 3), "int8"), scale=[0.1] * 4)
+    b = builder.constant("b", rng.integers(-9, 9, 4, "int32"), scale=[0.01] * 4)
+    y = builder.tensor("y", (1, 6, 6, 4), "int8", scale=0.1)
+    builder.operator("CONV_2D", [x, w, b], [y], padding="SAME")
+    return builder.build([y])
+
+
+def test_truncated_tflite(tmp_path: Path) -> None:
+    data = convolution()
+    path = tmp_path / "cut.tflite"
+    for length in range(1, len(data) - 4, 3):
+        message = refusal(write(path, data[:length]))
+        assert message.startswith(f"{path} is not a readable TFLite model (")
+
+
+def test_damaged_tflite_never_escapes_as_another_exception() -> None:
+    data = convolution()
+    rng = np.random.default_rng(0)
+    refused = 0
+    for _ in range(300):
+        damaged = bytearray(data)
+        for position in rng.integers(8, len(data), 3):
+            damaged[position] = rng.integers(0, 256)
+        try:
+            load(bytes(damaged))
+        except UserError as error:
+            refused += 1
+            assert "\n" not in str(error)
+    assert refused > 30

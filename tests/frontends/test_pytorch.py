@@ -1,0 +1,82 @@
+"""Programs of torch.export, where PyTorch is installed."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from host_module import run_on_host
+
+from dero_tvm.errors import UserError
+from dero_tvm.frontends import TensorSpec, load
+
+
+@pytest.fixture(scope="module")
+def torch():
+    return pytest.importorskip("torch", reason="PyTorch is not installed")
+
+
+@pytest.fixture(scope="module")
+def network(torch):
+    class Residual(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first = torch.nn.Conv2d(3, 4, 3, padding=1)
+            self.norm = torch.nn.BatchNorm2d(4)
+            self.second = torch.nn.Conv2d(4, 4, 3, padding=1)
+            self.dense = torch.nn.Linear(4, 5)
+
+        def forward(self, image):
+            one = torch.relu(self.norm(self.first(image)))
+            two = torch.relu(one + self.second(one))
+            return self.dense(two.mean((2, 3)))
+
+    torch.manual_seed(0)
+    return Residual().eval()
+
+
+def test_saved_program(torch, network, tmp_path: Path) -> None:
+    image = torch.randn(1, 3, 8, 8)
+    path = tmp_path / "residual.pt2"
+    torch.export.save(torch.export.export(network, (image,)), path)
+    loaded = load(path)
+    assert (loaded.name, loaded.format) == ("residual", "pytorch")
+    assert loaded.inputs == (TensorSpec("image", (1, 3, 8, 8), "float32"),)
+    assert loaded.outputs[0].shape == (1, 5)
+    assert loaded.module["main"].attrs["dero.rounding"] == "single"
+    (computed,) = run_on_host(loaded.module, [image.numpy()])
+    expected = network(image).detach().numpy()
+    np.testing.assert_allclose(computed, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_open_batch(torch, network) -> None:
+    batch = torch.export.Dim("batch", min=1, max=16)
+    program = torch.export.export(
+        network, (torch.randn(2, 3, 8, 8),), dynamic_shapes={"image": {0: batch}}
+    )
+    with pytest.raises(UserError, match=r'--input-shapes "image:\[1,3,8,8\]"'):
+        load(program)
+    loaded = load(program, input_shapes={"image": (3, 3, 8, 8)})
+    assert loaded.outputs[0].shape == (3, 5)
+    image = torch.randn(3, 3, 8, 8)
+    (computed,) = run_on_host(loaded.module, [image.numpy()])
+    expected = network(image).detach().numpy()
+    np.testing.assert_allclose(computed, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_damaged_program(torch, network, tmp_path: Path) -> None:
+    path = tmp_path / "cut.pt2"
+    torch.export.save(torch.export.export(network, (torch.randn(1, 3, 8, 8),)), path)
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(UserError, match=r"cut\.pt2 is not a readable PyTorch program"):
+        load(path)
+
+
+def test_without_pytorch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    path = tmp_path / "model.pt2"
+    path.write_bytes(b"PK\x03\x04" + bytes(40))
+    with pytest.raises(UserError, match=r"model\.pt2 is a PyTorch file.*pip install torch"):
+        load(path)

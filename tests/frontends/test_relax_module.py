@@ -1,0 +1,49 @@
+"""Modules that are in Relax already."""
+
+from __future__ import annotations
+
+import pytest
+import tvm
+from tvm import relax, tirx
+
+from dero_tvm.errors import UserError
+from dero_tvm.frontends import TensorSpec, load
+
+
+def relu(rows: object, attributes: dict[str, str] | None = None) -> tvm.IRModule:
+    builder = relax.BlockBuilder()
+    x = relax.Var("x", relax.TensorType([rows, 4], "float32"))
+    with builder.function("main", [x]):
+        with builder.dataflow():
+            y = builder.emit(relax.op.nn.relu(x))
+            out = builder.emit_output((y, relax.op.sum(y, axis=1)))
+        builder.emit_func_output(out)
+    module = builder.get()
+    if attributes:
+        module["main"] = module["main"].with_attrs(attributes)
+    return module
+
+
+def test_fixed_module_is_taken_as_it_is() -> None:
+    module = relu(3, {"dero.rounding": "double"})
+    loaded = load(module)
+    assert loaded.format == "relax"
+    assert loaded.inputs == (TensorSpec("x", (3, 4), "float32"),)
+    assert [spec.shape for spec in loaded.outputs] == [(3, 4), (3,)]
+    tvm.ir.assert_structural_equal(loaded.module, module)
+
+
+def test_open_dimension() -> None:
+    module = relu(tirx.Var("n", "int64"))
+    with pytest.raises(
+        UserError, match=r'open shape \[n, 4\]; fix it with --input-shapes "x:\[1,4\]"'
+    ):
+        load(module)
+    loaded = load(module, input_shapes={"x": (5, 4)})
+    assert loaded.outputs[1] == TensorSpec("output_1", (5,), "float32")
+    assert loaded.module["main"].attrs["dero.rounding"] == "single"
+
+
+def test_module_without_main() -> None:
+    with pytest.raises(UserError, match="no function named 'main'"):
+        load(tvm.IRModule({}))

@@ -1,0 +1,101 @@
+"""Whole TFLite models: float, other batch sizes, and real networks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from host_module import run_on_host
+from tflite_builder import TFLiteBuilder, run_litert_reference
+
+from dero_tvm.frontends import TensorSpec, load
+
+
+def float_network() -> TFLiteBuilder:
+    """Convolution, residual, pooling, flattening by constant shape, dense, softmax."""
+    rng = np.random.default_rng(2)
+    b = TFLiteBuilder()
+
+    def weight(name: str, *shape: int) -> int:
+        return b.constant(name, rng.standard_normal(shape).astype("float32") / 5)
+
+    x = b.input("image:0", (1, 9, 8, 3), "float32", shape_signature=(-1, 9, 8, 3))
+    c1, c2, total, pooled, flat, logits, y = (
+        b.tensor(name, None) for name in ("c1", "c2", "total", "pooled", "flat", "logits", "y")
+    )
+    same = {"padding": "SAME", "stride_w": 1, "stride_h": 1}
+    relu = {"fused_activation_function": "RELU6"}
+    b.operator("CONV_2D", [x, weight("w1", 4, 3, 3, 3), weight("b1", 4)], [c1], **same, **relu)
+    b.operator("DEPTHWISE_CONV_2D", [c1, weight("w2", 1, 3, 3, 4), weight("b2", 4)], [c2], **same)
+    b.operator("ADD", [c1, c2], [total], fused_activation_function="RELU")
+    b.operator(
+        "AVERAGE_POOL_2D",
+        [total],
+        [pooled],
+        filter_width=2,
+        filter_height=3,
+        stride_w=2,
+        stride_h=3,
+    )
+    b.operator("RESHAPE", [pooled, b.constant("target", [-1, 48], "int32")], [flat])
+    b.operator("FULLY_CONNECTED", [flat, weight("w3", 5, 48), weight("b3", 5)], [logits])
+    b.operator("SOFTMAX", [logits], [y])
+    b.operator("CONCATENATION", [y, logits], [b.tensor("out", None)], axis=1)
+    return b
+
+
+def test_float_network() -> None:
+    builder = float_network()
+    names = [tensor.name for tensor in builder._tensors]
+    model = builder.build([names.index("out")])
+    loaded = load(model)
+    assert loaded.format == "tflite"
+    assert loaded.inputs == (TensorSpec("image:0", (1, 9, 8, 3), "float32"),)
+    assert loaded.outputs == (TensorSpec("out", (1, 10), "float32"),)
+    x = np.random.default_rng(0).standard_normal((1, 9, 8, 3)).astype("float32")
+    (expected,) = run_litert_reference(model, {"image:0": x})
+    np.testing.assert_allclose(run_on_host(loaded.module, [x])[0], expected, rtol=1e-5, atol=1e-6)
+
+
+def test_other_batch_size() -> None:
+    """The shapes inside the file are those of batch 1."""
+    builder = float_network()
+    names = [tensor.name for tensor in builder._tensors]
+    model = builder.build([names.index("out")])
+    loaded = load(model, input_shapes={"image:0": (3, 9, 8, 3)})
+    assert loaded.outputs == (TensorSpec("out", (3, 10), "float32"),)
+    x = np.random.default_rng(0).standard_normal((3, 9, 8, 3)).astype("float32")
+    (computed,) = run_on_host(loaded.module, [x])
+    for index in range(3):
+        (expected,) = run_litert_reference(model, {"image:0": x[index : index + 1]})
+        np.testing.assert_allclose(computed[index], expected[0], rtol=1e-5, atol=1e-6)
+
+
+# The model's stem, its golden file, and the largest difference that float arithmetic between the
+# quantized tensors may leave at the output.
+REAL = [
+    ("mlperf_tiny/pretrainedResnet_quant", "resnet8", 8),
+    ("mlperf_tiny/kws_ref_model", "kws", 2),
+    ("mlperf_tiny/ad01_int8", "ad", 2),
+    ("mlperf_tiny/str_ww_ref_model", "str_ww", 2),
+]
+
+
+@pytest.mark.parametrize(("stem", "golden", "tolerance"), REAL, ids=[row[1] for row in REAL])
+def test_real_int8_model(shared: Path, stem: str, golden: str, tolerance: int) -> None:
+    loaded = load(shared / "models" / f"{stem}.tflite")
+    values = np.load(shared / "golden" / f"{golden}.npz")
+    data = values["input_q_seed0"].reshape(loaded.inputs[0].shape)
+    (computed,) = run_on_host(loaded.module, [data])
+    expected = values["output0_seed0"].reshape(loaded.outputs[0].shape)
+    assert computed.dtype == np.int8
+    assert np.abs(computed.astype(int) - expected.astype(int)).max() <= tolerance
+
+
+def test_mcunet_imports(shared: Path) -> None:
+    """Has the quantized PAD and TRANSPOSE that TVM's importer refuses, between float ends."""
+    loaded = load(shared / "models" / "tinyengine" / "vww.tflite")
+    assert loaded.name == "vww"
+    assert loaded.inputs == (TensorSpec("input_0_f.1", (1, 80, 80, 3), "float32"),)
+    assert loaded.outputs == (TensorSpec("1422", (1, 2), "float32"),)
