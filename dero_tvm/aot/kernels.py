@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from tvm import tirx
 
 from dero_tvm.schedule.network import Cascade, Operation
-from relax_passes.operators import TensorSpec, operator_of
+from relax_passes.operators import Signature, TensorSpec, operator_of
 
 
 @dataclass(frozen=True)
@@ -80,10 +81,7 @@ class KernelTable:
         else:
             operator = operator_of(signature.operator)
             assert operator is not None
-            absorbs = operation.state is not None
-            function = (
-                operator.absorbing_kernel(signature) if absorbs else operator.row_kernel(signature)
-            )
+            function = _portable_kernel(signature, operation.state is not None)
             parameters = [Parameter("row")]
             for index, argument in enumerate(operator.argument_names(signature)):
                 parameters.append(Parameter(argument, signature.inputs[index].dtype))
@@ -97,6 +95,15 @@ class KernelTable:
         if len(parameters) != len(function.params):
             raise RuntimeError(f"kernel of {operation.name} has unexpected parameters")
         return Kernel(name, function, tuple(parameters), comment)
+
+
+@lru_cache(maxsize=4096)
+def _portable_kernel(signature: Signature, absorbing: bool) -> tirx.PrimFunc:
+    # Parsing TVMScript takes tenths of a second, and a program that compiles several networks,
+    # or one network in several ways, meets the same signatures again.
+    operator = operator_of(signature.operator)
+    assert operator is not None
+    return operator.absorbing_kernel(signature) if absorbing else operator.row_kernel(signature)
 
 
 def _comment(operation: Operation) -> str:
