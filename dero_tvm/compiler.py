@@ -35,6 +35,7 @@ class Dero(enum.Enum):
 
     NONE = "none"  # every tensor whole
     ACCUMULATE = "accumulate"  # residuals accumulated in place, concatenations written in place
+    STREAM = "stream"  # and outputs over dying inputs, and whole blocks row by row
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,9 +63,9 @@ class CompiledModel:
         `inputs` maps input names (as in the model file) to arrays.  `device` is ``host`` (LLVM
         JIT), ``host-c`` (a C compiler) or ``qemu:<machine>``.
         """
-        single = isinstance(inputs, Mapping)
-        result = self.measure([inputs] if single else inputs, device)  # type: ignore[list-item]
-        return result.outputs[0] if single else result.outputs
+        if isinstance(inputs, Mapping):
+            return self.measure([inputs], device).outputs[0]
+        return self.measure(inputs, device).outputs
 
     def measure(self, inputs: Sequence[Mapping[str, Any]], device: str = "host") -> RunResult:
         """Like `run`, with what the run measured: stack, code size, instructions."""
@@ -78,6 +79,7 @@ def compile(
     dero: str | Dero = Dero.ACCUMULATE,
     input_shapes: Mapping[str, tuple[int, ...]] | None = None,
     input_layout: str = "model",
+    integer_io: bool = False,
     keep_inputs: bool = False,
     external_io: bool = False,
     name: str = "default",
@@ -100,6 +102,9 @@ def compile(
     input_layout
         ``model`` keeps the layout of the model file; ``nhwc`` declares four-dimensional NCHW
         inputs channels-last, which saves their transposition on the device.
+    integer_io
+        A quantized network takes and gives the integers themselves, without conversions from and
+        to float.
     keep_inputs
         Inputs still hold their values after a run.
     external_io
@@ -126,7 +131,7 @@ def compile(
     progress("reading the model")
     loaded = model if isinstance(model, LoadedModel) else load(model, input_shapes=input_shapes)
     progress("canonicalizing")
-    canonical = pipeline.canonicalize(input_layout)(loaded.module)
+    canonical = pipeline.canonicalize(input_layout, integer_io=integer_io)(loaded.module)
     options = Options(keep_inputs=keep_inputs, external_io=external_io, time_limit=time_limit)
     compiler = _Compiler(loaded, board, options, name)
     progress("planning the network as written")
@@ -139,11 +144,13 @@ def compile(
     progress("rewriting and planning")
     if dero is Dero.NONE:
         rewritten, sharing = pipeline.analyze()(canonical), Sharing.NONE
-    else:
+    elif dero is Dero.ACCUMULATE:
         rewritten, sharing = (
             pipeline.accumulate(keep_inputs=keep_inputs)(canonical),
             Sharing.IN_PLACE,
         )
+    else:
+        rewritten, sharing = pipeline.stream(keep_inputs=keep_inputs)(canonical), Sharing.ROWS
     after = compiler.plan(rewritten, sharing, options, bounded=True)
     progress("generating code")
     program = build_program(*after)

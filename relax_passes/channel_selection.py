@@ -47,22 +47,29 @@ _Rule = Callable[
 ]
 
 
+def _chosen(kept: list[Kept]) -> np.ndarray:
+    """The channels left of an operator's one data operand: rules run only where some are lost."""
+    assert kept[0] is not None
+    return kept[0]
+
+
 def _conv2d(signature: Signature, operands: _Operands, kept: list[Kept], attrs: dict) -> tuple:
     data, weight, *vectors = operands
     channels = signature.inputs[0].channels
     if attrs["groups"] == 1:
-        return [data, _take(weight, kept[0], 3), *vectors], attrs, None
+        return [data, _take(weight, _chosen(kept), 3), *vectors], attrs, None
     if attrs["groups"] != channels:
         raise CannotNarrow(f"a convolution in {attrs['groups']} groups cannot lose single channels")
     each = signature.inputs[1].shape[0] // channels
-    filters = (kept[0][:, None] * each + np.arange(each)).ravel()
-    attrs = attrs | {"groups": len(kept[0])}
+    chosen = _chosen(kept)
+    filters = (chosen[:, None] * each + np.arange(each)).ravel()
+    attrs = attrs | {"groups": len(chosen)}
     return [data, *(_take(constant, filters, 0) for constant in (weight, *vectors))], attrs, filters
 
 
 def _dense(signature: Signature, operands: _Operands, kept: list[Kept], attrs: dict) -> tuple:
     data, weight, *vectors = operands
-    return [data, _take(weight, kept[0], 1), *vectors], attrs, None
+    return [data, _take(weight, _chosen(kept), 1), *vectors], attrs, None
 
 
 def _same(signature: Signature, operands: _Operands, kept: list[Kept], attrs: dict) -> tuple:
@@ -106,7 +113,7 @@ def _slice(signature: Signature, operands: _Operands, kept: list[Kept], attrs: d
     if signature.output.channels != signature.inputs[0].channels:
         raise CannotNarrow("channels are split by a slice")
     begin = (*attrs["begin"][:-1], 0)
-    end = (*attrs["end"][:-1], len(kept[0]))
+    end = (*attrs["end"][:-1], len(_chosen(kept)))
     return operands, attrs | {"begin": begin, "end": end}, kept[0]
 
 
@@ -129,7 +136,7 @@ def _reshape(signature: Signature, operands: _Operands, kept: list[Kept], attrs:
     if not shape or shape[-1] % channels:
         raise CannotNarrow("a reshape splits the channels (channel shuffle)")
     pixels = shape[-1] // channels  # so many pixels lie side by side in the new last axis
-    result = (np.arange(pixels)[:, None] * channels + kept[0]).ravel()
+    result = (np.arange(pixels)[:, None] * channels + _chosen(kept)).ravel()
     return operands, attrs | {"shape": (*shape[:-1], len(result))}, result
 
 

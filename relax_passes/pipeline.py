@@ -8,13 +8,22 @@ from .accumulate_residuals import AccumulateResiduals
 from .canonicalize import Canonicalize
 from .classify_operators import ClassifyOperators
 from .concat_in_place import ConcatInPlace
+from .fold_padding import FoldPadding
 from .identify_residuals import IdentifyResiduals
+from .integer_interface import IntegerInterface
 from .remove_residuals import RemoveResiduals
+from .stream_rows import StreamRows
 
 
-def canonicalize(input_layout: str = "model") -> tvm.transform.Pass:
-    """From what a frontend imports to the operator set; see `Canonicalize`."""
-    return Canonicalize(input_layout)
+def canonicalize(input_layout: str = "model", *, integer_io: bool = False) -> tvm.transform.Pass:
+    """From what a frontend imports to the operator set; see `Canonicalize`.
+
+    With `integer_io` a quantized network takes and gives integers; see `IntegerInterface`.
+    """
+    passes = [Canonicalize(input_layout)]
+    if integer_io:
+        passes.append(IntegerInterface())
+    return tvm.transform.Sequential(passes, name="canonicalize")
 
 
 def analyze() -> tvm.transform.Pass:
@@ -26,6 +35,8 @@ def accumulate(*, keep_inputs: bool = False) -> tvm.transform.Pass:
     """Residuals at no memory, with the same bits, on a canonical module."""
     return tvm.transform.Sequential(
         [
+            # Tensors that need not exist
+            FoldPadding(),
             # What joins what, and what each operator needs of memory
             IdentifyResiduals(),
             ClassifyOperators(),
@@ -35,6 +46,22 @@ def accumulate(*, keep_inputs: bool = False) -> tvm.transform.Pass:
             ConcatInPlace(),
         ],
         name="accumulate",
+    )
+
+
+def stream(*, limit: int | None = None, keep_inputs: bool = False) -> tvm.transform.Pass:
+    """Blocks run row by row, with the same bits, on a canonical module; see `StreamRows`."""
+    return tvm.transform.Sequential(
+        [
+            # Tensors that need not exist
+            FoldPadding(),
+            # What joins what, and what each operator needs of memory
+            IdentifyResiduals(),
+            ClassifyOperators(),
+            # Cascades
+            StreamRows(limit, keep_inputs),
+        ],
+        name="stream",
     )
 
 

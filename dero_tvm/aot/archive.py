@@ -12,7 +12,7 @@ import json
 import os
 import tarfile
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -150,7 +150,7 @@ def load_archive(path: str | os.PathLike[str]) -> ModelArchive:
     return archive
 
 
-def _members(tar: tarfile.TarFile, path: str):
+def _members(tar: tarfile.TarFile, path: str) -> Iterator[tuple[str, bytes]]:
     total = 0
     for member in tar:
         name = PurePosixPath(member.name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .float_literals import float_literal
 from .names import c_identifier
 from .program import Program
 
@@ -78,15 +79,4 @@ def _integers(array: np.ndarray) -> list[str]:
 
 
 def _floats(array: np.ndarray) -> list[str]:
-    single = array.dtype == np.float32
-    words = []
-    for value in array.ravel().tolist():
-        if np.isnan(value):
-            words.append("NAN")
-        elif np.isinf(value):
-            words.append("INFINITY" if value > 0 else "-INFINITY")
-        else:  # nine significant digits tell every float32 apart, seventeen every float64
-            text = f"{value:.9g}" if single else f"{value:.17g}"
-            text = text if any(c in text for c in ".en") else f"{text}.0"
-            words.append(f"{text}f" if single else text)
-    return words
+    return [float_literal(value, str(array.dtype)) for value in array.ravel().tolist()]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 
 from .c_constants import array_name, c_type, declaration, used_constants
-from .header import Interface
+from .header import CPort, Interface
 from .kernels import Kernel, Parameter
 from .lower import CFunction, c_functions
 from .names import c_comment, c_identifier
-from .program import Address, Argument, Program, RowsNeeded, Stage, StepProgram
+from .program import Address, Argument, Program, RowsNeeded, StepProgram
 
 _PRELUDE = """\
 /*
@@ -103,7 +103,7 @@ class _Printer:
         final = len(step.stages) - 1
         last = step.stages[final]
         if not last.kernel.by_row:
-            return [f"  {self._call(final, last)}"]
+            return [f"  {self._call(step, final)}"]
         lines = [f"  int32_t row_{i} = 0;" for i in range(final)]
         lines.append(
             f"  for (int32_t row_{final} = 0; row_{final} < {last.rows}; ++row_{final}) {{"
@@ -126,7 +126,7 @@ class _Printer:
             lines.append(f"{indent}while (row_{producer} < {until}) {{")
             lines += self._make(step, producer, indent + "  ", tables)
             lines += [f"{indent}  ++row_{producer};", f"{indent}}}"]
-        lines.append(f"{indent}{self._call(index, stage)}")
+        lines.append(f"{indent}{self._call(step, index)}")
         return lines
 
     def _needed(self, row: str, needed: RowsNeeded, tables: list[str]) -> str:
@@ -140,8 +140,9 @@ class _Printer:
         line = f"{scaled} {sign} {abs(needed.offset)}"
         return f"({line} < {needed.limit} ? {line} : {needed.limit})"
 
-    def _call(self, index: int, stage: Stage) -> str:
-        row = f"row_{index}"
+    def _call(self, step: StepProgram, index: int) -> str:
+        stage = step.stages[index]
+        row = f"({stage.rows - 1} - row_{index})" if step.descending else f"row_{index}"
         arguments = [row] if stage.kernel.by_row else []
         parameters = stage.kernel.parameters[1:] if stage.kernel.by_row else stage.kernel.parameters
         for argument, parameter in zip(stage.arguments, parameters):
@@ -210,7 +211,7 @@ class _Printer:
         parts.append(f"int32_t {prefix}_run({structs}) {{\n{body}\n}}")
         return parts
 
-    def _copy(self, inside: str, outside: str, port, *, target: int) -> list[str]:
+    def _copy(self, inside: str, outside: str, port: CPort, *, target: int) -> list[str]:
         pair = (inside, outside) if target == 0 else (outside, inside)
         return [
             f"  if ({outside} != {inside}) {{",

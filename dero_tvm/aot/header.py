@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from dero_tvm.schedule.network import Network
+from dero_tvm.schedule.network import Network, Port
 
 from .names import c_comment, c_identifiers
 from .program import Program
@@ -46,14 +47,14 @@ def interface_of(program: Program) -> Interface:
             arenas.append((region, f"{prefix}_workspace{suffix}", size))
     return Interface(
         prefix,
-        tuple(_ports(network, [p.name for p in network.inputs], network.inputs)),
-        tuple(_ports(network, [p.name for p in network.outputs], network.outputs)),
+        tuple(_ports(network, network.inputs)),
+        tuple(_ports(network, network.outputs)),
         tuple(arenas),
     )
 
 
-def _ports(network: Network, names, ports):
-    for member, port in zip(c_identifiers(names), ports):
+def _ports(network: Network, ports: Sequence[Port]) -> Iterator[CPort]:
+    for member, port in zip(c_identifiers(p.name for p in ports), ports):
         spec = network.values[port.value].spec
         shape = "x".join(map(str, spec.shape)) or "scalar"
         yield CPort(member, spec.bytes, c_comment(f"{port.name}: {shape} {spec.dtype}"))

@@ -102,15 +102,15 @@ class _Builder:
                     self._make(step, index, made[index], made)
                     T.buffer_store(made, made[index] + 1, [index])
 
-    def _make(self, step: StepProgram, index: int, row, made: tirx.Buffer) -> None:
+    def _make(self, step: StepProgram, index: int, row: tirx.Expr, made: tirx.Buffer) -> None:
         stage = step.stages[index]
         for producer, needed in stage.asks:
             with T.While(made[producer] < self._needed(row, needed)):
                 self._make(step, producer, made[producer], made)
                 T.buffer_store(made, made[producer] + 1, [producer])
-        self._call(stage, row)
+        self._call(stage, stage.rows - 1 - row if step.descending else row)
 
-    def _needed(self, row, needed: RowsNeeded):
+    def _needed(self, row: tirx.Expr, needed: RowsNeeded) -> tirx.Expr:
         if not needed.table:
             return T.min(row * needed.stride + needed.offset, needed.limit)
         value = tirx.const(needed.table[-1], "int32")
@@ -120,7 +120,7 @@ class _Builder:
                 value = T.Select(row <= index, number, value)
         return value
 
-    def _call(self, stage: Stage, row) -> None:
+    def _call(self, stage: Stage, row: tirx.Expr | None) -> None:
         arguments = [] if row is None else [row]
         for argument in stage.arguments:
             if isinstance(argument, int):
@@ -129,7 +129,7 @@ class _Builder:
                 arguments.append(self._pointer(argument, row))
         T.evaluate(tvm.ir.Call(self.kernels[stage.kernel.name], arguments))
 
-    def _pointer(self, argument: Argument, row):
+    def _pointer(self, argument: Argument, row: tirx.Expr | None) -> tirx.Expr:
         base, offset = argument.address.base, argument.address.offset
         if base.startswith("constant:"):
             name = base.removeprefix("constant:")
@@ -138,6 +138,7 @@ class _Builder:
             offset += GUARD_BYTES
         index = tirx.const(offset, "int32")
         if argument.row_bytes:
+            assert row is not None, "only row kernels take row addresses"
             at = T.truncmod(row, argument.ring) if argument.ring else row
             index = index + at * argument.row_bytes
         address = T.address_of(self.memories[base][index])

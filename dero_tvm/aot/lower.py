@@ -16,6 +16,8 @@ from functools import cache
 import tvm
 from tvm import s_tir, tirx
 
+from .float_literals import FloatLiterals
+
 _S = s_tir.transform
 _T = tirx.transform
 
@@ -69,7 +71,11 @@ def c_functions(functions: Mapping[str, tirx.PrimFunc]) -> dict[str, CFunction]:
     module = _T.BindTarget(target)(_module(functions))
     for step in [*_lowering(), _T.LowerIntrin()]:
         module = step(module)
+    literals = FloatLiterals()
+    for name, function in module.functions_items():
+        module.update_func(name, literals.hide(function))
     source = tvm.get_global_func("target.build.c")(module, target).inspect_source()
+    source = literals.restore(source)
     bodies = {
         match[1]: CFunction(
             tuple(parameter.split()[-1].lstrip("*") for parameter in match[2].split(",")),
@@ -111,8 +117,12 @@ def llvm_ir(module: tvm.IRModule) -> str:
     entry = _T.LowerTVMBuiltin()(entry)
     entry.update(kernels)
     built = tvm.get_global_func("target.build.llvm")(_T.LowerIntrin()(entry), target)
+    text = built.inspect_source("ll")
+    # TVM tells LLVM that pointers of different names never point at the same memory, which is
+    # wrong here: kernels are inlined, and what is one kernel's output is the next one's input.
+    text = re.sub(r", !tbaa !\d+", "", text)
     # LLVM's own reader refuses the storage class that TVM writes on private functions.
-    return built.inspect_source("ll").replace("private dllexport ", "private ")
+    return text.replace("private dllexport ", "private ")
 
 
 def _calling_convention(function: tirx.PrimFunc) -> int:

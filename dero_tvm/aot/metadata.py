@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Any
 
+from dero_tvm.planning.problem import Step
 from dero_tvm.schedule.network import Port
 
 from .c_constants import used_constants
 from .header import Interface
-from .program import Program
+from .program import Program, StepProgram
 
 _VERSION = 7
 _EPOCH = datetime(1980, 1, 1, tzinfo=timezone.utc)
@@ -66,7 +67,7 @@ def metadata(
     return (json.dumps(document, indent=2, sort_keys=True) + "\n").encode()
 
 
-def _steps(program: Program):
+def _steps(program: Program) -> list[tuple[StepProgram, Step, dict[str, int]]]:
     planned = {step.name: step for step in program.plan.problem.steps}
     sizes = {buffer.name: buffer.size for buffer in program.plan.problem.buffers}
     return [(step, planned[step.name], sizes) for step in program.steps]

@@ -6,14 +6,15 @@ on the host is therefore the same schedule at the same addresses as on the devic
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from dero_tvm.planning.plan import MemoryPlan
 from dero_tvm.schedule.network import Cascade, Network, Operation
-from dero_tvm.schedule.rows import RowSchedule, row_needs
 from dero_tvm.schedule.to_problem import Scheduled, ring_buffer, scratch_buffer
+from relax_passes.row_schedule import RowSchedule, row_needs
 
 from .kernels import Kernel, KernelTable
 
@@ -21,7 +22,8 @@ from .kernels import Kernel, KernelTable
 @dataclass(frozen=True)
 class Address:
     """`offset` bytes into a memory: ``arena:<region>``, ``input:<i>``, ``output:<i>``,
-    or ``constant:<name>``."""
+    or ``constant:<name>``.
+    """
 
     base: str
     offset: int = 0
@@ -60,17 +62,21 @@ class Stage:
 
     kernel: Kernel
     arguments: tuple[Argument | int, ...]  # without the row
-    rows: int  # rows it makes; 1 for an opaque kernel
+    rows: int  # of its output; 1 for an opaque kernel
     asks: tuple[tuple[int, RowsNeeded], ...] = ()  # (stage, rows needed)
     complete: bool = False  # rows nobody asked for are made at the end
 
 
 @dataclass(frozen=True)
 class StepProgram:
-    """A cascade: the last stage runs over all its rows and drives the others."""
+    """A cascade: the last stage runs over all its rows and drives the others.
+
+    Rows are counted in order of execution; with `descending`, number i is row ``rows - 1 - i``.
+    """
 
     name: str
     stages: tuple[Stage, ...]
+    descending: bool = False
 
 
 @dataclass(frozen=True)
@@ -111,7 +117,7 @@ class _Writer:
             asks = []
             for demand in schedule.demands:
                 if demand.reader == index:
-                    needs = row_needs(op.signature, demand.operand)
+                    needs = row_needs(op.signature, demand.operand, cascade.descending)
                     limit = op.signature.inputs[demand.operand].rows
                     asks.append((demand.producer, _rows_needed(needs.last, limit)))
             stages.append(
@@ -123,20 +129,22 @@ class _Writer:
                     complete=op.result not in schedule.rings and op is not cascade.operations[-1],
                 )
             )
-        return StepProgram(cascade.name, tuple(stages))
+        return StepProgram(cascade.name, tuple(stages), cascade.descending)
 
-    def _arguments(self, cascade: Cascade, schedule: RowSchedule, op: Operation):
+    def _arguments(
+        self, cascade: Cascade, schedule: RowSchedule, op: Operation
+    ) -> Iterator[Argument | int]:
         for index, name in enumerate(op.operands):
             spec = op.signature.inputs[index]
             yield Argument(self._address(cascade, schedule, name), spec.dtype)
             if index in op.row_operands:
-                yield schedule.rings.get(name, spec.rows)
+                yield _ring_rows(schedule, name) or spec.rows
         output = op.signature.output
         address = self._address(cascade, schedule, op.result)
         if op.function is not None:
             yield Argument(address, output.dtype)
         else:
-            ring = schedule.rings.get(op.result, 0)
+            ring = _ring_rows(schedule, op.result)
             yield Argument(address, output.dtype, output.row_bytes, ring)
         if op.scratch:
             yield Argument(self._placed(scratch_buffer(cascade)), "int8")
@@ -144,8 +152,9 @@ class _Writer:
     def _address(self, cascade: Cascade, schedule: RowSchedule, name: str) -> Address:
         if name in self.network.constants:
             return Address(f"constant:{name}")
-        if name in schedule.rings:
-            return self._placed(ring_buffer(cascade, name))
+        ring = schedule.ring_of(name)
+        if ring is not None:
+            return self._placed(ring_buffer(cascade, ring))
         value = self.network.values[name]
         start = self._placed(value.buffer)
         return Address(start.base, start.offset + value.offset)
@@ -155,6 +164,12 @@ class _Writer:
             return Address(self.ports[buffer])
         placement = self.plan.placements[buffer]
         return Address(f"arena:{placement.region}", placement.offset)
+
+
+def _ring_rows(schedule: RowSchedule, name: str) -> int:
+    """Height of the ring that `name` lives in; 0 if it is whole."""
+    ring = schedule.ring_of(name)
+    return 0 if ring is None else schedule.rings[ring]
 
 
 def _rows_needed(last: np.ndarray, limit: int) -> RowsNeeded:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
@@ -70,6 +71,11 @@ def _is_plain_word(text: str) -> bool:
     show_default=True,
     help="nhwc: image inputs are channels-last, which saves transposing them on the device.",
 )
+@click.option(
+    "--integer-io",
+    is_flag=True,
+    help="A quantized network takes and gives the integers, without conversions from float.",
+)
 @click.option("--keep-inputs", is_flag=True, help="Inputs still hold their values after a run.")
 @click.option("--external-io", is_flag=True, help="Inputs and outputs lie in the caller's memory.")
 @click.option("--module-name", default="default", show_default=True, help="C prefix: tvmgen_NAME.")
@@ -93,6 +99,7 @@ def compile_command(
     target: str,
     input_shapes: str | None,
     input_layout: str,
+    integer_io: bool,
     keep_inputs: bool,
     external_io: bool,
     module_name: str,
@@ -105,7 +112,7 @@ def compile_command(
     runtime: str | None,
     pass_config: tuple[str, ...],
 ) -> None:
-    """Compile MODEL (.onnx, .tflite, .pt2) to C with one static arena.
+    r"""Compile MODEL (.onnx, .tflite, .pt2) to C with one static arena.
 
     \b
     Examples:
@@ -129,6 +136,7 @@ def compile_command(
         dero=dero,
         input_shapes=shapes,
         input_layout=input_layout,
+        integer_io=integer_io,
         keep_inputs=keep_inputs,
         external_io=external_io or bool(config.external_io),
         name=module_name,
@@ -144,7 +152,7 @@ def compile_command(
             Console().print(f"wrote {output}", highlight=False)
 
 
-def compile_with_progress(model: Path, *, quiet: bool, **options) -> CompiledModel:
+def compile_with_progress(model: Path, *, quiet: bool, **options: Any) -> CompiledModel:
     """`dero_tvm.compile` with its stages shown on the terminal."""
     console = Console(stderr=True, quiet=quiet)
     with console.status("starting") as status:

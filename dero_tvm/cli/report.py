@@ -18,7 +18,7 @@ from dero_tvm.report.table import print_report
 @click.argument("source", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 def report(source: Path, as_json: bool) -> None:
-    """Show what is in memory when, for SOURCE: an archive, or a JSON file of --report.
+    r"""Show what is in memory when, for SOURCE: an archive, or a JSON file of --report.
 
     \b
     Examples:

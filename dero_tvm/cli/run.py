@@ -64,7 +64,7 @@ def run_command(
     target: str,
     input_shapes: str | None,
 ) -> None:
-    """Run MODEL, an archive that tvmc compile wrote; a model file is compiled first.
+    r"""Run MODEL, an archive that tvmc compile wrote; a model file is compiled first.
 
     \b
     Examples:
@@ -122,8 +122,8 @@ def read_inputs(archive: ModelArchive, path: Path) -> list[dict[str, np.ndarray]
             arrays[port.name] = array = array[np.newaxis]
         elif array.shape[1:] != port.shape:
             raise UserError(
-                f"{path}: input {port.name!r} has shape {array.shape}, expected {port.shape} or one "
-                "more leading axis for several runs"
+                f"{path}: input {port.name!r} has shape {array.shape}, expected {port.shape}, or "
+                "one more leading axis for several runs"
             )
         if runs is not None and len(array) != runs:
             raise UserError(f"{path}: inputs disagree in the number of runs ({runs}, {len(array)})")

@@ -98,9 +98,13 @@ def unavoidable_bytes(problem: Problem, graph: Graph, options: Options) -> list[
                     born.add(number)
         licences: dict[tuple[int, int], int] = {}
         for licence in step.overlaps:
-            pair = (graph.index[licence.output], graph.index[licence.input])
-            if pair[0] in born and pair[1] in dying and pair[0] != pair[1]:
-                distance = round_up(licence.distance, unit)
+            output, source = graph.index[licence.output], graph.index[licence.input]
+            if output in born and source in dying and output != source:
+                lower, upper, least = licence.relation(
+                    graph.buffers[output].size, graph.buffers[source].size
+                )
+                pair = (graph.index[lower], graph.index[upper])
+                distance = round_up(least, unit)
                 licences[pair] = min(distance, licences.get(pair, distance))
         result.append(total - shared_bytes(sizes, licences))
     return result

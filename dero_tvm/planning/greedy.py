@@ -34,7 +34,8 @@ def turns(packing: Packing) -> Iterator[tuple[str, list[int]]]:
         "backwards by end": lambda i: (-end[i], -size[i], -start[i]),
     }
     for name, key in keys.items():
-        yield name, sorted(items, key=lambda i, key=key: (key(i), i))
+        # Sorting is stable: equal ones stay in the order of `items`.
+        yield name, sorted(items, key=key)
 
 
 def preferences(packing: Packing) -> Iterator[list[int]]:

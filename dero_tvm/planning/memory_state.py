@@ -56,12 +56,16 @@ class MemoryState:
             self._add(number, unit)
         for position, step in enumerate(problem.steps):
             for licence in step.overlaps:
-                pair = (graph.index[licence.output], graph.index[licence.input])
-                if pair[0] == pair[1] or any(
-                    outside_arena(graph.buffers[number], options) for number in pair
+                output, source = graph.index[licence.output], graph.index[licence.input]
+                if output == source or any(
+                    outside_arena(graph.buffers[number], options) for number in (output, source)
                 ):
                     continue
-                distance = round_up(licence.distance, unit)
+                lower, upper, least = licence.relation(
+                    graph.buffers[output].size, graph.buffers[source].size
+                )
+                pair = (graph.index[lower], graph.index[upper])
+                distance = round_up(least, unit)
                 previous = self.licences[position].get(pair, distance)
                 self.licences[position][pair] = min(distance, previous)
 
@@ -114,11 +118,18 @@ class MemoryState:
         key = (step, born, dead)
         if key not in self._saved:
             holders = self.graph.holders
+
+            def is_born(buffer: int) -> bool:
+                return bool(born >> buffer & 1 or holders[buffer])
+
+            def is_dead(buffer: int) -> bool:
+                return bool(dead >> buffer & 1 or holders[buffer])
+
             valid = {
-                (output, source): distance
-                for (output, source), distance in self.licences[step].items()
-                if (born >> output & 1 or holders[output])
-                and (dead >> source & 1 or holders[source])
+                (lower, upper): distance
+                for (lower, upper), distance in self.licences[step].items()
+                # One is the output, the other the input, whichever way the step goes.
+                if (is_born(lower) and is_dead(upper)) or (is_born(upper) and is_dead(lower))
             }
             self._saved[key] = shared_bytes(self._sizes, valid)
         return self._saved[key]

@@ -66,15 +66,19 @@ def is_valid(
 def valid_licences(
     problem: Problem, order: Sequence[int], options: Options | None = None
 ) -> dict[tuple[str, str], int]:
-    """The licences that hold for `order`: (output, input) -> distance in bytes."""
+    """The licences that hold for `order`, as relations: (lower, upper) -> least distance in bytes.
+
+    The output is the lower one of a step with ascending rows, the upper one of a descending step.
+    """
     options = options or Options()
     lifetimes = liveness(problem, order, options)
+    sizes = {b.name: b.size for b in problem.buffers}
     found: dict[tuple[str, str], int] = {}
     for position, step_index in enumerate(order):
         for licence in problem.steps[step_index].overlaps:
             if is_valid(licence, position, lifetimes, problem, options):
-                pair = (licence.output, licence.input)
-                found[pair] = min(licence.distance, found.get(pair, licence.distance))
+                lower, upper, least = licence.relation(sizes[licence.output], sizes[licence.input])
+                found[lower, upper] = min(least, found.get((lower, upper), least))
     return found
 
 

@@ -44,11 +44,21 @@ class Overlap:
     An operator that may overwrite row r of its input with row r of its output (an addition, say)
     has distance 0 when rows are equally long: both may lie at the same address.  If the input is
     read again later, the licence is void.
+
+    A `descending` step goes from high to low addresses, and everything is mirrored: what counts
+    are the ends of the buffers, and the output's must lie at least `distance` above the input's.
     """
 
     output: str
     input: str
     distance: int
+    descending: bool = False
+
+    def relation(self, output_size: int, input_size: int) -> tuple[str, str, int]:
+        """The licence as ``(lower, upper, least)``: ``a(upper) - a(lower) >= least``."""
+        if self.descending:
+            return self.input, self.output, self.distance + input_size - output_size
+        return self.output, self.input, self.distance
 
 
 @dataclass(frozen=True)

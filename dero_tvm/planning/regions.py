@@ -60,7 +60,7 @@ def _orders(packing: Packing, kinds: Sequence[BufferKind]) -> Iterator[list[int]
         lambda i: (-start[i], size[i]),
         lambda i: (start[i], size[i]),
     ):
-        yield sorted(items, key=lambda i, key=key: (key(i), i))
+        yield sorted(items, key=key)  # stable: equal ones stay in the order of `items`
 
 
 def _first_region_with_room(

@@ -153,7 +153,10 @@ def _licensed(plan: MemoryPlan, alive: list[set[str]], position: int, one: str, 
         )
         if not born or not dies or kept or kinds[output] is BufferKind.INPUT:
             continue
-        apart = plan.placements[source].offset - plan.placements[output].offset
-        if apart >= licence.distance:
+        ahead = plan.placements[source].offset - plan.placements[output].offset
+        if licence.descending:  # the ends count, and the output's lies above
+            sizes = {b.name: b.size for b in plan.problem.buffers}
+            ahead = sizes[output] - sizes[source] - ahead
+        if ahead >= licence.distance:
             return True
     return False

@@ -15,7 +15,7 @@ import tvm
 
 from dero_tvm.aot.archive import HOST_PROGRAM, PARAMETERS, ModelArchive
 from dero_tvm.aot.host_program import ENTRY, GUARD_BYTES
-from dero_tvm.errors import UserError
+from dero_tvm.errors import UserError, first_line
 
 _PATTERN = 0x5A
 
@@ -88,7 +88,7 @@ def _load(llvm_ir: bytes) -> tvm.runtime.Module:
             return tvm.runtime.load_module(str(path))
         except Exception as error:
             raise UserError(
-                f"the archive's host program cannot be loaded here ({str(error).splitlines()[-1]}): "
+                f"the archive's host program cannot be loaded here ({first_line(error)}): "
                 "compile the model on this machine, or use --device host-c"
             ) from None
 

@@ -20,11 +20,12 @@ from tvm.ir import Call, GenericConst, GlobalVar, Var
 from dero_tvm.errors import UserError
 from relax_passes.operators import Signature, TensorSpec, operator_of, signature_of, spec_of
 
-from .network import Cascade, CascadeKind, Network, Operation, Port, Value
+from .network import Cascade, CascadeKind, Network, Operation, Port
 from .opaque import opaque_operation
 from .views import place_values
 
 CASCADE_ATTRIBUTE = "dero.cascade"
+DIRECTION_ATTRIBUTE = "dero.direction"
 _RESHAPE = "dero.reshape"
 _CONCAT = "dero.concat"
 
@@ -125,15 +126,18 @@ class _Extractor:
             kind = CascadeKind.SINGLE
             self.cascades.append(Cascade(operation.result, kind, (operation,)))
 
-    def _operation(self, var: Var, call: Call) -> Operation | None:
-        """The operation of a call; None if it only gives its operand another shape."""
+    def _operation(self, var: Var, call: Call, *, in_cascade: bool = False) -> Operation | None:
+        """The operation of a call; None if it only gives its operand another shape.
+
+        Inside a cascade a reshape is an operation, for its operand may be a ring.
+        """
         operator = operator_of(call)
         if operator is None:
             return self._opaque(var, call)
         signature = signature_of(call)
         operands = tuple(self._operand(arg) for arg in call.args)
         result = self._declare(var, signature.output)
-        if call.op.name == _RESHAPE and operands[0] in self.specs:
+        if call.op.name == _RESHAPE and operands[0] in self.specs and not in_cascade:
             self.views.append((result, operands[0]))
             return None
         operation = Operation(
@@ -179,11 +183,14 @@ class _Extractor:
                 if isinstance(binding.value, Var):
                     self._alias(binding.var, binding.value)
                     continue
-                operation = self._operation(binding.var, binding.value)
+                operation = self._operation(binding.var, binding.value, in_cascade=True)
                 if operation is not None:
                     operations.append(operation)
         self.names[var] = self.names[function.body.body]
-        self.cascades.append(Cascade(call.op.name_hint, CascadeKind(kind), tuple(operations)))
+        descending = function.attrs.get(DIRECTION_ATTRIBUTE) == "descending"
+        self.cascades.append(
+            Cascade(call.op.name_hint, CascadeKind(kind), tuple(operations), descending)
+        )
 
     # --- outputs -----------------------------------------------------------------------------
 

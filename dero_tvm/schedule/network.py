@@ -7,13 +7,14 @@ states it as a planning problem, and the code generator walks it.
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from tvm import tirx
 
 from relax_passes.operators import Signature, TensorSpec
+from relax_passes.row_schedule import CascadeOperator, RowSchedule, simulate
 
 
 class CascadeKind(enum.Enum):
@@ -55,11 +56,24 @@ class Operation:
 
 @dataclass(frozen=True)
 class Cascade:
-    """Operations that run together, in topological order.  The last one drives the others."""
+    """Operations that run together, in topological order.  The last one drives the others.
+
+    `descending`: rows are made from the last to the first.
+    """
 
     name: str
     kind: CascadeKind
     operations: tuple[Operation, ...]
+    descending: bool = False
+
+    def schedule(self, inner: Collection[str]) -> RowSchedule:
+        """The order in which the rows are made; `inner` values live in rings, others are whole."""
+        operators = [
+            CascadeOperator(op.signature, op.operands, op.result, op.row_operands)
+            for op in self.operations
+        ]
+        whole = {op.result for op in self.operations} - set(inner)
+        return simulate(operators, self.descending, whole)
 
 
 @dataclass(frozen=True)

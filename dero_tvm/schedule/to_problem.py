@@ -6,9 +6,10 @@ import enum
 from dataclasses import dataclass
 
 from dero_tvm.planning.problem import Buffer, BufferKind, Overlap, Problem, Region, Step
+from relax_passes.operators.signature import TensorSpec
+from relax_passes.row_schedule import RowSchedule
 
 from .network import Cascade, CascadeKind, Network
-from .rows import RowSchedule, simulate
 
 
 class Sharing(enum.Enum):
@@ -91,9 +92,13 @@ class _Builder:
 
     def _step(self, cascade: Cascade) -> None:
         inner = self.inner[cascade.name]
-        schedule = simulate(cascade, inner)
+        schedule = cascade.schedule(inner)
         self.schedules[cascade.name] = schedule
-        temporaries = [self._ring(cascade, value, schedule.rings[value]) for value in inner]
+        temporaries = [
+            self._ring(cascade, value, height)
+            for value, height in schedule.rings.items()
+            if value not in schedule.in_place
+        ]
         scratch = max((op.scratch for op in cascade.operations), default=0)
         if scratch:
             name = scratch_buffer(cascade)
@@ -130,8 +135,12 @@ class _Builder:
         if not self._owns_buffer(final.result):
             return []
         distances: dict[str, int] = {}
-        for name, distance in schedule.distance.items():
-            if name not in self.network.values or not self._owns_buffer(name):
+        made = {op.result for op in cascade.operations}
+        for name in schedule.tensors_read:
+            distance = schedule.distance(name)
+            assert distance is not None
+            outside = name in self.network.values and name not in made
+            if not outside or not self._owns_buffer(name):
                 continue
             same_rows = self.network.values[name].spec.row_bytes == output.spec.row_bytes
             if self.sharing is not Sharing.ROWS and (distance > 0 or not same_rows):
@@ -140,7 +149,7 @@ class _Builder:
             distances[buffer] = max(distance, distances.get(buffer, distance))
         whole = self._read_whole(cascade)
         return [
-            Overlap(output.buffer, buffer, distance)
+            Overlap(output.buffer, buffer, distance, cascade.descending)
             for buffer, distance in distances.items()
             if buffer not in whole
         ]
@@ -164,7 +173,7 @@ class _Builder:
         )
 
 
-def _extent(spec) -> int:
+def _extent(spec: TensorSpec) -> int:
     """Bytes from a tensor's first to its last element."""
     if spec.elements == 0:
         return 0
@@ -172,5 +181,5 @@ def _extent(spec) -> int:
     return spec.rows * spec.row_bytes - gap
 
 
-def _shape(spec) -> str:
+def _shape(spec: TensorSpec) -> str:
     return f"{'x'.join(map(str, spec.shape))} {spec.dtype}"

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from relax_passes.operators import Signature, TensorSpec
 
-from .network import Cascade, CascadeKind, Operation, Value
+from .network import Cascade, Operation, Value
 
 
 def place_values(
@@ -63,4 +63,4 @@ def _with_strides(cascade: Cascade, values: dict[str, Value]) -> Cascade:
             op.signature.operator, inputs, values[op.result].spec, op.signature.attrs
         )
         operations.append(replace(op, signature=signature))
-    return Cascade(cascade.name, CascadeKind(cascade.kind), tuple(operations))
+    return replace(cascade, operations=tuple(operations))

@@ -42,9 +42,8 @@ class Conv2D(Operator):
     }
 
     def infer(self, inputs: tuple[TensorSpec, ...], attrs: dict[str, Any]) -> TensorSpec:
+        _check_operands(inputs, attrs)
         data, weight = inputs[:2]
-        if len(data.shape) != 4 or len(weight.shape) != 4:
-            raise ValueError(f"conv2d takes NHWC data and OHWI weights, got {data}, {weight}")
         batch, height, width, channels = data.shape
         filters, kernel_h, kernel_w, depth = weight.shape
         groups = attrs["groups"]
@@ -184,6 +183,35 @@ def _int8_row(signature: Signature) -> tirx.PrimFunc:
                 O[ow * g.out_pixel + oc] = T.cast(fixed_point.clamp(scaled, low, high), "int8")
 
     return conv2d_row
+
+
+def _check_operands(inputs: tuple[TensorSpec, ...], attrs: dict[str, Any]) -> None:
+    """Raises ``ValueError`` if types, ranks or attributes make no convolution."""
+    data = inputs[0]
+    expected = {
+        "float32": ("float32", "float32", "float32"),
+        "int8": ("int8", "int8", "int32", "int32", "int32"),
+    }.get(data.dtype)
+    if expected is None:
+        raise ValueError(f"conv2d takes data of float32 or int8, got {data.dtype}")
+    dtypes = tuple(spec.dtype for spec in inputs)
+    if dtypes != expected:
+        names = ", ".join(f"{n} {t}" for n, t in zip(Conv2D.arguments, expected))
+        raise ValueError(f"conv2d takes {names}; got {', '.join(dtypes)}")
+    if len(data.shape) != 4 or len(inputs[1].shape) != 4:
+        raise ValueError(f"conv2d takes NHWC data and OHWI weights, got {data}, {inputs[1]}")
+    filters = inputs[1].shape[0]
+    for name, spec in zip(Conv2D.arguments[2:], inputs[2:]):
+        if spec.shape != (filters,):
+            raise ValueError(f"conv2d: {name} must have shape ({filters},), got {spec.shape}")
+    for name, count, least in (("strides", 2, 1), ("dilation", 2, 1), ("padding", 4, 0)):
+        if len(attrs[name]) != count or min(attrs[name]) < least:
+            raise ValueError(
+                f"conv2d: {name} takes {count} numbers of at least {least}, got {attrs[name]}"
+            )
+    if attrs["groups"] < 1:
+        raise ValueError(f"conv2d: groups must be at least 1, got {attrs['groups']}")
+    fixed_point.check_rounding("conv2d", attrs["rounding"])
 
 
 class _Geometry:

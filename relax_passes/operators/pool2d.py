@@ -61,8 +61,7 @@ class Pool2D(Operator):
             raise ValueError("pool2d: multiplier and shift go together")
         if attrs["multiplier"] is None and attrs["input_zero_point"] != attrs["output_zero_point"]:
             raise ValueError("pool2d: different zero points need a multiplier and a shift")
-        if attrs["rounding"] not in fixed_point.ROUNDINGS:
-            raise ValueError(f"pool2d: unknown rounding {attrs['rounding']!r}")
+        fixed_point.check_rounding("pool2d", attrs["rounding"])
         axes = [_Axis.of(data, attrs, axis) for axis in (0, 1)]
         for axis in axes:
             if min(axis.counts()) < 1:
@@ -238,9 +237,7 @@ class _Window:
             )
         if self.kind != "max":
             accumulated = self._requantized(accumulated, count)
-        low = -128 if self.attrs["minimum"] is None else self.attrs["minimum"]
-        high = 127 if self.attrs["maximum"] is None else self.attrs["maximum"]
-        return T.cast(fixed_point.clamp(accumulated, low, high), "int8")
+        return fixed_point.saturate(accumulated, self.attrs["minimum"], self.attrs["maximum"])
 
     def _requantized(self, total, count):
         zero_in, zero_out = self.attrs["input_zero_point"], self.attrs["output_zero_point"]

@@ -49,8 +49,7 @@ class Reduce(Operator):
             raise ValueError(f"reduce takes float32 or int8, got {data.dtype}")
         if attrs["kind"] not in KINDS:
             raise ValueError(f"reduce: kind must be one of {KINDS}, not {attrs['kind']!r}")
-        if attrs["rounding"] not in fixed_point.ROUNDINGS:
-            raise ValueError(f"reduce: unknown rounding {attrs['rounding']!r}")
+        fixed_point.check_rounding("reduce", attrs["rounding"])
         if data.dtype == "int8" and attrs["kind"] in ("mean", "sum"):
             if attrs["multiplier"] is None or attrs["shift"] is None:
                 raise ValueError(f"reduce: int8 {attrs['kind']} needs a multiplier and a shift")
@@ -204,8 +203,7 @@ class _Reduction:
                 tirx.const(self.attrs["shift"], "int32"),
                 self.attrs["rounding"],
             )
-        low, high = -128 if low is None else low, 127 if high is None else high
-        return T.cast(fixed_point.clamp(accumulated, low, high), "int8")
+        return fixed_point.saturate(accumulated, low, high)
 
     def _input_coordinates(self, row, pixel, channel) -> dict[int, Any]:
         """Coordinates of the axes that are not reduced, by input axis."""

@@ -174,7 +174,7 @@ def test_takes_the_operand_that_keeps_less_alive():
 
     _, after = accumulate(build, (1, 6, 6, 16))
     (found,) = decisions(after)
-    assert found.reason == "b adds into the buffer of p"
+    assert found.reason == "b row by row into the buffer of p"
 
     def mirrored(emit, x):
         a = emit(conv(x, 2, seed=2), "a")
@@ -184,7 +184,7 @@ def test_takes_the_operand_that_keeps_less_alive():
 
     _, after = accumulate(mirrored, (1, 6, 6, 16))
     (found,) = decisions(after)
-    assert found.reason == "b adds into the buffer of p"
+    assert found.reason == "b row by row into the buffer of p"
 
 
 def test_sum_of_several():
@@ -325,7 +325,7 @@ def test_uses_the_other_operand_where_one_is_read_later():
 
     before, after = accumulate(build, dtype="int8")
     (found,) = decisions(after)
-    assert found.action == "left alone" or found.reason == "b adds into the buffer of p"
+    assert found.action == "left alone" or found.reason == "b row by row into the buffer of p"
     assert "b is also read by e" in reason(after)
     assert_same_in_shared_buffers(before, after)
 
@@ -428,7 +428,7 @@ def test_never_raises_the_peak():
     assert peak(after) <= peak(before)
     assert verdicts(after)["c"] == "accumulated"
     (found,) = decisions(after)
-    assert found.reason == "r adds into the buffer of b"
+    assert found.reason == "r row by row into the buffer of b"
 
     def worse(emit, x):
         b = emit(conv(x, 1, 1, seed=1), "b")

@@ -31,7 +31,7 @@ shapes = mutually_broadcastable_shapes(num_shapes=2, max_dims=5, max_side=4)
     st.tuples(st.sampled_from([None, -0.5]), st.sampled_from([None, 0.25])),
     st.integers(0, 2**32 - 1),
 )
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 def test_float_against_numpy(name, shapes, gaps, bounds, seed):
     rng = np.random.default_rng(seed)
     a, b = (random_array(rng, shape, "float32") for shape in shapes.input_shapes)

@@ -31,7 +31,7 @@ def concatenations(draw):
     st.sampled_from(["float32", "int8"]),
     st.integers(0, 2**32 - 1),
 )
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 def test_against_numpy(concatenation, out_gap, dtype, seed):
     shapes, axis, gaps = concatenation
     rng = np.random.default_rng(seed)

@@ -59,7 +59,7 @@ def attributes(name, scales, zero_points, activation):
     st.tuples(st.integers(0, 2), st.integers(0, 2), st.integers(0, 2)),
     st.integers(0, 2**32 - 1),
 )
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=20)
 def test_sum_equals_litert(name, code, shapes, scales, zero_points, activation, gaps, seed):
     # LiteRT stops the process if the factor of the sum is not below 1.
     assume(max(scales[:2]) < scales[2] * 2**18)
@@ -83,7 +83,7 @@ def test_sum_equals_litert(name, code, shapes, scales, zero_points, activation, 
     st.tuples(st.integers(0, 2), st.integers(0, 2), st.integers(0, 2)),
     st.integers(0, 2**32 - 1),
 )
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=20)
 def test_product_equals_litert(shapes, scales, zero_points, activation, gaps, seed):
     # A product is shifted left inside 32 bits; every output is saturated long before.
     assume(scales[0] * scales[1] < scales[2] * 2**12)

@@ -61,7 +61,7 @@ def reals(rng, shape, scale):
 
 
 @given(shapes, scales, zero_points, gaps, gaps, seeds)
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 def test_half_away_equals_litert(shape, scale, zero_point, gap, out_gap, seed):
     array = reals(np.random.default_rng(seed), shape, scale)
     expected = litert("QUANTIZE", array, scale, zero_point)
@@ -70,7 +70,7 @@ def test_half_away_equals_litert(shape, scale, zero_point, gap, out_gap, seed):
 
 
 @given(shapes, scales, zero_points, seeds)
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 def test_half_even_equals_onnx_runtime(shape, scale, zero_point, seed):
     array = reals(np.random.default_rng(seed), shape, scale)
     expected = onnx_runtime_quantize(array, scale, zero_point)
@@ -101,7 +101,7 @@ def test_infinities_and_not_a_number(rounding):
 
 
 @given(shapes, scales, zero_points, gaps, gaps, seeds)
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=20)
 def test_dequantize_equals_litert(shape, scale, zero_point, gap, out_gap, seed):
     array = random_array(np.random.default_rng(seed), shape, "int8")
     expected = litert("DEQUANTIZE", array, scale, zero_point)

@@ -84,7 +84,7 @@ seeds = st.integers(0, 2**32 - 1)
     st.integers(0, 2),
     seeds,
 )
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 def test_against_litert(shape, size, coordinates, dtype, gap, out_gap, seed):
     array = random_array(np.random.default_rng(seed), shape, dtype)
     rounding, options = LITERT[coordinates]
@@ -99,7 +99,7 @@ def test_against_litert(shape, size, coordinates, dtype, gap, out_gap, seed):
     st.sampled_from(sorted(ONNX_ROUNDING)),
     seeds,
 )
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 def test_against_onnx_runtime(shape, size, coordinates, rounding, seed):
     array = random_array(np.random.default_rng(seed), shape, "float32")
     check_kernel(

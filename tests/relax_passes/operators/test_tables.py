@@ -12,7 +12,7 @@ from relax_passes.operators import tables
 from tests.tflite_builder import TFLiteBuilder, run_litert_reference
 
 ALL_INPUTS = np.arange(-128, 128).astype(np.int8)
-SETTINGS = settings(max_examples=60, deadline=None, derandomize=True)
+SETTINGS = settings(max_examples=30, deadline=None, derandomize=True)
 
 scales = st.floats(-3, -0.3).map(lambda exponent: float(np.float32(10**exponent)))
 ratios = st.floats(0.3, 3.0)

@@ -1,0 +1,208 @@
+"""Which operators to run together, row by row, so that the peak of live bytes is least.
+
+The operators of a network stand in an order.  A **segment** is a run of them, from position
+`begin` to `end`; it is executed as one cascade, driven by its last operator.  While it runs, these
+are alive:
+
+    whole tensors made before it and still needed in it or behind it
+    whole tensors made in it and needed behind it (the last operator's result among them)
+    a ring of rows for every other tensor made in it
+    the largest scratch area of its operators
+
+less what the last operator's result may share with inputs that die in the segment.  The bytes of
+a segment do not depend on how the rest is cut, so dynamic programming finds the segmentation with
+the least maximum:
+
+    best(end) = min over begin of max(best(begin), bytes(begin, end))
+
+One run of the row schedule a driver is enough: the rows that a cascade asks for do not depend on
+where it begins.
+
+Among all segmentations within a limit, the one that streams the fewest operators is chosen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from .row_schedule import CascadeOperator, RowSchedule, simulate
+
+ALIGNMENT = 4  # bytes to which each tensor and ring is rounded up in the estimate
+
+
+@dataclass(frozen=True)
+class Item:
+    """One operator in written order.
+
+    `tensors` maps what it reads, constants excepted, to bytes; `streamable` is False for
+    operators that only run alone: opaque ones, and reshapes, which do not run at all.
+    """
+
+    operator: CascadeOperator
+    tensors: dict[str, int]
+    result_bytes: int
+    scratch: int = 0
+    streamable: bool = True
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """Runs ``[begin, end)`` of the operators, in order, and the bytes of the costliest one."""
+
+    segments: tuple[tuple[int, int], ...]
+    bytes: int
+
+
+def segment(
+    items: Sequence[Item],
+    inputs: dict[str, int],
+    outputs: Iterable[str],
+    *,
+    keep_inputs: bool = False,
+    limit: int | None = None,
+) -> Segmentation:
+    """The segmentation with the least peak; with `limit`, the least streaming within that peak.
+
+    `inputs` maps network inputs to bytes.  If nothing fits `limit`, the least peak is returned.
+    """
+    costs = _Costs(items, inputs, frozenset(outputs), keep_inputs).table()
+    count = len(items)
+    best = [0] + [1 << 62] * count
+    for end in range(1, count + 1):
+        for begin, cost in costs[end].items():
+            best[end] = min(best[end], max(best[begin], cost))
+    bound = max(best[count], limit or 0)
+    # Within the bound: (operators streamed, bytes summed over segments) least.
+    effort: list[tuple[int, int]] = [(0, 0)] + [(1 << 62, 0)] * count
+    cut = [0] * (count + 1)
+    for end in range(1, count + 1):
+        for begin, cost in costs[end].items():
+            if cost > bound:
+                continue
+            streamed = end - begin if end - begin > 1 else 0
+            candidate = (effort[begin][0] + streamed, effort[begin][1] + cost)
+            if candidate < effort[end]:
+                effort[end], cut[end] = candidate, begin
+    segments: list[tuple[int, int]] = []
+    end = count
+    while end > 0:
+        segments.append((cut[end], end))
+        end = cut[end]
+    segments.reverse()
+    peak = max((costs[end][begin] for begin, end in segments), default=0)
+    return Segmentation(tuple(segments), peak)
+
+
+class _Costs:
+    """Bytes alive in every possible segment."""
+
+    def __init__(
+        self,
+        items: Sequence[Item],
+        inputs: dict[str, int],
+        outputs: frozenset[str],
+        keep_inputs: bool,
+    ) -> None:
+        self.items = items
+        self.made_at = {item.operator.result: i for i, item in enumerate(items)}
+        self.made_at.update(dict.fromkeys(inputs, -1))
+        self.bytes = {item.operator.result: _aligned(item.result_bytes) for item in items}
+        self.bytes.update({name: _aligned(size) for name, size in inputs.items()})
+        self.last_read = dict(self.made_at)
+        for position, item in enumerate(items):
+            for name in item.tensors:
+                self.last_read[name] = position
+        kept = set(outputs) | (set(inputs) if keep_inputs else set())
+        self.last_read.update(dict.fromkeys(kept, len(items)))
+
+    def table(self) -> list[dict[int, int]]:
+        """``table[end][begin]`` for every segment that can run as one."""
+        return [{}, *(self._with_driver(driver) for driver in range(len(self.items)))]
+
+    def _with_driver(self, driver: int) -> dict[int, int]:
+        if not self.items[driver].streamable:
+            return {driver: self._alone(driver)}
+        earliest = driver
+        while earliest > 0 and self.items[earliest - 1].streamable:
+            earliest -= 1
+        members = self._ancestors(driver, earliest)
+        whole = [name for name in self.made_at if self.last_read[name] > driver]
+        schedule = simulate([self.items[i].operator for i in members], whole=whole)
+        over = {operand: result for result, operand in schedule.in_place.items()}
+        costs = {}
+        scratch = rings = 0
+        # Grow the segment backwards, one operator at a time, while all its members feed the driver.
+        for begin in range(driver, earliest - 1, -1):
+            if begin not in members:
+                break
+            item = self.items[begin]
+            scratch = max(scratch, item.scratch)
+            result = item.operator.result
+            if result in schedule.rings:
+                row_bytes = item.operator.signature.output.row_bytes
+                rings += _aligned(schedule.rings[result] * row_bytes)
+                if result in over:  # the two share this ring now
+                    rings -= _aligned(schedule.rings[over[result]] * row_bytes)
+            costs[begin] = self._bytes(begin, driver, members, schedule) + rings + scratch
+        return costs
+
+    def _alone(self, position: int) -> int:
+        """An operator that is not streamed: all its tensors whole, nothing shared."""
+        return self._whole(position, position) + self.items[position].scratch
+
+    def _ancestors(self, driver: int, earliest: int) -> list[int]:
+        """The operators from `earliest` on whose rows the driver asks for, in order."""
+        wanted = {driver}
+        for position in range(driver, earliest - 1, -1):
+            if position in wanted:
+                sources = (self.made_at[name] for name in self.items[position].tensors)
+                wanted.update(source for source in sources if source >= earliest)
+        return sorted(wanted)
+
+    def _whole(self, begin: int, end: int) -> int:
+        """Bytes of whole tensors alive in the segment from `begin` to `end`, both included."""
+        total = 0
+        for name, made in self.made_at.items():
+            last = self.last_read[name]
+            if made < begin:
+                total += self.bytes[name] if last >= begin else 0
+            elif made == end or (made < end and last > end):
+                total += self.bytes[name]
+        return total
+
+    def _bytes(self, begin: int, driver: int, members: list[int], schedule: RowSchedule) -> int:
+        first_reader = members.index(begin)
+        output = self.bytes[self.items[driver].operator.result]
+        dying = []
+        for name, made in self.made_at.items():
+            if made < begin <= self.last_read[name] <= driver:
+                distance = schedule.distance(name, first_reader)
+                if distance is not None and self._only_by_rows(name, begin, driver):
+                    dying.append((self.bytes[name], distance))
+        saved = output + sum(size for size, _ in dying) - _least_span(output, dying)
+        return self._whole(begin, driver) - saved
+
+    def _only_by_rows(self, name: str, begin: int, driver: int) -> bool:
+        for item in self.items[begin : driver + 1]:
+            for index, operand in enumerate(item.operator.operands):
+                if operand == name and index not in item.operator.row_operands:
+                    return False
+        return True
+
+
+def _least_span(output: int, inputs: list[tuple[int, int]]) -> int:
+    """Least bytes of an output with dying inputs, given as (bytes, distance).
+
+    An input with distance d lies at least d above the output's start, or apart from it; inputs
+    lie apart from each other.
+    """
+    least, tail = output, 0
+    for size, distance in sorted(inputs, key=lambda entry: entry[1], reverse=True):
+        tail += size
+        least = max(least, min(max(distance, 0), output) + tail)
+    return least
+
+
+def _aligned(size: int) -> int:
+    return -(-size // ALIGNMENT) * ALIGNMENT
