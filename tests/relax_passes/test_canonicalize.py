@@ -175,7 +175,9 @@ def int8_network(rng: np.random.Generator) -> tuple[bytes, list[str]]:
     logits = layer("FULLY_CONNECTED", "fc", mean, 0.03, (5, 12), 0, tensor("logits", 0.1, 3))
     y = tensor("y", 1 / 256, -128)
     b.operator("SOFTMAX", [logits], [y], beta=1.0)
-    order = ("conv2d conv2d add lookup lookup multiply concat pool2d reduce dense softmax").split()
+    order = (
+        "pad conv2d conv2d add lookup lookup multiply concat pool2d reduce dense softmax"
+    ).split()
     return b.build(outputs=[y]), [f"dero.{name}" for name in order]
 
 
