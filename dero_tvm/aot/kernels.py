@@ -81,7 +81,7 @@ class KernelTable:
         else:
             operator = operator_of(signature.operator)
             assert operator is not None
-            function = _row_kernel(signature, operation.state is not None)
+            function = _portable_kernel(signature, operation.state is not None)
             parameters = [Parameter("row")]
             for index, argument in enumerate(operator.argument_names(signature)):
                 parameters.append(Parameter(argument, signature.inputs[index].dtype))
@@ -98,12 +98,12 @@ class KernelTable:
 
 
 @lru_cache(maxsize=4096)
-def _row_kernel(signature: Signature, absorbs: bool) -> tirx.PrimFunc:
+def _portable_kernel(signature: Signature, absorbing: bool) -> tirx.PrimFunc:
     # Parsing TVMScript takes tenths of a second, and a program that compiles several networks,
     # or one network in several ways, meets the same signatures again.
     operator = operator_of(signature.operator)
     assert operator is not None
-    return operator.absorbing_kernel(signature) if absorbs else operator.row_kernel(signature)
+    return operator.absorbing_kernel(signature) if absorbing else operator.row_kernel(signature)
 
 
 def _comment(operation: Operation) -> str:

@@ -35,7 +35,7 @@ let an output lie above its input; it is searched as distance 0, and then failur
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import reduce
@@ -76,9 +76,7 @@ class Verdict:
     nodes: int
 
 
-def search(
-    packing: Packing, limit: int, budget: Budget, nodes: int, strategy: Strategy
-) -> Verdict:
+def search(packing: Packing, limit: int, budget: Budget, nodes: int, strategy: Strategy) -> Verdict:
     """Look for a placement of at most `limit` bytes, asking at most `nodes` questions.
 
     Every item has at least one byte.
