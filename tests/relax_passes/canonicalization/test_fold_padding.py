@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 import tvm
+from relax_passes.canonicalization.fold_padding import FoldPadding
 from tvm import relax
 from tvm.script import ir as I
 from tvm.script import relax as R
 
-from relax_passes.canonicalization.fold_padding import FoldPadding
 from relax_passes.operators import make_call
 
 WEIGHT = np.random.default_rng(0).integers(-128, 128, (4, 3, 3, 3)).astype("int8")
