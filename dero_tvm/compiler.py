@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,14 +12,17 @@ import tvm
 
 from relax_passes import pipeline
 
-from .aot import ModelArchive, emit
+from .aot import ModelArchive
+from .aot.emit import emit
 from .aot.program import build_program
 from .boards import Board, load_board
+from .dero import BARE, Dero, parse_dero
 from .errors import UserError
 from .frontends import LoadedModel, load
 from .planning import DoesNotFit, MemoryPlan, Options, plan_memory, verify
 from .planning.problem import Region
-from .report import Report, build_report
+from .report import Report
+from .report.build import build_report
 from .runners import RunResult, run
 from .schedule.extract import extract
 from .schedule.network import Network
@@ -28,14 +30,6 @@ from .schedule.to_problem import Scheduled, Sharing, to_problem
 
 STACK_RESERVE = 8 * 1024
 """Bytes of a board's first memory region that are left to the stack and other variables."""
-
-
-class Dero(enum.Enum):
-    """How far to go below one buffer a tensor."""
-
-    NONE = "none"  # every tensor whole
-    ACCUMULATE = "accumulate"  # residuals accumulated in place, concatenations written in place
-    STREAM = "stream"  # and outputs over dying inputs, and whole blocks row by row
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +70,7 @@ def compile(
     model: Any,
     *,
     target: str | Path | Board = "host",
-    dero: str | Dero = Dero.ACCUMULATE,
+    dero: str | Dero = BARE,
     input_shapes: Mapping[str, tuple[int, ...]] | None = None,
     input_layout: str = "model",
     integer_io: bool = False,
@@ -96,7 +90,7 @@ def compile(
     target
         A board's name (see `dero_tvm.list_boards`), the path of a board file, or a `Board`.
     dero
-        ``none`` or ``accumulate``.
+        ``none``, ``accumulate`` or ``stream``; see `Dero`.
     input_shapes
         Shapes by input name, for models whose shapes are symbolic.
     input_layout
@@ -121,7 +115,7 @@ def compile(
     UserError
         With one line that says what is wrong and what to do.
     """
-    dero = _dero(dero)
+    dero = parse_dero(dero)
     if not re.fullmatch(r"[A-Za-z0-9_]{1,48}", name):  # it stands behind "tvmgen_"
         raise UserError(
             f"module name {name!r}: use up to 48 letters, digits and underscores, as they become "
@@ -168,16 +162,6 @@ def compile(
         program, target=board.name, report=report.to_dict(), source_ir=rewritten.script()
     )
     return CompiledModel(rewritten, after[0].network, after[1], archive, report, board)
-
-
-def _dero(value: str | Dero) -> Dero:
-    try:
-        return Dero(value)
-    except ValueError:
-        known = ", ".join(d.value for d in Dero)
-        raise UserError(
-            f"--dero {value}: not a way to rewrite residuals (one of {known})"
-        ) from None
 
 
 @dataclass(frozen=True)

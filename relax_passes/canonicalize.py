@@ -13,7 +13,6 @@ from .canonicalization.commute_quantization import CommuteQuantization
 from .canonicalization.decompose import DecomposeComposites
 from .canonicalization.fold_batch_norm import FoldAffine
 from .canonicalization.fold_constants import FoldConstants
-from .canonicalization.fold_padding import FoldPadding
 from .canonicalization.integer_arithmetic import IntegerArithmetic
 from .canonicalization.select_operators import SelectOperators
 from .canonicalization.signed_quantization import SignQuantization
@@ -49,7 +48,6 @@ def Canonicalize(input_layout: str = "model") -> tvm.transform.Pass:
             IntegerArithmetic(),
             # Operators of the microcontroller
             SelectOperators(),
-            FoldPadding(),
         ],
         name="Canonicalize",
     )

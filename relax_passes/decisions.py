@@ -57,6 +57,17 @@ def with_decisions(mod: tvm.IRModule, kept: Iterable[Decision]) -> tvm.IRModule:
     return with_main_attribute(mod, ATTRIBUTE, maps)
 
 
+def forget(mod: tvm.IRModule, passes: Iterable[str]) -> tvm.IRModule:
+    """`mod` without the decisions of the named passes, because the network has changed since."""
+    dropped = set(passes)
+    kept = [d for d in decisions(mod) if d.pass_name not in dropped]
+    if len(kept) == len(decisions(mod)):
+        return mod
+    copy = mod.clone()
+    copy["main"] = mod["main"].without_attr(ATTRIBUTE)
+    return record(copy, kept)
+
+
 def with_main_attribute(mod: tvm.IRModule, name: str, value: object) -> tvm.IRModule:
     """A copy of `mod` in which ``main`` has one more attribute."""
     copy = mod.clone()

@@ -8,6 +8,7 @@ from .accumulate_residuals import AccumulateResiduals
 from .canonicalize import Canonicalize
 from .classify_operators import ClassifyOperators
 from .concat_in_place import ConcatInPlace
+from .fold_padding import FoldPadding
 from .identify_residuals import IdentifyResiduals
 from .integer_interface import IntegerInterface
 from .remove_residuals import RemoveResiduals
@@ -34,6 +35,8 @@ def accumulate(*, keep_inputs: bool = False) -> tvm.transform.Pass:
     """Residuals at no memory, with the same bits, on a canonical module."""
     return tvm.transform.Sequential(
         [
+            # Tensors that need not exist
+            FoldPadding(),
             # What joins what, and what each operator needs of memory
             IdentifyResiduals(),
             ClassifyOperators(),
@@ -50,6 +53,8 @@ def stream(*, limit: int | None = None, keep_inputs: bool = False) -> tvm.transf
     """Blocks run row by row, with the same bits, on a canonical module; see `StreamRows`."""
     return tvm.transform.Sequential(
         [
+            # Tensors that need not exist
+            FoldPadding(),
             # What joins what, and what each operator needs of memory
             IdentifyResiduals(),
             ClassifyOperators(),

@@ -22,10 +22,6 @@ class RowNeeds:
     first: np.ndarray
     last: np.ndarray
 
-    def asked(self, rows: int) -> int:
-        """Rows of the operand that are made before output row number `rows - 1` (of 0 rows: 0)."""
-        return int(self.last[rows - 1]) if rows else 0
-
     def alive_from(self, rows: int) -> list[int]:
         """The oldest row that output row r or a later one needs, if no more than `rows` are made.
 

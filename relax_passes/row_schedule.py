@@ -7,11 +7,12 @@ operator before it for the rows that r needs, which asks the one before, and so 
                             while it has fewer rows than r needs: make(its operator, next row)
                         run the row kernel
 
-Every row is made at most once, and none behind the last one that somebody needs.  While this runs, each inner tensor
-needs only the rows between the oldest one that somebody will still read and the newest one made: a
-ring of that many rows.  Inner tensors that are needed outside are whole; when the driver is done,
-the rows of theirs that it did not ask for are made in the same way.  The same run tells how far
-the output may reach into the memory of an input that dies in the cascade.
+Every row is made at most once, and none behind the last one that somebody needs.  While this
+runs, each inner tensor needs only the rows between the oldest one that somebody will still read
+and the newest one made: a ring of that many rows.  Inner tensors that are needed outside are
+whole; when the driver is done, the rows of theirs that it did not ask for are made in the same
+way.  The same run tells how far the output may reach into the memory of an input that dies in the
+cascade.
 
 Where an operator may write its row over the row it reads, and is the only reader of that operand,
 both tensors live in one ring: a slot holds a row of the operand until the row of the result takes
@@ -29,6 +30,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from .operators import Signature, operator_of
 from .row_needs import RowNeeds, row_needs
 
@@ -41,6 +44,28 @@ class CascadeOperator:
     operands: tuple[str, ...]
     result: str
     row_operands: tuple[int, ...]  # indices of the operands that are read row by row
+    absorbs: bool = False  # takes its input one row at a time; see `Operator.absorbs`
+
+    @property
+    def steps(self) -> int:
+        """Calls of its kernel: one for each output row, or for each input row it absorbs."""
+        if self.absorbs:
+            return self.signature.inputs[self.row_operands[0]].rows
+        return self.signature.output.rows
+
+    def needs(self, operand: int, descending: bool = False) -> RowNeeds:
+        """The rows of operand number `operand` that each call needs."""
+        if self.absorbs:
+            rows = np.arange(self.steps)
+            return RowNeeds(self.steps, rows, rows + 1)
+        return row_needs(self.signature, operand, descending)
+
+    def asks(self, operand: int, producer: CascadeOperator, descending: bool = False) -> list[int]:
+        """Calls of `producer` that must have been made before each call of this operator."""
+        last = self.needs(operand, descending).last
+        if producer.absorbs:  # its row is there when it has taken all of its input
+            last = np.where(last > 0, producer.steps, 0)
+        return [int(count) for count in last]
 
 
 @dataclass(frozen=True)
@@ -61,16 +86,16 @@ class RowSchedule:
     the operand's height counts for both.  `demands`: those that ever cause a row to be made, in
     the order in which a reader asks; code for the others is not needed.  `reader_distance`: for
     each tensor and operator that reads it, in bytes, how far the driver's output must stay behind
-    the tensor because of that reader (see `distance`).  `rows_made`: by each operator, when
-    everything is done.  `incomplete`: the operators whose results are whole but not so when the
-    driver is done; the rest of their rows is made then, one operator after the other.
+    the tensor because of that reader (see `distance`).  `calls`: of each operator's kernel in all.
+    `incomplete`: the operators whose results are whole but not so when the driver is done; the rest
+    of their rows is made then, one operator after the other.
     """
 
     rings: dict[str, int]
     in_place: dict[str, str]
     demands: tuple[Demand, ...]
     reader_distance: dict[tuple[str, int], int]
-    rows_made: tuple[int, ...]
+    calls: tuple[int, ...]
     incomplete: tuple[int, ...]
 
     def distance(self, name: str, first_reader: int = 0) -> int | None:
@@ -119,7 +144,7 @@ class _Reader:
     """One operand of an operator, as the tensor it reads sees it."""
 
     operator: int
-    alive_from: list[int]  # by rows the operator has made
+    alive_from: list[int]  # by calls that the operator has made
     row_bytes: int  # of the tensor, as this reader sees it
     in_place: bool
 
@@ -133,7 +158,7 @@ class _Simulation:
         driver = len(operators) - 1
         self.rings = {op.result: 1 for op in operators[:driver] if op.result not in whole}
         self.producer_of = {op.result: index for index, op in enumerate(operators)}
-        self.wanted = self._rows_wanted()
+        self.wanted = self._steps_wanted()
         self.asks = [self._asks_of(index) for index in range(len(operators))]
         self.readers = self._readers()
         self.in_place = self._rings_in_place()
@@ -168,37 +193,38 @@ class _Simulation:
 
     # --- what is known before the run --------------------------------------------------------
 
-    def _rows_wanted(self) -> list[int]:
-        """Rows that each operator makes in all: of rings only those that some reader asks for."""
-        wanted = [
-            0 if op.result in self.rings else op.signature.output.rows for op in self.operators
-        ]
+    def _steps_wanted(self) -> list[int]:
+        """Calls of each operator in all: for a ring only those that some reader asks for."""
+        wanted = [0 if op.result in self.rings else op.steps for op in self.operators]
         for index in reversed(range(len(self.operators))):
             op = self.operators[index]
             for operand, name in enumerate(op.operands):
-                if name in self.producer_of:
-                    needs = row_needs(op.signature, operand, self.descending)
+                if name in self.producer_of and wanted[index]:
                     producer = self.producer_of[name]
-                    wanted[producer] = max(wanted[producer], needs.asked(wanted[index]))
+                    asked = op.asks(operand, self.operators[producer], self.descending)
+                    wanted[producer] = max(wanted[producer], asked[wanted[index] - 1])
         return wanted
 
     def _asks_of(self, index: int) -> list[tuple[int, int, list[int]]]:
-        """What an operator asks for, in order: (operand, producer, rows needed for each row)."""
+        """What an operator asks for, in order: (operand, producer, its calls before each call)."""
         op = self.operators[index]
         asked = [
-            (operand, self.producer_of[name], row_needs(op.signature, operand, self.descending))
+            (operand, self.producer_of[name])
             for operand, name in enumerate(op.operands)
             if name in self.producer_of
         ]
-        behind = {producer: self._ancestors(producer) for _, producer, _ in asked}
+        behind = {producer: self._ancestors(producer) for _, producer in asked}
 
-        def turn(ask: tuple[int, int, RowNeeds]) -> tuple[bool, int, int]:
+        def turn(ask: tuple[int, int]) -> tuple[bool, int, int]:
             # What another operand is made of comes last: the other one has had it made by then.
-            producer = ask[1]
+            operand, producer = ask
             is_behind = any(producer in behind[other] for other in behind if other != producer)
-            return is_behind, len(behind[producer]), ask[0]
+            return is_behind, len(behind[producer]), operand
 
-        return [(operand, p, needs.last.tolist()) for operand, p, needs in sorted(asked, key=turn)]
+        return [
+            (operand, producer, op.asks(operand, self.operators[producer], self.descending))
+            for operand, producer in sorted(asked, key=turn)
+        ]
 
     def _ancestors(self, index: int) -> set[int]:
         """The operators of the cascade that an operator's rows are made by, itself included."""
@@ -217,7 +243,7 @@ class _Simulation:
             in_place = operator.in_place_arguments(op.signature) if operator else ()
             for operand, name in enumerate(op.operands):
                 if name in self.producer_of or operand in op.row_operands:
-                    needs = row_needs(op.signature, operand, self.descending)
+                    needs = op.needs(operand, self.descending)
                     reader = _Reader(
                         index,
                         needs.alive_from(self.wanted[index]),
@@ -232,12 +258,13 @@ class _Simulation:
         found: dict[str, str] = {}
         for op in self.operators:
             operator = operator_of(op.signature.operator)
-            if operator is None or op.result not in self.rings:
+            if operator is None or op.result not in self.rings or op.absorbs:
                 continue
             for index in operator.in_place_arguments(op.signature):
                 name = op.operands[index]
                 same_rows = op.signature.inputs[index].row_bytes == op.signature.output.row_bytes
-                if name in self.rings and len(self.readers[name]) == 1 and same_rows:
+                sole = name in self.rings and len(self.readers[name]) == 1
+                if sole and same_rows and not self.operators[self.producer_of[name]].absorbs:
                     found[op.result] = name
                     break
         return found
@@ -247,16 +274,19 @@ class _Simulation:
     def _run_driver(self) -> dict[tuple[str, int], int]:
         """Make all rows of the driver; returns the distances (see `RowSchedule`)."""
         driver = len(self.operators) - 1
-        output = self.operators[driver].signature.output
+        op = self.operators[driver]
         readers = [(name, reader) for name, found in self.readers.items() for reader in found]
         distances = {
             (name, reader.operator): -reader.alive_from[-1] * reader.row_bytes
             for name, reader in readers
         }
-        for row in range(output.rows):
+        for step in range(op.steps):
             self._make(driver)
+            if op.absorbs and step < op.steps - 1:
+                continue  # nothing is written before the last row is in
+            row = 0 if op.absorbs else step
             for name, reader in readers:
-                gap = self._gap(reader, row, output.row_bytes)
+                gap = self._gap(reader, row, op.signature.output.row_bytes)
                 if gap > distances[name, reader.operator]:
                     distances[name, reader.operator] = gap
         return distances
@@ -285,7 +315,7 @@ class _Simulation:
                     self._make(producer)
         self.made[index] += 1
         result = self.operators[index].result
-        if result in self.rings:
+        if result in self.rings and not self.operators[index].absorbs:
             alive = self.made[index] - self._oldest_in_ring(result)
             self.rings[result] = max(self.rings[result], alive)
 

@@ -45,6 +45,7 @@ class Item:
     result_bytes: int
     scratch: int = 0
     streamable: bool = True
+    state: int = 0  # bytes kept while it absorbs its input row by row
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,14 @@ class _Costs:
                 rings += aligned(schedule.rings[result] * row_bytes)
                 if result in over:  # the two share this ring now
                     rings -= aligned(schedule.rings[over[result]] * row_bytes)
+            if item.state and begin != driver:
+                rings += aligned(item.state)
             costs[begin] = self._bytes(begin, driver, members, schedule) + rings + scratch
+            if self.items[driver].state:  # it absorbs in a cascade, and takes all at once alone
+                if begin == driver:
+                    costs[begin] = self._alone(driver)
+                else:
+                    costs[begin] += aligned(self.items[driver].state)
         return costs
 
     def _alone(self, position: int) -> int:

@@ -131,9 +131,16 @@ def _item(graph: nx.DiGraph, node: str, outside: set[str]) -> Item:
         return Item(alone, tensors, size, streamable=False)
     # A constant operand has no name; the row schedule does not ask for its rows.
     rows = tuple(i for i in operator.row_arguments(signature) if operands[i])
-    cascade_operator = CascadeOperator(signature, operands, node, rows)
-    scratch = operator.scratch_bytes(signature)
-    return Item(cascade_operator, tensors, size, scratch, streamable=not is_view)
+    state = operator.absorbs(signature)
+    absorbs = state is not None and rows == (0,)
+    return Item(
+        CascadeOperator(signature, operands, node, rows, absorbs),
+        tensors,
+        size,
+        operator.scratch_bytes(signature),
+        streamable=not is_view,
+        state=state.bytes if state is not None and absorbs else 0,
+    )
 
 
 def _is_view(graph: nx.DiGraph, node: str) -> bool:
@@ -174,9 +181,10 @@ def _directions(
         }
         largest = max(dying, key=lambda name: dying[name], default=None)
         driver = items[end - 1]
+        absorbing = any(item.operator.absorbs for item in items[begin:end])
         in_place = _in_place(driver, dying)
         descending = False
-        if driver.streamable and in_place is None and largest is not None:
+        if driver.streamable and not absorbing and in_place is None and largest is not None:
             descending = not lies_high.get(largest, True)
         directions.append(descending)
         high = lies_high.get(in_place, True) if in_place is not None else descending

@@ -148,6 +148,7 @@ class _Extractor:
             operator.row_arguments(signature),
             operator.scratch_bytes(signature),
             operator.macs(signature),
+            operator.absorbs(signature) if in_cascade else None,
         )
         if call.op.name == _CONCAT and signature["in_place"]:
             self.concats.append(operation)
@@ -178,6 +179,7 @@ class _Extractor:
         for param, arg in zip(function.params, call.args):
             self.names[param] = self._operand(arg)
         operations = []
+        several = sum(len(block.bindings) for block in function.body.blocks) > 1
         for block in function.body.blocks:
             for binding in block.bindings:
                 if isinstance(binding.value, Var):
@@ -186,7 +188,7 @@ class _Extractor:
                 if isinstance(binding.value, relax.Tuple):
                     self.tuples[binding.var] = list(binding.value.fields)
                     continue
-                operation = self._operation(binding.var, binding.value, in_cascade=True)
+                operation = self._operation(binding.var, binding.value, in_cascade=several)
                 if operation is not None:
                     operations.append(operation)
         result = function.body.body
