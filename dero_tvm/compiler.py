@@ -11,16 +11,16 @@ from typing import Any
 import tvm
 
 from relax_passes import pipeline
-from relax_passes.stream_rows import with_ascending_rows
 
 from .aot import ModelArchive
 from .aot.emit import emit
 from .aot.program import build_program
 from .boards import Board, load_board
+from .choice import Chosen, choose, ways
 from .dero import BARE, Dero, parse_dero
 from .errors import UserError
 from .frontends import LoadedModel, load
-from .planning import DoesNotFit, MemoryPlan, Options, lower_bound, plan_memory, verify
+from .planning import DoesNotFit, MemoryPlan, Options, plan_memory, verify
 from .planning.problem import Region
 from .report import Report
 from .report.build import build_report
@@ -137,8 +137,8 @@ def compile(
     plain_module = pipeline.plain()(canonical)
     plain = compiler.plan(plain_module, Sharing.NONE, options)
     progress("rewriting and planning")
-    chosen = compiler.best(_ways(canonical, dero, options))
-    rewritten, after = chosen.way.module, chosen.planned
+    chosen = compiler.best(canonical, dero)
+    rewritten, after = chosen.way.module, (chosen.scheduled, chosen.plan)
     progress("generating code")
     program = build_program(*after)
     report = build_report(
@@ -159,98 +159,49 @@ def compile(
 
 
 @dataclass(frozen=True)
-class _Way:
-    """A way to save memory: what the report calls it, the rewritten module, what may share."""
-
-    name: str
-    module: tvm.IRModule
-    sharing: Sharing
-
-
-@dataclass(frozen=True)
-class _Chosen:
-    way: _Way
-    planned: tuple[Scheduled, MemoryPlan]
-
-
-def _ways(canonical: tvm.IRModule, dero: Dero, options: Options) -> list[_Way]:
-    """The ways that `dero` allows, the simplest first."""
-    ways = [_Way("whole tensors", pipeline.analyze()(canonical), Sharing.NONE)]
-    if dero is Dero.NONE:
-        return ways
-    accumulated = pipeline.accumulate(keep_inputs=options.keep_inputs)(canonical)
-    ways.append(_Way("accumulated", accumulated, Sharing.IN_PLACE))
-    if dero is Dero.ACCUMULATE:
-        return ways
-    ways.append(_Way("accumulated and overlapped", accumulated, Sharing.ROWS))
-    streamed = pipeline.stream(keep_inputs=options.keep_inputs, external_io=options.external_io)(
-        canonical
-    )
-    ascending = with_ascending_rows(streamed)
-    if ascending is not None:
-        ways.append(_Way("streamed, all rows ascending", ascending, Sharing.ROWS))
-    ways.append(_Way("streamed", streamed, Sharing.ROWS))
-    return ways
-
-
-@dataclass(frozen=True)
 class _Compiler:
     loaded: LoadedModel
     board: Board
     options: Options
     name: str
 
-    def best(self, ways: Sequence[_Way]) -> _Chosen:
-        """The way with the smallest arena that fits the board; of equal ones the simplest.
-
-        A rewrite that turns out not to pay is not chosen.
-        """
-        best: _Chosen | None = None
-        failures: list[DoesNotFit] = []
-        for way in reversed(ways):  # the last ones are the most promising: others may be skipped
-            scheduled = self.schedule(way.module, way.sharing, bounded=True)
-            if best is not None:
-                bound = lower_bound(scheduled.problem, options=self.options)
-                if bound > best.planned[1].total_bytes:
-                    continue
-            try:
-                plan = plan_memory(scheduled.problem, self.options)
-            except DoesNotFit as error:
-                failures.append(error)
-                continue
-            if best is None or plan.total_bytes <= best.planned[1].total_bytes:
-                best = _Chosen(way, (scheduled, plan))
-        if best is None:
-            raise self._does_not_fit(min(failures, key=lambda error: error.required))
-        verify(best.planned[1])
-        self._check_flash(best.planned[0].network)
-        return best
+    def best(self, canonical: tvm.IRModule, dero: Dero) -> Chosen:
+        """What `dero` allows that needs the least memory, planned for the board."""
+        try:
+            found = choose(
+                ways(canonical, dero, self.options),
+                lambda way: self.schedule(way.module, way.sharing, self._regions()),
+                self.options,
+            )
+        except DoesNotFit as error:
+            raise UserError(
+                f"{self.loaded.name} does not fit {self.board.name}: operator {error.step} needs "
+                f"{error.required:,} bytes of RAM, which is {error.excess:,} bytes more than the "
+                f"{error.capacity:,} that are left beside the stack; choose another board, a "
+                "smaller input (--input-shapes), or another --dero"
+            ) from None
+        verify(found.plan)
+        self._check_flash(found.scheduled.network)
+        return found
 
     def plan(
         self, module: tvm.IRModule, sharing: Sharing, options: Options
     ) -> tuple[Scheduled, MemoryPlan]:
-        """Extract, schedule and plan, whatever the board's memory."""
-        scheduled = self.schedule(module, sharing, bounded=False)
+        """The plan of a module, whatever the board's memory."""
+        scheduled = self.schedule(module, sharing, (Region("sram"),))
         return scheduled, plan_memory(scheduled.problem, options)
 
-    def schedule(self, module: tvm.IRModule, sharing: Sharing, *, bounded: bool) -> Scheduled:
-        """The planning problem of a module; `bounded` by the board's memory or not at all."""
+    def schedule(
+        self, module: tvm.IRModule, sharing: Sharing, regions: tuple[Region, ...]
+    ) -> Scheduled:
+        """The planning problem of a module."""
         network = extract(
             module,
             name=self.name,
             input_names=[spec.name for spec in self.loaded.inputs],
             output_names=[spec.name for spec in self.loaded.outputs],
         )
-        regions = self._regions() if bounded else (Region("sram"),)
         return to_problem(network, sharing=sharing, alignment=self._alignment(), regions=regions)
-
-    def _does_not_fit(self, error: DoesNotFit) -> UserError:
-        return UserError(
-            f"{self.loaded.name} does not fit {self.board.name}: operator {error.step} needs "
-            f"{error.required:,} bytes of RAM, which is {error.excess:,} bytes more than the "
-            f"{error.capacity:,} that are left beside the stack; choose another board, a "
-            "smaller input (--input-shapes), or another --dero"
-        )
 
     def _regions(self) -> tuple[Region, ...]:
         if not self.board.ram:
