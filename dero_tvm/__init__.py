@@ -10,9 +10,10 @@ model.save("model.tar")
 
 from .aot import ModelArchive, load_archive
 from .boards import Board, list_boards, load_board
-from .compiler import CompiledModel, Dero, compile
+from .compiler import CompiledModel, compile
 from .errors import UserError
 from .frontends import LoadedModel, load
+from .modes import Dero
 from .report import Report
 from .runners import RunResult, run
 

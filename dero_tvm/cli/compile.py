@@ -9,15 +9,16 @@ import click
 from rich.console import Console
 
 from dero_tvm.aot.archive import write_atomically
-from dero_tvm.compiler import CompiledModel, Dero, compile
+from dero_tvm.compiler import CompiledModel, compile
 from dero_tvm.errors import UserError
+from dero_tvm.modes import Dero
 from dero_tvm.report.table import print_report
 
 from .legacy import board_of_target, check_executor, parse_pass_config
 from .outputs import check_output, write_model
 from .shapes import parse_input_shapes
 
-BARE_DERO = Dero.ACCUMULATE.value
+BARE_DERO = Dero.STREAM.value
 """What ``--dero`` without a value means."""
 
 
@@ -47,10 +48,16 @@ def _is_plain_word(text: str) -> bool:
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option(
     "--dero",
-    default=Dero.NONE.value,
     metavar=f"[{'|'.join(d.value for d in Dero)}]",
-    help="Rewrite residual connections so that they cost no memory, with the same results. "
-    f"Without a value: {BARE_DERO}. Left out: every tensor gets memory of its own.",
+    help="How far to rewrite the network so that it needs less memory, with the same results. "
+    f"Without a value: {BARE_DERO}. Left out: every tensor gets memory of its own, or with "
+    f"--memory-budget as far as {BARE_DERO} if need be.",
+)
+@click.option(
+    "--memory-budget",
+    metavar="SIZE",
+    help="Take the fastest plan whose arena has at most SIZE bytes, everything in it counted; "
+    "64KB and 64KiB are 65,536 bytes.",
 )
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Where the result goes.")
 @click.option(
@@ -93,7 +100,8 @@ def _is_plain_word(text: str) -> bool:
 @click.option("--pass-config", multiple=True, metavar="KEY=VALUE", help="For old scripts.")
 def compile_command(
     model: Path,
-    dero: str,
+    dero: str | None,
+    memory_budget: str | None,
     output: Path | None,
     output_format: str,
     target: str,
@@ -114,11 +122,12 @@ def compile_command(
 ) -> None:
     r"""Compile MODEL (.onnx, .tflite, .pt2) to C with one static arena.
 
-    \b
-    Examples:
-      tvmc compile model.tflite --dero -o model.tar
-      tvmc compile model.onnx --dero --target mps2-an500 --report report.json -o model.tar
-      tvmc compile model.onnx --input-shapes "x:[1,3,96,96]" --output-format c -o generated/
+      \b
+      Examples:
+        tvmc compile model.tflite --dero -o model.tar
+        tvmc compile model.onnx --dero --target mps2-an500 --report report.json -o model.tar
+        tvmc compile model.onnx --memory-budget 64KB -o model.tar
+    tvmc compile model.onnx --input-shapes "x:[1,3,96,96]" --output-format c -o generated/
     """
     check_executor(executor, executor_aot_interface_api, executor_aot_unpacked_api, runtime)
     config = parse_pass_config(pass_config)
@@ -133,7 +142,8 @@ def compile_command(
         model,
         quiet=quiet,
         target=board_of_target(target),
-        dero=dero,
+        dero=dero or (Dero.NONE.value if memory_budget is None else BARE_DERO),
+        memory_budget=memory_budget,
         input_shapes=shapes,
         input_layout=input_layout,
         integer_io=integer_io,

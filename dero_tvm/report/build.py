@@ -27,16 +27,18 @@ def build_report(
     model: str,
     board: Board,
     dero: str,
+    memory_budget: int | None,
     module: tvm.IRModule,
     after: Planned,
     before: Planned,
     plain: Planned,
     plain_module: tvm.IRModule,
+    notes: tuple[str, ...] = (),
 ) -> Report:
     """The report of one compilation.
 
     `after` is the plan that the code is generated from, `before` that of the network as written
-    with every tensor whole, `plain` that of its plain twin.
+    with every tensor whole, `plain` that of its plain twin.  `notes` join those of the module.
     """
     scheduled, plan = after
     network = scheduled.network
@@ -64,6 +66,7 @@ def build_report(
         model=model,
         target=board.name,
         dero=dero,
+        memory_budget=memory_budget,
         arena_bytes=plan.total_bytes,
         whole_bytes=before[1].total_bytes,
         plain_bytes=plain[1].total_bytes,
@@ -86,7 +89,7 @@ def build_report(
         steps=tuple(steps),
         buffers=tuple(buffers),
         residuals=tuple(_residuals(module)),
-        notes=_notes(module),
+        notes=(*_notes(module), *notes),
         macs=network.macs,
         constants_bytes=sum(array.nbytes for array in network.constants.values()),
     )
