@@ -64,10 +64,9 @@ def member_sets(
             operand
             for node in above
             if graph.nodes[node]["operator_class"] is OperatorClass.ELEMENTWISE
-            for argument, operand in enumerate(graph.nodes[node]["operands"])
+            for operand in graph.nodes[node]["operands"]
             if operand is not None and operand not in whole | above
             if _is_inner(graph, operand, few | above)
-            if _reads_row_alone(graph.nodes[node], argument)
         }
         if not found:
             break
@@ -112,6 +111,7 @@ def check_members(graph: nx.DiGraph, join: str, residual: str, members: tuple[st
 
 
 def _check_producer(graph: nx.DiGraph, node: str, chosen: set[str]) -> None:
+    """Whether no more than the current row of `node` has to exist beside the others."""
     data = graph.nodes[node]
     if data["kind"] == "input":
         raise Refusal(f"{node} is a network input: nothing computes it row by row")
@@ -127,6 +127,9 @@ def _check_producer(graph: nx.DiGraph, node: str, chosen: set[str]) -> None:
             if graph.nodes[reader]["kind"] != "output":
                 what = f"is also read by {reader}"
             raise Refusal(f"{node} {what}, so it needs a buffer of its own")
+        arguments = graph.edges[node, reader]["arguments"]
+        if not all(_reads_row_alone(graph.nodes[reader], argument) for argument in arguments):
+            raise Refusal(f"{reader} reads several rows of {node} at once")
 
 
 def _is_inner(graph: nx.DiGraph, node: str, chosen: set[str]) -> bool:

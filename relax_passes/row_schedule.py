@@ -72,6 +72,28 @@ class CascadeOperator:
     operands: tuple[str, ...]
     result: str
     row_operands: tuple[int, ...]  # indices of the operands that are read row by row
+    absorbs: bool = False  # takes its input one row at a time; see `Operator.absorbs`
+
+    @property
+    def steps(self) -> int:
+        """Calls of its kernel: one for each output row, or for each input row it absorbs."""
+        if self.absorbs:
+            return self.signature.inputs[self.row_operands[0]].rows
+        return self.signature.output.rows
+
+    def needs(self, operand: int, descending: bool = False) -> RowNeeds:
+        """The rows of operand number `operand` that each call needs."""
+        if self.absorbs:
+            rows = np.arange(self.steps + 1)
+            return RowNeeds(rows[:-1], rows[1:], rows)
+        return row_needs(self.signature, operand, descending)
+
+    def asks(self, operand: int, producer: CascadeOperator, descending: bool = False) -> list[int]:
+        """Calls of `producer` that must have been made before each call of this operator."""
+        last = self.needs(operand, descending).last
+        if producer.absorbs:  # its row is there when it has taken all of its input
+            last = np.where(last > 0, producer.steps, 0)
+        return [int(count) for count in last]
 
 
 @dataclass(frozen=True)
@@ -159,9 +181,11 @@ class _Simulation:
             in_place = operator.in_place_arguments(op.signature) if operator else ()
             for operand in op.row_operands:
                 name = op.operands[operand]
-                needs = row_needs(op.signature, operand, descending)
+                needs = op.needs(operand, descending)
                 if name in producer_of:
-                    asked.append((operand, producer_of[name], needs.last.tolist()))
+                    producer = producer_of[name]
+                    last = op.asks(operand, operators[producer], descending)
+                    asked.append((operand, producer, last))
                 entry = (index, needs.alive_from.tolist(), operand in in_place)
                 self.readers.setdefault(name, []).append(entry)
                 self.row_bytes[name] = op.signature.inputs[operand].row_bytes
@@ -181,8 +205,12 @@ class _Simulation:
             for name, readers in self.readers.items()
             for reader, _, _ in readers
         }
-        for _ in range(output.rows):
+        steps = self.operators[driver].steps
+        for step in range(steps):
             self._ask(driver)
+            if self.operators[driver].absorbs and step < steps - 1:
+                self.made[driver] += 1  # nothing is written before the last row is in
+                continue
             reached += output.row_bytes
             for name, readers in self.readers.items():
                 row_bytes = self.row_bytes[name]
@@ -211,7 +239,7 @@ class _Simulation:
                     self._ask(producer)
                     self.made[producer] += 1
                     result = self.operators[producer].result
-                    if result in self.rings:
+                    if result in self.rings and not self.operators[producer].absorbs:
                         alive = self.made[producer] - self._oldest_in_ring(result)
                         if alive > self.rings[result]:
                             self.rings[result] = alive
@@ -226,6 +254,9 @@ class _Simulation:
             for index in operator.in_place_arguments(op.signature):
                 name = op.operands[index]
                 same_rows = op.signature.inputs[index].row_bytes == op.signature.output.row_bytes
+                absorbed = any(o.absorbs and o.result == name for o in self.operators)
+                if absorbed or op.absorbs:
+                    continue
                 if name in self.rings and len(self.readers[name]) == 1 and same_rows:
                     found[op.result] = name
                     break

@@ -44,6 +44,7 @@ class Item:
     result_bytes: int
     scratch: int = 0
     streamable: bool = True
+    state: int = 0  # bytes kept while it absorbs its input row by row
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,14 @@ class _Costs:
                 rings += _aligned(schedule.rings[result] * row_bytes)
                 if result in over:  # the two share this ring now
                     rings -= _aligned(schedule.rings[over[result]] * row_bytes)
+            if item.state and begin != driver:
+                rings += _aligned(item.state)
             costs[begin] = self._bytes(begin, driver, members, schedule) + rings + scratch
+            if self.items[driver].state:  # it absorbs in a cascade, and takes all at once alone
+                if begin == driver:
+                    costs[begin] = self._alone(driver)
+                else:
+                    costs[begin] += _aligned(self.items[driver].state)
         return costs
 
     def _alone(self, position: int) -> int:

@@ -86,13 +86,16 @@ def _item(graph: nx.DiGraph, node: str) -> Item:
         return Item(alone, tensors, data["bytes"], streamable=False)
     # A constant operand has no name; the row schedule does not ask for its rows.
     rows = tuple(i for i in operator.row_arguments(signature) if operands[i])
-    cascade_operator = CascadeOperator(signature, operands, node, rows)
+    state = operator.absorbs(signature)
+    absorbs = state is not None and rows == (0,)
+    cascade_operator = CascadeOperator(signature, operands, node, rows, absorbs)
     return Item(
         cascade_operator,
         tensors,
         0 if reshape else data["bytes"],
         operator.scratch_bytes(signature),
         streamable=not reshape,
+        state=state.bytes if state is not None and absorbs else 0,
     )
 
 
@@ -128,7 +131,8 @@ def _directions(
         largest = max(read, key=lambda name: read[name], default=None)
         descending = not descending_of.get(largest, True) if largest is not None else False
         driver = items[end - 1]
-        if not driver.streamable:
+        absorbing = any(item.operator.absorbs for item in items[begin:end])
+        if not driver.streamable or absorbing:
             descending = False
         directions.append(descending)
         for item in items[begin:end]:

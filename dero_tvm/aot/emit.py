@@ -13,7 +13,7 @@ from .c_constants import definition, used_constants
 from .c_source import c_source
 from .header import Interface, header, interface_of
 from .host_program import host_module, pack_constants
-from .lower import llvm_ir
+from .llvm import llvm_ir
 from .metadata import metadata
 from .program import Program
 

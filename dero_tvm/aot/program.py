@@ -13,8 +13,8 @@ import numpy as np
 
 from dero_tvm.planning.plan import MemoryPlan
 from dero_tvm.schedule.network import Cascade, Network, Operation
-from dero_tvm.schedule.to_problem import Scheduled, ring_buffer, scratch_buffer
-from relax_passes.row_schedule import RowSchedule, row_needs
+from dero_tvm.schedule.to_problem import Scheduled, ring_buffer, scratch_buffer, state_buffer
+from relax_passes.row_schedule import RowSchedule
 
 from .kernels import Kernel, KernelTable
 
@@ -62,7 +62,7 @@ class Stage:
 
     kernel: Kernel
     arguments: tuple[Argument | int, ...]  # without the row
-    rows: int  # of its output; 1 for an opaque kernel
+    rows: int  # calls of its kernel: one a row, 1 for an opaque kernel
     asks: tuple[tuple[int, RowsNeeded], ...] = ()  # (stage, rows needed)
     complete: bool = False  # rows nobody asked for are made at the end
 
@@ -117,14 +117,14 @@ class _Writer:
             asks = []
             for demand in schedule.demands:
                 if demand.reader == index:
-                    needs = row_needs(op.signature, demand.operand, cascade.descending)
-                    limit = op.signature.inputs[demand.operand].rows
-                    asks.append((demand.producer, _rows_needed(needs.last, limit)))
+                    producer = cascade.operations[demand.producer].in_schedule()
+                    last = op.in_schedule().asks(demand.operand, producer, cascade.descending)
+                    asks.append((demand.producer, _rows_needed(np.array(last), producer.steps)))
             stages.append(
                 Stage(
                     self.table.of(op),
                     tuple(self._arguments(cascade, schedule, op)),
-                    op.signature.output.rows if op.function is None else 1,
+                    op.in_schedule().steps if op.function is None else 1,
                     tuple(asks),
                     complete=op.result not in schedule.rings and op is not cascade.operations[-1],
                 )
@@ -141,12 +141,14 @@ class _Writer:
                 yield _ring_rows(schedule, name) or spec.rows
         output = op.signature.output
         address = self._address(cascade, schedule, op.result)
-        if op.function is not None:
+        if op.function is not None or op.state is not None:
             yield Argument(address, output.dtype)
         else:
             ring = _ring_rows(schedule, op.result)
             yield Argument(address, output.dtype, output.row_bytes, ring)
-        if op.scratch:
+        if op.state is not None:
+            yield Argument(self._placed(state_buffer(cascade, op)), op.state.dtype)
+        elif op.scratch:
             yield Argument(self._placed(scratch_buffer(cascade)), "int8")
 
     def _address(self, cascade: Cascade, schedule: RowSchedule, name: str) -> Address:

@@ -103,6 +103,43 @@ class Reduce(Operator):
 
         return reduce_row
 
+    def absorbs(self, signature: Signature) -> TensorSpec | None:
+        data, out = signature.inputs[0], signature.output
+        g = _Reduction(signature)
+        if out.rows != 1 or data.rows == 1 or g.reduced_rows != data.rows:
+            return None
+        return TensorSpec((g.pixels, g.channels), g.accumulator)
+
+    def absorbing_kernel(self, signature: Signature) -> tirx.PrimFunc:
+        g = _Reduction(signature)
+        dtype, accumulator = signature.output.dtype, g.accumulator
+        last_row = signature.inputs[0].rows - 1
+
+        @T.prim_func(private=True, s_tir=True)
+        def reduce_absorb(
+            row: T.int32,
+            data: T.handle(dtype),
+            data_rows: T.int32,
+            out: T.handle(dtype),
+            state: T.handle(accumulator),
+        ):
+            X = T.decl_buffer((g.data_elements,), dtype, data=data)
+            O = T.decl_buffer((g.out_elements,), dtype, data=out)
+            S = T.decl_buffer((g.pixels * g.channels,), accumulator, data=state)
+            for p in range(g.pixels):
+                for c in range(g.channels):
+                    acc = T.alloc_buffer((1,), accumulator)
+                    acc[0] = g.start
+                    if row > 0:
+                        acc[0] = S[p * g.channels + c]
+                    for j in range(g.reduced_in_row):
+                        acc[0] = g.combine(acc[0], X[g.data_index(0, p, c, row, j, data_rows)])
+                    S[p * g.channels + c] = acc[0]
+                    if row == last_row:
+                        O[p * g.out_pixel + c] = g.finish(acc[0])
+
+        return reduce_absorb
+
 
 def _reduced_axes(data: TensorSpec, axes: Any) -> tuple[int, ...]:
     rank = len(data.shape)

@@ -147,6 +147,22 @@ def test_activation_before_the_addition_goes_along():
     assert_same_in_shared_buffers(before, after)
 
 
+def test_what_a_convolution_inside_reads_stays_outside():
+    """t feeds an addition of the chain, but also a convolution that needs several of its rows."""
+
+    def build(emit, x):
+        r = emit(conv(x, 4, seed=1), "r")
+        t = emit(conv(x, 4, seed=2), "t")
+        u = emit(conv(t, 4, seed=3), "u")
+        c = emit(add(emit(add(emit(add(r, t), "c1"), u), "c2"), r), "c3")
+        return emit(conv(c, 4), "d")
+
+    before, after = accumulate(build, dtype="int8")
+    assert "accumulated" in verdicts(after).values()
+    assert operator_graph(after).nodes["t"]["kind"] == "operator"
+    assert_same_in_shared_buffers(before, after)
+
+
 def test_projection_shortcut():
     """Either the projection or the main branch may be the buffer; both orders are served."""
 
