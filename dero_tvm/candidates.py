@@ -40,7 +40,8 @@ class Candidate:
     def streamed_operators(self) -> int:
         """Operators that run inside a cascade of several, row by row."""
         cascades = self.scheduled.network.cascades
-        return sum(len(c.operations) for c in cascades if c.kind is CascadeKind.STREAM)
+        streams = [c.operations for c in cascades if c.kind is CascadeKind.STREAM]
+        return sum(len(operations) for operations in streams if len(operations) > 1)
 
 
 class Candidates:

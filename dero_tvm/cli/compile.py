@@ -122,12 +122,12 @@ def compile_command(
 ) -> None:
     r"""Compile MODEL (.onnx, .tflite, .pt2) to C with one static arena.
 
-      \b
-      Examples:
-        tvmc compile model.tflite --dero -o model.tar
-        tvmc compile model.onnx --dero --target mps2-an500 --report report.json -o model.tar
-        tvmc compile model.onnx --memory-budget 64KB -o model.tar
-    tvmc compile model.onnx --input-shapes "x:[1,3,96,96]" --output-format c -o generated/
+    \b
+    Examples:
+      tvmc compile model.tflite --dero -o model.tar
+      tvmc compile model.onnx --dero --target mps2-an500 --report report.json -o model.tar
+      tvmc compile model.onnx --memory-budget 64KB -o model.tar
+      tvmc compile model.onnx --input-shapes "x:[1,3,96,96]" --output-format c -o generated/
     """
     check_executor(executor, executor_aot_interface_api, executor_aot_unpacked_api, runtime)
     config = parse_pass_config(pass_config)
