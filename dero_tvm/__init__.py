@@ -8,14 +8,20 @@ outputs = model.run({"input": image})
 model.save("model.tar")
 """
 
-from .aot import ModelArchive, load_archive
-from .boards import Board, list_boards, load_board
-from .compiler import CompiledModel, compile
-from .errors import UserError
-from .frontends import LoadedModel, load
-from .modes import Dero
-from .report import Report
-from .runners import RunResult, run
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .aot import ModelArchive, load_archive
+    from .boards import Board, list_boards, load_board
+    from .compiler import CompiledModel, compile
+    from .dero import Dero
+    from .errors import UserError
+    from .frontends import LoadedModel, load
+    from .report import Report
+    from .runners import RunResult, run
 
 __all__ = [
     "Board",
@@ -33,3 +39,34 @@ __all__ = [
     "load_board",
     "run",
 ]
+
+# Where each name is from.  TVM takes seconds to import, and most of the command line answers
+# without it, so nothing is imported before it is asked for.
+_HOMES = {
+    "Board": ".boards",
+    "CompiledModel": ".compiler",
+    "Dero": ".dero",
+    "LoadedModel": ".frontends",
+    "ModelArchive": ".aot.archive",
+    "Report": ".report.data",
+    "RunResult": ".runners",
+    "UserError": ".errors",
+    "compile": ".compiler",
+    "list_boards": ".boards",
+    "load": ".frontends",
+    "load_archive": ".aot.archive",
+    "load_board": ".boards",
+    "run": ".runners",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOMES[name], __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -12,7 +12,7 @@ import tvm
 
 from relax_passes import pipeline
 
-from .modes import Dero
+from .dero import Dero
 from .network_planner import NetworkPlanner
 from .planning import DoesNotFit, MemoryPlan
 from .schedule.network import CascadeKind

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from .candidates import Candidate, Candidates
+from .dero import Dero
 from .errors import UserError
-from .modes import Dero
 
 _ATTEMPTS = 5  # at streaming within the budget before the least peak is tried
 

@@ -11,16 +11,18 @@ import tvm
 
 from relax_passes import pipeline
 
-from .aot import ModelArchive, emit
+from .aot import ModelArchive
+from .aot.emit import emit
 from .aot.program import build_program
 from .boards import Board
 from .candidates import Candidate
 from .choose import fastest_within, smallest
+from .dero import BARE, Dero, parse_dero
 from .memory_size import parse_size
-from .modes import Dero, parse_mode
 from .planning import MemoryPlan
 from .prepare import PreparedModel, prepare
-from .report import Report, build_report
+from .report import Report
+from .report.build import build_report
 from .runners import RunResult, run
 from .schedule.network import Network
 from .schedule.to_problem import Sharing
@@ -64,7 +66,7 @@ def compile(
     model: Any,
     *,
     target: str | Path | Board = "host",
-    dero: str | Dero = Dero.STREAM,
+    dero: str | Dero = BARE,
     memory_budget: int | str | None = None,
     input_shapes: Mapping[str, tuple[int, ...]] | None = None,
     input_layout: str = "model",
@@ -115,7 +117,7 @@ def compile(
     UserError
         With one line that says what is wrong and what to do.
     """
-    mode = parse_mode(dero)
+    mode = parse_dero(dero)
     budget = None if memory_budget is None else parse_size(memory_budget, "--memory-budget")
     prepared = prepare(
         model,

@@ -42,15 +42,23 @@ import tvm
 
 from .accumulation_rules import Refusal, check_members, check_residual, member_sets
 from .decisions import Decision, record
-from .graph import CASCADE, IN_PLACE, is_elementwise_join, operator_graph, operators_in_order
+from .graph import (
+    CASCADE,
+    IN_PLACE,
+    is_elementwise_join,
+    is_join,
+    operator_graph,
+    operators_in_order,
+)
 from .liveness import Schedule, accumulated, live_bytes, schedule
 from .outline import outline, parameters_of
 from .straight_line import unique_names
 
+PASS = "AccumulateResiduals"
 ACCUMULATE = "accumulate"
 
 
-@tvm.transform.module_pass(opt_level=0, name="AccumulateResiduals")
+@tvm.transform.module_pass(opt_level=0, name=PASS)
 class AccumulateResiduals:
     """The pass; see the module's docstring.
 
@@ -66,12 +74,12 @@ class AccumulateResiduals:
         """Return `mod` with accumulating joins outlined and all decisions recorded."""
         mod = unique_names(mod)
         graph = operator_graph(mod)
-        joins = [node for node in operators_in_order(graph) if is_elementwise_join(graph, node)]
+        joins = [node for node in operators_in_order(graph) if is_join(graph, node)]
         verdicts: dict[str, tuple[str, str]] = {}
         changed = True
         while changed:  # one cascade may make another one pay
             mod, graph, changed = self._sweep(mod, graph, joins, verdicts)
-        return record(mod, [Decision("AccumulateResiduals", j, *verdicts[j]) for j in joins])
+        return record(mod, [Decision(PASS, j, *verdicts[j]) for j in joins if j in verdicts])
 
     def _sweep(
         self,
@@ -95,7 +103,7 @@ class AccumulateResiduals:
             verdicts |= {
                 node: ("accumulated", f"runs row by row together with {join}")
                 for node in chosen.members
-                if is_elementwise_join(graph, node)
+                if is_join(graph, node)  # a concatenation, too, can go along
             }
             verdicts[join] = ("accumulated", chosen.story)
             mod = _outlined(mod, chosen)

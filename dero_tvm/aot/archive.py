@@ -11,13 +11,13 @@ import io
 import json
 import os
 import tarfile
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from dero_tvm.atomic_write import write_atomically
 from dero_tvm.errors import UserError
 
 INCLUDE = "codegen/host/include/"
@@ -123,6 +123,7 @@ class ModelArchive:
     def extract_c(self, folder: str | os.PathLike[str]) -> None:
         """Write the C sources and headers into `folder`."""
         target = Path(folder)
+        target.mkdir(parents=True, exist_ok=True)
         for name, data in {**self.c_sources(), **self.c_headers()}.items():
             write_atomically(target / name, data)
 
@@ -164,22 +165,3 @@ def _members(tar: tarfile.TarFile, path: str) -> Iterator[tuple[str, bytes]]:
         content = tar.extractfile(member)
         assert content is not None
         yield str(name), content.read()
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write `data` to `path` through a temporary file beside it, so no half file ever shows."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror})") from None
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror})") from None
-    finally:
-        if os.path.exists(temporary):
-            os.unlink(temporary)

@@ -8,9 +8,11 @@ from rich.table import Table
 
 from dero_tvm.boards import list_boards, load_board
 
+from .command import Command
 
-@click.command("boards")
-def boards() -> None:
+
+@click.command("boards", cls=Command)
+def boards_command() -> None:
     """List the boards that --target knows."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("board", "core", "RAM", "flash", "description"):

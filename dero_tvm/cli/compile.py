@@ -2,64 +2,47 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
 
-from dero_tvm.aot.archive import write_atomically
-from dero_tvm.compiler import CompiledModel, compile
+from dero_tvm.atomic_write import staged_write
+from dero_tvm.dero import BARE, Dero, parse_dero
 from dero_tvm.errors import UserError
-from dero_tvm.modes import Dero
+from dero_tvm.printable import printable
 from dero_tvm.report.table import print_report
 
+from .command import Command, dero_option
 from .legacy import board_of_target, check_executor, parse_pass_config
-from .outputs import check_output, write_model
+from .outputs import check_distinct, check_output, write_model
+from .progress import stages
 from .shapes import parse_input_shapes
 
-BARE_DERO = Dero.STREAM.value
-"""What ``--dero`` without a value means."""
+if TYPE_CHECKING:
+    from dero_tvm.compiler import CompiledModel
 
 
-class _OptionalDeroValue(click.Command):
-    """Lets ``--dero`` stand alone, before the model's name too."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        values = [d.value for d in Dero]
-        completed = []
-        for index, word in enumerate(args):
-            completed.append(word)
-            following = args[index + 1] if index + 1 < len(args) else None
-            looks_like_value = following in values or (
-                following is not None and _is_plain_word(following)
-            )
-            if word == "--dero" and not looks_like_value:
-                completed.append(BARE_DERO)
-        return super().parse_args(ctx, completed)
-
-
-def _is_plain_word(text: str) -> bool:
-    """True for a word that can only be meant as a mode: no flag, no file name."""
-    return text.isalpha() and not Path(text).exists()
-
-
-@click.command("compile", cls=_OptionalDeroValue)
+@click.command("compile", cls=Command)
 @click.argument("model", type=click.Path(path_type=Path))
-@click.option(
-    "--dero",
-    metavar=f"[{'|'.join(d.value for d in Dero)}]",
-    help="How far to rewrite the network so that it needs less memory, with the same results. "
-    f"Without a value: {BARE_DERO}. Left out: every tensor gets memory of its own, or with "
-    f"--memory-budget as far as {BARE_DERO} if need be.",
+@dero_option(
+    default=None,
+    remark=f"Left out: none, or with --memory-budget as far as {BARE.value} if need be.",
 )
 @click.option(
     "--memory-budget",
     metavar="SIZE",
-    help="Take the fastest plan whose arena has at most SIZE bytes, everything in it counted; "
-    "64KB and 64KiB are 65,536 bytes.",
+    help="Take the fastest plan whose arena has at most SIZE bytes, with everything in it; 64KB "
+    "is 65,536 bytes.",
 )
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Where the result goes.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Where the result goes. Left out: only the report is shown.",
+)
 @click.option(
     "--output-format",
     type=click.Choice(["mlf", "c", "so"]),
@@ -68,9 +51,15 @@ def _is_plain_word(text: str) -> bool:
     help="mlf: a Model Library Format archive; c: a folder of C sources; so: a shared library.",
 )
 @click.option(
-    "--target", default="host", show_default=True, help="A board (tvmc boards), a board file, or c."
+    "--target",
+    metavar="BOARD",
+    default="host",
+    show_default=True,
+    help="A board (tvmc boards), a board's .toml file, or c.",
 )
-@click.option("--input-shapes", help='Shapes of symbolic inputs, as "x:[1,3,32,32] y:[1,10]".')
+@click.option(
+    "--input-shapes", metavar="SHAPES", help='Sizes of open inputs, as "x:[1,3,32,32] y:[1,10]".'
+)
 @click.option(
     "--input-layout",
     type=click.Choice(["model", "nhwc"]),
@@ -85,18 +74,33 @@ def _is_plain_word(text: str) -> bool:
 )
 @click.option("--keep-inputs", is_flag=True, help="Inputs still hold their values after a run.")
 @click.option("--external-io", is_flag=True, help="Inputs and outputs lie in the caller's memory.")
-@click.option("--module-name", default="default", show_default=True, help="C prefix: tvmgen_NAME.")
 @click.option(
-    "--time-limit", default=20.0, show_default=True, help="Seconds for the search of memory plans."
+    "--module-name",
+    metavar="NAME",
+    default="default",
+    show_default=True,
+    help="Part of C names: tvmgen_NAME_run.",
 )
 @click.option(
-    "--report", "report_file", type=click.Path(path_type=Path), help="Write the report as JSON."
+    "--time-limit",
+    metavar="SECONDS",
+    type=click.FloatRange(min=0),
+    default=20.0,
+    show_default=True,
+    help="For the search of each memory plan.",
+)
+@click.option(
+    "--report",
+    "report_file",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Write the report as JSON.",
 )
 @click.option("-q", "--quiet", is_flag=True, help="No table, no progress.")
-@click.option("--executor", help="For old scripts: aot.")
-@click.option("--executor-aot-interface-api", help="For old scripts: c.")
-@click.option("--executor-aot-unpacked-api", help="For old scripts: 1.")
-@click.option("--runtime", help="For old scripts: crt.")
+@click.option("--executor", metavar="aot", help="For old scripts.")
+@click.option("--executor-aot-interface-api", metavar="c", help="For old scripts.")
+@click.option("--executor-aot-unpacked-api", metavar="1", help="For old scripts.")
+@click.option("--runtime", metavar="crt", help="For old scripts.")
 @click.option("--pass-config", multiple=True, metavar="KEY=VALUE", help="For old scripts.")
 def compile_command(
     model: Path,
@@ -120,15 +124,16 @@ def compile_command(
     runtime: str | None,
     pass_config: tuple[str, ...],
 ) -> None:
-    r"""Compile MODEL (.onnx, .tflite, .pt2) to C with one static arena.
+    """Compile MODEL (.onnx, .tflite, .pt2) to C with one static arena.
 
     \b
     Examples:
       tvmc compile model.tflite --dero -o model.tar
-      tvmc compile model.onnx --dero --target mps2-an500 --report report.json -o model.tar
+      tvmc compile model.onnx --dero stream --target mps2-an500 -o model.tar
       tvmc compile model.onnx --memory-budget 64KB -o model.tar
-      tvmc compile model.onnx --input-shapes "x:[1,3,96,96]" --output-format c -o generated/
-    """
+      tvmc compile model.onnx --input-shapes "x:[1,3,96,96]" --report report.json
+      tvmc compile model.onnx --dero --output-format c -o generated/
+    """  # noqa: D301 (click reads the escape)
     check_executor(executor, executor_aot_interface_api, executor_aot_unpacked_api, runtime)
     config = parse_pass_config(pass_config)
     if external_io and config.external_io is False:
@@ -137,14 +142,14 @@ def compile_command(
         check_output(output, output_format)
     if report_file is not None:
         check_output(report_file, "json")
-    shapes = parse_input_shapes(input_shapes)
+    check_distinct({"MODEL": model, "--output": output, "--report": report_file})
     compiled = compile_with_progress(
         model,
         quiet=quiet,
         target=board_of_target(target),
-        dero=dero or (Dero.NONE.value if memory_budget is None else BARE_DERO),
+        dero=parse_dero(dero) if dero else (Dero.NONE if memory_budget is None else BARE),
         memory_budget=memory_budget,
-        input_shapes=shapes,
+        input_shapes=parse_input_shapes(input_shapes),
         input_layout=input_layout,
         integer_io=integer_io,
         keep_inputs=keep_inputs,
@@ -152,18 +157,23 @@ def compile_command(
         name=module_name,
         time_limit=time_limit,
     )
-    if output is not None:
-        write_model(compiled.archive, output, output_format)
-    if report_file is not None:
-        write_atomically(report_file, compiled.report.to_json().encode())
-    if not quiet:
-        print_report(compiled.report, Console())
+    with ExitStack() as written:  # the report appears if the model could be written
+        if report_file is not None:
+            data = compiled.report.to_json().encode()
+            written.enter_context(staged_write(report_file, data))
         if output is not None:
-            Console().print(f"wrote {output}", highlight=False)
+            write_model(compiled.archive, output, output_format)
+    if not quiet:
+        console = Console()
+        print_report(compiled.report, console)
+        for path in filter(None, (output, report_file)):
+            console.print(f"wrote {printable(str(path))}", highlight=False, markup=False)
 
 
-def compile_with_progress(model: Path, *, quiet: bool, **options: Any) -> CompiledModel:
+def compile_with_progress(model: Path, *, quiet: bool = False, **options: Any) -> CompiledModel:
     """`dero_tvm.compile` with its stages shown on the terminal."""
-    console = Console(stderr=True, quiet=quiet)
-    with console.status("starting") as status:
-        return compile(model, progress=lambda stage: status.update(f"{stage} …"), **options)
+    with stages(quiet=quiet) as show:
+        show("starting TVM")
+        from dero_tvm.compiler import compile
+
+        return compile(model, progress=show, **options)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
 
 import click
-from rich.console import Console
-from rich.text import Text
 
-from dero_tvm.errors import UserError
+from .command import SETTINGS, Command
+from .failure import report_failure, wants_traceback
 
 _EPILOG = """\b
 Examples:
@@ -17,47 +19,62 @@ Examples:
   tvmc report model.tar
 """
 
+# Where each command is, and its line in the list of commands.  A command's module is imported
+# when the command is used: TVM takes seconds to import, and `tvmc boards` does not need it.
+_COMMANDS = {
+    "compile": (".compile", "compile_command", "Compile a model file to C with one static arena."),
+    "run": (".run", "run_command", "Run an archive, or a model file, and measure it."),
+    "report": (".report", "report_command", "Show what is in memory when, and why."),
+    "boards": (".boards", "boards_command", "List the boards that --target knows."),
+}
+
+
+class _Tvmc(click.Group):
+    """The group of commands, which turns every failure into one line and an exit status."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in _COMMANDS:
+            return None
+        module, attribute, _ = _COMMANDS[name]
+        command = getattr(importlib.import_module(module, __package__), attribute)
+        assert isinstance(command, Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, _, line) in _COMMANDS.items()])
+
+    def main(  # type: ignore[override]  # click's has parameters that are fixed here
+        self, args: Sequence[str] | None = None, **extra: Any
+    ) -> NoReturn:
+        """Run the command line and end the process with its exit status."""
+        arguments = list(sys.argv[1:] if args is None else args)
+        extra = {**extra, "prog_name": "tvmc", "standalone_mode": False}
+        try:
+            status = super().main(arguments, **extra)
+        except BaseException as error:
+            status = report_failure(error, traceback=wants_traceback(arguments))
+        sys.exit(status if isinstance(status, int) else 0)
+
 
 @click.group(
+    cls=_Tvmc,
     epilog=_EPILOG,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    context_settings=SETTINGS,
+    no_args_is_help=True,
+    subcommand_metavar="COMMAND [ARGS]...",
 )
 @click.version_option(package_name="dero-tvm", prog_name="tvmc")
 def tvmc() -> None:
-    """Compile trained networks with residual connections into C for microcontrollers."""
-
-
-def _add_commands() -> None:
-    from .boards import boards
-    from .compile import compile_command
-    from .report import report
-    from .run import run_command
-
-    for command in (compile_command, run_command, report, boards):
-        tvmc.add_command(command)
-
-
-_add_commands()
+    """Compile trained networks into C for microcontrollers, in one minimal static arena."""
 
 
 def main() -> None:
     """Run the command line; errors that the user can mend are one line on stderr."""
-    try:
-        tvmc(standalone_mode=False)
-    except click.exceptions.Abort:
-        _fail("interrupted", 130)
-    except click.ClickException as error:
-        _fail(error.format_message(), error.exit_code)
-    except UserError as error:
-        _fail(str(error), 1)
-    except KeyboardInterrupt:
-        _fail("interrupted", 130)
-
-
-def _fail(message: str, code: int) -> None:
-    line = Text.assemble(("tvmc: error: ", "bold red"), " ".join(message.split()))
-    Console(stderr=True, soft_wrap=True).print(line)
-    sys.exit(code)
+    tvmc()
 
 
 if __name__ == "__main__":

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import os
-import shutil
 import tempfile
+import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
-from dero_tvm.aot.archive import ModelArchive, write_atomically
+import numpy as np
+
+from dero_tvm.aot.archive import ModelArchive
 from dero_tvm.aot.shared_library import build_shared_library
+from dero_tvm.atomic_write import write_atomically
 from dero_tvm.errors import UserError
 
 
@@ -16,14 +21,29 @@ def check_output(path: Path, output_format: str) -> None:
     """Raises UserError if `path` cannot be written; checked before a long compilation."""
     parent = path.parent
     if not parent.is_dir():
-        raise UserError(f"{path}: the folder {parent} does not exist")
+        raise UserError(f"{path}: the folder {parent} does not exist; make it first")
     if not os.access(parent, os.W_OK):
         raise UserError(f"{path}: the folder {parent} cannot be written")
     if output_format == "c":
         if path.exists() and not path.is_dir():
             raise UserError(f"{path}: --output-format c writes a folder, but this is a file")
+        if path.exists() and not os.access(path, os.W_OK):
+            raise UserError(f"{path}: the folder cannot be written")
     elif path.is_dir():
         raise UserError(f"{path}: is a folder; give the name of a file")
+    elif path.exists() and not os.access(path, os.W_OK):
+        raise UserError(f"{path}: is write-protected")
+
+
+def check_distinct(paths: Mapping[str, Path | None]) -> None:
+    """Raises UserError if two of these flags and arguments name the same file."""
+    seen: dict[str, str] = {}
+    for what, path in paths.items():
+        if path is None or (path.exists() and not path.is_file()):
+            continue
+        other = seen.setdefault(os.path.realpath(path), what)
+        if other != what:
+            raise UserError(f"{other} and {what} are the same file, {path}; give another name")
 
 
 def write_model(archive: ModelArchive, path: Path, output_format: str) -> None:
@@ -39,11 +59,24 @@ def write_model(archive: ModelArchive, path: Path, output_format: str) -> None:
 def _write_folder(archive: ModelArchive, path: Path) -> None:
     """The C files go into a new folder first, so that a failure leaves nothing behind."""
     try:
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as temporary:
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".tvmc-") as temporary:
             staged = Path(temporary) / "c"
             archive.extract_c(staged)
-            path.mkdir(exist_ok=True)
+            if not path.exists():
+                staged.rename(path)
+                return
             for file in sorted(staged.iterdir()):
-                shutil.move(str(file), path / file.name)
+                file.replace(path / file.name)
     except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror})") from None
+        raise UserError(f"{path}: cannot be written ({error.strerror or error})") from None
+
+
+def npz_bytes(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """An .npz file: as numpy.savez writes it, but for any names, ``file`` among them."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, array in arrays.items():
+            # A fixed date, so that equal results give equal files.
+            with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.asarray(array), allow_pickle=False)
+    return buffer.getvalue()

@@ -13,18 +13,20 @@ from dero_tvm.errors import UserError
 from dero_tvm.report import Report
 from dero_tvm.report.table import print_report
 
+from .command import Command
 
-@click.command("report")
+
+@click.command("report", cls=Command)
 @click.argument("source", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
-def report(source: Path, as_json: bool) -> None:
-    r"""Show what is in memory when, for SOURCE: an archive, or a JSON file of --report.
+def report_command(source: Path, as_json: bool) -> None:
+    """Show what is in memory when, for SOURCE: an archive, or a JSON file of --report.
 
     \b
     Examples:
       tvmc report model.tar
       tvmc report report.json --json
-    """
+    """  # noqa: D301 (click reads the escape)
     found = read_report(source)
     if as_json:
         click.echo(found.to_json(), nl=False)
@@ -37,10 +39,12 @@ def read_report(source: Path) -> Report:
     if source.suffix != ".json":
         return _parsed(source, load_archive(source).report)
     try:
-        data = json.loads(source.read_text())
+        data = json.loads(source.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{source}: no such file") from None
-    except (OSError, ValueError) as error:
+    except IsADirectoryError:
+        raise UserError(f"{source}: is a folder; give a file") from None
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{source}: not readable as JSON ({error})") from None
     return _parsed(source, data)
 

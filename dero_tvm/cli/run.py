@@ -2,38 +2,45 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 import click
 import numpy as np
 from rich.console import Console
 
-from dero_tvm.aot.archive import ModelArchive, load_archive, write_atomically
+from dero_tvm.aot.archive import load_archive
+from dero_tvm.atomic_write import write_atomically
+from dero_tvm.dero import BARE, parse_dero
 from dero_tvm.errors import UserError
-from dero_tvm.report.table import print_run
-from dero_tvm.runners import run
+from dero_tvm.report.run_table import print_run
+from dero_tvm.runners import RunResult, check_device, run
 
-from .compile import BARE_DERO, compile_with_progress
+from .command import Command, dero_option
+from .compile import compile_with_progress
+from .inputs import filled, inferences, read_npz
 from .legacy import board_of_target
-from .outputs import check_output
+from .outputs import check_distinct, check_output, npz_bytes
+from .progress import stages
 from .shapes import parse_input_shapes
 
 _ARCHIVES = (".tar", ".tar.gz", ".tgz")
 
 
-@click.command("run")
+@click.command("run", cls=Command)
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option(
     "--device",
+    metavar="DEVICE",
     default="host",
     show_default=True,
-    help="host (LLVM, no compiler needed), host-c (the C compiler), qemu:MACHINE.",
+    help="host: through LLVM, no compiler needed; host-c: the C compiler of this machine; "
+    "qemu:BOARD: an emulated board.",
 )
 @click.option(
     "--inputs",
+    metavar="FILE",
     type=click.Path(path_type=Path),
-    help="An .npz file: an array for each input by name; one more leading axis: several runs.",
+    help="An .npz file with an array for each input; one more axis in front: several inferences.",
 )
 @click.option(
     "--fill-mode",
@@ -42,16 +49,32 @@ _ARCHIVES = (".tar", ".tar.gz", ".tgz")
     show_default=True,
     help="What inputs hold when --inputs is left out.",
 )
-@click.option("--seed", default=0, show_default=True, help="Seed of --fill-mode random.")
-@click.option("-o", "--outputs", type=click.Path(path_type=Path), help="Write outputs as .npz.")
-@click.option("--print-top", type=int, help="Show the N largest values of each output.")
 @click.option(
-    "--dero", default=BARE_DERO, show_default=True, help="For a model file: as in compile."
+    "--seed",
+    metavar="N",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Of --fill-mode random.",
 )
 @click.option(
-    "--target", default="host", show_default=True, help="For a model file: as in compile."
+    "-o",
+    "--outputs",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Write outputs as .npz.",
 )
-@click.option("--input-shapes", help="For a model file: as in compile.")
+@click.option(
+    "--print-top",
+    metavar="N",
+    type=click.IntRange(min=1),
+    help="Show the N largest values of each output.",
+)
+@dero_option(default=None, remark=f"For a model file; default: {BARE.value}.")
+@click.option(
+    "--target", metavar="BOARD", help="For a model file, as in compile; default: the device's."
+)
+@click.option("--input-shapes", metavar="SHAPES", help="For a model file, as in compile.")
 def run_command(
     model: Path,
     device: str,
@@ -60,89 +83,55 @@ def run_command(
     seed: int,
     outputs: Path | None,
     print_top: int | None,
-    dero: str,
-    target: str,
+    dero: str | None,
+    target: str | None,
     input_shapes: str | None,
 ) -> None:
-    r"""Run MODEL, an archive that tvmc compile wrote; a model file is compiled first.
+    """Run MODEL, an archive that tvmc compile wrote; a model file is compiled first.
 
     \b
     Examples:
       tvmc run model.tar --device qemu:mps2-an500 --inputs in.npz -o out.npz
       tvmc run model.tflite --device host --print-top 3
-    """
+    """  # noqa: D301 (click reads the escape)
+    board = check_device(device)
     if outputs is not None:
         check_output(outputs, "npz")
+    check_distinct({"MODEL": model, "--inputs": inputs, "--outputs": outputs})
+    arrays = read_npz(inputs) if inputs else None
     if model.name.endswith(_ARCHIVES):
+        _refuse_compile_flags(model, dero=dero, target=target, input_shapes=input_shapes)
         archive = load_archive(model)
     else:
-        shapes = parse_input_shapes(input_shapes)
         archive = compile_with_progress(
             model,
-            quiet=False,
-            target=board_of_target(target),
-            dero=dero,
-            input_shapes=shapes,
+            target=board_of_target(target or board),
+            dero=parse_dero(dero or BARE),
+            input_shapes=parse_input_shapes(input_shapes),
         ).archive
-    batches = read_inputs(archive, inputs) if inputs else [_filled(archive, fill_mode, seed)]
-    with Console(stderr=True).status(f"running on {device} …"):
+    if inputs is not None and arrays is not None:
+        batches = inferences(arrays, archive.inputs, inputs)
+    else:
+        batches = [filled(archive.inputs, fill_mode, seed)]
+    with stages() as show:
+        show(f"running on {device}")
         result = run(archive, batches, device)
+    if not result.guard_ok:
+        raise UserError(f"the generated program is wrong: {result.guard_report}; please report it")
     if outputs is not None:
-        names = result.outputs[0]
-        stacked = {name: np.stack([one[name] for one in result.outputs]) for name in names}
-        single = {name: array[0] for name, array in stacked.items()}
-        buffer = io.BytesIO()
-        np.savez(buffer, **(single if len(batches) == 1 else stacked))
-        write_atomically(outputs, buffer.getvalue())
+        write_atomically(outputs, npz_bytes(_named_outputs(result)))
     print_run(archive, result, device, Console(), top=print_top)
 
 
-def read_inputs(archive: ModelArchive, path: Path) -> list[dict[str, np.ndarray]]:
-    """The inferences that an .npz file asks for."""
-    try:
-        with np.load(path, allow_pickle=False) as loaded:
-            arrays = {name: loaded[name] for name in loaded.files}
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except (OSError, ValueError, EOFError) as error:
-        raise UserError(f"{path}: not a readable .npz file ({error})") from None
-    except AttributeError:
-        raise UserError(f"{path}: not an .npz file; save arrays by name with numpy.savez") from None
-    known = [port.name for port in archive.inputs]
-    if unknown := sorted(set(arrays) - set(known)):
-        raise UserError(f"{path}: no input named {unknown[0]!r} (inputs: {', '.join(known)})")
-    runs = None
-    for port in archive.inputs:
-        if port.name not in arrays:
-            raise UserError(f"{path}: no array for input {port.name!r}")
-        array = arrays[port.name]
-        if str(array.dtype) != port.dtype:
-            raise UserError(f"{path}: input {port.name!r} is {array.dtype}, expected {port.dtype}")
-        if array.shape == port.shape:
-            arrays[port.name] = array = array[np.newaxis]
-        elif array.shape[1:] != port.shape:
-            raise UserError(
-                f"{path}: input {port.name!r} has shape {array.shape}, expected {port.shape}, or "
-                "one more leading axis for several runs"
-            )
-        if runs is not None and len(array) != runs:
-            raise UserError(f"{path}: inputs disagree in the number of runs ({runs}, {len(array)})")
-        runs = len(array)
-    if not runs:
-        raise UserError(f"{path}: asks for no run")
-    return [{name: array[index] for name, array in arrays.items()} for index in range(runs)]
+def _refuse_compile_flags(model: Path, **flags: str | None) -> None:
+    for name, value in flags.items():
+        if value is not None:
+            flag = f"--{name.replace('_', '-')}"
+            raise UserError(f"{flag}: {model} is compiled already; give it to tvmc compile")
 
 
-def _filled(archive: ModelArchive, mode: str, seed: int) -> dict[str, np.ndarray]:
-    rng = np.random.default_rng(seed)
-    filled = {}
-    for port in archive.inputs:
-        dtype = np.dtype(port.dtype)
-        if mode != "random":
-            filled[port.name] = np.full(port.shape, mode == "ones", dtype=dtype)
-        elif dtype.kind in "iu":
-            info = np.iinfo(dtype)
-            filled[port.name] = rng.integers(info.min, info.max, port.shape, dtype, endpoint=True)
-        else:
-            filled[port.name] = rng.standard_normal(port.shape).astype(dtype)
-    return filled
+def _named_outputs(result: RunResult) -> dict[str, np.ndarray]:
+    """Outputs by name; of several inferences along one more axis in front."""
+    if len(result.outputs) == 1:
+        return result.outputs[0]
+    return {name: np.stack([one[name] for one in result.outputs]) for name in result.outputs[0]}

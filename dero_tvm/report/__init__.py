@@ -1,6 +1,8 @@
-"""The report of a compilation: data first; tables and files are views of it."""
+"""The report of a compilation: data first; tables and files are views of it.
 
-from .build import build_report
+`build_report` is in a module of its own, so that reports can be read without TVM.
+"""
+
 from .data import LiveBuffer, Report, ReportedBuffer, ReportedResidual, ReportedStep
 
 __all__ = [
@@ -9,5 +11,4 @@ __all__ = [
     "ReportedBuffer",
     "ReportedResidual",
     "ReportedStep",
-    "build_report",
 ]

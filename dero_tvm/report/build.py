@@ -8,9 +8,10 @@ import tvm
 
 from dero_tvm.boards import Board
 from dero_tvm.planning import MemoryPlan, liveness
-from dero_tvm.planning.problem import BufferKind
+from dero_tvm.schedule.network import Network
 from dero_tvm.schedule.to_problem import Scheduled
 from relax_passes.decisions import decisions
+from relax_passes.operators import TensorSpec
 from relax_passes.residuals import read_residuals
 
 from .data import LiveBuffer, Report, ReportedBuffer, ReportedResidual, ReportedStep
@@ -46,9 +47,7 @@ def build_report(
     live = _live_bytes(buffers, len(plan.order))
     peak = max(range(len(live)), key=lambda position: live[position], default=0)
     at_peak = [b for b in buffers if b.first_step <= peak <= b.last_step]
-    split = {kind.value: 0 for kind in BufferKind}
-    for buffer in at_peak:
-        split[buffer.kind] += buffer.size
+    at_peak.sort(key=lambda b: (b.region, b.offset, -b.size))
     steps = []
     for position, index in enumerate(plan.order):
         cascade = network.cascades[index]
@@ -56,6 +55,7 @@ def build_report(
             ReportedStep(
                 cascade.name,
                 tuple(op.signature.operator.split(".")[-1] for op in cascade.operations),
+                _tensor(cascade.operations[-1].signature.output),
                 live[position],
                 sum(op.macs for op in cascade.operations),
             )
@@ -76,19 +76,19 @@ def build_report(
             if d.pass_name == "RemoveResiduals" and d.action != "removed"
         ),
         regions=dict(plan.arena_bytes),
-        split={kind: size for kind, size in split.items() if size},
+        split=_split(at_peak),
+        peak_bytes=max(live, default=0),
         scratch_bytes=max(temporary, default=0),
         lower_bound=plan.lower_bound,
         order_proof=plan.order_proof,
         placement_proof=plan.placement_proof,
         peak_step=steps[peak].name if steps else "",
         peak_buffers=tuple(
-            LiveBuffer(b.label or b.name, b.kind, b.size)
-            for b in sorted(at_peak, key=lambda b: -b.size)
+            LiveBuffer(b.label or b.name, b.kind, b.size, b.region, b.offset) for b in at_peak
         ),
         steps=tuple(steps),
         buffers=tuple(buffers),
-        residuals=tuple(_residuals(module)),
+        residuals=tuple(_residuals(module, network, plan)),
         notes=(*_notes(module), *notes),
         macs=network.macs,
         constants_bytes=sum(array.nbytes for array in network.constants.values()),
@@ -118,6 +118,24 @@ def _buffers(plan: MemoryPlan) -> list[ReportedBuffer]:
     return reported
 
 
+def _tensor(spec: TensorSpec) -> str:
+    return f"{'x'.join(map(str, spec.shape)) or 'scalar'} {spec.dtype}"
+
+
+def _split(by_address: Iterable[ReportedBuffer]) -> dict[str, int]:
+    """Bytes by kind of buffer; a byte that several share counts for the one that begins first."""
+    split: dict[str, int] = {}
+    region, reached = None, 0
+    for b in by_address:
+        if b.region != region:
+            region, reached = b.region, 0
+        own = max(0, b.offset + b.size - max(b.offset, reached))
+        reached = max(reached, b.offset + b.size)
+        if own:
+            split[b.kind] = split.get(b.kind, 0) + own
+    return split
+
+
 def _live_bytes(buffers: Iterable[ReportedBuffer], steps: int) -> list[int]:
     """Bytes in use at each step: buffers that share bytes count them once."""
     by_step: list[list[tuple[str, int, int]]] = [[] for _ in range(steps)]
@@ -136,20 +154,51 @@ def _live_bytes(buffers: Iterable[ReportedBuffer], steps: int) -> list[int]:
     return totals
 
 
-def _residuals(module: tvm.IRModule) -> Iterable[ReportedResidual]:
+def _residuals(
+    module: tvm.IRModule, network: Network, plan: MemoryPlan
+) -> Iterable[ReportedResidual]:
     taken = {
-        d.join: d for d in decisions(module) if d.pass_name in (_ELEMENTWISE_JOINS, _CONCATENATIONS)
+        d.join: (d.action, d.reason)
+        for d in decisions(module)
+        if d.pass_name in (_ELEMENTWISE_JOINS, _CONCATENATIONS)
     }
     for residual in read_residuals(module):
-        decision = taken.get(residual.join)
+        action, reason = taken.get(residual.join) or _found_in_plan(residual.join, network, plan)
         yield ReportedResidual(
             residual.join,
             residual.operator.split(".")[-1],
             residual.shortcut,
             residual.bytes,
-            decision.action if decision else "left alone",
-            decision.reason if decision else "no rewriting pass ran",
+            action,
+            reason,
         )
+
+
+def _found_in_plan(join: str, network: Network, plan: MemoryPlan) -> tuple[str, str]:
+    """What became of a join that no pass decided on by itself."""
+    for cascade in network.cascades:
+        for operation in cascade.operations:
+            if operation.result != join:
+                continue
+            if len(cascade.operations) > 1:
+                return "streamed", f"row by row inside {cascade.name}"
+            for operand in operation.operands:
+                if operand in network.values and _share(join, operand, network, plan):
+                    return "in place", f"written over {operand}"
+    return "left alone", "its operands and its result are whole tensors"
+
+
+def _share(a: str, b: str, network: Network, plan: MemoryPlan) -> bool:
+    """Whether two values have bytes in common."""
+    first, second = (plan.placements.get(network.values[name].buffer) for name in (a, b))
+    sizes = {buffer.name: buffer.size for buffer in plan.problem.buffers}
+    if first is None or second is None or first.region != second.region:
+        return False
+    ends = [
+        place.offset + sizes[network.values[name].buffer]
+        for name, place in ((a, first), (b, second))
+    ]
+    return max(first.offset, second.offset) < min(ends)
 
 
 def _notes(module: tvm.IRModule) -> tuple[str, ...]:

@@ -15,6 +15,8 @@ class LiveBuffer:
     label: str
     kind: str  # input, output, intermediate, ring, scratch
     size: int
+    region: str
+    offset: int
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class ReportedStep:
 
     name: str
     operators: tuple[str, ...]
+    output: str  # shape and type
     live_bytes: int  # of all buffers alive while it runs, shared bytes counted once
     macs: int
 
@@ -70,7 +73,8 @@ class Report:
     plain_bytes: int
     plain_refusals: tuple[str, ...]  # residuals that the plain network still has, with the reason
     regions: Mapping[str, int]
-    split: Mapping[str, int]  # bytes alive at the peak, by kind of buffer
+    split: Mapping[str, int]  # bytes alive at the peak, by kind of buffer; shared ones once
+    peak_bytes: int  # their sum
     scratch_bytes: int  # largest rings and scratch of one step
     lower_bound: int
     order_proof: str

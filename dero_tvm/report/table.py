@@ -1,127 +1,145 @@
-"""The report as tables on a terminal."""
+"""The report as tables on a terminal, readable at 80 columns."""
 
 from __future__ import annotations
 
-import numpy as np
+from collections import Counter
+from collections.abc import Sequence
+from itertools import groupby
+
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
 
-from dero_tvm.aot.archive import ModelArchive
-from dero_tvm.runners import RunResult
+from dero_tvm.printable import printable
 
-from .data import Report
+from .data import Report, ReportedResidual
+
+_MANY_JOINS = 12  # beyond so many, a short report counts those that cost nothing
+_LONGEST_NAME = 48
 
 
 def print_report(report: Report, console: Console, *, steps: bool = False) -> None:
     """The arena before and after, what is alive at the peak, residuals; `steps` adds each step."""
-    console.print(_summary(report))
-    console.print(_peak(report))
+    _print_summary(report, console)
+    _print_peak(report, console)
     if report.residuals:
-        console.print(_residuals(report))
+        _print_residuals(report.residuals, console, all_of_them=steps)
     if steps:
         console.print(_steps(report))
+        console.print()
     for refusal in report.plain_refusals:
-        console.print(f"[dim]plain network keeps {escape(refusal)}[/dim]")
+        _remark(console, f"The plain network keeps {refusal}")
     for note in report.notes:
-        console.print(f"[dim]note: {escape(note)}[/dim]")
+        _remark(console, f"Note: {note}")
 
 
-def _table(title: str, *columns: str) -> Table:
+def table_of(title: str, *columns: str, numbers: Sequence[str] = ()) -> Table:
+    """An empty table; `numbers` are the columns that are right-aligned.
+
+    Only the last column may wrap.
+    """
     table = Table(
         title=title, title_justify="left", title_style="bold", header_style="dim", box=None
     )
     for column in columns:
-        numeric = column in ("bytes", "live bytes", "MACs", "of whole")
-        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+        last = column == columns[-1] and column not in numbers
+        table.add_column(column, justify="right" if column in numbers else "left", no_wrap=not last)
     return table
 
 
-def _summary(report: Report) -> Table:
-    table = _table(f"{escape(report.model)} for {report.target}", "arena", "bytes", "of whole", "")
-    rows = (
-        ("every tensor whole, as written", report.whole_bytes, ""),
-        ("plain network, residuals removed", report.plain_bytes, "another function: a yardstick"),
-        (f"[bold]--dero {report.dero}[/bold]", report.arena_bytes, _proofs(report)),
-    )
-    for label, size, remark in rows:
+def shown(name: str) -> str:
+    """A name from a model file, for use in a table."""
+    return escape(printable(name, _LONGEST_NAME))
+
+
+def _remark(console: Console, text: str) -> None:
+    console.print(Padding(f"[dim]{escape(printable(text))}[/dim]", (0, 1)), highlight=False)
+
+
+def _used_regions(report: Report) -> dict[str, int]:
+    return {region: size for region, size in report.regions.items() if size}
+
+
+def _print_summary(report: Report, console: Console) -> None:
+    title = f"{shown(report.model)} for {shown(report.target)}"
+    numbers = ("bytes", "of whole")
+    table = table_of(title, "arena", *numbers, numbers=numbers)
+    for label, size in (
+        ("every tensor whole, as written", report.whole_bytes),
+        ("plain network, residuals removed", report.plain_bytes),
+        (f"[bold]--dero {report.dero}[/bold]", report.arena_bytes),
+    ):
         share = f"{100 * size / report.whole_bytes:.0f} %" if report.whole_bytes else ""
-        table.add_row(label, f"{size:,}", share, f"[dim]{escape(remark)}[/dim]")
-    if len(report.regions) > 1:
-        for region, size in report.regions.items():
-            table.add_row(f"  in {escape(region)}", f"{size:,}", "", "")
-    table.add_row("weights and tables (flash)", f"{report.constants_bytes:,}", "", "")
-    return table
+        table.add_row(label, f"{size:,}", share)
+    regions = _used_regions(report)
+    if len(regions) > 1:
+        for region, size in regions.items():
+            table.add_row(f"  in {shown(region)}", f"{size:,}", "")
+    table.add_row("weights and tables (flash)", f"{report.constants_bytes:,}", "")
+    console.print(table)
+    _remark(console, f"Order of operators: {report.order_proof}.")
+    _remark(console, f"Placement: {report.placement_proof}.")
+    if report.plain_bytes != report.whole_bytes:
+        _remark(console, "The plain network computes something else: it is a yardstick.")
+    console.print()
 
 
-def _proofs(report: Report) -> str:
-    return f"order {report.order_proof}; placement {report.placement_proof}"
+def _print_peak(report: Report, console: Console) -> None:
+    several = len(_used_regions(report)) > 1
+    columns = ["buffer", "kind", *(["region"] if several else []), "offset", "bytes"]
+    title = f"alive at the peak, in {shown(report.peak_step)}"
+    table = table_of(title, *columns, numbers=("offset", "bytes"))
+    for b in report.peak_buffers:
+        place = [shown(b.region)] if several else []
+        table.add_row(shown(b.label), b.kind, *place, f"{b.offset:,}", f"{b.size:,}")
+    if len(report.peak_buffers) > 1:
+        shared = report.peak_bytes < sum(b.size for b in report.peak_buffers)
+        label = "together, shared bytes counted once" if shared else "together"
+        blanks = [""] * (len(columns) - 2)
+        table.add_row(f"[dim]{label}[/dim]", *blanks, f"[bold]{report.peak_bytes:,}[/bold]")
+    console.print(table)
+    console.print()
 
 
-def _peak(report: Report) -> Table:
-    title = f"alive at the peak, in {escape(report.peak_step)}"
-    table = _table(title, "buffer", "kind", "bytes")
-    for buffer in report.peak_buffers:
-        table.add_row(escape(buffer.label), buffer.kind, f"{buffer.size:,}")
-    return table
-
-
-def _residuals(report: Report) -> Table:
-    table = _table(
-        "residual joins", "join", "operator", "shortcut", "bytes", "what was done", "why"
-    )
-    for residual in report.residuals:
+def _print_residuals(
+    residuals: Sequence[ReportedResidual], console: Console, *, all_of_them: bool
+) -> None:
+    listed = list(residuals)
+    if not all_of_them and len(listed) > _MANY_JOINS:
+        listed = [r for r in listed if r.action == "left alone"]
+    title = f"{len(residuals)} residual join{'s' if len(residuals) > 1 else ''}"
+    if len(listed) < len(residuals):
+        counts = Counter(r.action for r in residuals)
+        title += ": " + ", ".join(f"{count} {action}" for action, count in counts.items())
+    table = table_of(title, "join", "shortcut", "bytes", "what was done", numbers=("bytes",))
+    for r in listed:
         table.add_row(
-            escape(residual.join),
-            residual.operator,
-            residual.shortcut,
-            f"{residual.bytes:,}",
-            residual.action,
-            escape(residual.reason),
+            f"{shown(r.join)} [dim]{escape(r.operator)}[/dim]",
+            escape(r.shortcut),
+            f"{r.bytes:,}",
+            f"{escape(r.action)}: {escape(printable(r.reason))}",
         )
-    return table
+    if listed:
+        console.print(table)
+    else:
+        console.print(f"[bold italic]{title}[/]", highlight=False)
+    console.print()
 
 
 def _steps(report: Report) -> Table:
-    table = _table("steps", "step", "operators", "live bytes", "MACs")
+    numbers = ("live bytes", "MACs")
+    table = table_of("steps", "step", *numbers, "operators", numbers=numbers)
     for step in report.steps:
-        mark = "[bold]" if step.name == report.peak_step else ""
+        style = "bold" if step.name == report.peak_step else None
+        operators = f"{_in_short(step.operators)} [dim]-> {shown(step.output)}[/dim]"
         table.add_row(
-            f"{mark}{escape(step.name)}",
-            " + ".join(step.operators),
-            f"{step.live_bytes:,}",
-            f"{step.macs:,}",
+            shown(step.name), f"{step.live_bytes:,}", f"{step.macs:,}", operators, style=style
         )
     return table
 
 
-def print_run(
-    archive: ModelArchive,
-    result: RunResult,
-    device: str,
-    console: Console,
-    *,
-    top: int | None = None,
-) -> None:
-    """What a run gave and what it measured."""
-    table = _table(f"run on {device}", "measure", "value")
-    table.add_row("inferences", f"{len(result.outputs):,}")
-    arena = ", ".join(f"{size:,} in {region}" for region, size in archive.arena_bytes.items())
-    table.add_row("arena bytes", arena or "0")
-    if result.instructions:
-        low, high = min(result.instructions), max(result.instructions)
-        text = f"{low:,}" if low == high else f"{low:,} to {high:,}"
-        table.add_row("instructions per inference", text)
-    if result.stack_bytes is not None:
-        table.add_row("stack bytes, deepest", f"{result.stack_bytes:,}")
-    for title, sections in (("model", result.model_sections), ("image", result.image_sections)):
-        if sections:
-            text = ", ".join(f".{name} {size:,}" for name, size in sections.items())
-            table.add_row(f"bytes of {title}", text)
-    console.print(table)
-    for name, array in result.outputs[0].items():
-        console.print(f"{escape(name)} {array.dtype}{list(array.shape)}", highlight=False)
-        if top:
-            flat = array.ravel()
-            for index in np.argsort(-flat.astype(np.float64), kind="stable")[:top]:
-                console.print(f"  [{int(index)}] {flat[index]}", highlight=False, markup=False)
+def _in_short(operators: Sequence[str]) -> str:
+    """``conv2d + add``, with runs counted: ``3 conv2d + add``."""
+    runs = [(name, len(list(group))) for name, group in groupby(operators)]
+    return " + ".join(escape(name) if n == 1 else f"{n} {escape(name)}" for name, n in runs)

@@ -1,8 +1,8 @@
 """Runners compile a model's generated C, run it, and measure what it needs."""
 
-from .dispatch import run
+from .dispatch import check_device, run
 from .host_c import run_host_c
 from .qemu import run_qemu
 from .result import RunError, RunResult
 
-__all__ = ["RunError", "RunResult", "run", "run_host_c", "run_qemu"]
+__all__ = ["RunError", "RunResult", "check_device", "run", "run_host_c", "run_qemu"]

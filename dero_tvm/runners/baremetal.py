@@ -28,6 +28,11 @@ class Image:
     model_objects: list[Path]
 
 
+def find_cross_compiler() -> str:
+    """The path of the compiler for Cortex-M; UserError if it is not installed."""
+    return find_tool(["arm-none-eabi-gcc"], PACKAGES)
+
+
 def place_arenas(archive: Archive, board: Board, model_stack: int) -> dict[str, int]:
     """The index in `board.ram` for each of the archive's arenas.
 
@@ -76,7 +81,7 @@ def build_image(
     """Compile and link the model with the test program for `board`, in `folder`."""
     if board.flash is None or board.qemu is None:
         raise UserError(f"The board {board.name} has no emulated machine to run a model on.")
-    gcc = find_tool(["arm-none-eabi-gcc"], PACKAGES)
+    gcc = find_cross_compiler()
     places = place_arenas(archive, board, model_stack)
     targets = targets_folder()
     sources, includes = write_archive(archive, folder)

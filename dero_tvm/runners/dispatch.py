@@ -8,12 +8,38 @@ from typing import TYPE_CHECKING
 
 from ..boards import list_boards, load_board
 from ..errors import UserError
-from .host_c import run_host_c
-from .qemu import run_qemu
+from .baremetal import find_cross_compiler
+from .host_c import find_compiler, run_host_c
+from .qemu import find_emulator, run_qemu
 from .result import RunError, RunResult, Tensor
 
 if TYPE_CHECKING:
     from ..aot import ModelArchive
+
+
+def check_device(device: str) -> str:
+    """The name of the board that `device` runs on.
+
+    Raises UserError if there is no such device, or if a tool that it needs is missing: worth
+    knowing before a long compilation.
+    """
+    kind, _, board = device.partition(":")
+    if kind == "qemu" and board:
+        if load_board(board).qemu is None:
+            known = ", ".join(_emulated())
+            raise UserError(
+                f"QEMU cannot run the board {board}, which has no [qemu] table; boards that have "
+                f"one: {known}"
+            )
+        find_emulator()
+        find_cross_compiler()
+        return board
+    if device == "host-c":
+        find_compiler()
+    elif device != "host":
+        known = ", ".join(["host", "host-c", *(f"qemu:{name}" for name in _emulated())])
+        raise UserError(f"Unknown device '{device}': known are {known}.")
+    return "host"
 
 
 def run(
@@ -25,16 +51,16 @@ def run(
 
     Raises UserError if the device is none of these or lacks a tool, RunError if the run fails.
     """
-    kind, _, board = device.partition(":")
-    if kind == "qemu" and board:
-        return run_qemu(archive, inputs, machine=board)
+    board = check_device(device)
     if device == "host-c":
         return run_host_c(archive, inputs)
     if device == "host":
         return _run_host(archive, inputs)
-    emulated = [name for name in list_boards() if load_board(name).qemu]
-    known = ", ".join(["host", "host-c", *(f"qemu:{name}" for name in emulated)])
-    raise UserError(f"Unknown device '{device}': known are {known}.")
+    return run_qemu(archive, inputs, machine=board)
+
+
+def _emulated() -> list[str]:
+    return [name for name in list_boards() if load_board(name).qemu]
 
 
 def _run_host(archive: ModelArchive, inputs: Sequence[Mapping[str, Tensor]]) -> RunResult:

@@ -21,6 +21,11 @@ STRICT_FLAGS = ("-std=c11", "-O2", "-Wall", "-Wextra", "-Werror")
 _SANITIZER_FLAGS = ("-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 
 
+def find_compiler(name: str | None = None) -> str:
+    """The path of that C compiler, or of one that is installed; UserError if there is none."""
+    return find_tool([name] if name else ["cc", "gcc", "clang"], name or "gcc")
+
+
 def run_host_c(
     archive: Archive,
     inputs: Sequence[Mapping[str, Tensor]],
@@ -49,7 +54,7 @@ def run_host_c(
     code does not compile or fails.
     """
     packed = pack_inputs(archive, inputs)
-    tool = find_tool([compiler] if compiler else ["cc", "gcc", "clang"], compiler or "gcc")
+    tool = find_compiler(compiler)
     alignment = load_board("host").alignment
     harness = targets_folder() / "harness"
     with build_folder(keep) as folder:

@@ -32,6 +32,11 @@ _CALIBRATION_INSTRUCTIONS = 200_000  # of the loop in targets/baremetal/platform
 _STACK_ALIGNMENT = 8  # bytes, of the Arm procedure call standard
 
 
+def find_emulator() -> str:
+    """The path of QEMU; UserError if it is not installed."""
+    return find_tool(["qemu-system-arm"], "qemu-system-arm")
+
+
 def run_qemu(
     archive: Archive,
     inputs: Sequence[Mapping[str, Tensor]],
@@ -64,7 +69,7 @@ def run_qemu(
     if stack_size <= 0 or stack_size % _STACK_ALIGNMENT:
         raise UserError(f"stack_size {stack_size} must be a positive multiple of 8.")
     packed = pack_inputs(archive, inputs)
-    emulator = find_tool(["qemu-system-arm"], "qemu-system-arm")
+    emulator = find_emulator()
     with build_folder(keep) as folder:
         image = build_image(
             archive,

@@ -289,6 +289,19 @@ def test_input_may_be_overwritten_unless_it_has_to_be_kept():
     assert "x is the network input x, which has to be kept" in reason(kept)
 
 
+def test_a_concatenation_may_be_what_is_added():
+    def build(emit, x):
+        s = emit(conv(x, 4), "s")
+        a, b = (emit(conv(emit(conv(s, 2, seed=i), f"t{i}"), 2, seed=i), f"a{i}") for i in (1, 2))
+        c = emit(add(s, emit(concat(a, b), "joined")), "c")
+        return emit(conv(c, 2), "d")
+
+    before, after = accumulate(build, dtype="int8")
+    assert verdicts(after) == {"joined": "accumulated", "c": "accumulated"}
+    assert decisions(after)[0].reason == "runs row by row together with c"
+    assert_same_in_shared_buffers(before, after)
+
+
 # --- refusals ------------------------------------------------------------------------------
 
 

@@ -1,0 +1,74 @@
+"""What all commands share: ``--debug``, the width of help, and ``--dero`` without a value."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from dero_tvm.dero import BARE, Dero
+
+SETTINGS: dict[str, Any] = {
+    "help_option_names": ["-h", "--help"],
+    "max_content_width": min(shutil.get_terminal_size().columns, 100),
+}
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Command(click.Command):
+    """A command of ``tvmc``."""
+
+    def __init__(self, *args: Any, **attributes: Any) -> None:
+        super().__init__(*args, **attributes)
+        self.context_settings = SETTINGS
+        self.params.append(
+            click.Option(
+                ["--debug"],
+                is_flag=True,
+                expose_value=False,  # read from the arguments, as errors come before options
+                help="Show the traceback of an error (also: TVMC_DEBUG=1).",
+            )
+        )
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if any("--dero" in parameter.opts for parameter in self.params):
+            args = complete_dero(args)
+        return super().parse_args(ctx, args)
+
+
+def complete_dero(args: list[str]) -> list[str]:
+    """`args` with a value behind every ``--dero`` that stands alone."""
+    completed: list[str] = []
+    for index, word in enumerate(args):
+        if word == "--":
+            return completed + args[index:]
+        completed.append(word)
+        following = args[index + 1] if index + 1 < len(args) else None
+        if word == "--dero" and (following is None or not _is_choice(following)):
+            completed.append(BARE.value)
+    return completed
+
+
+def _is_choice(text: str) -> bool:
+    """True for a word that can only be meant as a choice, known or not: no flag, no file name."""
+    if text in [choice.value for choice in Dero]:
+        return True
+    return text.isalpha() and not Path(text).exists()
+
+
+def dero_option(*, default: str | None, remark: str) -> Callable[[F], F]:
+    """The option ``--dero``; `remark` says what holds where it is left out."""
+    return click.option(
+        "--dero",
+        metavar=f"[{'|'.join(choice.value for choice in Dero)}]",
+        default=default,
+        help="Save memory, with the same results. accumulate: residuals and concatenations are "
+        "written in place; overlap: outputs also go over inputs; stream: blocks also run row by "
+        "row. "
+        f"Without a value: {BARE.value}. {remark}",
+    )

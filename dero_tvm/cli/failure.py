@@ -1,0 +1,75 @@
+"""From an exception to one line on stderr and an exit status."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import traceback as tracebacks
+from collections.abc import Sequence
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from dero_tvm.errors import UserError, first_line
+from dero_tvm.printable import printable
+
+FAILED, MISUSED, INTERNAL, INTERRUPTED = 1, 2, 70, 130
+"""Exit statuses: the user can mend it, the command line is wrong, our mistake, Ctrl-C."""
+
+
+_LONGEST = 2000  # characters of a message; names in a model may be longer than that
+
+
+def wants_traceback(arguments: Sequence[str]) -> bool:
+    """Whether ``--debug`` or the environment asks for tracebacks."""
+    return "--debug" in arguments or os.environ.get("TVMC_DEBUG", "0") not in ("", "0")
+
+
+def report_failure(error: BaseException, *, traceback: bool = False) -> int:
+    """Print why the command failed; returns the exit status.
+
+    `traceback` prints the exception's traceback first.
+    """
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else FAILED
+    if isinstance(error, click.exceptions.Exit):
+        return error.exit_code
+    if isinstance(error, click.exceptions.NoArgsIsHelpError) and error.ctx:
+        click.echo(error.ctx.get_help(), err=True)
+        return MISUSED
+    if isinstance(error, BrokenPipeError):
+        # Whoever read our output, such as `head`, has enough.  Python would complain at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    if traceback:
+        tracebacks.print_exception(error)
+    message, status = _explain(error)
+    line = Text.assemble(
+        ("tvmc: error: ", "bold red"), printable(" ".join(message.split()), _LONGEST)
+    )
+    Console(stderr=True, soft_wrap=True, highlight=False).print(line)
+    return status
+
+
+def _explain(error: BaseException) -> tuple[str, int]:
+    if isinstance(error, (KeyboardInterrupt, click.exceptions.Abort)):
+        return "interrupted", INTERRUPTED
+    if isinstance(error, UserError):
+        return str(error), FAILED
+    if isinstance(error, click.UsageError):
+        command = error.ctx.command_path if error.ctx else "tvmc"
+        return f"{error.format_message().rstrip('.')} ({command} --help lists all)", MISUSED
+    if isinstance(error, click.ClickException):
+        return error.format_message(), error.exit_code
+    if isinstance(error, MemoryError):
+        return "this machine has not enough memory for the model", FAILED
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{error.strerror}: free some space, or set TMPDIR to another disk", FAILED
+    return (
+        f"internal error: {type(error).__name__}: {first_line(error)}; please report it as a bug, "
+        "with the model and what --debug adds",
+        INTERNAL,
+    )
