@@ -65,23 +65,19 @@ class Candidates:
     def of(self, mode: Dero) -> Iterator[Candidate]:
         """The candidates of one mode; streamed: the one with the least peak."""
         if mode is Dero.NONE:
-            yield from self._made(mode, "every tensor whole", pipeline.analyze(), Sharing.NONE)
+            yield from self._made(mode, "whole tensors", pipeline.analyze(), Sharing.NONE)
         elif mode is Dero.ACCUMULATE:
-            yield from self._made(
-                mode, "residuals accumulated", self._accumulate(), Sharing.IN_PLACE
-            )
+            yield from self._made(mode, "accumulated", self._accumulate(), Sharing.IN_PLACE)
         elif mode is Dero.OVERLAP:
             overlap = pipeline.stream(limit=_NO_CASCADES, keep_inputs=self._keep_inputs)
-            yield from self._made(mode, "outputs over inputs", overlap, Sharing.ROWS)
-            yield from self._made(
-                mode, "outputs over inputs, accumulated", self._accumulate(), Sharing.ROWS
-            )
+            yield from self._made(mode, "overlapped", overlap, Sharing.ROWS)
+            yield from self._made(mode, "overlap + accumulate", self._accumulate(), Sharing.ROWS)
         else:
             yield from self.streamed(None)
 
     def streamed(self, limit: int | None) -> Iterator[Candidate]:
         """Streamed no more than needed to stay within `limit` bytes; None: the least peak."""
-        label = "streamed" if limit is None else f"streamed within {limit:,} bytes"
+        label = "streamed" if limit is None else f"streamed in {limit:,}"
         stream = pipeline.stream(limit=limit, keep_inputs=self._keep_inputs)
         yield from self._made(Dero.STREAM, label, stream, Sharing.ROWS)
 
