@@ -54,7 +54,8 @@ def test_plans_from_whole_tensors_to_streamed(planned: Sweep) -> None:
         compiled = dero_tvm.compile(residual_network(), dero=mode).report.arena_bytes
         assert compiled == min(p.arena_bytes for p in planned.points if p.mode == mode)
     assert sizes[-1] == min(sizes)
-    assert planned.points[-1].streamed_operators > planned.points[3].streamed_operators > 0
+    streamed = [p.streamed_operators for p in planned.points if p.mode == "stream"]
+    assert 0 < streamed[0] < streamed[-1]
     assert len({(p.arena_bytes, p.streamed_operators) for p in planned.points}) == len(labels)
 
 
@@ -112,7 +113,7 @@ def test_table_fits_80_columns(planned: Sweep) -> None:
     print_sweep(sweep, Console(file=text, width=80))
     lines = text.getvalue().splitlines()
     for p in points:
-        (line,) = (line for line in lines if f" {p.label}  " in line)
+        (line,) = (line for line in lines if line[4:].startswith(f"{p.label}  "))
         assert f"{p.arena_bytes:,}" in line and "12.35 M" in line and "12,345" in line
         assert line.lstrip().startswith("*") == p.pareto
     assert "…" not in text.getvalue()
