@@ -24,7 +24,7 @@ _C_TYPES = {
     "float64": "double",
     "bool": "bool",
 }
-_PER_LINE = {1: 16, 2: 12, 4: 8, 8: 4}  # values, by bytes of a value; under 100 columns
+_PER_LINE = {1: 16, 2: 12, 4: 6, 8: 4}  # values, by bytes of a value: about 100 columns
 
 
 def c_type(dtype: str) -> str:

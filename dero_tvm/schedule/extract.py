@@ -185,17 +185,20 @@ class _Extractor:
                 if isinstance(binding.value, Var):
                     self._alias(binding.var, binding.value)
                     continue
+                if isinstance(binding.value, relax.Tuple):
+                    self.tuples[binding.var] = list(binding.value.fields)
+                    continue
                 operation = self._operation(binding.var, binding.value, in_cascade=several)
                 if operation is not None:
                     operations.append(operation)
-        if isinstance(function.body.body, relax.Tuple):
-            self.tuples[var] = list(function.body.body.fields)
+        result = function.body.body
+        if isinstance(result, relax.Tuple):
+            self.tuples[var] = list(result.fields)
         else:
-            self.names[var] = self.names[function.body.body]
+            self._alias(var, result)
         descending = function.attrs.get(DIRECTION_ATTRIBUTE) == "descending"
-        self.cascades.append(
-            Cascade(call.op.name_hint, CascadeKind(kind), tuple(operations), descending)
-        )
+        name = self._unique(call.op.name_hint)
+        self.cascades.append(Cascade(name, CascadeKind(kind), tuple(operations), descending))
 
     # --- outputs -----------------------------------------------------------------------------
 
