@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import tvm
 
 from relax_passes import pipeline
+from relax_passes.stream_rows import with_ascending_rows
 
 from .dero import Dero
 from .network_planner import NetworkPlanner
@@ -60,36 +61,65 @@ class Candidates:
         self.refusals: list[DoesNotFit] = []
         self._canonical = canonical
         self._progress = progress
-        self._keep_inputs = planner.options.keep_inputs
+        self._options = planner.options
 
-    def of(self, mode: Dero) -> Iterator[Candidate]:
-        """The candidates of one mode; streamed: the one with the least peak."""
+    def of(self, mode: Dero, below: int | None = None) -> Iterator[Candidate]:
+        """The candidates of one mode, simplest first; streamed: those with the least peak.
+
+        What cannot be smaller than `below` bytes is left out.
+        """
         if mode is Dero.NONE:
-            yield from self._made(mode, "whole tensors", pipeline.analyze(), Sharing.NONE)
+            yield from self._made(mode, "whole tensors", self._whole(), Sharing.NONE, below)
         elif mode is Dero.ACCUMULATE:
-            yield from self._made(mode, "accumulated", self._accumulate(), Sharing.IN_PLACE)
+            yield from self._made(mode, "accumulated", self._accumulated(), Sharing.IN_PLACE, below)
         elif mode is Dero.OVERLAP:
-            overlap = pipeline.stream(limit=_NO_CASCADES, keep_inputs=self._keep_inputs)
-            yield from self._made(mode, "overlapped", overlap, Sharing.ROWS)
-            yield from self._made(mode, "overlap + accumulate", self._accumulate(), Sharing.ROWS)
+            flat = self._streamed(_NO_CASCADES)
+            yield from self._made(mode, "overlapped", flat, Sharing.ROWS, below)
+            yield from self._made(
+                mode, "overlap + accumulate", self._accumulated(), Sharing.ROWS, below
+            )
         else:
-            yield from self.streamed(None)
+            yield from self.streamed(None, below)
 
-    def streamed(self, limit: int | None) -> Iterator[Candidate]:
+    def streamed(self, limit: int | None, below: int | None = None) -> Iterator[Candidate]:
         """Streamed no more than needed to stay within `limit` bytes; None: the least peak."""
         label = "streamed" if limit is None else f"streamed in {limit:,}"
-        stream = pipeline.stream(limit=limit, keep_inputs=self._keep_inputs)
-        yield from self._made(Dero.STREAM, label, stream, Sharing.ROWS)
+        module = self._streamed(limit)
+        for candidate in self._made(Dero.STREAM, label, module, Sharing.ROWS, below):
+            yield candidate
+            if candidate.arena_bytes == candidate.plan.lower_bound:
+                return
+        # Rows that run back and forth save most as long as all outputs find their place.
+        ascending = with_ascending_rows(module)
+        if ascending is not None:
+            yield from self._made(
+                Dero.STREAM, f"{label}, ascending", ascending, Sharing.ROWS, below
+            )
 
-    def _accumulate(self) -> tvm.transform.Pass:
-        return pipeline.accumulate(keep_inputs=self._keep_inputs)
+    def _whole(self) -> tvm.IRModule:
+        return pipeline.analyze()(self._canonical)
+
+    def _accumulated(self) -> tvm.IRModule:
+        return pipeline.accumulate(keep_inputs=self._options.keep_inputs)(self._canonical)
+
+    def _streamed(self, limit: int | None) -> tvm.IRModule:
+        self._progress("finding cascades")
+        return pipeline.stream(
+            limit=limit,
+            keep_inputs=self._options.keep_inputs,
+            external_io=self._options.external_io,
+        )(self._canonical)
 
     def _made(
-        self, mode: Dero, label: str, passes: tvm.transform.Pass, sharing: Sharing
+        self, mode: Dero, label: str, module: tvm.IRModule, sharing: Sharing, below: int | None
     ) -> Iterator[Candidate]:
-        self._progress(f"rewriting and planning: {label}")
-        module = passes(self._canonical)
+        self._progress(f"planning: {label}")
+        scheduled = self.planner.schedule(module, sharing)
+        if below is not None and self.planner.least_bytes(scheduled) >= below:
+            return
         try:
-            yield Candidate(mode, label, module, *self.planner.plan(module, sharing))
+            plan = self.planner.plan(scheduled)
         except DoesNotFit as error:
             self.refusals.append(error)
+        else:
+            yield Candidate(mode, label, module, scheduled, plan)

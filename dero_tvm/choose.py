@@ -18,17 +18,20 @@ _ATTEMPTS = 5  # at streaming within the budget before the least peak is tried
 
 
 def smallest(candidates: Candidates, mode: Dero) -> Candidate:
-    """The smallest candidate that goes at most as far as `mode`; among equals, that of `mode`.
+    """The smallest candidate that goes at most as far as `mode`; the simplest of equal ones.
 
     Raises UserError if none fits the board.
     """
-    # What overlaps without cascades is among what the streamed search looks at.
-    skipped = {Dero.OVERLAP} if mode is Dero.STREAM else set()
-    modes = [m for m in reversed(mode.included) if m not in skipped]
-    found = [candidate for m in modes for candidate in candidates.of(m)]
-    if not found:
+    best: Candidate | None = None
+    for included in reversed(mode.included):  # the most promising first: others may be skipped
+        below = None if best is None else best.arena_bytes + 1
+        for candidate in candidates.of(included, below):
+            simpler = best is None or candidate.mode is not best.mode
+            if best is None or candidate.arena_bytes < best.arena_bytes + simpler:
+                best = candidate
+    if best is None:
         raise _too_large(candidates)
-    return min(found, key=lambda candidate: candidate.arena_bytes)
+    return best
 
 
 def fastest_within(candidates: Candidates, mode: Dero, budget: int) -> Candidate:

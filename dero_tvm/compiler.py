@@ -88,7 +88,7 @@ def compile(
         A board's name (see `dero_tvm.list_boards`), the path of a board file, or a `Board`.
     dero
         How far to go: ``none``, ``accumulate``, ``overlap`` or ``stream``, each with those before
-        it.  The smallest plan is taken.
+        it (see `Dero`).  The smallest plan is taken, the simplest of equal ones.
     memory_budget
         Bytes that the arena may have, everything in it counted, as a number or a text such as
         ``"64KB"`` (65,536 bytes; see `memory_size`).  Instead of the smallest plan, the fastest
@@ -136,6 +136,7 @@ def compile(
         chosen = smallest(candidates, mode)
     else:
         chosen = fastest_within(candidates, mode, budget)
+    prepared.planner.check_flash(chosen.scheduled.network)
     report = _report(prepared, mode, budget, chosen, progress)
     progress("generating code")
     archive = generate(prepared, chosen, report)
@@ -164,22 +165,19 @@ def _report(
     planner, options = prepared.planner, prepared.planner.options
     progress("planning the network as written")
     written = replace(options, reorder=False)
-    before = planner.plan(prepared.canonical, Sharing.NONE, bounded=False, options=written)
+    before = planner.schedule(prepared.canonical, Sharing.NONE, bounded=False)
     progress("planning the plain network")
     plain_module = pipeline.plain()(prepared.canonical)
-    plain = planner.plan(plain_module, Sharing.NONE, bounded=False)
-    notes = []
-    if budget is None and chosen.mode is not mode:
-        notes.append(f"--dero {mode.value} would need more than --dero {chosen.mode.value}")
+    plain = planner.schedule(plain_module, Sharing.NONE, bounded=False)
     return build_report(
         model=prepared.loaded.name,
         board=prepared.board,
-        dero=chosen.mode.value,
+        dero=mode.value,
         memory_budget=budget,
+        chosen=chosen.label,
         module=chosen.module,
         after=(chosen.scheduled, chosen.plan),
-        before=before,
-        plain=plain,
+        before=(before, planner.plan(before, written)),
+        plain=(plain, planner.plan(plain)),
         plain_module=plain_module,
-        notes=tuple(notes),
     )

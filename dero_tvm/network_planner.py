@@ -10,7 +10,7 @@ import tvm
 from .boards import Board
 from .errors import UserError
 from .frontends import LoadedModel
-from .planning import DoesNotFit, MemoryPlan, Options, plan_memory, verify
+from .planning import DoesNotFit, MemoryPlan, Options, lower_bound, plan_memory, verify
 from .planning.problem import Region
 from .schedule.extract import extract
 from .schedule.network import Network
@@ -18,8 +18,6 @@ from .schedule.to_problem import Scheduled, Sharing, to_problem
 
 STACK_RESERVE = 8 * 1024
 """Bytes of a board's first memory region that are left to the stack and other variables."""
-
-Planned = tuple[Scheduled, MemoryPlan]
 
 
 @dataclass(frozen=True)
@@ -31,19 +29,10 @@ class NetworkPlanner:
     options: Options
     name: str
 
-    def plan(
-        self,
-        module: tvm.IRModule,
-        sharing: Sharing,
-        *,
-        bounded: bool = True,
-        options: Options | None = None,
-    ) -> Planned:
-        """Extract, schedule and plan; `bounded` by the board's memory or not at all.
-
-        `options` stand in for the planner's own.  Raises ``DoesNotFit`` if the board has too
-        little RAM, UserError if it has too little flash.
-        """
+    def schedule(
+        self, module: tvm.IRModule, sharing: Sharing, *, bounded: bool = True
+    ) -> Scheduled:
+        """The planning problem of a module; `bounded` by the board's memory or not at all."""
         network = extract(
             module,
             name=self.name,
@@ -51,14 +40,22 @@ class NetworkPlanner:
             output_names=[spec.name for spec in self.loaded.outputs],
         )
         regions: Sequence[Region] = self._regions() if bounded else (Region("sram"),)
-        scheduled = to_problem(
+        return to_problem(
             network, sharing=sharing, alignment=self._alignment(), regions=tuple(regions)
         )
+
+    def plan(self, scheduled: Scheduled, options: Options | None = None) -> MemoryPlan:
+        """A verified plan; `options` stand in for the planner's own.
+
+        Raises ``DoesNotFit`` if the problem's regions are too small.
+        """
         plan = plan_memory(scheduled.problem, options or self.options)
         verify(plan)
-        if bounded:
-            self._check_flash(network)
-        return scheduled, plan
+        return plan
+
+    def least_bytes(self, scheduled: Scheduled) -> int:
+        """Bytes that no plan can go below."""
+        return lower_bound(scheduled.problem, options=self.options)
 
     def too_large(self, error: DoesNotFit) -> UserError:
         """What to tell the user when nothing fits the board."""
@@ -81,7 +78,8 @@ class NetworkPlanner:
     def _alignment(self) -> int:
         return 4
 
-    def _check_flash(self, network: Network) -> None:
+    def check_flash(self, network: Network) -> None:
+        """Raises UserError if the weights do not fit the board's flash."""
         if self.board.flash is None:
             return
         weights = sum(array.nbytes for array in network.constants.values())

@@ -29,17 +29,18 @@ def build_report(
     board: Board,
     dero: str,
     memory_budget: int | None,
+    chosen: str,
     module: tvm.IRModule,
     after: Planned,
     before: Planned,
     plain: Planned,
     plain_module: tvm.IRModule,
-    notes: tuple[str, ...] = (),
 ) -> Report:
     """The report of one compilation.
 
     `after` is the plan that the code is generated from, `before` that of the network as written
-    with every tensor whole, `plain` that of its plain twin.  `notes` join those of the module.
+    with every tensor whole, `plain` that of its plain twin.  `chosen` names what of `dero` the
+    code makes use of.
     """
     scheduled, plan = after
     network = scheduled.network
@@ -67,6 +68,7 @@ def build_report(
         target=board.name,
         dero=dero,
         memory_budget=memory_budget,
+        chosen=chosen,
         arena_bytes=plan.total_bytes,
         whole_bytes=before[1].total_bytes,
         plain_bytes=plain[1].total_bytes,
@@ -89,7 +91,7 @@ def build_report(
         steps=tuple(steps),
         buffers=tuple(buffers),
         residuals=tuple(_residuals(module, network, plan)),
-        notes=(*_notes(module), *notes),
+        notes=_notes(module),
         macs=network.macs,
         constants_bytes=sum(array.nbytes for array in network.constants.values()),
     )
