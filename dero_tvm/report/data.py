@@ -88,6 +88,7 @@ class Report:
     notes: tuple[str, ...]
     macs: int
     constants_bytes: int
+    memory_budget: int | None = None  # what the user allowed the arena to have
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain JSON data."""
