@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ from .schedule.to_problem import Scheduled, Sharing, to_problem
 
 STACK_RESERVE = 8 * 1024
 """Bytes of a board's first memory region that are left to the stack and other variables."""
+
+_LARGEST_TENSOR = 2**31 - 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,6 +127,9 @@ def compile(
     board = target if isinstance(target, Board) else load_board(str(target))
     progress("reading the model")
     loaded = model if isinstance(model, LoadedModel) else load(model, input_shapes=input_shapes)
+    _refuse_huge(
+        loaded.name, {f"{spec.name!r}": spec for spec in (*loaded.inputs, *loaded.outputs)}
+    )
     progress("canonicalizing")
     canonical = pipeline.canonicalize(input_layout, integer_io=integer_io)(loaded.module)
     options = Options(keep_inputs=keep_inputs, external_io=external_io, time_limit=time_limit)
@@ -164,6 +170,18 @@ def compile(
     return CompiledModel(rewritten, after[0].network, after[1], archive, report, board)
 
 
+def _refuse_huge(model: str, tensors: Mapping[str, Any]) -> None:
+    """Generated code counts bytes in int32; and planning as many rows would take forever."""
+    for name, spec in tensors.items():
+        size = math.prod(spec.shape) * tvm.DataType(spec.dtype).itemsize
+        if size > _LARGEST_TENSOR:
+            raise UserError(
+                f"{model}: tensor {name} of shape {list(spec.shape)} has {size:,} bytes, more than "
+                f"the {_LARGEST_TENSOR:,} that generated code can address; choose a smaller input "
+                "(--input-shapes)"
+            )
+
+
 @dataclass(frozen=True)
 class _Compiler:
     loaded: LoadedModel
@@ -181,6 +199,7 @@ class _Compiler:
             input_names=[spec.name for spec in self.loaded.inputs],
             output_names=[spec.name for spec in self.loaded.outputs],
         )
+        _refuse_huge(self.loaded.name, {n: value.spec for n, value in network.values.items()})
         regions = self._regions() if bounded else (Region("sram"),)
         scheduled = to_problem(
             network, sharing=sharing, alignment=self._alignment(), regions=regions
@@ -189,10 +208,11 @@ class _Compiler:
             plan = plan_memory(scheduled.problem, options)
         except DoesNotFit as error:
             raise UserError(
-                f"{self.loaded.name} does not fit {self.board.name}: operator {error.step} needs "
-                f"{error.required:,} bytes of RAM, which is {error.excess:,} bytes more than the "
-                f"{error.capacity:,} that are left beside the stack; choose another board, a "
-                "smaller input (--input-shapes), or another --dero"
+                f"{self.loaded.name} does not fit {self.board.name}: operator "
+                f"{_described(network, error.step)} needs {error.required:,} bytes of RAM, which "
+                f"is {error.excess:,} bytes more than the {error.capacity:,} that are left beside "
+                "the stack; choose another --dero (stream needs least), a smaller input "
+                "(--input-shapes), or another board"
             ) from None
         verify(plan)
         if bounded:
@@ -218,6 +238,17 @@ class _Compiler:
         if weights > self.board.flash.size:
             raise UserError(
                 f"{self.loaded.name} does not fit {self.board.name}: its weights are {weights:,} "
-                f"bytes, {weights - self.board.flash.size:,} more than the flash of "
-                f"{self.board.flash.size:,}"
+                f"bytes, which is {weights - self.board.flash.size:,} bytes more than its flash of "
+                f"{self.board.flash.size:,}; quantize the model to int8 or choose another board"
             )
+
+
+def _described(network: Network, step: str) -> str:
+    """A step's name with what a reader can look for in the model."""
+    for cascade in network.cascades:
+        if cascade.name == step:
+            names = [op.signature.operator.split(".")[-1] for op in cascade.operations]
+            what = " + ".join(names) if len(names) < 4 else f"{len(names)} operators to {names[-1]}"
+            output = cascade.operations[-1].signature.output
+            return f"{step} ({what}, output {list(output.shape)} {output.dtype})"
+    return step
