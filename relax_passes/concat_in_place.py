@@ -9,7 +9,7 @@ The pass sets the attribute ``in_place`` of ``dero.concat`` where every operand 
 along the last axis are strided (``TensorSpec.pixel_stride``); slices are contiguous where all
 axes before the concatenation's have length 1, and along other axes there are none.  Chains nest:
 in ``concat(concat(x, a), b)`` all three operands become slices of one buffer.  DenseNets written
-flat, ``concat(x, a)``, ``concat(x, a, b)``, are nested first if that makes the peak smaller.
+flat, ``concat(x, a)``, ``concat(x, a, b)``, are nested first if that takes less memory.
 
 Preconditions, for each operand:
 
@@ -71,8 +71,11 @@ class ConcatInPlace:
         return record(_flagged(mod, {n for n, why in refusals.items() if not why}), decided)
 
 
-def _decide(mod: tvm.IRModule) -> tuple[dict[str, str], int]:
-    """For each concatenation why it is not in place ("" if it is), and the peak in bytes."""
+def _decide(mod: tvm.IRModule) -> tuple[dict[str, str], tuple[int, int]]:
+    """For each concatenation why it is not in place ("" if it is), and the cost of that.
+
+    The cost is the peak in bytes, then the bytes summed over all steps to tell equal peaks apart.
+    """
     graph = operator_graph(mod)
     concats = [n for n in operators_in_order(graph) if graph.nodes[n]["operator"] == _CONCAT]
     reasons = {n: "" if is_concat_in_place(graph.nodes[n]) else "not tried" for n in concats}
@@ -98,7 +101,7 @@ def _decide(mod: tvm.IRModule) -> tuple[dict[str, str], int]:
                 )
             else:
                 peak, changed = after, True
-    return reasons, peak
+    return reasons, (peak, sum(live_bytes(schedule(graph)).values()))
 
 
 def _peak(graph: nx.DiGraph) -> int:

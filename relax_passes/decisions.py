@@ -43,13 +43,29 @@ def record(mod: tvm.IRModule, new: Iterable[Decision]) -> tvm.IRModule:
     """
     merged = {(d.pass_name, d.join): d for d in decisions(mod)}
     merged |= {(d.pass_name, d.join): d for d in new}
-    if not merged:
-        return mod
+    return with_decisions(mod, merged.values()) if merged else mod
+
+
+def with_decisions(mod: tvm.IRModule, kept: Iterable[Decision]) -> tvm.IRModule:
+    """`mod` with these decisions in place of those it has."""
     maps = []
-    for decision in merged.values():
+    for decision in kept:
         plain = asdict(decision)
         maps.append({"pass": plain.pop("pass_name"), **plain})
+    if not maps and not decisions(mod):
+        return mod
     return with_main_attribute(mod, ATTRIBUTE, maps)
+
+
+def forget(mod: tvm.IRModule, passes: Iterable[str]) -> tvm.IRModule:
+    """`mod` without the decisions of the named passes, because the network has changed since."""
+    dropped = set(passes)
+    kept = [d for d in decisions(mod) if d.pass_name not in dropped]
+    if len(kept) == len(decisions(mod)):
+        return mod
+    copy = mod.clone()
+    copy["main"] = mod["main"].without_attr(ATTRIBUTE)
+    return record(copy, kept)
 
 
 def with_main_attribute(mod: tvm.IRModule, name: str, value: object) -> tvm.IRModule:

@@ -36,7 +36,7 @@ from tvm import relax
 from tvm.ir import Call
 
 from .channel_selection import CannotNarrow, Kept, narrow
-from .decisions import Decision, record
+from .decisions import Decision, forget, record
 from .graph import is_concat_join, operator_graph
 from .identify_residuals import find_residuals
 from .operators import attributes_of, make_call, operator_of
@@ -61,6 +61,7 @@ class RemoveResiduals:
     ) -> tvm.IRModule:
         """Return the plain twin of `mod` with all decisions recorded."""
         mod = unique_names(relax.transform.InlinePrivateFunctions()(unique_names(mod)))
+        mod = forget(mod, ("AccumulateResiduals", "ConcatInPlace"))
         removed = {""}
         while removed:  # what is left may have shortcuts that were none before
             mod, removed = _remove(mod)

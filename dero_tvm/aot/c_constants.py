@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
 import numpy as np
 
+from .float_literals import float_literal
 from .names import c_identifier
 from .program import Program
 
@@ -19,7 +24,7 @@ _C_TYPES = {
     "float64": "double",
     "bool": "bool",
 }
-_LINE = 100
+_PER_LINE = {1: 16, 2: 12, 4: 6, 8: 4}  # values, by bytes of a value: about 100 columns
 
 
 def c_type(dtype: str) -> str:
@@ -50,43 +55,31 @@ def declaration(prefix: str, constant: str, array: np.ndarray) -> str:
 
 
 def definition(prefix: str, constant: str, array: np.ndarray) -> str:
-    """Definition of a constant with its values."""
-    head = declaration(prefix, constant, array).removeprefix("extern ").rstrip(";")
-    return f"{head} = {{\n{_values(array)}\n}};"
+    """Definition of a constant with its values, after its declaration.
+
+    ``-Wmissing-variable-declarations`` asks for the latter.
+    """
+    declared = declaration(prefix, constant, array)
+    head = declared.removeprefix("extern ").rstrip(";")
+    return f"{declared}\n{head} = {{\n{_values(array)}\n}};"
 
 
 def _values(array: np.ndarray) -> str:
-    words = _floats(array) if array.dtype.kind == "f" else _integers(array)
-    lines, line = [], " "
-    for word in words or ["0"]:
-        if len(line) + len(word) + 2 > _LINE:
-            lines.append(line)
-            line = " "
-        line += f" {word},"
-    lines.append(line)
-    return "\n".join(lines)
+    word = _word(array.dtype)
+    flat = array.ravel() if array.size else np.zeros(1, array.dtype)
+    width = _PER_LINE[array.dtype.itemsize]
+    lines = (flat[start : start + width].tolist() for start in range(0, flat.size, width))
+    return "\n".join(f"  {', '.join(map(word, line))}," for line in lines)
 
 
-def _integers(array: np.ndarray) -> list[str]:
-    if array.dtype == np.bool_:
-        return [str(int(v)) for v in array.ravel()]
-    if array.dtype == np.int32:  # the least int32 has no literal of its own type
-        return ["INT32_MIN" if v == -(2**31) else str(v) for v in array.ravel().tolist()]
-    if array.dtype == np.int64:
-        return ["INT64_MIN" if v == -(2**63) else f"{v}LL" for v in array.ravel().tolist()]
-    return [str(v) for v in array.ravel().tolist()]
-
-
-def _floats(array: np.ndarray) -> list[str]:
-    single = array.dtype == np.float32
-    words = []
-    for value in array.ravel().tolist():
-        if np.isnan(value):
-            words.append("NAN")
-        elif np.isinf(value):
-            words.append("INFINITY" if value > 0 else "-INFINITY")
-        else:  # nine significant digits tell every float32 apart, seventeen every float64
-            text = f"{value:.9g}" if single else f"{value:.17g}"
-            text = text if any(c in text for c in ".en") else f"{text}.0"
-            words.append(f"{text}f" if single else text)
-    return words
+def _word(dtype: np.dtype) -> Callable[[Any], str]:
+    """How a value of this type is written in C."""
+    if dtype.kind == "f":
+        return partial(float_literal, dtype=str(dtype))
+    if dtype == np.bool_:
+        return lambda value: str(int(value))
+    if dtype == np.int32:  # the least integer of a type has no literal of its own type
+        return lambda value: "INT32_MIN" if value == -(2**31) else str(value)
+    if dtype == np.int64:
+        return lambda value: "INT64_MIN" if value == -(2**63) else f"{value}LL"
+    return str

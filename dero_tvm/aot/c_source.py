@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 
-from .c_constants import array_name, c_type, declaration, used_constants
+from .c_constants import c_type, declaration, used_constants
+from .c_steps import alias_type, step_code
 from .header import CPort, Interface
 from .kernels import Kernel, Parameter
 from .lower import CFunction, c_functions
-from .names import c_comment, c_identifier
-from .program import Address, Argument, Program, RowsNeeded, StepProgram
+from .names import c_comment
+from .program import Program
 
 _PRELUDE = """\
 /*
@@ -35,25 +36,25 @@ class _Printer:
         self.interface = interface
         self.prefix = interface.prefix
         self.arenas = {region: array for region, array, _ in interface.arenas}
-        self.step_names: list[str] = []
 
     def print(self) -> str:
         program = self.program
         bodies = c_functions({k.name: k.function for k in program.kernels})
         kernels = [self._kernel(kernel, bodies[kernel.name]) for kernel in program.kernels]
-        steps = [self._step(number, step) for number, step in enumerate(program.steps)]
+        steps = [step_code(n, step, self.interface) for n, step in enumerate(program.steps)]
         constants = [
             declaration(self.prefix, name, program.network.constants[name])
             for name in used_constants(program)
         ]
-        code = "\n\n".join([*kernels, *steps, *self._entry()])
+        entry = self._entry([step.call for step in steps])
+        code = "\n\n".join([*kernels, *(step.text for step in steps), *entry])
         headers = [f'#include "{self.prefix}.h"', "", "#include <stdbool.h>"]
         if re.search(r"\b\w+f\(|\b(?:INFINITY|NAN)\b", code):
             headers.insert(2, "#include <math.h>")
         if "memcpy(" in code or "NULL" in code:
             headers += ["#include <stddef.h>", "#include <string.h>"]
         typedefs = [
-            f"typedef {c_type(d)} TVMGEN_MAY_ALIAS {_alias(d)};" for d in self._arena_types()
+            f"typedef {c_type(d)} TVMGEN_MAY_ALIAS {alias_type(d)};" for d in self._arena_types()
         ]
         parts = ["\n".join(headers), _PRELUDE + "\n".join(typedefs), "\n".join(constants), code]
         return "\n\n".join(part for part in parts if part) + "\n"
@@ -76,109 +77,9 @@ class _Printer:
         head = f"/* {c_comment(kernel.comment)} */\nstatic void {kernel.name}("
         return f"{head}{', '.join(parameters)}) {body}"
 
-    # --- steps -------------------------------------------------------------------------------
-
-    def _step(self, number: int, step: StepProgram) -> str:
-        name = f"step_{number}_{c_identifier(step.name)}"
-        self.step_names.append(name)
-        uses_ports = {
-            a.address.base.split(":")[0]
-            for stage in step.stages
-            for a in stage.arguments
-            if isinstance(a, Argument)
-        }
-        parameters = [
-            f"const struct {self.prefix}_{kind}s *{kind}s"
-            for kind in ("input", "output")
-            if kind in uses_ports
-        ]
-        tables: list[str] = []
-        body = self._body(step, tables)
-        text = [f"/* {c_comment(step.name)} */", *tables]
-        text += [f"static void {name}({', '.join(parameters) or 'void'}) {{", *body, "}"]
-        self.step_names[-1] = f"{name}({', '.join(p.split('*')[-1] for p in parameters)})"
-        return "\n".join(text)
-
-    def _body(self, step: StepProgram, tables: list[str]) -> list[str]:
-        final = len(step.stages) - 1
-        last = step.stages[final]
-        if not last.kernel.by_row:
-            return [f"  {self._call(step, final)}"]
-        lines = [f"  int32_t row_{i} = 0;" for i in range(final)]
-        lines.append(
-            f"  for (int32_t row_{final} = 0; row_{final} < {last.rows}; ++row_{final}) {{"
-        )
-        lines += self._make(step, final, "    ", tables)
-        lines.append("  }")
-        for index, stage in enumerate(step.stages):
-            if stage.complete:
-                lines.append(f"  while (row_{index} < {stage.rows}) {{")
-                lines += self._make(step, index, "    ", tables)
-                lines += [f"    ++row_{index};", "  }"]
-        return lines
-
-    def _make(self, step: StepProgram, index: int, indent: str, tables: list[str]) -> list[str]:
-        """Statements that make one row of stage `index`, and first the rows it needs."""
-        stage = step.stages[index]
-        lines = []
-        for producer, needed in stage.asks:
-            until = self._needed(f"row_{index}", needed, tables)
-            lines.append(f"{indent}while (row_{producer} < {until}) {{")
-            lines += self._make(step, producer, indent + "  ", tables)
-            lines += [f"{indent}  ++row_{producer};", f"{indent}}}"]
-        lines.append(f"{indent}{self._call(step, index)}")
-        return lines
-
-    def _needed(self, row: str, needed: RowsNeeded, tables: list[str]) -> str:
-        if needed.table:
-            name = f"rows_needed_{len(self.step_names)}_{len(tables)}"
-            values = ", ".join(map(str, needed.table))
-            tables.append(f"static const int32_t {name}[{len(needed.table)}] = {{{values}}};")
-            return f"{name}[{row}]"
-        scaled = row if needed.stride == 1 else f"{row} * {needed.stride}"
-        sign = "+" if needed.offset >= 0 else "-"
-        line = f"{scaled} {sign} {abs(needed.offset)}"
-        return f"({line} < {needed.limit} ? {line} : {needed.limit})"
-
-    def _call(self, step: StepProgram, index: int) -> str:
-        stage = step.stages[index]
-        row = f"({stage.rows - 1} - row_{index})" if step.descending else f"row_{index}"
-        arguments = [row] if stage.kernel.by_row else []
-        parameters = stage.kernel.parameters[1:] if stage.kernel.by_row else stage.kernel.parameters
-        for argument, parameter in zip(stage.arguments, parameters):
-            if isinstance(argument, int):
-                arguments.append(str(argument))
-            else:
-                arguments.append(self._pointer(argument, row, parameter))
-        return f"{stage.kernel.name}({', '.join(arguments)});"
-
-    def _pointer(self, argument: Argument, row: str, parameter: Parameter) -> str:
-        base = self._base(argument.address)
-        offset = [str(argument.address.offset)] if argument.address.offset else []
-        if argument.row_bytes:
-            if argument.ring == 0:
-                offset.append(f"{row} * {argument.row_bytes}")
-            elif argument.ring > 1:
-                offset.append(f"{row} % {argument.ring} * {argument.row_bytes}")
-        if argument.address.base.startswith("constant:"):
-            return base
-        inner = " + ".join([base, *offset])
-        qualifier = "const " if parameter.read_only else ""
-        return f"({qualifier}{_alias(argument.dtype)} *)({inner})"
-
-    def _base(self, address: Address) -> str:
-        kind, _, name = address.base.partition(":")
-        if kind == "arena":
-            return self.arenas[name]
-        if kind == "constant":
-            return array_name(self.prefix, name)
-        ports = self.interface.inputs if kind == "input" else self.interface.outputs
-        const = "const " if kind == "input" else ""
-        return f"({const}uint8_t *){kind}s->{ports[int(name)].member}"
-
     # --- entry -------------------------------------------------------------------------------
 
-    def _entry(self) -> list[str]:
+    def _entry(self, steps: list[str]) -> list[str]:
         prefix = self.prefix
         structs = f"struct {prefix}_inputs *inputs, struct {prefix}_outputs *outputs"
         parts = []
@@ -188,7 +89,7 @@ class _Printer:
         checks = " || ".join(f"{kind}->{port.member} == NULL" for kind, port in members)
         run += [f"  if ({checks}) {{", "    return -1;", "  }"]
         if self.program.plan.options.external_io:
-            run += [f"  {name};" for name in self.step_names]
+            run += [f"  {call};" for call in steps]
         else:
             places = self._port_addresses()
             lines = [f"  {kind}->{p.member} = {places[kind, p.member]};" for kind, p in members]
@@ -200,7 +101,7 @@ class _Printer:
                 if kind == "inputs"
                 for line in self._copy(places[kind, p.member], f"{kind}->{p.member}", p, target=0)
             ]
-            run += [f"  {name};" for name in self.step_names]
+            run += [f"  {call};" for call in steps]
             run += [
                 line
                 for kind, p in members
@@ -235,12 +136,8 @@ class _Printer:
         return addresses
 
 
-def _alias(dtype: str) -> str:
-    return f"tvmgen_{dtype}"
-
-
 def _declare(parameter: Parameter, name: str) -> str:
     if parameter.dtype is None:
         return f"int32_t {name}"
     const = "const " if parameter.read_only else ""
-    return f"{const}{_alias(parameter.dtype)} *{name}"
+    return f"{const}{alias_type(parameter.dtype)} *{name}"

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
 import tvm
 
 from .archive import HOST_PROGRAM, INCLUDE, METADATA, PARAMETERS, SOURCE, ModelArchive
 from .c_constants import definition, used_constants
 from .c_source import c_source
+from .files import LazyFiles
 from .header import Interface, header, interface_of
 from .host_program import host_module, pack_constants
-from .lower import llvm_ir
+from .llvm import llvm_ir
 from .metadata import metadata
 from .program import Program
 
@@ -30,15 +30,17 @@ def emit(
     name = program.network.name
     files = {
         f"{INCLUDE}{interface.prefix}.h": header(program, interface),
-        f"{SOURCE}{name}_lib0.c": _data_source(program, interface),
         f"{SOURCE}{name}_lib1.c": c_source(program, interface),
         "src/relax.txt": source_ir,
         HOST_PROGRAM: llvm_ir(host_module(program, interface)),
     }
-    encoded = {path: text.encode() for path, text in files.items()}
+    encoded: dict[str, bytes | Callable[[], bytes]] = {
+        path: text.encode() for path, text in files.items()
+    }
+    encoded[f"{SOURCE}{name}_lib0.c"] = lambda: _data_source(program, interface).encode()
     encoded[f"{PARAMETERS}{name}.params"] = _parameters(program)
     encoded[METADATA] = metadata(program, interface, target=target, report=report)
-    return ModelArchive(encoded)
+    return ModelArchive(LazyFiles(encoded))
 
 
 def _data_source(program: Program, interface: Interface) -> str:
@@ -53,17 +55,8 @@ def _data_source(program: Program, interface: Interface) -> str:
     if arenas:
         parts.append("\n".join([f"#ifndef {macro}", *arenas, "#endif"]))
     constants = program.network.constants
-    parts += [
-        definition_with_declaration(interface.prefix, n, constants[n])
-        for n in used_constants(program)
-    ]
+    parts += [definition(interface.prefix, n, constants[n]) for n in used_constants(program)]
     return "\n\n".join(parts) + "\n"
-
-
-def definition_with_declaration(prefix: str, name: str, array: np.ndarray) -> str:
-    """A definition preceded by its declaration, as -Wmissing-variable-declarations asks for."""
-    text = definition(prefix, name, array)
-    return f"extern {text.splitlines()[0].removesuffix(' = {')};\n{text}"
 
 
 def _parameters(program: Program) -> bytes:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from tvm import tirx
 
 from dero_tvm.schedule.network import Cascade, Operation
-from relax_passes.operators import TensorSpec, operator_of
+from relax_passes.operators import Signature, TensorSpec, operator_of
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,9 @@ class KernelTable:
 
     def of(self, operation: Operation) -> Kernel:
         """The kernel that computes `operation`."""
-        key: object = operation.signature if operation.function is None else operation.name
+        key: object = (operation.signature, operation.state)
+        if operation.function is not None:
+            key = operation.name
         if key not in self._by_key:
             self._by_key[key] = self._make(operation)
         return self._by_key[key]
@@ -78,18 +81,29 @@ class KernelTable:
         else:
             operator = operator_of(signature.operator)
             assert operator is not None
-            function = operator.row_kernel(signature)
+            function = _portable_kernel(signature, operation.state is not None)
             parameters = [Parameter("row")]
             for index, argument in enumerate(operator.argument_names(signature)):
                 parameters.append(Parameter(argument, signature.inputs[index].dtype))
                 if index in operation.row_operands:
                     parameters.append(Parameter(f"{argument}_rows"))
             parameters.append(Parameter("out", signature.output.dtype, read_only=False))
-        if operation.scratch:
+        if operation.state is not None:
+            parameters.append(Parameter("state", operation.state.dtype, read_only=False))
+        elif operation.scratch:
             parameters.append(Parameter("scratch", "int8", read_only=False))
         if len(parameters) != len(function.params):
             raise RuntimeError(f"kernel of {operation.name} has unexpected parameters")
         return Kernel(name, function, tuple(parameters), comment)
+
+
+@lru_cache(maxsize=4096)
+def _portable_kernel(signature: Signature, absorbing: bool) -> tirx.PrimFunc:
+    # Parsing TVMScript takes tenths of a second, and a program that compiles several networks,
+    # or one network in several ways, meets the same signatures again.
+    operator = operator_of(signature.operator)
+    assert operator is not None
+    return operator.absorbing_kernel(signature) if absorbing else operator.row_kernel(signature)
 
 
 def _comment(operation: Operation) -> str:

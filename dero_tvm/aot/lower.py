@@ -1,4 +1,4 @@
-"""From TIR row kernels to C functions, and to a host library, through TVM's code generators.
+"""From TIR row kernels to C functions through TVM's code generator.
 
 ``tvm.tirx.build`` wraps every function for TVM's runtime, which a microcontroller does not have.
 Row kernels are plain functions over pointers, so they go through the lowering passes and straight
@@ -16,7 +16,7 @@ from functools import cache
 import tvm
 from tvm import s_tir, tirx
 
-from .c_literals import with_exact_literals
+from .float_literals import FloatLiterals
 
 _S = s_tir.transform
 _T = tirx.transform
@@ -24,7 +24,7 @@ _T = tirx.transform
 _BODY = re.compile(r"^TVM_DLL void (\w+)\(([^)]*)\) (\{\n.*?^\})$", re.MULTILINE | re.DOTALL)
 
 
-def _lowering() -> list[tvm.transform.Pass]:
+def lowering() -> list[tvm.transform.Pass]:
     """Passes from schedulable TIR to what the code generators take."""
     return [
         _S.CanonicalizeLoop(),
@@ -50,7 +50,8 @@ def _module(functions: Mapping[str, tirx.PrimFunc]) -> tvm.IRModule:
 
 
 @cache
-def _target(kind: str) -> tvm.target.Target:
+def code_target(kind: str) -> tvm.target.Target:
+    """The target of a code generator, ``c`` or ``llvm``."""
     return tvm.target.Target({"kind": kind})
 
 
@@ -67,15 +68,19 @@ class CFunction:
 
 def c_functions(functions: Mapping[str, tirx.PrimFunc]) -> dict[str, CFunction]:
     """The given kernels in C."""
-    target = _target("c")
+    target = code_target("c")
     module = _T.BindTarget(target)(_module(functions))
-    for step in [*_lowering(), _T.LowerIntrin()]:
+    for step in [*lowering(), _T.LowerIntrin()]:
         module = step(module)
+    literals = FloatLiterals()
+    for name, function in module.functions_items():
+        module.update_func(name, literals.hide(function))
     source = tvm.get_global_func("target.build.c")(module, target).inspect_source()
+    source = literals.restore(source)
     bodies = {
         match[1]: CFunction(
             tuple(parameter.split()[-1].lstrip("*") for parameter in match[2].split(",")),
-            with_exact_literals(_without_unused(match[3]), module[match[1]]),
+            _without_unused(match[3]),
         )
         for match in _BODY.finditer(source)
     }
@@ -97,28 +102,3 @@ def _without_unused(body: str) -> str:
 def _if_read(declaration: re.Match[str]) -> str:
     name = re.compile(rf"\b{declaration[1]}\b")
     return declaration[0] if len(name.findall(declaration.string)) > 1 else ""
-
-
-def llvm_ir(module: tvm.IRModule) -> str:
-    """A module of private kernels and one public entry as LLVM IR for this machine.
-
-    TVM loads such a file and compiles it just in time.
-    """
-    target = _target("llvm")
-    module = _T.BindTarget(target.with_host(target))(module)
-    packing = [_T.AnnotateEntryFunc(), _T.SplitHostDevice(), _T.MakePackedAPI()]
-    for step in [*_lowering(), *packing]:
-        module = step(module)
-    # LowerTVMBuiltin wants to know on which device an allocation lives, which only an entry
-    # function says; the kernels have nothing it could lower.
-    entry = _T.Filter(lambda function: _calling_convention(function) != 0)(module)
-    kernels = _T.Filter(lambda function: _calling_convention(function) == 0)(module)
-    entry = _T.LowerTVMBuiltin()(entry)
-    entry.update(kernels)
-    built = tvm.get_global_func("target.build.llvm")(_T.LowerIntrin()(entry), target)
-    # LLVM's own reader refuses the storage class that TVM writes on private functions.
-    return built.inspect_source("ll").replace("private dllexport ", "private ")
-
-
-def _calling_convention(function: tirx.PrimFunc) -> int:
-    return int(function.attrs.get("calling_conv", 0))

@@ -38,17 +38,6 @@ def turns(packing: Packing) -> Iterator[tuple[str, list[int]]]:
         yield name, sorted(items, key=key)
 
 
-def preferences(packing: Packing) -> Iterator[list[int]]:
-    """Orders in which an exact search may prefer its items: hard ones first."""
-    loads = packing.loads()
-    size = packing.sizes
-    life = [b - a for a, b in zip(packing.starts, packing.ends, strict=True)]
-    items = range(len(packing))
-    yield sorted(items, key=lambda i: (-loads[i], -life[i], -size[i], i))
-    yield sorted(items, key=lambda i: (-loads[i], -size[i] * life[i], -life[i], i))
-    yield sorted(items, key=lambda i: (-life[i], -size[i] * life[i], -loads[i], i))
-
-
 def best_greedy(packing: Packing, target: int) -> tuple[list[int], list[int], int]:
     """The least placement of the portfolio: its order, its addresses, its height.
 

@@ -1,9 +1,9 @@
 """Addresses in one region: quick methods first, exact ones while a gap is left.
 
-1. the greedy portfolio, then hill climbing from its best;
-2. depth-first search over canonical placements, for the lower bound itself and then for ever
-   smaller limits;
-3. CP-SAT, if OR-Tools is installed.
+1. the greedy portfolio;
+2. exact search for the lower bound itself, restarted with ever new strategies;
+3. hill climbing, then exact search for limits between the bound and the best so far;
+4. CP-SAT for what is left, if OR-Tools is installed.
 
 Every stage ends the work as soon as the lower bound is met.
 """
@@ -12,15 +12,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from . import canonical, constraint
+from . import constraint, skyline
 from .budget import Budget
 from .climb import climb
-from .greedy import best_greedy, preferences
+from .greedy import best_greedy
 from .packing import Packing
+from .strategies import luby, strategies
 
-CLIMB_ITEMS_PER_SECOND = 20_000  # buffers placed in hill climbing
-NODES_PER_SECOND = 1_500
-QUICK_NODES = 1_000
+CLIMB_ITEMS_PER_SECOND = 15_000  # buffers placed in hill climbing
+QUESTIONS_PER_SECOND = 300_000  # of the exact search, for a packing of one item; n items: 1 / n
+SHORTEST_TRY = 400  # questions
+CONSTRAINT_SHARE = 0.2  # of the time limit
 
 
 @dataclass(frozen=True)
@@ -30,11 +32,6 @@ class Packed:
     offsets: list[int]
     height: int
     bound: int
-
-    @property
-    def gap(self) -> int:
-        """Bytes by which the height may exceed the optimum."""
-        return self.height - self.bound
 
 
 def pack(packing: Packing, budget: Budget, goal: int = 0) -> Packed:
@@ -60,28 +57,24 @@ class _Packer:
         self.budget = budget
         self.bound = packing.lower_bound()
         self.goal = goal
-        turns, self.offsets, self.height = best_greedy(packing, max(self.bound, goal))
-        self.turns = turns
-        self.nodes = budget.nodes(NODES_PER_SECOND, share=0.5)
+        self.turns, self.offsets, self.height = best_greedy(packing, self._target())
+        self.questions = budget.nodes(QUESTIONS_PER_SECOND) // len(packing)
 
     def run(self) -> Packed:
         """Run the stages until one meets the target."""
-        for stage in (self._quick, self._climb, self._exact, self._constraint):
-            if self._done():
+        for stage in (self._exact, self._climb, self._approach, self._constraint):
+            if self.height <= self._target():
                 break
             stage()
         return Packed(self.offsets, self.height, self.bound)
 
-    def _done(self) -> bool:
-        return self.height <= max(self.bound, self.goal)
-
     def _target(self) -> int:
         return max(self.bound, self.goal)
 
-    def _quick(self) -> None:
-        for preference in preferences(self.packing):
-            if self._try(self._target(), preference, min(QUICK_NODES, self.nodes)):
-                return
+    def _exact(self) -> None:
+        """Look for a placement that meets the target."""
+        settles_all = self.goal >= self.bound  # reaching the goal is all that is wanted
+        self._decide(self._target(), self.questions if settles_all else self.questions // 2)
 
     def _climb(self) -> None:
         rounds = self.budget.nodes(CLIMB_ITEMS_PER_SECOND, share=0.1) // len(self.packing)
@@ -89,37 +82,41 @@ class _Packer:
         if height < self.height:
             self.offsets, self.height = offsets, height
 
-    def _exact(self) -> None:
-        """Try the target in turn with each preference, then approach it from above."""
-        for preference in preferences(self.packing):
-            if self._try(self._target(), preference, self.nodes // 8):
+    def _approach(self) -> None:
+        """Halve the gap while the search can tell; then go down from above."""
+        floor = self._target()
+        while floor < self.height:
+            limit = (floor + self.height - 1) // 2
+            self._decide(limit, self.questions // 8)
+            floor = max(self.bound, min(limit + 1, self.height))
+        while self.height > self._target():
+            if not self._decide(self.height - 1, self.questions):
                 break
-        preference = next(preferences(self.packing))
-        while not self._done() and self.nodes > 0:
-            if not self._try(self._below(), preference, self.nodes):
-                break
-
-    def _below(self) -> int:
-        """The greatest height below the present one that a placement can have."""
-        unit = min(self.packing.alignments)
-        return max(self.height - unit, self._target())
-
-    def _try(self, limit: int, preference: list[int], nodes: int) -> bool:
-        """Search for a placement within `limit`; whether there is news: one, or none exists."""
-        verdict = canonical.search(self.packing, limit, self.budget, nodes, preference)
-        self.nodes -= verdict.nodes
-        if verdict.offsets is not None:
-            self.offsets = verdict.offsets
-            self.height = self.packing.height(self.offsets)
-        elif verdict.proven:
-            self.bound = min(limit + 1, self.height)
-        return verdict.offsets is not None or verdict.proven
 
     def _constraint(self) -> None:
-        seconds = self.budget.remaining()
+        seconds = min(self.budget.seconds * CONSTRAINT_SHARE, self.budget.remaining())
         offsets, bound = constraint.solve(
             self.packing, self.bound, self.height - 1, seconds, self.offsets
         )
         if offsets is not None:
             self.offsets, self.height = offsets, self.packing.height(offsets)
         self.bound = max(self.bound, min(bound, self.height))
+
+    def _decide(self, limit: int, questions: int) -> bool:
+        """Search for a placement within `limit`; whether it is settled if there is one."""
+        shortest = max(SHORTEST_TRY, 2 * len(self.packing))
+        for strategy, factor in zip(strategies(self.packing), luby(), strict=False):
+            allowed = min(factor * shortest, questions, self.questions)
+            if allowed <= 0 or self.budget.expired():
+                return False
+            verdict = skyline.search(self.packing, limit, self.budget, allowed, strategy)
+            questions -= max(verdict.nodes, 1)
+            self.questions -= max(verdict.nodes, 1)
+            if verdict.offsets is not None:
+                self.offsets = verdict.offsets
+                self.height = self.packing.height(self.offsets)
+                return True
+            if verdict.proven:
+                self.bound = min(limit + 1, self.height)
+                return True
+        return False

@@ -148,6 +148,7 @@ class _Extractor:
             operator.row_arguments(signature),
             operator.scratch_bytes(signature),
             operator.macs(signature),
+            operator.absorbs(signature) if in_cascade else None,
         )
         if call.op.name == _CONCAT and signature["in_place"]:
             self.concats.append(operation)
@@ -178,19 +179,26 @@ class _Extractor:
         for param, arg in zip(function.params, call.args):
             self.names[param] = self._operand(arg)
         operations = []
+        several = sum(len(block.bindings) for block in function.body.blocks) > 1
         for block in function.body.blocks:
             for binding in block.bindings:
                 if isinstance(binding.value, Var):
                     self._alias(binding.var, binding.value)
                     continue
-                operation = self._operation(binding.var, binding.value, in_cascade=True)
+                if isinstance(binding.value, relax.Tuple):
+                    self.tuples[binding.var] = list(binding.value.fields)
+                    continue
+                operation = self._operation(binding.var, binding.value, in_cascade=several)
                 if operation is not None:
                     operations.append(operation)
-        self.names[var] = self.names[function.body.body]
+        result = function.body.body
+        if isinstance(result, relax.Tuple):
+            self.tuples[var] = list(result.fields)
+        else:
+            self._alias(var, result)
         descending = function.attrs.get(DIRECTION_ATTRIBUTE) == "descending"
-        self.cascades.append(
-            Cascade(call.op.name_hint, CascadeKind(kind), tuple(operations), descending)
-        )
+        name = self._unique(call.op.name_hint)
+        self.cascades.append(Cascade(name, CascadeKind(kind), tuple(operations), descending))
 
     # --- outputs -----------------------------------------------------------------------------
 

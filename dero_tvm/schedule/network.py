@@ -51,7 +51,15 @@ class Operation:
     row_operands: tuple[int, ...]  # indices of the operands that are read row by row
     scratch: int = 0  # bytes
     macs: int = 0
+    state: TensorSpec | None = None  # set if it absorbs its input row by row
     function: tirx.PrimFunc | None = None  # an opaque operator's own kernel, over whole tensors
+
+    def in_schedule(self) -> CascadeOperator:
+        """What the row schedule has to know of it."""
+        absorbs = self.state is not None
+        return CascadeOperator(
+            self.signature, self.operands, self.result, self.row_operands, absorbs
+        )
 
 
 @dataclass(frozen=True)
@@ -68,10 +76,7 @@ class Cascade:
 
     def schedule(self, inner: Collection[str]) -> RowSchedule:
         """The order in which the rows are made; `inner` values live in rings, others are whole."""
-        operators = [
-            CascadeOperator(op.signature, op.operands, op.result, op.row_operands)
-            for op in self.operations
-        ]
+        operators = [op.in_schedule() for op in self.operations]
         whole = {op.result for op in self.operations} - set(inner)
         return simulate(operators, self.descending, whole)
 

@@ -9,7 +9,7 @@ from dero_tvm.planning.problem import Buffer, BufferKind, Overlap, Problem, Regi
 from relax_passes.operators.signature import TensorSpec
 from relax_passes.row_schedule import RowSchedule
 
-from .network import Cascade, CascadeKind, Network
+from .network import Cascade, CascadeKind, Network, Operation
 
 
 class Sharing(enum.Enum):
@@ -37,6 +37,11 @@ def ring_buffer(cascade: Cascade, value: str) -> str:
 def scratch_buffer(cascade: Cascade) -> str:
     """Name of the scratch buffer of a cascade."""
     return f"{cascade.name}.scratch"
+
+
+def state_buffer(cascade: Cascade, operation: Operation) -> str:
+    """Name of the buffer with the partial results of an operation that absorbs its input."""
+    return f"{cascade.name}.{operation.name}.state"
 
 
 def to_problem(
@@ -99,6 +104,14 @@ class _Builder:
             for value, height in schedule.rings.items()
             if value not in schedule.in_place
         ]
+        for op in cascade.operations:
+            if op.state is not None:
+                name = state_buffer(cascade, op)
+                label = f"partial results of {op.name}"
+                self.buffers[name] = Buffer(
+                    name, op.state.bytes, BufferKind.SCRATCH, max(self.alignment, 4), label
+                )
+                temporaries.append(name)
         scratch = max((op.scratch for op in cascade.operations), default=0)
         if scratch:
             name = scratch_buffer(cascade)

@@ -99,6 +99,7 @@ class DataflowRewriter:
         self._bindings: list[tuple[relax.Var, relax.Expr]] = []
         self._new: dict[relax.Var, relax.Expr] = {}
         self._emitted: dict[relax.Var, relax.Expr] = {}
+        self._notes: list[tuple[relax.Var, str]] = []
         self._normalizer = relax.BlockBuilder()
 
     @property
@@ -144,22 +145,33 @@ class DataflowRewriter:
         """What a new variable is bound to; anything else stands for itself."""
         return self._emitted.get(new, new) if isinstance(new, relax.Var) else new
 
-    def note(self, reason: str) -> None:
-        """Record in the module why something was left alone."""
-        notes = [str(note) for note in self.attrs.get(NOTES, [])]
-        if reason not in notes:
-            self.attrs[NOTES] = [*notes, reason]
+    def note(self, var: relax.Var, reason: str) -> None:
+        """Record in the module why the old `var` was left alone, if it is still read at the end."""
+        self._notes.append((var, reason))
 
     def run(self) -> tvm.IRModule:
+        """The module with `main` rebuilt, without what nothing reads."""
         for var, expr in self.old.bindings:
             if var in self._new:
                 continue
             new = self.rewrite(var, expr)
             self._new[var] = self.emit(with_operands(expr, self.new) if new is None else new)
-        function = _build(self.params, self._bindings, self.result(), self.attrs)
+        result = self.result()
+        live = _live(self._bindings, result)
+        self._keep_notes(live)
+        bindings = [(var, expr) for var, expr in self._bindings if var in live]
+        function = _build(self.params, bindings, result, self.attrs)
         module = self.module.clone()
         module.update_func(module.get_global_var("main"), function)
         return module
+
+    def _keep_notes(self, live: set[relax.Var]) -> None:
+        notes = [str(note) for note in self.attrs.get(NOTES, [])]
+        for var, reason in self._notes:
+            if self._new.get(var) in live and reason not in notes:
+                notes.append(reason)
+        if notes:
+            self.attrs[NOTES] = notes
 
 
 def main_of(module: tvm.IRModule) -> relax.Function:
@@ -242,18 +254,23 @@ def _straight_line(binding: Any) -> relax.Expr:
     )
 
 
+def _live(bindings: list[tuple[relax.Var, relax.Expr]], result: relax.Expr) -> set[relax.Var]:
+    """The variables that `result` needs."""
+    live = set(variables_of(result))
+    for var, expr in reversed(bindings):
+        if var in live:
+            live.update(variables_of(expr))
+    return live
+
+
 def _build(
     params: list[relax.Var],
     bindings: list[tuple[relax.Var, relax.Expr]],
     result: relax.Expr,
     attrs: dict[str, Any],
 ) -> relax.Function:
-    """A function of the bindings that `result` needs, with variables named in order."""
+    """A function of the bindings, with variables named in order."""
     outputs = set(variables_of(result))
-    live = set(outputs)
-    for var, expr in reversed(bindings):
-        if var in live:
-            live.update(variables_of(expr))
     renamed: dict[relax.Var, relax.Expr] = {}
 
     def rename(expr: Any) -> Any:
@@ -266,8 +283,6 @@ def _build(
     with builder.function("main", params, attrs=attrs):
         with builder.dataflow():
             for var, expr in bindings:
-                if var not in live:
-                    continue
                 kind = "gv" if var in outputs else "lv"
                 name = kind + (str(counts[kind]) if counts[kind] else "")
                 counts[kind] += 1

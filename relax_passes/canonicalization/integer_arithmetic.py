@@ -59,9 +59,9 @@ class IntegerRewriter(DataflowRewriter):
             try:
                 return HANDLERS[expr.op.name](self, var, expr)
             except Refusal as refusal:
-                self.note(f"{_name(expr)} kept in float: {refusal}")
+                self.note(var, f"{_name(expr)} kept in float: {refusal}")
                 return None
-        self._note_float(expr)
+        self._note_float(var, expr)
         return None
 
     # --- what operators ask ------------------------------------------------------------------
@@ -163,11 +163,11 @@ class IntegerRewriter(DataflowRewriter):
 
     # --- notes -------------------------------------------------------------------------------
 
-    def _note_float(self, expr: relax.Expr) -> None:
+    def _note_float(self, var: relax.Var, expr: relax.Expr) -> None:
         if not isinstance(expr, Call) or is_call(expr, "relax.dequantize"):
             return
         if any(isinstance(o, relax.Var) and self.is_quantized(o) for o in operands_of(expr)):
-            self.note(f"{_name(expr)} kept in float: it has no integer form")
+            self.note(var, f"{_name(expr)} kept in float: it has no integer form")
 
 
 def _quantize_only(rewriter: IntegerRewriter, var: relax.Var) -> Epilogue | None:

@@ -175,7 +175,7 @@ def _reduce(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax.Expr 
 
 
 def _softmax(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax.Expr | None:
-    source = rewriter.quantized(call.args[0])
+    source, beta = _scaled(rewriter, call.args[0])
     if source is None:
         return none_unless_quantized(rewriter, call.args[0])
     if call.attrs.axis % len(shape_of(call)) != len(shape_of(call)) - 1:
@@ -192,8 +192,23 @@ def _softmax(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax.Expr
         "softmax",
         [source.data],
         epilogue.absorbed,
-        **integer_factors(factors.softmax_factors, source.scale),
+        **integer_factors(factors.softmax_factors, source.scale, beta),
     )
+
+
+def _scaled(rewriter: IntegerRewriter, expr: relax.Expr) -> tuple[Quantized | None, float]:
+    """The quantized tensor behind `expr`, and the positive number it is multiplied by."""
+    call = rewriter.old.definition(expr)
+    if is_call(call, "relax.multiply"):
+        for data, other in (call.args, reversed(list(call.args))):
+            constant = rewriter.constant(other)
+            if constant is None or constant.values.size != 1:
+                continue
+            factor = float(constant.real().reshape(-1)[0])
+            source = rewriter.quantized(data)
+            if source is not None and factor > 0:
+                return source, factor
+    return rewriter.quantized(expr), 1.0
 
 
 # --- joins -----------------------------------------------------------------------------------

@@ -110,6 +110,8 @@ class Layout:
         result, factor = [], 0
         for length in stored_shape:
             if length == 1:
+                if not units:
+                    return None
                 result.append(units.pop(0))
                 continue
             axis = owner.get(factor)

@@ -62,8 +62,7 @@ class Dense(Operator):
                     f"dense: {name} must be {units} elements of {vector_type}, got "
                     f"{vector.dtype} of shape {vector.shape}"
                 )
-        if attrs["rounding"] not in fixed_point.ROUNDINGS:
-            raise ValueError(f"dense: unknown rounding {attrs['rounding']!r}")
+        fixed_point.check_rounding("dense", attrs["rounding"])
         return TensorSpec((*data.shape[:-1], units), data.dtype)
 
     def operator_class(self, signature: Signature) -> OperatorClass:
@@ -119,8 +118,7 @@ def _int8_row(signature: Signature) -> tirx.PrimFunc:
     g = PixelLoop(signature.inputs[0], signature.output)
     units, depth = signature.inputs[1].shape
     zero_in, zero_out = signature["input_zero_point"], signature["output_zero_point"]
-    low = -128 if signature["minimum"] is None else signature["minimum"]
-    high = 127 if signature["maximum"] is None else signature["maximum"]
+    low, high = signature["minimum"], signature["maximum"]
     rounding = signature["rounding"]
 
     @T.prim_func(private=True, s_tir=True)
@@ -151,6 +149,6 @@ def _int8_row(signature: Signature) -> tirx.PrimFunc:
                 scaled: T.let[T.int32] = (
                     fixed_point.multiply(acc[0], M[n], S[n], rounding) + zero_out
                 )
-                O[g.out_index(p, n)] = T.cast(fixed_point.clamp(scaled, low, high), "int8")
+                O[g.out_index(p, n)] = fixed_point.saturate(scaled, low, high)
 
     return dense_row

@@ -61,8 +61,7 @@ class Pool2D(Operator):
             raise ValueError("pool2d: multiplier and shift go together")
         if attrs["multiplier"] is None and attrs["input_zero_point"] != attrs["output_zero_point"]:
             raise ValueError("pool2d: different zero points need a multiplier and a shift")
-        if attrs["rounding"] not in fixed_point.ROUNDINGS:
-            raise ValueError(f"pool2d: unknown rounding {attrs['rounding']!r}")
+        fixed_point.check_rounding("pool2d", attrs["rounding"])
         axes = [_Axis.of(data, attrs, axis) for axis in (0, 1)]
         for axis in axes:
             if min(axis.counts()) < 1:
@@ -95,8 +94,25 @@ class Pool2D(Operator):
     def strided_output(self, signature: Signature) -> bool:
         return True
 
+    def absorbs(self, signature: Signature) -> TensorSpec | None:
+        data, out = signature.inputs[0], signature.output
+        top, _, bottom, _ = signature["padding"]
+        covers_all_rows = (
+            signature["pool_size"][0] == data.rows
+            and signature["dilation"][0] == 1
+            and top == bottom == 0
+        )
+        if data.rows == 1 or not covers_all_rows:
+            return None
+        return TensorSpec(
+            (out.pixels, out.channels), "int32" if data.dtype == "int8" else data.dtype
+        )
+
     def row_kernel(self, signature: Signature) -> tirx.PrimFunc:
         return _row_kernel(signature)
+
+    def absorbing_kernel(self, signature: Signature) -> tirx.PrimFunc:
+        return _absorbing_kernel(signature)
 
 
 def _row_kernel(signature: Signature) -> tirx.PrimFunc:
@@ -143,6 +159,51 @@ def _row_kernel(signature: Signature) -> tirx.PrimFunc:
                 O[ow * window.out_pixel + c] = window.finish(acc[0], tap_rows * tap_columns)
 
     return pool2d_row
+
+
+def _absorbing_kernel(signature: Signature) -> tirx.PrimFunc:
+    data = signature.inputs[0]
+    vertical = _Axis.of(data, signature.attrs, 0)
+    horizontal = _Axis.of(data, signature.attrs, 1)
+    window = _Window(signature, vertical, horizontal)
+    dtype, accumulator = data.dtype, window.accumulator
+    data_elements = data.rows * data.row_stride
+    state_elements = horizontal.out_length * window.channels
+    last_row = data.rows - 1
+
+    @T.prim_func(private=True, s_tir=True)
+    def pool2d_absorb(
+        row: T.int32,
+        data: T.handle(dtype),
+        data_rows: T.int32,
+        out: T.handle(dtype),
+        state: T.handle(accumulator),
+    ):
+        X = T.decl_buffer((data_elements,), dtype, data=data)
+        O = T.decl_buffer((window.out_elements,), dtype, data=out)
+        S = T.decl_buffer((state_elements,), accumulator, data=state)
+        for ow in range(horizontal.out_length):
+            left: T.let[T.int32] = horizontal.origin(ow)
+            first_column: T.let[T.int32] = horizontal.first(left)
+            tap_columns: T.let[T.int32] = horizontal.count(left, first_column)
+            for c in range(window.channels):
+                acc = T.alloc_buffer((1,), accumulator)
+                acc[0] = window.start
+                if row > 0:
+                    acc[0] = S[ow * window.channels + c]
+                for kw in range(tap_columns):
+                    x: T.let[T.int32] = horizontal.tap(left, first_column + kw)
+                    acc[0] = window.combine(
+                        acc[0],
+                        X[T.truncmod(row, data_rows) * window.data_row + x * window.data_pixel + c],
+                    )
+                S[ow * window.channels + c] = acc[0]
+                if row == last_row:
+                    O[ow * window.out_pixel + c] = window.finish(
+                        acc[0], vertical.kernel * tap_columns
+                    )
+
+    return pool2d_absorb
 
 
 class _Axis:
@@ -238,9 +299,7 @@ class _Window:
             )
         if self.kind != "max":
             accumulated = self._requantized(accumulated, count)
-        low = -128 if self.attrs["minimum"] is None else self.attrs["minimum"]
-        high = 127 if self.attrs["maximum"] is None else self.attrs["maximum"]
-        return T.cast(fixed_point.clamp(accumulated, low, high), "int8")
+        return fixed_point.saturate(accumulated, self.attrs["minimum"], self.attrs["maximum"])
 
     def _requantized(self, total, count):
         zero_in, zero_out = self.attrs["input_zero_point"], self.attrs["output_zero_point"]

@@ -49,8 +49,7 @@ class Reduce(Operator):
             raise ValueError(f"reduce takes float32 or int8, got {data.dtype}")
         if attrs["kind"] not in KINDS:
             raise ValueError(f"reduce: kind must be one of {KINDS}, not {attrs['kind']!r}")
-        if attrs["rounding"] not in fixed_point.ROUNDINGS:
-            raise ValueError(f"reduce: unknown rounding {attrs['rounding']!r}")
+        fixed_point.check_rounding("reduce", attrs["rounding"])
         if data.dtype == "int8" and attrs["kind"] in ("mean", "sum"):
             if attrs["multiplier"] is None or attrs["shift"] is None:
                 raise ValueError(f"reduce: int8 {attrs['kind']} needs a multiplier and a shift")
@@ -103,6 +102,43 @@ class Reduce(Operator):
                     O[p * g.out_pixel + c] = g.finish(acc[0])
 
         return reduce_row
+
+    def absorbs(self, signature: Signature) -> TensorSpec | None:
+        data, out = signature.inputs[0], signature.output
+        g = _Reduction(signature)
+        if out.rows != 1 or data.rows == 1 or g.reduced_rows != data.rows:
+            return None
+        return TensorSpec((g.pixels, g.channels), g.accumulator)
+
+    def absorbing_kernel(self, signature: Signature) -> tirx.PrimFunc:
+        g = _Reduction(signature)
+        dtype, accumulator = signature.output.dtype, g.accumulator
+        last_row = signature.inputs[0].rows - 1
+
+        @T.prim_func(private=True, s_tir=True)
+        def reduce_absorb(
+            row: T.int32,
+            data: T.handle(dtype),
+            data_rows: T.int32,
+            out: T.handle(dtype),
+            state: T.handle(accumulator),
+        ):
+            X = T.decl_buffer((g.data_elements,), dtype, data=data)
+            O = T.decl_buffer((g.out_elements,), dtype, data=out)
+            S = T.decl_buffer((g.pixels * g.channels,), accumulator, data=state)
+            for p in range(g.pixels):
+                for c in range(g.channels):
+                    acc = T.alloc_buffer((1,), accumulator)
+                    acc[0] = g.start
+                    if row > 0:
+                        acc[0] = S[p * g.channels + c]
+                    for j in range(g.reduced_in_row):
+                        acc[0] = g.combine(acc[0], X[g.data_index(0, p, c, row, j, data_rows)])
+                    S[p * g.channels + c] = acc[0]
+                    if row == last_row:
+                        O[p * g.out_pixel + c] = g.finish(acc[0])
+
+        return reduce_absorb
 
 
 def _reduced_axes(data: TensorSpec, axes: Any) -> tuple[int, ...]:
@@ -204,8 +240,7 @@ class _Reduction:
                 tirx.const(self.attrs["shift"], "int32"),
                 self.attrs["rounding"],
             )
-        low, high = -128 if low is None else low, 127 if high is None else high
-        return T.cast(fixed_point.clamp(accumulated, low, high), "int8")
+        return fixed_point.saturate(accumulated, low, high)
 
     def _input_coordinates(self, row, pixel, channel) -> dict[int, Any]:
         """Coordinates of the axes that are not reduced, by input axis."""

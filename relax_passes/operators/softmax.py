@@ -9,6 +9,14 @@ from tvm.script import tirx as T
 
 from .fixed_point import doubling_high_multiply as multiply
 from .fixed_point import round_shift
+from .fixed_point_functions import (
+    EXP_MINUS_EIGHTH,
+    LINE_OFFSET,
+    LINE_SLOPE,
+    ONE,
+    POWERS,
+    THIRD,
+)
 from .pixel_loop import PixelLoop, same_layout
 from .registry import Operator, OperatorClass, register
 from .signature import Signature, TensorSpec
@@ -88,13 +96,7 @@ def _float_row(signature: Signature) -> tirx.PrimFunc:
 
 # Fixed point, in the notation Qm.n: m integer and n fractional bits besides the sign.
 _SUM_INTEGER_BITS = 12  # the sum of exponentials is Q12.19
-_ONE = (1 << 31) - 1  # the largest Q0.31, standing for 1
 _QUARTER = 1 << 24  # 1/4 in Q5.26
-_POWERS = (1672461947, 1302514674, 790015084, 290630308, 39332535, 720401, 242)
-"""exp(-2**k) in Q0.31, for k = -2 .. 4."""
-_EXP_MINUS_EIGHTH = 1895147668  # in Q0.31
-_THIRD = 715827883  # in Q0.31
-_48_OVER_17, _32_OVER_17 = 1515870810, 1010580540  # in Q2.29
 
 
 def _int8_row(signature: Signature) -> tirx.PrimFunc:
@@ -148,7 +150,7 @@ def _int8_row(signature: Signature) -> tirx.PrimFunc:
                             total[0] = total[0] * 2
                             exponent[0] = exponent[0] - 1
                     half[0] = total[0]
-                    reciprocal[0] = _times(half[0], -_32_OVER_17) + _48_OVER_17
+                    reciprocal[0] = _times(half[0], LINE_SLOPE) + LINE_OFFSET
                     for _ in range(3):
                         x[0] = (1 << 29) - multiply(half[0], reciprocal[0])
                         reciprocal[0] = reciprocal[0] + multiply(reciprocal[0], x[0]) * 4
@@ -166,9 +168,9 @@ def _int8_row(signature: Signature) -> tirx.PrimFunc:
                         square[0] = multiply(x[0], x[0])
                         power[0] = multiply(square[0], square[0])
                         power[0] = round_shift(power[0], 2) + multiply(square[0], x[0])
-                        power[0] = _times(power[0], _THIRD) + square[0]
+                        power[0] = _times(power[0], THIRD) + square[0]
                         power[0] = round_shift(power[0], 1) + x[0]
-                        power[0] = _times(power[0], _EXP_MINUS_EIGHTH) + _EXP_MINUS_EIGHTH
+                        power[0] = _times(power[0], EXP_MINUS_EIGHTH) + EXP_MINUS_EIGHTH
                         part[0] = part[0] - scaled[0]
                         power[0] = _times_power(power[0], part[0], 0)
                         power[0] = _times_power(power[0], part[0], 1)
@@ -178,7 +180,7 @@ def _int8_row(signature: Signature) -> tirx.PrimFunc:
                         power[0] = _times_power(power[0], part[0], 5)
                         power[0] = _times_power(power[0], part[0], 6)
                         if difference == 0:
-                            power[0] = _ONE
+                            power[0] = ONE
                         if division == 0:
                             total[0] = total[0] + round_shift(power[0], _SUM_INTEGER_BITS)
                         else:
@@ -198,12 +200,12 @@ def _times(value, constant: int):
 
 def _times_power(value, rest, k: int):
     """`value` times exp(-2**(k - 2)) if that power is part of `rest`, a number in Q5.26."""
-    return T.Select((rest & (_QUARTER << k)) != 0, _times(value, _POWERS[k]), value)
+    return T.Select((rest & (_QUARTER << k)) != 0, _times(value, POWERS[k]), value)
 
 
 def _doubled(value):
     """Twice `value`, a number in Q1.30, as Q0.31, where 1 is not quite in reach."""
-    return T.Select(value >= (1 << 30), tirx.const(_ONE, "int32"), value * 2)
+    return T.Select(value >= (1 << 30), tirx.const(ONE, "int32"), value * 2)
 
 
 def _rounded(value, exponent):

@@ -2,8 +2,9 @@
 
 The table of a function has ``table[q + 128]`` for the quantized input `q`, the form the operator
 ``lookup`` takes.  Each function computes, entry by entry, what LiteRT's reference kernel and
-TensorFlow Lite Micro compute for the operator of that name; `table_of` goes through float
-arithmetic and serves models quantized by other tools.
+TensorFlow Lite Micro compute for the operator of that name, or for scales that they refuse, the
+float function rounded to the nearest.  `table_of` goes through float arithmetic and serves models
+quantized by other tools.
 
 Common parameters: ``(input_scale, input_zero_point, output_scale, output_zero_point)``.
 """
@@ -16,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from . import fixed_point_functions as functions
 from .fixed_point import multiply_numpy, quantize_multiplier
 from .quantized import INT8_MAX, INT8_MIN, activation_range, rescale_factors
 
@@ -93,28 +95,25 @@ def leaky_relu(
 def logistic(
     input_scale: float, input_zero_point: int, output_scale: float, output_zero_point: int
 ) -> np.ndarray:
-    """LOGISTIC; LiteRT asks for output scale 1 / 256 and zero point -128."""
-    one = np.float32(1)
-    return _float_table(
-        lambda x: one / (one + _float32(np.exp, -x)),
-        input_scale,
-        input_zero_point,
-        output_scale,
-        output_zero_point,
-    )
+    """LOGISTIC, in fixed point to LiteRT's output scale 1 / 256 and zero point -128."""
+    if (np.float32(output_scale), output_zero_point) != (1 / 256, -128):
+        scales = (input_scale, input_zero_point, output_scale, output_zero_point)
+        return table_of(lambda x: 1 / (1 + np.exp(-x)), *scales, rounding="half_away")
+    inside, q4 = _on_scale_of_sixteen(input_scale, input_zero_point)
+    result = functions.round_shift(functions.logistic(q4), 31 - 8) - 128
+    return _int8(np.where(inside, result, np.where(_INPUTS > input_zero_point, 127, -128)))
 
 
 def tanh(
     input_scale: float, input_zero_point: int, output_scale: float, output_zero_point: int
 ) -> np.ndarray:
-    """TANH; LiteRT asks for output scale 1 / 128 and zero point 0."""
-    return _float_table(
-        lambda x: _float32(np.tanh, x),
-        input_scale,
-        input_zero_point,
-        output_scale,
-        output_zero_point,
-    )
+    """TANH, in fixed point to LiteRT's output scale 1 / 128 and zero point 0."""
+    if (np.float32(output_scale), output_zero_point) != (1 / 128, 0):
+        scales = (input_scale, input_zero_point, output_scale, output_zero_point)
+        return table_of(np.tanh, *scales, rounding="half_away")
+    inside, q4 = _on_scale_of_sixteen(input_scale, input_zero_point)
+    result = functions.round_shift(functions.tanh(q4), 31 - 7)
+    return _int8(np.where(inside, result, np.where(_INPUTS > input_zero_point, 127, -128)))
 
 
 def elu(
@@ -203,7 +202,7 @@ def rsqrt(
         if value <= 0:
             table.append(INT8_MAX)
             continue
-        root_multiplier, root_shift = _inverse_sqrt(value)
+        root_multiplier, root_shift = functions.inverse_sqrt(value)
         inverse = multiply_numpy(np.int64(1), root_multiplier, root_shift + extra, "double")
         scaled = multiply_numpy(inverse, multiplier, shift - extra, "double")
         table.append(int(scaled) + output_zero_point)
@@ -237,25 +236,24 @@ def hard_swish(
     output_factor, output_shift = _int16_factor(fine_scale / np.float32(output_scale))
     unit_factor, unit_shift = _int16_factor(fine_scale / np.float32(3 / 32768))
     if output_shift > 0:
-        raise ValueError(
-            f"hard_swish: the output scale {output_scale} is too small for an input scale of "
-            f"{input_scale}"
-        )
+        scales = (input_scale, input_zero_point, output_scale, output_zero_point)
+        return table_of(lambda x: x * np.clip(x + 3, 0, 6) / 6, *scales, rounding="half_away")
     fine = (_INPUTS - input_zero_point) << 7
-    unshifted = _doubling_high(fine, output_factor, bits=15)
+    unshifted = functions.doubling_high(fine, output_factor, bits=15)
 
     unit = fine
     if unit_shift > 0:
         unit = _int16(unit << (unit_shift - 1))
-    unit = _doubling_high(unit, unit_factor, bits=15)
+    unit = functions.doubling_high(unit, unit_factor, bits=15)
     if unit_shift > 0:
         unit = _int16(unit << 1)
     if unit_shift < 0:
-        unit = _round_shift(unit, -unit_shift)
+        unit = functions.round_shift(unit, -unit_shift)
     unit = (unit + (1 << 15)) >> 1
 
-    product = _truncating_shift(unit * unshifted, 15)
-    return _int8(_round_shift(product, -output_shift) + output_zero_point)
+    product = unit * unshifted
+    product = np.sign(product) * (np.abs(product) >> 15)
+    return _int8(functions.round_shift(product, -output_shift) + output_zero_point)
 
 
 TFLITE_TABLES: dict[str, Callable[..., np.ndarray]] = {
@@ -290,8 +288,18 @@ def _float_table(
     """
     inverse = np.float32(1) / np.float32(output_scale)
     real = _dequantized(input_scale, input_zero_point)
-    rounded = _round_half_away(np.asarray(function(real), np.float32) * inverse)
+    with np.errstate(over="ignore"):
+        rounded = _round_half_away(np.asarray(function(real), np.float32) * inverse)
     return _int8(np.clip(rounded, -1e6, 1e6) + output_zero_point)
+
+
+def _on_scale_of_sixteen(scale: float, zero_point: int) -> tuple[np.ndarray, np.ndarray]:
+    """Which inputs lie within +-15, and all inputs in Q4.27 (those outside as 0)."""
+    multiplier, shift = quantize_multiplier(float(np.float32(scale)) * (1 << 27))
+    radius = math.floor(15 * (1 << 27) / 2.0**shift)
+    values = _INPUTS - zero_point
+    inside = np.abs(values) < radius
+    return inside, _scaled(np.where(inside, values, 0), (multiplier, shift))
 
 
 def _dequantized(scale: float, zero_point: int) -> np.ndarray:
@@ -330,43 +338,3 @@ def _round_half_away(values: np.ndarray) -> np.ndarray:
     """Ties away from zero, in float64: adding 0.5 in float32 would round a second time."""
     wide = np.asarray(values, np.float64)
     return np.copysign(np.floor(np.abs(wide) + 0.5), wide)
-
-
-def _doubling_high(a: np.ndarray, b: Any, bits: int) -> np.ndarray:
-    """``round(a * b / 2**bits)``, ties away from zero except that -0.5 becomes 0."""
-    product = np.asarray(a, np.int64) * b
-    nudge = np.where(product >= 0, 1 << (bits - 1), 1 - (1 << (bits - 1)))
-    return _truncating_shift(product + nudge, bits)
-
-
-def _truncating_shift(values: np.ndarray, bits: int) -> np.ndarray:
-    return np.sign(values) * (np.abs(values) >> bits)
-
-
-def _round_shift(values: np.ndarray, bits: int) -> np.ndarray:
-    """``round(values / 2**bits)``, ties away from zero."""
-    mask = (1 << bits) - 1
-    return (values >> bits) + ((values & mask) > (mask >> 1) + (values < 0))
-
-
-def _inverse_sqrt(value: int) -> tuple[int, int]:
-    """Factor ``(multiplier, shift)`` of ``1 / sqrt(value)`` for an integer in [1, 2**29).
-
-    Five Newton steps ``x <- 1.5 * x - value / 2 * x**3`` in fixed point with 3 integer bits, from
-    1, after scaling the value into [2**27, 2**29).
-    """
-    if value == 1:
-        return (1 << 31) - 1, 0
-    pairs = (32 - value.bit_length() - 1) // 2 - 1
-    right_shift = 11 - pairs
-    half = int(_round_shift(np.int64((value << 2 * pairs) >> 1), 1))
-    x, three_halves = 1 << 28, (1 << 28) + (1 << 27)
-    for _ in range(5):
-        square = int(_doubling_high(np.int64(x), x, bits=31))
-        cube = int(_doubling_high(np.int64(square), x, bits=31)) << 6
-        step = int(_doubling_high(np.int64(three_halves), x, bits=31))
-        step -= int(_doubling_high(np.int64(half), cube, bits=31))
-        x = step << 3
-    root_half = 1518500250  # sqrt(2) / 2 with 31 fractional bits
-    x = int(_doubling_high(np.int64(x), root_half, bits=31))
-    return (x, -right_shift) if right_shift >= 0 else (x << -right_shift, 0)

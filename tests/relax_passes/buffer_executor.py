@@ -58,13 +58,13 @@ class _Execution:
         self.places[node] = _Place(self.buffer_of[node], offset, spec)
         data = self.graph.nodes[node]
         if is_concat_in_place(data):
-            axis = data["signature"]["axis"] % len(spec.shape)
+            axis, begin = data["signature"]["axis"] % len(spec.shape), offset
             for operand in data["operands"]:
                 part = self.graph.nodes[operand]["spec"]
                 part = replace(part, pixel_stride=spec.pixel_stride)
-                self._place(operand, offset, part)
+                self._place(operand, begin, part)
                 last = axis == len(spec.shape) - 1
-                offset += part.channels if last else part.rows * part.row_stride
+                begin += part.channels if last else part.rows * part.row_stride
         elif is_reshape(data):
             self._place(data["operands"][0], offset, self.graph.nodes[data["operands"][0]]["spec"])
         elif data["in_place"] is not None:

@@ -147,6 +147,22 @@ def test_activation_before_the_addition_goes_along():
     assert_same_in_shared_buffers(before, after)
 
 
+def test_what_a_convolution_inside_reads_stays_outside():
+    """t feeds an addition of the chain, but also a convolution that needs several of its rows."""
+
+    def build(emit, x):
+        r = emit(conv(x, 4, seed=1), "r")
+        t = emit(conv(x, 4, seed=2), "t")
+        u = emit(conv(t, 4, seed=3), "u")
+        c = emit(add(emit(add(emit(add(r, t), "c1"), u), "c2"), r), "c3")
+        return emit(conv(c, 4), "d")
+
+    before, after = accumulate(build, dtype="int8")
+    assert "accumulated" in verdicts(after).values()
+    assert operator_graph(after).nodes["t"]["kind"] == "operator"
+    assert_same_in_shared_buffers(before, after)
+
+
 def test_projection_shortcut():
     """Either the projection or the main branch may be the buffer; both orders are served."""
 
@@ -174,7 +190,7 @@ def test_takes_the_operand_that_keeps_less_alive():
 
     _, after = accumulate(build, (1, 6, 6, 16))
     (found,) = decisions(after)
-    assert found.reason == "b adds into the buffer of p"
+    assert found.reason == "b row by row into the buffer of p"
 
     def mirrored(emit, x):
         a = emit(conv(x, 2, seed=2), "a")
@@ -184,7 +200,7 @@ def test_takes_the_operand_that_keeps_less_alive():
 
     _, after = accumulate(mirrored, (1, 6, 6, 16))
     (found,) = decisions(after)
-    assert found.reason == "b adds into the buffer of p"
+    assert found.reason == "b row by row into the buffer of p"
 
 
 def test_sum_of_several():
@@ -273,6 +289,19 @@ def test_input_may_be_overwritten_unless_it_has_to_be_kept():
     assert "x is the network input x, which has to be kept" in reason(kept)
 
 
+def test_a_concatenation_may_be_what_is_added():
+    def build(emit, x):
+        s = emit(conv(x, 4), "s")
+        a, b = (emit(conv(emit(conv(s, 2, seed=i), f"t{i}"), 2, seed=i), f"a{i}") for i in (1, 2))
+        c = emit(add(s, emit(concat(a, b), "joined")), "c")
+        return emit(conv(c, 2), "d")
+
+    before, after = accumulate(build, dtype="int8")
+    assert verdicts(after) == {"joined": "accumulated", "c": "accumulated"}
+    assert decisions(after)[0].reason == "runs row by row together with c"
+    assert_same_in_shared_buffers(before, after)
+
+
 # --- refusals ------------------------------------------------------------------------------
 
 
@@ -325,7 +354,7 @@ def test_uses_the_other_operand_where_one_is_read_later():
 
     before, after = accumulate(build, dtype="int8")
     (found,) = decisions(after)
-    assert found.action == "left alone" or found.reason == "b adds into the buffer of p"
+    assert found.action == "left alone" or found.reason == "b row by row into the buffer of p"
     assert "b is also read by e" in reason(after)
     assert_same_in_shared_buffers(before, after)
 
@@ -428,7 +457,7 @@ def test_never_raises_the_peak():
     assert peak(after) <= peak(before)
     assert verdicts(after)["c"] == "accumulated"
     (found,) = decisions(after)
-    assert found.reason == "r adds into the buffer of b"
+    assert found.reason == "r row by row into the buffer of b"
 
     def worse(emit, x):
         b = emit(conv(x, 1, 1, seed=1), "b")

@@ -118,7 +118,7 @@ def test_same_bits_through_tvm():
     rng = np.random.default_rng(0)
     acted = 0
     while acted < 2:
-        steps = [(KINDS[rng.integers(len(KINDS))], *rng.integers(0, [4, 4, 2])) for _ in range(10)]
+        steps = [(KINDS[rng.integers(len(KINDS))], *rng.integers(0, [4, 4, 2])) for _ in range(7)]
         before = build(steps, extra_output=acted > 0)
         after = tvm.transform.Sequential(PASSES)(before)
         if sum(d.action != "left alone" for d in decisions(after)) < 2:

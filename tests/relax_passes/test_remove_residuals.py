@@ -268,6 +268,7 @@ def test_cascades_and_slices_are_taken_back():
         without_findings(after), without_findings(RemoveResiduals()(before))
     )
     assert [r.join for r in read_residuals(after)] == ["c"]
+    assert {d.pass_name for d in decisions(after)} == {"RemoveResiduals"}
 
 
 # --- what is left alone --------------------------------------------------------------------

@@ -61,7 +61,7 @@ def int8_case(rows, depth, units, per_channel, relu, seed):
     return model, data, kernel.run_rows(data, weight, bias, multiplier, shift)
 
 
-@settings(max_examples=30, deadline=None, derandomize=True)
+@settings(max_examples=15, deadline=None, derandomize=True)
 @given(lengths, lengths, lengths, st.booleans(), st.booleans(), seeds)
 def test_int8_is_within_one_of_litert(rows, depth, units, per_channel, relu, seed):
     # LiteRT's reference kernel multiplies by the factor in floating point.
@@ -70,7 +70,7 @@ def test_int8_is_within_one_of_litert(rows, depth, units, per_channel, relu, see
     assert np.abs(actual.astype(int) - expected).max() <= 1
 
 
-@settings(max_examples=30, deadline=None, derandomize=True)
+@settings(max_examples=15, deadline=None, derandomize=True)
 @given(lengths, lengths, lengths, st.booleans(), st.booleans(), seeds)
 def test_int8_is_tflite_micro(rows, depth, units, per_channel, relu, seed):
     model, data, actual = int8_case(rows, depth, units, per_channel, relu, seed)
@@ -78,7 +78,7 @@ def test_int8_is_tflite_micro(rows, depth, units, per_channel, relu, seed):
     np.testing.assert_array_equal(actual, expected)
 
 
-@settings(max_examples=15, deadline=None, derandomize=True)
+@settings(max_examples=10, deadline=None, derandomize=True)
 @given(
     st.lists(st.integers(1, 4), min_size=0, max_size=3),
     lengths,

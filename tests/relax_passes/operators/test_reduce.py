@@ -16,7 +16,7 @@ from tests.tflite_builder import TFLiteBuilder, run_litert_reference
 from tests.tflite_micro_runner import run_tflite_micro
 
 NUMPY = {"mean": np.mean, "sum": np.sum, "max": np.max, "min": np.min}
-SETTINGS = settings(max_examples=25, deadline=None, derandomize=True)
+SETTINGS = settings(max_examples=15, deadline=None, derandomize=True)
 
 
 @st.composite
@@ -63,7 +63,8 @@ def int8_case(kind, reduction, seed, ratio):
     return litert_model(kind, shape, axes, keepdims, quantization), data, kernel.run_rows(data)
 
 
-@pytest.mark.parametrize("kind", sorted(NUMPY))
+# LiteRT's own SUM does not subtract the zero points (2.1), TensorFlow Lite Micro's does.
+@pytest.mark.parametrize("kind", ["max", "mean", "min"])
 def test_int8_is_litert(kind):
     @SETTINGS
     @given(reductions(), st.integers(0, 2**32 - 1), st.floats(0.4, 2.0))
@@ -73,6 +74,30 @@ def test_int8_is_litert(kind):
         np.testing.assert_array_equal(actual, expected)
 
     run()
+
+
+@SETTINGS
+@given(reductions(), st.integers(0, 2**32 - 1), st.floats(0.4, 2.0))
+def test_int8_sum_is_tflite_micro(reduction, seed, ratio):
+    model, data, actual = int8_case("sum", reduction, seed, ratio)
+    (expected,) = run_tflite_micro(model, [data])
+    np.testing.assert_array_equal(actual, expected)
+
+
+def test_int8_sum_in_numbers():
+    data = np.array([[-5, 10, 20], [7, 7, 7]], np.int8)
+    multiplier, shift = rescale_factors(0.5, 1.0)
+    kernel = RowKernel(
+        "reduce",
+        [TensorSpec(data.shape, "int8")],
+        kind="sum",
+        axes=(1,),
+        input_zero_point=7,
+        output_zero_point=-3,
+        multiplier=multiplier,
+        shift=shift,
+    )
+    assert kernel.run_rows(data).tolist() == [-1, -3]  # -12 + 3 + 13 = 4, and 0
 
 
 @SETTINGS

@@ -27,7 +27,7 @@ def litert_softmax(data, scale, zero_point, beta=1.0):
     return run_litert_reference(builder.build([out]), {"data": data})[0]
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=20, deadline=None, derandomize=True)
 @given(shapes, st.floats(-3, 0.5), st.floats(0.3, 2.0), st.integers(0, 2**32 - 1), st.booleans())
 def test_int8_is_litert(shape, exponent, beta, seed, narrow):
     scale, beta = float(np.float32(10**exponent)), float(np.float32(beta))
@@ -66,7 +66,7 @@ def test_more_classes_than_litert_can_divide_by():
     assert np.abs(kernel.run_rows(data)[0] - expected).max() <= 1
 
 
-@settings(max_examples=15, deadline=None, derandomize=True)
+@settings(max_examples=10, deadline=None, derandomize=True)
 @given(shapes, st.integers(0, 2**32 - 1), st.sampled_from([0.1, 1.0, 30.0]))
 def test_float_is_numpy(shape, seed, spread):
     data = (np.random.default_rng(seed).normal(size=shape) * spread).astype(np.float32)

@@ -1,0 +1,76 @@
+"""LLVM IR for the host, in two steps through TVM's code generator.
+
+TVM tells LLVM that pointers of different names never point at the same memory (type-based alias
+metadata, one type a buffer).  In an arena they do: one kernel's output is the next one's input,
+and once both are inlined into one function LLVM would move the loads before the stores.  So the
+kernels are first generated without optimization, the claims are deleted from their text, and the
+program that is optimized imports that text.
+"""
+
+from __future__ import annotations
+
+import re
+
+import tvm
+from tvm import tirx
+
+from .lower import code_target, lowering
+
+_T = tirx.transform
+
+# Beside the claims, what each module may have only once, and all that hangs on it.
+_DELETED = re.compile(
+    r",? !tbaa !\d+|,? !dbg !\d+|^ *#dbg_.*\n|^!llvm\.(?:module\.flags|dbg\.cu) = .*\n",
+    re.MULTILINE,
+)
+_BODY = "_body"
+
+
+def llvm_ir(module: tvm.IRModule) -> str:
+    """A module of private functions and one public entry as LLVM IR for this machine.
+
+    TVM loads such a file and compiles it just in time.
+    """
+    target = code_target("llvm")
+    module = _T.BindTarget(target.with_host(target))(module)
+    packing = [_T.AnnotateEntryFunc(), _T.SplitHostDevice(), _T.MakePackedAPI()]
+    for step in [*lowering(), *packing]:
+        module = step(module)
+    # LowerTVMBuiltin wants to know on which device an allocation lives, which only an entry
+    # function says; the kernels have nothing it could lower.
+    entry = _T.Filter(lambda function: _calling_convention(function) != 0)(module)
+    kernels = _T.Filter(lambda function: _calling_convention(function) == 0)(module)
+    entry = _T.LowerTVMBuiltin()(entry)
+    entry.update(_calls_of(kernels))
+    built = tvm.get_global_func("target.build.llvm")(_T.LowerIntrin()(entry), target)
+    # LLVM's own reader refuses the storage class that TVM writes on private functions.
+    return built.inspect_source("ll").replace("private dllexport ", "private ")
+
+
+def _calls_of(kernels: tvm.IRModule) -> tvm.IRModule:
+    """Each kernel as a call of the code that `_unoptimized` made of it."""
+    pending = tvm.ir.StringImm(_unoptimized(kernels))
+    calls: dict[tvm.ir.GlobalVar, tirx.PrimFunc] = {}
+    for name, function in kernels.functions_items():
+        call = tirx.call_extern("void", f"{name.name_hint}{_BODY}", *function.params)
+        body = tirx.Evaluate(call)
+        if not calls:  # one import serves the whole program
+            body = tirx.AttrStmt(tirx.const(0, "int32"), "pragma_import_llvm", pending, body)
+        calls[name] = function.with_body(body)
+    return tvm.IRModule(calls)
+
+
+def _unoptimized(kernels: tvm.IRModule) -> str:
+    """The kernels as LLVM IR that says nothing about aliases."""
+    target = tvm.target.Target({"kind": "llvm", "opt-level": 0})
+    public = {  # under their own variables, for one may call another
+        name: function.with_attr("global_symbol", f"{name.name_hint}{_BODY}")
+        for name, function in kernels.functions_items()
+    }
+    module = _T.BindTarget(target)(tvm.IRModule(public))
+    built = tvm.get_global_func("target.build.llvm")(_T.LowerIntrin()(module), target)
+    return _DELETED.sub("", built.inspect_source("ll"))
+
+
+def _calling_convention(function: tirx.PrimFunc) -> int:
+    return int(function.attrs.get("calling_conv", 0))
