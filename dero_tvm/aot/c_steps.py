@@ -69,7 +69,7 @@ class _StepPrinter:
     def _body(self) -> list[str]:
         stages = self.step.stages
         final = len(stages) - 1
-        if not stages[final].kernel.by_row:
+        if not stages[final].kernel.by_row or (final == 0 and stages[0].rows == 1):
             return [f"  {self._call(final)}"]
         if self.counts_in_array:
             lines = [f"  int32_t made[{final + 1}] = {{0}};"]
@@ -125,7 +125,9 @@ class _StepPrinter:
     def _call(self, index: int) -> str:
         stage = self.step.stages[index]
         row = self._row(index)
-        if self.step.descending:
+        if stage.rows == 1:
+            row = "0"
+        elif self.step.descending:
             row = f"({stage.rows - 1} - {row})"
         arguments = [row] if stage.kernel.by_row else []
         parameters = stage.kernel.parameters[1:] if stage.kernel.by_row else stage.kernel.parameters
@@ -141,7 +143,7 @@ class _StepPrinter:
         if argument.address.base.startswith("constant:"):
             return base
         offset = [str(argument.address.offset)] if argument.address.offset else []
-        if argument.row_bytes:
+        if argument.row_bytes and row != "0":
             if argument.ring == 0:
                 offset.append(f"{row} * {argument.row_bytes}")
             elif argument.ring > 1:
