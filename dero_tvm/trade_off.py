@@ -106,13 +106,15 @@ class _Measurement:
         self.progress = progress
 
     def point(self, candidate: Candidate) -> SweepPoint:
-        schedules = candidate.scheduled.schedules.values()
+        operations = [
+            op for cascade in candidate.scheduled.network.cascades for op in cascade.operations
+        ]
         point = SweepPoint(
             candidate.label,
             candidate.mode.value,
             candidate.arena_bytes,
             candidate.streamed_operators,
-            sum(sum(schedule.rows_made) for schedule in schedules),
+            sum(op.in_schedule().steps if op.function is None else 1 for op in operations),
         )
         if self.note:
             return point
