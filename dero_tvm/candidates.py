@@ -16,7 +16,7 @@ from relax_passes.stream_rows import with_ascending_rows
 from .dero import Dero
 from .network_planner import NetworkPlanner
 from .planning import DoesNotFit, MemoryPlan
-from .schedule.network import CascadeKind
+from .schedule.network import CascadeKind, Network
 from .schedule.to_problem import Scheduled, Sharing
 
 _NO_CASCADES = 1 << 62  # bytes; within such a limit nothing has to be streamed
@@ -58,7 +58,7 @@ class Candidates:
         progress: Callable[[str], None] = lambda stage: None,
     ) -> None:
         self.planner = planner
-        self.refusals: list[DoesNotFit] = []
+        self.refusals: list[tuple[DoesNotFit, Network]] = []
         self._canonical = canonical
         self._progress = progress
         self._options = planner.options
@@ -120,6 +120,6 @@ class Candidates:
         try:
             plan = self.planner.plan(scheduled)
         except DoesNotFit as error:
-            self.refusals.append(error)
+            self.refusals.append((error, scheduled.network))
         else:
             yield Candidate(mode, label, module, scheduled, plan)

@@ -80,4 +80,5 @@ def _streamed(candidates: Candidates, budget: int) -> Iterator[Candidate]:
 
 
 def _too_large(candidates: Candidates) -> UserError:
-    return candidates.planner.too_large(min(candidates.refusals, key=lambda error: error.excess))
+    error, network = min(candidates.refusals, key=lambda refusal: refusal[0].excess)
+    return candidates.planner.too_large(error, network)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import tvm
 
@@ -18,6 +20,24 @@ from .schedule.to_problem import Scheduled, Sharing, to_problem
 
 STACK_RESERVE = 8 * 1024
 """Bytes of a board's first memory region that are left to the stack and other variables."""
+
+
+_LARGEST_TENSOR = 2**31 - 1
+
+
+def refuse_huge(model: str, tensors: Mapping[str, Any]) -> None:
+    """Raises UserError for a tensor that generated code, which counts in int32, cannot address.
+
+    `tensors` maps what a message calls a tensor to anything with ``shape`` and ``dtype``.
+    """
+    for name, spec in tensors.items():
+        size = math.prod(spec.shape) * tvm.DataType(spec.dtype).itemsize
+        if size > _LARGEST_TENSOR:
+            raise UserError(
+                f"{model}: tensor {name} of shape {list(spec.shape)} has {size:,} bytes, more than "
+                f"the {_LARGEST_TENSOR:,} that generated code can address; choose a smaller input "
+                "(--input-shapes)"
+            )
 
 
 @dataclass(frozen=True)
@@ -39,6 +59,7 @@ class NetworkPlanner:
             input_names=[spec.name for spec in self.loaded.inputs],
             output_names=[spec.name for spec in self.loaded.outputs],
         )
+        refuse_huge(self.loaded.name, {n: value.spec for n, value in network.values.items()})
         regions: Sequence[Region] = self._regions() if bounded else (Region("sram"),)
         return to_problem(
             network, sharing=sharing, alignment=self._alignment(), regions=tuple(regions)
@@ -57,13 +78,14 @@ class NetworkPlanner:
         """Bytes that no plan can go below."""
         return lower_bound(scheduled.problem, options=self.options)
 
-    def too_large(self, error: DoesNotFit) -> UserError:
+    def too_large(self, error: DoesNotFit, network: Network) -> UserError:
         """What to tell the user when nothing fits the board."""
         return UserError(
-            f"{self.loaded.name} does not fit {self.board.name}: operator {error.step} needs "
-            f"{error.required:,} bytes of RAM, which is {error.excess:,} bytes more than the "
-            f"{error.capacity:,} that are left beside the stack; choose another board, a "
-            "smaller input (--input-shapes), or another --dero"
+            f"{self.loaded.name} does not fit {self.board.name}: operator "
+            f"{_described(network, error.step)} needs {error.required:,} bytes of RAM, which is "
+            f"{error.excess:,} bytes more than the {error.capacity:,} that are left beside the "
+            "stack; choose another --dero (stream needs least), a smaller input (--input-shapes), "
+            "or another board"
         )
 
     def _regions(self) -> tuple[Region, ...]:
@@ -86,6 +108,17 @@ class NetworkPlanner:
         if weights > self.board.flash.size:
             raise UserError(
                 f"{self.loaded.name} does not fit {self.board.name}: its weights are {weights:,} "
-                f"bytes, {weights - self.board.flash.size:,} more than the flash of "
-                f"{self.board.flash.size:,}"
+                f"bytes, which is {weights - self.board.flash.size:,} bytes more than its flash of "
+                f"{self.board.flash.size:,}; quantize the model to int8 or choose another board"
             )
+
+
+def _described(network: Network, step: str) -> str:
+    """A step's name with what a reader can look for in the model."""
+    for cascade in network.cascades:
+        if cascade.name == step:
+            names = [op.signature.operator.split(".")[-1] for op in cascade.operations]
+            what = " + ".join(names) if len(names) < 4 else f"{len(names)} operators to {names[-1]}"
+            output = cascade.operations[-1].signature.output
+            return f"{step} ({what}, output {list(output.shape)} {output.dtype})"
+    return step

@@ -16,7 +16,7 @@ from .boards import Board, load_board
 from .candidates import Candidates
 from .errors import UserError
 from .frontends import LoadedModel, load
-from .network_planner import NetworkPlanner
+from .network_planner import NetworkPlanner, refuse_huge
 from .planning import Options
 
 
@@ -56,6 +56,8 @@ def prepare(
     board = target if isinstance(target, Board) else load_board(str(target))
     progress("reading the model")
     loaded = model if isinstance(model, LoadedModel) else load(model, input_shapes=input_shapes)
+    ports = (*loaded.inputs, *loaded.outputs)
+    refuse_huge(loaded.name, {repr(spec.name): spec for spec in ports})
     progress("canonicalizing")
     canonical = pipeline.canonicalize(input_layout, integer_io=integer_io)(loaded.module)
     options = Options(keep_inputs=keep_inputs, external_io=external_io, time_limit=time_limit)

@@ -106,15 +106,13 @@ class _Measurement:
         self.progress = progress
 
     def point(self, candidate: Candidate) -> SweepPoint:
-        operations = [
-            op for cascade in candidate.scheduled.network.cascades for op in cascade.operations
-        ]
+        schedules = candidate.scheduled.schedules.values()
         point = SweepPoint(
             candidate.label,
             candidate.mode.value,
             candidate.arena_bytes,
             candidate.streamed_operators,
-            sum(op.in_schedule().steps if op.function is None else 1 for op in operations),
+            sum(sum(schedule.calls) for schedule in schedules),
         )
         if self.note:
             return point
