@@ -132,7 +132,10 @@ def _directions(
         descending = not descending_of.get(largest, True) if largest is not None else False
         driver = items[end - 1]
         absorbing = any(item.operator.absorbs for item in items[begin:end])
-        if not driver.streamable or absorbing:
+        single_row = driver.operator.signature is not None and (
+            driver.operator.signature.output.rows == 1
+        )  # the first and the last at once: no direction lets it overlap more
+        if not driver.streamable or absorbing or single_row:
             descending = False
         directions.append(descending)
         for item in items[begin:end]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 
-from .c_constants import array_name, c_type, declaration, used_constants
+from .c_constants import array_names, c_type, declaration
+from .c_layout import WIDTH, wrap_code
 from .header import CPort, Interface
+from .kernel_body import alias, aliases_in
 from .kernels import Kernel, Parameter
 from .lower import CFunction, c_functions
 from .names import c_comment, c_identifier
-from .program import Address, Argument, Program, RowsNeeded, StepProgram
+from .program import Address, Argument, Program, RowsNeeded, Stage, StepProgram
+from .standard_headers import standard_headers
 
 _PRELUDE = """\
 /*
@@ -35,6 +38,7 @@ class _Printer:
         self.interface = interface
         self.prefix = interface.prefix
         self.arenas = {region: array for region, array, _ in interface.arenas}
+        self.constants = array_names(program, interface.prefix)
         self.step_names: list[str] = []
 
     def print(self) -> str:
@@ -43,26 +47,18 @@ class _Printer:
         kernels = [self._kernel(kernel, bodies[kernel.name]) for kernel in program.kernels]
         steps = [self._step(number, step) for number, step in enumerate(program.steps)]
         constants = [
-            declaration(self.prefix, name, program.network.constants[name])
-            for name in used_constants(program)
+            declaration(array, program.network.constants[name])
+            for name, array in self.constants.items()
         ]
-        code = "\n\n".join([*kernels, *steps, *self._entry()])
-        headers = [f'#include "{self.prefix}.h"', "", "#include <stdbool.h>"]
-        if re.search(r"\b\w+f\(|\b(?:INFINITY|NAN)\b", code):
-            headers.insert(2, "#include <math.h>")
-        if "memcpy(" in code or "NULL" in code:
-            headers += ["#include <stddef.h>", "#include <string.h>"]
+        code = wrap_code("\n\n".join([*kernels, *steps, *self._entry()]))
+        headers = [f'#include "{self.prefix}.h"', "", *standard_headers(code)]
         typedefs = [
-            f"typedef {c_type(d)} TVMGEN_MAY_ALIAS {_alias(d)};" for d in self._arena_types()
+            f"typedef {c_type(d)} TVMGEN_MAY_ALIAS {alias(d)};" for d in sorted(aliases_in(code))
         ]
         parts = ["\n".join(headers), _PRELUDE + "\n".join(typedefs), "\n".join(constants), code]
         return "\n\n".join(part for part in parts if part) + "\n"
 
     # --- kernels -----------------------------------------------------------------------------
-
-    def _arena_types(self) -> list[str]:
-        types = {p.dtype for k in self.program.kernels for p in k.parameters if p.dtype}
-        return sorted(types)
 
     def _kernel(self, kernel: Kernel, function: CFunction) -> str:
         parameters = [
@@ -94,10 +90,28 @@ class _Printer:
         ]
         tables: list[str] = []
         body = self._body(step, tables)
-        text = [f"/* {c_comment(step.name)} */", *tables]
+        text = [*self._description(step), *tables]
         text += [f"static void {name}({', '.join(parameters) or 'void'}) {{", *body, "}"]
         self.step_names[-1] = f"{name}({', '.join(p.split('*')[-1] for p in parameters)})"
         return "\n".join(text)
+
+    def _description(self, step: StepProgram) -> list[str]:
+        """A comment that lists a step's operators, what each reads and what it makes."""
+        order = " (last row first)" if step.descending else ""
+        lines = ["/*", f" * {c_comment(step.name)}{order}"]
+        for stage in step.stages:
+            op = stage.operation
+            values = self.program.network.values
+            reads = ", ".join(self._value(name) for name in op.operands if name in values)
+            read, made = f" *   {stage.kernel.name}: {reads}", f"-> {self._value(op.result)}"
+            fits = len(read) + 1 + len(made) <= WIDTH
+            lines += [f"{read} {made}"] if fits else [read, f" *       {made}"]
+        return [*lines, " */"]
+
+    def _value(self, name: str) -> str:
+        spec = self.program.network.spec(name)
+        shape = "x".join(map(str, spec.shape)) or "scalar"
+        return c_comment(f"{name} ({shape} {spec.dtype})")
 
     def _body(self, step: StepProgram, tables: list[str]) -> list[str]:
         final = len(step.stages) - 1
@@ -105,47 +119,56 @@ class _Printer:
         if not last.kernel.by_row:
             return [f"  {self._call(step, final)}"]
         lines = [f"  int32_t row_{i} = 0;" for i in range(final)]
-        lines.append(
-            f"  for (int32_t row_{final} = 0; row_{final} < {last.rows}; ++row_{final}) {{"
-        )
-        lines += self._make(step, final, "    ", tables)
-        lines.append("  }")
+        if last.rows == 1:
+            lines += self._make(step, final, "0", "  ", tables)
+        else:
+            row = f"row_{final}"
+            lines.append(f"  for (int32_t {row} = 0; {row} < {last.rows}; ++{row}) {{")
+            lines += self._make(step, final, row, "    ", tables)
+            lines.append("  }")
         for index, stage in enumerate(step.stages):
             if stage.complete:
                 lines.append(f"  while (row_{index} < {stage.rows}) {{")
-                lines += self._make(step, index, "    ", tables)
+                lines += self._make(step, index, f"row_{index}", "    ", tables)
                 lines += [f"    ++row_{index};", "  }"]
         return lines
 
-    def _make(self, step: StepProgram, index: int, indent: str, tables: list[str]) -> list[str]:
-        """Statements that make one row of stage `index`, and first the rows it needs."""
+    def _make(
+        self, step: StepProgram, index: int, row: str, indent: str, tables: list[str]
+    ) -> list[str]:
+        """Statements that make row `row` of stage `index`, and first the rows it needs."""
         stage = step.stages[index]
         lines = []
         for producer, needed in stage.asks:
-            until = self._needed(f"row_{index}", needed, tables)
-            lines.append(f"{indent}while (row_{producer} < {until}) {{")
-            lines += self._make(step, producer, indent + "  ", tables)
-            lines += [f"{indent}  ++row_{producer};", f"{indent}}}"]
-        lines.append(f"{indent}{self._call(step, index)}")
+            until = self._needed(row, stage, needed, tables)
+            made = f"row_{producer}"
+            lines.append(f"{indent}while ({made} < {until}) {{")
+            lines += self._make(step, producer, made, indent + "  ", tables)
+            lines += [f"{indent}  ++{made};", f"{indent}}}"]
+        lines.append(f"{indent}{self._call(step, index, row)}")
         return lines
 
-    def _needed(self, row: str, needed: RowsNeeded, tables: list[str]) -> str:
+    def _needed(self, row: str, stage: Stage, needed: RowsNeeded, tables: list[str]) -> str:
         if needed.table:
             name = f"rows_needed_{len(self.step_names)}_{len(tables)}"
             values = ", ".join(map(str, needed.table))
             tables.append(f"static const int32_t {name}[{len(needed.table)}] = {{{values}}};")
             return f"{name}[{row}]"
-        scaled = row if needed.stride == 1 else f"{row} * {needed.stride}"
-        sign = "+" if needed.offset >= 0 else "-"
-        line = f"{scaled} {sign} {abs(needed.offset)}"
+        if row == "0" or needed.stride == 0:
+            return str(min(needed.offset, needed.limit))
+        line = row if needed.stride == 1 else f"{row} * {needed.stride}"
+        if needed.offset:
+            line += f" {'+' if needed.offset > 0 else '-'} {abs(needed.offset)}"
+        if (stage.rows - 1) * needed.stride + needed.offset <= needed.limit:
+            return line
         return f"({line} < {needed.limit} ? {line} : {needed.limit})"
 
-    def _call(self, step: StepProgram, index: int) -> str:
+    def _call(self, step: StepProgram, index: int, row: str = "") -> str:
         stage = step.stages[index]
-        row = f"({stage.rows - 1} - row_{index})" if step.descending else f"row_{index}"
+        if step.descending and row:
+            row = "0" if stage.rows == 1 else f"({stage.rows - 1} - {row})"
         arguments = [row] if stage.kernel.by_row else []
-        parameters = stage.kernel.parameters[1:] if stage.kernel.by_row else stage.kernel.parameters
-        for argument, parameter in zip(stage.arguments, parameters):
+        for argument, parameter in stage.passed:
             if isinstance(argument, int):
                 arguments.append(str(argument))
             else:
@@ -155,23 +178,23 @@ class _Printer:
     def _pointer(self, argument: Argument, row: str, parameter: Parameter) -> str:
         base = self._base(argument.address)
         offset = [str(argument.address.offset)] if argument.address.offset else []
-        if argument.row_bytes:
+        if argument.row_bytes and row != "0":
             if argument.ring == 0:
                 offset.append(f"{row} * {argument.row_bytes}")
             elif argument.ring > 1:
                 offset.append(f"{row} % {argument.ring} * {argument.row_bytes}")
         if argument.address.base.startswith("constant:"):
             return base
-        inner = " + ".join([base, *offset])
+        inner = f"({' + '.join([base, *offset])})" if offset else base
         qualifier = "const " if parameter.read_only else ""
-        return f"({qualifier}{_alias(argument.dtype)} *)({inner})"
+        return f"({qualifier}{alias(argument.dtype)} *){inner}"
 
     def _base(self, address: Address) -> str:
         kind, _, name = address.base.partition(":")
         if kind == "arena":
             return self.arenas[name]
         if kind == "constant":
-            return array_name(self.prefix, name)
+            return self.constants[name]
         ports = self.interface.inputs if kind == "input" else self.interface.outputs
         const = "const " if kind == "input" else ""
         return f"({const}uint8_t *){kind}s->{ports[int(name)].member}"
@@ -231,16 +254,12 @@ class _Printer:
                 placement = self.program.plan.placements[value.buffer]
                 offset = placement.offset + value.offset
                 place = self.arenas[placement.region]
-                addresses[kind, member.member] = f"({place} + {offset})" if offset else place
+                addresses[kind, member.member] = f"{place} + {offset}" if offset else place
         return addresses
-
-
-def _alias(dtype: str) -> str:
-    return f"tvmgen_{dtype}"
 
 
 def _declare(parameter: Parameter, name: str) -> str:
     if parameter.dtype is None:
         return f"int32_t {name}"
     const = "const " if parameter.read_only else ""
-    return f"{const}{_alias(parameter.dtype)} *{name}"
+    return f"{const}{alias(parameter.dtype)} *{name}"
