@@ -24,7 +24,7 @@ _C_TYPES = {
     "float64": "double",
     "bool": "bool",
 }
-_PER_LINE = {1: 16, 2: 12, 4: 8, 8: 4}  # values, by bytes of a value; under 100 columns
+_PER_LINE = {1: 16, 2: 12, 4: 6, 8: 3}  # values, by bytes of a value; under 100 columns
 _LONGEST_WORD = 24  # of the three in the name of an array
 
 

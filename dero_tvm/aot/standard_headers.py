@@ -18,5 +18,5 @@ _HEADERS = {
 
 
 def standard_headers(code: str) -> list[str]:
-    """``#include`` lines for what occurs in `code`, stdint.h excepted: the model's header has it."""
+    """``#include`` lines for what occurs in `code`; stdint.h comes with the model's header."""
     return [f"#include <{name}>" for name, use in _HEADERS.items() if re.search(use, code)]
