@@ -16,6 +16,7 @@ from .aot import ModelArchive
 from .aot.emit import emit
 from .aot.program import build_program
 from .boards import Board, load_board
+from .choice import Chosen, choose, ways
 from .dero import BARE, Dero, parse_dero
 from .errors import UserError
 from .frontends import LoadedModel, load
@@ -130,28 +131,21 @@ def compile(
     compiler = _Compiler(loaded, board, options, name)
     progress("planning the network as written")
     before = compiler.plan(
-        canonical, Sharing.NONE, Options(keep_inputs, external_io, False, time_limit), bounded=False
+        canonical, Sharing.NONE, Options(keep_inputs, external_io, False, time_limit)
     )
     progress("planning the plain network")
     plain_module = pipeline.plain()(canonical)
-    plain = compiler.plan(plain_module, Sharing.NONE, options, bounded=False)
+    plain = compiler.plan(plain_module, Sharing.NONE, options)
     progress("rewriting and planning")
-    if dero is Dero.NONE:
-        rewritten, sharing = pipeline.analyze()(canonical), Sharing.NONE
-    elif dero is Dero.ACCUMULATE:
-        rewritten, sharing = (
-            pipeline.accumulate(keep_inputs=keep_inputs)(canonical),
-            Sharing.IN_PLACE,
-        )
-    else:
-        rewritten, sharing = pipeline.stream(keep_inputs=keep_inputs)(canonical), Sharing.ROWS
-    after = compiler.plan(rewritten, sharing, options, bounded=True)
+    chosen = compiler.best(canonical, dero)
+    rewritten, after = chosen.way.module, (chosen.scheduled, chosen.plan)
     progress("generating code")
     program = build_program(*after)
     report = build_report(
         model=loaded.name,
         board=board,
         dero=dero.value,
+        chosen=chosen.way.name,
         module=rewritten,
         after=after,
         before=before,
@@ -171,22 +165,14 @@ class _Compiler:
     options: Options
     name: str
 
-    def plan(
-        self, module: tvm.IRModule, sharing: Sharing, options: Options, *, bounded: bool
-    ) -> tuple[Scheduled, MemoryPlan]:
-        """Extract, schedule and plan; `bounded` by the board's memory or not at all."""
-        network = extract(
-            module,
-            name=self.name,
-            input_names=[spec.name for spec in self.loaded.inputs],
-            output_names=[spec.name for spec in self.loaded.outputs],
-        )
-        regions = self._regions() if bounded else (Region("sram"),)
-        scheduled = to_problem(
-            network, sharing=sharing, alignment=self._alignment(), regions=regions
-        )
+    def best(self, canonical: tvm.IRModule, dero: Dero) -> Chosen:
+        """What `dero` allows that needs the least memory, planned for the board."""
         try:
-            plan = plan_memory(scheduled.problem, options)
+            found = choose(
+                ways(canonical, dero, self.options),
+                lambda way: self.schedule(way.module, way.sharing, self._regions()),
+                self.options,
+            )
         except DoesNotFit as error:
             raise UserError(
                 f"{self.loaded.name} does not fit {self.board.name}: operator {error.step} needs "
@@ -194,10 +180,28 @@ class _Compiler:
                 f"{error.capacity:,} that are left beside the stack; choose another board, a "
                 "smaller input (--input-shapes), or another --dero"
             ) from None
-        verify(plan)
-        if bounded:
-            self._check_flash(network)
-        return scheduled, plan
+        verify(found.plan)
+        self._check_flash(found.scheduled.network)
+        return found
+
+    def plan(
+        self, module: tvm.IRModule, sharing: Sharing, options: Options
+    ) -> tuple[Scheduled, MemoryPlan]:
+        """The plan of a module, whatever the board's memory."""
+        scheduled = self.schedule(module, sharing, (Region("sram"),))
+        return scheduled, plan_memory(scheduled.problem, options)
+
+    def schedule(
+        self, module: tvm.IRModule, sharing: Sharing, regions: tuple[Region, ...]
+    ) -> Scheduled:
+        """The planning problem of a module."""
+        network = extract(
+            module,
+            name=self.name,
+            input_names=[spec.name for spec in self.loaded.inputs],
+            output_names=[spec.name for spec in self.loaded.outputs],
+        )
+        return to_problem(network, sharing=sharing, alignment=self._alignment(), regions=regions)
 
     def _regions(self) -> tuple[Region, ...]:
         if not self.board.ram:

@@ -43,12 +43,17 @@ def record(mod: tvm.IRModule, new: Iterable[Decision]) -> tvm.IRModule:
     """
     merged = {(d.pass_name, d.join): d for d in decisions(mod)}
     merged |= {(d.pass_name, d.join): d for d in new}
-    if not merged:
-        return mod
+    return with_decisions(mod, merged.values()) if merged else mod
+
+
+def with_decisions(mod: tvm.IRModule, kept: Iterable[Decision]) -> tvm.IRModule:
+    """`mod` with these decisions in place of those it has."""
     maps = []
-    for decision in merged.values():
+    for decision in kept:
         plain = asdict(decision)
         maps.append({"pass": plain.pop("pass_name"), **plain})
+    if not maps and not decisions(mod):
+        return mod
     return with_main_attribute(mod, ATTRIBUTE, maps)
 
 

@@ -7,13 +7,19 @@ operator before it for the rows that r needs, which asks the one before, and so 
                             while it has fewer rows than r needs: make(its operator, next row)
                         run the row kernel
 
-Every row is made once.  While this runs, each inner tensor needs only the rows between the oldest
-one that somebody will still read and the newest one made: a ring of that many rows.  The same run
-tells how far the output may reach into the memory of an input that dies in the cascade.
+Every row is made at most once, and none behind the last one that somebody needs.  While this
+runs, each inner tensor needs only the rows between the oldest one that somebody will still read
+and the newest one made: a ring of that many rows.  Inner tensors that are needed outside are
+whole; when the driver is done, the rows of theirs that it did not ask for are made in the same
+way.  The same run tells how far the output may reach into the memory of an input that dies in the
+cascade.
 
 Where an operator may write its row over the row it reads, and is the only reader of that operand,
 both tensors live in one ring: a slot holds a row of the operand until the row of the result takes
 its place.
+
+Of several operands the one behind fewer operators is asked first.  At a residual block's end that
+is the shortcut: it lets go of the fork's oldest row before the long branch asks for new ones.
 
 Rows may also be made from the last to the first.  Everything is then mirrored: here, row numbers
 are counted in the order of execution, whichever it is.
@@ -23,45 +29,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 
 from .operators import Signature, operator_of
-
-
-@dataclass(frozen=True)
-class RowNeeds:
-    """Rows of one operand that each output row needs, as half-open ranges ``first[r]:last[r]``.
-
-    `alive_from[r]` is the oldest row that output row r or any later one needs; one entry more
-    than there are rows stands for the end, when nothing is needed.
-    """
-
-    first: np.ndarray
-    last: np.ndarray
-    alive_from: np.ndarray
-
-
-@lru_cache(maxsize=65536)
-def row_needs(signature: Signature, operand: int, descending: bool = False) -> RowNeeds:
-    """The rows that an operator needs of operand number `operand`, for every output row."""
-    operator = operator_of(signature.operator)
-    rows = signature.output.rows
-    height = signature.inputs[operand].rows
-    if operator is None:  # opaque: runs once, needs everything
-        ranges = [(0, height)] * rows
-    else:
-        ranges = [operator.needed_rows(signature, operand, row) for row in range(rows)]
-    if descending:
-        ranges = [(height - end, height - begin) for begin, end in reversed(ranges)]
-    first = np.array([begin for begin, _ in ranges], dtype=np.int64)
-    end = np.array([end for _, end in ranges], dtype=np.int64)
-    needed = np.where(end > first, first, height)  # an empty range keeps nothing alive
-    # A later row never asks for less than an earlier one has already caused to be made.
-    last = np.maximum.accumulate(np.where(end > first, end, 0))
-    alive = np.append(np.minimum.accumulate(needed[::-1])[::-1], height)
-    return RowNeeds(first, last, alive)
+from .row_needs import RowNeeds, row_needs
 
 
 @dataclass(frozen=True)
@@ -84,8 +56,8 @@ class CascadeOperator:
     def needs(self, operand: int, descending: bool = False) -> RowNeeds:
         """The rows of operand number `operand` that each call needs."""
         if self.absorbs:
-            rows = np.arange(self.steps + 1)
-            return RowNeeds(rows[:-1], rows[1:], rows)
+            rows = np.arange(self.steps)
+            return RowNeeds(self.steps, rows, rows + 1)
         return row_needs(self.signature, operand, descending)
 
     def asks(self, operand: int, producer: CascadeOperator, descending: bool = False) -> list[int]:
@@ -111,17 +83,20 @@ class RowSchedule:
 
     `rings`: rows of each tensor made in the cascade that are alive at once, tensors that are whole
     excepted.  `in_place`: result -> operand for the tensors that live in their operand's ring;
-    the operand's height counts for both.  `demands`: those that ever cause a row to be made; code
-    for the others is not needed.  `reader_distance`: for each tensor and operator that reads it,
-    in bytes, how far the driver's output must stay behind the tensor because of that reader (see
-    `distance`).  `rows_made`: by each operator, when the driver is done.
+    the operand's height counts for both.  `demands`: those that ever cause a row to be made, in
+    the order in which a reader asks; code for the others is not needed.  `reader_distance`: for
+    each tensor and operator that reads it, in bytes, how far the driver's output must stay behind
+    the tensor because of that reader (see `distance`).  `calls`: of each operator's kernel in all.
+    `incomplete`: the operators whose results are whole but not so when the driver is done; the rest
+    of their rows is made then, one operator after the other.
     """
 
     rings: dict[str, int]
     in_place: dict[str, str]
     demands: tuple[Demand, ...]
     reader_distance: dict[tuple[str, int], int]
-    rows_made: tuple[int, ...]
+    calls: tuple[int, ...]
+    incomplete: tuple[int, ...]
 
     def distance(self, name: str, first_reader: int = 0) -> int | None:
         """How far, in bytes, the driver's output must stay behind a whole tensor.
@@ -164,103 +139,185 @@ def simulate(
     return _Simulation(operators, descending, whole).run()
 
 
+@dataclass(frozen=True)
+class _Reader:
+    """One operand of an operator, as the tensor it reads sees it."""
+
+    operator: int
+    alive_from: list[int]  # by calls that the operator has made
+    row_bytes: int  # of the tensor, as this reader sees it
+    in_place: bool
+
+
 class _Simulation:
     def __init__(
         self, operators: Sequence[CascadeOperator], descending: bool, whole: Collection[str]
     ) -> None:
         self.operators = operators
-        producer_of = {op.result: i for i, op in enumerate(operators)}
-        # What each operator asks for: (operand, producer, rows needed before each of its rows).
-        self.asks: list[list[tuple[int, int, list[int]]]] = []
-        # Who reads each tensor: (operator, oldest row it will need, works in place).
-        self.readers: dict[str, list[tuple[int, list[int], bool]]] = {}
-        self.row_bytes: dict[str, int] = {}
-        for index, op in enumerate(operators):
-            asked = []
-            operator = operator_of(op.signature.operator)
-            in_place = operator.in_place_arguments(op.signature) if operator else ()
-            for operand in op.row_operands:
-                name = op.operands[operand]
-                needs = op.needs(operand, descending)
-                if name in producer_of:
-                    producer = producer_of[name]
-                    last = op.asks(operand, operators[producer], descending)
-                    asked.append((operand, producer, last))
-                entry = (index, needs.alive_from.tolist(), operand in in_place)
-                self.readers.setdefault(name, []).append(entry)
-                self.row_bytes[name] = op.signature.inputs[operand].row_bytes
-            self.asks.append(asked)
-        self.made = [0] * len(operators)
-        self.rings = {op.result: 1 for op in operators[:-1] if op.result not in whole}
+        self.descending = descending
+        driver = len(operators) - 1
+        self.rings = {op.result: 1 for op in operators[:driver] if op.result not in whole}
+        self.producer_of = {op.result: index for index, op in enumerate(operators)}
+        self.wanted = self._steps_wanted()
+        self.asks = [self._asks_of(index) for index in range(len(operators))]
+        self.readers = self._readers()
         self.in_place = self._rings_in_place()
         self.over = {operand: result for result, operand in self.in_place.items()}
-        self.demands: set[Demand] = set()
+        self.made = [0] * len(operators)
+        self.demands: dict[Demand, None] = {}
 
     def run(self) -> RowSchedule:
         driver = len(self.operators) - 1
-        output = self.operators[driver].signature.output
-        reached = 0
-        distance = {
-            (name, reader): -(1 << 62)
-            for name, readers in self.readers.items()
-            for reader, _, _ in readers
-        }
-        steps = self.operators[driver].steps
-        for step in range(steps):
-            self._ask(driver)
-            if self.operators[driver].absorbs and step < steps - 1:
-                self.made[driver] += 1  # nothing is written before the last row is in
-                continue
-            reached += output.row_bytes
-            for name, readers in self.readers.items():
-                row_bytes = self.row_bytes[name]
-                for reader, alive_from, in_place in readers:
-                    oldest = alive_from[self.made[reader] + (in_place and reader == driver)]
-                    gap = reached - oldest * row_bytes
-                    if gap > distance[name, reader]:
-                        distance[name, reader] = gap
-            self.made[driver] += 1
+        distances = self._run_driver()
+        incomplete = [
+            index
+            for index, op in enumerate(self.operators)
+            if op.result not in self.rings and self.made[index] < self.wanted[index]
+        ]
+        for index in incomplete:
+            while self.made[index] < self.wanted[index]:
+                self._make(index)
+        asked = [
+            Demand(reader, operand, producer)
+            for reader in range(driver + 1)
+            for operand, producer, _ in self.asks[reader]
+        ]
         return RowSchedule(
             self.rings,
             self.in_place,
-            tuple(sorted(self.demands, key=lambda d: (d.reader, d.operand))),
-            distance,
+            tuple(demand for demand in asked if demand in self.demands),
+            distances,
             tuple(self.made),
+            tuple(incomplete),
         )
 
-    def _ask(self, index: int) -> None:
-        """Have every row made that the next row of operator `index` needs."""
-        row = self.made[index]
-        for operand, producer, last in self.asks[index]:
-            until = last[row]
-            if self.made[producer] < until:
-                self.demands.add(Demand(index, operand, producer))
-                while self.made[producer] < until:
-                    self._ask(producer)
-                    self.made[producer] += 1
-                    result = self.operators[producer].result
-                    if result in self.rings and not self.operators[producer].absorbs:
-                        alive = self.made[producer] - self._oldest_in_ring(result)
-                        if alive > self.rings[result]:
-                            self.rings[result] = alive
+    # --- what is known before the run --------------------------------------------------------
+
+    def _steps_wanted(self) -> list[int]:
+        """Calls of each operator in all: for a ring only those that some reader asks for."""
+        wanted = [0 if op.result in self.rings else op.steps for op in self.operators]
+        for index in reversed(range(len(self.operators))):
+            op = self.operators[index]
+            for operand, name in enumerate(op.operands):
+                if name in self.producer_of and wanted[index]:
+                    producer = self.producer_of[name]
+                    asked = op.asks(operand, self.operators[producer], self.descending)
+                    wanted[producer] = max(wanted[producer], asked[wanted[index] - 1])
+        return wanted
+
+    def _asks_of(self, index: int) -> list[tuple[int, int, list[int]]]:
+        """What an operator asks for, in order: (operand, producer, its calls before each call)."""
+        op = self.operators[index]
+        asked = [
+            (operand, self.producer_of[name])
+            for operand, name in enumerate(op.operands)
+            if name in self.producer_of
+        ]
+        behind = {producer: self._ancestors(producer) for _, producer in asked}
+
+        def turn(ask: tuple[int, int]) -> tuple[bool, int, int]:
+            # What another operand is made of comes last: the other one has had it made by then.
+            operand, producer = ask
+            is_behind = any(producer in behind[other] for other in behind if other != producer)
+            return is_behind, len(behind[producer]), operand
+
+        return [
+            (operand, producer, op.asks(operand, self.operators[producer], self.descending))
+            for operand, producer in sorted(asked, key=turn)
+        ]
+
+    def _ancestors(self, index: int) -> set[int]:
+        """The operators of the cascade that an operator's rows are made by, itself included."""
+        found = {index}
+        for position in range(index, -1, -1):
+            if position in found:
+                names = self.operators[position].operands
+                found.update(self.producer_of[n] for n in names if n in self.producer_of)
+        return found
+
+    def _readers(self) -> dict[str, list[_Reader]]:
+        """Who reads each tensor row by row; tensors made in the cascade, who reads them at all."""
+        readers: dict[str, list[_Reader]] = {}
+        for index, op in enumerate(self.operators):
+            operator = operator_of(op.signature.operator)
+            in_place = operator.in_place_arguments(op.signature) if operator else ()
+            for operand, name in enumerate(op.operands):
+                if name in self.producer_of or operand in op.row_operands:
+                    needs = op.needs(operand, self.descending)
+                    reader = _Reader(
+                        index,
+                        needs.alive_from(self.wanted[index]),
+                        op.signature.inputs[operand].row_bytes,
+                        operand in in_place,
+                    )
+                    readers.setdefault(name, []).append(reader)
+        return readers
 
     def _rings_in_place(self) -> dict[str, str]:
         """Results that take the rows of an operand: result -> operand."""
         found: dict[str, str] = {}
         for op in self.operators:
             operator = operator_of(op.signature.operator)
-            if operator is None or op.result not in self.rings:
+            if operator is None or op.result not in self.rings or op.absorbs:
                 continue
             for index in operator.in_place_arguments(op.signature):
                 name = op.operands[index]
                 same_rows = op.signature.inputs[index].row_bytes == op.signature.output.row_bytes
-                absorbed = any(o.absorbs and o.result == name for o in self.operators)
-                if absorbed or op.absorbs:
-                    continue
-                if name in self.rings and len(self.readers[name]) == 1 and same_rows:
+                sole = name in self.rings and len(self.readers[name]) == 1
+                if sole and same_rows and not self.operators[self.producer_of[name]].absorbs:
                     found[op.result] = name
                     break
         return found
+
+    # --- the run -----------------------------------------------------------------------------
+
+    def _run_driver(self) -> dict[tuple[str, int], int]:
+        """Make all rows of the driver; returns the distances (see `RowSchedule`)."""
+        driver = len(self.operators) - 1
+        op = self.operators[driver]
+        readers = [(name, reader) for name, found in self.readers.items() for reader in found]
+        distances = {
+            (name, reader.operator): -reader.alive_from[-1] * reader.row_bytes
+            for name, reader in readers
+        }
+        for step in range(op.steps):
+            self._make(driver)
+            if op.absorbs and step < op.steps - 1:
+                continue  # nothing is written before the last row is in
+            row = 0 if op.absorbs else step
+            for name, reader in readers:
+                gap = self._gap(reader, row, op.signature.output.row_bytes)
+                if gap > distances[name, reader.operator]:
+                    distances[name, reader.operator] = gap
+        return distances
+
+    def _gap(self, reader: _Reader, row: int, row_bytes: int) -> int:
+        """How far the driver's row number `row`, just made, must stay behind a tensor.
+
+        Kernels go through a row in ascending order.  One that may work in place keeps behind what
+        it still has to read as long as its output begins no later than its operand: not so for
+        rows that descend, unless by luck of the placement.
+        """
+        in_place = reader.operator == len(self.operators) - 1 and reader.in_place
+        if in_place and not self.descending:
+            ends = (row + 1) * row_bytes - reader.alive_from[row + 1] * reader.row_bytes
+            return max(ends, row * (row_bytes - reader.row_bytes))
+        done = self.made[reader.operator] - (reader.operator == len(self.operators) - 1)
+        return (row + 1) * row_bytes - reader.alive_from[done] * reader.row_bytes
+
+    def _make(self, index: int) -> None:
+        """Make the next row of operator `index`, and first every row that it needs."""
+        row = self.made[index]
+        for operand, producer, last in self.asks[index]:
+            if self.made[producer] < last[row]:
+                self.demands[Demand(index, operand, producer)] = None
+                while self.made[producer] < last[row]:
+                    self._make(producer)
+        self.made[index] += 1
+        result = self.operators[index].result
+        if result in self.rings and not self.operators[index].absorbs:
+            alive = self.made[index] - self._oldest_in_ring(result)
+            self.rings[result] = max(self.rings[result], alive)
 
     def _oldest_in_ring(self, name: str) -> int:
         """Oldest row still needed in the ring of `name`, of it or of what is written over it."""
@@ -272,4 +329,4 @@ class _Simulation:
 
     def _oldest_needed(self, name: str) -> int:
         """Oldest row of `name` that some operator still needs."""
-        return min(alive_from[self.made[reader]] for reader, alive_from, _ in self.readers[name])
+        return min(r.alive_from[self.made[r.operator]] for r in self.readers[name])

@@ -35,8 +35,9 @@ ALIGNMENT = 4  # bytes to which each tensor and ring is rounded up in the estima
 class Item:
     """One operator in written order.
 
-    `tensors` maps what it reads, constants excepted, to bytes; `streamable` is False for
-    operators that only run alone: opaque ones, and reshapes, which do not run at all.
+    `tensors` maps what it reads, constants excepted, to bytes in the arena, and `result_bytes` are
+    those of its result; both are 0 for what lies outside.  `streamable` is False for operators
+    that only run alone: opaque ones, and reshapes, which do not run at all.
     """
 
     operator: CascadeOperator
@@ -108,8 +109,8 @@ class _Costs:
         self.items = items
         self.made_at = {item.operator.result: i for i, item in enumerate(items)}
         self.made_at.update(dict.fromkeys(inputs, -1))
-        self.bytes = {item.operator.result: _aligned(item.result_bytes) for item in items}
-        self.bytes.update({name: _aligned(size) for name, size in inputs.items()})
+        self.bytes = {item.operator.result: aligned(item.result_bytes) for item in items}
+        self.bytes.update({name: aligned(size) for name, size in inputs.items()})
         self.last_read = dict(self.made_at)
         for position, item in enumerate(items):
             for name in item.tensors:
@@ -142,17 +143,17 @@ class _Costs:
             result = item.operator.result
             if result in schedule.rings:
                 row_bytes = item.operator.signature.output.row_bytes
-                rings += _aligned(schedule.rings[result] * row_bytes)
+                rings += aligned(schedule.rings[result] * row_bytes)
                 if result in over:  # the two share this ring now
-                    rings -= _aligned(schedule.rings[over[result]] * row_bytes)
+                    rings -= aligned(schedule.rings[over[result]] * row_bytes)
             if item.state and begin != driver:
-                rings += _aligned(item.state)
+                rings += aligned(item.state)
             costs[begin] = self._bytes(begin, driver, members, schedule) + rings + scratch
             if self.items[driver].state:  # it absorbs in a cascade, and takes all at once alone
                 if begin == driver:
                     costs[begin] = self._alone(driver)
                 else:
-                    costs[begin] += _aligned(self.items[driver].state)
+                    costs[begin] += aligned(self.items[driver].state)
         return costs
 
     def _alone(self, position: int) -> int:
@@ -212,5 +213,6 @@ def _least_span(output: int, inputs: list[tuple[int, int]]) -> int:
     return least
 
 
-def _aligned(size: int) -> int:
+def aligned(size: int) -> int:
+    """`size` in bytes, rounded up to the alignment of buffers."""
     return -(-size // ALIGNMENT) * ALIGNMENT

@@ -24,7 +24,9 @@ _C_TYPES = {
     "float64": "double",
     "bool": "bool",
 }
-_PER_LINE = {1: 16, 2: 12, 4: 6, 8: 3}  # values, by bytes of a value; under 100 columns
+# Values on a line of at most 100 columns, by bytes of a value.
+_INTEGERS = {1: 16, 2: 12, 4: 7, 8: 4}
+_FLOATS = {4: 5, 8: 3}
 _LONGEST_WORD = 24  # of the three in the name of an array
 
 
@@ -75,7 +77,7 @@ def definition(name: str, array: np.ndarray) -> str:
 def _values(array: np.ndarray) -> str:
     word = _word(array.dtype)
     flat = array.ravel() if array.size else np.zeros(1, array.dtype)
-    width = _PER_LINE[array.dtype.itemsize]
+    width = (_FLOATS if array.dtype.kind == "f" else _INTEGERS)[array.dtype.itemsize]
     lines = (flat[start : start + width].tolist() for start in range(0, flat.size, width))
     return "\n".join(f"  {', '.join(map(word, line))}," for line in lines)
 

@@ -25,13 +25,26 @@ _CONSTANT_ALIGNMENT = 16
 
 
 def host_module(program: Program, interface: Interface) -> tvm.IRModule:
-    """Kernels as private functions and the entry function that runs one inference."""
+    """Kernels and shared stages as private functions, and the entry that runs one inference."""
     globals_ = {k.name: tvm.ir.GlobalVar(k.name) for k in program.kernels}
+    for number, step in enumerate(program.steps):
+        for index, stage in enumerate(step.stages):
+            if stage.shared:
+                name = _stage_name(number, index)
+                globals_[name] = tvm.ir.GlobalVar(name)
     functions = {globals_[k.name]: k.function for k in program.kernels}
+    builder = _Builder(program, interface, globals_)
+    for number, step in enumerate(program.steps):
+        for index, stage in enumerate(step.stages):
+            if stage.shared:
+                functions[globals_[_stage_name(number, index)]] = builder.stage(number, index)
     module = tvm.IRModule(functions)
-    builder = _Builder(program, interface, {k: module.get_global_var(k) for k in globals_})
     module[ENTRY] = builder.entry()
     return module
+
+
+def _stage_name(step: int, stage: int) -> str:
+    return f"step_{step}_stage_{stage}"
 
 
 def pack_constants(program: Program) -> np.ndarray:
@@ -55,64 +68,87 @@ def _constant_offsets(program: Program) -> tuple[dict[str, int], int]:
 
 class _Builder:
     def __init__(
-        self, program: Program, interface: Interface, kernels: dict[str, tvm.ir.GlobalVar]
+        self, program: Program, interface: Interface, functions: dict[str, tvm.ir.GlobalVar]
     ) -> None:
         self.program = program
-        self.kernels = kernels
-        self.interface = interface
-        self.offsets, self.constant_bytes = _constant_offsets(program)
-        self.memories: dict[str, tirx.Buffer] = {}
+        self.functions = functions
+        self.offsets, constant_bytes = _constant_offsets(program)
+        self.sizes = {f"arena:{r}": size + 2 * GUARD_BYTES for r, _, size in interface.arenas}
+        self.sizes["constants"] = max(constant_bytes, 1)
+        if program.plan.options.external_io:
+            for kind, ports in (("input", interface.inputs), ("output", interface.outputs)):
+                for index, port in enumerate(ports):
+                    self.sizes[f"{kind}:{index}"] = max(port.bytes, 1)
+        self.memories: dict[str, tirx.Buffer] = {}  # of the function that is being built
 
     def entry(self) -> tirx.PrimFunc:
         with IRBuilder() as builder:
             with T.prim_func(s_tir=True):
                 T.func_name(ENTRY)
                 T.func_attr({"global_symbol": ENTRY, "tirx.noalias": False})
-                self._parameters()
-                for step in self.program.steps:
-                    self._step(step)
+                for index, (name, size) in enumerate(self.sizes.items()):
+                    self.memories[name] = T.arg(f"memory{index}", T.buffer((size,), "int8"))
+                for number, step in enumerate(self.program.steps):
+                    self._step(number, step)
         return builder.get()
 
-    def _parameters(self) -> None:
-        for index, (region, _, size) in enumerate(self.interface.arenas):
-            shape = (size + 2 * GUARD_BYTES,)
-            self.memories[f"arena:{region}"] = T.arg(f"arena{index}", T.buffer(shape, "int8"))
-        constants = (max(self.constant_bytes, 1),)
-        self.memories["constants"] = T.arg("constants", T.buffer(constants, "int8"))
-        if self.program.plan.options.external_io:
-            for kind in ("input", "output"):
-                for index, port in enumerate(getattr(self.interface, f"{kind}s")):
-                    buffer = T.buffer((max(port.bytes, 1),), "int8")
-                    self.memories[f"{kind}:{index}"] = T.arg(f"{kind}{index}", buffer)
+    def stage(self, number: int, index: int) -> tirx.PrimFunc:
+        """A function that makes rows of a shared stage until there are as many as asked for."""
+        step = self.program.steps[number]
+        with IRBuilder() as builder:
+            with T.prim_func(is_private=True, s_tir=True):
+                T.func_name(_stage_name(number, index))
+                T.func_attr({"tirx.noalias": False})
+                counts = T.arg("counts", T.handle("int32"))
+                until = T.arg("until", tirx.Var("until", "int32"))
+                handles = [T.arg(f"memory{i}", T.handle("int8")) for i in range(len(self.sizes))]
+                made = T.decl_buffer((len(step.stages),), "int32", data=counts)
+                for handle, (name, size) in zip(handles, self.sizes.items()):
+                    self.memories[name] = T.decl_buffer((size,), "int8", data=handle)
+                self._make_until(number, index, until, made)
+        return tvm.s_tir.renew_defs(builder.get())
 
-    def _step(self, step: StepProgram) -> None:
+    def _step(self, number: int, step: StepProgram) -> None:
         final = len(step.stages) - 1
         last = step.stages[final]
         if not last.kernel.by_row:
             self._call(last, None)
             return
-        made = T.alloc_buffer((max(final, 1),), "int32")
+        made = T.alloc_buffer((final + 1,), "int32")
         for index in range(final):
             T.buffer_store(made, tirx.const(0, "int32"), [index])
         with T.serial(0, last.rows) as row:
-            self._make(step, final, row, made)
+            self._make(number, final, row, made)
         for index, stage in enumerate(step.stages):
             if stage.complete:
-                with T.While(made[index] < stage.rows):
-                    self._make(step, index, made[index], made)
-                    T.buffer_store(made, made[index] + 1, [index])
+                self._have_made(number, index, tirx.const(stage.rows, "int32"), made)
 
-    def _make(self, step: StepProgram, index: int, row: tirx.Expr, made: tirx.Buffer) -> None:
+    def _have_made(self, number: int, index: int, until: tirx.Expr, made: tirx.Buffer) -> None:
+        """Statements after which a stage has made at least `until` rows."""
+        if self.program.steps[number].stages[index].shared:
+            function = self.functions[_stage_name(number, index)]
+            memories = [memory.data for memory in self.memories.values()]
+            T.evaluate(tvm.ir.Call(function, [made.data, until, *memories]))
+        else:
+            self._make_until(number, index, until, made)
+
+    def _make_until(self, number: int, index: int, until: tirx.Expr, made: tirx.Buffer) -> None:
+        with T.While(made[index] < until):
+            self._make(number, index, made[index], made)
+            T.buffer_store(made, made[index] + 1, [index])
+
+    def _make(self, number: int, index: int, row: tirx.Expr, made: tirx.Buffer) -> None:
+        """Statements that make one row of a stage, and first the rows it needs."""
+        step = self.program.steps[number]
         stage = step.stages[index]
         for producer, needed in stage.asks:
-            with T.While(made[producer] < self._needed(row, needed)):
-                self._make(step, producer, made[producer], made)
-                T.buffer_store(made, made[producer] + 1, [producer])
+            self._have_made(number, producer, self._needed(row, needed), made)
         self._call(stage, stage.rows - 1 - row if step.descending else row)
 
     def _needed(self, row: tirx.Expr, needed: RowsNeeded) -> tirx.Expr:
         if not needed.table:
-            return T.min(row * needed.stride + needed.offset, needed.limit)
+            line = row * needed.stride + needed.offset
+            return line if needed.limit is None else T.min(line, needed.limit)
         value = tirx.const(needed.table[-1], "int32")
         for index in reversed(range(len(needed.table) - 1)):
             number = tirx.const(needed.table[index], "int32")
@@ -127,7 +163,7 @@ class _Builder:
                 arguments.append(tirx.const(argument, "int32"))
             else:
                 arguments.append(self._pointer(argument, row))
-        T.evaluate(tvm.ir.Call(self.kernels[stage.kernel.name], arguments))
+        T.evaluate(tvm.ir.Call(self.functions[stage.kernel.name], arguments))
 
     def _pointer(self, argument: Argument, row: tirx.Expr | None) -> tirx.Expr:
         base, offset = argument.address.base, argument.address.offset

@@ -27,7 +27,7 @@ _BODY = "_body"
 
 
 def llvm_ir(module: tvm.IRModule) -> str:
-    """A module of private kernels and one public entry as LLVM IR for this machine.
+    """A module of private functions and one public entry as LLVM IR for this machine.
 
     TVM loads such a file and compiles it just in time.
     """
@@ -63,8 +63,8 @@ def _calls_of(kernels: tvm.IRModule) -> tvm.IRModule:
 def _unoptimized(kernels: tvm.IRModule) -> str:
     """The kernels as LLVM IR that says nothing about aliases."""
     target = tvm.target.Target({"kind": "llvm", "opt-level": 0})
-    public = {
-        f"{name.name_hint}{_BODY}": function.with_attr("global_symbol", f"{name.name_hint}{_BODY}")
+    public = {  # under their own variables, for one may call another
+        name: function.with_attr("global_symbol", f"{name.name_hint}{_BODY}")
         for name, function in kernels.functions_items()
     }
     module = _T.BindTarget(target)(tvm.IRModule(public))

@@ -6,7 +6,8 @@ on the host is therefore the same schedule at the same addresses as on the devic
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,14 +46,14 @@ class Argument:
 
 @dataclass(frozen=True)
 class RowsNeeded:
-    """Rows of an operand to be made before row r: ``min(limit, r * stride + offset)``.
+    """Rows of an operand to be made before row r: ``r * stride + offset``, but at most `limit`.
 
     Where no such line fits, `table[r]` holds the number.
     """
 
-    limit: int
     stride: int = 0
     offset: int = 0
+    limit: int | None = None  # None: the line stays within the operand
     table: tuple[int, ...] = ()
 
 
@@ -65,7 +66,8 @@ class Stage:
     arguments: tuple[Argument | int, ...]  # without the row
     rows: int  # calls of its kernel: one a row, 1 for an opaque kernel
     asks: tuple[tuple[int, RowsNeeded], ...] = ()  # (stage, rows needed)
-    complete: bool = False  # rows nobody asked for are made at the end
+    complete: bool = False  # rows that nobody asks for are made at the end
+    shared: bool = False  # its rows are made at several places of the program
 
     @property
     def passed(self) -> Iterator[tuple[Argument | int, Parameter]]:
@@ -119,6 +121,8 @@ class _Writer:
                     self.ports[values[port.value].buffer] = f"{kind}:{index}"
 
     def step(self, cascade: Cascade, schedule: RowSchedule) -> StepProgram:
+        askers = Counter(demand.producer for demand in schedule.demands)
+        askers.update(schedule.incomplete)
         stages = []
         for index, op in enumerate(cascade.operations):
             asks = []
@@ -126,7 +130,7 @@ class _Writer:
                 if demand.reader == index:
                     producer = cascade.operations[demand.producer].in_schedule()
                     last = op.in_schedule().asks(demand.operand, producer, cascade.descending)
-                    asks.append((demand.producer, _rows_needed(np.array(last), producer.steps)))
+                    asks.append((demand.producer, _rows_needed(last, producer.steps)))
             stages.append(
                 Stage(
                     op,
@@ -134,7 +138,8 @@ class _Writer:
                     tuple(self._arguments(cascade, schedule, op)),
                     op.in_schedule().steps if op.function is None else 1,
                     tuple(asks),
-                    complete=op.result not in schedule.rings and op is not cascade.operations[-1],
+                    complete=index in schedule.incomplete,
+                    shared=askers[index] > 1,
                 )
             )
         return StepProgram(cascade.name, tuple(stages), cascade.descending)
@@ -182,10 +187,12 @@ def _ring_rows(schedule: RowSchedule, name: str) -> int:
     return 0 if ring is None else schedule.rings[ring]
 
 
-def _rows_needed(last: np.ndarray, limit: int) -> RowsNeeded:
-    rows = np.arange(len(last))
+def _rows_needed(last: Sequence[int], limit: int) -> RowsNeeded:
     offset = int(last[0])
     for stride in sorted({int(s) for s in np.diff(last)}, reverse=True) or [0]:
-        if np.array_equal(np.minimum(limit, rows * stride + offset), last):
-            return RowsNeeded(limit, stride, offset)
-    return RowsNeeded(limit, table=tuple(int(n) for n in last))
+        line = np.arange(len(last)) * stride + offset
+        if np.array_equal(line, last):
+            return RowsNeeded(stride, offset)
+        if np.array_equal(np.minimum(limit, line), last):
+            return RowsNeeded(stride, offset, limit)
+    return RowsNeeded(table=tuple(last))

@@ -108,13 +108,15 @@ def least_span(output_size: int, inputs: Iterable[tuple[int, int]]) -> int:
 def shared_bytes(sizes: Mapping[int, int], licences: Mapping[tuple[int, int], int]) -> int:
     """The most bytes that buffers alive together can save through `licences`.
 
-    `sizes` maps each buffer of the licences to its bytes, `licences` each (output, input) to its
-    distance.  Exact for one output; an upper limit where several outputs interlock.  More
-    licences or smaller distances never save less.
+    `sizes` maps each buffer of the licences to its bytes, `licences` each (lower, upper) to the
+    least ``address(upper) - address(lower)``.  Exact where all licences have one buffer in common,
+    the output of a step; an upper limit where several outputs interlock.  More licences or smaller
+    distances never save less.
     """
     saved = 0
     for group in _connected(licences):
-        saved += sum(sizes[member] for member in group) - _least_together(group, sizes, licences)
+        joined = {pair: distance for pair, distance in licences.items() if pair[0] in group}
+        saved += sum(sizes[member] for member in group) - _least_together(group, sizes, joined)
     return saved
 
 
@@ -123,18 +125,24 @@ def _least_together(
 ) -> int:
     """Bytes that a group, connected by licences, covers at least.
 
-    For any members that share no byte with one another, and any output: the members that the
-    output has no licence with lie apart from it, the others give `least_span`.
+    For any members that share no byte with one another, and any lower one: the members that it
+    has no licence with lie apart from it, the others give `least_span`.
     """
+    lowers = {lower for lower, _ in licences}
+    if len(lowers) > 1 and len({upper for _, upper in licences}) == 1:
+        # One output above its inputs: turn addresses round, and it is one output below them.
+        licences = {
+            (upper, lower): distance + sizes[lower] - sizes[upper]
+            for (lower, upper), distance in licences.items()
+        }
+        lowers = {lower for lower, _ in licences}
     partners: dict[int, set[int]] = {member: set() for member in group}
-    for output, source in licences:
-        if output in group:
-            partners[output].add(source)
-            partners[source].add(output)
-    outputs = sorted(group.intersection(output for output, _ in licences))
+    for lower, upper in licences:
+        partners[lower].add(upper)
+        partners[upper].add(lower)
     members = sorted(group)
-    if len(outputs) == 1:
-        families = [[m for m in members if m != outputs[0]]]
+    if len(lowers) == 1:
+        families = [[m for m in members if m not in lowers]]
     elif len(members) <= LARGEST_INTERLOCK:
         families = _maximal_apart(members, partners)
     else:
@@ -142,11 +150,11 @@ def _least_together(
     least = 0
     for family in families:
         least = max(least, sum(sizes[m] for m in family))
-        for output in outputs:
-            others = [m for m in family if m != output and (m, output) not in licences]
-            licensed = [(sizes[m], licences[output, m]) for m in others if (output, m) in licences]
-            apart = sum(sizes[m] for m in others if m not in partners[output])
-            least = max(least, least_span(sizes[output], licensed) + apart)
+        for lower in sorted(lowers):
+            others = [m for m in family if m != lower and (m, lower) not in licences]
+            licensed = [(sizes[m], licences[lower, m]) for m in others if (lower, m) in licences]
+            apart = sum(sizes[m] for m in others if m not in partners[lower])
+            least = max(least, least_span(sizes[lower], licensed) + apart)
     return least
 
 

@@ -68,6 +68,7 @@ class Report:
     model: str
     target: str
     dero: str
+    chosen: str  # what of it was used: what does not make the arena smaller is left out
     arena_bytes: int
     whole_bytes: int
     plain_bytes: int

@@ -18,14 +18,14 @@ from tvm import relax
 from tvm.ir import Call, GenericConst, GlobalVar, Var
 
 from dero_tvm.errors import UserError
+from relax_passes.graph import CASCADE
 from relax_passes.operators import Signature, TensorSpec, operator_of, signature_of, spec_of
+from relax_passes.stream_rows import DESCENDING, DIRECTION
 
 from .network import Cascade, CascadeKind, Network, Operation, Port
 from .opaque import opaque_operation
 from .views import place_values
 
-CASCADE_ATTRIBUTE = "dero.cascade"
-DIRECTION_ATTRIBUTE = "dero.direction"
 _RESHAPE = "dero.reshape"
 _CONCAT = "dero.concat"
 
@@ -170,7 +170,7 @@ class _Extractor:
 
     def _cascade_call(self, var: Var, call: Call) -> None:
         function = self.module[call.op]
-        kind = function.attrs.get(CASCADE_ATTRIBUTE) if function.attrs else None
+        kind = function.attrs.get(CASCADE) if function.attrs else None
         if kind is None:
             raise UserError(
                 f"the network calls function {call.op.name_hint}, which is not a cascade: inline "
@@ -185,17 +185,20 @@ class _Extractor:
                 if isinstance(binding.value, Var):
                     self._alias(binding.var, binding.value)
                     continue
+                if isinstance(binding.value, relax.Tuple):
+                    self.tuples[binding.var] = list(binding.value.fields)
+                    continue
                 operation = self._operation(binding.var, binding.value, in_cascade=several)
                 if operation is not None:
                     operations.append(operation)
-        if isinstance(function.body.body, relax.Tuple):
-            self.tuples[var] = list(function.body.body.fields)
+        result = function.body.body
+        if isinstance(result, relax.Tuple):
+            self.tuples[var] = list(result.fields)
         else:
-            self.names[var] = self.names[function.body.body]
-        descending = function.attrs.get(DIRECTION_ATTRIBUTE) == "descending"
-        self.cascades.append(
-            Cascade(call.op.name_hint, CascadeKind(kind), tuple(operations), descending)
-        )
+            self._alias(var, result)
+        descending = function.attrs.get(DIRECTION) == DESCENDING
+        name = self._unique(call.op.name_hint)
+        self.cascades.append(Cascade(name, CascadeKind(kind), tuple(operations), descending))
 
     # --- outputs -----------------------------------------------------------------------------
 

@@ -1,0 +1,163 @@
+"""Steps in C: one function each, of nested loops over calls of row kernels.
+
+    for (int32_t row_1 = 0; row_1 < 8; ++row_1) {
+      while (row_0 < row_1 + 2) {
+        conv2d_0(row_0, ...);
+        ++row_0;
+      }
+      conv2d_1(row_1, ...);
+    }
+
+A stage whose rows are made at several places has a function of its own, so that the code grows
+with the number of stages and not with the number of paths between them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .c_constants import array_name
+from .header import Interface
+from .kernels import Parameter
+from .names import c_comment, c_identifier
+from .program import Address, Argument, RowsNeeded, StepProgram
+
+
+@dataclass(frozen=True)
+class StepCode:
+    """The functions of a step, and the expression that calls the one that runs it."""
+
+    text: str
+    call: str
+
+
+def step_code(number: int, step: StepProgram, interface: Interface) -> StepCode:
+    """The C code of step `number`."""
+    return _StepPrinter(number, step, interface).print()
+
+
+def alias_type(dtype: str) -> str:
+    """The C type through which kernels see elements of the arena."""
+    return f"tvmgen_{dtype}"
+
+
+class _StepPrinter:
+    def __init__(self, number: int, step: StepProgram, interface: Interface) -> None:
+        self.step = step
+        self.name = f"step_{number}_{c_identifier(step.name)}"
+        self.interface = interface
+        self.arenas = {region: array for region, array, _ in interface.arenas}
+        arguments = [a for s in step.stages for a in s.arguments if isinstance(a, Argument)]
+        bases = {argument.address.base.partition(":")[0] for argument in arguments}
+        self.ports = [kind for kind in ("input", "output") if kind in bases]
+        self.counts_in_array = any(stage.shared for stage in step.stages)
+        self.tables: list[str] = []
+
+    def print(self) -> StepCode:
+        parameters = [f"const struct {self.interface.prefix}_{p}s *{p}s" for p in self.ports]
+        functions = []
+        for index, stage in enumerate(self.step.stages):
+            if stage.shared:
+                head = ", ".join(["int32_t *made", "int32_t until", *parameters])
+                body = self._make_until(index, "until", "  ")
+                functions += [f"static void {self.name}_stage_{index}({head}) {{", *body, "}", ""]
+        functions.append(f"static void {self.name}({', '.join(parameters) or 'void'}) {{")
+        functions += [*self._body(), "}"]
+        text = "\n".join([f"/* {c_comment(self.step.name)} */", *self.tables, *functions])
+        return StepCode(text, f"{self.name}({', '.join(f'{p}s' for p in self.ports)})")
+
+    def _body(self) -> list[str]:
+        stages = self.step.stages
+        final = len(stages) - 1
+        if not stages[final].kernel.by_row or (final == 0 and stages[0].rows == 1):
+            return [f"  {self._call(final)}"]
+        if self.counts_in_array:
+            lines = [f"  int32_t made[{final + 1}] = {{0}};"]
+        else:
+            lines = [f"  int32_t row_{i} = 0;" for i in range(final)]
+        row, rows = self._row(final), stages[final].rows
+        start = "" if self.counts_in_array else f"int32_t {row} = 0"
+        lines.append(f"  for ({start}; {row} < {rows}; ++{row}) {{")
+        lines += [*self._make(final, "    "), "  }"]
+        for index, stage in enumerate(stages):
+            if stage.complete:
+                lines += self._have_made(index, str(stage.rows), "  ")
+        return lines
+
+    def _row(self, index: int) -> str:
+        """How many rows a stage has made, which is the number of the one that it makes next."""
+        return f"made[{index}]" if self.counts_in_array else f"row_{index}"
+
+    def _have_made(self, index: int, until: str, indent: str) -> list[str]:
+        """Statements after which a stage has made at least `until` rows."""
+        if not self.step.stages[index].shared:
+            return self._make_until(index, until, indent)
+        arguments = ["made", until, *(f"{port}s" for port in self.ports)]
+        return [f"{indent}{self.name}_stage_{index}({', '.join(arguments)});"]
+
+    def _make_until(self, index: int, until: str, indent: str) -> list[str]:
+        row = self._row(index)
+        body = self._make(index, indent + "  ")
+        return [f"{indent}while ({row} < {until}) {{", *body, f"{indent}  ++{row};", f"{indent}}}"]
+
+    def _make(self, index: int, indent: str) -> list[str]:
+        """Statements that make one row of a stage, and first the rows it needs."""
+        lines = []
+        for producer, needed in self.step.stages[index].asks:
+            lines += self._have_made(producer, self._needed(self._row(index), needed), indent)
+        return [*lines, f"{indent}{self._call(index)}"]
+
+    def _needed(self, row: str, needed: RowsNeeded) -> str:
+        if needed.table:
+            name = f"{self.name}_needs_{len(self.tables)}"
+            values = ", ".join(map(str, needed.table))
+            self.tables.append(f"static const int32_t {name}[{len(needed.table)}] = {{{values}}};")
+            return f"{name}[{row}]"
+        if needed.stride == 0:
+            return str(needed.offset)
+        line = row if needed.stride == 1 else f"{row} * {needed.stride}"
+        if needed.offset:
+            line += f" {'+' if needed.offset > 0 else '-'} {abs(needed.offset)}"
+        if needed.limit is None:
+            return line
+        return f"({line} < {needed.limit} ? {line} : {needed.limit})"
+
+    def _call(self, index: int) -> str:
+        stage = self.step.stages[index]
+        row = self._row(index)
+        if stage.rows == 1:
+            row = "0"
+        elif self.step.descending:
+            row = f"({stage.rows - 1} - {row})"
+        arguments = [row] if stage.kernel.by_row else []
+        parameters = stage.kernel.parameters[1:] if stage.kernel.by_row else stage.kernel.parameters
+        for argument, parameter in zip(stage.arguments, parameters):
+            if isinstance(argument, int):
+                arguments.append(str(argument))
+            else:
+                arguments.append(self._pointer(argument, row, parameter))
+        return f"{stage.kernel.name}({', '.join(arguments)});"
+
+    def _pointer(self, argument: Argument, row: str, parameter: Parameter) -> str:
+        base = self._base(argument.address)
+        if argument.address.base.startswith("constant:"):
+            return base
+        offset = [str(argument.address.offset)] if argument.address.offset else []
+        if argument.row_bytes and row != "0":
+            if argument.ring == 0:
+                offset.append(f"{row} * {argument.row_bytes}")
+            elif argument.ring > 1:
+                offset.append(f"{row} % {argument.ring} * {argument.row_bytes}")
+        inner = " + ".join([base, *offset])
+        qualifier = "const " if parameter.read_only else ""
+        return f"({qualifier}{alias_type(argument.dtype)} *)({inner})"
+
+    def _base(self, address: Address) -> str:
+        kind, _, name = address.base.partition(":")
+        if kind == "arena":
+            return self.arenas[name]
+        if kind == "constant":
+            return array_name(self.interface.prefix, name)
+        ports = self.interface.inputs if kind == "input" else self.interface.outputs
+        const = "const " if kind == "input" else ""
+        return f"({const}uint8_t *){kind}s->{ports[int(name)].member}"
