@@ -18,9 +18,7 @@ from .overlap import shared_bytes, valid_licences
 from .problem import BufferKind, Options, Problem
 
 
-def step_bytes(
-    problem: Problem, order: Sequence[int], options: Options | None = None
-) -> list[int]:
+def step_bytes(problem: Problem, order: Sequence[int], options: Options | None = None) -> list[int]:
     """Least bytes of the buffers alive at each position of `order`.
 
     The sizes of the live buffers in the arena, rounded up to the common alignment, less what
@@ -121,4 +119,3 @@ def closure(graph: Graph) -> tuple[list[int], list[int]]:
         for later in graph.successors[step]:
             descendants[step] |= descendants[later] | 1 << later
     return ancestors, descendants
-

@@ -12,8 +12,9 @@ another: chains of such moves carry a misfit along a network to where there is r
       |     +-----+----+              +-----+
       +-----------------------> time
 
-What a buffer costs grows each time it is taken out (as in Morris's breakout method), so that no
-group of buffers ejects one another for ever.
+Two things keep a group of buffers from ejecting one another for ever: what a buffer costs grows
+each time it is taken out (Morris's breakout method), and for some moves it does not go back to the
+address it had (tabu search).
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from .budget import Budget
 from .packing import Packing, lowest_address
 
 SEED = 1
-TENURE = 10
+TENURE = 10  # moves for which an address is tabu, at least; at most twice as many
+TABU_COST = 1000.0
 
 
 def eject(
@@ -64,12 +66,11 @@ def eject(
             hit = [
                 j
                 for j, above, below in packing.neighbours[item]
-                if (place := at[j]) is not None
-                and place - above < address < place + below
+                if (place := at[j]) is not None and place - above < address < place + below
             ]
             cost = sum(weight[j] * (1 + sizes[j] / scale) for j in hit)
             if recent.get(address, -1) > move:
-                cost += 1000
+                cost += TABU_COST
             if best_cost is None or cost < best_cost:
                 best_cost, best = cost, [(address, hit)]
             elif cost == best_cost:
@@ -77,7 +78,7 @@ def eject(
         address, hit = chance.choice(best)
         at[item] = address
         for j in hit:
-            tabu[j][at[j]] = move + TENURE + chance.randrange(TENURE)
+            tabu[j][at[j] or 0] = move + TENURE + chance.randrange(TENURE)
             at[j] = None
             weight[j] += 0.1 + 0.9 * (sizes[j] / scale)
             waiting.append(j)
@@ -86,9 +87,7 @@ def eject(
     return None
 
 
-def _candidates(
-    packing: Packing, item: int, at: Sequence[int | None], limit: int
-) -> list[int]:
+def _candidates(packing: Packing, item: int, at: Sequence[int | None], limit: int) -> list[int]:
     """Addresses where the item touches an end of the arena or a neighbour."""
     alignment = packing.alignments[item]
     highest = limit - packing.sizes[item]

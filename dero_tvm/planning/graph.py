@@ -90,9 +90,7 @@ def build_graph(problem: Problem, options: Options) -> Graph:
                     raise ProblemError(
                         f"step {step.name!r} has an overlap with {name!r}, which it does not use"
                     )
-    for buffer, written, read, held in zip(
-        problem.buffers, writers, readers, holders, strict=True
-    ):
+    for buffer, written, read, held in zip(problem.buffers, writers, readers, holders, strict=True):
         _check_uses(problem, options, buffer, written, read, held)
     predecessors = _predecessors(len(problem.steps), writers, readers)
     successors: list[list[int]] = [[] for _ in problem.steps]

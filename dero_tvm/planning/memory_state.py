@@ -117,7 +117,8 @@ class MemoryState:
             valid = {
                 (output, source): distance
                 for (output, source), distance in self.licences[step].items()
-                if (born >> output & 1 or holders[output]) and (dead >> source & 1 or holders[source])
+                if (born >> output & 1 or holders[output])
+                and (dead >> source & 1 or holders[source])
             }
             self._saved[key] = shared_bytes(self._sizes, valid)
         return self._saved[key]

@@ -68,7 +68,9 @@ def solve(path: Path, capacity: int = CAPACITY, time_limit: float = 60.0) -> Sol
     ids, packing = read(path)
     packed = pack(packing, Budget(time_limit), goal=capacity)
     seconds = time.monotonic() - begin
-    return Solution(dict(zip(ids, packed.offsets, strict=True)), packed.height, packed.bound, seconds)
+    return Solution(
+        dict(zip(ids, packed.offsets, strict=True)), packed.height, packed.bound, seconds
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -21,7 +21,8 @@ from .packing import Packing
 from .strategies import luby, strategies
 from .windows import raise_bound
 
-QUESTIONS_PER_SECOND = 1_200_000  # of the exact search, times items and EXTRA_ITEMS
+QUESTIONS_PER_SECOND = 600_000  # of the exact search, times items and EXTRA_ITEMS
+UNLIMITED = 1 << 40
 EXTRA_ITEMS = 200  # what a question costs besides, in items
 SHORTEST_TRY = 400  # questions
 COMPARISONS_PER_SECOND = 5_000_000  # of buffers, in ejection
@@ -42,7 +43,8 @@ class Packed:
 def pack(packing: Packing, budget: Budget, goal: int = 0) -> Packed:
     """The lowest placement that the budget allows to find.
 
-    A placement of at most `goal` bytes is good enough and ends the search.
+    A placement of at most `goal` bytes is good enough and ends the search; if the goal is not
+    below the lower bound, nothing else is looked for, and only the clock limits the search.
     """
     solid = [i for i, size in enumerate(packing.sizes) if size]
     if len(solid) < len(packing):
@@ -64,10 +66,15 @@ class _Packer:
         self.bound = packing.lower_bound()
         self.goal = goal
         self.turns, self.offsets, self.height = best_greedy(packing, self._target())
-        self.questions = budget.nodes(QUESTIONS_PER_SECOND) // (len(packing) + EXTRA_ITEMS)
+        self.is_about_goal = goal >= self.bound
+        self.questions = (
+            UNLIMITED
+            if self.is_about_goal
+            else budget.nodes(QUESTIONS_PER_SECOND) // (len(packing) + EXTRA_ITEMS)
+        )
         neighbours = sum(len(near) for near in packing.neighbours) / len(packing)
         move = int(2 * neighbours**2) + COMPARISONS_PER_MOVE
-        self.moves = budget.nodes(COMPARISONS_PER_SECOND, share=0.02) // move
+        self.moves = budget.nodes(COMPARISONS_PER_SECOND, share=0.01) // move
 
     def run(self) -> Packed:
         """Run the stages until one meets the target."""
@@ -98,16 +105,15 @@ class _Packer:
             else:
                 floor = limit + self.unit
             limit = self._between(floor)
-            if self.goal >= self.bound:
-                break  # whatever is above the goal is of no use
+            if self.is_about_goal:
+                break
 
     def _between(self, floor: int) -> int:
         """A limit about halfway from `floor` to the height, and below that."""
         return floor + (self.height - self.unit - floor) // self.unit // 2 * self.unit
 
     def _meet_quickly(self) -> None:
-        reaches_all = self.goal >= self.bound  # meeting the goal is all that is wanted
-        self._decide(self._target(), 1 if reaches_all else 1 / 32)
+        self._decide(self._target(), 1 if self.is_about_goal else 1 / 32)
 
     def _raise_bound(self) -> None:
         questions = self.budget.nodes(QUESTIONS_PER_SECOND, WINDOW_SHARE) // EXTRA_ITEMS

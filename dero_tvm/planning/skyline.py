@@ -36,7 +36,7 @@ or, `relaxed`, as if the two never met, and then success means nothing.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -267,7 +267,8 @@ class _Search:
         if self.is_uniform:
             return addresses
         alignments = self.alignments[part.items]
-        return np.minimum(-(-addresses // alignments) * alignments, FAR)
+        aligned: Ints = np.minimum(-(-addresses // alignments) * alignments, FAR)
+        return aligned
 
     def _solve(self, part: _Part) -> bool:
         """Ask, try each answer, and go on with "none"."""

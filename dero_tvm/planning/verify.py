@@ -139,9 +139,7 @@ def _check_sharing(plan: MemoryPlan) -> None:
                     )
 
 
-def _licensed(
-    plan: MemoryPlan, alive: list[set[str]], position: int, one: str, two: str
-) -> bool:
+def _licensed(plan: MemoryPlan, alive: list[set[str]], position: int, one: str, two: str) -> bool:
     """Whether a licence of the step at `position` lets the two share bytes as they lie."""
     for licence in plan.problem.steps[plan.order[position]].overlaps:
         output, source = licence.output, licence.input

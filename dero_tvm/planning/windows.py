@@ -1,14 +1,16 @@
 """A better lower bound than live bytes: solve the buffers of a few consecutive moments exactly.
 
-The bytes alive at one moment can always be stacked.  Two moments together may not: a buffer alive
-at both has one address, which must suit both.
+The bytes alive at one moment can always be stacked.  Those of several together may not fit as low,
+for a buffer alive at both has one address, which must suit both.  Here every output overlaps its
+input, a row (`-`) below it: each moment alone needs 4 rows, both together 5.
 
     address
-      ^  +---+-----+                 moment 1: a below b, and moment 2: c below b would do,
-      |  | b       |                 but if b is pinned above a, c may not fit beneath it
-      |  +---+-----+
-      |  | a |  c  |
-      +--+---+-----+-> time
+      ^  - - a - -
+      |  . a and b .   - - b - -
+      |  . a and b .   . b and c .
+      |  - - b - -     . b and c .
+      |                - - c - -
+      +--- moment 1 ----- moment 2 ---> time
 
 Buffers left out only make a packing easier, so what the buffers of a window need is a lower bound
 for all.  Where a plan cannot meet the live bytes, the reason is mostly local like this.
@@ -29,9 +31,7 @@ MOVES = 200  # of ejection
 PROMISING = 32  # windows of each width
 
 
-def raise_bound(
-    packing: Packing, bound: int, height: int, budget: Budget, questions: int
-) -> int:
+def raise_bound(packing: Packing, bound: int, height: int, budget: Budget, questions: int) -> int:
     """The highest lower bound from windows of `packing`, at least `bound`, at most `height`.
 
     All windows have their turn before any gets the longer patience; about `questions` are asked.
