@@ -125,12 +125,12 @@ def _does_not_fit(
     capacity, required = sum(capacities), bound
     if largest.size > max(capacities):
         capacity, required = max(capacities), largest.size
-        user = next(
+        users = (
             s.name
             for s in (problem.steps[i] for i in order)
             if largest.name in (*s.reads, *s.writes, *s.temporaries)
         )
-        step = user
+        step = next(users, step)  # nobody may use an input
         reason = (
             f"buffer {largest.name!r} alone has {required:,} bytes, {required - capacity:,} more "
             f"(first used by step {step!r})"
