@@ -44,7 +44,9 @@ from dero_tvm.aot.kernel_body import aliases_in, tidy_body
     ],
 )
 def test_tidy(before: str, after: str | None) -> None:
-    expected = "  for (int32_t repeat_1 = 0; repeat_1 < 2; ++repeat_1) {" if after is None else after
+    expected = (
+        "  for (int32_t repeat_1 = 0; repeat_1 < 2; ++repeat_1) {" if after is None else after
+    )
     assert tidy_body(before) == expected
     assert tidy_body(expected) == expected
 
@@ -69,11 +71,9 @@ def test_a_call_is_broken_between_its_arguments() -> None:
 
 
 def test_an_expression_is_broken_at_its_outermost_operator() -> None:
-    name = "a" * 30
+    name = "a" * 24
     code = f"  x = (({name} + {name}) * {name}) + ({name} - {name});"
-    assert wrap_code(code) == (
-        f"  x = (({name} + {name}) * {name})\n      + ({name} - {name});"
-    )
+    assert wrap_code(code) == (f"  x = (({name} + {name}) * {name})\n      + ({name} - {name});")
 
 
 def test_a_line_without_a_place_to_break_stays() -> None:
