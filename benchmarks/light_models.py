@@ -20,9 +20,9 @@ import numpy as np
 import onnxruntime
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))  # light_models serves both
-from light_models import LIGHT_MODELS, light_model  # noqa: E402
+from light_models import LIGHT_MODELS, light_model
 
-import dero_tvm  # noqa: E402
+import dero_tvm
 
 
 def main() -> None:

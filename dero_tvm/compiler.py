@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -127,13 +128,12 @@ def compile(
     board = target if isinstance(target, Board) else load_board(str(target))
     progress("reading the model")
     loaded = model if isinstance(model, LoadedModel) else load(model, input_shapes=input_shapes)
-    _refuse_huge(
-        loaded.name, {f"{spec.name!r}": spec for spec in (*loaded.inputs, *loaded.outputs)}
-    )
+    label = str(model) if isinstance(model, (str, Path)) else loaded.name
+    _refuse_huge(label, {f"{spec.name!r}": spec for spec in (*loaded.inputs, *loaded.outputs)})
     progress("canonicalizing")
     canonical = pipeline.canonicalize(input_layout, integer_io=integer_io)(loaded.module)
     options = Options(keep_inputs=keep_inputs, external_io=external_io, time_limit=time_limit)
-    compiler = _Compiler(loaded, board, options, name)
+    compiler = _Compiler(loaded, label, board, name)
     progress("planning the network as written")
     before = compiler.plan(
         canonical, Sharing.NONE, Options(keep_inputs, external_io, False, time_limit), bounded=False
@@ -164,10 +164,20 @@ def compile(
         plain=plain,
         plain_module=plain_module,
     )
-    archive = emit(
-        program, target=board.name, report=report.to_dict(), source_ir=rewritten.script()
-    )
+    with _naming(label):
+        archive = emit(
+            program, target=board.name, report=report.to_dict(), source_ir=rewritten.script()
+        )
     return CompiledModel(rewritten, after[0].network, after[1], archive, report, board)
+
+
+@contextmanager
+def _naming(label: str) -> Iterator[None]:
+    """Errors about an operator say in which model it is."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{label}: {error}") from error.__cause__
 
 
 def _refuse_huge(model: str, tensors: Mapping[str, Any]) -> None:
@@ -185,21 +195,22 @@ def _refuse_huge(model: str, tensors: Mapping[str, Any]) -> None:
 @dataclass(frozen=True)
 class _Compiler:
     loaded: LoadedModel
+    label: str  # what messages call the model
     board: Board
-    options: Options
     name: str
 
     def plan(
         self, module: tvm.IRModule, sharing: Sharing, options: Options, *, bounded: bool
     ) -> tuple[Scheduled, MemoryPlan]:
         """Extract, schedule and plan; `bounded` by the board's memory or not at all."""
-        network = extract(
-            module,
-            name=self.name,
-            input_names=[spec.name for spec in self.loaded.inputs],
-            output_names=[spec.name for spec in self.loaded.outputs],
-        )
-        _refuse_huge(self.loaded.name, {n: value.spec for n, value in network.values.items()})
+        with _naming(self.label):
+            network = extract(
+                module,
+                name=self.name,
+                input_names=[spec.name for spec in self.loaded.inputs],
+                output_names=[spec.name for spec in self.loaded.outputs],
+            )
+        _refuse_huge(self.label, {n: value.spec for n, value in network.values.items()})
         regions = self._regions() if bounded else (Region("sram"),)
         scheduled = to_problem(
             network, sharing=sharing, alignment=self._alignment(), regions=regions
@@ -208,7 +219,7 @@ class _Compiler:
             plan = plan_memory(scheduled.problem, options)
         except DoesNotFit as error:
             raise UserError(
-                f"{self.loaded.name} does not fit {self.board.name}: operator "
+                f"{self.label} does not fit {self.board.name}: operator "
                 f"{_described(network, error.step)} needs {error.required:,} bytes of RAM, which "
                 f"is {error.excess:,} bytes more than the {error.capacity:,} that are left beside "
                 "the stack; choose another --dero (stream needs least), a smaller input "
@@ -237,7 +248,7 @@ class _Compiler:
         weights = sum(array.nbytes for array in network.constants.values())
         if weights > self.board.flash.size:
             raise UserError(
-                f"{self.loaded.name} does not fit {self.board.name}: its weights are {weights:,} "
+                f"{self.label} does not fit {self.board.name}: its weights are {weights:,} "
                 f"bytes, which is {weights - self.board.flash.size:,} bytes more than its flash of "
                 f"{self.board.flash.size:,}; quantize the model to int8 or choose another board"
             )
