@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+
+from dero_tvm.errors import UserError, first_line
 
 from .c_constants import array_names, c_type, declaration
 from .c_layout import wrap_code
@@ -42,7 +45,7 @@ class _Printer:
 
     def print(self) -> str:
         program = self.program
-        bodies = c_functions({k.name: k.function for k in program.kernels})
+        bodies = _bodies(program.kernels)
         kernels = [self._kernel(kernel, bodies[kernel.name]) for kernel in program.kernels]
         arrays = array_names(program, self.prefix)
         steps = [
@@ -132,6 +135,22 @@ class _Printer:
                 place = self.arenas[placement.region]
                 addresses[kind, member.member] = f"{place} + {offset}" if offset else place
         return addresses
+
+
+def _bodies(kernels: Sequence[Kernel]) -> dict[str, CFunction]:
+    """The kernels in C; a UserError names the first that TVM's generator cannot write."""
+    try:
+        return c_functions({k.name: k.function for k in kernels})
+    except Exception:  # TVM's errors, which do not say in which function they are
+        for kernel in kernels:
+            try:
+                c_functions({kernel.name: kernel.function})
+            except Exception as error:
+                raise UserError(
+                    f"operator {kernel.comment}: no C can be generated for it "
+                    f"({first_line(error)}); replace it in the model"
+                ) from error
+        raise
 
 
 def _declare(parameter: Parameter, name: str) -> str:

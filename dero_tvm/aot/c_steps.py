@@ -172,7 +172,8 @@ class _StepPrinter:
     def _pointer(self, argument: Argument, row: str, parameter: Parameter) -> str:
         base = self._base(argument.address)
         if argument.address.base.startswith("constant:"):
-            return base
+            # To gcc, bool and its may_alias variant are not compatible; other types are.
+            return f"(const {alias('bool')} *){base}" if argument.dtype == "bool" else base
         offset = [str(argument.address.offset)] if argument.address.offset else []
         if argument.row_bytes and row != "0":
             if argument.ring == 0:
