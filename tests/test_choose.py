@@ -36,6 +36,11 @@ def labels(made: list[Candidate]) -> list[str]:
     return [candidate.label for candidate in made]
 
 
+def without_limit(model: dero_tvm.CompiledModel) -> str:
+    """What was chosen: ``streamed`` for ``streamed in 65,536``."""
+    return model.report.chosen.split(" in ")[0]
+
+
 def test_each_mode_saves_more(by_mode: dict[str, list[Candidate]]) -> None:
     sizes = [least(by_mode[mode]) for mode in MODES]
     assert sizes == sorted(sizes, reverse=True)
@@ -70,7 +75,7 @@ def test_within_a_budget_the_fastest_plan_is_taken(
     size = least(by_mode[mode])
     exact = dero_tvm.compile(residual_network(), memory_budget=size)
     assert exact.report.memory_budget == size
-    assert exact.report.chosen in labels(by_mode[mode])
+    assert without_limit(exact) in labels(by_mode[mode])
     assert exact.report.arena_bytes <= size
     if mode != MODES[-1]:  # one byte less, and the next mode has to do
         tighter = dero_tvm.compile(residual_network(), memory_budget=size - 1)
