@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,22 +14,18 @@ from relax_passes import pipeline
 from .aot import ModelArchive
 from .aot.emit import emit
 from .aot.program import build_program
-from .boards import Board, load_board
-from .choice import Chosen, choose, ways
+from .boards import Board
+from .candidates import Candidate
+from .choose import fastest_within, smallest
 from .dero import BARE, Dero, parse_dero
-from .errors import UserError
-from .frontends import LoadedModel, load
-from .planning import DoesNotFit, MemoryPlan, Options, plan_memory, verify
-from .planning.problem import Region
+from .memory_size import parse_size
+from .planning import MemoryPlan
+from .prepare import PreparedModel, prepare
 from .report import Report
 from .report.build import build_report
 from .runners import RunResult, run
-from .schedule.extract import extract
 from .schedule.network import Network
-from .schedule.to_problem import Scheduled, Sharing, to_problem
-
-STACK_RESERVE = 8 * 1024
-"""Bytes of a board's first memory region that are left to the stack and other variables."""
+from .schedule.to_problem import Sharing
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +67,7 @@ def compile(
     *,
     target: str | Path | Board = "host",
     dero: str | Dero = BARE,
+    memory_budget: int | str | None = None,
     input_shapes: Mapping[str, tuple[int, ...]] | None = None,
     input_layout: str = "model",
     integer_io: bool = False,
@@ -91,7 +87,12 @@ def compile(
     target
         A board's name (see `dero_tvm.list_boards`), the path of a board file, or a `Board`.
     dero
-        ``none``, ``accumulate`` or ``stream``; see `Dero`.
+        How far to go: ``none``, ``accumulate``, ``overlap`` or ``stream``, each with those before
+        it (see `Dero`).  The smallest plan is taken, the simplest of equal ones.
+    memory_budget
+        Bytes that the arena may have, everything in it counted, as a number or a text such as
+        ``"64KB"`` (65,536 bytes; see `memory_size`).  Instead of the smallest plan, the fastest
+        that fits is taken: the one that goes least far, and streams the fewest operators.
     input_shapes
         Shapes by input name, for models whose shapes are symbolic.
     input_layout
@@ -116,112 +117,67 @@ def compile(
     UserError
         With one line that says what is wrong and what to do.
     """
-    dero = parse_dero(dero)
-    if not re.fullmatch(r"[A-Za-z0-9_]{1,48}", name):  # it stands behind "tvmgen_"
-        raise UserError(
-            f"module name {name!r}: use up to 48 letters, digits and underscores, as they become "
-            "part of C names"
-        )
-    board = target if isinstance(target, Board) else load_board(str(target))
-    progress("reading the model")
-    loaded = model if isinstance(model, LoadedModel) else load(model, input_shapes=input_shapes)
-    progress("canonicalizing")
-    canonical = pipeline.canonicalize(input_layout, integer_io=integer_io)(loaded.module)
-    options = Options(keep_inputs=keep_inputs, external_io=external_io, time_limit=time_limit)
-    compiler = _Compiler(loaded, board, options, name)
-    progress("planning the network as written")
-    before = compiler.plan(
-        canonical, Sharing.NONE, Options(keep_inputs, external_io, False, time_limit)
+    mode = parse_dero(dero)
+    budget = None if memory_budget is None else parse_size(memory_budget, "--memory-budget")
+    prepared = prepare(
+        model,
+        target=target,
+        input_shapes=input_shapes,
+        input_layout=input_layout,
+        integer_io=integer_io,
+        keep_inputs=keep_inputs,
+        external_io=external_io,
+        name=name,
+        time_limit=time_limit,
+        progress=progress,
     )
-    progress("planning the plain network")
-    plain_module = pipeline.plain()(canonical)
-    plain = compiler.plan(plain_module, Sharing.NONE, options)
-    progress("rewriting and planning")
-    chosen = compiler.best(canonical, dero)
-    rewritten, after = chosen.way.module, (chosen.scheduled, chosen.plan)
+    candidates = prepared.candidates(progress)
+    if budget is None:
+        chosen = smallest(candidates, mode)
+    else:
+        chosen = fastest_within(candidates, mode, budget)
+    prepared.planner.check_flash(chosen.scheduled.network)
+    report = _report(prepared, mode, budget, chosen, progress)
     progress("generating code")
-    program = build_program(*after)
-    report = build_report(
-        model=loaded.name,
-        board=board,
-        dero=dero.value,
-        chosen=chosen.way.name,
-        module=rewritten,
-        after=after,
-        before=before,
-        plain=plain,
+    archive = generate(prepared, chosen, report)
+    return CompiledModel(
+        chosen.module, chosen.scheduled.network, chosen.plan, archive, report, prepared.board
+    )
+
+
+def generate(prepared: PreparedModel, chosen: Candidate, report: Report | None) -> ModelArchive:
+    """The archive of one candidate; without a report for measurements alone."""
+    return emit(
+        build_program(chosen.scheduled, chosen.plan),
+        target=prepared.board.name,
+        report=report.to_dict() if report else {},
+        source_ir=chosen.module.script(),
+    )
+
+
+def _report(
+    prepared: PreparedModel,
+    mode: Dero,
+    budget: int | None,
+    chosen: Candidate,
+    progress: Callable[[str], None],
+) -> Report:
+    planner, options = prepared.planner, prepared.planner.options
+    progress("planning the network as written")
+    written = replace(options, reorder=False)
+    before = planner.schedule(prepared.canonical, Sharing.NONE, bounded=False)
+    progress("planning the plain network")
+    plain_module = pipeline.plain()(prepared.canonical)
+    plain = planner.schedule(plain_module, Sharing.NONE, bounded=False)
+    return build_report(
+        model=prepared.loaded.name,
+        board=prepared.board,
+        dero=mode.value,
+        memory_budget=budget,
+        chosen=chosen.label,
+        module=chosen.module,
+        after=(chosen.scheduled, chosen.plan),
+        before=(before, planner.plan(before, written)),
+        plain=(plain, planner.plan(plain)),
         plain_module=plain_module,
     )
-    archive = emit(
-        program, target=board.name, report=report.to_dict(), source_ir=rewritten.script()
-    )
-    return CompiledModel(rewritten, after[0].network, after[1], archive, report, board)
-
-
-@dataclass(frozen=True)
-class _Compiler:
-    loaded: LoadedModel
-    board: Board
-    options: Options
-    name: str
-
-    def best(self, canonical: tvm.IRModule, dero: Dero) -> Chosen:
-        """What `dero` allows that needs the least memory, planned for the board."""
-        try:
-            found = choose(
-                ways(canonical, dero, self.options),
-                lambda way: self.schedule(way.module, way.sharing, self._regions()),
-                self.options,
-            )
-        except DoesNotFit as error:
-            raise UserError(
-                f"{self.loaded.name} does not fit {self.board.name}: operator {error.step} needs "
-                f"{error.required:,} bytes of RAM, which is {error.excess:,} bytes more than the "
-                f"{error.capacity:,} that are left beside the stack; choose another board, a "
-                "smaller input (--input-shapes), or another --dero"
-            ) from None
-        verify(found.plan)
-        self._check_flash(found.scheduled.network)
-        return found
-
-    def plan(
-        self, module: tvm.IRModule, sharing: Sharing, options: Options
-    ) -> tuple[Scheduled, MemoryPlan]:
-        """The plan of a module, whatever the board's memory."""
-        scheduled = self.schedule(module, sharing, (Region("sram"),))
-        return scheduled, plan_memory(scheduled.problem, options)
-
-    def schedule(
-        self, module: tvm.IRModule, sharing: Sharing, regions: tuple[Region, ...]
-    ) -> Scheduled:
-        """The planning problem of a module."""
-        network = extract(
-            module,
-            name=self.name,
-            input_names=[spec.name for spec in self.loaded.inputs],
-            output_names=[spec.name for spec in self.loaded.outputs],
-        )
-        return to_problem(network, sharing=sharing, alignment=self._alignment(), regions=regions)
-
-    def _regions(self) -> tuple[Region, ...]:
-        if not self.board.ram:
-            return (Region("sram"),)
-        sizes = [ram.size for ram in self.board.ram]
-        sizes[0] = max(sizes[0] - STACK_RESERVE, 0)
-        return tuple(
-            Region(ram.name, size, ram.section) for ram, size in zip(self.board.ram, sizes)
-        )
-
-    def _alignment(self) -> int:
-        return 4
-
-    def _check_flash(self, network: Network) -> None:
-        if self.board.flash is None:
-            return
-        weights = sum(array.nbytes for array in network.constants.values())
-        if weights > self.board.flash.size:
-            raise UserError(
-                f"{self.loaded.name} does not fit {self.board.name}: its weights are {weights:,} "
-                f"bytes, {weights - self.board.flash.size:,} more than the flash of "
-                f"{self.board.flash.size:,}"
-            )

@@ -9,8 +9,10 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import lzma
 import os
 import tarfile
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -138,17 +140,38 @@ def load_archive(path: str | os.PathLike[str]) -> ModelArchive:
             files = dict(_members(tar, str(path)))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
-    except (tarfile.TarError, EOFError, OSError) as error:
-        raise UserError(f"{path}: not a model archive ({error})") from None
+    except IsADirectoryError:
+        raise UserError(f"{path}: is a folder; give the archive that tvmc compile wrote") from None
+    except PermissionError:
+        raise UserError(f"{path}: cannot be read (permission denied)") from None
+    except (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError) as error:
+        # tarfile lists what each of its formats had to say, line by line.
+        reason = str(error).splitlines()[0]
+        if reason.startswith("file could not be opened"):
+            reason = "it is no tar file"
+        raise UserError(f"{path}: not a model archive that tvmc compile wrote ({reason})") from None
     archive = ModelArchive(files)
     try:
-        _ = archive.name, archive.inputs, archive.outputs, archive.arena_bytes
+        _ = archive.inputs, archive.outputs, archive.arena_bytes, archive.report
+        missing = sorted(_required(archive.name) - files.keys())
     except (KeyError, ValueError, TypeError, StopIteration, AttributeError):
+        missing = [METADATA if METADATA not in files else f"a part of {METADATA}"]
+    if missing:
         raise UserError(
-            f"{path}: not an archive that tvmc compile wrote (its metadata.json is missing or "
-            "incomplete)"
-        ) from None
+            f"{path}: not an archive that tvmc compile wrote, or a damaged one: {missing[0]} is "
+            "missing; compile the model again"
+        )
     return archive
+
+
+def _required(name: str) -> set[str]:
+    return {
+        f"{INCLUDE}tvmgen_{name}.h",
+        f"{SOURCE}{name}_lib0.c",
+        f"{SOURCE}{name}_lib1.c",
+        f"{PARAMETERS}{name}.params",
+        HOST_PROGRAM,
+    }
 
 
 def _members(tar: tarfile.TarFile, path: str) -> Iterator[tuple[str, bytes]]:

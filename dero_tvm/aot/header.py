@@ -45,16 +45,21 @@ def interface_of(program: Program) -> Interface:
         suffix = "" if len(regions) == 1 else f"_{array}"
         if size:
             arenas.append((region, f"{prefix}_workspace{suffix}", size))
+    # Members are distinct over both structures, for each has a macro with its size, and
+    # WORKSPACE_SIZE is a macro of its own.
+    ports = [port.name for port in (*network.inputs, *network.outputs)]
+    members = c_identifiers(["workspace", *ports])[1:]
+    split = len(network.inputs)
     return Interface(
         prefix,
-        tuple(_ports(network, network.inputs)),
-        tuple(_ports(network, network.outputs)),
+        tuple(_ports(network, network.inputs, members[:split])),
+        tuple(_ports(network, network.outputs, members[split:])),
         tuple(arenas),
     )
 
 
-def _ports(network: Network, ports: Sequence[Port]) -> Iterator[CPort]:
-    for member, port in zip(c_identifiers(p.name for p in ports), ports):
+def _ports(network: Network, ports: Sequence[Port], members: Sequence[str]) -> Iterator[CPort]:
+    for member, port in zip(members, ports):
         spec = network.values[port.value].spec
         shape = "x".join(map(str, spec.shape)) or "scalar"
         yield CPort(member, spec.bytes, c_comment(f"{port.name}: {shape} {spec.dtype}"))

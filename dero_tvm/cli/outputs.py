@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from dero_tvm.aot.archive import ModelArchive
-from dero_tvm.aot.shared_library import build_shared_library
+from dero_tvm.aot.shared_library import build_shared_library, find_c_compiler
 from dero_tvm.atomic_write import write_atomically
 from dero_tvm.errors import UserError
 
@@ -24,6 +24,8 @@ def check_output(path: Path, output_format: str) -> None:
         raise UserError(f"{path}: the folder {parent} does not exist; make it first")
     if not os.access(parent, os.W_OK):
         raise UserError(f"{path}: the folder {parent} cannot be written")
+    if output_format == "so":
+        find_c_compiler()
     if output_format == "c":
         if path.exists() and not path.is_dir():
             raise UserError(f"{path}: --output-format c writes a folder, but this is a file")

@@ -27,6 +27,8 @@ def parse_input_shapes(text: str | None) -> dict[str, tuple[int, ...]] | None:
             raise UserError(
                 f"--input-shapes {text!r}: every dimension must be a positive whole number"
             )
+        if match["name"] in shapes:
+            raise UserError(f"--input-shapes {text!r}: gives {match['name']!r} two shapes")
         shapes[match["name"]] = tuple(int(word) for word in words)
         position = match.end()
     if not shapes:

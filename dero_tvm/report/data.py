@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 
@@ -88,6 +88,7 @@ class Report:
     notes: tuple[str, ...]
     macs: int
     constants_bytes: int
+    memory_budget: int | None = None  # what the user allowed the arena to have
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain JSON data."""
@@ -99,7 +100,7 @@ class Report:
 
     @staticmethod
     def from_dict(data: Mapping[str, Any]) -> Report:
-        """The report that `to_dict` wrote."""
+        """The report that `to_dict` wrote; KeyError, TypeError or ValueError if it is none."""
         values = dict(data)
         values["steps"] = tuple(
             ReportedStep(**{**s, "operators": tuple(s["operators"])}) for s in data["steps"]
@@ -109,4 +110,17 @@ class Report:
         values["residuals"] = tuple(ReportedResidual(**r) for r in data["residuals"])
         values["notes"] = tuple(data["notes"])
         values["plain_refusals"] = tuple(data["plain_refusals"])
-        return Report(**values)
+        report = Report(**values)
+        for entry in (report, *report.steps, *report.peak_buffers, *report.buffers):
+            _check_types(entry)
+        for residual in report.residuals:
+            _check_types(residual)
+        return report
+
+
+def _check_types(entry: Any) -> None:
+    """Raises TypeError if a number or text of `entry` is something else."""
+    for field in fields(entry):
+        value, kind = getattr(entry, field.name), {"int": int, "str": str}.get(str(field.type))
+        if kind is not None and not isinstance(value, kind):
+            raise TypeError(f"{field.name} is {value!r}, not {field.type}")

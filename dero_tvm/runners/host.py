@@ -26,8 +26,7 @@ class HostProgram:
     def __init__(self, archive: ModelArchive) -> None:
         self._archive = archive
         self._entry = _load(archive.files[HOST_PROGRAM])[ENTRY]
-        packed = archive.files[f"{PARAMETERS}{archive.name}.params"]
-        self._constants = tvm.runtime.load_param_dict(packed)["constants"]
+        self._constants = _constants(archive.files[f"{PARAMETERS}{archive.name}.params"])
         self._arenas = {
             region: np.full(size + 2 * GUARD_BYTES, _PATTERN, dtype=np.int8)
             for region, size in archive.arena_bytes.items()
@@ -91,6 +90,13 @@ def _load(llvm_ir: bytes) -> tvm.runtime.Module:
                 f"the archive's host program cannot be loaded here ({first_line(error)}): "
                 "compile the model on this machine, or use --device host-c"
             ) from None
+
+
+def _constants(packed: bytes) -> tvm.runtime.Tensor:
+    try:
+        return tvm.runtime.load_param_dict(packed)["constants"]
+    except Exception:  # TVM's errors, of a type that depends on what is wrong
+        raise UserError("the archive's parameters are damaged: compile the model again") from None
 
 
 def _as_bytes(array: np.ndarray) -> np.ndarray:
