@@ -69,7 +69,9 @@ class _Generator:
 
     def results(self, inputs: list[relax.Var]) -> relax.Expr:
         """Everything that nobody reads, and sometimes an inner tensor or an input as well."""
-        found = [t for t in self.unread if t not in inputs] or [self.emit(self.activation(inputs[0]))]
+        found = [t for t in self.unread if t not in inputs] or [
+            self.emit(self.activation(inputs[0]))
+        ]
         if self.random.random() < 0.15:
             found.append(self.random.choice(self.tensors))
         return found[0] if len(found) == 1 else relax.Tuple(found)
@@ -154,7 +156,10 @@ class _Generator:
         kind = self.random.choice(("pad", "slice", "transpose", "reshape", "reshape", "softmax"))
         if kind == "pad":
             value = self.random.choice((0, 3))
-            before, after = (0, self.random.randint(0, 2), 1, 0), (0, self.random.randint(0, 2), 0, 0)
+            before, after = (
+                (0, self.random.randint(0, 2), 1, 0),
+                (0, self.random.randint(0, 2), 0, 0),
+            )
             self.emit(make_call("pad", [x], pad_before=before, pad_after=after, value=value))
         elif kind == "slice" and h > 2:
             begin, step = self.random.randint(0, h - 2), self.random.choice((1, 1, 2))
