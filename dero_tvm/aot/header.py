@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from dero_tvm.schedule.network import Network, Port
@@ -45,19 +44,18 @@ def interface_of(program: Program) -> Interface:
         suffix = "" if len(regions) == 1 else f"_{array}"
         if size:
             arenas.append((region, f"{prefix}_workspace{suffix}", size))
-    return Interface(
-        prefix,
-        tuple(_ports(network, network.inputs)),
-        tuple(_ports(network, network.outputs)),
-        tuple(arenas),
-    )
+    # Inputs and outputs have size macros beside that of the workspace.
+    both = [*network.inputs, *network.outputs]
+    members = c_identifiers((port.name for port in both), reserved=["workspace"])
+    ports = [_port(network, port, member) for port, member in zip(both, members)]
+    count = len(network.inputs)
+    return Interface(prefix, tuple(ports[:count]), tuple(ports[count:]), tuple(arenas))
 
 
-def _ports(network: Network, ports: Sequence[Port]) -> Iterator[CPort]:
-    for member, port in zip(c_identifiers(p.name for p in ports), ports):
-        spec = network.values[port.value].spec
-        shape = "x".join(map(str, spec.shape)) or "scalar"
-        yield CPort(member, spec.bytes, c_comment(f"{port.name}: {shape} {spec.dtype}"))
+def _port(network: Network, port: Port, member: str) -> CPort:
+    spec = network.values[port.value].spec
+    shape = "x".join(map(str, spec.shape)) or "scalar"
+    return CPort(member, spec.bytes, c_comment(f"{port.name}: {shape} {spec.dtype}"))
 
 
 def header(program: Program, interface: Interface) -> str:

@@ -10,24 +10,38 @@ import re
 from collections.abc import Iterable
 
 _KEYWORDS = frozenset(
+    # C11
     "auto break case char const continue default do double else enum extern float for goto if "
     "inline int long register restrict return short signed sizeof static struct switch typedef "
-    "union unsigned void volatile while _Bool _Complex _Imaginary asm typeof bool true false "
-    "main".split()
+    "union unsigned void volatile while bool true false "
+    # what compilers add or define as macros
+    "asm typeof linux unix i386 errno NULL NAN INFINITY EOF BUFSIZ RAND_MAX EXIT_SUCCESS "
+    "EXIT_FAILURE HUGE_VAL SEEK_SET SEEK_CUR SEEK_END main "
+    # C++, which may include the header
+    "alignas alignof and and_eq bitand bitor catch class compl concept consteval constexpr "
+    "constinit const_cast co_await co_return co_yield decltype delete dynamic_cast explicit export "
+    "friend mutable namespace new noexcept not not_eq nullptr operator or or_eq private protected "
+    "public reinterpret_cast requires static_assert static_cast template this thread_local throw "
+    "try typeid typename using virtual wchar_t char8_t char16_t char32_t xor xor_eq".split()
 )
+# Macros of <stdint.h>, <limits.h>, <float.h> and <math.h>, such as INT8_MAX and M_PI.
+_MACROS = re.compile(r"\w+_(MAX|MIN|C|BIT|WIDTH|DIG|EPSILON)|(FLT|DBL|LDBL|FP|M|MATH)_\w+")
 _LONGEST = 48  # C11 promises 63 significant characters, and prefixes need some of them
 
 
-def c_identifiers(names: Iterable[str]) -> list[str]:
-    """One distinct C identifier for each name, in order."""
-    taken: set[str] = set()
+def c_identifiers(names: Iterable[str], reserved: Iterable[str] = ()) -> list[str]:
+    """One C identifier for each name, in order.
+
+    They are distinct even in upper case, as macros made of them are, and none is in `reserved`.
+    """
+    taken = {name.upper() for name in reserved}
     identifiers = []
     for name in names:
         base = c_identifier(name)
         candidate, count = base, 1
-        while candidate in taken:
+        while candidate.upper() in taken:
             candidate, count = f"{base}_{count}", count + 1
-        taken.add(candidate)
+        taken.add(candidate.upper())
         identifiers.append(candidate)
     return identifiers
 
@@ -35,7 +49,8 @@ def c_identifiers(names: Iterable[str]) -> list[str]:
 def c_identifier(name: str) -> str:
     """`name` reduced to a C identifier."""
     reduced = re.sub(r"_+", "_", re.sub(r"[^0-9A-Za-z_]", "_", name)).strip("_")[:_LONGEST]
-    if not reduced or reduced[0].isdigit() or reduced in _KEYWORDS:
+    reserved = reduced in _KEYWORDS or _MACROS.fullmatch(reduced)
+    if not reduced or reduced[0].isdigit() or reserved:
         reduced = f"t_{reduced}".rstrip("_")
     return reduced
 
