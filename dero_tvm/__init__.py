@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from .errors import UserError
     from .frontends import LoadedModel, load
     from .report import Report
+    from .report.sweep import Sweep
     from .runners import RunResult, run
+    from .trade_off import sweep
 
 __all__ = [
     "Board",
@@ -31,6 +33,7 @@ __all__ = [
     "ModelArchive",
     "Report",
     "RunResult",
+    "Sweep",
     "UserError",
     "compile",
     "list_boards",
@@ -38,6 +41,7 @@ __all__ = [
     "load_archive",
     "load_board",
     "run",
+    "sweep",
 ]
 
 # Where each name is from.  TVM takes seconds to import, and most of the command line answers
@@ -50,6 +54,7 @@ _HOMES = {
     "ModelArchive": ".aot.archive",
     "Report": ".report.data",
     "RunResult": ".runners",
+    "Sweep": ".report.sweep",
     "UserError": ".errors",
     "compile": ".compiler",
     "list_boards": ".boards",
@@ -57,6 +62,7 @@ _HOMES = {
     "load_archive": ".aot.archive",
     "load_board": ".boards",
     "run": ".runners",
+    "sweep": ".trade_off",
 }
 
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,23 +14,19 @@ from relax_passes import pipeline
 from .aot import ModelArchive
 from .aot.emit import emit
 from .aot.program import build_program
-from .boards import Board, load_board
+from .boards import Board
+from .candidates import Candidate
+from .choose import fastest_within, smallest
 from .dero import BARE, Dero, parse_dero
-from .errors import UserError
-from .frontends import LoadedModel, load
-from .planning import DoesNotFit, MemoryPlan, Options, plan_memory, verify
-from .planning.problem import Region
+from .memory_size import parse_size
+from .network_planner import naming
+from .planning import MemoryPlan
+from .prepare import PreparedModel, prepare
 from .report import Report
 from .report.build import build_report
 from .runners import RunResult, run
-from .schedule.extract import extract
 from .schedule.network import Network
-from .schedule.to_problem import Scheduled, Sharing, to_problem
-
-STACK_RESERVE = 8 * 1024
-"""Bytes of a board's first memory region that are left to the stack and other variables."""
-
-_LARGEST_TENSOR = 2**31 - 1
+from .schedule.to_problem import Sharing
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +68,7 @@ def compile(
     *,
     target: str | Path | Board = "host",
     dero: str | Dero = BARE,
+    memory_budget: int | str | None = None,
     input_shapes: Mapping[str, tuple[int, ...]] | None = None,
     input_layout: str = "model",
     integer_io: bool = False,
@@ -94,7 +88,12 @@ def compile(
     target
         A board's name (see `dero_tvm.list_boards`), the path of a board file, or a `Board`.
     dero
-        ``none``, ``accumulate`` or ``stream``; see `Dero`.
+        How far to go: ``none``, ``accumulate``, ``overlap`` or ``stream``, each with those before
+        it (see `Dero`).  The smallest plan is taken, the simplest of equal ones.
+    memory_budget
+        Bytes that the arena may have, everything in it counted, as a number or a text such as
+        ``"64KB"`` (65,536 bytes; see `memory_size`).  Instead of the smallest plan, the fastest
+        that fits is taken: the one that goes least far, and streams the fewest operators.
     input_shapes
         Shapes by input name, for models whose shapes are symbolic.
     input_layout
@@ -119,147 +118,68 @@ def compile(
     UserError
         With one line that says what is wrong and what to do.
     """
-    dero = parse_dero(dero)
-    if not re.fullmatch(r"[A-Za-z0-9_]{1,48}", name):  # it stands behind "tvmgen_"
-        raise UserError(
-            f"module name {name!r}: use up to 48 letters, digits and underscores, as they become "
-            "part of C names"
-        )
-    board = target if isinstance(target, Board) else load_board(str(target))
-    progress("reading the model")
-    loaded = model if isinstance(model, LoadedModel) else load(model, input_shapes=input_shapes)
-    label = str(model) if isinstance(model, (str, Path)) else loaded.name
-    _refuse_huge(label, {f"{spec.name!r}": spec for spec in (*loaded.inputs, *loaded.outputs)})
-    progress("canonicalizing")
-    canonical = pipeline.canonicalize(input_layout, integer_io=integer_io)(loaded.module)
-    options = Options(keep_inputs=keep_inputs, external_io=external_io, time_limit=time_limit)
-    compiler = _Compiler(loaded, label, board, name)
-    progress("planning the network as written")
-    before = compiler.plan(
-        canonical, Sharing.NONE, Options(keep_inputs, external_io, False, time_limit), bounded=False
+    mode = parse_dero(dero)
+    budget = None if memory_budget is None else parse_size(memory_budget, "--memory-budget")
+    prepared = prepare(
+        model,
+        target=target,
+        input_shapes=input_shapes,
+        input_layout=input_layout,
+        integer_io=integer_io,
+        keep_inputs=keep_inputs,
+        external_io=external_io,
+        name=name,
+        time_limit=time_limit,
+        progress=progress,
     )
-    progress("planning the plain network")
-    plain_module = pipeline.plain()(canonical)
-    plain = compiler.plan(plain_module, Sharing.NONE, options, bounded=False)
-    progress("rewriting and planning")
-    if dero is Dero.NONE:
-        rewritten, sharing = pipeline.analyze()(canonical), Sharing.NONE
-    elif dero is Dero.ACCUMULATE:
-        rewritten, sharing = (
-            pipeline.accumulate(keep_inputs=keep_inputs)(canonical),
-            Sharing.IN_PLACE,
-        )
+    candidates = prepared.candidates(progress)
+    if budget is None:
+        chosen = smallest(candidates, mode)
     else:
-        rewritten, sharing = pipeline.stream(keep_inputs=keep_inputs)(canonical), Sharing.ROWS
-    after = compiler.plan(rewritten, sharing, options, bounded=True)
+        chosen = fastest_within(candidates, mode, budget)
+    prepared.planner.check_flash(chosen.scheduled.network)
+    report = _report(prepared, mode, budget, chosen, progress)
     progress("generating code")
-    program = build_program(*after)
-    report = build_report(
-        model=loaded.name,
-        board=board,
-        dero=dero.value,
-        module=rewritten,
-        after=after,
-        before=before,
-        plain=plain,
+    archive = generate(prepared, chosen, report)
+    return CompiledModel(
+        chosen.module, chosen.scheduled.network, chosen.plan, archive, report, prepared.board
+    )
+
+
+def generate(prepared: PreparedModel, chosen: Candidate, report: Report | None) -> ModelArchive:
+    """The archive of one candidate; without a report for measurements alone."""
+    with naming(prepared.planner.label):
+        return emit(
+            build_program(chosen.scheduled, chosen.plan),
+            target=prepared.board.name,
+            report=report.to_dict() if report else {},
+            source_ir=chosen.module.script(),
+        )
+
+
+def _report(
+    prepared: PreparedModel,
+    mode: Dero,
+    budget: int | None,
+    chosen: Candidate,
+    progress: Callable[[str], None],
+) -> Report:
+    planner, options = prepared.planner, prepared.planner.options
+    progress("planning the network as written")
+    written = replace(options, reorder=False)
+    before = planner.schedule(prepared.canonical, Sharing.NONE, bounded=False)
+    progress("planning the plain network")
+    plain_module = pipeline.plain()(prepared.canonical)
+    plain = planner.schedule(plain_module, Sharing.NONE, bounded=False)
+    return build_report(
+        model=prepared.loaded.name,
+        board=prepared.board,
+        dero=mode.value,
+        memory_budget=budget,
+        chosen=chosen.label,
+        module=chosen.module,
+        after=(chosen.scheduled, chosen.plan),
+        before=(before, planner.plan(before, written)),
+        plain=(plain, planner.plan(plain)),
         plain_module=plain_module,
     )
-    with _naming(label):
-        archive = emit(
-            program, target=board.name, report=report.to_dict(), source_ir=rewritten.script()
-        )
-    return CompiledModel(rewritten, after[0].network, after[1], archive, report, board)
-
-
-@contextmanager
-def _naming(label: str) -> Iterator[None]:
-    """Errors about an operator say in which model it is."""
-    try:
-        yield
-    except UserError as error:
-        raise UserError(f"{label}: {error}") from error.__cause__
-
-
-def _refuse_huge(model: str, tensors: Mapping[str, Any]) -> None:
-    """Generated code counts bytes in int32; and planning as many rows would take forever."""
-    for name, spec in tensors.items():
-        size = math.prod(spec.shape) * tvm.DataType(spec.dtype).itemsize
-        if size > _LARGEST_TENSOR:
-            raise UserError(
-                f"{model}: tensor {name} of shape {list(spec.shape)} has {size:,} bytes, more than "
-                f"the {_LARGEST_TENSOR:,} that generated code can address; choose a smaller input "
-                "(--input-shapes)"
-            )
-
-
-@dataclass(frozen=True)
-class _Compiler:
-    loaded: LoadedModel
-    label: str  # what messages call the model
-    board: Board
-    name: str
-
-    def plan(
-        self, module: tvm.IRModule, sharing: Sharing, options: Options, *, bounded: bool
-    ) -> tuple[Scheduled, MemoryPlan]:
-        """Extract, schedule and plan; `bounded` by the board's memory or not at all."""
-        with _naming(self.label):
-            network = extract(
-                module,
-                name=self.name,
-                input_names=[spec.name for spec in self.loaded.inputs],
-                output_names=[spec.name for spec in self.loaded.outputs],
-            )
-        _refuse_huge(self.label, {n: value.spec for n, value in network.values.items()})
-        regions = self._regions() if bounded else (Region("sram"),)
-        scheduled = to_problem(
-            network, sharing=sharing, alignment=self._alignment(), regions=regions
-        )
-        try:
-            plan = plan_memory(scheduled.problem, options)
-        except DoesNotFit as error:
-            raise UserError(
-                f"{self.label} does not fit {self.board.name}: operator "
-                f"{_described(network, error.step)} needs {error.required:,} bytes of RAM, which "
-                f"is {error.excess:,} bytes more than the {error.capacity:,} that are left beside "
-                "the stack; choose another --dero (stream needs least), a smaller input "
-                "(--input-shapes), or another board"
-            ) from None
-        verify(plan)
-        if bounded:
-            self._check_flash(network)
-        return scheduled, plan
-
-    def _regions(self) -> tuple[Region, ...]:
-        if not self.board.ram:
-            return (Region("sram"),)
-        sizes = [ram.size for ram in self.board.ram]
-        sizes[0] = max(sizes[0] - STACK_RESERVE, 0)
-        return tuple(
-            Region(ram.name, size, ram.section) for ram, size in zip(self.board.ram, sizes)
-        )
-
-    def _alignment(self) -> int:
-        return 4
-
-    def _check_flash(self, network: Network) -> None:
-        if self.board.flash is None:
-            return
-        weights = sum(array.nbytes for array in network.constants.values())
-        if weights > self.board.flash.size:
-            raise UserError(
-                f"{self.label} does not fit {self.board.name}: its weights are {weights:,} "
-                f"bytes, which is {weights - self.board.flash.size:,} bytes more than its flash of "
-                f"{self.board.flash.size:,}; quantize the model to int8 or choose another board"
-            )
-
-
-def _described(network: Network, step: str) -> str:
-    """A step's name with what a reader can look for in the model."""
-    for cascade in network.cascades:
-        if cascade.name == step:
-            names = [op.signature.operator.split(".")[-1] for op in cascade.operations]
-            what = " + ".join(names) if len(names) < 4 else f"{len(names)} operators to {names[-1]}"
-            output = cascade.operations[-1].signature.output
-            return f"{step} ({what}, output {list(output.shape)} {output.dtype})"
-    return step

@@ -8,14 +8,21 @@ from .errors import UserError
 
 
 class Dero(enum.Enum):
-    """How far to go below one buffer a tensor."""
+    """How far to go below one buffer a tensor; each choice includes those before it."""
 
     NONE = "none"  # every tensor whole
     ACCUMULATE = "accumulate"  # residuals accumulated in place, concatenations written in place
-    STREAM = "stream"  # and outputs over dying inputs, and whole blocks row by row
+    OVERLAP = "overlap"  # outputs over the rows of inputs that are no longer needed
+    STREAM = "stream"  # whole blocks row by row, with rings of rows between their operators
+
+    @property
+    def included(self) -> tuple[Dero, ...]:
+        """The choices up to this one, fastest first."""
+        choices = tuple(Dero)
+        return choices[: choices.index(self) + 1]
 
 
-BARE = Dero.ACCUMULATE
+BARE = Dero.STREAM
 """What ``--dero`` without a value means, and the default of `dero_tvm.compile`."""
 
 

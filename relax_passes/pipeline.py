@@ -49,7 +49,9 @@ def accumulate(*, keep_inputs: bool = False) -> tvm.transform.Pass:
     )
 
 
-def stream(*, limit: int | None = None, keep_inputs: bool = False) -> tvm.transform.Pass:
+def stream(
+    *, limit: int | None = None, keep_inputs: bool = False, external_io: bool = False
+) -> tvm.transform.Pass:
     """Blocks run row by row, with the same bits, on a canonical module; see `StreamRows`."""
     return tvm.transform.Sequential(
         [
@@ -59,7 +61,7 @@ def stream(*, limit: int | None = None, keep_inputs: bool = False) -> tvm.transf
             IdentifyResiduals(),
             ClassifyOperators(),
             # Cascades
-            StreamRows(limit, keep_inputs),
+            StreamRows(limit, keep_inputs, external_io),
         ],
         name="stream",
     )

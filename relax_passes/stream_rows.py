@@ -28,7 +28,7 @@ from tvm import relax
 from tvm.ir import Call
 
 from .decisions import Decision, decisions, record, with_decisions
-from .graph import operator_graph, operators_in_order
+from .graph import CASCADE, operator_graph, operators_in_order
 from .operators import attributes_of, make_call, operator_of
 from .outline import outline
 from .row_schedule import CascadeOperator
@@ -42,6 +42,8 @@ from .straight_line import (
 )
 
 STREAM = "stream"
+DIRECTION = "dero.direction"
+ASCENDING, DESCENDING = "ascending", "descending"
 _NAME = "StreamRows"
 _RESHAPE = "dero.reshape"
 _CONCAT = "dero.concat"
@@ -53,20 +55,15 @@ class StreamRows:
 
     `limit` in bytes: stream no more than is needed to stay within it (default: the least peak).
     With `keep_inputs` the network's input buffers are never overwritten; with `external_io` inputs
-    and outputs lie outside the arena.  Without `alternate` all rows ascend.
+    and outputs lie outside the arena.
     """
 
     def __init__(
-        self,
-        limit: int | None = None,
-        keep_inputs: bool = False,
-        external_io: bool = False,
-        alternate: bool = True,
+        self, limit: int | None = None, keep_inputs: bool = False, external_io: bool = False
     ) -> None:
         self.limit = limit
         self.keep_inputs = keep_inputs
         self.external_io = external_io
-        self.alternate = alternate
 
     def transform_module(
         self, mod: tvm.IRModule, _context: tvm.transform.PassContext
@@ -81,22 +78,31 @@ class StreamRows:
         items = [_item(graph, node, outside) for node in nodes]
         inside = {name: 0 if name in outside else size for name, size in inputs.items()}
         found = segment(items, inside, outputs, keep_inputs=self.keep_inputs, limit=self.limit)
-        directions = [False] * len(found.segments)
-        if self.alternate:
-            lasting = outputs | (set(inputs) if self.keep_inputs else set()) | outside
-            directions = _directions(items, inputs, lasting, found.segments)
+        lasting = outputs | outside | (set(inputs) if self.keep_inputs else set())
+        directions = _directions(items, inputs, lasting, found.segments)
         notes = []
         for (begin, end), descending in zip(found.segments, directions):
             members = nodes[begin:end]
             if len(members) == 1 and not descending:
                 continue
-            direction = "descending" if descending else "ascending"
-            attrs = {"dero.cascade": STREAM, "dero.direction": direction}
+            direction = DESCENDING if descending else ASCENDING
+            attrs = {CASCADE: STREAM, DIRECTION: direction}
             mod = outline(mod, members, f"stream_{members[-1]}", attrs)
             if len(members) > 1:
                 why = f"{len(members)} operators from {members[0]} row by row"
                 notes.append(Decision(_NAME, members[-1], "streamed", why))
         return record(mod, notes)
+
+
+def with_ascending_rows(mod: tvm.IRModule) -> tvm.IRModule | None:
+    """A copy of `mod` in which no cascade descends; None if none does anyway."""
+    copy = mod.clone()
+    changed = False
+    for name, function in mod.functions_items():
+        if function.attrs is not None and function.attrs.get(DIRECTION) == DESCENDING:
+            copy[name] = function.with_attr(DIRECTION, ASCENDING)
+            changed = True
+    return copy if changed else None
 
 
 def _flat(mod: tvm.IRModule) -> tvm.IRModule:
@@ -184,7 +190,9 @@ def _directions(
         absorbing = any(item.operator.absorbs for item in items[begin:end])
         in_place = _in_place(driver, dying)
         descending = False
-        if driver.streamable and not absorbing and in_place is None and largest is not None:
+        # One row is the first and the last: its direction would only be noise in the code.
+        ordinary = driver.streamable and not absorbing and driver.operator.steps > 1
+        if ordinary and in_place is None and largest is not None:
             descending = not lies_high.get(largest, True)
         directions.append(descending)
         high = lies_high.get(in_place, True) if in_place is not None else descending

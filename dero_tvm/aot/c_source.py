@@ -7,13 +7,16 @@ from collections.abc import Sequence
 
 from dero_tvm.errors import UserError, first_line
 
-from .c_constants import c_type, declaration, used_constants
-from .c_steps import alias_type, step_code
+from .c_constants import array_names, c_type, declaration
+from .c_layout import wrap_code
+from .c_steps import step_code
 from .header import CPort, Interface
+from .kernel_body import alias, aliases_in
 from .kernels import Kernel, Parameter
 from .lower import CFunction, c_functions
 from .names import c_comment
 from .program import Program
+from .standard_headers import standard_headers
 
 _PRELUDE = """\
 /*
@@ -44,29 +47,24 @@ class _Printer:
         program = self.program
         bodies = _bodies(program.kernels)
         kernels = [self._kernel(kernel, bodies[kernel.name]) for kernel in program.kernels]
-        steps = [step_code(n, step, self.interface) for n, step in enumerate(program.steps)]
+        arrays = array_names(program, self.prefix)
+        steps = [
+            step_code(number, step, program.network, self.interface, arrays)
+            for number, step in enumerate(program.steps)
+        ]
         constants = [
-            declaration(self.prefix, name, program.network.constants[name])
-            for name in used_constants(program)
+            declaration(array, program.network.constants[name]) for name, array in arrays.items()
         ]
         entry = self._entry([step.call for step in steps])
-        code = "\n\n".join([*kernels, *(step.text for step in steps), *entry])
-        headers = [f'#include "{self.prefix}.h"', "", "#include <stdbool.h>"]
-        if re.search(r"\b\w+f\(|\b(?:INFINITY|NAN)\b", code):
-            headers.insert(2, "#include <math.h>")
-        if "memcpy(" in code or "NULL" in code:
-            headers += ["#include <stddef.h>", "#include <string.h>"]
+        code = wrap_code("\n\n".join([*kernels, *(step.text for step in steps), *entry]))
+        headers = [f'#include "{self.prefix}.h"', "", *standard_headers(code)]
         typedefs = [
-            f"typedef {c_type(d)} TVMGEN_MAY_ALIAS {alias_type(d)};" for d in self._arena_types()
+            f"typedef {c_type(d)} TVMGEN_MAY_ALIAS {alias(d)};" for d in sorted(aliases_in(code))
         ]
         parts = ["\n".join(headers), _PRELUDE + "\n".join(typedefs), "\n".join(constants), code]
         return "\n\n".join(part for part in parts if part) + "\n"
 
     # --- kernels -----------------------------------------------------------------------------
-
-    def _arena_types(self) -> list[str]:
-        types = {p.dtype for k in self.program.kernels for p in k.parameters if p.dtype}
-        return sorted(types)
 
     def _kernel(self, kernel: Kernel, function: CFunction) -> str:
         parameters = [
@@ -135,7 +133,7 @@ class _Printer:
                 placement = self.program.plan.placements[value.buffer]
                 offset = placement.offset + value.offset
                 place = self.arenas[placement.region]
-                addresses[kind, member.member] = f"({place} + {offset})" if offset else place
+                addresses[kind, member.member] = f"{place} + {offset}" if offset else place
         return addresses
 
 
@@ -159,4 +157,4 @@ def _declare(parameter: Parameter, name: str) -> str:
     if parameter.dtype is None:
         return f"int32_t {name}"
     const = "const " if parameter.read_only else ""
-    return f"{const}{alias_type(parameter.dtype)} *{name}"
+    return f"{const}{alias(parameter.dtype)} *{name}"

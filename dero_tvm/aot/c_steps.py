@@ -14,10 +14,14 @@ with the number of stages and not with the number of paths between them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from .c_constants import array_name
+from dero_tvm.schedule.network import Network
+
+from .c_layout import WIDTH
 from .header import Interface
+from .kernel_body import alias
 from .kernels import Parameter
 from .names import c_comment, c_identifier
 from .program import Address, Argument, RowsNeeded, StepProgram
@@ -31,19 +35,29 @@ class StepCode:
     call: str
 
 
-def step_code(number: int, step: StepProgram, interface: Interface) -> StepCode:
-    """The C code of step `number`."""
-    return _StepPrinter(number, step, interface).print()
-
-
-def alias_type(dtype: str) -> str:
-    """The C type through which kernels see elements of the arena."""
-    return f"tvmgen_{dtype}"
+def step_code(
+    number: int,
+    step: StepProgram,
+    network: Network,
+    interface: Interface,
+    arrays: Mapping[str, str],
+) -> StepCode:
+    """The C code of step `number`; `arrays` holds the C names of constants."""
+    return _StepPrinter(number, step, network, interface, arrays).print()
 
 
 class _StepPrinter:
-    def __init__(self, number: int, step: StepProgram, interface: Interface) -> None:
+    def __init__(
+        self,
+        number: int,
+        step: StepProgram,
+        network: Network,
+        interface: Interface,
+        arrays: Mapping[str, str],
+    ) -> None:
         self.step = step
+        self.network = network
+        self.constants = arrays
         self.name = f"step_{number}_{c_identifier(step.name)}"
         self.interface = interface
         self.arenas = {region: array for region, array, _ in interface.arenas}
@@ -63,13 +77,31 @@ class _StepPrinter:
                 functions += [f"static void {self.name}_stage_{index}({head}) {{", *body, "}", ""]
         functions.append(f"static void {self.name}({', '.join(parameters) or 'void'}) {{")
         functions += [*self._body(), "}"]
-        text = "\n".join([f"/* {c_comment(self.step.name)} */", *self.tables, *functions])
+        text = "\n".join([*self._description(), *self.tables, *functions])
         return StepCode(text, f"{self.name}({', '.join(f'{p}s' for p in self.ports)})")
+
+    def _description(self) -> list[str]:
+        """A comment that lists the step's operators, what each reads and what it makes."""
+        order = " (last row first)" if self.step.descending else ""
+        lines = ["/*", f" * {c_comment(self.step.name)}{order}"]
+        for stage in self.step.stages:
+            operation, values = stage.operation, self.network.values
+            operands = ", ".join(self._value(n) for n in operation.operands if n in values)
+            reads = f" *   {stage.kernel.name}: {operands}"
+            makes = f"-> {self._value(operation.result)}"
+            fits = len(reads) + 1 + len(makes) <= WIDTH
+            lines += [f"{reads} {makes}"] if fits else [reads, f" *       {makes}"]
+        return [*lines, " */"]
+
+    def _value(self, name: str) -> str:
+        spec = self.network.spec(name)
+        shape = "x".join(map(str, spec.shape)) or "scalar"
+        return c_comment(f"{name} ({shape} {spec.dtype})")
 
     def _body(self) -> list[str]:
         stages = self.step.stages
         final = len(stages) - 1
-        if not stages[final].kernel.by_row:
+        if not stages[final].kernel.by_row or (final == 0 and stages[0].rows == 1):
             return [f"  {self._call(final)}"]
         if self.counts_in_array:
             lines = [f"  int32_t made[{final + 1}] = {{0}};"]
@@ -125,11 +157,12 @@ class _StepPrinter:
     def _call(self, index: int) -> str:
         stage = self.step.stages[index]
         row = self._row(index)
-        if self.step.descending:
+        if stage.rows == 1:
+            row = "0"
+        elif self.step.descending:
             row = f"({stage.rows - 1} - {row})"
         arguments = [row] if stage.kernel.by_row else []
-        parameters = stage.kernel.parameters[1:] if stage.kernel.by_row else stage.kernel.parameters
-        for argument, parameter in zip(stage.arguments, parameters):
+        for argument, parameter in stage.passed:
             if isinstance(argument, int):
                 arguments.append(str(argument))
             else:
@@ -140,23 +173,23 @@ class _StepPrinter:
         base = self._base(argument.address)
         if argument.address.base.startswith("constant:"):
             # To gcc, bool and its may_alias variant are not compatible; other types are.
-            return f"(const {alias_type('bool')} *){base}" if argument.dtype == "bool" else base
+            return f"(const {alias('bool')} *){base}" if argument.dtype == "bool" else base
         offset = [str(argument.address.offset)] if argument.address.offset else []
-        if argument.row_bytes:
+        if argument.row_bytes and row != "0":
             if argument.ring == 0:
                 offset.append(f"{row} * {argument.row_bytes}")
             elif argument.ring > 1:
                 offset.append(f"{row} % {argument.ring} * {argument.row_bytes}")
-        inner = " + ".join([base, *offset])
+        inner = f"({' + '.join([base, *offset])})" if offset else base
         qualifier = "const " if parameter.read_only else ""
-        return f"({qualifier}{alias_type(argument.dtype)} *)({inner})"
+        return f"({qualifier}{alias(argument.dtype)} *){inner}"
 
     def _base(self, address: Address) -> str:
         kind, _, name = address.base.partition(":")
         if kind == "arena":
             return self.arenas[name]
         if kind == "constant":
-            return array_name(self.interface.prefix, name)
+            return self.constants[name]
         ports = self.interface.inputs if kind == "input" else self.interface.outputs
         const = "const " if kind == "input" else ""
         return f"({const}uint8_t *){kind}s->{ports[int(name)].member}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from dero_tvm.schedule.network import Network, Port
@@ -44,18 +45,24 @@ def interface_of(program: Program) -> Interface:
         suffix = "" if len(regions) == 1 else f"_{array}"
         if size:
             arenas.append((region, f"{prefix}_workspace{suffix}", size))
-    # Inputs and outputs have size macros beside that of the workspace.
-    both = [*network.inputs, *network.outputs]
-    members = c_identifiers((port.name for port in both), reserved=["workspace"])
-    ports = [_port(network, port, member) for port, member in zip(both, members)]
-    count = len(network.inputs)
-    return Interface(prefix, tuple(ports[:count]), tuple(ports[count:]), tuple(arenas))
+    # Members are distinct over both structures, for each has a macro with its size, and
+    # WORKSPACE_SIZE is a macro of its own.
+    ports = [port.name for port in (*network.inputs, *network.outputs)]
+    members = c_identifiers(["workspace", *ports])[1:]
+    split = len(network.inputs)
+    return Interface(
+        prefix,
+        tuple(_ports(network, network.inputs, members[:split])),
+        tuple(_ports(network, network.outputs, members[split:])),
+        tuple(arenas),
+    )
 
 
-def _port(network: Network, port: Port, member: str) -> CPort:
-    spec = network.values[port.value].spec
-    shape = "x".join(map(str, spec.shape)) or "scalar"
-    return CPort(member, spec.bytes, c_comment(f"{port.name}: {shape} {spec.dtype}"))
+def _ports(network: Network, ports: Sequence[Port], members: Sequence[str]) -> Iterator[CPort]:
+    for member, port in zip(members, ports):
+        spec = network.values[port.value].spec
+        shape = "x".join(map(str, spec.shape)) or "scalar"
+        yield CPort(member, spec.bytes, c_comment(f"{port.name}: {shape} {spec.dtype}"))
 
 
 def header(program: Program, interface: Interface) -> str:

@@ -68,6 +68,7 @@ def dero_option(*, default: str | None, remark: str) -> Callable[[F], F]:
         metavar=f"[{'|'.join(choice.value for choice in Dero)}]",
         default=default,
         help="Save memory, with the same results. accumulate: residuals and concatenations are "
-        "written in place; stream: blocks also run row by row. "
+        "written in place; overlap: outputs also go over inputs; stream: blocks also run row by "
+        "row. "
         f"Without a value: {BARE.value}. {remark}",
     )

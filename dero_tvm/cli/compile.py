@@ -10,7 +10,7 @@ import click
 from rich.console import Console
 
 from dero_tvm.atomic_write import staged_write
-from dero_tvm.dero import Dero, parse_dero
+from dero_tvm.dero import BARE, Dero, parse_dero
 from dero_tvm.errors import UserError
 from dero_tvm.printable import printable
 from dero_tvm.report.table import print_report
@@ -27,7 +27,16 @@ if TYPE_CHECKING:
 
 @click.command("compile", cls=Command)
 @click.argument("model", type=click.Path(path_type=Path))
-@dero_option(default=Dero.NONE.value, remark="Left out: every tensor is whole.")
+@dero_option(
+    default=None,
+    remark=f"Left out: none, or with --memory-budget as far as {BARE.value} if need be.",
+)
+@click.option(
+    "--memory-budget",
+    metavar="SIZE",
+    help="Take the fastest plan whose arena has at most SIZE bytes, with everything in it; 64KB "
+    "is 65,536 bytes.",
+)
 @click.option(
     "-o",
     "--output",
@@ -95,7 +104,8 @@ if TYPE_CHECKING:
 @click.option("--pass-config", multiple=True, metavar="KEY=VALUE", help="For old scripts.")
 def compile_command(
     model: Path,
-    dero: str,
+    dero: str | None,
+    memory_budget: str | None,
     output: Path | None,
     output_format: str,
     target: str,
@@ -120,6 +130,7 @@ def compile_command(
     Examples:
       tvmc compile model.tflite --dero -o model.tar
       tvmc compile model.onnx --dero stream --target mps2-an500 -o model.tar
+      tvmc compile model.onnx --memory-budget 64KB -o model.tar
       tvmc compile model.onnx --input-shapes "x:[1,3,96,96]" --report report.json
       tvmc compile model.onnx --dero --output-format c -o generated/
     """  # noqa: D301 (click reads the escape)
@@ -136,7 +147,8 @@ def compile_command(
         model,
         quiet=quiet,
         target=board_of_target(target),
-        dero=parse_dero(dero),
+        dero=parse_dero(dero) if dero else (Dero.NONE if memory_budget is None else BARE),
+        memory_budget=memory_budget,
         input_shapes=parse_input_shapes(input_shapes),
         input_layout=input_layout,
         integer_io=integer_io,

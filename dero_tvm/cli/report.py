@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
@@ -14,19 +15,33 @@ from dero_tvm.report import Report
 from dero_tvm.report.table import print_report
 
 from .command import Command
+from .sweep import refuse_sweep_options, show_sweep, sweep_options
 
 
 @click.command("report", cls=Command)
 @click.argument("source", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
-def report_command(source: Path, as_json: bool) -> None:
+@click.option(
+    "--sweep",
+    is_flag=True,
+    help="Compare all plans of SOURCE, a model file: bytes of the arena against instructions.",
+)
+@sweep_options
+def report_command(source: Path, as_json: bool, sweep: bool, **options: Any) -> None:
     """Show what is in memory when, for SOURCE: an archive, or a JSON file of --report.
+
+    With --sweep, SOURCE is a model, and the plans between fastest and smallest are compared.
 
     \b
     Examples:
       tvmc report model.tar
       tvmc report report.json --json
+      tvmc report --sweep model.tflite --plot sweep.svg
     """  # noqa: D301 (click reads the escape)
+    if sweep:
+        show_sweep(source, as_json=as_json, **options)
+        return
+    refuse_sweep_options()
     found = read_report(source)
     if as_json:
         click.echo(found.to_json(), nl=False)

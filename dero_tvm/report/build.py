@@ -28,6 +28,8 @@ def build_report(
     model: str,
     board: Board,
     dero: str,
+    memory_budget: int | None,
+    chosen: str,
     module: tvm.IRModule,
     after: Planned,
     before: Planned,
@@ -37,7 +39,8 @@ def build_report(
     """The report of one compilation.
 
     `after` is the plan that the code is generated from, `before` that of the network as written
-    with every tensor whole, `plain` that of its plain twin.
+    with every tensor whole, `plain` that of its plain twin.  `chosen` names what of `dero` the
+    code makes use of.
     """
     scheduled, plan = after
     network = scheduled.network
@@ -64,6 +67,8 @@ def build_report(
         model=model,
         target=board.name,
         dero=dero,
+        memory_budget=memory_budget,
+        chosen=chosen,
         arena_bytes=plan.total_bytes,
         whole_bytes=before[1].total_bytes,
         plain_bytes=plain[1].total_bytes,

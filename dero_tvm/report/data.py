@@ -68,6 +68,7 @@ class Report:
     model: str
     target: str
     dero: str
+    chosen: str  # what of it was used: what does not make the arena smaller is left out
     arena_bytes: int
     whole_bytes: int
     plain_bytes: int
@@ -87,6 +88,7 @@ class Report:
     notes: tuple[str, ...]
     macs: int
     constants_bytes: int
+    memory_budget: int | None = None  # what the user allowed the arena to have
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain JSON data."""

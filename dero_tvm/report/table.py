@@ -78,6 +78,7 @@ def _print_summary(report: Report, console: Console) -> None:
             table.add_row(f"  in {shown(region)}", f"{size:,}", "")
     table.add_row("weights and tables (flash)", f"{report.constants_bytes:,}", "")
     console.print(table)
+    _remark(console, f"Chosen: {report.chosen}.")
     _remark(console, f"Order of operators: {report.order_proof}.")
     _remark(console, f"Placement: {report.placement_proof}.")
     if report.plain_bytes != report.whole_bytes:

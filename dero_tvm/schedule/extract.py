@@ -18,14 +18,14 @@ from tvm import relax
 from tvm.ir import Call, GenericConst, GlobalVar, Var
 
 from dero_tvm.errors import UserError
+from relax_passes.graph import CASCADE
 from relax_passes.operators import Signature, TensorSpec, operator_of, signature_of, spec_of
+from relax_passes.stream_rows import DESCENDING, DIRECTION
 
 from .network import Cascade, CascadeKind, Network, Operation, Port
 from .opaque import opaque_name, opaque_operation
 from .views import place_values
 
-CASCADE_ATTRIBUTE = "dero.cascade"
-DIRECTION_ATTRIBUTE = "dero.direction"
 _RESHAPE = "dero.reshape"
 _CONCAT = "dero.concat"
 _TYPES = (
@@ -174,7 +174,7 @@ class _Extractor:
 
     def _cascade_call(self, var: Var, call: Call) -> None:
         function = self.module[call.op]
-        kind = function.attrs.get(CASCADE_ATTRIBUTE) if function.attrs else None
+        kind = function.attrs.get(CASCADE) if function.attrs else None
         if kind is None:
             raise UserError(
                 f"the network calls function {call.op.name_hint}, which is not a cascade: inline "
@@ -200,7 +200,7 @@ class _Extractor:
             self.tuples[var] = list(result.fields)
         else:
             self._alias(var, result)
-        descending = function.attrs.get(DIRECTION_ATTRIBUTE) == "descending"
+        descending = function.attrs.get(DIRECTION) == DESCENDING
         name = self._unique(call.op.name_hint)
         self.cascades.append(Cascade(name, CascadeKind(kind), tuple(operations), descending))
 

@@ -1,0 +1,125 @@
+"""The ways in which one network may be laid out in memory, from fastest to smallest.
+
+All compute the same bits.  Which of them is taken is decided in `choose`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import tvm
+
+from relax_passes import pipeline
+from relax_passes.stream_rows import with_ascending_rows
+
+from .dero import Dero
+from .network_planner import NetworkPlanner
+from .planning import DoesNotFit, MemoryPlan
+from .schedule.network import CascadeKind, Network
+from .schedule.to_problem import Scheduled, Sharing
+
+_NO_CASCADES = 1 << 62  # bytes; within such a limit nothing has to be streamed
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """One way: the rewritten module, its row schedules, its memory plan."""
+
+    mode: Dero
+    label: str
+    module: tvm.IRModule
+    scheduled: Scheduled
+    plan: MemoryPlan
+
+    @property
+    def arena_bytes(self) -> int:
+        """Bytes of all arenas, with everything that lies in them."""
+        return self.plan.total_bytes
+
+    @property
+    def streamed_operators(self) -> int:
+        """Operators that run inside a cascade of several, row by row."""
+        cascades = self.scheduled.network.cascades
+        streams = [c.operations for c in cascades if c.kind is CascadeKind.STREAM]
+        return sum(len(operations) for operations in streams if len(operations) > 1)
+
+
+class Candidates:
+    """Makes the candidates of one canonical module when they are asked for.
+
+    What does not fit the board is left out; `refusals` says why.
+    """
+
+    def __init__(
+        self,
+        canonical: tvm.IRModule,
+        planner: NetworkPlanner,
+        progress: Callable[[str], None] = lambda stage: None,
+    ) -> None:
+        self.planner = planner
+        self.refusals: list[tuple[DoesNotFit, Network]] = []
+        self._canonical = canonical
+        self._progress = progress
+        self._options = planner.options
+
+    def of(self, mode: Dero, below: int | None = None) -> Iterator[Candidate]:
+        """The candidates of one mode, simplest first; streamed: those with the least peak.
+
+        What cannot be smaller than `below` bytes is left out.
+        """
+        if mode is Dero.NONE:
+            yield from self._made(mode, "whole tensors", self._whole(), Sharing.NONE, below)
+        elif mode is Dero.ACCUMULATE:
+            yield from self._made(mode, "accumulated", self._accumulated(), Sharing.IN_PLACE, below)
+        elif mode is Dero.OVERLAP:
+            flat = self._streamed(_NO_CASCADES)
+            yield from self._made(mode, "overlapped", flat, Sharing.ROWS, below)
+            yield from self._made(
+                mode, "overlap + accumulate", self._accumulated(), Sharing.ROWS, below
+            )
+        else:
+            yield from self.streamed(None, below)
+
+    def streamed(self, limit: int | None, below: int | None = None) -> Iterator[Candidate]:
+        """Streamed no more than needed to stay within `limit` bytes; None: the least peak."""
+        label = "streamed" if limit is None else f"streamed in {limit:,}"
+        module = self._streamed(limit)
+        for candidate in self._made(Dero.STREAM, label, module, Sharing.ROWS, below):
+            yield candidate
+            if candidate.arena_bytes == candidate.plan.lower_bound:
+                return
+        # Rows that run back and forth save most as long as all outputs find their place.
+        ascending = with_ascending_rows(module)
+        if ascending is not None:
+            yield from self._made(
+                Dero.STREAM, f"{label}, ascending", ascending, Sharing.ROWS, below
+            )
+
+    def _whole(self) -> tvm.IRModule:
+        return pipeline.analyze()(self._canonical)
+
+    def _accumulated(self) -> tvm.IRModule:
+        return pipeline.accumulate(keep_inputs=self._options.keep_inputs)(self._canonical)
+
+    def _streamed(self, limit: int | None) -> tvm.IRModule:
+        self._progress("finding cascades")
+        return pipeline.stream(
+            limit=limit,
+            keep_inputs=self._options.keep_inputs,
+            external_io=self._options.external_io,
+        )(self._canonical)
+
+    def _made(
+        self, mode: Dero, label: str, module: tvm.IRModule, sharing: Sharing, below: int | None
+    ) -> Iterator[Candidate]:
+        self._progress(f"planning: {label}")
+        scheduled = self.planner.schedule(module, sharing)
+        if below is not None and self.planner.least_bytes(scheduled) >= below:
+            return
+        try:
+            plan = self.planner.plan(scheduled)
+        except DoesNotFit as error:
+            self.refusals.append((error, scheduled.network))
+        else:
+            yield Candidate(mode, label, module, scheduled, plan)

@@ -1,0 +1,139 @@
+"""From a rewritten module to a memory plan for one board."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import tvm
+
+from .boards import Board
+from .errors import UserError
+from .frontends import LoadedModel
+from .planning import DoesNotFit, MemoryPlan, Options, lower_bound, plan_memory, verify
+from .planning.problem import Region
+from .schedule.extract import extract
+from .schedule.network import Network
+from .schedule.to_problem import Scheduled, Sharing, to_problem
+
+STACK_RESERVE = 8 * 1024
+"""Bytes of a board's first memory region that are left to the stack and other variables."""
+
+
+_LARGEST_TENSOR = 2**31 - 1
+
+
+@contextmanager
+def naming(label: str) -> Iterator[None]:
+    """Errors about an operator say in which model it is."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{label}: {error}") from error.__cause__
+
+
+def refuse_huge(model: str, tensors: Mapping[str, Any]) -> None:
+    """Raises UserError for a tensor that generated code, which counts in int32, cannot address.
+
+    `tensors` maps what a message calls a tensor to anything with ``shape`` and ``dtype``.
+    """
+    for name, spec in tensors.items():
+        size = math.prod(spec.shape) * tvm.DataType(spec.dtype).itemsize
+        if size > _LARGEST_TENSOR:
+            raise UserError(
+                f"{model}: tensor {name} of shape {list(spec.shape)} has {size:,} bytes, more than "
+                f"the {_LARGEST_TENSOR:,} that generated code can address; choose a smaller input "
+                "(--input-shapes)"
+            )
+
+
+@dataclass(frozen=True)
+class NetworkPlanner:
+    """Plans any rewriting of one model for one board.
+
+    `label` is what messages call the model, `name` the C module's name.
+    """
+
+    loaded: LoadedModel
+    label: str
+    board: Board
+    options: Options
+    name: str
+
+    def schedule(
+        self, module: tvm.IRModule, sharing: Sharing, *, bounded: bool = True
+    ) -> Scheduled:
+        """The planning problem of a module; `bounded` by the board's memory or not at all."""
+        with naming(self.label):
+            network = extract(
+                module,
+                name=self.name,
+                input_names=[spec.name for spec in self.loaded.inputs],
+                output_names=[spec.name for spec in self.loaded.outputs],
+            )
+        refuse_huge(self.label, {n: value.spec for n, value in network.values.items()})
+        regions: Sequence[Region] = self._regions() if bounded else (Region("sram"),)
+        return to_problem(
+            network, sharing=sharing, alignment=self._alignment(), regions=tuple(regions)
+        )
+
+    def plan(self, scheduled: Scheduled, options: Options | None = None) -> MemoryPlan:
+        """A verified plan; `options` stand in for the planner's own.
+
+        Raises ``DoesNotFit`` if the problem's regions are too small.
+        """
+        plan = plan_memory(scheduled.problem, options or self.options)
+        verify(plan)
+        return plan
+
+    def least_bytes(self, scheduled: Scheduled) -> int:
+        """Bytes that no plan can go below."""
+        return lower_bound(scheduled.problem, options=self.options)
+
+    def too_large(self, error: DoesNotFit, network: Network) -> UserError:
+        """What to tell the user when nothing fits the board."""
+        return UserError(
+            f"{self.label} does not fit {self.board.name}: operator "
+            f"{_described(network, error.step)} needs {error.required:,} bytes of RAM, which is "
+            f"{error.excess:,} bytes more than the {error.capacity:,} that are left beside the "
+            "stack; choose another --dero (stream needs least), a smaller input (--input-shapes), "
+            "or another board"
+        )
+
+    def _regions(self) -> tuple[Region, ...]:
+        if not self.board.ram:
+            return (Region("sram"),)
+        sizes = [ram.size for ram in self.board.ram]
+        sizes[0] = max(sizes[0] - STACK_RESERVE, 0)
+        return tuple(
+            Region(ram.name, size, ram.section) for ram, size in zip(self.board.ram, sizes)
+        )
+
+    def _alignment(self) -> int:
+        return 4
+
+    def check_flash(self, network: Network) -> None:
+        """Raises UserError if the weights do not fit the board's flash."""
+        if self.board.flash is None:
+            return
+        weights = sum(array.nbytes for array in network.constants.values())
+        if weights > self.board.flash.size:
+            raise UserError(
+                f"{self.label} does not fit {self.board.name}: its weights are {weights:,} "
+                f"bytes, which is {weights - self.board.flash.size:,} bytes more than its flash of "
+                f"{self.board.flash.size:,}; quantize the model to int8 or choose another board"
+            )
+
+
+def _described(network: Network, step: str) -> str:
+    """A step's name with what a reader can look for in the model."""
+    for cascade in network.cascades:
+        if cascade.name == step:
+            names = [op.signature.operator.split(".")[-1] for op in cascade.operations]
+            what = " + ".join(names) if len(names) < 4 else f"{len(names)} operators to {names[-1]}"
+            output = cascade.operations[-1].signature.output
+            return f"{step} ({what}, output {list(output.shape)} {output.dtype})"
+    return step

@@ -1,0 +1,62 @@
+"""A sweep as a table on a terminal."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.markup import escape
+from rich.padding import Padding
+
+from dero_tvm.printable import printable
+
+from .sweep import Sweep
+from .table import shown, table_of
+
+
+def print_sweep(sweep: Sweep, console: Console) -> None:
+    """One row a plan; Pareto points carry a star."""
+    cost = "instructions" if sweep.device else "kernel calls"
+    numbers = ["arena", "%", cost, "% ", "streamed", *(["code"] if sweep.device else [])]
+    title = f"{shown(sweep.model)} for {shown(sweep.target)}"
+    table = table_of(title, "", "plan", *numbers, numbers=numbers)
+    first = sweep.points[0]
+    for point in sweep.points:
+        cells = [
+            "*" if point.pareto else "",
+            shown(point.label),
+            f"{point.arena_bytes:,}",
+            _share(point.arena_bytes, first.arena_bytes),
+            _rounded(point.cost),
+            _share(point.cost, first.cost),
+            str(point.streamed_operators or ""),
+        ]
+        if point.code_bytes is not None:
+            cells.append(f"{point.code_bytes:,}")
+        table.add_row(*cells, style="bold" if point.pareto else None)
+    console.print(table)
+    for text in _remarks(sweep):
+        console.print(Padding(f"[dim]{escape(printable(text))}[/dim]", (0, 1)), highlight=False)
+
+
+def _remarks(sweep: Sweep) -> list[str]:
+    remarks = [
+        "* No other plan is as small and as fast.",
+        "Bytes of arena and code; operators that are streamed.",
+    ]
+    remarks.append(f"All compute the same bits in {sweep.macs:,} multiply-accumulates.")
+    if sweep.device:
+        remarks.append(f"Instructions per inference on {sweep.device}.")
+    if sweep.note:
+        remarks.append(f"Note: {sweep.note}.")
+    return remarks
+
+
+def _rounded(count: int) -> str:
+    """Four digits of it: ``91.51 M``."""
+    for unit, size in (("G", 10**9), ("M", 10**6)):
+        if count >= size:
+            return f"{count / size:.{max(4 - len(str(count // size)), 0)}f} {unit}"
+    return f"{count:,}"
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.1f}" if whole else ""

@@ -1,0 +1,139 @@
+"""Sweeping the plans of a network, and the views of what comes out."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import sys
+import xml.dom.minidom
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+import dero_tvm
+from dero_tvm import Sweep, UserError
+from dero_tvm.report.sweep import SweepPoint, with_pareto_marks
+from dero_tvm.report.sweep_plot import plot_sweep
+from dero_tvm.report.sweep_table import print_sweep
+from tests.small_networks import residual_network
+
+MEASURED = shutil.which("qemu-system-arm") and shutil.which("arm-none-eabi-gcc")
+
+
+@pytest.fixture(scope="module")
+def planned() -> Sweep:
+    return dero_tvm.sweep(residual_network(), device="none", limits=2)
+
+
+def point(arena: int, cost: int) -> SweepPoint:
+    return SweepPoint("plan", "none", arena, 0, cost)
+
+
+def test_pareto_points_are_those_that_nothing_beats() -> None:
+    points = [point(9, 1), point(9, 2), point(5, 5), point(5, 5), point(6, 5), point(1, 9)]
+    marked = with_pareto_marks(points)
+    assert [p.pareto for p in marked] == [True, False, True, True, False, True]
+    assert [replace(p, pareto=False) for p in marked] == points
+
+
+def test_instructions_count_if_there_are_any() -> None:
+    assert point(9, 5).cost == 5
+    assert replace(point(9, 5), instructions=1000).cost == 1000
+
+
+def test_plans_from_whole_tensors_to_streamed(planned: Sweep) -> None:
+    labels = [p.label for p in planned.points]
+    assert labels[:3] == ["whole tensors", "accumulated", "overlapped"]
+    assert labels[-1] == "streamed"
+    assert any(label.startswith("streamed in ") for label in labels)
+    sizes = [p.arena_bytes for p in planned.points]
+    for mode in ("none", "accumulate", "overlap", "stream"):
+        compiled = dero_tvm.compile(residual_network(), dero=mode).report.arena_bytes
+        assert compiled == min(p.arena_bytes for p in planned.points if p.mode == mode)
+    assert sizes[-1] == min(sizes)
+    streamed = [p.streamed_operators for p in planned.points if p.mode == "stream"]
+    assert 0 < streamed[0] < streamed[-1]
+    assert len({(p.arena_bytes, p.streamed_operators) for p in planned.points}) == len(labels)
+
+
+def test_streaming_computes_nothing_twice(planned: Sweep) -> None:
+    rows = 24 * 5 + 1  # five operators of 24 rows and the pooled one
+    assert planned.points[0].kernel_calls == rows
+    assert planned.points[1].kernel_calls == rows
+    # A global pooling that absorbs its input is called for each input row.
+    assert planned.points[-1].kernel_calls <= rows - 1 + 24
+
+
+def test_the_note_says_why_nothing_was_counted(planned: Sweep) -> None:
+    assert planned.device == ""
+    assert planned.note == "instructions were not counted, as --device none asks"
+    assert all(p.instructions is None and p.code_bytes is None for p in planned.points)
+
+
+@pytest.mark.skipif(not MEASURED, reason="needs qemu-system-arm and arm-none-eabi-gcc")
+def test_instructions_on_an_emulated_board() -> None:
+    found = dero_tvm.sweep(residual_network(12), limits=0)
+    assert (found.device, found.note) == ("qemu:mps2-an500", "")
+    whole = found.points[0].instructions
+    assert whole is not None and whole > found.macs
+    for p in found.points:
+        assert p.instructions is not None and 0.8 * whole < p.instructions < 1.2 * whole
+        assert p.code_bytes is not None and p.code_bytes > 0
+
+
+def test_without_tools_the_plans_are_still_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    found = dero_tvm.sweep(residual_network(12), limits=0)
+    assert found.device == ""
+    assert "not counted on qemu:mps2-an500: qemu-system-arm is not on PATH" in found.note
+    with pytest.raises(UserError, match="qemu-system-arm is not on PATH"):
+        dero_tvm.sweep(residual_network(12), limits=0, device="qemu:mps2-an500")
+
+
+def test_a_device_that_counts_nothing_is_refused() -> None:
+    with pytest.raises(UserError, match="--device host counts no instructions; use qemu"):
+        dero_tvm.sweep(residual_network(12), limits=0, device="host")
+
+
+def test_json_and_back(planned: Sweep) -> None:
+    assert Sweep.from_dict(json.loads(planned.to_json())) == planned
+
+
+def test_table_fits_80_columns(planned: Sweep) -> None:
+    measured = tuple(
+        replace(p, instructions=12_345_678 + i, code_bytes=12_345)
+        for i, p in enumerate(planned.points)
+    )
+    points = with_pareto_marks(measured)
+    text = io.StringIO()
+    sweep = replace(planned, device="qemu:mps2-an500", note="", points=points)
+    print_sweep(sweep, Console(file=text, width=80))
+    lines = text.getvalue().splitlines()
+    for p in points:
+        (line,) = (line for line in lines if line[4:].startswith(f"{p.label}  "))
+        assert f"{p.arena_bytes:,}" in line and "12.35 M" in line and "12,345" in line
+        assert line.lstrip().startswith("*") == p.pareto
+    assert "…" not in text.getvalue()
+
+
+def test_plots(planned: Sweep, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    svg = plot_sweep(planned, tmp_path / "sweep.svg")
+    assert svg == plot_sweep(planned, tmp_path / "sweep.svg")
+    texts = [
+        "".join(child.data for child in node.childNodes if child.nodeType == child.TEXT_NODE)
+        for node in xml.dom.minidom.parseString(svg).getElementsByTagName("text")
+    ]
+    assert {p.label for p in planned.points} <= set(texts)
+    assert plot_sweep(planned, tmp_path / "sweep.png").startswith(b"\x89PNG")
+
+
+def test_plot_refusals(planned: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UserError, match=r"--plot a.gif: the name of a plot ends in .svg or .png"):
+        plot_sweep(planned, Path("a.gif"))
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(UserError, match=r"not installed: pip install 'dero-tvm\[plot\]'"):
+        plot_sweep(planned, Path("a.svg"))
