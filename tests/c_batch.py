@@ -97,9 +97,7 @@ class CLibrary:
     library: Any
     programs: Mapping[str, Program]
 
-    def run(
-        self, name: str, inputs: Mapping[str, np.ndarray]
-    ) -> tuple[dict[str, np.ndarray], int]:
+    def run(self, name: str, inputs: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], int]:
         """Outputs by name, and how often a kernel was called; AssertionError at a hurt guard."""
         program = self.programs[name]
         interface = interface_of(program)
