@@ -56,6 +56,16 @@ def code_target(kind: str) -> tvm.target.Target:
     return tvm.target.Target({"kind": kind})
 
 
+# TVM's rules for C lack it.
+tirx.register_intrin_lowering(
+    "tirx.fabs",
+    target="c",
+    f=lambda op: tirx.call_pure_extern(
+        op.ty, "fabs" if op.ty.dtype == "float64" else "fabsf", *op.args
+    ),
+)
+
+
 @dataclass(frozen=True)
 class CFunction:
     """Parameter names and body, ``{ ... }``, of a C function."""

@@ -71,7 +71,7 @@ def test_a_call_is_broken_between_its_arguments() -> None:
 
 
 def test_an_expression_is_broken_at_its_outermost_operator() -> None:
-    name = "a" * 30
+    name = "a" * 24
     code = f"  x = (({name} + {name}) * {name}) + ({name} - {name});"
     assert wrap_code(code) == (f"  x = (({name} + {name}) * {name})\n      + ({name} - {name});")
 
