@@ -148,6 +148,11 @@ class _Reader:
     row_bytes: int  # of the tensor, as this reader sees it
     in_place: bool
 
+    @property
+    def anywhere(self) -> int:
+        """The distance that excludes nothing."""
+        return -self.alive_from[-1] * self.row_bytes
+
 
 class _Simulation:
     def __init__(
@@ -277,7 +282,7 @@ class _Simulation:
         op = self.operators[driver]
         readers = [(name, reader) for name, found in self.readers.items() for reader in found]
         distances = {
-            (name, reader.operator): -reader.alive_from[-1] * reader.row_bytes
+            (name, reader.operator): reader.anywhere
             for name, reader in readers
         }
         for step in range(op.steps):
@@ -303,7 +308,10 @@ class _Simulation:
             ends = (row + 1) * row_bytes - reader.alive_from[row + 1] * reader.row_bytes
             return max(ends, row * (row_bytes - reader.row_bytes))
         done = self.made[reader.operator] - (reader.operator == len(self.operators) - 1)
-        return (row + 1) * row_bytes - reader.alive_from[done] * reader.row_bytes
+        oldest = reader.alive_from[done]
+        if oldest == reader.alive_from[-1]:  # it needs nothing any more
+            return reader.anywhere
+        return (row + 1) * row_bytes - oldest * reader.row_bytes
 
     def _make(self, index: int) -> None:
         """Make the next row of operator `index`, and first every row that it needs."""
