@@ -51,7 +51,7 @@ def fastest_within(candidates: Candidates, mode: Dero, budget: int) -> Candidate
     if mode is not Dero.STREAM:
         remedies = f"use --dero stream, or {remedies}"
     raise UserError(
-        f"{candidates.planner.loaded.name} does not fit --memory-budget {budget:,} bytes: the "
+        f"{candidates.planner.label} does not fit --memory-budget {budget:,} bytes: the "
         f"least possible with --dero {mode.value} is {least.arena_bytes:,} bytes, "
         f"{least.arena_bytes - budget:,} more; {remedies}"
     )

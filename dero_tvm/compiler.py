@@ -20,6 +20,7 @@ from .choose import fastest_within, smallest
 from .dero import BARE, Dero, parse_dero
 from .errors import UserError
 from .memory_size import parse_size
+from .network_planner import naming
 from .planning import MemoryPlan
 from .prepare import PreparedModel, prepare
 from .report import Report
@@ -161,12 +162,13 @@ def compile(
 
 def generate(prepared: PreparedModel, chosen: Candidate, report: Report | None) -> ModelArchive:
     """The archive of one candidate; without a report for measurements alone."""
-    return emit(
-        build_program(chosen.scheduled, chosen.plan),
-        target=prepared.board.name,
-        report=report.to_dict() if report else {},
-        source_ir=chosen.module.script(),
-    )
+    with naming(prepared.planner.label):
+        return emit(
+            build_program(chosen.scheduled, chosen.plan),
+            target=prepared.board.name,
+            report=report.to_dict() if report else {},
+            source_ir=chosen.module.script(),
+        )
 
 
 def _report(

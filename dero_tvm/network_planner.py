@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +26,15 @@ STACK_RESERVE = 8 * 1024
 _LARGEST_TENSOR = 2**31 - 1
 
 
+@contextmanager
+def naming(label: str) -> Iterator[None]:
+    """Errors about an operator say in which model it is."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{label}: {error}") from error.__cause__
+
+
 def refuse_huge(model: str, tensors: Mapping[str, Any]) -> None:
     """Raises UserError for a tensor that generated code, which counts in int32, cannot address.
 
@@ -42,9 +52,13 @@ def refuse_huge(model: str, tensors: Mapping[str, Any]) -> None:
 
 @dataclass(frozen=True)
 class NetworkPlanner:
-    """Plans any rewriting of one model for one board; `name` is the C module's."""
+    """Plans any rewriting of one model for one board.
+
+    `label` is what messages call the model, `name` the C module's name.
+    """
 
     loaded: LoadedModel
+    label: str
     board: Board
     options: Options
     name: str
@@ -53,13 +67,14 @@ class NetworkPlanner:
         self, module: tvm.IRModule, sharing: Sharing, *, bounded: bool = True
     ) -> Scheduled:
         """The planning problem of a module; `bounded` by the board's memory or not at all."""
-        network = extract(
-            module,
-            name=self.name,
-            input_names=[spec.name for spec in self.loaded.inputs],
-            output_names=[spec.name for spec in self.loaded.outputs],
-        )
-        refuse_huge(self.loaded.name, {n: value.spec for n, value in network.values.items()})
+        with naming(self.label):
+            network = extract(
+                module,
+                name=self.name,
+                input_names=[spec.name for spec in self.loaded.inputs],
+                output_names=[spec.name for spec in self.loaded.outputs],
+            )
+        refuse_huge(self.label, {n: value.spec for n, value in network.values.items()})
         regions: Sequence[Region] = self._regions() if bounded else (Region("sram"),)
         return to_problem(
             network, sharing=sharing, alignment=self._alignment(), regions=tuple(regions)
@@ -81,7 +96,7 @@ class NetworkPlanner:
     def too_large(self, error: DoesNotFit, network: Network) -> UserError:
         """What to tell the user when nothing fits the board."""
         return UserError(
-            f"{self.loaded.name} does not fit {self.board.name}: operator "
+            f"{self.label} does not fit {self.board.name}: operator "
             f"{_described(network, error.step)} needs {error.required:,} bytes of RAM, which is "
             f"{error.excess:,} bytes more than the {error.capacity:,} that are left beside the "
             "stack; choose another --dero (stream needs least), a smaller input (--input-shapes), "
@@ -107,7 +122,7 @@ class NetworkPlanner:
         weights = sum(array.nbytes for array in network.constants.values())
         if weights > self.board.flash.size:
             raise UserError(
-                f"{self.loaded.name} does not fit {self.board.name}: its weights are {weights:,} "
+                f"{self.label} does not fit {self.board.name}: its weights are {weights:,} "
                 f"bytes, which is {weights - self.board.flash.size:,} bytes more than its flash of "
                 f"{self.board.flash.size:,}; quantize the model to int8 or choose another board"
             )

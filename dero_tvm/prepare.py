@@ -67,12 +67,13 @@ def prepare(
     board = target if isinstance(target, Board) else load_board(str(target))
     progress("reading the model")
     loaded = model if isinstance(model, LoadedModel) else load(model, input_shapes=input_shapes)
+    label = str(model) if isinstance(model, (str, Path)) else loaded.name
     ports = (*loaded.inputs, *loaded.outputs)
-    refuse_huge(loaded.name, {repr(spec.name): spec for spec in ports})
+    refuse_huge(label, {repr(spec.name): spec for spec in ports})
     progress("canonicalizing")
     canonical = pipeline.canonicalize(input_layout, integer_io=integer_io)(loaded.module)
     options = Options(keep_inputs=keep_inputs, external_io=external_io, time_limit=time_limit)
-    planner = NetworkPlanner(loaded, board, options, name)
+    planner = NetworkPlanner(loaded, label, board, options, name)
     inputs = _ports(loaded, "input", stream_input)
     outputs = _ports(loaded, "output", stream_output)
     marked = None

@@ -211,7 +211,9 @@ def _directions(
         ascends = any(item.operator.absorbs or item.port for item in items[begin:end])
         in_place = _in_place(driver, dying)
         descending = False
-        if driver.streamable and not ascends and in_place is None and largest is not None:
+        # One row is the first and the last: its direction would only be noise in the code.
+        ordinary = driver.streamable and not ascends and driver.operator.steps > 1
+        if ordinary and in_place is None and largest is not None:
             descending = not lies_high.get(largest, True)
         directions.append(descending)
         high = lies_high.get(in_place, True) if in_place is not None else descending

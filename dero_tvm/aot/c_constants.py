@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .float_literals import float_literal
-from .names import c_identifier
+from .names import c_identifier, c_identifiers
 from .program import Program
 
 _C_TYPES = {
@@ -24,7 +24,10 @@ _C_TYPES = {
     "float64": "double",
     "bool": "bool",
 }
-_PER_LINE = {1: 16, 2: 12, 4: 6, 8: 4}  # values, by bytes of a value: about 100 columns
+# Values on a line of at most 100 columns, by bytes of a value.
+_INTEGERS = {1: 16, 2: 12, 4: 7, 8: 4}
+_FLOATS = {4: 5, 8: 3}
+_LONGEST_WORD = 24  # of the three in the name of an array
 
 
 def c_type(dtype: str) -> str:
@@ -34,32 +37,39 @@ def c_type(dtype: str) -> str:
 
 def used_constants(program: Program) -> list[str]:
     """Names of the constants that some kernel reads, in order of first use."""
-    names: dict[str, None] = {}
+    return list(array_names(program, ""))
+
+
+def array_names(program: Program, prefix: str) -> dict[str, str]:
+    """C names of the arrays of the used constants: operator, result, what it is to the kernel.
+
+    The third operand of a convolution that makes ``lv4`` is ``<prefix>_conv2d_lv4_bias``.  A
+    constant of several operators is named after the first.
+    """
+    wanted: dict[str, str] = {}
     for step in program.steps:
         for stage in step.stages:
-            for argument in stage.arguments:
-                if not isinstance(argument, int) and argument.address.base.startswith("constant:"):
-                    names.setdefault(argument.address.base.removeprefix("constant:"))
-    return list(names)
+            for argument, parameter in stage.passed:
+                if isinstance(argument, int) or not argument.address.base.startswith("constant:"):
+                    continue
+                operator = stage.operation.signature.operator.split(".")[-1]
+                words = (operator, stage.operation.name, parameter.name)
+                name = "_".join(c_identifier(word)[:_LONGEST_WORD] for word in words)
+                wanted.setdefault(argument.address.base.removeprefix("constant:"), name)
+    return dict(zip(wanted, (f"{prefix}_{name}" for name in c_identifiers(wanted.values()))))
 
 
-def array_name(prefix: str, constant: str) -> str:
-    """C name of a constant's array."""
-    return f"{prefix}_{c_identifier(constant)}"
+def declaration(name: str, array: np.ndarray) -> str:
+    """``extern`` declaration of a constant as the C array `name`."""
+    return f"extern const {c_type(str(array.dtype))} {name}[{max(array.size, 1)}];"
 
 
-def declaration(prefix: str, constant: str, array: np.ndarray) -> str:
-    """``extern`` declaration of a constant."""
-    kind = c_type(str(array.dtype))
-    return f"extern const {kind} {array_name(prefix, constant)}[{max(array.size, 1)}];"
-
-
-def definition(prefix: str, constant: str, array: np.ndarray) -> str:
+def definition(name: str, array: np.ndarray) -> str:
     """Definition of a constant with its values, after its declaration.
 
     ``-Wmissing-variable-declarations`` asks for the latter.
     """
-    declared = declaration(prefix, constant, array)
+    declared = declaration(name, array)
     head = declared.removeprefix("extern ").rstrip(";")
     return f"{declared}\n{head} = {{\n{_values(array)}\n}};"
 
@@ -67,7 +77,7 @@ def definition(prefix: str, constant: str, array: np.ndarray) -> str:
 def _values(array: np.ndarray) -> str:
     word = _word(array.dtype)
     flat = array.ravel() if array.size else np.zeros(1, array.dtype)
-    width = _PER_LINE[array.dtype.itemsize]
+    width = (_FLOATS if array.dtype.kind == "f" else _INTEGERS)[array.dtype.itemsize]
     lines = (flat[start : start + width].tolist() for start in range(0, flat.size, width))
     return "\n".join(f"  {', '.join(map(word, line))}," for line in lines)
 

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
-from .c_constants import c_type, declaration, used_constants
-from .c_steps import StepCode, alias_type, step_code
+from dero_tvm.errors import UserError, first_line
+
+from .c_constants import array_names, c_type, declaration
+from .c_layout import wrap_code
+from .c_steps import StepCode, step_code
 from .header import CPort, Interface
+from .kernel_body import alias, aliases_in
 from .kernels import Kernel, Parameter
 from .lower import CFunction, c_functions
 from .names import c_comment
 from .program import Program
+from .standard_headers import standard_headers
 
 _PRELUDE = """\
 /*
@@ -39,31 +45,26 @@ class _Printer:
 
     def print(self) -> str:
         program = self.program
-        bodies = c_functions({k.name: k.function for k in program.kernels})
+        bodies = _bodies(program.kernels)
         kernels = [self._kernel(kernel, bodies[kernel.name]) for kernel in program.kernels]
-        steps = [step_code(n, step, self.interface) for n, step in enumerate(program.steps)]
+        arrays = array_names(program, self.prefix)
+        steps = [
+            step_code(number, step, program.network, self.interface, arrays)
+            for number, step in enumerate(program.steps)
+        ]
         constants = [
-            declaration(self.prefix, name, program.network.constants[name])
-            for name in used_constants(program)
+            declaration(array, program.network.constants[name]) for name, array in arrays.items()
         ]
         entry = self._entry(steps)
-        code = "\n\n".join([*kernels, *(step.text for step in steps), *entry])
-        headers = [f'#include "{self.prefix}.h"', "", "#include <stdbool.h>"]
-        if re.search(r"\b\w+f\(|\b(?:INFINITY|NAN)\b", code):
-            headers.insert(2, "#include <math.h>")
-        if "memcpy(" in code or "NULL" in code:
-            headers += ["#include <stddef.h>", "#include <string.h>"]
+        code = wrap_code("\n\n".join([*kernels, *(step.text for step in steps), *entry]))
+        headers = [f'#include "{self.prefix}.h"', "", *standard_headers(code)]
         typedefs = [
-            f"typedef {c_type(d)} TVMGEN_MAY_ALIAS {alias_type(d)};" for d in self._arena_types()
+            f"typedef {c_type(d)} TVMGEN_MAY_ALIAS {alias(d)};" for d in sorted(aliases_in(code))
         ]
         parts = ["\n".join(headers), _PRELUDE + "\n".join(typedefs), "\n".join(constants), code]
         return "\n\n".join(part for part in parts if part) + "\n"
 
     # --- kernels -----------------------------------------------------------------------------
-
-    def _arena_types(self) -> list[str]:
-        types = {p.dtype for k in self.program.kernels for p in k.parameters if p.dtype}
-        return sorted(types)
 
     def _kernel(self, kernel: Kernel, function: CFunction) -> str:
         parameters = [
@@ -128,12 +129,28 @@ class _Printer:
                 placement = self.program.plan.placements[value.buffer]
                 offset = placement.offset + value.offset
                 place = self.arenas[placement.region]
-                addresses[kind, member.member] = f"({place} + {offset})" if offset else place
+                addresses[kind, member.member] = f"{place} + {offset}" if offset else place
         return addresses
+
+
+def _bodies(kernels: Sequence[Kernel]) -> dict[str, CFunction]:
+    """The kernels in C; a UserError names the first that TVM's generator cannot write."""
+    try:
+        return c_functions({k.name: k.function for k in kernels})
+    except Exception:  # TVM's errors, which do not say in which function they are
+        for kernel in kernels:
+            try:
+                c_functions({kernel.name: kernel.function})
+            except Exception as error:
+                raise UserError(
+                    f"operator {kernel.comment}: no C can be generated for it "
+                    f"({first_line(error)}); replace it in the model"
+                ) from error
+        raise
 
 
 def _declare(parameter: Parameter, name: str) -> str:
     if parameter.dtype is None:
         return f"int32_t {name}"
     const = "const " if parameter.read_only else ""
-    return f"{const}{alias_type(parameter.dtype)} *{name}"
+    return f"{const}{alias(parameter.dtype)} *{name}"

@@ -14,11 +14,16 @@ with the number of stages and not with the number of paths between them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from .c_constants import array_name
+from dero_tvm.schedule.network import Network
+from relax_passes.operators.row_ports import SINK
+
+from .c_layout import WIDTH
 from .header import Interface
-from .kernels import RowCallback
+from .kernel_body import alias
+from .kernels import Parameter, RowCallback
 from .names import c_comment, c_identifier
 from .program import Address, Argument, RowsNeeded, Stage, StepProgram
 
@@ -48,19 +53,29 @@ def _checked(call: str, indent: str) -> list[str]:
     ]
 
 
-def step_code(number: int, step: StepProgram, interface: Interface) -> StepCode:
-    """The C code of step `number`."""
-    return _StepPrinter(number, step, interface).print()
-
-
-def alias_type(dtype: str) -> str:
-    """The C type through which kernels see elements of the arena."""
-    return f"tvmgen_{dtype}"
+def step_code(
+    number: int,
+    step: StepProgram,
+    network: Network,
+    interface: Interface,
+    arrays: Mapping[str, str],
+) -> StepCode:
+    """The C code of step `number`; `arrays` holds the C names of constants."""
+    return _StepPrinter(number, step, network, interface, arrays).print()
 
 
 class _StepPrinter:
-    def __init__(self, number: int, step: StepProgram, interface: Interface) -> None:
+    def __init__(
+        self,
+        number: int,
+        step: StepProgram,
+        network: Network,
+        interface: Interface,
+        arrays: Mapping[str, str],
+    ) -> None:
         self.step = step
+        self.network = network
+        self.constants = arrays
         self.name = f"step_{number}_{c_identifier(step.name)}"
         self.interface = interface
         self.arenas = {region: array for region, array, _ in interface.arenas}
@@ -82,7 +97,7 @@ class _StepPrinter:
                 body = self._make_until(index, "until", "  ")
                 functions += [*self._function(f"{self.name}_stage_{index}", head, body), ""]
         functions += self._function(self.name, ", ".join(parameters) or "void", self._body())
-        text = "\n".join([f"/* {c_comment(self.step.name)} */", *self.tables, *functions])
+        text = "\n".join([*self._description(), *self.tables, *functions])
         call = f"{self.name}({', '.join(f'{p}s' for p in self.ports)})"
         return StepCode(text, call, self.may_fail)
 
@@ -92,6 +107,26 @@ class _StepPrinter:
         status = ["  int32_t status;"] if any("status =" in line for line in body) else []
         head = f"static int32_t {name}({parameters}) {{"
         return [head, *status, *body, "  return 0;", "}"]
+
+    def _description(self) -> list[str]:
+        """A comment that lists the step's operators, what each reads and what it makes."""
+        order = " (last row first)" if self.step.descending else ""
+        lines = ["/*", f" * {c_comment(self.step.name)}{order}"]
+        for stage in self.step.stages:
+            operation, values = stage.operation, self.network.values
+            operands = ", ".join(self._value(n) for n in operation.operands if n in values)
+            reads = f" *   {stage.kernel.name}: {operands}"
+            makes = f"-> {self._value(operation.result)}"
+            if operation.signature.operator == SINK:
+                makes = "-> the application"
+            fits = len(reads) + 1 + len(makes) <= WIDTH
+            lines += [f"{reads} {makes}"] if fits else [reads, f" *       {makes}"]
+        return [*lines, " */"]
+
+    def _value(self, name: str) -> str:
+        spec = self.network.spec(name)
+        shape = "x".join(map(str, spec.shape)) or "scalar"
+        return c_comment(f"{name} ({shape} {spec.dtype})")
 
     def _body(self) -> list[str]:
         stages = self.step.stages
@@ -160,16 +195,11 @@ class _StepPrinter:
         if isinstance(stage.kernel, RowCallback):
             return self._trade(stage, stage.kernel, row, indent)
         arguments = [row] if stage.kernel.by_row else []
-        parameters = stage.kernel.parameters[1:] if stage.kernel.by_row else stage.kernel.parameters
-        for argument, parameter in zip(stage.arguments, parameters):
+        for argument, parameter in stage.passed:
             if isinstance(argument, int):
                 arguments.append(str(argument))
             else:
-                pointer = self._address(argument, row)
-                if not argument.address.base.startswith("constant:"):
-                    qualifier = "const " if parameter.read_only else ""
-                    pointer = f"({qualifier}{alias_type(argument.dtype)} *)({pointer})"
-                arguments.append(pointer)
+                arguments.append(self._pointer(argument, row, parameter))
         return [f"{indent}{stage.kernel.name}({', '.join(arguments)});"]
 
     def _trade(self, stage: Stage, callback: RowCallback, row: str, indent: str) -> list[str]:
@@ -182,10 +212,18 @@ class _StepPrinter:
         call = f"{kind}s->{port.member}({context}, {row}, {self._address(argument, row)})"
         return _checked(call, indent)
 
-    def _address(self, argument: Argument, row: str) -> str:
+    def _pointer(self, argument: Argument, row: str, parameter: Parameter) -> str:
         base = self._base(argument.address)
         if argument.address.base.startswith("constant:"):
-            return base
+            # To gcc, bool and its may_alias variant are not compatible; other types are.
+            return f"(const {alias('bool')} *){base}" if argument.dtype == "bool" else base
+        address = self._address(argument, row)
+        inner = address if address == base else f"({address})"
+        qualifier = "const " if parameter.read_only else ""
+        return f"({qualifier}{alias(argument.dtype)} *){inner}"
+
+    def _address(self, argument: Argument, row: str) -> str:
+        base = self._base(argument.address)
         offset = [str(argument.address.offset)] if argument.address.offset else []
         if argument.row_bytes and row != "0":
             if argument.ring == 0:
@@ -199,7 +237,7 @@ class _StepPrinter:
         if kind == "arena":
             return self.arenas[name]
         if kind == "constant":
-            return array_name(self.interface.prefix, name)
+            return self.constants[name]
         ports = self.interface.inputs if kind == "input" else self.interface.outputs
         const = "const " if kind == "input" else ""
         return f"({const}uint8_t *){kind}s->{ports[int(name)].member}"

@@ -8,7 +8,7 @@ from typing import Any
 import tvm
 
 from .archive import HOST_PROGRAM, INCLUDE, METADATA, PARAMETERS, SOURCE, ModelArchive
-from .c_constants import definition, used_constants
+from .c_constants import array_names, definition
 from .c_source import c_source
 from .files import LazyFiles
 from .header import Interface, header, interface_of
@@ -16,6 +16,7 @@ from .host_program import host_module, pack_constants
 from .llvm import llvm_ir
 from .metadata import metadata
 from .program import Program
+from .standard_headers import standard_headers
 
 
 def emit(
@@ -45,18 +46,20 @@ def emit(
 
 def _data_source(program: Program, interface: Interface) -> str:
     """``<name>_lib0.c``: the arena and the weights."""
-    parts = [f'#include "{interface.prefix}.h"', "#include <math.h>\n#include <stdbool.h>"]
     macro = f"{interface.macro}_CALLER_WORKSPACE"
     arenas = [
         f"uint8_t {array}[{array.upper()}_BYTES]\n"
         f"    __attribute__((aligned({interface.macro}_WORKSPACE_ALIGNMENT)));"
         for _, array, _ in interface.arenas
     ]
-    if arenas:
-        parts.append("\n".join([f"#ifndef {macro}", *arenas, "#endif"]))
+    parts = ["\n".join([f"#ifndef {macro}", *arenas, "#endif"])] if arenas else []
     constants = program.network.constants
-    parts += [definition(interface.prefix, n, constants[n]) for n in used_constants(program)]
-    return "\n\n".join(parts) + "\n"
+    names = array_names(program, interface.prefix)
+    parts += [definition(array, constants[name]) for name, array in names.items()]
+    includes = [f'#include "{interface.prefix}.h"']
+    if headers := standard_headers("\n".join(parts)):
+        includes.append("\n".join(headers))
+    return "\n\n".join([*includes, *parts]) + "\n"
 
 
 def _parameters(program: Program) -> bytes:

@@ -66,28 +66,40 @@ def interface_of(program: Program) -> Interface:
         suffix = "" if len(regions) == 1 else f"_{array}"
         if size:
             arenas.append((region, f"{prefix}_workspace{suffix}", size))
+    # Members are distinct over both structures, for each has a macro with its size, and
+    # WORKSPACE_SIZE is a macro of its own.
+    members = _members((*network.inputs, *network.outputs))
+    split = len(network.inputs)
     return Interface(
         prefix,
-        tuple(_ports(network, network.inputs)),
-        tuple(_ports(network, network.outputs)),
+        tuple(_ports(network, network.inputs, members[:split])),
+        tuple(_ports(network, network.outputs, members[split:])),
         tuple(arenas),
         program.plan.options.external_io,
     )
 
 
-def _ports(network: Network, ports: Sequence[Port]) -> Iterator[CPort]:
-    wanted: list[str] = []
+def _members(ports: Sequence[Port]) -> list[tuple[str, str, str]]:
+    """For each port its member, and where rows are traded the one with the context and the name
+    of a row in macros.
+    """
+    wanted = ["workspace"]
     for port in ports:
-        wanted.append(port.name)
-        if port.by_rows:  # a member and a macro more, whose names must not clash either
-            wanted += [f"{port.name}_context", f"{port.name}_row"]
-    names = iter(c_identifiers(wanted))
-    for port in ports:
+        wanted += [port.name, *([f"{port.name}_context", f"{port.name}_row"] * port.by_rows)]
+    names = iter(c_identifiers(wanted)[1:])
+    return [
+        (next(names), next(names), next(names)) if port.by_rows else (next(names), "", "")
+        for port in ports
+    ]
+
+
+def _ports(
+    network: Network, ports: Sequence[Port], members: Sequence[tuple[str, str, str]]
+) -> Iterator[CPort]:
+    for (member, context, row_name), port in zip(members, ports):
         spec = network.values[port.value].spec
         shape = "x".join(map(str, spec.shape)) or "scalar"
         comment = c_comment(f"{port.name}: {shape} {spec.dtype}")
-        member = next(names)
-        context, row_name = (next(names), next(names)) if port.by_rows else ("", "")
         yield CPort(
             member,
             spec.bytes,

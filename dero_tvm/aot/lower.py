@@ -17,6 +17,7 @@ import tvm
 from tvm import s_tir, tirx
 
 from .float_literals import FloatLiterals
+from .kernel_body import tidy_body
 
 _S = s_tir.transform
 _T = tirx.transform
@@ -55,7 +56,14 @@ def code_target(kind: str) -> tvm.target.Target:
     return tvm.target.Target({"kind": kind})
 
 
-_UNUSED = re.compile(r"^ *(?:const )?\w+ (\w+) = [^;{}]*;\n", re.MULTILINE)
+# TVM's rules for C lack it.
+tirx.register_intrin_lowering(
+    "tirx.fabs",
+    target="c",
+    f=lambda op: tirx.call_pure_extern(
+        op.ty, "fabs" if op.ty.dtype == "float64" else "fabsf", *op.args
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -80,7 +88,7 @@ def c_functions(functions: Mapping[str, tirx.PrimFunc]) -> dict[str, CFunction]:
     bodies = {
         match[1]: CFunction(
             tuple(parameter.split()[-1].lstrip("*") for parameter in match[2].split(",")),
-            _without_unused(match[3]),
+            tidy_body(match[3]),
         )
         for match in _BODY.finditer(source)
     }
@@ -88,17 +96,3 @@ def c_functions(functions: Mapping[str, tirx.PrimFunc]) -> dict[str, CFunction]:
     if missing:
         raise RuntimeError(f"TVM's C generator gave no code for {sorted(missing)}")
     return bodies
-
-
-def _without_unused(body: str) -> str:
-    """Drop declarations that common subexpression elimination left without a reader."""
-    while True:
-        kept = _UNUSED.sub(_if_read, body)
-        if kept == body:
-            return body
-        body = kept
-
-
-def _if_read(declaration: re.Match[str]) -> str:
-    name = re.compile(rf"\b{declaration[1]}\b")
-    return declaration[0] if len(name.findall(declaration.string)) > 1 else ""

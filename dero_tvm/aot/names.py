@@ -1,7 +1,7 @@
 """C identifiers for names that come from a model file.
 
 A model may call its tensors anything.  No such name reaches C source as it is: it is reduced to
-letters, digits and underscores, kept off C's keywords, and made unique.
+letters, digits and underscores, kept off reserved words, and made unique.
 """
 
 from __future__ import annotations
@@ -9,25 +9,32 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-_KEYWORDS = frozenset(
+# C and C++ (the header serves both), and macros that headers or compilers may define.
+_RESERVED = frozenset(
     "auto break case char const continue default do double else enum extern float for goto if "
     "inline int long register restrict return short signed sizeof static struct switch typedef "
     "union unsigned void volatile while _Bool _Complex _Imaginary asm typeof bool true false "
-    "main".split()
+    "main alignas alignof and and_eq bitand bitor catch char8_t char16_t char32_t class co_await "
+    "co_return co_yield compl concept const_cast consteval constexpr constinit decltype delete "
+    "dynamic_cast explicit export friend mutable namespace new noexcept not not_eq nullptr "
+    "operator or or_eq private protected public reinterpret_cast requires static_assert "
+    "static_cast template this thread_local throw try typeid typename using virtual wchar_t xor "
+    "xor_eq complex imaginary noreturn assert errno stdin stdout stderr linux unix arm i386 sun "
+    "I NULL NAN INFINITY HUGE_VAL EOF".split()
 )
 _LONGEST = 48  # C11 promises 63 significant characters, and prefixes need some of them
 
 
 def c_identifiers(names: Iterable[str]) -> list[str]:
-    """One distinct C identifier for each name, in order."""
+    """One C identifier for each name, in order; distinct even in capitals, as in macros."""
     taken: set[str] = set()
     identifiers = []
     for name in names:
         base = c_identifier(name)
         candidate, count = base, 1
-        while candidate in taken:
+        while candidate.lower() in taken:
             candidate, count = f"{base}_{count}", count + 1
-        taken.add(candidate)
+        taken.add(candidate.lower())
         identifiers.append(candidate)
     return identifiers
 
@@ -35,7 +42,7 @@ def c_identifiers(names: Iterable[str]) -> list[str]:
 def c_identifier(name: str) -> str:
     """`name` reduced to a C identifier."""
     reduced = re.sub(r"_+", "_", re.sub(r"[^0-9A-Za-z_]", "_", name)).strip("_")[:_LONGEST]
-    if not reduced or reduced[0].isdigit() or reduced in _KEYWORDS:
+    if not reduced or reduced[0].isdigit() or reduced in _RESERVED:
         reduced = f"t_{reduced}".rstrip("_")
     return reduced
 

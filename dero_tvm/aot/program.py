@@ -18,7 +18,7 @@ from dero_tvm.schedule.to_problem import Scheduled, ring_buffer, scratch_buffer,
 from relax_passes.operators.row_ports import SINK, SOURCE
 from relax_passes.row_schedule import RowSchedule
 
-from .kernels import Kernel, KernelTable, RowCallback
+from .kernels import Kernel, KernelTable, Parameter, RowCallback
 
 
 @dataclass(frozen=True)
@@ -65,12 +65,19 @@ class Stage:
     A `RowCallback` has one argument, the address of the row.
     """
 
+    operation: Operation
     kernel: Kernel | RowCallback
     arguments: tuple[Argument | int, ...]  # without the row
     rows: int  # calls of its kernel: one a row, 1 for an opaque kernel
     asks: tuple[tuple[int, RowsNeeded], ...] = ()  # (stage, rows needed)
     complete: bool = False  # rows that nobody asks for are made at the end
     shared: bool = False  # its rows are made at several places of the program
+
+    @property
+    def passed(self) -> Iterator[tuple[Argument | int, Parameter]]:
+        """Each argument and the kernel's parameter that takes it."""
+        parameters = self.kernel.parameters[1:] if self.kernel.by_row else self.kernel.parameters
+        return zip(self.arguments, parameters)
 
 
 @dataclass(frozen=True)
@@ -132,6 +139,7 @@ class _Writer:
                     asks.append((demand.producer, _rows_needed(last, producer.steps)))
             stages.append(
                 Stage(
+                    op,
                     self._kernel(op),
                     tuple(self._arguments(cascade, schedule, op)),
                     op.in_schedule().steps if op.function is None else 1,

@@ -5,9 +5,14 @@ On the graphs of real networks one of them nearly always meets the lower bound.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from .packing import Packing, place_in_turn
+
+
+def in_order(count: int, key: Callable[[int], tuple[int, ...]]) -> list[int]:
+    """The items 0 to `count` - 1 sorted by `key`, and by number where it is equal."""
+    return sorted(range(count), key=lambda item: (key(item), item))
 
 
 def turns(packing: Packing) -> Iterator[tuple[str, list[int]]]:
@@ -20,8 +25,7 @@ def turns(packing: Packing) -> Iterator[tuple[str, list[int]]]:
     loads = packing.loads()
     life = [b - a for a, b in zip(start, end, strict=True)]
     degree = [sum(size[j] for j, _, _ in near) for near in packing.neighbours]
-    items = range(len(packing))
-    keys = {
+    keys: dict[str, Callable[[int], tuple[int, ...]]] = {
         "size": lambda i: (-size[i], -life[i], start[i]),
         "load, backwards": lambda i: (-loads[i], -start[i], -size[i]),
         "load, size": lambda i: (-loads[i], -size[i], start[i]),
@@ -34,8 +38,7 @@ def turns(packing: Packing) -> Iterator[tuple[str, list[int]]]:
         "backwards by end": lambda i: (-end[i], -size[i], -start[i]),
     }
     for name, key in keys.items():
-        # Sorting is stable: equal ones stay in the order of `items`.
-        yield name, sorted(items, key=key)
+        yield name, in_order(len(packing), key)
 
 
 def best_greedy(packing: Packing, target: int) -> tuple[list[int], list[int], int]:

@@ -132,7 +132,7 @@ def _least_together(
     if len(lowers) > 1 and len({upper for _, upper in licences}) == 1:
         # One output above its inputs: turn addresses round, and it is one output below them.
         licences = {
-            (upper, lower): distance + sizes[lower] - sizes[upper]
+            (upper, lower): distance + sizes[upper] - sizes[lower]
             for (lower, upper), distance in licences.items()
         }
         lowers = {lower for lower, _ in licences}

@@ -1,8 +1,9 @@
 """Addresses in one region: quick methods first, exact ones while a gap is left.
 
 1. the greedy portfolio;
-2. exact search for the lower bound itself, restarted with ever new strategies;
-3. hill climbing, then exact search for limits between the bound and the best so far;
+2. ejection, which suits networks (few buffers alive at once, many licences), and exact search,
+   which suits crowds, both for the lower bound itself;
+3. a higher lower bound from windows, then the same two for limits between it and the best so far;
 4. CP-SAT for what is left, if OR-Tools is installed.
 
 Every stage ends the work as soon as the lower bound is met.
@@ -14,14 +15,19 @@ from dataclasses import dataclass
 
 from . import constraint, skyline
 from .budget import Budget
-from .climb import climb
+from .ejection import eject
 from .greedy import best_greedy
 from .packing import Packing
 from .strategies import luby, strategies
+from .windows import raise_bound
 
-CLIMB_ITEMS_PER_SECOND = 15_000  # buffers placed in hill climbing
-QUESTIONS_PER_SECOND = 300_000  # of the exact search, for a packing of one item; n items: 1 / n
+QUESTIONS_PER_SECOND = 600_000  # of the exact search, times items and EXTRA_ITEMS
+UNLIMITED = 1 << 40
+EXTRA_ITEMS = 200  # what a question costs besides, in items
 SHORTEST_TRY = 400  # questions
+COMPARISONS_PER_SECOND = 5_000_000  # of buffers, in ejection
+COMPARISONS_PER_MOVE = 120  # what a move costs besides, in comparisons
+WINDOW_SHARE = 0.2  # of the time limit
 CONSTRAINT_SHARE = 0.2  # of the time limit
 
 
@@ -37,7 +43,8 @@ class Packed:
 def pack(packing: Packing, budget: Budget, goal: int = 0) -> Packed:
     """The lowest placement that the budget allows to find.
 
-    A placement of at most `goal` bytes is good enough and ends the search.
+    A placement of at most `goal` bytes is good enough and ends the search; if the goal is not
+    below the lower bound, nothing else is looked for, and only the clock limits the search.
     """
     solid = [i for i, size in enumerate(packing.sizes) if size]
     if len(solid) < len(packing):
@@ -55,14 +62,31 @@ class _Packer:
     def __init__(self, packing: Packing, budget: Budget, goal: int):
         self.packing = packing
         self.budget = budget
+        self.unit = packing.unit
         self.bound = packing.lower_bound()
         self.goal = goal
         self.turns, self.offsets, self.height = best_greedy(packing, self._target())
-        self.questions = budget.nodes(QUESTIONS_PER_SECOND) // len(packing)
+        self.is_about_goal = goal >= self.bound
+        self.questions = (
+            UNLIMITED
+            if self.is_about_goal
+            else budget.nodes(QUESTIONS_PER_SECOND) // (len(packing) + EXTRA_ITEMS)
+        )
+        neighbours = sum(len(near) for near in packing.neighbours) / len(packing)
+        move = int(2 * neighbours**2) + COMPARISONS_PER_MOVE
+        self.moves = budget.nodes(COMPARISONS_PER_SECOND, share=0.01) // move
 
     def run(self) -> Packed:
         """Run the stages until one meets the target."""
-        for stage in (self._exact, self._climb, self._approach, self._constraint):
+        for stage in (
+            self._eject,
+            self._meet_quickly,
+            self._raise_bound,
+            self._eject,
+            self._meet,
+            self._approach,
+            self._constraint,
+        ):
             if self.height <= self._target():
                 break
             stage()
@@ -71,52 +95,75 @@ class _Packer:
     def _target(self) -> int:
         return max(self.bound, self.goal)
 
-    def _exact(self) -> None:
-        """Look for a placement that meets the target."""
-        settles_all = self.goal >= self.bound  # reaching the goal is all that is wanted
-        self._decide(self._target(), self.questions if settles_all else self.questions // 2)
+    def _eject(self) -> None:
+        """Meet the target by ejection, or halve the way to it again and again."""
+        floor = limit = self._target()
+        while floor < self.height:
+            found = eject(self.packing, limit, self.turns, self.budget, self.moves)
+            if found is not None:
+                self._accept(found)
+            else:
+                floor = limit + self.unit
+            limit = self._between(floor)
+            if self.is_about_goal:
+                break
 
-    def _climb(self) -> None:
-        rounds = self.budget.nodes(CLIMB_ITEMS_PER_SECOND, share=0.1) // len(self.packing)
-        offsets, height = climb(self.packing, self.turns, self._target(), self.budget, rounds)
-        if height < self.height:
-            self.offsets, self.height = offsets, height
+    def _between(self, floor: int) -> int:
+        """A limit about halfway from `floor` to the height, and below that."""
+        return floor + (self.height - self.unit - floor) // self.unit // 2 * self.unit
+
+    def _meet_quickly(self) -> None:
+        self._decide(self._target(), 1 if self.is_about_goal else 1 / 32)
+
+    def _raise_bound(self) -> None:
+        questions = self.budget.nodes(QUESTIONS_PER_SECOND, WINDOW_SHARE) // EXTRA_ITEMS
+        self.bound = raise_bound(self.packing, self.bound, self.height, self.budget, questions)
+
+    def _meet(self) -> None:
+        self._decide(self._target(), 1 / 4)
 
     def _approach(self) -> None:
         """Halve the gap while the search can tell; then go down from above."""
         floor = self._target()
         while floor < self.height:
-            limit = (floor + self.height - 1) // 2
-            self._decide(limit, self.questions // 8)
-            floor = max(self.bound, min(limit + 1, self.height))
+            limit = self._between(floor)
+            self._decide(limit, 1 / 16)
+            floor = max(self.bound, min(limit + self.unit, self.height))
         while self.height > self._target():
-            if not self._decide(self.height - 1, self.questions):
+            if not self._decide(self.height - self.unit, 1):
                 break
 
     def _constraint(self) -> None:
         seconds = min(self.budget.seconds * CONSTRAINT_SHARE, self.budget.remaining())
         offsets, bound = constraint.solve(
-            self.packing, self.bound, self.height - 1, seconds, self.offsets
+            self.packing, self.bound, self.height - self.unit, seconds, self.offsets
         )
         if offsets is not None:
-            self.offsets, self.height = offsets, self.packing.height(offsets)
+            self._accept(offsets)
         self.bound = max(self.bound, min(bound, self.height))
 
-    def _decide(self, limit: int, questions: int) -> bool:
-        """Search for a placement within `limit`; whether it is settled if there is one."""
+    def _accept(self, offsets: list[int]) -> None:
+        self.offsets, self.height = offsets, self.packing.height(offsets)
+
+    def _decide(self, limit: int, share: float) -> bool:
+        """Search for a placement within `limit`; whether it is settled if there is one.
+
+        The exact search may use a share of the questions that are left.
+        """
+        reserve = self.questions - int(self.questions * share)
         shortest = max(SHORTEST_TRY, 2 * len(self.packing))
         for strategy, factor in zip(strategies(self.packing), luby(), strict=False):
-            allowed = min(factor * shortest, questions, self.questions)
+            allowed = min(factor * shortest, self.questions - reserve)
             if allowed <= 0 or self.budget.expired():
                 return False
             verdict = skyline.search(self.packing, limit, self.budget, allowed, strategy)
-            questions -= max(verdict.nodes, 1)
-            self.questions -= max(verdict.nodes, 1)
+            self.questions -= verdict.nodes
             if verdict.offsets is not None:
-                self.offsets = verdict.offsets
-                self.height = self.packing.height(self.offsets)
+                self._accept(verdict.offsets)
                 return True
             if verdict.proven:
-                self.bound = min(limit + 1, self.height)
+                self.bound = min(limit + self.unit, self.height)
                 return True
+            if not verdict.nodes:
+                return False  # too large for the exact search
         return False

@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import gcd
 
 from .overlap import shared_bytes
 
@@ -43,6 +44,14 @@ class Packing:
         """Least distance of the addresses of two items alive together."""
         size = self.sizes[below]
         return min(size, self.licences.get((below, above), size))
+
+    @cached_property
+    def unit(self) -> int:
+        """Greatest number of bytes that every size, alignment and distance is a multiple of.
+
+        So is the height of every placement worth having.
+        """
+        return gcd(*self.sizes, *self.alignments, *self.licences.values())
 
     @cached_property
     def neighbours(self) -> list[list[tuple[int, int, int]]]:

@@ -17,6 +17,8 @@ from .plan import Placement
 from .problem import Buffer, Options, Problem, Region
 from .regions import distribute
 
+UNLIMITED = 1 << 60
+
 
 @dataclass(frozen=True)
 class Addresses:
@@ -64,16 +66,20 @@ def place(problem: Problem, order: Sequence[int], options: Options, budget: Budg
     bound = packing.lower_bound()
     capacities = _capacities(problem.regions)
     packed: list[tuple[list[int], Packed]] | None = None
+    whole: Packed | None = None
     if bound <= capacities[0]:
         whole = pack(packing, budget)
         if whole.height <= capacities[0]:
             packed = [(list(range(len(buffers))), whole)]
-    else:
-        whole = None
-    if packed is None and len(problem.regions) > 1:
-        packed = distribute(packing, [b.kind for b in buffers], capacities, budget)
+    kinds = [b.kind for b in buffers]
+    if packed is None and len(capacities) > 1:
+        packed = distribute(packing, kinds, capacities, budget)
     if packed is None:
-        raise _does_not_fit(problem, order, options, bound, whole, capacities)
+        missing = 0
+        if bound <= sum(capacities) and len(capacities) > 1:
+            roomy = distribute(packing, kinds, [*capacities[:-1], UNLIMITED], budget)
+            missing = roomy[-1][1].height - capacities[-1] if roomy else 0
+        raise _does_not_fit(problem, order, options, buffers, bound, whole, missing)
     placements: dict[str, Placement] = {}
     arena_bytes: dict[str, int] = {}
     for region, (items, result) in zip(problem.regions, packed, strict=False):
@@ -94,46 +100,66 @@ def place(problem: Problem, order: Sequence[int], options: Options, budget: Budg
 
 
 def _capacities(regions: Sequence[Region]) -> list[int]:
-    unlimited = 1 << 62
-    return [unlimited if region.size is None else region.size for region in regions]
+    return [UNLIMITED if region.size is None else region.size for region in regions]
 
 
 def _does_not_fit(
     problem: Problem,
     order: Sequence[int],
     options: Options,
+    buffers: Sequence[Buffer],
     bound: int,
     whole: Packed | None,
-    capacities: Sequence[int],
+    missing: int,
 ) -> DoesNotFit:
+    """The error that says what lacks.
+
+    `whole` is the placement of all buffers in the first region, `missing` how many bytes more
+    the last region would have to have.
+    """
+    capacities = _capacities(problem.regions)
     needs = step_bytes(problem, order, options)
     worst = max(range(len(needs)), key=lambda position: (needs[position], -position))
     step = problem.steps[order[worst]].name
-    capacity = sum(capacities)
-    names = " and ".join(f"{r.name!r} ({c:,} bytes)" for r, c in zip(problem.regions, capacities))
-    if bound > capacity:
-        required = bound
-        reason = f"step {step!r} needs at least {required:,} bytes at once"
-    elif whole is not None and len(capacities) == 1:
+    largest = max(buffers, key=lambda b: b.size)
+    capacity, required = sum(capacities), bound
+    if largest.size > max(capacities):
+        capacity, required = max(capacities), largest.size
+        users = (
+            s.name
+            for s in (problem.steps[i] for i in order)
+            if largest.name in (*s.reads, *s.writes, *s.temporaries)
+        )
+        step = next(users, step)  # nobody may use an input
+        reason = (
+            f"buffer {largest.name!r} alone has {required:,} bytes, {required - capacity:,} more "
+            f"(first used by step {step!r})"
+        )
+    elif bound > capacity:
+        reason = (
+            f"step {step!r} needs at least {required:,} bytes at once, "
+            f"{required - capacity:,} more than there is"
+        )
+    elif len(capacities) == 1 and whole is not None:
         required = whole.height
         reason = (
-            f"the best placement found takes {required:,} bytes (most at step {step!r}: "
-            f"{bound:,} bytes alive at once)"
+            f"the best placement found takes {required:,} bytes, {required - capacity:,} more "
+            f"than there is (most are alive at step {step!r}: {bound:,})"
         )
     else:
-        largest = max(problem.buffers, key=lambda b: b.size)
-        required = max(bound, largest.size)
+        required = capacity + missing
+        name = problem.regions[-1].name
         reason = (
-            f"the buffers cannot be divided among them (most at step {step!r}: {bound:,} bytes "
-            f"alive at once; the largest buffer {largest.name!r} has {largest.size:,})"
+            f"no division of the buffers among them was found, {name!r} would have to be "
+            f"{missing:,} bytes larger (most are alive at step {step!r}: {bound:,})"
         )
-        capacity = max(capacities) if largest.size > max(capacities) else capacity
-    excess = max(required - capacity, 0)
-    tail = f", {excess:,} more than there is" if excess else ""
+    names = " and ".join(
+        f"{r.name!r} ({c:,} bytes)" for r, c in zip(problem.regions, capacities, strict=True)
+    )
     return DoesNotFit(
-        f"the network does not fit {names}: {reason}{tail}",
+        f"the network does not fit {names}: {reason}",
         required=required,
         capacity=capacity,
-        excess=excess,
+        excess=required - capacity,
         step=step,
     )

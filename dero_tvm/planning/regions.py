@@ -8,13 +8,15 @@ is then packed anew by itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from .budget import Budget
+from .greedy import in_order
 from .packer import Packed, pack
 from .packing import Packing, lowest_address
 from .problem import BufferKind
 
+TRY_SHARE = 0.05  # of the time limit, for each region of each division
 IO = (BufferKind.INPUT, BufferKind.OUTPUT)
 
 
@@ -27,7 +29,7 @@ def distribute(
         groups = _first_region_with_room(packing, turns, capacities)
         if groups is None:
             continue
-        quick = Budget(budget.seconds / 20)
+        quick = Budget(min(budget.seconds * TRY_SHARE, budget.remaining()))
         packed = [(items, pack(packing.subset(items), quick)) for items, _ in groups]
         for number, ((items, offsets), (_, result)) in enumerate(zip(groups, packed, strict=True)):
             height = packing.subset(items).height(offsets)
@@ -47,8 +49,7 @@ def _orders(packing: Packing, kinds: Sequence[BufferKind]) -> Iterator[list[int]
     life = [b - a for a, b in zip(start, packing.ends, strict=True)]
     loads = packing.loads()
     io_last = [kind in IO for kind in kinds]
-    items = range(len(packing))
-    for key in (
+    keys: tuple[Callable[[int], tuple[int, ...]], ...] = (
         lambda i: (io_last[i], size[i], start[i]),
         lambda i: (io_last[i], -size[i], start[i]),
         lambda i: (io_last[i], -loads[i], -start[i]),
@@ -59,8 +60,9 @@ def _orders(packing: Packing, kinds: Sequence[BufferKind]) -> Iterator[list[int]
         lambda i: (life[i], -size[i], start[i]),
         lambda i: (-start[i], size[i]),
         lambda i: (start[i], size[i]),
-    ):
-        yield sorted(items, key=key)  # stable: equal ones stay in the order of `items`
+    )
+    for key in keys:
+        yield in_order(len(packing), key)
 
 
 def _first_region_with_room(

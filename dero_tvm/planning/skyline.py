@@ -29,7 +29,8 @@ buffer supported, and to prune by moments, is MiniMalloc's (M. Moffitt, ASPLOS 2
 moments instead of listing buffers by address is what makes it quick without native code.
 
 A licence of distance >= 0 only makes a gap smaller and changes none of this.  A negative one would
-let an output lie above its input; it is searched as distance 0, and then failure proves nothing.
+let an output lie above its input.  It is searched as distance 0, and then failure proves nothing;
+or, `relaxed`, as if the two never met, and then success means nothing.
 """
 
 from __future__ import annotations
@@ -38,8 +39,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import reduce
-from math import gcd
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,17 +75,27 @@ class Verdict:
     nodes: int
 
 
-def search(packing: Packing, limit: int, budget: Budget, nodes: int, strategy: Strategy) -> Verdict:
+def search(
+    packing: Packing,
+    limit: int,
+    budget: Budget,
+    nodes: int,
+    strategy: Strategy,
+    *,
+    relaxed: bool = False,
+) -> Verdict:
     """Look for a placement of at most `limit` bytes, asking at most `nodes` questions.
 
-    Every item has at least one byte.
+    Every item has at least one byte.  With `relaxed`, the verdict has no addresses: the search
+    only tries to prove that there are none.
     """
-    unit = reduce(gcd, (*packing.sizes, *packing.alignments, *packing.licences.values()))
+    unit = packing.unit
     if len(packing) > LARGEST or limit // unit >= FAR // 2 or nodes <= 0:
         return Verdict(None, False, 0)
     if max(packing.sizes) > limit:
         return Verdict(None, True, 0)
-    run = _Search(packing.subset(strategy.preference), unit, limit, strategy.tie, budget, nodes)
+    turned = packing.subset(strategy.preference)
+    run = _Search(turned, unit, limit, strategy.tie, budget, nodes, relaxed)
     try:
         with _recursion(3 * len(packing)):
             found = run.solve()
@@ -94,6 +103,8 @@ def search(packing: Packing, limit: int, budget: Budget, nodes: int, strategy: S
         return Verdict(None, False, run.visited)
     if not found:
         return Verdict(None, run.is_complete, run.visited)
+    if relaxed:
+        return Verdict(None, False, run.visited)
     offsets = [0] * len(packing)
     for number, item in enumerate(strategy.preference):
         offsets[item] = run.offsets[number] * unit
@@ -149,7 +160,14 @@ class _Part:
 
 class _Search:
     def __init__(
-        self, packing: Packing, unit: int, limit: int, tie: str, budget: Budget, nodes: int
+        self,
+        packing: Packing,
+        unit: int,
+        limit: int,
+        tie: str,
+        budget: Budget,
+        nodes: int,
+        relaxed: bool,
     ):
         count = len(packing)
         self.limit = limit // unit
@@ -161,15 +179,14 @@ class _Search:
         self.sizes = np.array([s // unit for s in packing.sizes], dtype=np.int32)
         self.alignments = np.array([a // unit for a in packing.alignments], dtype=np.int32)
         self.is_uniform = bool((self.alignments == 1).all())
-        self.is_complete = all(
-            d >= 0 and (b, a) not in packing.licences for (a, b), d in packing.licences.items()
-        )
+        self.is_complete = relaxed or all(d >= 0 for d in packing.licences.values())
         gaps = np.full((count, count), FAR, dtype=np.int32)
         for i, near in enumerate(packing.neighbours):
             for j, above, below in near:
-                gaps[i, j] = max(above, 0) // unit
-                if gaps[i, j] == 0 and below <= 0 and j < i:
-                    gaps[i, j] = self.sizes[i]  # both may lie above the other: keep one licence
+                if not relaxed or min(above, below) >= 0:
+                    gaps[i, j] = max(above, 0) // unit
+                if max(above, below) <= 0:  # no constraint at all
+                    gaps[i, j] = FAR
         self.has_zero_gaps = bool((gaps == 0).any())
         edges = sorted({*packing.starts, *packing.ends})
         number = {edge: position for position, edge in enumerate(edges)}
@@ -250,7 +267,8 @@ class _Search:
         if self.is_uniform:
             return addresses
         alignments = self.alignments[part.items]
-        return np.minimum(-(-addresses // alignments) * alignments, FAR)
+        aligned: Ints = np.minimum(-(-addresses // alignments) * alignments, FAR)
+        return aligned
 
     def _solve(self, part: _Part) -> bool:
         """Ask, try each answer, and go on with "none"."""
@@ -286,6 +304,8 @@ class _Search:
             if not higher.any():
                 return on_top
             part.low = np.where(higher, on_top, part.low)
+            if (higher & (part.low > self.limit)).any():
+                return on_top
 
     def _ask(self, part: _Part, on_top: Ints) -> tuple[int, list[int], bool] | None:
         """The question with the fewest answers: an address, the rows that could lie there, and

@@ -25,11 +25,15 @@ from relax_passes.stream_ports import streamed_inputs, streamed_outputs
 from relax_passes.stream_rows import DESCENDING, DIRECTION, HAS_PORTS
 
 from .network import Cascade, CascadeKind, Network, Operation, Port
-from .opaque import opaque_operation
+from .opaque import opaque_name, opaque_operation
 from .views import place_values
 
 _RESHAPE = "dero.reshape"
 _CONCAT = "dero.concat"
+_TYPES = (
+    *("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64"),
+    *("float32", "float64", "bool"),
+)
 
 
 def extract(
@@ -161,11 +165,11 @@ class _Extractor:
         return operation
 
     def _opaque(self, var: Var, call: Call) -> Operation:
-        function, scratch, arguments = opaque_operation(call)
+        function, scratch, arguments = opaque_operation(call, self.module)
         operands = tuple(self._operand(arg) for arg in arguments)
         output = spec_of(var.ty)
         signature = Signature(
-            str(call.op.name), tuple(self._spec(name) for name in operands), output, {}
+            opaque_name(call), tuple(self._spec(name) for name in operands), output, {}
         )
         # Nothing is known of how it walks its operands: run once, over whole tensors.
         result = self._declare(var, output)
@@ -302,6 +306,11 @@ class _Extractor:
         return TensorSpec(self.constants[name].shape, str(self.constants[name].dtype))
 
     def _declare(self, var: Var, spec: TensorSpec) -> str:
+        if spec.dtype not in _TYPES:
+            raise UserError(
+                f"tensor {var.name} has the type {spec.dtype}, which generated code does not have "
+                f"({', '.join(_TYPES)}); convert the model to float32 or quantize it to int8"
+            )
         name = self._unique(var.name)
         self.names[var] = name
         self.specs[name] = replace(spec, pixel_stride=0)

@@ -17,21 +17,56 @@ from tvm.s_tir import SBlock, SBlockRealize
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script import builder as T
 
-from dero_tvm.errors import UserError
+from dero_tvm.errors import UserError, first_line
 
 _SCRATCH_ALIGNMENT = 8
 
 
-def opaque_operation(call: Call) -> tuple[tirx.PrimFunc, int, Sequence[relax.Expr]]:
+def opaque_operation(
+    call: Call, module: tvm.IRModule
+) -> tuple[tirx.PrimFunc, int, Sequence[relax.Expr]]:
     """A kernel for a call that is not of this project's set, its scratch bytes, its operands.
 
-    The kernel's parameters are one pointer an operand, one for the output and, if scratch is not
-    0, one for scratch.
+    `module` has the function that the call names if it is a `call_tir`, as TVM's importers emit
+    for some operators.  The kernel's parameters are one pointer an operand, one for the output
+    and, if scratch is not 0, one for scratch.
     """
+    if not isinstance(call.ty, relax.TensorType):
+        raise UserError(
+            f"operator {opaque_name(call)} has several results, which only operators of this "
+            "project's set may have"
+        )
     if call.op.name == "relax.call_tir":
-        raise UserError("modules with call_tir are compiled by TVM itself: pass the Relax graph")
-    function, arguments = _legalize(call)
+        function: tirx.PrimFunc = module[call.args[0]]
+        arguments: Sequence[relax.Expr] = list(call.args[1].fields)
+    else:
+        function, arguments = _legalized(call)
+    if len(function.params) != len(arguments) + 1 or not _has_root(function):
+        raise UserError(f"operator {opaque_name(call)} is no static kernel over plain tensors")
     return _with_pointers(function), _scratch_bytes(function), arguments
+
+
+def opaque_name(call: Call) -> str:
+    """What messages call the operator."""
+    if call.op.name == "relax.call_tir":
+        return str(call.args[0].name_hint)
+    return str(call.op.name)
+
+
+def _has_root(function: tirx.PrimFunc) -> bool:
+    return isinstance(function.body, SBlockRealize)
+
+
+def _legalized(call: Call) -> tuple[tirx.PrimFunc, Sequence[relax.Expr]]:
+    try:
+        return _legalize(call)
+    except UserError:
+        raise
+    except Exception as error:  # TVM's legalizations assert and raise freely
+        raise UserError(
+            f"operator {opaque_name(call)} cannot be compiled ({first_line(error)}); replace it "
+            "in the model"
+        ) from error
 
 
 def _legalize(call: Call) -> tuple[tirx.PrimFunc, Sequence[relax.Expr]]:
@@ -52,7 +87,8 @@ def _legalize(call: Call) -> tuple[tirx.PrimFunc, Sequence[relax.Expr]]:
     calls = [b.value for b in bindings if isinstance(b.value, Call)]
     if len(calls) != 1 or calls[0].op.name != "relax.call_tir":
         raise UserError(
-            f"operator {call.op.name} has no implementation as a static kernel on this device"
+            f"operator {call.op.name} has no implementation as a static kernel; replace it in the "
+            "model"
         )
     inverse = {var: arg for arg, var in params.items()}
     operands = [inverse.get(arg, arg) for arg in calls[0].args[1].fields]

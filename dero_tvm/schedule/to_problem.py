@@ -87,9 +87,10 @@ class _Builder:
             size = value.offset + _extent(value.spec)
             known = self.buffers.get(value.buffer)
             size = max(size, known.size if known else 0)
+            alignment = self._alignment(value.spec, known)
             owner = self.network.values.get(value.buffer, value)
             self.buffers[value.buffer] = Buffer(
-                value.buffer, size, kind, self.alignment, f"{owner.name} {_shape(owner.spec)}"
+                value.buffer, size, kind, alignment, f"{owner.name} {_shape(owner.spec)}"
             )
 
     def _buffer_of(self, value: str) -> str:
@@ -100,7 +101,7 @@ class _Builder:
         schedule = cascade.schedule(inner)
         self.schedules[cascade.name] = schedule
         temporaries = [
-            self._ring(cascade, value, height)
+            self._ring(cascade, schedule, value, height)
             for value, height in schedule.rings.items()
             if value not in schedule.in_place
         ]
@@ -109,7 +110,7 @@ class _Builder:
                 name = state_buffer(cascade, op)
                 label = f"partial results of {op.name}"
                 self.buffers[name] = Buffer(
-                    name, op.state.bytes, BufferKind.SCRATCH, max(self.alignment, 4), label
+                    name, op.state.bytes, BufferKind.SCRATCH, self._alignment(op.state), label
                 )
                 temporaries.append(name)
         scratch = max((op.scratch for op in cascade.operations), default=0)
@@ -131,14 +132,21 @@ class _Builder:
             )
         )
 
-    def _ring(self, cascade: Cascade, value: str, rows: int) -> str:
+    def _ring(self, cascade: Cascade, schedule: RowSchedule, value: str, rows: int) -> str:
         name = ring_buffer(cascade, value)
         spec = self.network.values[value].spec
         label = f"{value}: {rows} of {spec.rows} rows"
-        self.buffers[name] = Buffer(
-            name, rows * spec.row_bytes, BufferKind.RING, self.alignment, label
-        )
+        size = rows * spec.row_bytes
+        for tenant in schedule.rings:  # results that take the ring over in place
+            if schedule.ring_of(tenant) == value:
+                known = self.buffers.get(name)
+                alignment = self._alignment(self.network.values[tenant].spec, known)
+                self.buffers[name] = Buffer(name, size, BufferKind.RING, alignment, label)
         return name
+
+    def _alignment(self, spec: TensorSpec, known: Buffer | None = None) -> int:
+        """A pointer to an element must be aligned to the element, eight bytes at most."""
+        return max(self.alignment, spec.itemsize, known.alignment if known else 1)
 
     def _overlaps(self, cascade: Cascade, schedule: RowSchedule) -> list[Overlap]:
         if self.sharing is Sharing.NONE and cascade.kind is CascadeKind.SINGLE:

@@ -79,7 +79,7 @@ class ConstantTensor:
     def expr(self) -> relax.Expr:
         """A Relax constant, or the `dequantize` of one."""
         if self.scale is None or self.zero_point is None:
-            return relax.const(self.values)
+            return exact_constant(self.values)
         axis = self._axis()
         if axis is None:
             return relax.const(self.real())
@@ -99,3 +99,8 @@ class ConstantTensor:
             if all(self.along(p, axis) is not None for p in (self.scale, self.zero_point)):
                 return axis
         return None
+
+
+def exact_constant(values: np.ndarray) -> relax.Expr:
+    """A constant of the array's own type: `relax.const` alone narrows int64 and float64."""
+    return relax.const(values, str(values.dtype))

@@ -21,6 +21,7 @@ import tvm
 from tvm import relax
 from tvm.ir import Call
 
+from .constant_tensor import exact_constant
 from .dataflow import DataflowRewriter, dtype_of, is_call, shape_of
 
 _MERGED = (
@@ -70,11 +71,11 @@ class _Rewriter(DataflowRewriter):
         data, weight_expr = self.new(call.args[0]), self.new(call.args[1])
         if (scale != 1.0).any():
             scaled = weight.values * _spread(scale, weight_axis, len(weight.shape))
-            weight_expr = relax.const(scaled.astype(weight.values.dtype))
+            weight_expr = exact_constant(scaled.astype(weight.values.dtype))
         result = self.emit(Call(call.op, [data, weight_expr], call.attrs))
         if (offset != 0.0).any():
             bias = _spread(offset, axis, len(shape)).astype(weight.values.dtype)
-            result = self.emit(relax.op.add(result, relax.const(bias)))
+            result = self.emit(relax.op.add(result, exact_constant(bias)))
         for absorbed in chain:
             self.replace(absorbed, result)
         return result
@@ -88,7 +89,7 @@ class _Rewriter(DataflowRewriter):
                 break
         else:
             return None
-        if not isinstance(data, relax.Var) or "float" not in dtype_of(call):
+        if not shape or not isinstance(data, relax.Var) or "float" not in dtype_of(call):
             return None
         aligned = (1,) * (len(shape) - len(constant.shape)) + constant.shape
         axis = next((i for i, length in enumerate(aligned) if length > 1), len(shape) - 1)
@@ -101,10 +102,10 @@ class _Rewriter(DataflowRewriter):
         result = self.new(data)
         if (scale != 1.0).any():
             factor = _spread(scale, axis, len(shape)).astype(dtype_of(call))
-            result = self.emit(relax.op.multiply(result, relax.const(factor)))
+            result = self.emit(relax.op.multiply(result, exact_constant(factor)))
         if (offset != 0.0).any():
             summand = _spread(offset, axis, len(shape)).astype(dtype_of(call))
-            result = self.emit(relax.op.add(result, relax.const(summand)))
+            result = self.emit(relax.op.add(result, exact_constant(summand)))
         for absorbed in chain:
             self.replace(absorbed, result)
         return result

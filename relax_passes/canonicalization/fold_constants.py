@@ -20,7 +20,7 @@ import tvm
 from tvm import relax
 from tvm.ir import Call, GenericConst, Op
 
-from .constant_tensor import ConstantTensor
+from .constant_tensor import ConstantTensor, exact_constant
 from .dataflow import DataflowRewriter, dtype_of, is_call, operands_of, shape_of, with_operands
 
 _MOVES: dict[str, Callable[[Any, ConstantTensor], ConstantTensor]] = {
@@ -91,6 +91,8 @@ class _Rewriter(DataflowRewriter):
         return constant.expr()
 
     def _fold(self, call: Any) -> ConstantTensor | None:
+        if call.op.name in ("relax.shape_to_tensor", "relax.size"):
+            return _shape_as_constant(call)
         tensors = [o for o in operands_of(call) if isinstance(o, (relax.Var, GenericConst))]
         constants = [self._value(tensor) for tensor in tensors]
         if not tensors or any(constant is None for constant in constants):
@@ -114,7 +116,7 @@ class _Rewriter(DataflowRewriter):
             if isinstance(expr, relax.Tuple):
                 return with_operands(expr, real)
             value = self._value(expr)
-            return expr if value is None else relax.const(value.real())
+            return expr if value is None else exact_constant(value.real())
 
         builder = relax.BlockBuilder()
         with builder.function("main", []):
@@ -155,6 +157,17 @@ class _Rewriter(DataflowRewriter):
             if value.values.size and (value.real() == _NEUTRAL[call.op.name]).all():
                 return self.new(operand)
         return None
+
+
+def _shape_as_constant(call: Any) -> ConstantTensor | None:
+    """The shape, or the number of elements, of a tensor whose shape is known."""
+    if call.op.name == "relax.size":
+        dims = shape_of(call.args[0])
+        return ConstantTensor(np.asarray(math.prod(dims), dtype=dtype_of(call)))
+    values = call.args[0].ty.values
+    if values is None or not all(isinstance(value, tvm.tirx.IntImm) for value in values):
+        return None
+    return ConstantTensor(np.asarray([int(value) for value in values], dtype=dtype_of(call)))
 
 
 def permutation(call: Any) -> tuple[int, ...]:

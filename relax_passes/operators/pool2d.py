@@ -314,6 +314,9 @@ class _Window:
         if self.attrs["count_include_pad"]:
             total = total + (self.size - count) * zero_in
         divisor = self._divisor(count, "int32")
+        if self.attrs["rounding"] == "single":
+            real = total - divisor * zero_in
+            return _divide_half_even(real, divisor) + zero_in
         half = T.truncdiv(divisor, 2)
         return T.truncdiv(T.Select(total > 0, total + half, total - half), divisor)
 
@@ -338,3 +341,14 @@ class _Window:
             multiplier = T.Select(chosen, tirx.const(other_multiplier, "int32"), multiplier)
             shift = T.Select(chosen, tirx.const(other_shift, "int32"), shift)
         return multiplier, shift
+
+
+def _divide_half_even(value, divisor):
+    """TIR int32 expression: ``value / divisor``, ties to even, as ONNX's QuantizeLinear rounds."""
+    doubled = 2 * divisor
+
+    def rounded(up):
+        tie = 2 * value + divisor == up * doubled
+        return up - T.cast(tirx.all(tie, T.truncmod(up, 2) != 0), "int32")
+
+    return fixed_point.let("up", T.floordiv(2 * value + divisor, doubled), "int32", rounded)

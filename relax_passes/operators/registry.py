@@ -147,6 +147,8 @@ def register(cls: type[Operator]) -> type[Operator]:
     _ir_ffi.RegisterOp(full_name, (cls.__doc__ or cls.name).splitlines()[0])
     tvm.ir.register_op_attr(full_name, "FInferType", lambda call, _: _infer_type(call))
     tvm.ir.register_op_attr(full_name, "FPurity", True)
+    # What TVM's printer calls it where it has no attributes; without a name it prints a warning.
+    tvm.ir.register_op_attr(full_name, "TScriptPrinterName", full_name)
     tvm.ir.register_op_attr(full_name, "FLegalize", _legalize)
     return cls
 

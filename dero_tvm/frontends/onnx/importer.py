@@ -20,6 +20,7 @@ from dero_tvm.errors import UserError, first_line
 from ..builder import abandon
 from ..loaded import LoadedModel, finish
 from ..shapes import Dimension, resolve_input_shapes
+from .clip import clip
 from .qoperators import QOPERATORS, UnsupportedForm, qoperators_to_qdq
 from .reader import complaint, load_external_data
 from .signed import unsigned_to_signed
@@ -119,6 +120,8 @@ class _Importer(ONNXGraphImporter):
         self, op_name: str, inputs: Any, attrs: dict[str, Any], opset: int
     ) -> relax.Expr:
         try:
+            if op_name == "Clip" and (clipped := clip(list(inputs), attrs, opset)) is not None:
+                return self.bb.normalize(clipped)
             return super()._convert_operator(op_name, inputs, attrs, opset)
         except Exception as error:  # converters assert, look up and raise freely
             raise UserError(

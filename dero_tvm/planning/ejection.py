@@ -1,0 +1,100 @@
+"""Packing within a limit by ejection: put a buffer where it costs least, and take out the rest.
+
+Where no free place is left for a buffer, it takes one that others hold, and those must find
+another: chains of such moves carry a misfit along a network to where there is room for it.
+
+    address                                   limit
+      ^ - - - - - - - - - - - - - - - - - - - - -
+      |  +-----+             +-----+
+      |  |  a  |    ?        |  a  |  +-----+         d replaces b and c,
+      |  +--+--+--+----+ ->  +-----+  |  d  |         which look for a place
+      |     |  b  | c  |              |     |         below a and above d
+      |     +-----+----+              +-----+
+      +-----------------------> time
+
+Two things keep a group of buffers from ejecting one another for ever: what a buffer costs grows
+each time it is taken out (Morris's breakout method), and for some moves it does not go back to the
+address it had (tabu search).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+from .budget import Budget
+from .packing import Packing, lowest_address
+
+SEED = 1
+TENURE = 10  # moves for which an address is tabu, at least; at most twice as many
+TABU_COST = 1000.0
+
+
+def eject(
+    packing: Packing, limit: int, turns: Sequence[int], budget: Budget, moves: int, seed: int = SEED
+) -> list[int] | None:
+    """Addresses that keep to `limit`, or None after `moves` placements without success.
+
+    Begins with the buffers placed in turn where there is room.
+    """
+    chance = random.Random(seed)
+    sizes = packing.sizes
+    if max(sizes) > limit:
+        return None
+    at: list[int | None] = [None] * len(packing)
+    waiting: list[int] = []
+    for item in turns:
+        at[item] = lowest_address(packing, item, at, limit)
+        if at[item] is None:
+            waiting.append(item)
+    weight = [1.0] * len(packing)
+    scale = max(sizes)
+    tabu: list[dict[int, int]] = [{} for _ in sizes]
+    for move in range(moves):
+        if not waiting:
+            return [offset for offset in at if offset is not None]
+        if move % 256 == 0 and budget.expired():
+            break
+        item = max(waiting, key=lambda i: (sizes[i] * weight[i], i))
+        if chance.random() < 0.2:
+            item = chance.choice(waiting)
+        waiting.remove(item)
+        best_cost = None
+        recent = tabu[item]
+        best: list[tuple[int, list[int]]] = []
+        for address in _candidates(packing, item, at, limit):
+            hit = [
+                j
+                for j, above, below in packing.neighbours[item]
+                if (place := at[j]) is not None and place - above < address < place + below
+            ]
+            cost = sum(weight[j] * (1 + sizes[j] / scale) for j in hit)
+            if recent.get(address, -1) > move:
+                cost += TABU_COST
+            if best_cost is None or cost < best_cost:
+                best_cost, best = cost, [(address, hit)]
+            elif cost == best_cost:
+                best.append((address, hit))
+        address, hit = chance.choice(best)
+        at[item] = address
+        for j in hit:
+            tabu[j][at[j] or 0] = move + TENURE + chance.randrange(TENURE)
+            at[j] = None
+            weight[j] += 0.1 + 0.9 * (sizes[j] / scale)
+            waiting.append(j)
+        if hit:
+            weight[item] += 0.2
+    return None
+
+
+def _candidates(packing: Packing, item: int, at: Sequence[int | None], limit: int) -> list[int]:
+    """Addresses where the item touches an end of the arena or a neighbour."""
+    alignment = packing.alignments[item]
+    highest = limit - packing.sizes[item]
+    found = {0, highest // alignment * alignment}
+    for j, above, below in packing.neighbours[item]:
+        place = at[j]
+        if place is not None:
+            found.add(-(-(place + below) // alignment) * alignment)
+            found.add((place - above) // alignment * alignment)
+    return sorted(address for address in found if 0 <= address <= highest)

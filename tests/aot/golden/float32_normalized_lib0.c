@@ -1,0 +1,33 @@
+#include "tvmgen_float32_normalized.h"
+
+#ifndef TVMGEN_FLOAT32_NORMALIZED_CALLER_WORKSPACE
+uint8_t tvmgen_float32_normalized_workspace[TVMGEN_FLOAT32_NORMALIZED_WORKSPACE_BYTES]
+    __attribute__((aligned(TVMGEN_FLOAT32_NORMALIZED_WORKSPACE_ALIGNMENT)));
+#endif
+
+extern const float tvmgen_float32_normalized_conv2d_lv_weight[36];
+const float tvmgen_float32_normalized_conv2d_lv_weight[36] = {
+  0.349999994f, 0.819999993f, 0.330000013f, -1.29999995f, 0.910000026f,
+  0.449999988f, -0.540000021f, 0.579999983f, 0.360000014f, 0.289999992f,
+  0.0299999993f, 0.550000012f, -0.74000001f, -0.159999996f, -0.479999989f,
+  0.600000024f, 0.0399999991f, -0.289999992f, -0.779999971f, -0.25999999f,
+  0.00999999978f, -0.280000001f, 1.28999996f, 1.00999999f, -2.71000004f,
+  -1.88999999f, -0.170000002f, -0.419999987f, 0.209999993f, 0.219999999f,
+  2.11999989f, -1.11000001f, -0.379999995f, 2.03999996f, 0.649999976f,
+  0.660000026f,
+};
+
+extern const float tvmgen_float32_normalized_conv2d_lv_bias[2];
+const float tvmgen_float32_normalized_conv2d_lv_bias[2] = {
+  -0.50999999f, -1.64999998f,
+};
+
+extern const float tvmgen_float32_normalized_layer_norm_gv_B[2];
+const float tvmgen_float32_normalized_layer_norm_gv_B[2] = {
+  0.170000002f, 0.109999999f,
+};
+
+extern const float tvmgen_float32_normalized_layer_norm_gv_C[2];
+const float tvmgen_float32_normalized_layer_norm_gv_C[2] = {
+  -1.23000002f, -0.680000007f,
+};

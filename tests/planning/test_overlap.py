@@ -1,0 +1,132 @@
+"""Overlap licences: when they hold, which addresses they allow, what they save at most."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dero_tvm.planning import (
+    Buffer,
+    BufferKind,
+    Options,
+    Overlap,
+    Problem,
+    Step,
+    least_span,
+    liveness,
+)
+from dero_tvm.planning.overlap import is_legal, shared_bytes, valid_licences
+
+
+def covered(placed: list[tuple[int, int]]) -> int:
+    """Bytes that some (address, size) covers."""
+    return len({byte for address, size in placed for byte in range(address, address + size)})
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(1, 4), st.lists(st.tuples(st.integers(1, 3), st.integers(-2, 4)), max_size=2))
+def test_least_span_is_the_least_over_all_addresses(
+    output: int, inputs: list[tuple[int, int]]
+) -> None:
+    height = output + sum(size for size, _ in inputs)
+    found = []
+    for at, *others in product(range(height + 1), repeat=1 + len(inputs)):
+        legal = all(
+            is_legal(at, output, address, size, distance)
+            for address, (size, distance) in zip(others, inputs, strict=True)
+        )
+        placed = [(a, s) for a, (s, _) in zip(others, inputs, strict=True)]
+        apart = covered(placed) == sum(size for _, size in placed)
+        if legal and apart:
+            found.append(covered([(at, output), *placed]))
+    assert least_span(output, inputs) == min(found)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.lists(st.integers(1, 3), min_size=3, max_size=4),
+    st.dictionaries(
+        st.tuples(st.integers(0, 3), st.integers(0, 3)).filter(lambda pair: pair[0] != pair[1]),
+        st.integers(-1, 3),
+        max_size=3,
+    ),
+)
+def test_no_placement_saves_more_than_shared_bytes(
+    sizes: list[int], licences: dict[tuple[int, int], int]
+) -> None:
+    licences = {pair: d for pair, d in licences.items() if max(pair) < len(sizes)}
+    least = sum(sizes)
+    for at in product(range(sum(sizes)), repeat=len(sizes)):
+        legal = True
+        for i in range(len(sizes)):
+            for j in range(i):
+                ways = [
+                    is_legal(at[a], sizes[a], at[b], sizes[b], licences.get((a, b), sizes[a]))
+                    for a, b in ((i, j), (j, i))
+                ]
+                legal &= any(ways)
+        if legal:
+            least = min(least, covered(list(zip(at, sizes, strict=True))))
+    assert sum(sizes) - shared_bytes(dict(enumerate(sizes)), licences) <= least
+
+
+def chain(source: BufferKind, target: BufferKind, *more: Step) -> Problem:
+    buffers = [Buffer("a", 8, source), Buffer("b", 8, target), Buffer("c", 8, BufferKind.OUTPUT)]
+    first = [] if source is BufferKind.INPUT else [Step("make", (), ("a",))]
+    steps = [*first, Step("s", ("a",), ("b",), (), (Overlap("b", "a", 2),)), *more]
+    steps.append(Step("end", ("b",), ("c",)))
+    return Problem(tuple(buffers), tuple(steps))
+
+
+def licences_of(problem: Problem, options: Options | None = None) -> dict[tuple[str, str], int]:
+    return valid_licences(problem, range(len(problem.steps)), options)
+
+
+def test_when_a_licence_holds() -> None:
+    plain = BufferKind.INTERMEDIATE
+    given_licence = {("b", "a"): 2}
+    assert licences_of(chain(plain, plain)) == given_licence
+    assert licences_of(chain(BufferKind.INPUT, plain)) == given_licence
+    assert licences_of(chain(plain, BufferKind.OUTPUT)) == given_licence
+
+
+@pytest.mark.parametrize(
+    ("problem", "options"),
+    [
+        (chain(BufferKind.INPUT, BufferKind.INTERMEDIATE), Options(keep_inputs=True)),
+        (chain(BufferKind.INPUT, BufferKind.INTERMEDIATE), Options(external_io=True)),
+        (chain(BufferKind.OUTPUT, BufferKind.INTERMEDIATE), Options()),
+        (
+            chain(BufferKind.INTERMEDIATE, BufferKind.INTERMEDIATE, Step("late", ("a",), ("b",))),
+            Options(),
+        ),
+    ],
+    ids=["kept input", "outside the arena", "network output", "read again"],
+)
+def test_when_a_licence_is_void(problem: Problem, options: Options) -> None:
+    assert licences_of(problem, options) == {}
+
+
+def test_a_licence_is_void_if_an_earlier_step_wrote_a_slice_of_the_output() -> None:
+    buffers = (
+        Buffer("x", 8, BufferKind.INPUT),
+        Buffer("y", 8, BufferKind.INPUT),
+        Buffer("c", 16, BufferKind.OUTPUT),
+    )
+    steps = (
+        Step("left", ("x",), ("c",), (), (Overlap("c", "x", 0),)),
+        Step("right", ("y",), ("c",), (), (Overlap("c", "y", 8),)),
+    )
+    problem = Problem(buffers, steps)
+    assert valid_licences(problem, (0, 1)) == {("c", "x"): 0}
+    assert valid_licences(problem, (1, 0)) == {("c", "y"): 8}
+
+
+def test_lifetimes() -> None:
+    problem = chain(BufferKind.INPUT, BufferKind.INTERMEDIATE)
+    assert liveness(problem, (0, 1)) == {"a": (0, 0), "b": (0, 1), "c": (1, 1)}
+    kept = liveness(problem, (0, 1), Options(keep_inputs=True))
+    assert kept["a"] == (0, 1)
