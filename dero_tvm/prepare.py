@@ -81,7 +81,7 @@ def prepare(
         try:
             marked = pipeline.stream_ports(inputs, outputs)(canonical)
         except CannotStream as error:
-            raise UserError(f"{loaded.name}: {error}") from None
+            raise UserError(f"{label}: {error}") from None
     return PreparedModel(loaded, board, canonical, planner, marked)
 
 

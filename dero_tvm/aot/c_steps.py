@@ -18,12 +18,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dero_tvm.schedule.network import Network
-from relax_passes.operators.row_ports import SINK
 
 from .c_layout import WIDTH
-from .header import Interface
+from .header import CPort, Interface
 from .kernel_body import alias
-from .kernels import Parameter, RowCallback
+from .kernels import RowCallback
 from .names import c_comment, c_identifier
 from .program import Address, Argument, RowsNeeded, Stage, StepProgram
 
@@ -115,13 +114,17 @@ class _StepPrinter:
         for stage in self.step.stages:
             operation, values = stage.operation, self.network.values
             operands = ", ".join(self._value(n) for n in operation.operands if n in values)
-            reads = f" *   {stage.kernel.name}: {operands}"
-            makes = f"-> {self._value(operation.result)}"
-            if operation.signature.operator == SINK:
-                makes = "-> the application"
+            reads = f" *   {self._callee(stage)}: {operands}".rstrip()
+            makes = f"-> {self._value(operation.result)}" if operation.result in values else ""
             fits = len(reads) + 1 + len(makes) <= WIDTH
-            lines += [f"{reads} {makes}"] if fits else [reads, f" *       {makes}"]
+            lines += [f"{reads} {makes}".rstrip()] if fits else [reads, f" *       {makes}"]
         return [*lines, " */"]
+
+    def _callee(self, stage: Stage) -> str:
+        if not isinstance(stage.kernel, RowCallback):
+            return stage.kernel.name
+        kind, port = self._port(stage.kernel)
+        return f"{kind}s->{port.member}"
 
     def _value(self, name: str) -> str:
         spec = self.network.spec(name)
@@ -199,31 +202,33 @@ class _StepPrinter:
             if isinstance(argument, int):
                 arguments.append(str(argument))
             else:
-                arguments.append(self._pointer(argument, row, parameter))
+                pointer = self._address(argument, row)
+                if not argument.address.base.startswith("constant:"):
+                    qualifier = "const " if parameter.read_only else ""
+                    place = f"({pointer})" if " + " in pointer else pointer
+                    pointer = f"({qualifier}{alias(argument.dtype)} *){place}"
+                arguments.append(pointer)
         return [f"{indent}{stage.kernel.name}({', '.join(arguments)});"]
 
     def _trade(self, stage: Stage, callback: RowCallback, row: str, indent: str) -> list[str]:
         """The call of an application's function with the address of a row."""
-        kind, _, index = callback.port.partition(":")
-        port = (self.interface.inputs if kind == "input" else self.interface.outputs)[int(index)]
+        kind, port = self._port(callback)
         (argument,) = stage.arguments
         assert isinstance(argument, Argument)
         context = f"{kind}s->{port.context}"
         call = f"{kind}s->{port.member}({context}, {row}, {self._address(argument, row)})"
         return _checked(call, indent)
 
-    def _pointer(self, argument: Argument, row: str, parameter: Parameter) -> str:
+    def _port(self, callback: RowCallback) -> tuple[str, CPort]:
+        kind, _, index = callback.port.partition(":")
+        ports = self.interface.inputs if kind == "input" else self.interface.outputs
+        return kind, ports[int(index)]
+
+    def _address(self, argument: Argument, row: str) -> str:
         base = self._base(argument.address)
         if argument.address.base.startswith("constant:"):
             # To gcc, bool and its may_alias variant are not compatible; other types are.
             return f"(const {alias('bool')} *){base}" if argument.dtype == "bool" else base
-        address = self._address(argument, row)
-        inner = address if address == base else f"({address})"
-        qualifier = "const " if parameter.read_only else ""
-        return f"({qualifier}{alias(argument.dtype)} *){inner}"
-
-    def _address(self, argument: Argument, row: str) -> str:
-        base = self._base(argument.address)
         offset = [str(argument.address.offset)] if argument.address.offset else []
         if argument.row_bytes and row != "0":
             if argument.ring == 0:

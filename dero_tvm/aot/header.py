@@ -68,38 +68,28 @@ def interface_of(program: Program) -> Interface:
             arenas.append((region, f"{prefix}_workspace{suffix}", size))
     # Members are distinct over both structures, for each has a macro with its size, and
     # WORKSPACE_SIZE is a macro of its own.
-    members = _members((*network.inputs, *network.outputs))
-    split = len(network.inputs)
+    wanted = ["workspace"]
+    for port in (*network.inputs, *network.outputs):
+        wanted.append(port.name)
+        if port.by_rows:  # a member and a macro more
+            wanted += [f"{port.name}_context", f"{port.name}_row"]
+    names = iter(c_identifiers(wanted)[1:])
     return Interface(
         prefix,
-        tuple(_ports(network, network.inputs, members[:split])),
-        tuple(_ports(network, network.outputs, members[split:])),
+        tuple(_ports(network, network.inputs, names)),
+        tuple(_ports(network, network.outputs, names)),
         tuple(arenas),
         program.plan.options.external_io,
     )
 
 
-def _members(ports: Sequence[Port]) -> list[tuple[str, str, str]]:
-    """For each port its member, and where rows are traded the one with the context and the name
-    of a row in macros.
-    """
-    wanted = ["workspace"]
+def _ports(network: Network, ports: Sequence[Port], names: Iterator[str]) -> Iterator[CPort]:
     for port in ports:
-        wanted += [port.name, *([f"{port.name}_context", f"{port.name}_row"] * port.by_rows)]
-    names = iter(c_identifiers(wanted)[1:])
-    return [
-        (next(names), next(names), next(names)) if port.by_rows else (next(names), "", "")
-        for port in ports
-    ]
-
-
-def _ports(
-    network: Network, ports: Sequence[Port], members: Sequence[tuple[str, str, str]]
-) -> Iterator[CPort]:
-    for (member, context, row_name), port in zip(members, ports):
         spec = network.values[port.value].spec
         shape = "x".join(map(str, spec.shape)) or "scalar"
         comment = c_comment(f"{port.name}: {shape} {spec.dtype}")
+        member = next(names)
+        context, row_name = (next(names), next(names)) if port.by_rows else ("", "")
         yield CPort(
             member,
             spec.bytes,

@@ -30,11 +30,6 @@ class RowCallback:
     row_bytes: int
 
     by_row = True
-    parameters = (Parameter("row"), Parameter("address", "int8", read_only=False))
-
-    @property
-    def name(self) -> str:
-        return f"{self.port.partition(':')[0]}, row by row"
 
 
 @dataclass(frozen=True)

@@ -75,7 +75,9 @@ class Stage:
 
     @property
     def passed(self) -> Iterator[tuple[Argument | int, Parameter]]:
-        """Each argument and the kernel's parameter that takes it."""
+        """Each argument and the parameter of the kernel, if it is one, that takes it."""
+        if isinstance(self.kernel, RowCallback):
+            return iter(())
         parameters = self.kernel.parameters[1:] if self.kernel.by_row else self.kernel.parameters
         return zip(self.arguments, parameters)
 
