@@ -108,7 +108,7 @@ def test_several_regions_and_caller_workspace(tmp_path):
         ram=(
             # The first also has the stack, for which the compiler leaves 8 KiB.
             Ram("fast", 0x20000000, 8192 + 1100, ".bss", "this test"),
-            Ram("slow", 0x60000000, 65536, ".bss", "this test"),
+            Ram("slow", 0x60000000, 65536, ".bss.slow", "this test"),
         ),
     )
     model = dero_tvm.compile(residual(), target=board, dero="none")
@@ -140,6 +140,11 @@ def test_several_regions_and_caller_workspace(tmp_path):
     sources = ["main.c", *model.archive.c_sources()]
     command = [gcc, *STRICT, "-DTVMGEN_DEFAULT_CALLER_WORKSPACE", *sources, "-lm", "-o", "run"]
     subprocess.run(command, cwd=tmp_path, check=True)
+    # Without the macro the library defines the arenas, each in its region's section.
+    subprocess.run([gcc, *STRICT, "-c", "default_lib0.c"], cwd=tmp_path, check=True)
+    data = (tmp_path / "default_lib0.o").read_bytes()
+    assert b".bss.slow" in data
+    assert b".bss.fast" not in data
     done = subprocess.run([tmp_path / "run"], input=X.tobytes(), capture_output=True, check=True)
     result = np.frombuffer(done.stdout, "float32").reshape(1, 4, 8, 8)
     expected = dero_tvm.compile(residual()).run({"image": X})["scores"]
