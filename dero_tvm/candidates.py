@@ -5,15 +5,17 @@ All compute the same bits.  Which of them is taken is decided in `choose`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
 import tvm
 
 from relax_passes import pipeline
+from relax_passes.stream_ports import CannotStream
 from relax_passes.stream_rows import with_ascending_rows
 
 from .dero import Dero
+from .errors import UserError
 from .network_planner import NetworkPlanner
 from .planning import DoesNotFit, MemoryPlan
 from .schedule.network import CascadeKind, Network
@@ -48,7 +50,8 @@ class Candidate:
 class Candidates:
     """Makes the candidates of one canonical module when they are asked for.
 
-    What does not fit the board is left out; `refusals` says why.
+    What does not fit the board is left out; `refusals` says why.  Modes other than `modes` have
+    no candidates: where rows are traded with the application, all do but streaming.
     """
 
     def __init__(
@@ -56,7 +59,9 @@ class Candidates:
         canonical: tvm.IRModule,
         planner: NetworkPlanner,
         progress: Callable[[str], None] = lambda stage: None,
+        modes: Collection[Dero] = tuple(Dero),
     ) -> None:
+        self.modes = modes
         self.planner = planner
         self.refusals: list[tuple[DoesNotFit, Network]] = []
         self._canonical = canonical
@@ -68,6 +73,8 @@ class Candidates:
 
         What cannot be smaller than `below` bytes is left out.
         """
+        if mode not in self.modes:
+            return
         if mode is Dero.NONE:
             yield from self._made(mode, "whole tensors", self._whole(), Sharing.NONE, below)
         elif mode is Dero.ACCUMULATE:
@@ -104,11 +111,15 @@ class Candidates:
 
     def _streamed(self, limit: int | None) -> tvm.IRModule:
         self._progress("finding cascades")
-        return pipeline.stream(
+        stream = pipeline.stream(
             limit=limit,
             keep_inputs=self._options.keep_inputs,
             external_io=self._options.external_io,
-        )(self._canonical)
+        )
+        try:
+            return stream(self._canonical)
+        except CannotStream as error:
+            raise UserError(f"{self.planner.loaded.name}: {error}") from None
 
     def _made(
         self, mode: Dero, label: str, module: tvm.IRModule, sharing: Sharing, below: int | None

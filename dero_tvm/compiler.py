@@ -18,6 +18,7 @@ from .boards import Board
 from .candidates import Candidate
 from .choose import fastest_within, smallest
 from .dero import BARE, Dero, parse_dero
+from .errors import UserError
 from .memory_size import parse_size
 from .network_planner import naming
 from .planning import MemoryPlan
@@ -74,6 +75,8 @@ def compile(
     integer_io: bool = False,
     keep_inputs: bool = False,
     external_io: bool = False,
+    stream_input: bool | Sequence[str] = False,
+    stream_output: bool | Sequence[str] = False,
     name: str = "default",
     time_limit: float = 20.0,
     progress: Callable[[str], None] = lambda stage: None,
@@ -106,6 +109,10 @@ def compile(
         Inputs still hold their values after a run.
     external_io
         Inputs and outputs lie in the caller's memory, outside the arena.
+    stream_input, stream_output
+        The application hands over inputs, and takes outputs, one row at a time through functions
+        of its own, so that they never lie in memory whole: True for all of them, or their names.
+        Needs ``dero="stream"``.
     name
         Module name: ``default`` gives ``tvmgen_default_run``.
     time_limit
@@ -128,10 +135,17 @@ def compile(
         integer_io=integer_io,
         keep_inputs=keep_inputs,
         external_io=external_io,
+        stream_input=stream_input,
+        stream_output=stream_output,
         name=name,
         time_limit=time_limit,
         progress=progress,
     )
+    if prepared.marked is not None and mode is not Dero.STREAM:
+        raise UserError(
+            f"--dero {mode.value} keeps every tensor whole; inputs and outputs by rows "
+            "(--stream-input, --stream-output) need --dero stream"
+        )
     candidates = prepared.candidates(progress)
     if budget is None:
         chosen = smallest(candidates, mode)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,11 @@ from typing import Any
 import tvm
 
 from relax_passes import pipeline
+from relax_passes.stream_ports import CannotStream
 
 from .boards import Board, load_board
 from .candidates import Candidates
+from .dero import Dero
 from .errors import UserError
 from .frontends import LoadedModel, load
 from .network_planner import NetworkPlanner, refuse_huge
@@ -22,15 +24,22 @@ from .planning import Options
 
 @dataclass(frozen=True, eq=False)
 class PreparedModel:
-    """A canonical module and the planner for its rewritings."""
+    """A canonical module and the planner for its rewritings.
+
+    `marked` is the same with the inputs and outputs marked that are traded row by row; None if
+    there are none.
+    """
 
     loaded: LoadedModel
     board: Board
     canonical: tvm.IRModule
     planner: NetworkPlanner
+    marked: tvm.IRModule | None = None
 
     def candidates(self, progress: Callable[[str], None] = lambda stage: None) -> Candidates:
         """The ways of laying the network out in memory."""
+        if self.marked is not None:
+            return Candidates(self.marked, self.planner, progress, modes=(Dero.STREAM,))
         return Candidates(self.canonical, self.planner, progress)
 
 
@@ -43,6 +52,8 @@ def prepare(
     integer_io: bool = False,
     keep_inputs: bool = False,
     external_io: bool = False,
+    stream_input: bool | Sequence[str] = False,
+    stream_output: bool | Sequence[str] = False,
     name: str = "default",
     time_limit: float = 20.0,
     progress: Callable[[str], None] = lambda stage: None,
@@ -62,6 +73,28 @@ def prepare(
     progress("canonicalizing")
     canonical = pipeline.canonicalize(input_layout, integer_io=integer_io)(loaded.module)
     options = Options(keep_inputs=keep_inputs, external_io=external_io, time_limit=time_limit)
-    return PreparedModel(
-        loaded, board, canonical, NetworkPlanner(loaded, label, board, options, name)
-    )
+    planner = NetworkPlanner(loaded, label, board, options, name)
+    inputs = _ports(loaded, "input", stream_input)
+    outputs = _ports(loaded, "output", stream_output)
+    marked = None
+    if inputs or outputs:
+        try:
+            marked = pipeline.stream_ports(inputs, outputs)(canonical)
+        except CannotStream as error:
+            raise UserError(f"{label}: {error}") from None
+    return PreparedModel(loaded, board, canonical, planner, marked)
+
+
+def _ports(loaded: LoadedModel, kind: str, chosen: bool | Sequence[str]) -> list[int]:
+    """Indices of the inputs or outputs that are to be traded row by row."""
+    names = [spec.name for spec in (loaded.inputs if kind == "input" else loaded.outputs)]
+    if isinstance(chosen, bool):
+        return list(range(len(names))) if chosen else []
+    wanted = [chosen] if isinstance(chosen, str) else list(chosen)
+    for name in wanted:
+        if name not in names:
+            raise UserError(
+                f"--stream-{kind}={name}: {loaded.name} has no such {kind} (it has "
+                f"{', '.join(names)})"
+            )
+    return [index for index, name in enumerate(names) if name in wanted]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import tvm
 
 from .accumulate_residuals import AccumulateResiduals
@@ -12,6 +14,7 @@ from .fold_padding import FoldPadding
 from .identify_residuals import IdentifyResiduals
 from .integer_interface import IntegerInterface
 from .remove_residuals import RemoveResiduals
+from .stream_ports import StreamPorts
 from .stream_rows import StreamRows
 
 
@@ -65,6 +68,11 @@ def stream(
         ],
         name="stream",
     )
+
+
+def stream_ports(inputs: Sequence[int] = (), outputs: Sequence[int] = ()) -> tvm.transform.Pass:
+    """Mark inputs and outputs that are traded row by row, before `stream`; see `StreamPorts`."""
+    return tvm.transform.Sequential([StreamPorts(inputs, outputs)], name="stream_ports")
 
 
 def plain() -> tvm.transform.Pass:

@@ -28,7 +28,12 @@ from dataclasses import dataclass
 
 from .row_schedule import CascadeOperator, RowSchedule, simulate
 
+_NEVER = 1 << 62  # bytes that no segment has
 ALIGNMENT = 4  # bytes to which each tensor and ring is rounded up in the estimate
+
+
+class NoSegmentation(ValueError):
+    """No segmentation keeps in rings what must not lie in memory whole."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +42,9 @@ class Item:
 
     `tensors` maps what it reads, constants excepted, to bytes in the arena, and `result_bytes` are
     those of its result; both are 0 for what lies outside.  `streamable` is False for operators
-    that only run alone: opaque ones, and reshapes, which do not run at all.
+    that only run alone: opaque ones, and reshapes, which do not run at all.  With `never_whole`
+    the result may lie in a ring only; where a `port` of the network trades rows with the
+    application, rows ascend.
     """
 
     operator: CascadeOperator
@@ -46,6 +53,8 @@ class Item:
     scratch: int = 0
     streamable: bool = True
     state: int = 0  # bytes kept while it absorbs its input row by row
+    never_whole: bool = False
+    port: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,16 +76,19 @@ def segment(
     """The segmentation with the least peak; with `limit`, the least streaming within that peak.
 
     `inputs` maps network inputs to bytes.  If nothing fits `limit`, the least peak is returned.
+    Raises ``NoSegmentation`` if some result that must not be whole had to be.
     """
     costs = _Costs(items, inputs, frozenset(outputs), keep_inputs).table()
     count = len(items)
-    best = [0] + [1 << 62] * count
+    best = [0] + [_NEVER] * count
     for end in range(1, count + 1):
         for begin, cost in costs[end].items():
             best[end] = min(best[end], max(best[begin], cost))
+    if best[count] == _NEVER:
+        raise NoSegmentation("a tensor that may lie in a ring only is needed whole")
     bound = max(best[count], limit or 0)
     # Within the bound: (operators streamed, bytes summed over segments) least.
-    effort: list[tuple[int, int]] = [(0, 0)] + [(1 << 62, 0)] * count
+    effort: list[tuple[int, int]] = [(0, 0)] + [(_NEVER, 0)] * count
     cut = [0] * (count + 1)
     for end in range(1, count + 1):
         for begin, cost in costs[end].items():
@@ -123,6 +135,8 @@ class _Costs:
         return [{}, *(self._with_driver(driver) for driver in range(len(self.items)))]
 
     def _with_driver(self, driver: int) -> dict[int, int]:
+        if self.items[driver].never_whole:
+            return {}
         if not self.items[driver].streamable:
             return {driver: self._alone(driver)}
         earliest = driver
@@ -146,6 +160,8 @@ class _Costs:
                 rings += aligned(schedule.rings[result] * row_bytes)
                 if result in over:  # the two share this ring now
                     rings -= aligned(schedule.rings[over[result]] * row_bytes)
+            elif item.never_whole:
+                break
             if item.state and begin != driver:
                 rings += aligned(item.state)
             costs[begin] = self._bytes(begin, driver, members, schedule) + rings + scratch

@@ -17,6 +17,9 @@ its operand.  Single operators are outlined only to say that they descend.
 
 Precondition: a canonical module.  Functions outlined before are inlined first, concatenations in
 place become ordinary ones again, and operators whose results nobody needs are dropped.
+Inputs and outputs that `StreamPorts` marked are the first and last operators of their cascades
+(`row_ports`), which get the attribute ``dero.row_ports``.
+
 Does not handle: operators that are not of the project's set run alone, over whole tensors.
 """
 
@@ -31,8 +34,9 @@ from .decisions import Decision, decisions, record, with_decisions
 from .graph import CASCADE, operator_graph, operators_in_order
 from .operators import attributes_of, make_call, operator_of
 from .outline import outline
+from .row_ports import check_rings, ports_of, why_not, with_ports
 from .row_schedule import CascadeOperator
-from .segmentation import Item, segment
+from .segmentation import Item, NoSegmentation, segment
 from .straight_line import (
     StraightLine,
     read_function,
@@ -40,8 +44,10 @@ from .straight_line import (
     without_dead_bindings,
     write_function,
 )
+from .stream_ports import CannotStream
 
 STREAM = "stream"
+HAS_PORTS = "dero.row_ports"  # of a function: it trades rows of inputs or outputs
 DIRECTION = "dero.direction"
 ASCENDING, DESCENDING = "ascending", "descending"
 _NAME = "StreamRows"
@@ -54,6 +60,7 @@ class StreamRows:
     """The pass; see the module's docstring.
 
     `limit` in bytes: stream no more than is needed to stay within it (default: the least peak).
+    Inputs and outputs that `StreamPorts` marked have their rows traded with the application.
     With `keep_inputs` the network's input buffers are never overwritten; with `external_io` inputs
     and outputs lie outside the arena.
     """
@@ -71,22 +78,36 @@ class StreamRows:
         """Return `mod` with its cascades outlined."""
         mod = _flat(mod)
         graph = operator_graph(mod)
-        nodes = operators_in_order(graph)
         outputs = {_root(graph, name) for name in graph.graph["outputs"]}
         inputs = {name: graph.nodes[name]["bytes"] for name in graph.graph["inputs"]}
+        ports = ports_of(mod)
         outside = {*inputs, *outputs} if self.external_io else set()
-        items = [_item(graph, node, outside) for node in nodes]
+        items = with_ports(
+            [_item(graph, node, outside) for node in operators_in_order(graph)], graph, ports
+        )
+        outputs -= set(ports.outputs)
+        inputs = {name: size for name, size in inputs.items() if name not in ports.inputs}
         inside = {name: 0 if name in outside else size for name, size in inputs.items()}
-        found = segment(items, inside, outputs, keep_inputs=self.keep_inputs, limit=self.limit)
+        try:
+            found = segment(items, inside, outputs, keep_inputs=self.keep_inputs, limit=self.limit)
+        except NoSegmentation:
+            raise CannotStream(why_not(items, graph, ports)) from None
+        check_rings(items, found.segments)
         lasting = outputs | outside | (set(inputs) if self.keep_inputs else set())
         directions = _directions(items, inputs, lasting, found.segments)
         notes = []
         for (begin, end), descending in zip(found.segments, directions):
-            members = nodes[begin:end]
-            if len(members) == 1 and not descending:
+            segment_items = items[begin:end]
+            members = [i.operator.result for i in segment_items if not i.port]
+            has_ports = len(members) < len(segment_items)
+            if len(members) == 1 and not descending and not has_ports:
                 continue
-            direction = DESCENDING if descending else ASCENDING
-            attrs = {CASCADE: STREAM, DIRECTION: direction}
+            attrs: dict[str, object] = {
+                CASCADE: STREAM,
+                DIRECTION: DESCENDING if descending else ASCENDING,
+            }
+            if has_ports:
+                attrs[HAS_PORTS] = True
             mod = outline(mod, members, f"stream_{members[-1]}", attrs)
             if len(members) > 1:
                 why = f"{len(members)} operators from {members[0]} row by row"
@@ -187,11 +208,11 @@ def _directions(
         }
         largest = max(dying, key=lambda name: dying[name], default=None)
         driver = items[end - 1]
-        absorbing = any(item.operator.absorbs for item in items[begin:end])
+        ascends = any(item.operator.absorbs or item.port for item in items[begin:end])
         in_place = _in_place(driver, dying)
         descending = False
         # One row is the first and the last: its direction would only be noise in the code.
-        ordinary = driver.streamable and not absorbing and driver.operator.steps > 1
+        ordinary = driver.streamable and not ascends and driver.operator.steps > 1
         if ordinary and in_place is None and largest is not None:
             descending = not lies_high.get(largest, True)
         directions.append(descending)

@@ -32,12 +32,17 @@ _LARGEST = 1 << 30  # bytes of an archive when unpacked
 
 @dataclass(frozen=True)
 class TensorInfo:
-    """An input or output as the application sees it."""
+    """An input or output as the application sees it.
+
+    With a `row_size` in bytes, functions hand it over or take it one row at a time.
+    """
 
     name: str  # as in the model file
     c_name: str  # member of the C structure
     shape: tuple[int, ...]
     dtype: str
+    row_size: int = 0
+    context: str = ""  # member that is passed to its function
 
 
 @dataclass(frozen=True)
@@ -70,7 +75,14 @@ class ModelArchive:
 
     def _ports(self, kind: str) -> tuple[TensorInfo, ...]:
         return tuple(
-            TensorInfo(p["name"], p["c_name"], tuple(p["shape"]), p["dtype"])
+            TensorInfo(
+                p["name"],
+                p["c_name"],
+                tuple(p["shape"]),
+                p["dtype"],
+                p.get("row_size", 0),
+                p.get("context", ""),
+            )
             for p in self._module["dero"][kind]
         )
 

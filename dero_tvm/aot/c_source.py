@@ -9,7 +9,7 @@ from dero_tvm.errors import UserError, first_line
 
 from .c_constants import array_names, c_type, declaration
 from .c_layout import wrap_code
-from .c_steps import step_code
+from .c_steps import StepCode, step_code
 from .header import CPort, Interface
 from .kernel_body import alias, aliases_in
 from .kernels import Kernel, Parameter
@@ -55,7 +55,7 @@ class _Printer:
         constants = [
             declaration(array, program.network.constants[name]) for name, array in arrays.items()
         ]
-        entry = self._entry([step.call for step in steps])
+        entry = self._entry(steps)
         code = wrap_code("\n\n".join([*kernels, *(step.text for step in steps), *entry]))
         headers = [f'#include "{self.prefix}.h"', "", *standard_headers(code)]
         typedefs = [
@@ -80,36 +80,30 @@ class _Printer:
 
     # --- entry -------------------------------------------------------------------------------
 
-    def _entry(self, steps: list[str]) -> list[str]:
+    def _entry(self, steps: list[StepCode]) -> list[str]:
         prefix = self.prefix
         structs = f"struct {prefix}_inputs *inputs, struct {prefix}_outputs *outputs"
         parts = []
         members = [("inputs", p) for p in self.interface.inputs]
         members += [("outputs", p) for p in self.interface.outputs]
-        run = []
+        arrays = [(kind, p) for kind, p in members if not p.by_rows]
+        run = ["  int32_t status;"] if any(step.may_fail for step in steps) else []
         checks = " || ".join(f"{kind}->{port.member} == NULL" for kind, port in members)
         run += [f"  if ({checks}) {{", "    return -1;", "  }"]
-        if self.program.plan.options.external_io:
-            run += [f"  {call};" for call in steps]
-        else:
+        calls = [line for step in steps for line in step.call_lines("  ")]
+        if self.interface.maps_io:
             places = self._port_addresses()
-            lines = [f"  {kind}->{p.member} = {places[kind, p.member]};" for kind, p in members]
+            lines = [f"  {kind}->{p.member} = {places[kind, p.member]};" for kind, p in arrays]
+            unused = {"inputs", "outputs"} - {kind for kind, _ in arrays}
+            lines = [*(f"  (void){kind};" for kind in sorted(unused)), *lines]
             text = "\n".join(lines)
             parts.append(f"void {prefix}_map_io({structs}) {{\n{text}\n}}")
-            run += [
-                line
-                for kind, p in members
-                if kind == "inputs"
-                for line in self._copy(places[kind, p.member], f"{kind}->{p.member}", p, target=0)
-            ]
-            run += [f"  {call};" for call in steps]
-            run += [
-                line
-                for kind, p in members
-                if kind == "outputs"
-                for line in self._copy(places[kind, p.member], f"{kind}->{p.member}", p, target=1)
-            ]
-        body = "\n".join([*run, "  return 0;"])
+            copies: dict[str, list[str]] = {"inputs": [], "outputs": []}
+            for kind, p in arrays:
+                inside, outside = places[kind, p.member], f"{kind}->{p.member}"
+                copies[kind] += self._copy(inside, outside, p, target=int(kind == "outputs"))
+            calls = [*copies["inputs"], *calls, *copies["outputs"]]
+        body = "\n".join([*run, *calls, "  return 0;"])
         parts.append(f"int32_t {prefix}_run({structs}) {{\n{body}\n}}")
         return parts
 
@@ -129,6 +123,8 @@ class _Printer:
             ("outputs", network.outputs, self.interface.outputs),
         ):
             for port, member in zip(ports, members):
+                if port.by_rows:
+                    continue
                 value = network.values[port.value]
                 placement = self.program.plan.placements[value.buffer]
                 offset = placement.offset + value.offset

@@ -20,19 +20,36 @@ from dataclasses import dataclass
 from dero_tvm.schedule.network import Network
 
 from .c_layout import WIDTH
-from .header import Interface
+from .header import CPort, Interface
 from .kernel_body import alias
-from .kernels import Parameter
+from .kernels import RowCallback
 from .names import c_comment, c_identifier
-from .program import Address, Argument, RowsNeeded, StepProgram
+from .program import Address, Argument, RowsNeeded, Stage, StepProgram
 
 
 @dataclass(frozen=True)
 class StepCode:
-    """The functions of a step, and the expression that calls the one that runs it."""
+    """The functions of a step, and the expression that calls the one that runs it.
+
+    With `may_fail` it has a result: 0, or the code that a function of the application returned.
+    """
 
     text: str
     call: str
+    may_fail: bool
+
+    def call_lines(self, indent: str) -> list[str]:
+        """Statements that run the step, and leave the function that they stand in if it fails."""
+        return _checked(self.call, indent) if self.may_fail else [f"{indent}{self.call};"]
+
+
+def _checked(call: str, indent: str) -> list[str]:
+    return [
+        f"{indent}status = {call};",
+        f"{indent}if (status != 0) {{",
+        f"{indent}  return status;",
+        f"{indent}}}",
+    ]
 
 
 def step_code(
@@ -62,7 +79,10 @@ class _StepPrinter:
         self.interface = interface
         self.arenas = {region: array for region, array, _ in interface.arenas}
         arguments = [a for s in step.stages for a in s.arguments if isinstance(a, Argument)]
-        bases = {argument.address.base.partition(":")[0] for argument in arguments}
+        callbacks = [s.kernel.port for s in step.stages if isinstance(s.kernel, RowCallback)]
+        bases = {argument.address.base for argument in arguments} | set(callbacks)
+        bases = {base.partition(":")[0] for base in bases}
+        self.may_fail = bool(callbacks)
         self.ports = [kind for kind in ("input", "output") if kind in bases]
         self.counts_in_array = any(stage.shared for stage in step.stages)
         self.tables: list[str] = []
@@ -74,11 +94,18 @@ class _StepPrinter:
             if stage.shared:
                 head = ", ".join(["int32_t *made", "int32_t until", *parameters])
                 body = self._make_until(index, "until", "  ")
-                functions += [f"static void {self.name}_stage_{index}({head}) {{", *body, "}", ""]
-        functions.append(f"static void {self.name}({', '.join(parameters) or 'void'}) {{")
-        functions += [*self._body(), "}"]
+                functions += [*self._function(f"{self.name}_stage_{index}", head, body), ""]
+        functions += self._function(self.name, ", ".join(parameters) or "void", self._body())
         text = "\n".join([*self._description(), *self.tables, *functions])
-        return StepCode(text, f"{self.name}({', '.join(f'{p}s' for p in self.ports)})")
+        call = f"{self.name}({', '.join(f'{p}s' for p in self.ports)})"
+        return StepCode(text, call, self.may_fail)
+
+    def _function(self, name: str, parameters: str, body: list[str]) -> list[str]:
+        if not self.may_fail:
+            return [f"static void {name}({parameters}) {{", *body, "}"]
+        status = ["  int32_t status;"] if any("status =" in line for line in body) else []
+        head = f"static int32_t {name}({parameters}) {{"
+        return [head, *status, *body, "  return 0;", "}"]
 
     def _description(self) -> list[str]:
         """A comment that lists the step's operators, what each reads and what it makes."""
@@ -87,11 +114,17 @@ class _StepPrinter:
         for stage in self.step.stages:
             operation, values = stage.operation, self.network.values
             operands = ", ".join(self._value(n) for n in operation.operands if n in values)
-            reads = f" *   {stage.kernel.name}: {operands}"
-            makes = f"-> {self._value(operation.result)}"
+            reads = f" *   {self._callee(stage)}: {operands}".rstrip()
+            makes = f"-> {self._value(operation.result)}" if operation.result in values else ""
             fits = len(reads) + 1 + len(makes) <= WIDTH
-            lines += [f"{reads} {makes}"] if fits else [reads, f" *       {makes}"]
+            lines += [f"{reads} {makes}".rstrip()] if fits else [reads, f" *       {makes}"]
         return [*lines, " */"]
+
+    def _callee(self, stage: Stage) -> str:
+        if not isinstance(stage.kernel, RowCallback):
+            return stage.kernel.name
+        kind, port = self._port(stage.kernel)
+        return f"{kind}s->{port.member}"
 
     def _value(self, name: str) -> str:
         spec = self.network.spec(name)
@@ -102,7 +135,7 @@ class _StepPrinter:
         stages = self.step.stages
         final = len(stages) - 1
         if not stages[final].kernel.by_row or (final == 0 and stages[0].rows == 1):
-            return [f"  {self._call(final)}"]
+            return self._call(final, "  ")
         if self.counts_in_array:
             lines = [f"  int32_t made[{final + 1}] = {{0}};"]
         else:
@@ -125,7 +158,8 @@ class _StepPrinter:
         if not self.step.stages[index].shared:
             return self._make_until(index, until, indent)
         arguments = ["made", until, *(f"{port}s" for port in self.ports)]
-        return [f"{indent}{self.name}_stage_{index}({', '.join(arguments)});"]
+        call = f"{self.name}_stage_{index}({', '.join(arguments)})"
+        return _checked(call, indent) if self.may_fail else [f"{indent}{call};"]
 
     def _make_until(self, index: int, until: str, indent: str) -> list[str]:
         row = self._row(index)
@@ -137,7 +171,7 @@ class _StepPrinter:
         lines = []
         for producer, needed in self.step.stages[index].asks:
             lines += self._have_made(producer, self._needed(self._row(index), needed), indent)
-        return [*lines, f"{indent}{self._call(index)}"]
+        return [*lines, *self._call(index, indent)]
 
     def _needed(self, row: str, needed: RowsNeeded) -> str:
         if needed.table:
@@ -154,22 +188,43 @@ class _StepPrinter:
             return line
         return f"({line} < {needed.limit} ? {line} : {needed.limit})"
 
-    def _call(self, index: int) -> str:
+    def _call(self, index: int, indent: str) -> list[str]:
         stage = self.step.stages[index]
         row = self._row(index)
         if stage.rows == 1:
             row = "0"
         elif self.step.descending:
             row = f"({stage.rows - 1} - {row})"
+        if isinstance(stage.kernel, RowCallback):
+            return self._trade(stage, stage.kernel, row, indent)
         arguments = [row] if stage.kernel.by_row else []
         for argument, parameter in stage.passed:
             if isinstance(argument, int):
                 arguments.append(str(argument))
             else:
-                arguments.append(self._pointer(argument, row, parameter))
-        return f"{stage.kernel.name}({', '.join(arguments)});"
+                pointer = self._address(argument, row)
+                if not argument.address.base.startswith("constant:"):
+                    qualifier = "const " if parameter.read_only else ""
+                    place = f"({pointer})" if " + " in pointer else pointer
+                    pointer = f"({qualifier}{alias(argument.dtype)} *){place}"
+                arguments.append(pointer)
+        return [f"{indent}{stage.kernel.name}({', '.join(arguments)});"]
 
-    def _pointer(self, argument: Argument, row: str, parameter: Parameter) -> str:
+    def _trade(self, stage: Stage, callback: RowCallback, row: str, indent: str) -> list[str]:
+        """The call of an application's function with the address of a row."""
+        kind, port = self._port(callback)
+        (argument,) = stage.arguments
+        assert isinstance(argument, Argument)
+        context = f"{kind}s->{port.context}"
+        call = f"{kind}s->{port.member}({context}, {row}, {self._address(argument, row)})"
+        return _checked(call, indent)
+
+    def _port(self, callback: RowCallback) -> tuple[str, CPort]:
+        kind, _, index = callback.port.partition(":")
+        ports = self.interface.inputs if kind == "input" else self.interface.outputs
+        return kind, ports[int(index)]
+
+    def _address(self, argument: Argument, row: str) -> str:
         base = self._base(argument.address)
         if argument.address.base.startswith("constant:"):
             # To gcc, bool and its may_alias variant are not compatible; other types are.
@@ -180,9 +235,7 @@ class _StepPrinter:
                 offset.append(f"{row} * {argument.row_bytes}")
             elif argument.ring > 1:
                 offset.append(f"{row} % {argument.ring} * {argument.row_bytes}")
-        inner = f"({' + '.join([base, *offset])})" if offset else base
-        qualifier = "const " if parameter.read_only else ""
-        return f"({qualifier}{alias(argument.dtype)} *){inner}"
+        return " + ".join([base, *offset])
 
     def _base(self, address: Address) -> str:
         kind, _, name = address.base.partition(":")

@@ -13,11 +13,20 @@ from .program import Program
 
 @dataclass(frozen=True)
 class CPort:
-    """An input or output in C: the struct member, its size in bytes, and what it holds."""
+    """An input or output in C: the struct member, its size in bytes, and what it holds.
+
+    With `by_rows` the member is a function that the application gives, called with the member
+    `context`; `row_name` is what macros call a row.
+    """
 
     member: str
     bytes: int
     comment: str
+    by_rows: bool = False
+    rows: int = 1
+    row_bytes: int = 0
+    context: str = ""
+    row_name: str = ""
 
 
 @dataclass(frozen=True)
@@ -28,10 +37,22 @@ class Interface:
     inputs: tuple[CPort, ...]
     outputs: tuple[CPort, ...]
     arenas: tuple[tuple[str, str, int], ...]  # (region, C array, bytes)
+    external_io: bool = False  # arrays lie in the caller's memory
 
     @property
     def macro(self) -> str:
         return self.prefix.upper()
+
+    @property
+    def by_rows(self) -> bool:
+        """Whether rows of some input or output are traded with the application."""
+        return any(port.by_rows for port in (*self.inputs, *self.outputs))
+
+    @property
+    def maps_io(self) -> bool:
+        """Whether there is a function that tells where inputs and outputs lie in the arena."""
+        arrays = [port for port in (*self.inputs, *self.outputs) if not port.by_rows]
+        return bool(arrays) and not self.external_io
 
 
 def interface_of(program: Program) -> Interface:
@@ -47,22 +68,38 @@ def interface_of(program: Program) -> Interface:
             arenas.append((region, f"{prefix}_workspace{suffix}", size))
     # Members are distinct over both structures, for each has a macro with its size, and
     # WORKSPACE_SIZE is a macro of its own.
-    ports = [port.name for port in (*network.inputs, *network.outputs)]
-    members = c_identifiers(["workspace", *ports])[1:]
-    split = len(network.inputs)
+    wanted = ["workspace"]
+    for port in (*network.inputs, *network.outputs):
+        wanted.append(port.name)
+        if port.by_rows:  # a member and a macro more
+            wanted += [f"{port.name}_context", f"{port.name}_row"]
+    names = iter(c_identifiers(wanted)[1:])
     return Interface(
         prefix,
-        tuple(_ports(network, network.inputs, members[:split])),
-        tuple(_ports(network, network.outputs, members[split:])),
+        tuple(_ports(network, network.inputs, names)),
+        tuple(_ports(network, network.outputs, names)),
         tuple(arenas),
+        program.plan.options.external_io,
     )
 
 
-def _ports(network: Network, ports: Sequence[Port], members: Sequence[str]) -> Iterator[CPort]:
-    for member, port in zip(members, ports):
+def _ports(network: Network, ports: Sequence[Port], names: Iterator[str]) -> Iterator[CPort]:
+    for port in ports:
         spec = network.values[port.value].spec
         shape = "x".join(map(str, spec.shape)) or "scalar"
-        yield CPort(member, spec.bytes, c_comment(f"{port.name}: {shape} {spec.dtype}"))
+        comment = c_comment(f"{port.name}: {shape} {spec.dtype}")
+        member = next(names)
+        context, row_name = (next(names), next(names)) if port.by_rows else ("", "")
+        yield CPort(
+            member,
+            spec.bytes,
+            comment,
+            port.by_rows,
+            spec.rows,
+            spec.row_bytes,
+            context,
+            row_name,
+        )
 
 
 def header(program: Program, interface: Interface) -> str:
@@ -82,17 +119,29 @@ def header(program: Program, interface: Interface) -> str:
         "/* Bytes of each input and output. */",
     ]
     for port in (*interface.inputs, *interface.outputs):
-        lines.append(f"#define {macro}_{port.member.upper()}_SIZE {port.bytes}")
+        name = f"{macro}_{port.member.upper()}"
+        lines.append(f"#define {name}_SIZE {port.bytes}")
+        if port.by_rows:
+            lines.append(f"#define {name}_ROWS {port.rows}")
+            lines.append(f"#define {macro}_{port.row_name.upper()}_SIZE {port.row_bytes}")
     inside = "" if external else ", inputs and outputs included"
+    if interface.by_rows and not external:
+        inside += ",\n * but for those that the application hands over or takes row by row"
     lines += [
         "",
         f"/* Bytes of all memory that an inference needs besides the stack{inside}. */",
         f"#define {macro}_WORKSPACE_SIZE {program.plan.total_bytes}",
         "",
     ]
-    for kind, ports in (("inputs", interface.inputs), ("outputs", interface.outputs)):
-        lines.append(f"struct {prefix}_{kind} {{")
-        lines += [f"  void *{port.member}; /* {port.comment} */" for port in ports]
+    lines += _callback_types(interface)
+    for kind, ports in (("input", interface.inputs), ("output", interface.outputs)):
+        lines.append(f"struct {prefix}_{kind}s {{")
+        for port in ports:
+            if port.by_rows:
+                lines.append(f"  {prefix}_{kind}_row_fn {port.member}; /* {port.comment} */")
+                lines.append(f"  void *{port.context}; /* for {port.member} */")
+            else:
+                lines.append(f"  void *{port.member}; /* {port.comment} */")
         lines += ["};", ""]
     if interface.arenas:
         lines += [
@@ -110,7 +159,7 @@ def header(program: Program, interface: Interface) -> str:
             lines.append(f"#define {array.upper()}_BYTES {size}")
             lines.append(f"extern uint8_t {array}[{array.upper()}_BYTES];")
         lines.append("")
-    if not external:
+    if interface.maps_io:
         lines += [
             "/*",
             " * Points the structures at the places inside the arena where inputs and outputs lie.",
@@ -120,8 +169,11 @@ def header(program: Program, interface: Interface) -> str:
             f"{' ' * (len(prefix) + 13)}struct {prefix}_outputs *outputs);",
             "",
         ]
+    codes = "Returns 0, or -1 if a pointer is missing"
+    if interface.by_rows:
+        codes += ",\n * or what a function that hands over or takes rows has returned, if not 0"
     lines += [
-        "/* Runs one inference.  Returns 0, or -1 if a pointer is missing. */",
+        f"/* Runs one inference.  {codes}. */",
         f"int32_t {prefix}_run(struct {prefix}_inputs *inputs,",
         f"{' ' * (len(prefix) + 13)}struct {prefix}_outputs *outputs);",
         "",
@@ -133,3 +185,32 @@ def header(program: Program, interface: Interface) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _callback_types(interface: Interface) -> list[str]:
+    prefix = interface.prefix
+    lines = []
+    if any(port.by_rows for port in interface.inputs):
+        lines += [
+            "/*",
+            " * A function of the application that writes row `row` of an input, all of it, to",
+            " * `destination`.  `context` is the pointer beside it in the structure.  Rows are",
+            " * asked for in ascending order from 0, each at most once an inference; the last ones",
+            " * are not if nothing needs them.  Any result but 0 ends the inference.",
+            " */",
+            f"typedef int32_t (*{prefix}_input_row_fn)(void *context, int32_t row,",
+            f"{' ' * (len(prefix) + 33)}void *destination);",
+            "",
+        ]
+    if any(port.by_rows for port in interface.outputs):
+        lines += [
+            "/*",
+            " * A function of the application that takes row `row` of an output from `source`,",
+            " * which is overwritten afterwards.  Rows come in ascending order, all of them.  Any",
+            " * result but 0 ends the inference.",
+            " */",
+            f"typedef int32_t (*{prefix}_output_row_fn)(void *context, int32_t row,",
+            f"{' ' * (len(prefix) + 34)}const void *source);",
+            "",
+        ]
+    return lines

@@ -1,8 +1,9 @@
 """The program as a TIR module that TVM's LLVM JIT runs on this machine.
 
 It makes the same kernel calls at the same arena offsets as the C source.  Its entry takes one
-tensor a memory region, then one with all constants, then inputs and outputs if they lie outside
-the arena; all are int8, seen as bytes.
+tensor a memory region, then one with all constants, then the inputs and outputs that lie outside
+the arena; all are int8, seen as bytes.  Rows of inputs and outputs that an application on the
+device would hand over or take are copied from and to such tensors.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from tvm.tirx.script import builder as T
 
 from .c_constants import used_constants
 from .header import Interface
+from .kernels import RowCallback
 from .program import Argument, Program, RowsNeeded, Stage, StepProgram
 
 ENTRY = "run"
@@ -75,9 +77,9 @@ class _Builder:
         self.offsets, constant_bytes = _constant_offsets(program)
         self.sizes = {f"arena:{r}": size + 2 * GUARD_BYTES for r, _, size in interface.arenas}
         self.sizes["constants"] = max(constant_bytes, 1)
-        if program.plan.options.external_io:
-            for kind, ports in (("input", interface.inputs), ("output", interface.outputs)):
-                for index, port in enumerate(ports):
+        for kind, ports in (("input", interface.inputs), ("output", interface.outputs)):
+            for index, port in enumerate(ports):
+                if program.plan.options.external_io or port.by_rows:
                     self.sizes[f"{kind}:{index}"] = max(port.bytes, 1)
         self.memories: dict[str, tirx.Buffer] = {}  # of the function that is being built
 
@@ -157,6 +159,9 @@ class _Builder:
         return value
 
     def _call(self, stage: Stage, row: tirx.Expr | None) -> None:
+        if isinstance(stage.kernel, RowCallback):
+            self._trade(stage, stage.kernel, row)
+            return
         arguments = [] if row is None else [row]
         for argument in stage.arguments:
             if isinstance(argument, int):
@@ -165,7 +170,27 @@ class _Builder:
                 arguments.append(self._pointer(argument, row))
         T.evaluate(tvm.ir.Call(self.functions[stage.kernel.name], arguments))
 
+    def _trade(self, stage: Stage, callback: RowCallback, row: tirx.Expr | None) -> None:
+        """What the application's callback would do, for inputs and outputs that are arrays here."""
+        (argument,) = stage.arguments
+        assert isinstance(argument, Argument) and row is not None
+        ring, at = self._place(argument, row)
+        array, start = self.memories[callback.port], row * callback.row_bytes
+        with T.serial(0, callback.row_bytes) as byte:
+            if callback.port.startswith("input"):
+                T.buffer_store(ring, array[start + byte], [at + byte])
+            else:
+                T.buffer_store(array, ring[at + byte], [start + byte])
+
     def _pointer(self, argument: Argument, row: tirx.Expr | None) -> tirx.Expr:
+        memory, index = self._place(argument, row)
+        address = T.address_of(memory[index])
+        if argument.dtype == "int8":
+            return address
+        return T.reinterpret(T.handle(argument.dtype).ty, address)
+
+    def _place(self, argument: Argument, row: tirx.Expr | None) -> tuple[tirx.Buffer, tirx.Expr]:
+        """The memory that an argument points into, and the byte."""
         base, offset = argument.address.base, argument.address.offset
         if base.startswith("constant:"):
             name = base.removeprefix("constant:")
@@ -177,7 +202,4 @@ class _Builder:
             assert row is not None, "only row kernels take row addresses"
             at = T.truncmod(row, argument.ring) if argument.ring else row
             index = index + at * argument.row_bytes
-        address = T.address_of(self.memories[base][index])
-        if argument.dtype == "int8":
-            return address
-        return T.reinterpret(T.handle(argument.dtype).ty, address)
+        return self.memories[base], index

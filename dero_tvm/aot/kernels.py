@@ -10,6 +10,7 @@ from tvm import tirx
 
 from dero_tvm.schedule.network import Cascade, Operation
 from relax_passes.operators import Signature, TensorSpec, operator_of
+from relax_passes.operators.row_ports import SINK, SOURCE
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,16 @@ class Parameter:
     name: str
     dtype: str | None = None
     read_only: bool = True
+
+
+@dataclass(frozen=True)
+class RowCallback:
+    """Stands in place of a kernel where the application hands over or takes a row."""
+
+    port: str  # input:<i> or output:<i>
+    row_bytes: int
+
+    by_row = True
 
 
 @dataclass(frozen=True)
@@ -47,7 +58,8 @@ class KernelTable:
         self._counts: dict[str, int] = {}
         for cascade in cascades:
             for operation in cascade.operations:
-                self.of(operation)
+                if operation.signature.operator not in (SOURCE, SINK):
+                    self.of(operation)
 
     @property
     def kernels(self) -> tuple[Kernel, ...]:

@@ -26,7 +26,7 @@ def metadata(
     network, plan = program.network, program.plan
     inputs = _ports(program, interface, "inputs")
     outputs = _ports(program, interface, "outputs")
-    io_bytes = sum(p.bytes for p in (*interface.inputs, *interface.outputs))
+    io_bytes = sum(p.bytes for p in (*interface.inputs, *interface.outputs) if not p.by_rows)
     # microTVM counted inputs and outputs apart from the workspace.
     inside = 0 if plan.options.external_io else io_bytes
     constants = sum(network.constants[name].nbytes for name in used_constants(program))
@@ -85,7 +85,9 @@ def _ports(program: Program, interface: Interface, kind: str) -> list[dict[str, 
             "dtype": value.spec.dtype,
             "size": c_port.bytes,
         }
-        if not program.plan.options.external_io:
+        if port.by_rows:
+            entry |= {"context": c_port.context, "row_size": c_port.row_bytes}
+        elif not program.plan.options.external_io:
             placement = program.plan.placements[value.buffer]
             entry["region"] = placement.region
             entry["offset"] = placement.offset + value.offset

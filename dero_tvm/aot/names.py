@@ -22,6 +22,8 @@ _RESERVED = frozenset(
     "xor_eq complex imaginary noreturn assert errno stdin stdout stderr linux unix arm i386 sun "
     "I NULL NAN INFINITY HUGE_VAL EOF".split()
 )
+# Macros of <stdint.h>, <limits.h>, <float.h> and <math.h>, such as INT8_MAX and M_PI.
+_MACROS = re.compile(r"\w+_(MAX|MIN|C|BIT|WIDTH|DIG|EPSILON)|(FLT|DBL|LDBL|FP|M|MATH)_\w+")
 _LONGEST = 48  # C11 promises 63 significant characters, and prefixes need some of them
 
 
@@ -42,7 +44,8 @@ def c_identifiers(names: Iterable[str]) -> list[str]:
 def c_identifier(name: str) -> str:
     """`name` reduced to a C identifier."""
     reduced = re.sub(r"_+", "_", re.sub(r"[^0-9A-Za-z_]", "_", name)).strip("_")[:_LONGEST]
-    if not reduced or reduced[0].isdigit() or reduced in _RESERVED:
+    reserved = reduced in _RESERVED or _MACROS.fullmatch(reduced)
+    if not reduced or reduced[0].isdigit() or reserved:
         reduced = f"t_{reduced}".rstrip("_")
     return reduced
 

@@ -15,9 +15,10 @@ import numpy as np
 from dero_tvm.planning.plan import MemoryPlan
 from dero_tvm.schedule.network import Cascade, Network, Operation
 from dero_tvm.schedule.to_problem import Scheduled, ring_buffer, scratch_buffer, state_buffer
+from relax_passes.operators.row_ports import SINK, SOURCE
 from relax_passes.row_schedule import RowSchedule
 
-from .kernels import Kernel, KernelTable, Parameter
+from .kernels import Kernel, KernelTable, Parameter, RowCallback
 
 
 @dataclass(frozen=True)
@@ -59,10 +60,13 @@ class RowsNeeded:
 
 @dataclass(frozen=True)
 class Stage:
-    """One operation of a step: its kernel, its arguments, and whose rows it asks for first."""
+    """One operation of a step: its kernel, its arguments, and whose rows it asks for first.
+
+    A `RowCallback` has one argument, the address of the row.
+    """
 
     operation: Operation
-    kernel: Kernel
+    kernel: Kernel | RowCallback
     arguments: tuple[Argument | int, ...]  # without the row
     rows: int  # calls of its kernel: one a row, 1 for an opaque kernel
     asks: tuple[tuple[int, RowsNeeded], ...] = ()  # (stage, rows needed)
@@ -71,7 +75,9 @@ class Stage:
 
     @property
     def passed(self) -> Iterator[tuple[Argument | int, Parameter]]:
-        """Each argument and the kernel's parameter that takes it."""
+        """Each argument and the parameter of the kernel, if it is one, that takes it."""
+        if isinstance(self.kernel, RowCallback):
+            return iter(())
         parameters = self.kernel.parameters[1:] if self.kernel.by_row else self.kernel.parameters
         return zip(self.arguments, parameters)
 
@@ -113,12 +119,14 @@ class _Writer:
         self.network = network
         self.plan = plan
         self.table = table
-        self.ports = {}
-        if plan.options.external_io:
-            values = network.values
-            for kind, ports in (("input", network.inputs), ("output", network.outputs)):
-                for index, port in enumerate(ports):
-                    self.ports[values[port.value].buffer] = f"{kind}:{index}"
+        self.ports: dict[str, str] = {}  # buffers outside the arena
+        self.callbacks: dict[str, str] = {}  # values whose rows the application has
+        for kind, ports in (("input", network.inputs), ("output", network.outputs)):
+            for index, port in enumerate(ports):
+                if port.by_rows:
+                    self.callbacks[port.value] = f"{kind}:{index}"
+                elif plan.options.external_io:
+                    self.ports[network.values[port.value].buffer] = f"{kind}:{index}"
 
     def step(self, cascade: Cascade, schedule: RowSchedule) -> StepProgram:
         askers = Counter(demand.producer for demand in schedule.demands)
@@ -134,7 +142,7 @@ class _Writer:
             stages.append(
                 Stage(
                     op,
-                    self.table.of(op),
+                    self._kernel(op),
                     tuple(self._arguments(cascade, schedule, op)),
                     op.in_schedule().steps if op.function is None else 1,
                     tuple(asks),
@@ -144,9 +152,21 @@ class _Writer:
             )
         return StepProgram(cascade.name, tuple(stages), cascade.descending)
 
+    def _kernel(self, op: Operation) -> Kernel | RowCallback:
+        if op.signature.operator == SOURCE:
+            return RowCallback(self.callbacks[op.result], op.signature.output.row_bytes)
+        if op.signature.operator == SINK:
+            return RowCallback(self.callbacks[op.operands[0]], op.signature.inputs[0].row_bytes)
+        return self.table.of(op)
+
     def _arguments(
         self, cascade: Cascade, schedule: RowSchedule, op: Operation
     ) -> Iterator[Argument | int]:
+        if op.signature.operator == SINK:
+            (name,), (spec,) = op.operands, op.signature.inputs
+            address, ring = self._address(cascade, schedule, name), _ring_rows(schedule, name)
+            yield Argument(address, spec.dtype, spec.row_bytes, ring)
+            return
         for index, name in enumerate(op.operands):
             spec = op.signature.inputs[index]
             yield Argument(self._address(cascade, schedule, name), spec.dtype)

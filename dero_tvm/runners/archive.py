@@ -23,6 +23,10 @@ class Tensor(Protocol):
     def shape(self) -> Sequence[int]: ...
     @property
     def dtype(self) -> str: ...  # as NumPy calls it
+    @property
+    def row_size(self) -> int: ...  # in bytes, where a function trades rows; else 0
+    @property
+    def context(self) -> str: ...  # member that is passed to that function
 
 
 class Archive(Protocol):
@@ -65,7 +69,7 @@ def workspace_symbols(archive: Archive) -> dict[str, str]:
 
 
 def maps_io(archive: Archive) -> bool:
-    """Whether inputs and outputs lie in the arena, where the application can use them in place."""
+    """Whether inputs and outputs that are arrays lie in the arena, to be used in place."""
     return f"tvmgen_{archive.name}_map_io(" in _header_text(archive)
 
 

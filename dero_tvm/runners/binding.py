@@ -35,7 +35,8 @@ def binding_source(
     """
     name = archive.name
     parts = [
-        f'#include "tvmgen_{name}.h"\n\n#include "harness.h"\n\n'
+        f'#include "tvmgen_{name}.h"\n\n#include <stddef.h>\n#include <string.h>\n\n'
+        '#include "harness.h"\n\n'
         "#define TEXT_OF(macro) TEXT(macro)\n#define TEXT(text) #text\n"
         "/* Some systems prefix the names of C symbols. */\n"
         "#define SYMBOL(name) TEXT_OF(__USER_LABEL_PREFIX__) name\n"
@@ -88,7 +89,7 @@ def _size_checks(archive: Archive) -> str:
 
 
 def _tensors(name: str, kind: str, tensors: Sequence[Tensor]) -> str:
-    entries = "".join(f"    {{&{kind}s.{t.c_name}, {tensor_bytes(t)}}},\n" for t in tensors)
+    entries = "".join(f"    {{&{kind}s.{_pointer(t)}, {tensor_bytes(t)}}},\n" for t in tensors)
     return (
         f"static struct tvmgen_{name}_{kind}s {kind}s;\n"
         f"const struct harness_tensor harness_{kind}s[] = {{\n{entries}}};\n"
@@ -96,18 +97,40 @@ def _tensors(name: str, kind: str, tensors: Sequence[Tensor]) -> str:
     )
 
 
+def _pointer(tensor: Tensor) -> str:
+    """The member that has the address of a tensor's values."""
+    return tensor.context if tensor.row_size else tensor.c_name
+
+
 def _set_addresses(archive: Archive, copy_io: bool) -> str:
-    if maps_io(archive) and not copy_io:
-        return (
-            "void harness_set_addresses(void) {\n"
-            f"  tvmgen_{archive.name}_map_io(&inputs, &outputs);\n}}\n"
-        )
-    arrays, assignments = [], []
+    in_place = maps_io(archive) and not copy_io
+    parts, assignments = [], []
+    if in_place:
+        assignments.append(f"  tvmgen_{archive.name}_map_io(&inputs, &outputs);\n")
     for kind, tensors in (("input", archive.inputs), ("output", archive.outputs)):
         for t in tensors:
+            if in_place and not t.row_size:
+                continue
             array = f"{kind}_{t.c_name}"
-            arrays.append(
+            parts.append(
                 f"static __attribute__((aligned(16))) uint8_t {array}[{tensor_bytes(t)}];\n"
             )
-            assignments.append(f"  {kind}s.{t.c_name} = {array};\n")
-    return "".join(arrays) + "\nvoid harness_set_addresses(void) {\n" + "".join(assignments) + "}\n"
+            assignments.append(f"  {kind}s.{_pointer(t)} = {array};\n")
+            if t.row_size:
+                parts.append(_row_function(kind, t))
+                assignments.append(f"  {kind}s.{t.c_name} = {array}_row;\n")
+    return "".join(parts) + "\nvoid harness_set_addresses(void) {\n" + "".join(assignments) + "}\n"
+
+
+def _row_function(kind: str, tensor: Tensor) -> str:
+    """The application's function for one port: it copies a row from or to the array."""
+    size = tensor.row_size
+    place = f"(uint8_t*)context + (size_t)row * {size}u"
+    if kind == "input":
+        head, copy = "void* destination", f"memcpy(destination, {place}, {size})"
+    else:
+        head, copy = "const void* source", f"memcpy({place}, source, {size})"
+    return (
+        f"static int32_t {kind}_{tensor.c_name}_row(void* context, int32_t row, {head}) {{\n"
+        f"  {copy};\n  return 0;\n}}\n"
+    )

@@ -17,7 +17,10 @@ from .process import build, compile_objects, find_tool, run
 from .result import RunError, RunResult, Tensor
 from .workspace import build_folder, write_archive
 
-STRICT_FLAGS = ("-std=c11", "-O2", "-Wall", "-Wextra", "-Werror")
+STRICT_FLAGS = (
+    *("-std=c11", "-O2", "-Wall", "-Wextra", "-Wpedantic", "-Wshadow"),
+    *("-Wstrict-prototypes", "-Wmissing-prototypes", "-Werror"),
+)
 _SANITIZER_FLAGS = ("-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 
 
@@ -41,7 +44,7 @@ def run_host_c(
     """Compile the archive's C with the host's compiler and run one inference for each of `inputs`.
 
     compiler: name or path; the first of cc, gcc and clang if None.
-    flags: further flags, after -std=c11 -O2 -Wall -Wextra -Werror.
+    flags: further flags, after STRICT_FLAGS.
     sanitize: with AddressSanitizer and UndefinedBehaviorSanitizer, whose finding is a RunError; an
         access around an arena is one of them.
     copy_io: inputs and outputs lie outside the arena, and the model copies them; always so if it

@@ -9,7 +9,7 @@ legalization into opaque kernels over whole tensors.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -20,7 +20,9 @@ from tvm.ir import Call, GenericConst, GlobalVar, Var
 from dero_tvm.errors import UserError
 from relax_passes.graph import CASCADE
 from relax_passes.operators import Signature, TensorSpec, operator_of, signature_of, spec_of
-from relax_passes.stream_rows import DESCENDING, DIRECTION
+from relax_passes.operators.row_ports import sink_signature, source_signature
+from relax_passes.stream_ports import streamed_inputs, streamed_outputs
+from relax_passes.stream_rows import DESCENDING, DIRECTION, HAS_PORTS
 
 from .network import Cascade, CascadeKind, Network, Operation, Port
 from .opaque import opaque_name, opaque_operation
@@ -72,11 +74,14 @@ class _Extractor:
         inputs = []
         for index, param in enumerate(main.params):
             value = self._declare(param, spec_of(param.ty))
-            inputs.append(Port(input_names[index] if input_names else param.name, value))
+            port = input_names[index] if input_names else param.name
+            by_rows = index in streamed_inputs(self.module)
+            inputs.append(Port(port, value, by_rows))
         for block in main.body.blocks:
             for binding in block.bindings:
                 self._binding(binding)
         outputs = self._outputs(main.body.body, [port.value for port in inputs], output_names)
+        self._add_row_ports(inputs, outputs)
         values, cascades = place_values(
             self.specs,
             self.cascades,
@@ -184,6 +189,7 @@ class _Extractor:
             self.names[param] = self._operand(arg)
         operations = []
         several = sum(len(block.bindings) for block in function.body.blocks) > 1
+        several = several or HAS_PORTS in function.attrs
         for block in function.body.blocks:
             for binding in block.bindings:
                 if isinstance(binding.value, Var):
@@ -220,8 +226,46 @@ class _Extractor:
             if value in self.constants or self._root(value) in {*inputs, *roots}:
                 value = self._copy(value)
             default = "output" if index == 0 else f"output{index}"
-            ports.append(Port(output_names[index] if output_names else default, value))
+            by_rows = index in streamed_outputs(self.module)
+            ports.append(Port(output_names[index] if output_names else default, value, by_rows))
         return ports
+
+    def _add_row_ports(self, inputs: list[Port], outputs: list[Port]) -> None:
+        """Sources and sinks as the first and last operations of the cascades that use them."""
+        for port in inputs:
+            if port.by_rows:
+                index = self._only_cascade(port, lambda op, value: value in op.operands)
+                source = Operation(
+                    port.name, source_signature(self.specs[port.value]), (), port.value, ()
+                )
+                self._replace(index, (source, *self.cascades[index].operations))
+        for port in outputs:
+            if port.by_rows:
+                index = self._only_cascade(port, lambda op, value: value == op.result)
+                signature = sink_signature(self.specs[port.value])
+                result = self._unique(f"{port.value}_by_rows")
+                self.specs[result] = signature.output
+                sink = Operation(port.name, signature, (port.value,), result, (0,))
+                self._replace(index, (*self.cascades[index].operations, sink))
+
+    def _only_cascade(self, port: Port, uses: Callable[[Operation, str], bool]) -> int:
+        found = [
+            index
+            for index, cascade in enumerate(self.cascades)
+            if any(uses(operation, port.value) for operation in cascade.operations)
+        ]
+        if len(found) != 1:
+            raise UserError(
+                f"{port.name} is to be traded row by row, but {len(found)} cascades use it: run "
+                "StreamRows on the module"
+            )
+        return found[0]
+
+    def _replace(self, index: int, operations: tuple[Operation, ...]) -> None:
+        cascade = self.cascades[index]
+        self.cascades[index] = Cascade(
+            cascade.name, CascadeKind.STREAM, operations, cascade.descending
+        )
 
     def _root(self, value: str) -> str:
         """The value whose buffer `value` is a view of."""

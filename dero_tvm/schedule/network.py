@@ -83,10 +83,15 @@ class Cascade:
 
 @dataclass(frozen=True)
 class Port:
-    """A network input or output: its name in the model file and the value that carries it."""
+    """A network input or output: its name in the model file and the value that carries it.
+
+    With `by_rows` the application hands over or takes one row at a time, and the value lives in a
+    ring: the first or last operation of its cascade is the port's source or sink.
+    """
 
     name: str
     value: str
+    by_rows: bool = False
 
 
 @dataclass(frozen=True)
@@ -108,11 +113,11 @@ class Network:
         return TensorSpec(constant.shape, str(constant.dtype))
 
     def inner_values(self, cascade: Cascade) -> tuple[str, ...]:
-        """Results that live inside a cascade alone: no other cascade and no output has them.
+        """Results that live inside a cascade alone: no other cascade and no whole output has them.
 
         A reader may know a tensor by another name, as a view, so buffers are compared.
         """
-        outside = {self.values[port.value].buffer for port in self.outputs}
+        outside = {self.values[port.value].buffer for port in self.outputs if not port.by_rows}
         for other in self.cascades:
             if other is not cascade:
                 operands = (o for op in other.operations for o in op.operands)

@@ -71,8 +71,8 @@ class _Builder:
             self._step(cascade)
 
     def _whole_tensors(self) -> None:
-        inputs = {self._buffer_of(port.value) for port in self.network.inputs}
-        outputs = {self._buffer_of(port.value) for port in self.network.outputs}
+        inputs = {self._buffer_of(port.value) for port in self.network.inputs if not port.by_rows}
+        outputs = {self._buffer_of(port.value) for port in self.network.outputs if not port.by_rows}
         rings = {value for inner in self.inner.values() for value in inner}
         for name, value in self.network.values.items():
             if name in rings:
@@ -153,7 +153,7 @@ class _Builder:
             return []
         final = cascade.operations[-1]
         output = self.network.values[final.result]
-        if not self._owns_buffer(final.result):
+        if not output.spec.elements or not self._owns_buffer(final.result):
             return []
         distances: dict[str, int] = {}
         made = {op.result for op in cascade.operations}

@@ -153,6 +153,12 @@ def register(cls: type[Operator]) -> type[Operator]:
     return cls
 
 
+def register_for_schedules(cls: type[Operator]) -> type[Operator]:
+    """Class decorator: enters an operator that stands in row schedules, not in Relax modules."""
+    _OPERATORS[PREFIX + cls.name] = cls()
+    return cls
+
+
 def operator_of(call_or_name: Any) -> Operator | None:
     """The operator of a Relax call (or of a name like ``dero.conv2d``); None if it is not ours."""
     if isinstance(call_or_name, str):

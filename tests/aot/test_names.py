@@ -37,6 +37,9 @@ HOSTILE = [
     "input",
     "INPUT",
     "??/",
+    "INT8_MAX",
+    "INT32_C",
+    "M_PI",
 ]
 
 

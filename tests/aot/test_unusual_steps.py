@@ -36,9 +36,9 @@ def test_opaque_operators_agree_with_tvm(case: str, device: str) -> None:
     np.testing.assert_allclose(found, expected, rtol=2e-6, atol=1e-6)
 
 
-@pytest.mark.parametrize("case", OPAQUE)
+@pytest.mark.parametrize("case", ["argmax", "argmax of relu", "softmax over rows"])
 def test_pointers_are_aligned_and_stay_inside(case: str) -> None:
-    module = module_of((1, 3, 3, 3), "float32", OPAQUE[case.replace("layer_norm", "argmax")])
+    module = module_of((1, 3, 3, 3), "float32", OPAQUE[case])
     archive = dero_tvm.compile(module, dero="stream").archive
     x = np.random.default_rng(0).standard_normal((1, 3, 3, 3)).astype("float32")
     expected = run_on_host(module, [x])[0]

@@ -70,6 +70,8 @@ class FakeTensor:
     c_name: str
     shape: tuple[int, ...]
     dtype: str
+    row_size: int = 0
+    context: str = ""
 
 
 @dataclass(frozen=True)

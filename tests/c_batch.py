@@ -1,0 +1,146 @@
+"""Many generated programs in one C file: one compiler run, and each kernel compiled once.
+
+    batch = CBatch()
+    batch.add("a", program)          # names become parts of C names
+    library = batch.build(folder)
+    outputs, calls = library.run("a", inputs)
+
+Every program has an arena of exactly the planned size between guard bytes.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import re
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tvm import tirx
+
+from dero_tvm.aot import c_source as printer
+from dero_tvm.aot.c_constants import array_names, definition
+from dero_tvm.aot.c_source import c_source
+from dero_tvm.aot.header import header, interface_of
+from dero_tvm.aot.lower import CFunction, c_functions
+from dero_tvm.aot.program import Program
+
+GUARD = 64
+PATTERN = 0x5A
+_HEAD = """\
+#include <math.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#define TVMGEN_MAY_ALIAS __attribute__((may_alias))
+typedef float TVMGEN_MAY_ALIAS tvmgen_float32;
+typedef int8_t TVMGEN_MAY_ALIAS tvmgen_int8;
+typedef int32_t TVMGEN_MAY_ALIAS tvmgen_int32;
+int32_t kernel_calls;
+"""
+_FUNCTION = r"^/\* [^\n]* \*/\nstatic void {}\(([^{{}};]*)\) \{{\n(.*?)^\}}\n"
+
+
+class CBatch:
+    """Collects programs."""
+
+    def __init__(self) -> None:
+        self._programs: dict[str, Program] = {}
+        self._kernels: dict[str, str] = {}  # text -> name
+        self._parts: list[str] = []
+
+    def add(self, name: str, program: Program) -> None:
+        """Generate the C of `program`; `name` is unique in the batch."""
+        program = replace(program, network=replace(program.network, name=name))
+        self._programs[name] = program
+        interface = interface_of(program)
+        text = _generate(program)
+        text = text[re.search(r"^extern const|^/\*(?! \*?\n? \* The arena)", text, re.M).start() :]
+        for kernel in program.kernels:
+            pattern = re.compile(_FUNCTION.format(kernel.name), re.MULTILINE | re.DOTALL)
+            match = pattern.search(text)
+            assert match, f"no kernel {kernel.name} in the C source"
+            body = f"({match[1]}) {{\n  ++kernel_calls;\n{match[2]}}}\n"
+            pooled = self._kernels.setdefault(body, f"kernel_{len(self._kernels)}")
+            text = text[: match.start()] + text[match.end() :]
+            text = re.sub(rf"\b{kernel.name}\(", f"{pooled}(", text)
+        text = re.sub(r"\bstep_(\d+)_", rf"{name}_step_\1_", text)
+        areas, macros = [], []
+        for _, array, size in interface.arenas:
+            areas.append(
+                f"struct {{ uint8_t before[{GUARD}], arena[{size}], after[{GUARD}]; }}\n"
+                f"    __attribute__((aligned(16))) area_{array};"
+            )
+            macros.append(f"#define {array} (area_{array}.arena)")
+        arrays = array_names(program, interface.prefix)
+        constants = [definition(a, program.network.constants[n]) for n, a in arrays.items()]
+        self._parts += [header(program, interface), *areas, *macros, *constants, text]
+
+    def build(self, folder: Path, compiler: str = "gcc") -> CLibrary:
+        """Compile everything added so far."""
+        kernels = [f"static void {name}{text}" for text, name in self._kernels.items()]
+        source, library = folder / "batch.c", folder / "batch.so"
+        source.write_text("\n".join([_HEAD, *kernels, *self._parts]))
+        command = [compiler, "-std=gnu11", "-O1", "-ffp-contract=off", "-fPIC", "-shared"]
+        subprocess.run([*command, "-o", str(library), str(source), "-lm"], check=True)
+        return CLibrary(ctypes.CDLL(str(library)), self._programs)
+
+
+@dataclass(frozen=True)
+class CLibrary:
+    """The compiled programs."""
+
+    library: Any
+    programs: Mapping[str, Program]
+
+    def run(self, name: str, inputs: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], int]:
+        """Outputs by name, and how often a kernel was called; AssertionError at a hurt guard."""
+        program = self.programs[name]
+        interface = interface_of(program)
+        areas = [
+            (ctypes.c_uint8 * (size + 2 * GUARD)).in_dll(self.library, f"area_{array}")
+            for _, array, size in interface.arenas
+        ]
+        for area in areas:
+            ctypes.memset(area, PATTERN, len(area))
+        network = program.network
+        given = [np.ascontiguousarray(inputs[port.name]).copy() for port in network.inputs]
+        specs = [network.values[port.value].spec for port in network.outputs]
+        results = [np.zeros(spec.shape, spec.dtype) for spec in specs]
+        count = ctypes.c_int32.in_dll(self.library, "kernel_calls")
+        count.value = 0
+        status = self.library[f"{interface.prefix}_run"](_pointers(given), _pointers(results))
+        assert status == 0
+        for area in areas:
+            guards = bytes(area[:GUARD]) + bytes(area[-GUARD:])
+            assert guards == bytes([PATTERN]) * len(guards), "wrote outside the arena"
+        for port, array in zip(network.inputs, given):
+            np.testing.assert_array_equal(array, inputs[port.name])
+        return {p.name: r for p, r in zip(network.outputs, results)}, count.value
+
+
+def _pointers(arrays: list[np.ndarray]) -> Any:
+    return (ctypes.c_void_p * len(arrays))(*(array.ctypes.data for array in arrays))
+
+
+_LOWERED: dict[tirx.PrimFunc, CFunction] = {}
+
+
+def _generate(program: Program) -> str:
+    """`c_source`, with every kernel lowered once a process."""
+
+    def lowered(functions: Mapping[str, tirx.PrimFunc]) -> dict[str, CFunction]:
+        new = {name: f for name, f in functions.items() if f not in _LOWERED}
+        if new:
+            _LOWERED.update((functions[name], c) for name, c in c_functions(new).items())
+        return {name: _LOWERED[function] for name, function in functions.items()}
+
+    before, printer.c_functions = printer.c_functions, lowered
+    try:
+        return c_source(program, interface_of(program))
+    finally:
+        printer.c_functions = before
