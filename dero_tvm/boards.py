@@ -248,11 +248,14 @@ def _ram(table: _Table) -> Ram:
     name = table.text("name")
     if name and not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name):
         table.problem(f"'{name}' is no name of a region: use lower-case letters, digits and _")
+    section = table.text("section")
+    if section and not re.fullmatch(r"[\w.$-]+", section):
+        table.problem(f"'{section}' is no name of a linker section")
     ram = Ram(
         name=name,
         origin=table.number("origin"),
         size=table.number("size", least=1),
-        section=table.text("section"),
+        section=section,
         source=table.text("source"),
     )
     table.finish()

@@ -281,10 +281,7 @@ class _Simulation:
         driver = len(self.operators) - 1
         op = self.operators[driver]
         readers = [(name, reader) for name, found in self.readers.items() for reader in found]
-        distances = {
-            (name, reader.operator): reader.anywhere
-            for name, reader in readers
-        }
+        distances = {(name, reader.operator): reader.anywhere for name, reader in readers}
         for step in range(op.steps):
             self._make(driver)
             if op.absorbs and step < op.steps - 1:

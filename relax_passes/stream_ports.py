@@ -21,6 +21,7 @@ INPUTS = "dero.stream_inputs"
 OUTPUTS = "dero.stream_outputs"
 
 
+@tvm.error.register_error("CannotStream")  # passes are run by C++, which knows errors by name
 class CannotStream(ValueError):
     """An input or output cannot be handed over row by row; the message says which and why."""
 
@@ -51,8 +52,8 @@ class StreamPorts:
                 if spec.rows < 2:
                     shape = list(spec.shape)
                     raise CannotStream(
-                        f"{kind} number {index} of shape {shape} has a single row: there is "
-                        "nothing to hand over row by row"
+                        f"{kind} {index} has the shape {shape}, a single row: there is nothing to "
+                        "hand over row by row"
                     )
         mod = with_main_attribute(mod, INPUTS, list(self.inputs))
         return with_main_attribute(mod, OUTPUTS, list(self.outputs))

@@ -57,12 +57,14 @@ class Builder:
                 known: dict[relax.Var, relax.Var] = {}
                 for var, call in self.bindings:
                     args = [known.get(arg, arg) for arg in call.args]
-                    new = self.builder.emit(tvm.ir.Call(call.op, args, call.attrs), var.name)
-                    known[var] = new
-                results = [known.get(var, var) for var in outputs]
-                result = self.builder.emit_output(
-                    results[0] if len(results) == 1 else relax.Tuple(results)
-                )
+                    call = tvm.ir.Call(call.op, args, call.attrs)
+                    last = len(outputs) == 1 and var.same_as(outputs[0])
+                    emit = self.builder.emit_output if last else self.builder.emit
+                    known[var] = emit(call, var.name)
+                result = known.get(outputs[0], outputs[0])
+                if len(outputs) > 1:
+                    results = [known.get(var, var) for var in outputs]
+                    result = self.builder.emit_output(relax.Tuple(results))
             self.builder.emit_func_output(result)
         return self.builder.get()
 
@@ -79,6 +81,28 @@ def residual_network(size: int = 24) -> tvm.IRModule:
     joined = net.add("joined", narrow, stem)
     deep = net.conv("deep", joined, 24)
     return net.build(net.pool("pooled", deep))
+
+
+def image_to_image(size: int = 16) -> tvm.IRModule:
+    """A residual block between images: x [1, size, size, 3] -> [1, size, size, 4]."""
+    net = Builder(("x", (1, size, size, 3)))
+    stem = net.conv("stem", net.inputs[0], 8)
+    joined = net.add("joined", net.conv("branch", stem, 8), stem)
+    return net.build(net.conv("mask", joined, 4))
+
+
+def two_images(size: int = 16) -> tvm.IRModule:
+    """Two images of different size, added: a [1, size, size, 3], b [1, 2 * size, 2 * size, 3]."""
+    net = Builder(("a", (1, size, size, 3)), ("b", (1, 2 * size, 2 * size, 3)))
+    first = net.conv("first", net.inputs[0], 8)
+    second = net.conv("second", net.inputs[1], 8, stride=2)
+    return net.build(net.conv("mask", net.add("joined", first, second), 4))
+
+
+def run_reference(module: tvm.IRModule, *data: np.ndarray) -> np.ndarray:
+    """What TVM's own virtual machine computes."""
+    machine = relax.VirtualMachine(tvm.compile(module, "llvm"), tvm.cpu())
+    return machine["main"](*map(tvm.runtime.tensor, data)).numpy()
 
 
 def image(shape: tuple[int, ...], seed: int = 1) -> np.ndarray:

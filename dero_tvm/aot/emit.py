@@ -47,11 +47,13 @@ def emit(
 def _data_source(program: Program, interface: Interface) -> str:
     """``<name>_lib0.c``: the arena and the weights."""
     macro = f"{interface.macro}_CALLER_WORKSPACE"
-    arenas = [
-        f"uint8_t {array}[{array.upper()}_BYTES]\n"
-        f"    __attribute__((aligned({interface.macro}_WORKSPACE_ALIGNMENT)));"
-        for _, array, _ in interface.arenas
-    ]
+    sections = {region.name: region.section for region in program.plan.problem.regions}
+    arenas = []
+    for region, array, _ in interface.arenas:
+        attributes = f"aligned({interface.macro}_WORKSPACE_ALIGNMENT)"
+        if sections[region] != ".bss":  # where compilers put it by themselves
+            attributes += f', section("{sections[region]}")'
+        arenas.append(f"uint8_t {array}[{array.upper()}_BYTES]\n    __attribute__(({attributes}));")
     parts = ["\n".join([f"#ifndef {macro}", *arenas, "#endif"])] if arenas else []
     constants = program.network.constants
     names = array_names(program, interface.prefix)

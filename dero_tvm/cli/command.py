@@ -20,6 +20,21 @@ SETTINGS: dict[str, Any] = {
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+ALL = ""
+"""The value of a `NamesOption` that stands alone."""
+
+
+class NamesOption(click.Option):
+    """``--flag`` for all of something, or ``--flag=NAME``, also repeated, for some of it.
+
+    A name is never a word of its own, so that ``--flag model.onnx`` is the flag and a model.
+    """
+
+    def type_cast_value(self, ctx: click.Context, value: Any) -> bool | tuple[str, ...]:
+        names: tuple[str, ...] = super().type_cast_value(ctx, value)
+        return True if ALL in names else names
+
+
 class Command(click.Command):
     """A command of ``tvmc``."""
 
@@ -38,6 +53,9 @@ class Command(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if any("--dero" in parameter.opts for parameter in self.params):
             args = complete_dero(args)
+        for parameter in self.params:
+            if isinstance(parameter, NamesOption):
+                args = [f"{word}={ALL}" if word in parameter.opts else word for word in args]
         return super().parse_args(ctx, args)
 
 

@@ -15,7 +15,7 @@ from dero_tvm.errors import UserError
 from dero_tvm.printable import printable
 from dero_tvm.report.table import print_report
 
-from .command import Command, dero_option
+from .command import Command, NamesOption, dero_option
 from .legacy import board_of_target, check_executor, parse_pass_config
 from .outputs import check_distinct, check_output, write_model
 from .progress import stages
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @click.argument("model", type=click.Path(path_type=Path))
 @dero_option(
     default=None,
-    remark=f"Left out: none, or with --memory-budget as far as {BARE.value} if need be.",
+    remark=f"Left out: none; with a budget or rows of inputs or outputs, {BARE.value}.",
 )
 @click.option(
     "--memory-budget",
@@ -75,6 +75,20 @@ if TYPE_CHECKING:
 @click.option("--keep-inputs", is_flag=True, help="Inputs still hold their values after a run.")
 @click.option("--external-io", is_flag=True, help="Inputs and outputs lie in the caller's memory.")
 @click.option(
+    "--stream-input",
+    cls=NamesOption,
+    multiple=True,
+    metavar="[=NAME]",
+    help="The application hands over images one row at a time; needs --dero stream.",
+)
+@click.option(
+    "--stream-output",
+    cls=NamesOption,
+    multiple=True,
+    metavar="[=NAME]",
+    help="The application takes outputs one row at a time; needs --dero stream.",
+)
+@click.option(
     "--module-name",
     metavar="NAME",
     default="default",
@@ -114,6 +128,8 @@ def compile_command(
     integer_io: bool,
     keep_inputs: bool,
     external_io: bool,
+    stream_input: bool | tuple[str, ...],
+    stream_output: bool | tuple[str, ...],
     module_name: str,
     time_limit: float,
     report_file: Path | None,
@@ -131,6 +147,7 @@ def compile_command(
       tvmc compile model.tflite --dero -o model.tar
       tvmc compile model.onnx --dero stream --target mps2-an500 -o model.tar
       tvmc compile model.onnx --memory-budget 64KB -o model.tar
+      tvmc compile model.onnx --stream-input --input-layout nhwc --integer-io -o model.tar
       tvmc compile model.onnx --input-shapes "x:[1,3,96,96]" --report report.json
       tvmc compile model.onnx --dero --output-format c -o generated/
     """  # noqa: D301 (click reads the escape)
@@ -143,17 +160,20 @@ def compile_command(
     if report_file is not None:
         check_output(report_file, "json")
     check_distinct({"MODEL": model, "--output": output, "--report": report_file})
+    needs_rewriting = memory_budget is not None or stream_input or stream_output
     compiled = compile_with_progress(
         model,
         quiet=quiet,
         target=board_of_target(target),
-        dero=parse_dero(dero) if dero else (Dero.NONE if memory_budget is None else BARE),
+        dero=parse_dero(dero) if dero else (BARE if needs_rewriting else Dero.NONE),
         memory_budget=memory_budget,
         input_shapes=parse_input_shapes(input_shapes),
         input_layout=input_layout,
         integer_io=integer_io,
         keep_inputs=keep_inputs,
         external_io=external_io or bool(config.external_io),
+        stream_input=stream_input,
+        stream_output=stream_output,
         name=module_name,
         time_limit=time_limit,
     )

@@ -49,7 +49,10 @@ def report_failure(error: BaseException, *, traceback: bool = False) -> int:
     line = Text.assemble(
         ("tvmc: error: ", "bold red"), printable(" ".join(message.split()), _LONGEST)
     )
-    Console(stderr=True, soft_wrap=True, highlight=False).print(line)
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    if status == INTERRUPTED and console.is_terminal:
+        console.print()  # the terminal has shown ^C
+    console.print(line)
     return status
 
 

@@ -18,10 +18,10 @@ _HINT = "save arrays by input name with numpy.savez"
 def read_npz(path: Path) -> dict[str, np.ndarray]:
     """The arrays of an .npz file; UserError if it is none, or if it holds Python objects."""
     try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            raise UserError(f"{path}: is one array without a name; {_HINT}")
-        with loaded:
+        with path.open("rb") as file:
+            loaded = np.load(file, allow_pickle=False)
+            if isinstance(loaded, np.ndarray):
+                raise UserError(f"{path}: is one array without a name; {_HINT}")
             return {name: loaded[name] for name in loaded.files}
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None

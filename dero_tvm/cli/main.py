@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Sequence
+from importlib import metadata
 from typing import Any, NoReturn
 
 import click
@@ -47,6 +48,12 @@ class _Tvmc(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, line) for name, (_, _, line) in _COMMANDS.items()])
 
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:  # click itself would print an empty line
+            raise click.exceptions.Abort from None
+
     def main(  # type: ignore[override]  # click's has parameters that are fixed here
         self, args: Sequence[str] | None = None, **extra: Any
     ) -> NoReturn:
@@ -60,6 +67,13 @@ class _Tvmc(click.Group):
         sys.exit(status if isinstance(status, int) else 0)
 
 
+def _version() -> str:
+    try:
+        return metadata.version("dero-tvm")
+    except metadata.PackageNotFoundError:
+        return "(a checkout that is not installed)"
+
+
 @click.group(
     cls=_Tvmc,
     epilog=_EPILOG,
@@ -67,7 +81,7 @@ class _Tvmc(click.Group):
     no_args_is_help=True,
     subcommand_metavar="COMMAND [ARGS]...",
 )
-@click.version_option(package_name="dero-tvm", prog_name="tvmc")
+@click.version_option(_version(), prog_name="tvmc")
 def tvmc() -> None:
     """Compile trained networks into C for microcontrollers, in one minimal static arena."""
 

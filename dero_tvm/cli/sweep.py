@@ -16,6 +16,7 @@ from dero_tvm.printable import printable
 from dero_tvm.report.sweep_plot import check_plot, plot_sweep
 from dero_tvm.report.sweep_table import print_sweep
 
+from .command import NamesOption
 from .legacy import board_of_target
 from .outputs import check_distinct, check_output
 from .progress import stages
@@ -56,6 +57,13 @@ _OPTIONS = {
         default="model",
         help="With --sweep: as in compile.",
     ),
+    "stream_input": click.option(
+        "--stream-input",
+        cls=NamesOption,
+        multiple=True,
+        metavar="[=NAME]",
+        help="With --sweep: as in compile.",
+    ),
     "integer_io": click.option("--integer-io", is_flag=True, help="With --sweep: as in compile."),
 }
 
@@ -86,6 +94,7 @@ def show_sweep(
     input_shapes: str | None,
     input_layout: str,
     integer_io: bool,
+    stream_input: bool | tuple[str, ...],
 ) -> None:
     """Sweep the plans of a model file and print, and with `plot` draw, what came out."""
     if plot is not None:
@@ -106,6 +115,7 @@ def show_sweep(
             input_shapes=shapes,
             input_layout=input_layout,
             integer_io=integer_io,
+            stream_input=stream_input,
         )
     if plot is not None:
         write_atomically(plot, plot_sweep(found, plot))

@@ -108,8 +108,8 @@ class TestBareDero:
             ("MODEL", "--dero"),
             ("--dero", "-q", "MODEL"),
             ("--dero", "--", "MODEL"),
-            ("--dero", "accumulate", "MODEL"),
-            ("--dero=accumulate", "MODEL"),
+            ("--dero", "stream", "MODEL"),
+            ("--dero=stream", "MODEL"),
         ],
     )
     def test_positions(self, run, model_file, archive_file, tmp_path, words):

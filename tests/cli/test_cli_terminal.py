@@ -1,0 +1,140 @@
+"""What the tables look like: no label wraps at 80 columns, numbers end in one column."""
+
+from __future__ import annotations
+
+import io
+import re
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from dero_tvm.aot.archive import load_archive
+from dero_tvm.report import Report, ReportedResidual
+from dero_tvm.report.table import print_report
+
+
+@pytest.fixture(scope="module")
+def report(archive_file) -> Report:
+    return Report.from_dict(load_archive(archive_file).report)
+
+
+def text_of(report: Report, width: int = 80, **options) -> str:
+    stream = io.StringIO()
+    print_report(report, Console(file=stream, width=width), **options)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_summary(report, width):
+    large = replace(
+        report, arena_bytes=12_345_678, whole_bytes=98_765_432, plain_bytes=1_234, dero="accumulate"
+    )
+    lines = text_of(large, width).splitlines()
+    summary = lines[1:6]
+    labels = [
+        "arena",
+        "every tensor whole, as written",
+        "plain network, residuals removed",
+        "--dero accumulate",
+        "weights and tables (flash)",
+    ]
+    assert [line.strip().startswith(label) for line, label in zip(summary, labels)] == [True] * 5
+    numbers = [re.search(r"  ([\d,]+)(?= |$)", line.rstrip()) for line in summary[1:]]
+    assert len({number.end() for number in numbers}) == 1, "bytes end in one column"
+    assert numbers[0][1] == "98,765,432"
+    for remark in (
+        f"Order of operators: {report.order_proof}.",
+        f"Placement: {report.placement_proof}.",
+    ):
+        assert remark in [line.strip() for line in lines], "a line of its own"
+
+
+def test_nothing_is_wider_than_the_terminal(report):
+    for width in (80, 120):
+        for line in text_of(report, width, steps=True).splitlines():
+            assert len(line) <= width
+
+
+def test_peak(report):
+    lines = text_of(report).splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("alive at the peak"))
+    peak = lines[start + 2 : lines.index("", start)]
+    assert [line.split()[-1] for line in peak[:-1]] == [f"{b.size:,}" for b in report.peak_buffers]
+    assert peak[-1].split()[-1] == f"{report.peak_bytes:,}"
+    assert report.peak_bytes == sum(report.split.values()) == report.arena_bytes
+
+
+def test_steps_are_only_in_the_long_report(report):
+    assert "\nsteps" not in text_of(report)
+    table = text_of(report, steps=True)
+    for step in report.steps:
+        assert f"{step.live_bytes:,}" in table
+
+
+def test_many_joins(report):
+    joins = [
+        ReportedResidual(f"lv{i}", "add", "identity", 100, "accumulated", "in place")
+        for i in range(20)
+    ]
+    joins[7] = replace(joins[7], action="left alone", reason="it is a network output too")
+    many = replace(report, residuals=tuple(joins))
+    short = text_of(many)
+    assert "20 residual joins: 19 accumulated, 1 left alone" in short
+    assert "lv7 add" in short and "it is a network output too" in short
+    assert "lv8 add" not in short
+    assert "lv8 add" in text_of(many, steps=True)
+
+
+def test_regions(report):
+    assert " in dtcm" not in text_of(replace(report, regions={"dtcm": 5, "sram": 0}))
+    both = text_of(replace(report, regions={"dtcm": 5, "sram": 7}))
+    assert re.search(r"in dtcm +5\b", both) and re.search(r"in sram +7\b", both)
+
+
+@pytest.mark.parametrize("name", ["[bold]x[/bold]", "a\nb", "\x1b[31mred", "x" * 10_000, "\udcff"])
+def test_names_cannot_spoil_the_terminal(report, name):
+    hostile = replace(
+        report,
+        model=name,
+        peak_buffers=tuple(replace(b, label=name) for b in report.peak_buffers),
+        steps=tuple(replace(s, name=name) for s in report.steps),
+        notes=(name,),
+    )
+    text = text_of(hostile, steps=True)
+    assert "\x1b" not in text
+    text.encode()
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_boards(run):
+    lines = run("boards").stdout.splitlines()
+    assert lines[0].split() == ["board", "core", "RAM", "flash", "description"]
+    assert [line.split()[0] for line in lines[1:]] == [
+        "host",
+        "mps2-an386",
+        "mps2-an500",
+        "mps3-an547",
+    ]
+
+
+def test_help_names_everything(run):
+    top = run("--help")
+    assert top.exit_code == 0
+    for command in ("compile", "run", "report", "boards"):
+        assert re.search(rf"^  {command} +\w", top.stdout, re.MULTILINE)
+        page = run(command, "--help").stdout
+        assert page.startswith(f"Usage: tvmc {command}")
+        assert "\\b" not in page
+        assert "--debug" in page
+    assert run().exit_code == 2
+    assert run("--version").stdout.startswith("tvmc")
+
+
+def test_misspelt(refused):
+    assert refused("compil", status=2) == "No such command 'compil' (tvmc --help lists all)"
+    message = refused("compile", "--outptu", "x", status=2)
+    assert "No such option '--outptu'" in message
+    assert "Invalid value for '--time-limit'" in refused(
+        "compile", "x", "--time-limit", "soon", status=2
+    )
