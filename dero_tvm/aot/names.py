@@ -23,7 +23,9 @@ _RESERVED = frozenset(
     "I NULL NAN INFINITY HUGE_VAL EOF".split()
 )
 # Macros of <stdint.h>, <limits.h>, <float.h> and <math.h>, such as INT8_MAX and M_PI.
-_MACROS = re.compile(r"\w+_(MAX|MIN|C|BIT|WIDTH|DIG|EPSILON)|(FLT|DBL|LDBL|FP|M|MATH)_\w+")
+_MACROS = re.compile(
+    r"[A-Z][A-Z0-9_]*_(MAX|MIN|C|BIT|WIDTH|DIG|EPSILON)|(FLT|DBL|LDBL|FP|M|MATH)_\w+"
+)
 _LONGEST = 48  # C11 promises 63 significant characters, and prefixes need some of them
 
 
