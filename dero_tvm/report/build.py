@@ -14,7 +14,7 @@ from relax_passes.decisions import decisions
 from relax_passes.operators import TensorSpec
 from relax_passes.residuals import read_residuals
 
-from .data import LiveBuffer, Report, ReportedBuffer, ReportedResidual, ReportedStep
+from .data import LiveBuffer, RegionUse, Report, ReportedBuffer, ReportedResidual, ReportedStep
 
 _NOTES_ATTRIBUTE = "dero.notes"
 _ELEMENTWISE_JOINS = "AccumulateResiduals"
@@ -27,6 +27,7 @@ def build_report(
     *,
     model: str,
     board: Board,
+    reserve: int,
     dero: str,
     memory_budget: int | None,
     chosen: str,
@@ -38,9 +39,9 @@ def build_report(
 ) -> Report:
     """The report of one compilation.
 
-    `after` is the plan that the code is generated from, `before` that of the network as written
-    with every tensor whole, `plain` that of its plain twin.  `chosen` names what of `dero` the
-    code makes use of.
+    `reserve` bytes of the board's first region are left to the application.  `after` is the plan
+    that the code is generated from, `before` that of the network as written with every tensor
+    whole, `plain` that of its plain twin.  `chosen` names what of `dero` the code makes use of.
     """
     scheduled, plan = after
     network = scheduled.network
@@ -94,6 +95,20 @@ def build_report(
         notes=_notes(module),
         macs=network.macs,
         constants_bytes=sum(array.nbytes for array in network.constants.values()),
+        memory=_memory(board, reserve, plan),
+        flash_capacity=board.flash_bytes,
+    )
+
+
+def _memory(board: Board, reserve: int, plan: MemoryPlan) -> tuple[RegionUse, ...]:
+    return tuple(
+        RegionUse(
+            region.name,
+            region.size,
+            0 if index else min(reserve, region.size),
+            plan.arena_bytes.get(region.name, 0),
+        )
+        for index, region in enumerate(board.ram)
     )
 
 

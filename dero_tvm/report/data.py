@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from itertools import chain
 from typing import Any
 
 
@@ -57,6 +58,21 @@ class ReportedResidual:
 
 
 @dataclass(frozen=True)
+class RegionUse:
+    """A memory region of the board and what of it the arena takes."""
+
+    name: str
+    capacity: int
+    reserved: int  # left to the stack and the application
+    used: int  # by the arena
+
+    @property
+    def headroom(self) -> int:
+        """Bytes that neither the arena nor the reserve takes."""
+        return self.capacity - self.reserved - self.used
+
+
+@dataclass(frozen=True)
 class Report:
     """The result of one compilation.
 
@@ -89,6 +105,8 @@ class Report:
     macs: int
     constants_bytes: int
     memory_budget: int | None = None  # what the user allowed the arena to have
+    memory: tuple[RegionUse, ...] = ()  # of the board; empty for the host
+    flash_capacity: int = 0  # of the board; 0 if it is not known
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain JSON data."""
@@ -108,13 +126,13 @@ class Report:
         values["peak_buffers"] = tuple(LiveBuffer(**b) for b in data["peak_buffers"])
         values["buffers"] = tuple(ReportedBuffer(**b) for b in data["buffers"])
         values["residuals"] = tuple(ReportedResidual(**r) for r in data["residuals"])
+        values["memory"] = tuple(RegionUse(**r) for r in data["memory"])
         values["notes"] = tuple(data["notes"])
         values["plain_refusals"] = tuple(data["plain_refusals"])
         report = Report(**values)
-        for entry in (report, *report.steps, *report.peak_buffers, *report.buffers):
+        parts = (report.steps, report.peak_buffers, report.buffers, report.residuals, report.memory)
+        for entry in (report, *chain.from_iterable(parts)):
             _check_types(entry)
-        for residual in report.residuals:
-            _check_types(residual)
         return report
 
 
