@@ -1,0 +1,92 @@
+"""``tvmc fit`` as tables on a terminal, readable at 80 columns."""
+
+from __future__ import annotations
+
+from rich.console import Console
+
+from .fit import Fit, Need, Verdict
+from .table import remark, shown, table_of
+
+_WIDE = 96  # columns from which the core fits beside the figures
+_SHOWN = 6  # names of boards in one sentence
+
+
+def print_fit(fit: Fit, console: Console) -> None:
+    """What the network needs, one line a board, and which boards ``--dero`` adds."""
+    same = fit.dero == "none"
+    wide = console.width >= _WIDE
+    _print_needs(fit, console, same)
+    columns = ["board", *(["core"] if wide else []), "RAM free", "flash", "no option"]
+    if not same:
+        columns.append(f"--dero {fit.dero}")
+    table = table_of("", *columns, numbers=("RAM free", "flash"))
+    table.title = None
+    table.columns[-1].no_wrap = True
+    for entry in fit.boards:
+        table.add_row(
+            shown(entry.board) + (" *" if entry.unlocked else ""),
+            *([shown(entry.core)] if wide else []),
+            _rounded(entry.ram_free),
+            _rounded(entry.flash) if entry.flash else "-",
+            _cell(entry.plain),
+            *([] if same else [_cell(entry.dero)]),
+            style="bold" if entry.unlocked else None,
+        )
+    console.print(table)
+    if not same:
+        remark(console, _unlocked(fit))
+    remark(
+        console,
+        f"RAM free: all regions, without {fit.reserve:,} bytes of the first for stack and "
+        "application (--reserve). yes: with so much left of the region that the arena takes; "
+        "split: of several regions; no, flash: so much RAM or flash is lacking.",
+    )
+
+
+def _print_needs(fit: Fit, console: Console, same: bool) -> None:
+    measured = fit.plain.code_bytes is not None
+    numbers = ["RAM", "weights", *(["code"] if measured else [])]
+    table = table_of(f"{shown(fit.model)} needs", "bytes", *numbers, numbers=numbers)
+    rows: list[tuple[str, Need]] = [("no option", fit.plain)]
+    if not same:
+        rows.append((f"--dero {fit.dero}", fit.with_dero))
+    for label, need in rows:
+        code = [f"{need.code_bytes:,}"] if measured else []
+        table.add_row(label, f"{need.arena_bytes:,}", f"{need.constants_bytes:,}", *code)
+    console.print(table)
+    if measured:
+        remark(console, f"Code of the model alone, {fit.code_note}.")
+    else:
+        remark(console, f"Code is not counted in flash: {fit.code_note}.")
+    console.print()
+
+
+def _cell(verdict: Verdict) -> str:
+    if verdict.ram_left < 0:
+        return f"[dim]{'no':<5} -{_rounded(-verdict.ram_left)}[/]"
+    if verdict.flash_left < 0:
+        return f"[dim]{'flash':<5} -{_rounded(-verdict.flash_left)}[/]"
+    word = "split" if len(verdict.arenas) > 1 else "yes"
+    return f"[green]{word:<5} +{_rounded(verdict.ram_left)}[/]"
+
+
+def _rounded(count: int) -> str:
+    """In B, KB or MB, with a decimal where it is no whole number."""
+    for factor, unit in ((1024**2, "MB"), (1024, "KB")):
+        if count >= factor:
+            text = f"{count / factor:,.1f}".removesuffix(".0")
+            return f"{text} {unit}"
+    return f"{count} B"
+
+
+def _unlocked(fit: Fit) -> str:
+    names = [entry.board for entry in fit.unlocked]
+    if not names:
+        return f"--dero {fit.dero} adds no board."
+    listed = ", ".join(names[:_SHOWN]) + (" and more" if len(names) > _SHOWN else "")
+    plural = "board" if len(names) == 1 else "boards"
+    saved = fit.plain.arena_bytes - fit.with_dero.arena_bytes
+    return (
+        f"* {len(names)} {plural} with --dero {fit.dero} alone: {listed}. "
+        f"It needs {saved:,} bytes less."
+    )
