@@ -25,6 +25,7 @@ has the same form:
     origin = 0x08000000
     size = 0x100000
     vectors = 0x08000000                    # where the core finds its vectors; default: origin
+    boot = "a second-stage loader"          # what a bare image needs besides, to start; optional
     source = "Reference manual, table 3"
 
     [qemu]                                  # optional
@@ -76,6 +77,7 @@ class Flash:
     size: int  # bytes
     vectors: int  # address of the vector table after reset
     source: str
+    boot: str = ""  # what an image needs besides its vectors, to be started after reset
 
 
 @dataclass(frozen=True)
@@ -294,6 +296,7 @@ def _flash(table: _Table) -> Flash:
         size=table.number("size", least=1),
         vectors=table.number("vectors", default=origin),
         source=table.text("source"),
+        boot=table.text("boot", ""),
     )
     table.finish()
     return flash

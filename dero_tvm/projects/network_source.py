@@ -1,0 +1,36 @@
+"""``network.c``: connects the protocol in targets/projects/protocol to one model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from dero_tvm.runners.archive import Archive, workspace_symbols
+from dero_tvm.runners.port_tables import port_tables, size_checks
+
+
+def network_source(archive: Archive, sections: Mapping[str, str] | None) -> str:
+    """C source of ``network.c``.
+
+    `sections` has the linker section of each region's arena, which is then defined here; None
+    leaves the arenas to the model's own library.
+    """
+    name = archive.name
+    parts = [
+        "/* Generated: the network's memory and its inputs and outputs. */\n"
+        f'#include "network.h"\n\n#include <stddef.h>\n#include <string.h>\n\n'
+        f'#include "tvmgen_{name}.h"\n'
+    ]
+    if sections is not None:
+        symbols = workspace_symbols(archive)
+        parts += [_arena(name, symbols[region], sections[region]) for region in archive.arena_bytes]
+    parts.append(size_checks(archive))
+    parts.append(f'const char network_name[] = "{name}";\n')
+    parts.append(port_tables(archive, "network", named=True))
+    return "\n".join(parts)
+
+
+def _arena(name: str, symbol: str, section: str) -> str:
+    attributes = f"aligned(TVMGEN_{name.upper()}_WORKSPACE_ALIGNMENT)"
+    if section:
+        attributes = f'section("{section}"), {attributes}'
+    return f"uint8_t {symbol}[{symbol.upper()}_BYTES]\n    __attribute__(({attributes}));\n"
