@@ -34,7 +34,7 @@ _ARCHIVES = (".tar", ".tar.gz", ".tgz")
     default="host",
     show_default=True,
     help="host: through LLVM, no compiler needed; host-c: the C compiler of this machine; "
-    "qemu:BOARD: an emulated board.",
+    "qemu:BOARD: an emulated board; serial:PORT: a board with a project of tvmc micro.",
 )
 @click.option(
     "--inputs",

@@ -42,6 +42,7 @@ class RunResult:
     guard_ok: bool  # nothing was written around an arena
     guard_report: str  # where something was, or ""
     seconds: float  # of the whole run by the clock on the wall, without compiling
+    microseconds: list[int] | None = None  # of each inference by the device's clock, if it has one
 
 
 def equal_outputs(a: RunResult, b: RunResult) -> bool:

@@ -3,11 +3,9 @@
 enum operation {
   SYS_OPEN = 0x01,
   SYS_CLOSE = 0x02,
-  SYS_WRITEC = 0x03,
   SYS_WRITE0 = 0x04,
   SYS_WRITE = 0x05,
   SYS_READ = 0x06,
-  SYS_READC = 0x07,
   SYS_EXIT_EXTENDED = 0x20,
 };
 
@@ -45,10 +43,6 @@ void semihosting_close(int32_t file) {
 }
 
 void semihosting_print(const char* text) { call(SYS_WRITE0, text); }
-
-void semihosting_print_character(char character) { call(SYS_WRITEC, &character); }
-
-int32_t semihosting_read_character(void) { return (int32_t)call(SYS_READC, 0); }
 
 _Noreturn void semihosting_exit(uint32_t status) {
   const uint32_t parameters[2] = {APPLICATION_EXIT, status};

@@ -5,6 +5,7 @@
 
 #include <stdint.h>
 
+#define SEMIHOSTING_CONSOLE ":tt" /* a path: the debugger's console */
 #define SEMIHOSTING_READ_BINARY 1u
 #define SEMIHOSTING_WRITE_BINARY 5u
 
@@ -15,9 +16,6 @@ uint32_t semihosting_read(int32_t file, void* to, uint32_t bytes);
 uint32_t semihosting_write(int32_t file, const void* from, uint32_t bytes);
 void semihosting_close(int32_t file);
 void semihosting_print(const char* text);
-/* To and from the debugger's console; reading waits, and gives -1 at the end. */
-void semihosting_print_character(char character);
-int32_t semihosting_read_character(void);
 _Noreturn void semihosting_exit(uint32_t status);
 
 #endif

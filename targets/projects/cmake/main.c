@@ -4,23 +4,23 @@
 
 void program(void); /* called by startup.c */
 
+static int32_t console_output;
+
 void platform_write(const char* text, uint32_t length) {
-  for (uint32_t i = 0; i < length; i++) {
-    semihosting_print_character(text[i]);
-  }
+  semihosting_write(console_output, text, length);
 }
 
 /* A clock is a matter of the board: put one in here. */
 uint64_t platform_microseconds(void) { return 0; }
 
 void program(void) {
-  bool end = false;
+  const int32_t console_input = semihosting_open(SEMIHOSTING_CONSOLE, SEMIHOSTING_READ_BINARY);
+  console_output = semihosting_open(SEMIHOSTING_CONSOLE, SEMIHOSTING_WRITE_BINARY);
   protocol_begin();
-  while (!end) {
-    const int32_t character = semihosting_read_character();
-    if (character < 0) {
+  char character;
+  while (semihosting_read(console_input, &character, 1) == 0) {
+    if (protocol_receive(character)) {
       break;
     }
-    end = protocol_receive((char)character);
   }
 }
