@@ -53,7 +53,7 @@ def cmake_files(order: Order, folder: str) -> dict[str, str | bytes]:
         "board/link.ld": script,
         **{f"board/{name}": text_of(f"baremetal/{name}") for name in _BOARD_FILES},
         "src/main.c": text_of("projects/cmake/main.c"),
-        "src/network.c": network_source(order.archive, sections),
+        "src/network.c": network_source(order.archive, sections, order.alignment),
         **protocol_files("src"),
         **model_files(order.archive, "model", "model"),
     }

@@ -8,11 +8,13 @@ from dero_tvm.runners.archive import Archive, workspace_symbols
 from dero_tvm.runners.port_tables import port_tables, size_checks
 
 
-def network_source(archive: Archive, sections: Mapping[str, str] | None) -> str:
+def network_source(
+    archive: Archive, sections: Mapping[str, str] | None, alignment: int = 16
+) -> str:
     """C source of ``network.c``.
 
-    `sections` has the linker section of each region's arena, which is then defined here; None
-    leaves the arenas to the model's own library.
+    `sections` has the linker section of each region's arena, which is then defined here, with
+    `alignment` in bytes; None leaves the arenas to the model's own library.
     """
     name = archive.name
     parts = [
@@ -22,15 +24,16 @@ def network_source(archive: Archive, sections: Mapping[str, str] | None) -> str:
     ]
     if sections is not None:
         symbols = workspace_symbols(archive)
-        parts += [_arena(name, symbols[region], sections[region]) for region in archive.arena_bytes]
+        parts += [
+            _arena(symbols[region], size, sections[region], alignment)
+            for region, size in archive.arena_bytes.items()
+        ]
     parts.append(size_checks(archive))
     parts.append(f'const char network_name[] = "{name}";\n')
     parts.append(port_tables(archive, "network", named=True))
     return "\n".join(parts)
 
 
-def _arena(name: str, symbol: str, section: str) -> str:
-    attributes = f"aligned(TVMGEN_{name.upper()}_WORKSPACE_ALIGNMENT)"
-    if section:
-        attributes = f'section("{section}"), {attributes}'
-    return f"uint8_t {symbol}[{symbol.upper()}_BYTES]\n    __attribute__(({attributes}));\n"
+def _arena(symbol: str, size: int, section: str, alignment: int) -> str:
+    attributes = f'section("{section}"), aligned({alignment})'
+    return f"uint8_t {symbol}[{size}] __attribute__(({attributes}));\n"

@@ -27,6 +27,11 @@ class Order:
     def name(self) -> str:
         return self.archive.name
 
+    @property
+    def alignment(self) -> int:
+        """Of an arena, in bytes: what the board wants, and no less than the library's own."""
+        return max(16, self.board.alignment)
+
     def regions(self) -> dict[str, Ram]:
         """The board's region for each arena; UserError if it has no room there."""
         places = place_arenas(self.archive, self.board, reserve=STACK)

@@ -45,7 +45,7 @@ def zephyr_files(order: Order, folder: str) -> dict[str, str | bytes]:
         "README.md": filled("projects/zephyr/README.md.in", values),
         "prj.conf": filled("projects/zephyr/prj.conf.in", values),
         "src/main.c": text_of("projects/zephyr/src/main.c"),
-        "src/network.c": network_source(order.archive, sections),
+        "src/network.c": network_source(order.archive, sections, order.alignment),
         **protocol_files("src"),
         "model/CMakeLists.txt": filled("projects/zephyr/model/CMakeLists.txt.in", values),
         "model/Kconfig": filled("projects/zephyr/model/Kconfig.in", values),
