@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Sequence
 
 from dero_tvm.errors import UserError, first_line
+from dero_tvm.kernels.support import support_code
 
 from .c_constants import array_names, c_type, declaration
 from .c_layout import wrap_code
 from .c_steps import StepCode, step_code
 from .header import CPort, Interface
 from .kernel_body import alias, aliases_in
-from .kernels import Kernel, Parameter
+from .kernels import Kernel, NativeFunction, Parameter
 from .lower import CFunction, c_functions
 from .names import c_comment
 from .program import Program
@@ -45,8 +47,12 @@ class _Printer:
 
     def print(self) -> str:
         program = self.program
-        bodies = _bodies(program.kernels)
-        kernels = [self._kernel(kernel, bodies[kernel.name]) for kernel in program.kernels]
+        portable = [k for k in program.c_kernels if isinstance(k, Kernel)]
+        natives = [k for k in program.c_kernels if isinstance(k, NativeFunction)]
+        support = support_code(file for kernel in natives for file in kernel.support)
+        bodies = _bodies(portable)
+        kernels = [self._kernel(kernel, bodies[kernel.name]) for kernel in portable]
+        kernels += [self._native(kernel) for kernel in natives]
         arrays = array_names(program, self.prefix)
         steps = [
             step_code(number, step, program.network, self.interface, arrays)
@@ -57,6 +63,7 @@ class _Printer:
         ]
         entry = self._entry(steps)
         code = wrap_code("\n\n".join([*kernels, *(step.text for step in steps), *entry]))
+        code = "\n\n".join([*support, code])
         headers = [f'#include "{self.prefix}.h"', "", *standard_headers(code)]
         typedefs = [
             f"typedef {c_type(d)} TVMGEN_MAY_ALIAS {alias(d)};" for d in sorted(aliases_in(code))
@@ -77,6 +84,14 @@ class _Printer:
         body = "{\n" + marks + body.removeprefix("{\n")
         head = f"/* {c_comment(kernel.comment)} */\nstatic void {kernel.name}("
         return f"{head}{', '.join(parameters)}) {body}"
+
+    def _native(self, kernel: NativeFunction) -> str:
+        parameters = [_declare(parameter, parameter.name) for parameter in kernel.parameters]
+        unused = [p.name for p in kernel.parameters if not re.search(rf"\b{p.name}\b", kernel.body)]
+        marks = "".join(f"  (void){name};\n" for name in unused)
+        body = textwrap.indent(kernel.body.strip("\n"), "  ")
+        head = f"/* {c_comment(kernel.comment)} */\nstatic void {kernel.name}("
+        return f"{head}{', '.join(parameters)}) {{\n{marks}{body}\n}}"
 
     # --- entry -------------------------------------------------------------------------------
 

@@ -93,7 +93,7 @@ def build_report(
         residuals=tuple(_residuals(module, network, plan)),
         notes=_notes(module),
         macs=network.macs,
-        constants_bytes=sum(array.nbytes for array in network.constants.values()),
+        constants_bytes=sum(network.constants[name].nbytes for name in network.c_constants),
     )
 
 
