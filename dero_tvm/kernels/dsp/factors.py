@@ -1,4 +1,4 @@
-"""Biases and requantization factors as the C code of `requantize.c` takes them."""
+"""Biases and requantization factors as the C code of `requantize.h` takes them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from relax_passes.operators import Signature
 
 _ROOM = 1 << 30  # sums below it can be doubled
+ROUNDINGS = ("twice", "once", "any twice", "any once")  # enum rounding
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,34 +18,31 @@ class Factors:
     """`records`: int32 of shape [filters, 4], a ``struct requantization`` each."""
 
     records: np.ndarray
-    rounding: str  # name of the C enumerator
+    rounding: int  # enum rounding
 
 
 def pack_factors(
-    constants: Mapping[str, np.ndarray], signature: Signature, largest: np.ndarray, multiple: int
+    constants: Mapping[str, np.ndarray], signature: Signature, largest: np.ndarray
 ) -> Factors:
     """Records of an operator with ``bias``, ``multiplier`` and ``shift``.
 
     `largest` holds for each filter the greatest absolute value of its sum without bias.  Filters
-    are padded to a multiple of `multiple` with records of zeros.
+    are padded to a multiple of four with records of zeros.
     """
     bias, multiplier, shift = (
         constants[name].astype(np.int64) for name in ("bias", "multiplier", "shift")
     )
-    zero_point = int(signature["output_zero_point"])
-    twice = signature["rounding"] == "double"
-    narrow = bool(np.all(largest + np.abs(bias) < _ROOM) and np.all(shift < 0))
-    if narrow:
+    zero_point = np.full_like(bias, signature["output_zero_point"])
+    rounding = "twice" if signature["rounding"] == "double" else "once"
+    columns = [bias, multiplier, zero_point, shift]
+    if np.all(largest + np.abs(bias) < _ROOM) and np.all(shift < 0):
         right = -shift
-        half, zero = np.int64(1) << (right - 1), zero_point << right
-        # A zero point times a large power of two may not fit; such a factor is next to zero.
-        narrow = bool(np.all(np.abs(zero) + half < _ROOM))
-    columns = (
-        (bias, multiplier, half + zero, right)
-        if narrow
-        else (bias, multiplier, np.full_like(bias, zero_point), shift)
-    )
+        added = (np.int64(1) << (right - 1)) + (zero_point << right)
+        # A zero point times a large power of two leaves no room for the sum.
+        if np.all(np.abs(added) < _ROOM):
+            columns[2:] = added, right
+    if columns[3] is shift:
+        rounding = f"any {rounding}"
     records = np.stack(columns, axis=1).astype(np.int32)
-    padding = -len(records) % multiple
-    name = f"DSP_ROUND_{'' if narrow else 'ANY_'}{'TWICE' if twice else 'ONCE'}"
-    return Factors(np.pad(records, ((0, padding), (0, 0))), name)
+    padded = np.pad(records, ((0, -len(records) % 4), (0, 0)))
+    return Factors(padded, ROUNDINGS.index(rounding))

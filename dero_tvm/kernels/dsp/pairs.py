@@ -1,4 +1,4 @@
-"""Weights as words of four bytes: two filters by two channels (see `c/dsp_conv2d.c`)."""
+"""Weights as words of four bytes: two filters by two channels (see `c/dsp_conv2d.h`)."""
 
 from __future__ import annotations
 

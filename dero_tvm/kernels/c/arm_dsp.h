@@ -2,13 +2,16 @@
  * Instructions of cores with the DSP extension, and what they compute on any other machine.
  * A word holds two signed halves or four signed bytes, the first in the low bits.
  */
+#pragma once
 #include <stdint.h>
 #include <string.h>
 
 #if defined(__GNUC__)
 #define DSP_INLINE __attribute__((always_inline, unused)) static inline
+#define DSP_NOINLINE __attribute__((noinline, unused))
 #else
 #define DSP_INLINE static inline
+#define DSP_NOINLINE
 #endif
 
 /* gcc's scheduler moves loads of inner loops apart, and runs out of registers for what is between. */
