@@ -100,6 +100,32 @@ DSP_INLINE int32_t dsp_dual_multiply_add(int32_t a, int32_t b, int32_t sum) {
 #endif
 }
 
+/* sum + the product of the low halves, or of the high halves. */
+DSP_INLINE int32_t dsp_low_multiply_add(int32_t a, int32_t b, int32_t sum) {
+#if DSP_NATIVE
+  return __smlabb(a, b, sum);
+#else
+  return (int32_t)((uint32_t)sum + (uint32_t)(dsp_low(a) * dsp_low(b)));
+#endif
+}
+
+DSP_INLINE int32_t dsp_high_multiply_add(int32_t a, int32_t b, int32_t sum) {
+#if DSP_NATIVE
+  return __smlatt(a, b, sum);
+#else
+  return (int32_t)((uint32_t)sum + (uint32_t)(dsp_high(a) * dsp_high(b)));
+#endif
+}
+
+/* The low halves of two words, or their high halves: one instruction each. */
+DSP_INLINE int32_t dsp_low_halves(int32_t low, int32_t high) {
+  return (int32_t)(((uint32_t)low & 0xffffu) | ((uint32_t)high << 16));
+}
+
+DSP_INLINE int32_t dsp_high_halves(int32_t low, int32_t high) {
+  return (int32_t)(((uint32_t)low >> 16) | ((uint32_t)high & 0xffff0000u));
+}
+
 /* The high word of the product a * b. */
 DSP_INLINE int32_t dsp_high_product(int32_t a, int32_t b) {
   return (int32_t)((int64_t)a * b >> 32);

@@ -25,12 +25,12 @@ struct requantization {
 };
 
 DSP_INLINE int32_t requantize_twice(int32_t sum, const struct requantization *to) {
-  int32_t high = dsp_high_product_rounded(sum * 2, to->multiplier);
+  int32_t high = dsp_high_product_rounded((int32_t)((uint32_t)sum * 2), to->multiplier);
   return (high + (high >> 31) + to->round) >> to->right;
 }
 
 DSP_INLINE int32_t requantize_once(int32_t sum, const struct requantization *to) {
-  return (dsp_high_product(sum * 2, to->multiplier) + to->round) >> to->right;
+  return (dsp_high_product((int32_t)((uint32_t)sum * 2), to->multiplier) + to->round) >> to->right;
 }
 
 /* Any sum and any shift, by 64-bit arithmetic. */

@@ -8,8 +8,8 @@ from relax_passes.operators import OperatorClass
 
 from ..c_kernel import SUPPORT, CKernel, Request
 from ..table import register_kernel
-from .factors import pack_factors
-from .pairs import greatest_sums, pack_pairs
+from .factors import SumRange, pack_factors
+from .pairs import pack_pairs
 from .window import pack_window
 
 _DIRECT = """\
@@ -39,8 +39,9 @@ def conv2d(request: Request) -> CKernel | None:
     side_by_side = kernel_w == 1 or (data.dense and s["dilation"][1] == 1)
     direct = channels % 4 == 0 and side_by_side
     taps = weight.reshape(filters, -1)
-    words = pack_pairs(np.pad(taps, ((0, -filters % 4), (0, -taps.shape[1] % 4))))
-    factors = pack_factors(request.constants, s, greatest_sums(taps))
+    sums = SumRange.of(taps, s["input_zero_point"])
+    words = pack_pairs(np.pad(taps, ((0, -filters % 4), (0, -taps.shape[1] % 4))), sums)
+    factors = pack_factors(request.constants, s, sums)
     window = pack_window(s, (kernel_h, kernel_w), factors.rounding)
     if words is None or window is None:
         return None

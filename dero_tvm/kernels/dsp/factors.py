@@ -7,9 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from relax_passes.operators import Signature
+from relax_passes.operators import Signature, fixed_point
 
-_ROOM = 1 << 30  # sums below it can be doubled
+from .window import clamp
+
+_DOUBLED = 1 << 30  # sums below it can be doubled in an int32
+_INT32 = 1 << 31
 ROUNDINGS = ("twice", "once", "any twice", "any once")  # enum rounding
 
 
@@ -21,28 +24,67 @@ class Factors:
     rounding: int  # enum rounding
 
 
+@dataclass(frozen=True, eq=False)
+class SumRange:
+    """The least and the greatest sum of each filter, without its bias."""
+
+    low: np.ndarray
+    high: np.ndarray
+
+    @staticmethod
+    def of(weight: np.ndarray, zero_point: int) -> SumRange:
+        """Of weights [filters, taps] that meet int8 data; padding counts as zeros in between."""
+        ends = np.stack([weight.astype(np.int64) * (end - zero_point) for end in (-128, 127)])
+        return SumRange(ends.min(axis=0).sum(axis=1), ends.max(axis=0).sum(axis=1))
+
+
 def pack_factors(
-    constants: Mapping[str, np.ndarray], signature: Signature, largest: np.ndarray
+    constants: Mapping[str, np.ndarray], signature: Signature, sums: SumRange
 ) -> Factors:
     """Records of an operator with ``bias``, ``multiplier`` and ``shift``.
 
-    `largest` holds for each filter the greatest absolute value of its sum without bias.  Filters
-    are padded to a multiple of four with records of zeros.
+    What the fast ways of rounding need is checked on the greatest sums that these weights can
+    give.  Filters are padded to a multiple of four with records of zeros.
     """
     bias, multiplier, shift = (
         constants[name].astype(np.int64) for name in ("bias", "multiplier", "shift")
     )
-    zero_point = np.full_like(bias, signature["output_zero_point"])
+    zero_point = int(signature["output_zero_point"])
     rounding = "twice" if signature["rounding"] == "double" else "once"
-    columns = [bias, multiplier, zero_point, shift]
-    if np.all(largest + np.abs(bias) < _ROOM) and np.all(shift < 0):
-        right = -shift
-        added = (np.int64(1) << (right - 1)) + (zero_point << right)
-        # A zero point times a large power of two leaves no room for the sum.
-        if np.all(np.abs(added) < _ROOM):
-            columns[2:] = added, right
-    if columns[3] is shift:
+    records = [
+        _narrow(signature, *map(int, values))
+        for values in zip(bias, multiplier, shift, sums.low, sums.high)
+    ]
+    if any(record is None for record in records):
         rounding = f"any {rounding}"
-    records = np.stack(columns, axis=1).astype(np.int32)
-    padded = np.pad(records, ((0, -len(records) % 4), (0, 0)))
+        zero_points = np.full_like(bias, zero_point)
+        packed = np.stack([bias, multiplier, zero_points, shift], axis=1)
+    else:
+        packed = np.array(records)
+    padded = np.pad(packed.astype(np.int32), ((0, -len(packed) % 4), (0, 0)))
     return Factors(padded, ROUNDINGS.index(rounding))
+
+
+def _narrow(
+    signature: Signature, bias: int, multiplier: int, shift: int, low: int, high: int
+) -> tuple[int, int, int, int] | None:
+    """The record of one filter for rounding by 32-bit arithmetic; None if there is none."""
+    zero_point = int(signature["output_zero_point"])
+    minimum, maximum = clamp(signature)
+    ends = np.array([low + bias, high + bias])
+    scaled = fixed_point.multiply_numpy(ends, multiplier, shift, signature["rounding"])
+    first, last = (int(value) for value in np.clip(scaled + zero_point, minimum, maximum))
+    if first == last:  # a filter that the training left dead, whatever its factor
+        return 0, 0, 2 * first + 1, 1
+    right = -shift
+    if right < 0 or max(abs(end) for end in ends) >= _DOUBLED:
+        return None
+    if right == 0:
+        # Below zero the result is one too small, which the limits hide if zero is the lowest one.
+        exact = signature["rounding"] == "double" and zero_point <= minimum
+        return (bias, multiplier, zero_point, 0) if exact else None
+    added = (1 << (right - 1)) + (zero_point << right)
+    greatest = max(abs(int(end)) for end in ends) * multiplier // _INT32 + 2
+    if right > 31 or abs(added) + greatest >= _INT32:
+        return None
+    return bias, multiplier, added, right
