@@ -89,6 +89,11 @@ DSP_INLINE int32_t dsp_odd_plus(int32_t offset, int32_t word) {
 #endif
 }
 
+/* The byte of a word that begins at bit `from`, added to `offset`. */
+DSP_INLINE int32_t dsp_byte_plus(int32_t offset, int32_t word, int32_t from) {
+  return offset + (int8_t)((uint32_t)word >> from & 0xffu);
+}
+
 /* sum + the products of low with low and high with high half, modulo 2^32. */
 DSP_INLINE int32_t dsp_dual_multiply_add(int32_t a, int32_t b, int32_t sum) {
 #if DSP_NATIVE

@@ -1,5 +1,5 @@
 """int8 kernels for cores with the DSP extension: Cortex-M4, M7, M33 and the like."""
 
-from . import conv2d, depthwise
+from . import add, conv2d, depthwise, pad
 
-__all__ = ["conv2d", "depthwise"]
+__all__ = ["add", "conv2d", "depthwise", "pad"]
