@@ -56,4 +56,6 @@ def _pack_taps(weight: np.ndarray) -> np.ndarray:
     pairs = pairs.transpose(0, 3, 4, 1, 5, 2).reshape(groups, kernel_h, paired, 4)
     single = weight[..., paired:].transpose(0, 2, 3, 1)
     order = np.concatenate([pairs, single], axis=2)
-    return np.ascontiguousarray(order).astype("<i1").view("<i4").reshape(groups, -1).astype(np.int32)
+    return (
+        np.ascontiguousarray(order).astype("<i1").view("<i4").reshape(groups, -1).astype(np.int32)
+    )

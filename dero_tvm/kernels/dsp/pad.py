@@ -5,19 +5,6 @@ from __future__ import annotations
 from ..c_kernel import CKernel, Request
 from ..table import register_kernel
 
-_INSIDE = """\
-const int8_t *from = data + {line} % data_rows * {row_bytes};
-memset(out, {value}, {left});
-memcpy(out + {left}, from, {row_bytes});
-memset(out + {after}, {value}, {right});
-"""
-_ROWS = """\
-if (row < {top} || row >= {bottom}) {{
-  memset(out, {value}, {out_bytes});
-  return;
-}}
-"""
-
 
 @register_kernel("pad", features={"dsp"})
 def pad(request: Request) -> CKernel | None:
@@ -29,17 +16,22 @@ def pad(request: Request) -> CKernel | None:
         return None
     if any((before[0], after[0], before[3], after[3])) or data.shape[0] > 1:
         return None
-    top, left = before[1], before[2] * data.channels
-    values = {
-        "line": f"(row - {top})" if top else "row",
-        "row_bytes": data.row_bytes,
-        "value": int(s["value"]),
-        "left": left,
-        "right": after[2] * data.channels,
-        "after": left + data.row_bytes,
-        "top": top,
-        "bottom": top + data.rows,
-        "out_bytes": out.row_bytes,
-    }
-    body = _INSIDE if data.rows == out.rows else _ROWS + _INSIDE
-    return CKernel("pad", body.format(**values))
+    value, top, bottom = int(s["value"]), before[1], before[1] + data.rows
+    left, right = before[2] * data.channels, after[2] * data.channels
+    lines = []
+    if data.rows < out.rows:
+        lines += [
+            f"if (row < {top} || row >= {bottom}) {{",
+            f"  memset(out, {value}, {out.row_bytes});",
+            "  return;",
+            "}",
+        ]
+    if left:
+        lines.append(f"memset(out, {value}, {left});")
+    lines.append(
+        f"memcpy(out + {left}, data + (row - {top}) % data_rows * {data.row_bytes}, "
+        f"{data.row_bytes});"
+    )
+    if right:
+        lines.append(f"memset(out + {left + data.row_bytes}, {value}, {right});")
+    return CKernel("pad", "\n".join(lines))

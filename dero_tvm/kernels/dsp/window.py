@@ -16,9 +16,7 @@ def clamp(signature: Signature) -> tuple[int, int]:
     return (-128 if low is None else max(low, -128)), (127 if high is None else min(high, 127))
 
 
-def pack_window(
-    signature: Signature, kernel: tuple[int, int], rounding: int
-) -> np.ndarray | None:
+def pack_window(signature: Signature, kernel: tuple[int, int], rounding: int) -> np.ndarray | None:
     """A ``struct window`` as int16; None if it takes a larger one.
 
     Dense layers, which have no window, are convolutions with one of a pixel.
