@@ -123,7 +123,9 @@ def _source(kernel: CKernel, signature: Signature, row_arguments: tuple[int, ...
     parameters = native_parameters(
         signature, row_arguments, constants, state=None, scratch=bool(kernel.scratch)
     )
-    function = NativeFunction("kernel", kernel.body, parameters, "", kernel.support)
+    function = NativeFunction(
+        "kernel", kernel.body, parameters, "", kernel.support, kernel.qualifiers
+    )
     code = "\n\n".join([*support_code(kernel.support), native_function(function)])
     code = code.replace("static void kernel(", "void kernel(")
     headers = ["#include <stdint.h>", *standard_headers(code)]

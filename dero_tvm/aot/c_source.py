@@ -159,7 +159,8 @@ def native_function(kernel: NativeFunction) -> str:
     unused = [name for name in names if not re.search(rf"\b{name}\b", kernel.body)]
     marks = "".join(f"  (void){name};\n" for name in unused)
     body = textwrap.indent(kernel.body.strip("\n"), "  ")
-    return f"{_head(kernel.comment, kernel.name, parameters)}{{\n{marks}{body}\n}}"
+    head = _head(kernel.comment, kernel.name, parameters, kernel.qualifiers)
+    return f"{head}{{\n{marks}{body}\n}}"
 
 
 def typedefs(code: str) -> str:
@@ -168,8 +169,9 @@ def typedefs(code: str) -> str:
     return _PRELUDE + "\n".join(f"typedef {c_type(d)} TVMGEN_MAY_ALIAS {alias(d)};" for d in names)
 
 
-def _head(comment: str, name: str, parameters: str) -> str:
-    return f"/* {c_comment(comment)} */\nstatic void {name}({parameters}) "
+def _head(comment: str, name: str, parameters: str, qualifiers: str = "") -> str:
+    qualifiers = f"{qualifiers} static".lstrip()
+    return f"/* {c_comment(comment)} */\n{qualifiers} void {name}({parameters}) "
 
 
 def _declare(parameter: Parameter, name: str) -> str:

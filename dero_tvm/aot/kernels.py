@@ -61,6 +61,7 @@ class NativeFunction:
     parameters: tuple[Parameter, ...]
     comment: str
     support: tuple[Path, ...]
+    qualifiers: str = ""
 
     by_row = True
 
@@ -105,7 +106,7 @@ class KernelTable:
         if key not in self._native:
             name, comment = self._numbered(native.name), _comment(operation)
             self._native[key] = NativeFunction(
-                name, native.body, parameters, comment, native.support
+                name, native.body, parameters, comment, native.support, native.qualifiers
             )
         return self._native[key]
 

@@ -122,13 +122,26 @@ DSP_INLINE int32_t dsp_high_multiply_add(int32_t a, int32_t b, int32_t sum) {
 #endif
 }
 
-/* The low halves of two words, or their high halves: one instruction each. */
+/* The low halves of two words. */
 DSP_INLINE int32_t dsp_low_halves(int32_t low, int32_t high) {
-  return (int32_t)(((uint32_t)low & 0xffffu) | ((uint32_t)high << 16));
+#if DSP_NATIVE
+  int32_t halves;
+  __asm__("pkhbt %0, %1, %2, lsl #16" : "=r"(halves) : "r"(low), "r"(high));
+  return halves;
+#else
+  return dsp_halves(low, high);
+#endif
 }
 
+/* The high halves of two words. */
 DSP_INLINE int32_t dsp_high_halves(int32_t low, int32_t high) {
+#if DSP_NATIVE
+  int32_t halves;
+  __asm__("pkhtb %0, %1, %2, asr #16" : "=r"(halves) : "r"(high), "r"(low));
+  return halves;
+#else
   return (int32_t)(((uint32_t)low >> 16) | ((uint32_t)high & 0xffff0000u));
+#endif
 }
 
 /* The high word of the product a * b. */

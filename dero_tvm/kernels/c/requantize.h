@@ -25,8 +25,9 @@ struct requantization {
 };
 
 DSP_INLINE int32_t requantize_twice(int32_t sum, const struct requantization *to) {
-  int32_t high = dsp_high_product_rounded((int32_t)((uint32_t)sum * 2), to->multiplier);
-  return (high + (high >> 31) + to->round) >> to->right;
+  int32_t multiplier = to->multiplier, round = to->round;
+  int32_t high = dsp_high_product_rounded((int32_t)((uint32_t)sum * 2), multiplier);
+  return (high + (high >> 31) + round) >> to->right;
 }
 
 DSP_INLINE int32_t requantize_once(int32_t sum, const struct requantization *to) {

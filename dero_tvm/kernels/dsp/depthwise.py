@@ -13,7 +13,7 @@ from .window import pack_window
 
 _BODY = """\
 dsp_depthwise_row((const struct window *)window, row, data, data_rows, weight,
-                  (const struct requantization *)factors, out, {kernel_w});
+                  (const struct requantization *)factors, out, {kernel_h}, {kernel_w});
 """
 
 
@@ -35,9 +35,10 @@ def depthwise(request: Request) -> CKernel | None:
     words = _pack_taps(weight[order].reshape(-1, 4, kernel_h, kernel_w))
     return CKernel(
         "dsp_depthwise",
-        _BODY.format(kernel_w=kernel_w),
+        _BODY.format(kernel_h=kernel_h, kernel_w=kernel_w),
         {"window": window, "weight": words, "factors": factors.records},
         support=(SUPPORT / "dsp_depthwise.h",),
+        qualifiers="DSP_LOOPS",
     )
 
 
