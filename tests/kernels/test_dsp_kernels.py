@@ -181,3 +181,23 @@ def test_pad(shape, amounts, value, seed):
     native = NativeKernel("pad", [TensorSpec(shape, "int8")], {}, features=DSP, **attrs)
     expected = np.pad(data, tuple(zip(before, after)), constant_values=value)
     np.testing.assert_array_equal(native.run_rows(data, ring=1), expected)
+
+
+@given(convolutions(depthwise=True), st.sampled_from(["max", "average"]))
+@settings(deadline=None, max_examples=10)
+def test_pooling(case, kind):
+    attrs = {k: case["attrs"][k] for k in ("strides", "minimum", "maximum", "out_pixel_stride")}
+    size = case["constants"]["weight"].shape[1:3]
+    padding = [draw % limit for draw, limit in zip(case["attrs"]["padding"], (*size, *size))]
+    height, width = case["data"].shape[1:3]
+    assume(height + padding[0] + padding[2] >= size[0] and padding[0] < height)
+    assume(width + padding[1] + padding[3] >= size[1] and padding[1] < width)
+    attrs |= {"kind": kind, "pool_size": size, "padding": tuple(padding)}
+    try:
+        portable = RowKernel("pool2d", [case["data"]], **attrs)
+    except ValueError:  # some window lies in the padding alone
+        assume(False)
+    native = NativeKernel("pool2d", [case["data"]], {}, features=DSP, **attrs)
+    data = case["rng"].integers(-128, 128, case["data"].shape).astype(np.int8)
+    expected = portable.run_rows(data)
+    np.testing.assert_array_equal(native.run_rows(data, ring=case["ring"]), expected)

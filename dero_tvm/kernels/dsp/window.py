@@ -17,24 +17,22 @@ def clamp(signature: Signature) -> tuple[int, int]:
 
 
 def pack_window(signature: Signature, kernel: tuple[int, int], rounding: int) -> np.ndarray | None:
-    """A ``struct window`` as int16; None if it takes a larger one.
+    """A ``struct window`` as int16; None if some number is too large for it.
 
-    Dense layers, which have no window, are convolutions with one of a pixel.
+    Dense layers are convolutions whose window has one pixel.  Rows count through a batch, which
+    only such windows can do: larger ones must not reach into the image before or after.
     """
-    s = signature
-    data, out = s.inputs[0], s.output
-    images = data.shape[0] if len(data.shape) == 4 and kernel != (1, 1) else 1
-    attrs = s.attrs
+    data, out, attrs = signature.inputs[0], signature.output, signature.attrs
     strides, dilation = attrs.get("strides", (1, 1)), attrs.get("dilation", (1, 1))
-    top, left = attrs.get("padding", (0, 0))[:2]
+    top, left, bottom, _ = attrs.get("padding", (0, 0, 0, 0))
+    row_by_row = kernel[0] == strides[0] == 1 and not (top or bottom)
     values = (
         *(data.rows, data.pixels, data.pixel_stride),
         *(out.pixels, out.pixel_stride, data.channels, out.channels),
         *(*kernel, *strides, *dilation, top, left),
-        *(attrs["input_zero_point"], *clamp(s), rounding),
+        *(attrs["input_zero_point"], *clamp(signature), rounding),
     )
-    if images > 1 or kernel[0] > TALLEST or max(values) > _LARGEST:
-        return None
-    if len(data.shape) == 4 and data.shape[0] > 1 and strides[0] > 1:
+    batch = len(data.shape) == 4 and data.shape[0] > 1
+    if (batch and not row_by_row) or kernel[0] > TALLEST or max(values) > _LARGEST:
         return None
     return np.array(values, np.int16)
