@@ -13,7 +13,8 @@ from rich.console import Console
 from dero_tvm.atomic_write import write_atomically
 from dero_tvm.errors import UserError
 from dero_tvm.printable import printable
-from dero_tvm.report.sweep_plot import check_plot, plot_sweep
+from dero_tvm.report.plot_file import check_plot
+from dero_tvm.report.sweep_plot import plot_sweep
 from dero_tvm.report.sweep_table import print_sweep
 
 from .command import NamesOption
@@ -25,12 +26,6 @@ from .shapes import parse_input_shapes
 F = TypeVar("F", bound=Callable[..., Any])
 
 _OPTIONS = {
-    "plot": click.option(
-        "--plot",
-        metavar="FILE",
-        type=click.Path(path_type=Path),
-        help="With --sweep: draw the plans, as .svg or .png.",
-    ),
     "device": click.option(
         "--device",
         metavar="DEVICE",

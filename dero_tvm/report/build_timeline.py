@@ -104,9 +104,9 @@ def _tensors_by_buffer(scheduled: Scheduled) -> dict[str, list[str]]:
             ring = schedule.ring_of(value)
             if ring is not None:
                 found.setdefault(ring_buffer(cascade, ring), []).append(value)
-    for name, value in network.values.items():
+    for name, placed in network.values.items():
         if name not in inner:
-            found.setdefault(value.buffer, []).append(name)
+            found.setdefault(placed.buffer, []).append(name)
     return found
 
 

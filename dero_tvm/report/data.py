@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .operators import ReportedOperator
 from .timeline import ReportedBuffer, ReportedStep, Timeline
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,24 @@ class Report:
     def to_json(self) -> str:
         """`to_dict` as text, with a final newline."""
         return json.dumps(self.to_dict(), indent=2) + "\n"
+
+    def to_html(self) -> str:
+        """Charts, graph and tables as one HTML file that needs no network."""
+        from .html import html_page
+
+        return html_page(self)
+
+    def plot(self) -> Figure:
+        """Bytes alive at each step as a matplotlib figure; UserError if that is not installed."""
+        from .timeline_plot import timeline_figure
+
+        return timeline_figure(self)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from .html import notebook_frame
+
+        return notebook_frame(self)
 
     @staticmethod
     def from_dict(data: Mapping[str, Any]) -> Report:

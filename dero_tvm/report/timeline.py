@@ -117,6 +117,14 @@ class Timeline:
             covered = _with_span(covered, start, end)
             below.append(index)
 
+    @cached_property
+    def roles(self) -> tuple[str, ...]:
+        """The roles that occur, in the order of `ROLES`."""
+        found = {buffer.kind for buffer in self.buffers}
+        if any(buffer.waits for buffer in self.buffers):
+            found.add(SHORTCUT)
+        return tuple(role for role in ROLES if role in found)
+
     def sharers(self, index: int) -> list[ReportedBuffer]:
         """The buffers that lie, at some time, over bytes of one that is alive."""
         one = self.buffers[index]

@@ -12,6 +12,7 @@ from itertools import count, groupby
 from dero_tvm.report.timeline import ReportedBuffer, Timeline
 
 _LEGIBLE_WIDTH, _LEGIBLE_HEIGHT = 7.0, 6.0  # percent of a chart: smaller boxes have no text
+_THIN = 1.2
 _MOST_TICKS = 6
 
 
@@ -27,6 +28,11 @@ class Box:
     role: str
     step: int | None = None
     text: str = ""
+
+    @property
+    def thin(self) -> bool:
+        """Whether an outline would hide it."""
+        return self.height < _THIN or self.width < _THIN
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from dero_tvm.printable import printable
 from dero_tvm.report.data import Report
-from dero_tvm.report.timeline import ROLES, SHORTCUT, Timeline
+from dero_tvm.report.timeline import ROLES, Timeline
 
 from .charts import arena_map, stack_chart
-from .residual_graph import residual_graph, style_of
+from .residual_graph import ROW, residual_graph, style_of
 
 if TYPE_CHECKING:
     import jinja2
@@ -52,9 +52,9 @@ def html_page(report: Report) -> str:
         ],
         top=top,
         regions={region: size for region, size in report.regions.items() if size},
-        roles=ROLES,
         roles_of=_roles,
         style_of=style_of,
+        row_height=ROW,
     )
 
 
@@ -68,11 +68,8 @@ def notebook_frame(report: Report) -> str:
 
 
 def _roles(*timelines: Timeline) -> list[str]:
-    """The roles that occur, in the order of the legend."""
-    buffers = [buffer for timeline in timelines for buffer in timeline.buffers]
-    found = {buffer.kind for buffer in buffers}
-    if any(buffer.waits for buffer in buffers):
-        found.add(SHORTCUT)
+    """The roles that occur in any of them, in the order of the legend."""
+    found = {role for timeline in timelines for role in timeline.roles}
     return [role for role in ROLES if role in found]
 
 

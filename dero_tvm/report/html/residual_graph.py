@@ -30,11 +30,10 @@ ACTIONS = {
 
 @dataclass(frozen=True)
 class Arc:
-    """A tensor that is read further down: an SVG path and its class."""
+    """A tensor from one operator to another: an SVG path and its class."""
 
     path: str
     style: str
-    join: str
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ class Graph:
     rows: tuple[Row, ...]
     arcs: tuple[Arc, ...]
     spine: float  # x of the list's dots
-    links: tuple[tuple[float, float], ...]  # between neighbours: y from and to
+    links: tuple[Arc, ...]  # between neighbours
     width: float
     height: float
     counts: tuple[tuple[str, str, int], ...]  # action, class, joins
@@ -76,12 +75,17 @@ def residual_graph(report: Report) -> Graph:
         style = style_of(residual.action) if residual else ""
         group = _group(report.operators, number)
         rows.append(Row(operator, residual, style, group, _y(number)))
-    arcs = []
-    for edge, lane in zip(skipping, lanes):
-        action = joins[edge.join].action if edge.join in joins else ""
-        style = style_of(action) if action else "plain"
-        arcs.append(Arc(_arc(spine, edge, lane), style, edge.join))
+
+    def colour(edge: Edge) -> str:
+        return style_of(joins[edge.join].action) if edge.join in joins else "plain"
+
+    arcs = [Arc(_arc(spine, edge, lane), colour(edge)) for edge, lane in zip(skipping, lanes)]
     arcs.sort(key=lambda arc: arc.style != "plain")  # residuals in front
+    links = [
+        Arc(f"M{spine:g} {_y(edge.source):g}V{_y(edge.target):g}", colour(edge))
+        for edge in found
+        if edge.target == edge.source + 1
+    ]
     counts: dict[str, int] = {}
     for residual in report.residuals:
         counts[residual.action] = counts.get(residual.action, 0) + 1
@@ -89,9 +93,7 @@ def residual_graph(report: Report) -> Graph:
         tuple(rows),
         tuple(arcs),
         spine,
-        tuple(
-            (_y(edge.source), _y(edge.target)) for edge in found if edge.target == edge.source + 1
-        ),
+        tuple(links),
         spine + _MARGIN,
         ROW * len(rows),
         tuple((action, style_of(action), count) for action, count in counts.items()),
