@@ -62,9 +62,18 @@ class CompiledModel:
             return self.measure([inputs], device).outputs[0]
         return self.measure(inputs, device).outputs
 
-    def measure(self, inputs: Sequence[Mapping[str, Any]], device: str = "host") -> RunResult:
-        """Like `run`, with what the run measured: stack, code size, instructions."""
-        return run(self.archive, inputs, device)
+    def measure(
+        self,
+        inputs: Sequence[Mapping[str, Any]],
+        device: str = "host",
+        *,
+        profile: bool = False,
+    ) -> RunResult:
+        """Like `run`, with what the run measured: stack, code size, instructions.
+
+        With `profile`, on ``host-c`` and ``qemu:<machine>``, also of each step.
+        """
+        return run(self.archive, inputs, device, profile=profile)
 
     def plot(self) -> Figure:
         """Bytes alive at each step as a matplotlib figure; UserError if that is not installed."""

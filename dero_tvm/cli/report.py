@@ -108,7 +108,7 @@ def _content(flag: str, report: Report, path: Path) -> bytes:
 def read_report(source: Path) -> Report:
     """The report in an archive or JSON file."""
     if source.suffix != ".json":
-        return _parsed(source, load_archive(source).report)
+        return parsed_report(source, load_archive(source).report)
     try:
         data = json.loads(source.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -117,10 +117,11 @@ def read_report(source: Path) -> Report:
         raise UserError(f"{source}: is a folder; give a file") from None
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{source}: not readable as JSON ({error})") from None
-    return _parsed(source, data)
+    return parsed_report(source, data)
 
 
-def _parsed(source: Path, data: object) -> Report:
+def parsed_report(source: Path, data: object) -> Report:
+    """The report that `data` holds; UserError if it is none, or of another version."""
     try:
         return Report.from_dict(data)  # type: ignore[arg-type]
     except (KeyError, TypeError, ValueError):
