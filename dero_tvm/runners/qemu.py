@@ -59,8 +59,8 @@ def run_qemu(
     fill: the byte that arenas hold before the first inference.
     stack_size: bytes of the model's stack, a multiple of 8; using all of it is a RunError.
     time_limit: of the run in seconds, without compiling.
-    profile: also count the instructions of each step, in units of the counter's tick; those of
-        the counting, some ten a step, come on top of the inference's.
+    profile: also count the instructions of each step, in units of the counter's tick.  The
+        compiler lays the code out differently then, so an inference may take some percent more.
     keep: folder to build in and leave behind, for a look at what was run.
 
     Raises UserError if a tool is missing, if `inputs` are not the model's, or if the model does
