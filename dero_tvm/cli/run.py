@@ -18,6 +18,7 @@ from dero_tvm.runners import RunResult, check_device, check_profile, run
 
 from .command import Command, dero_option
 from .compile import compile_with_progress
+from .completion import complete_device, complete_target
 from .inputs import filled, inferences, read_npz
 from .legacy import board_of_target
 from .outputs import check_distinct, check_output, npz_bytes
@@ -35,6 +36,7 @@ _ARCHIVES = (".tar", ".tar.gz", ".tgz")
     metavar="DEVICE",
     default="host",
     show_default=True,
+    shell_complete=complete_device,
     help="host: through LLVM, no compiler needed; host-c: the C compiler of this machine; "
     "qemu:BOARD: an emulated board.",
 )
@@ -79,7 +81,10 @@ _ARCHIVES = (".tar", ".tar.gz", ".tgz")
 )
 @dero_option(default=None, remark=f"For a model file; default: {BARE.value}.")
 @click.option(
-    "--target", metavar="BOARD", help="For a model file, as in compile; default: the device's."
+    "--target",
+    metavar="BOARD",
+    shell_complete=complete_target,
+    help="For a model file, as in compile; default: the device's.",
 )
 @click.option("--input-shapes", metavar="SHAPES", help="For a model file, as in compile.")
 def run_command(

@@ -18,6 +18,7 @@ from dero_tvm.report.sweep_plot import plot_sweep
 from dero_tvm.report.sweep_table import print_sweep
 
 from .command import NamesOption
+from .completion import complete_device, complete_target
 from .legacy import board_of_target
 from .outputs import check_distinct, check_output
 from .progress import stages
@@ -29,6 +30,7 @@ _OPTIONS = {
     "device": click.option(
         "--device",
         metavar="DEVICE",
+        shell_complete=complete_device,
         help="With --sweep: count instructions on qemu:BOARD, or none. Default: qemu:mps2-an500 "
         "where possible.",
     ),
@@ -41,7 +43,11 @@ _OPTIONS = {
         help="With --sweep: how many streamed plans between.",
     ),
     "target": click.option(
-        "--target", metavar="BOARD", default="host", help="With --sweep: as in compile."
+        "--target",
+        metavar="BOARD",
+        default="host",
+        shell_complete=complete_target,
+        help="With --sweep: as in compile.",
     ),
     "input_shapes": click.option(
         "--input-shapes", metavar="SHAPES", help="With --sweep: as in compile."
