@@ -207,7 +207,7 @@ def _debugging(interface: Interface, steps: int) -> list[str]:
         " * For debugging, if the library and the application are both compiled with",
         " *",
         " *   -DTVMGEN_CHECK=1: the run function also returns -2 for a pointer that is not aligned",
-        " *     or leads into the arena elsewhere than map_io says, and -3 if a step, or something",
+        " *     or leads into the arena but not to its own tensor, and -3 if a step, or something",
         " *     since the last run, wrote over the guards before and behind an arena.  With",
         " *     -DTVMGEN_CHECK_FAILED=function, the application's",
         " *     void function(const char *what, const char *where) is called first.",
