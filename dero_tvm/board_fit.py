@@ -1,8 +1,9 @@
 """On which boards a network runs, with every tensor whole and with ``--dero``.
 
-The network is rewritten and planned once without regard to any board.  Where that arena fits a
-board's first region, the board's own plan is the same.  Otherwise the buffers are divided among
-the board's regions anew, once for each list of sizes, however many boards have it.
+The network is rewritten once, and planned once without bounds for all boards that take the same
+kernels.  Where that arena fits a board's first region, the board's own plan is the same.
+Otherwise the buffers are divided among the board's regions anew, once for each list of sizes,
+however many boards have it.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from .choose import smallest
 from .compiler import generate
 from .dero import BARE, Dero, parse_dero
 from .errors import UserError
+from .kernels.table import registered
 from .memory_size import parse_size
 from .network_planner import STACK_RESERVE, board_regions
 from .planning import DoesNotFit, plan_memory
@@ -25,9 +27,6 @@ from .planning.problem import Region
 from .prepare import PreparedModel, prepare
 from .report.fit import BoardFit, Fit, Need, Verdict
 from .runners.code_size import code_size
-
-CODE_BOARD = "mps2-an386"
-"""The board for which the code is measured: portable kernels on a Cortex-M4."""
 
 
 def fit(
@@ -66,47 +65,75 @@ def fit(
         raise UserError("there is no board to fit: the memory of the host is not described")
     prepared = prepare(model, progress=progress, **options)
     candidates = prepared.candidates(progress)
-    ways = [_Way(prepared, candidates, each, progress) for each in (Dero.NONE, mode)]
-    found = []
-    for board in chosen:
-        progress(f"planning for {board.name}")
-        regions = board_regions(board, kept)
-        verdicts = [_verdict(way, board, regions) for way in ways]
-        free = sum(region.size or 0 for region in regions)
-        found.append(
-            BoardFit(board.name, board.core, free, board.flash_bytes, verdicts[0], verdicts[1])
+    found, needs = [], []
+    for features, group in _by_kernels(chosen):
+        plain, best = (
+            _Way(prepared, candidates, each, features, group, progress)
+            for each in (Dero.NONE, mode)
         )
+        needs += [plain.need, best.need]
+        for board in group:
+            progress(f"planning for {board.name}")
+            regions = board_regions(board, kept)
+            found.append(
+                BoardFit(
+                    board.name,
+                    board.core,
+                    sum(region.size or 0 for region in regions),
+                    board.flash_bytes,
+                    _verdict(plain, board, regions),
+                    _verdict(best, board, regions),
+                )
+            )
     found.sort(key=lambda entry: (entry.ram_free, entry.flash, entry.board))
-    return Fit(
-        prepared.loaded.name, mode.value, kept, ways[0].need, ways[1].need, ways[0].code_note,
-        tuple(found),
-    )  # fmt: skip
+    needs.sort(key=lambda need: need.dero != Dero.NONE.value)
+    return Fit(prepared.loaded.name, mode.value, kept, tuple(needs), tuple(found))
+
+
+def _by_kernels(boards: Sequence[Board]) -> Iterator[tuple[frozenset[str], list[Board]]]:
+    """Boards that take the same kernels, with the features that decide on them."""
+    deciding = frozenset[str]().union(*(entry.features for entry in registered()))
+    groups: dict[frozenset[str], list[Board]] = {}
+    for board in boards:
+        groups.setdefault(board.features & deciding, []).append(board)
+    yield from sorted(groups.items(), key=lambda item: (len(item[0]), sorted(item[0])))
 
 
 class _Way:
-    """The network with one choice of ``--dero``, planned for whatever regions are asked for."""
+    """The network with one choice of ``--dero`` and the kernels of cores with `features`.
+
+    It is planned for whatever regions are asked for.  The code is measured for the smallest core
+    among `boards`.
+    """
 
     def __init__(
         self,
         prepared: PreparedModel,
         candidates: Candidates,
         mode: Dero,
+        features: frozenset[str],
+        boards: Sequence[Board],
         progress: Callable[[str], None],
     ) -> None:
-        self._candidates = candidates
+        boundless = replace(load_board("host"), features=features)
+        self._candidates = candidates.for_planner(replace(prepared.planner, board=boundless))
         self._mode = mode
         self._options = prepared.planner.options
-        self._best = smallest(candidates, mode)
+        self._best = smallest(self._candidates, mode)
         self._all: list[Candidate] | None = None
         self._planned: dict[tuple[int, ...], dict[str, int] | int] = {}
         progress(f"generating code: {self._best.label}")
-        board = load_board(CODE_BOARD)
+        board = min(boards, key=lambda each: (each.core, each.name))
         code = code_size(generate(prepared, self._best, None), board)
-        constants = self._best.scheduled.network.constants.values()
+        network = self._best.scheduled.network
         self.need = Need(
-            self._best.arena_bytes, sum(array.nbytes for array in constants), code.bytes
+            mode.value,
+            "+".join(sorted(features)) or "portable",
+            self._best.arena_bytes,
+            sum(network.constants[name].nbytes for name in network.c_constants),
+            code.bytes,
+            f"{code.tool} for {board.core}" if code.tool else code.reason,
         )
-        self.code_note = f"measured with {code.tool} for {board.core}" if code.tool else code.reason
 
     def arenas(self, regions: Sequence[Region]) -> dict[str, int] | int:
         """Bytes of the arena in each region that has one, or how many bytes are lacking."""

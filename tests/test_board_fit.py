@@ -14,11 +14,11 @@ from dero_tvm.errors import UserError
 from dero_tvm.runners.code_size import CodeSize
 
 
-def board(*sizes: int, flash: int = 1 << 20) -> Board:
+def board(*sizes: int, flash: int = 1 << 20, base: str = "mps2-an385") -> Board:
     """A board with regions of these sizes; nothing is reserved in the tests."""
     regions = tuple(Ram(f"r{i}", i << 28, size, f".bss.r{i}", "") for i, size in enumerate(sizes))
     return replace(
-        load_board("mps2-an386"),
+        load_board(base),
         name="x".join(map(str, sizes)),
         ram=regions,
         flash=Flash(0x70000000, flash, 0x70000000, ""),
@@ -73,8 +73,8 @@ def test_it_agrees_with_compile(model, needs):
 def test_flash(model):
     found = dero_tvm.fit(model, boards=[board(1 << 20), board(1 << 20, flash=256)])
     small, large = sorted(found.boards, key=lambda entry: entry.flash)
-    need = found.plain.flash_bytes
-    assert need == found.plain.constants_bytes + (found.plain.code_bytes or 0)
+    need = found.needs[0].flash_bytes
+    assert need == found.needs[0].constants_bytes + (found.needs[0].code_bytes or 0)
     assert (small.plain.flash_left, small.plain.fits) == (256 - need, False)
     assert (large.plain.flash_left, large.plain.fits) == ((1 << 20) - need, True)
 
@@ -84,9 +84,9 @@ def test_without_a_compiler_the_code_is_not_counted(model, monkeypatch):
         "dero_tvm.board_fit.code_size", lambda *_: CodeSize(None, reason="no compiler")
     )
     found = dero_tvm.fit(model, boards=[board(1 << 20)])
-    assert found.plain.code_bytes is None
-    assert found.code_note == "no compiler"
-    assert found.plain.flash_bytes == found.plain.constants_bytes
+    for need in found.needs:
+        assert (need.code_bytes, need.code_note) == (None, "no compiler")
+        assert need.flash_bytes == need.constants_bytes
 
 
 def test_resnet8_moves_onto_boards_with_20_kb_less(shared):

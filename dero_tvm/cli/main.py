@@ -17,7 +17,7 @@ _EPILOG = """\b
 Examples:
   tvmc compile model.tflite --dero -o model.tar
   tvmc run model.tar --device qemu:mps2-an500 --inputs in.npz
-  tvmc report model.tar
+  tvmc report model.tar --html report.html
 """
 
 # Where each command is, and its line in the list of commands.  A command's module is imported
@@ -29,6 +29,7 @@ _COMMANDS = {
     "fit": (".fit", "fit_command", "Say on which boards a model runs."),
     "micro": (".micro", "micro_command", "Make projects: Zephyr, Arduino, bare metal."),
     "boards": (".boards", "boards_command", "List the boards that --target knows."),
+    "completion": (".completion", "completion_command", "Print completions for a shell."),
 }
 
 

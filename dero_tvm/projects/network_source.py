@@ -25,8 +25,7 @@ def network_source(
     if sections is not None:
         symbols = workspace_symbols(archive)
         parts += [
-            _arena(symbols[region], size, sections[region], alignment)
-            for region, size in archive.arena_bytes.items()
+            _arena(symbols[region], sections[region], alignment) for region in archive.arena_bytes
         ]
     parts.append(size_checks(archive))
     parts.append(f'const char network_name[] = "{name}";\n')
@@ -34,6 +33,6 @@ def network_source(
     return "\n".join(parts)
 
 
-def _arena(symbol: str, size: int, section: str, alignment: int) -> str:
+def _arena(symbol: str, section: str, alignment: int) -> str:
     attributes = f'section("{section}"), aligned({alignment})'
-    return f"uint8_t {symbol}[{size}] __attribute__(({attributes}));\n"
+    return f"uint8_t {symbol}[sizeof {symbol}] __attribute__(({attributes}));\n"

@@ -9,11 +9,14 @@ from dataclasses import asdict, dataclass
 
 @dataclass(frozen=True)
 class Need:
-    """What the network takes of any board with one choice of ``--dero``."""
+    """What the network takes of any board, with one choice of ``--dero`` and one set of kernels."""
 
+    dero: str
+    kernels: str  # "portable", or the features of the core that they use
     arena_bytes: int
     constants_bytes: int  # weights and tables
     code_bytes: int | None  # None: not measured
+    code_note: str  # what measured the code, or why nothing did
 
     @property
     def flash_bytes(self) -> int:
@@ -58,9 +61,7 @@ class Fit:
     model: str
     dero: str  # the choice that is compared with none
     reserve: int  # of each board's first region
-    plain: Need
-    with_dero: Need
-    code_note: str  # what measured the code, or why nothing did
+    needs: tuple[Need, ...]  # with no option first; one of each for every set of kernels
     boards: tuple[BoardFit, ...]
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from .fit import Fit, Need, Verdict
+from .fit import Fit, Verdict
 from .table import remark, shown, table_of
 
 _WIDE = 96  # columns from which the core fits beside the figures
@@ -44,20 +44,21 @@ def print_fit(fit: Fit, console: Console) -> None:
 
 
 def _print_needs(fit: Fit, console: Console, same: bool) -> None:
-    measured = fit.plain.code_bytes is not None
+    measured = all(need.code_bytes is not None for need in fit.needs)
     numbers = ["RAM", "weights", *(["code"] if measured else [])]
-    table = table_of(f"{shown(fit.model)} needs", "bytes", *numbers, numbers=numbers)
-    rows: list[tuple[str, Need]] = [("no option", fit.plain)]
-    if not same:
-        rows.append((f"--dero {fit.dero}", fit.with_dero))
-    for label, need in rows:
+    table = table_of(f"{shown(fit.model)} needs", "bytes", "kernels", *numbers, numbers=numbers)
+    for need in dict.fromkeys(fit.needs):
+        label = "no option" if need.dero == "none" else f"--dero {need.dero}"
         code = [f"{need.code_bytes:,}"] if measured else []
-        table.add_row(label, f"{need.arena_bytes:,}", f"{need.constants_bytes:,}", *code)
+        table.add_row(
+            label, need.kernels, f"{need.arena_bytes:,}", f"{need.constants_bytes:,}", *code
+        )
     console.print(table)
+    notes = "; ".join(dict.fromkeys(need.code_note for need in fit.needs))
     if measured:
-        remark(console, f"Code of the model alone, {fit.code_note}.")
+        remark(console, f"Code of the model alone, measured with {notes}.")
     else:
-        remark(console, f"Code is not counted in flash: {fit.code_note}.")
+        remark(console, f"Code is not counted in flash: {notes}.")
     console.print()
 
 
@@ -85,8 +86,4 @@ def _unlocked(fit: Fit) -> str:
         return f"--dero {fit.dero} adds no board."
     listed = ", ".join(names[:_SHOWN]) + (" and more" if len(names) > _SHOWN else "")
     plural = "board" if len(names) == 1 else "boards"
-    saved = fit.plain.arena_bytes - fit.with_dero.arena_bytes
-    return (
-        f"* {len(names)} {plural} with --dero {fit.dero} alone: {listed}. "
-        f"It needs {saved:,} bytes less."
-    )
+    return f"* {len(names)} {plural} with --dero {fit.dero} alone: {listed}."

@@ -73,7 +73,8 @@ class TestFit:
         options = ("--core", "cortex-m4", "--board", "nucleo_f446re", "--json")
         data = json.loads(run("fit", model_file, *options).stdout)
         assert [board["board"] for board in data["boards"]] == ["nucleo_f446re"]
-        assert data["with_dero"]["arena_bytes"] < data["plain"]["arena_bytes"]
+        assert [need["dero"] for need in data["needs"]] == ["none", "stream"]
+        assert data["needs"][0]["arena_bytes"] > data["needs"][1]["arena_bytes"]
 
     def test_table(self):
         fits = Verdict({"sram": 1}, 59_000, 100)
@@ -84,16 +85,22 @@ class TestFit:
             BoardFit("a", "cortex-m4", 61_440, 131_072, small, fits),
             BoardFit("b", "cortex-m4", 196_608, 0, split, full),
         )
-        need = Need(70_000, 81_512, 6_700)
-        fit = Fit("net", "stream", 8192, need, Need(9, 1, 1), "measured by hand", boards)
+        needs = (
+            Need("none", "portable", 70_000, 81_512, 6_700, "gcc for m0"),
+            Need("none", "dsp", 71_000, 81_512, 9_700, "gcc for m4"),
+            Need("stream", "portable", 9, 1, 1, "gcc for m0"),
+        )
+        fit = Fit("net", "stream", 8192, needs, boards)
         stream = io.StringIO()
         print_fit(fit, Console(file=stream, width=80))
         lines = [line.rstrip() for line in stream.getvalue().splitlines()]
         assert all(len(line) <= 80 for line in lines)
-        assert lines[2:4] == [
-            " no option      70,000   81,512  6,700",
-            " --dero stream       9        1      1",
+        assert lines[2:5] == [
+            " no option      portable  70,000   81,512  6,700",
+            " no option      dsp       71,000   81,512  9,700",
+            " --dero stream  portable       9        1      1",
         ]
+        assert lines[5].strip().endswith("measured with gcc for m0; gcc for m4.")
         words = [" ".join(line.split()) for line in lines]
         assert "a * 60 KB 128 KB no -5 B yes +57.6 KB" in words
         assert "b 192 KB - split +1 KB flash -2 MB" in words
