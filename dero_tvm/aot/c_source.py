@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Sequence
 
 from dero_tvm.errors import UserError, first_line
+from dero_tvm.kernels.support import support_code
 
 from .c_constants import array_names, c_type, declaration
 from .c_instrument import around_step, check_arguments, macros, write_guards
@@ -13,7 +15,7 @@ from .c_layout import wrap_code
 from .c_steps import StepCode, step_code
 from .header import CPort, Interface, PortPlace
 from .kernel_body import alias, aliases_in
-from .kernels import Kernel, Parameter
+from .kernels import Kernel, NativeFunction, Parameter
 from .lower import CFunction, c_functions
 from .names import c_comment
 from .program import Program
@@ -46,8 +48,12 @@ class _Printer:
 
     def print(self) -> str:
         program = self.program
-        bodies = _bodies(program.kernels)
-        kernels = [self._kernel(kernel, bodies[kernel.name]) for kernel in program.kernels]
+        portable = [k for k in program.c_kernels if isinstance(k, Kernel)]
+        natives = [k for k in program.c_kernels if isinstance(k, NativeFunction)]
+        support = support_code(file for kernel in natives for file in kernel.support)
+        bodies = _bodies(portable)
+        kernels = [self._kernel(kernel, bodies[kernel.name]) for kernel in portable]
+        kernels += [native_function(kernel) for kernel in natives]
         arrays = array_names(program, self.prefix)
         steps = [
             step_code(number, step, program.network, self.interface, arrays)
@@ -58,13 +64,10 @@ class _Printer:
         ]
         entry = self._entry(steps)
         code = wrap_code("\n\n".join([*kernels, *(step.text for step in steps), *entry]))
+        code = "\n\n".join([*support, code])
         headers = [f'#include "{self.prefix}.h"', "", *standard_headers(code)]
-        typedefs = [
-            f"typedef {c_type(d)} TVMGEN_MAY_ALIAS {alias(d)};" for d in sorted(aliases_in(code))
-        ]
         debugging = macros(self.interface, [step.name for step in steps])
-        parts = ["\n".join(headers), _PRELUDE + "\n".join(typedefs), "\n".join(constants)]
-        parts += [debugging, code]
+        parts = ["\n".join(headers), typedefs(code), "\n".join(constants), debugging, code]
         return "\n\n".join(part for part in parts if part) + "\n"
 
     # --- kernels -----------------------------------------------------------------------------
@@ -78,8 +81,7 @@ class _Printer:
         unused = [n for n in function.parameters if not re.search(rf"\b{n}\b", body)]
         marks = "".join(f"  (void){name};\n" for name in unused)
         body = "{\n" + marks + body.removeprefix("{\n")
-        head = f"/* {c_comment(kernel.comment)} */\nstatic void {kernel.name}("
-        return f"{head}{', '.join(parameters)}) {body}"
+        return f"{_head(kernel.comment, kernel.name, ', '.join(parameters))}{body}"
 
     # --- entry -------------------------------------------------------------------------------
 
@@ -175,6 +177,28 @@ def _bodies(kernels: Sequence[Kernel]) -> dict[str, CFunction]:
                     f"({first_line(error)}); replace it in the model"
                 ) from error
         raise
+
+
+def native_function(kernel: NativeFunction) -> str:
+    """The definition of a function that a kernel generator wrote."""
+    names = [parameter.name for parameter in kernel.parameters]
+    parameters = ", ".join(_declare(parameter, parameter.name) for parameter in kernel.parameters)
+    unused = [name for name in names if not re.search(rf"\b{name}\b", kernel.body)]
+    marks = "".join(f"  (void){name};\n" for name in unused)
+    body = textwrap.indent(kernel.body.strip("\n"), "  ")
+    head = _head(kernel.comment, kernel.name, parameters, kernel.qualifiers)
+    return f"{head}{{\n{marks}{body}\n}}"
+
+
+def typedefs(code: str) -> str:
+    """Definitions of the ``may_alias`` types that `code` uses."""
+    names = sorted(aliases_in(code))
+    return _PRELUDE + "\n".join(f"typedef {c_type(d)} TVMGEN_MAY_ALIAS {alias(d)};" for d in names)
+
+
+def _head(comment: str, name: str, parameters: str, qualifiers: str = "") -> str:
+    qualifiers = f"{qualifiers} static".lstrip()
+    return f"/* {c_comment(comment)} */\n{qualifiers} void {name}({parameters}) "
 
 
 def _declare(parameter: Parameter, name: str) -> str:

@@ -80,7 +80,7 @@ def build_report(
         residuals=tuple(_residuals(module, network, plan)),
         notes=_notes(module),
         macs=network.macs,
-        constants_bytes=sum(array.nbytes for array in network.constants.values()),
+        constants_bytes=sum(network.constants[name].nbytes for name in network.c_constants),
         operators=operators(network, plan.order),
         whole=timeline(before, waiting),
         plain=timeline(plain, _waiting_for_joins(plain_module)),
