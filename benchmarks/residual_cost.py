@@ -6,8 +6,8 @@ For each network: arena bytes with every tensor whole, in written order, and str
 those of its plain twin, the network without its residual connections (`RemoveResiduals`).  "by
 rows" hands the image over row by row, so that it does not lie in the arena.  All sizes count
 everything that an inference needs besides the stack; no plan of the chosen cascades and order is
-smaller, unless a star says that the search for addresses left a gap.  The last two columns are the
-seconds that planning the streamed network took, and its plain twin's share of the streamed bytes.
+smaller, unless a star says that the search for addresses left a gap.  The last column is the
+seconds that planning the streamed network took.
 
 The published networks are built here, with random weights, and quantized to int8; the MLPerf Tiny
 and MCUNet files are used if `FOLDER` has them.
@@ -27,8 +27,7 @@ from pathlib import Path
 import onnx
 import tvm
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # examples is not installed
 
 from dero_tvm.candidates import Candidate
 from dero_tvm.choose import smallest
@@ -43,6 +42,7 @@ from examples.models.resnet import resnet
 from relax_passes import pipeline
 from relax_passes.remove_residuals import RemoveResiduals
 
+ROOT = Path(__file__).resolve().parent.parent
 FILES = {
     "resnet8": "mlperf_tiny/pretrainedResnet_quant.tflite",
     "vww": "mlperf_tiny/vww_96_int8.tflite",
@@ -102,23 +102,16 @@ def row(model: Path | onnx.ModelProto) -> list[str]:
     start = time.monotonic()
     streamed = smallest(whole_image.candidates(), Dero.STREAM)
     seconds = time.monotonic() - start
-    cells += [text(streamed), text(smallest(plain(whole_image).candidates(), Dero.STREAM))]
-    cells += [
-        text(smallest(prepared.candidates(), Dero.STREAM)) for prepared in (by_rows, plain(by_rows))
-    ]
-    return [*cells, f"{seconds:.1f}"]
+    others = (plain(whole_image), by_rows, plain(by_rows))
+    plans = [streamed, *(smallest(other.candidates(), Dero.STREAM) for other in others)]
+    return [*cells, *map(text, plans), f"{seconds:.1f}"]
 
 
 def plain(prepared: PreparedModel) -> PreparedModel:
     """The same without residual connections."""
-    without = RemoveResiduals()
-    analyzed = tvm.transform.Sequential([pipeline.analyze(), without])
-    marked = prepared.marked
-    return replace(
-        prepared,
-        canonical=analyzed(prepared.canonical),
-        marked=None if marked is None else analyzed(marked),
-    )
+    remove = tvm.transform.Sequential([pipeline.analyze(), RemoveResiduals()])
+    marked = None if prepared.marked is None else remove(prepared.marked)
+    return replace(prepared, canonical=remove(prepared.canonical), marked=marked)
 
 
 def written(prepared: PreparedModel) -> Candidate:
