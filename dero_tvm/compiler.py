@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tvm
 
@@ -28,6 +28,9 @@ from .report.build import build_report
 from .runners import RunResult, run
 from .schedule.network import Network
 from .schedule.to_problem import Sharing
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,9 +62,26 @@ class CompiledModel:
             return self.measure([inputs], device).outputs[0]
         return self.measure(inputs, device).outputs
 
-    def measure(self, inputs: Sequence[Mapping[str, Any]], device: str = "host") -> RunResult:
-        """Like `run`, with what the run measured: stack, code size, instructions."""
-        return run(self.archive, inputs, device)
+    def measure(
+        self,
+        inputs: Sequence[Mapping[str, Any]],
+        device: str = "host",
+        *,
+        profile: bool = False,
+    ) -> RunResult:
+        """Like `run`, with what the run measured: stack, code size, instructions.
+
+        With `profile`, on ``host-c`` and ``qemu:<machine>``, also of each step.
+        """
+        return run(self.archive, inputs, device, profile=profile)
+
+    def plot(self) -> Figure:
+        """Bytes alive at each step as a matplotlib figure; UserError if that is not installed."""
+        return self.report.plot()
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the report."""
+        return self.report._repr_html_()
 
 
 def compile(

@@ -13,6 +13,7 @@ import tvm
 from .boards import Board
 from .errors import UserError
 from .frontends import LoadedModel
+from .kernels import with_kernels
 from .planning import DoesNotFit, MemoryPlan, Options, lower_bound, plan_memory, verify
 from .planning.problem import Region
 from .schedule.extract import extract
@@ -66,7 +67,10 @@ class NetworkPlanner:
     def schedule(
         self, module: tvm.IRModule, sharing: Sharing, *, bounded: bool = True
     ) -> Scheduled:
-        """The planning problem of a module; `bounded` by the board's memory or not at all."""
+        """The planning problem of a module; `bounded` by the board's memory or not at all.
+
+        What is compiled is bounded, and has the kernels of the board's core with their scratch.
+        """
         with naming(self.label):
             network = extract(
                 module,
@@ -75,7 +79,10 @@ class NetworkPlanner:
                 output_names=[spec.name for spec in self.loaded.outputs],
             )
         refuse_huge(self.label, {n: value.spec for n, value in network.values.items()})
-        regions: Sequence[Region] = self._regions() if bounded else (Region("sram"),)
+        regions: Sequence[Region] = (Region("sram"),)
+        if bounded:
+            regions = self._regions()
+            network = with_kernels(network, self.board.features)
         return to_problem(
             network, sharing=sharing, alignment=self._alignment(), regions=tuple(regions)
         )
@@ -119,7 +126,7 @@ class NetworkPlanner:
         """Raises UserError if the weights do not fit the board's flash."""
         if self.board.flash is None:
             return
-        weights = sum(array.nbytes for array in network.constants.values())
+        weights = sum(network.constants[name].nbytes for name in network.c_constants)
         if weights > self.board.flash.size:
             raise UserError(
                 f"{self.label} does not fit {self.board.name}: its weights are {weights:,} "

@@ -13,7 +13,7 @@ _HEADERS = {
     "math.h": rf"\b(?:{'|'.join(_MATH.split())})f?\(|\bis(?:nan|inf|finite)\(|\b(?:INFINITY|NAN)\b",
     "stdbool.h": r"\b(?:bool|true|false)\b",
     "stddef.h": r"\bNULL\b",
-    "string.h": r"\bmemcpy\(",
+    "string.h": r"\bmem(?:cpy|set|move)\(",
 }
 
 

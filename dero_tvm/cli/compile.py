@@ -16,6 +16,7 @@ from dero_tvm.printable import printable
 from dero_tvm.report.table import print_report
 
 from .command import Command, NamesOption, dero_option
+from .completion import complete_target
 from .legacy import board_of_target, check_executor, parse_pass_config
 from .outputs import check_distinct, check_output, write_model
 from .progress import stages
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     metavar="BOARD",
     default="host",
     show_default=True,
+    shell_complete=complete_target,
     help="A board (tvmc boards), a board's .toml file, or c.",
 )
 @click.option(

@@ -17,7 +17,7 @@ _EPILOG = """\b
 Examples:
   tvmc compile model.tflite --dero -o model.tar
   tvmc run model.tar --device qemu:mps2-an500 --inputs in.npz
-  tvmc report model.tar
+  tvmc report model.tar --html report.html
 """
 
 # Where each command is, and its line in the list of commands.  A command's module is imported
@@ -27,6 +27,7 @@ _COMMANDS = {
     "run": (".run", "run_command", "Run an archive, or a model file, and measure it."),
     "report": (".report", "report_command", "Show what is in memory when, and why."),
     "boards": (".boards", "boards_command", "List the boards that --target knows."),
+    "completion": (".completion", "completion_command", "Print completions for a shell."),
 }
 
 

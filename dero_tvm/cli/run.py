@@ -12,15 +12,18 @@ from dero_tvm.aot.archive import load_archive
 from dero_tvm.atomic_write import write_atomically
 from dero_tvm.dero import BARE, parse_dero
 from dero_tvm.errors import UserError
+from dero_tvm.report.profile_table import print_profile
 from dero_tvm.report.run_table import print_run
-from dero_tvm.runners import RunResult, check_device, run
+from dero_tvm.runners import RunResult, check_device, check_profile, run
 
 from .command import Command, dero_option
 from .compile import compile_with_progress
+from .completion import complete_device, complete_target
 from .inputs import filled, inferences, read_npz
 from .legacy import board_of_target
 from .outputs import check_distinct, check_output, npz_bytes
 from .progress import stages
+from .report import parsed_report
 from .shapes import parse_input_shapes
 
 _ARCHIVES = (".tar", ".tar.gz", ".tgz")
@@ -33,6 +36,7 @@ _ARCHIVES = (".tar", ".tar.gz", ".tgz")
     metavar="DEVICE",
     default="host",
     show_default=True,
+    shell_complete=complete_device,
     help="host: through LLVM, no compiler needed; host-c: the C compiler of this machine; "
     "qemu:BOARD: an emulated board.",
 )
@@ -70,9 +74,17 @@ _ARCHIVES = (".tar", ".tar.gz", ".tgz")
     type=click.IntRange(min=1),
     help="Show the N largest values of each output.",
 )
+@click.option(
+    "--profile",
+    is_flag=True,
+    help="Measure each step: instructions on qemu:BOARD, time on host-c.",
+)
 @dero_option(default=None, remark=f"For a model file; default: {BARE.value}.")
 @click.option(
-    "--target", metavar="BOARD", help="For a model file, as in compile; default: the device's."
+    "--target",
+    metavar="BOARD",
+    shell_complete=complete_target,
+    help="For a model file, as in compile; default: the device's.",
 )
 @click.option("--input-shapes", metavar="SHAPES", help="For a model file, as in compile.")
 def run_command(
@@ -83,6 +95,7 @@ def run_command(
     seed: int,
     outputs: Path | None,
     print_top: int | None,
+    profile: bool,
     dero: str | None,
     target: str | None,
     input_shapes: str | None,
@@ -93,8 +106,11 @@ def run_command(
     Examples:
       tvmc run model.tar --device qemu:mps2-an500 --inputs in.npz -o out.npz
       tvmc run model.tflite --device host --print-top 3
+      tvmc run model.tar --device qemu:mps2-an386 --profile
     """  # noqa: D301 (click reads the escape)
     board = check_device(device)
+    if profile:
+        check_profile(device)
     if outputs is not None:
         check_output(outputs, "npz")
     check_distinct({"MODEL": model, "--inputs": inputs, "--outputs": outputs})
@@ -115,12 +131,15 @@ def run_command(
         batches = [filled(archive.inputs, fill_mode, seed)]
     with stages() as show:
         show(f"running on {device}")
-        result = run(archive, batches, device)
+        result = run(archive, batches, device, profile=profile)
     if not result.guard_ok:
         raise UserError(f"the generated program is wrong: {result.guard_report}; please report it")
     if outputs is not None:
         write_atomically(outputs, npz_bytes(_named_outputs(result)))
-    print_run(archive, result, device, Console(), top=print_top)
+    console = Console()
+    print_run(archive, result, device, console, top=print_top)
+    if profile:
+        print_profile(parsed_report(model, archive.report), result, console)
 
 
 def _refuse_compile_flags(model: Path, **flags: str | None) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from itertools import groupby
 
 from rich.console import Console
 from rich.markup import escape
@@ -133,14 +132,8 @@ def _steps(report: Report) -> Table:
     table = table_of("steps", "step", *numbers, "operators", numbers=numbers)
     for step in report.steps:
         style = "bold" if step.name == report.peak_step else None
-        operators = f"{_in_short(step.operators)} [dim]-> {shown(step.output)}[/dim]"
+        operators = f"{escape(step.summary)} [dim]-> {shown(step.output)}[/dim]"
         table.add_row(
             shown(step.name), f"{step.live_bytes:,}", f"{step.macs:,}", operators, style=style
         )
     return table
-
-
-def _in_short(operators: Sequence[str]) -> str:
-    """``conv2d + add``, with runs counted: ``3 conv2d + add``."""
-    runs = [(name, len(list(group))) for name, group in groupby(operators)]
-    return " + ".join(escape(name) if n == 1 else f"{n} {escape(name)}" for name, n in runs)

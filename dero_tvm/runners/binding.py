@@ -42,18 +42,25 @@ def binding_source(
         "#define SYMBOL(name) TEXT_OF(__USER_LABEL_PREFIX__) name\n"
     ]
     symbols = workspace_symbols(archive)
-    for region, size in archive.arena_bytes.items():
-        parts.append(_arena(symbols[region], size, alignment, sections.get(region)))
+    for region in archive.arena_bytes:
+        parts.append(_arena(symbols[region], alignment, sections.get(region)))
     parts.append(_size_checks(archive))
     entries = "".join(
-        f"    {{{symbols[region]}_guarded, {size}}},\n"
-        for region, size in archive.arena_bytes.items()
+        f"    {{{symbols[region]}_guarded, sizeof {symbols[region]}}},\n"
+        for region in archive.arena_bytes
     )
     if not entries:
         entries = "    {0, 0},\n"  # C has no empty arrays
     parts.append(
         f"const struct harness_arena harness_arenas[] = {{\n{entries}}};\n"
         f"const uint32_t harness_arena_count = {len(archive.arena_bytes)};\n"
+    )
+    parts.append(
+        "#ifdef TVMGEN_PROFILE\n"
+        f"uint64_t* const harness_profile = tvmgen_{name}_profile;\n"
+        f"const uint32_t harness_step_count = TVMGEN_{name.upper()}_STEPS;\n"
+        "#else\nuint64_t* const harness_profile = NULL;\n"
+        "const uint32_t harness_step_count = 0;\n#endif\n"
     )
     parts.append(_tensors(name, "input", archive.inputs))
     parts.append(_tensors(name, "output", archive.outputs))
@@ -64,13 +71,14 @@ def binding_source(
     return "\n".join(parts)
 
 
-def _arena(symbol: str, size: int, alignment: int, section: str | None) -> str:
+def _arena(symbol: str, alignment: int, section: str | None) -> str:
     guard = guard_bytes(alignment)
     attributes = f"aligned({guard}), used"
     if section:
         attributes += f', section("{section}")'
     return (
-        f"__attribute__(({attributes})) uint8_t {symbol}_guarded[{guard} + {size} + {guard}];\n"
+        f"__attribute__(({attributes})) uint8_t {symbol}_guarded["
+        f"{guard} + sizeof {symbol} + {guard}];\n"
         f'__asm__(".globl " SYMBOL("{symbol}") "\\n\\t"\n'
         f'        ".set " SYMBOL("{symbol}") ", " SYMBOL("{symbol}_guarded") " + {guard}");\n'
     )

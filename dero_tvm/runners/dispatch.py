@@ -42,21 +42,37 @@ def check_device(device: str) -> str:
     return "host"
 
 
+def check_profile(device: str) -> None:
+    """Raises UserError if `device` cannot measure single steps."""
+    if device == "host":
+        raise UserError(
+            "a profile needs the generated C: choose --device host-c (time) or qemu:BOARD "
+            "(instructions)"
+        )
+
+
 def run(
-    archive: ModelArchive, inputs: Sequence[Mapping[str, Tensor]], device: str = "host"
+    archive: ModelArchive,
+    inputs: Sequence[Mapping[str, Tensor]],
+    device: str = "host",
+    *,
+    profile: bool = False,
 ) -> RunResult:
     """Run one inference for each of `inputs` (by name, as in the model file).
 
     device: "host" (TVM's LLVM JIT), "host-c" (a C compiler of the host) or "qemu:<board>".
+    profile: also measure each step; not on "host".
 
     Raises UserError if the device is none of these or lacks a tool, RunError if the run fails.
     """
     board = check_device(device)
+    if profile:
+        check_profile(device)
     if device == "host-c":
-        return run_host_c(archive, inputs)
+        return run_host_c(archive, inputs, profile=profile)
     if device == "host":
         return _run_host(archive, inputs)
-    return run_qemu(archive, inputs, machine=board)
+    return run_qemu(archive, inputs, machine=board, profile=profile)
 
 
 def _emulated() -> list[str]:
