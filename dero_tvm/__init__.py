@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .aot import ModelArchive, load_archive
+    from .board_fit import fit
     from .boards import Board, list_boards, load_board
     from .compiler import CompiledModel, compile
     from .dero import Dero
     from .errors import UserError
     from .frontends import LoadedModel, load
     from .report import Report
+    from .report.fit import Fit
     from .report.sweep import Sweep
     from .runners import RunResult, run
     from .trade_off import sweep
@@ -29,6 +31,7 @@ __all__ = [
     "Board",
     "CompiledModel",
     "Dero",
+    "Fit",
     "LoadedModel",
     "ModelArchive",
     "Report",
@@ -36,6 +39,7 @@ __all__ = [
     "Sweep",
     "UserError",
     "compile",
+    "fit",
     "list_boards",
     "load",
     "load_archive",
@@ -50,6 +54,7 @@ _HOMES = {
     "Board": ".boards",
     "CompiledModel": ".compiler",
     "Dero": ".dero",
+    "Fit": ".report.fit",
     "LoadedModel": ".frontends",
     "ModelArchive": ".aot.archive",
     "Report": ".report.data",
@@ -57,6 +62,7 @@ _HOMES = {
     "Sweep": ".report.sweep",
     "UserError": ".errors",
     "compile": ".compiler",
+    "fit": ".board_fit",
     "list_boards": ".boards",
     "load": ".frontends",
     "load_archive": ".aot.archive",

@@ -13,7 +13,9 @@ from dero_tvm.atomic_write import staged_write
 from dero_tvm.dero import BARE, Dero, parse_dero
 from dero_tvm.errors import UserError
 from dero_tvm.printable import printable
+from dero_tvm.report.memory_table import print_memory
 from dero_tvm.report.table import print_report
+from dero_tvm.runners.code_size import code_size
 
 from .command import Command, NamesOption, dero_option
 from .completion import complete_target
@@ -98,6 +100,13 @@ if TYPE_CHECKING:
     help="Part of C names: tvmgen_NAME_run.",
 )
 @click.option(
+    "--reserve",
+    metavar="SIZE",
+    default="8KB",
+    show_default=True,
+    help="Of the board's first region: left to the stack and the application.",
+)
+@click.option(
     "--time-limit",
     metavar="SECONDS",
     type=click.FloatRange(min=0),
@@ -133,6 +142,7 @@ def compile_command(
     stream_input: bool | tuple[str, ...],
     stream_output: bool | tuple[str, ...],
     module_name: str,
+    reserve: str,
     time_limit: float,
     report_file: Path | None,
     quiet: bool,
@@ -177,6 +187,7 @@ def compile_command(
         stream_input=stream_input,
         stream_output=stream_output,
         name=module_name,
+        reserve=reserve,
         time_limit=time_limit,
     )
     with ExitStack() as written:  # the report appears if the model could be written
@@ -188,6 +199,8 @@ def compile_command(
     if not quiet:
         console = Console()
         print_report(compiled.report, console)
+        if compiled.report.memory:
+            print_memory(compiled.report, code_size(compiled.archive, compiled.board), console)
         for path in filter(None, (output, report_file)):
             console.print(f"wrote {printable(str(path))}", highlight=False, markup=False)
 

@@ -41,7 +41,7 @@ _ARCHIVES = (".tar", ".tar.gz", ".tgz")
     show_default=True,
     shell_complete=complete_device,
     help="host: through LLVM, no compiler needed; host-c: the C compiler of this machine; "
-    "qemu:BOARD: an emulated board.",
+    "qemu:BOARD: an emulated board; serial:PORT: a board with a project of tvmc micro.",
 )
 @click.option(
     "--inputs",

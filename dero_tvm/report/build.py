@@ -14,7 +14,7 @@ from relax_passes.residuals import Branch, Residual, read_residuals
 
 from .build_operators import operators, producer_of
 from .build_timeline import Planned, timeline
-from .data import LiveBuffer, Report, ReportedResidual
+from .data import LiveBuffer, RegionUse, Report, ReportedResidual
 from .timeline import ReportedBuffer
 
 _NOTES_ATTRIBUTE = "dero.notes"
@@ -26,6 +26,7 @@ def build_report(
     *,
     model: str,
     board: Board,
+    reserve: int,
     dero: str,
     memory_budget: int | None,
     chosen: str,
@@ -37,9 +38,9 @@ def build_report(
 ) -> Report:
     """The report of one compilation.
 
-    `after` is the plan that the code is generated from, `before` that of the network as written
-    with every tensor whole, `plain` that of its plain twin.  `chosen` names what of `dero` the
-    code makes use of.
+    `reserve` bytes of the board's first region are left to the application.  `after` is the plan
+    that the code is generated from, `before` that of the network as written with every tensor
+    whole, `plain` that of its plain twin.  `chosen` names what of `dero` the code makes use of.
     """
     scheduled, plan = after
     network = scheduled.network
@@ -84,6 +85,20 @@ def build_report(
         operators=operators(network, plan.order),
         whole=timeline(before, waiting),
         plain=timeline(plain, _waiting_for_joins(plain_module)),
+        memory=_memory(board, reserve, plan),
+        flash_capacity=board.flash_bytes,
+    )
+
+
+def _memory(board: Board, reserve: int, plan: MemoryPlan) -> tuple[RegionUse, ...]:
+    return tuple(
+        RegionUse(
+            region.name,
+            region.size,
+            0 if index else min(reserve, region.size),
+            plan.arena_bytes.get(region.name, 0),
+        )
+        for index, region in enumerate(board.ram)
     )
 
 

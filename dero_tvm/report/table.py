@@ -28,9 +28,9 @@ def print_report(report: Report, console: Console, *, steps: bool = False) -> No
         console.print(_steps(report))
         console.print()
     for refusal in report.plain_refusals:
-        _remark(console, f"The plain network keeps {refusal}")
+        remark(console, f"The plain network keeps {refusal}")
     for note in report.notes:
-        _remark(console, f"Note: {note}")
+        remark(console, f"Note: {note}")
 
 
 def table_of(title: str, *columns: str, numbers: Sequence[str] = ()) -> Table:
@@ -52,7 +52,8 @@ def shown(name: str) -> str:
     return escape(printable(name, _LONGEST_NAME))
 
 
-def _remark(console: Console, text: str) -> None:
+def remark(console: Console, text: str) -> None:
+    """A dim line below a table."""
     console.print(Padding(f"[dim]{escape(printable(text))}[/dim]", (0, 1)), highlight=False)
 
 
@@ -77,11 +78,11 @@ def _print_summary(report: Report, console: Console) -> None:
             table.add_row(f"  in {shown(region)}", f"{size:,}", "")
     table.add_row("weights and tables (flash)", f"{report.constants_bytes:,}", "")
     console.print(table)
-    _remark(console, f"Chosen: {report.chosen}.")
-    _remark(console, f"Order of operators: {report.order_proof}.")
-    _remark(console, f"Placement: {report.placement_proof}.")
+    remark(console, f"Chosen: {report.chosen}.")
+    remark(console, f"Order of operators: {report.order_proof}.")
+    remark(console, f"Placement: {report.placement_proof}.")
     if report.plain_bytes != report.whole_bytes:
-        _remark(console, "The plain network computes something else: it is a yardstick.")
+        remark(console, "The plain network computes something else: it is a yardstick.")
     console.print()
 
 
