@@ -100,9 +100,7 @@ class ChannelSum:
             )
             for t in self.terms
         )
-        return ChannelSum(
-            tuple(terms), np.pad(self.offset, (before, after), constant_values=fill)
-        )
+        return ChannelSum(tuple(terms), np.pad(self.offset, (before, after), constant_values=fill))
 
     def pooled(self, window: Window) -> ChannelSum:
         """The sum of a window of it.  Raises `NotLinear`."""

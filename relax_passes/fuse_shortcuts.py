@@ -26,7 +26,6 @@ tensors is none of this pass's business.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import tvm

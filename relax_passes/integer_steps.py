@@ -59,7 +59,9 @@ class IntegerSteps:
             below = self._below(normalisation)
             windows = {window for step in below for window in self._windows[step]}
             if windows != {None} or any(self._moves_data[step] for step in below):
-                raise NotLinear("is taken from an input that the convolution reads in another order")
+                raise NotLinear(
+                    "is taken from an input that the convolution reads in another order"
+                )
         return found.pop() if found else None
 
     def _below(self, result: int) -> set[int]:
@@ -68,7 +70,9 @@ class IntegerSteps:
         for index in range(result, -1, -1):
             if index in wanted:
                 step = self._steps[index]
-                terms = [step.source] if isinstance(step, Lookup) else [t.source for t in step.terms]
+                terms = (
+                    [step.source] if isinstance(step, Lookup) else [t.source for t in step.terms]
+                )
                 wanted.update(source for source in terms if source >= 0)
         return wanted
 
@@ -147,3 +151,7 @@ class IntegerSteps:
         start = sum(len(vector) for vector in vectors)
         vectors.append(values)
         return start
+
+
+def _sources(step: Step) -> list[int]:
+    return [step.source] if isinstance(step, Lookup) else [term.source for term in step.terms]

@@ -12,6 +12,7 @@ from .classify_operators import ClassifyOperators
 from .concat_in_place import ConcatInPlace
 from .fold_padding import FoldPadding
 from .fuse_shortcuts import FuseShortcuts
+from .hoist_transposes import HoistTransposes
 from .identify_residuals import IdentifyResiduals
 from .integer_interface import IntegerInterface
 from .remove_residuals import RemoveResiduals
@@ -30,7 +31,7 @@ def canonicalize(input_layout: str = "model", *, integer_io: bool = False) -> tv
     if integer_io:
         passes.append(IntegerInterface())
     # Shortcuts of reorganized networks that need not exist
-    passes.append(FuseShortcuts())
+    passes += [HoistTransposes(), FuseShortcuts()]
     return tvm.transform.Sequential(passes, name="canonicalize")
 
 

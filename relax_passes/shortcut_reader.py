@@ -113,6 +113,9 @@ class ShortcutReader:
         if expr in self.leaves:
             self.met.add(expr)
             return ChannelSum.of(expr, spec_of(expr.ty).channels)
+        vector = channel_vector(self.old, expr, expr)
+        if vector is not None:
+            return ChannelSum.constant(vector)
         call = self.old.definition(expr)
         self._check(call)
         if call.op.name in ("dero.slice", "dero.pad", "dero.concat"):
@@ -120,7 +123,9 @@ class ShortcutReader:
         if call.op.name == "dero.lookup":
             table = call.args[1].value.numpy().astype(np.int64)
             source = self.raw(call.args[0])
-            return self._each(source, lambda base: self._table(base, table), lambda q: table[q + 128])
+            return self._each(
+                source, lambda base: self._table(base, table), lambda q: table[q + 128]
+            )
         if call.op.name == "dero.pool2d":
             return self._integer_pool(call)
         if expr not in self._step_of:

@@ -64,7 +64,9 @@ def _float_call(old: Dataflow, pair: Pair) -> Call:
     weights = _normalised(old, pair, conv, source, attrs)
     vectors = [_float32(shortcut.coefficients), _float32(total.offset)]
     weight, bias, *tap_bias = weights
-    return _checked(make_call("shortcut_conv2d", [source, weight, bias, *vectors, *tap_bias], **attrs))
+    return _checked(
+        make_call("shortcut_conv2d", [source, weight, bias, *vectors, *tap_bias], **attrs)
+    )
 
 
 def _only_run(pair: Pair, total: ChannelSum) -> Run:

@@ -14,7 +14,14 @@ from relax_passes.decisions import decisions
 from relax_passes.operators import TensorSpec
 from relax_passes.residuals import read_residuals
 
-from .data import LiveBuffer, Report, ReportedBuffer, ReportedResidual, ReportedShortcut, ReportedStep
+from .data import (
+    LiveBuffer,
+    Report,
+    ReportedBuffer,
+    ReportedResidual,
+    ReportedShortcut,
+    ReportedStep,
+)
 
 _NOTES_ATTRIBUTE = "dero.notes"
 _ELEMENTWISE_JOINS = "AccumulateResiduals"

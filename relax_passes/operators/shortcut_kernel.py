@@ -35,7 +35,7 @@ def float_row(signature: Signature, axes: tuple[Axis, Axis]) -> tirx.PrimFunc:
     """The row kernel for float32."""
     filters = signature.output.channels
     with _kernel(signature, axes) as k:
-        for ow, oc, acc in k.channels(1):
+        with k.channels(1) as (ow, oc, acc):
             k.accumulate(ow, oc, acc, lambda ih, iw, ic: k.element(ih, iw, oc, ic))
             activated = acc[0]
             if signature["function"] is not None:
@@ -63,9 +63,9 @@ def integer_row(signature: Signature, axes: tuple[Axis, Axis]) -> tirx.PrimFunc:
     with _kernel(signature, axes) as k:
         constants, tables = k.operands["constants"], k.operands["tables"]
         block = _block(k.geometry.filters_per_group) if normalisation >= 0 else 1
-        for ow, first, acc in k.channels(block):
+        with k.channels(block) as (ow, first, acc):
 
-            def element(ih, iw, ic, first=first):
+            def element(ih, iw, ic):
                 if normalisation < 0:
                     return T.cast(k.element(ih, iw, first, ic), "int32") - zero_in
                 position = k.geometry.channel(first, ic)
@@ -87,8 +87,8 @@ def integer_row(signature: Signature, axes: tuple[Axis, Axis]) -> tirx.PrimFunc:
                 )
                 conv = fixed_point.hold("conv", fixed_point.clamp(conv + zero_out, low, high))
                 sources = {
-                    DATA: lambda term, channel, ow=ow: k.window_sum(term, channel, ow),
-                    CONV: lambda term, channel, conv=conv: conv - term.zero,
+                    DATA: lambda term, channel: k.window_sum(term, channel, ow),
+                    CONV: lambda term, channel: conv - term.zero,
                 }
                 emitter = StepEmitter(steps, constants, tables, sources)
                 result = emitter.value(len(steps) - 1, oc)
@@ -105,6 +105,7 @@ class _Kernel:
 
     def __init__(self, signature: Signature, axes: tuple[Axis, Axis]) -> None:
         data, output = signature.inputs[0], signature.output
+        self.function: Any = None  # when it is finished
         self.geometry = Geometry(signature)
         self.in_channels = data.channels
         self.integer = data.dtype == "int8"
@@ -134,8 +135,9 @@ class _Kernel:
         self._first_row = _name("first_row", vertical.first(self._top))
         self._tap_rows = _name("tap_rows", vertical.count(self._top, self._first_row))
 
+    @contextmanager
     def channels(self, block: int) -> Iterator[tuple[Any, Any, Any]]:
-        """Pixel, first output channel and accumulators of each block; the body is emitted once."""
+        """The loops over pixels and blocks: the pixel, the first channel, the accumulators."""
         with T.serial(self.geometry.out_width) as ow:
             with T.serial(self.geometry.filters // block) as group:
                 first = group if block == 1 else _name("first", group * block)

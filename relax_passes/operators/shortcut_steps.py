@@ -18,7 +18,7 @@ where channels outside ``[begin, end)`` count as zero; `guarded` says if there a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from typing import Any
 
@@ -101,7 +101,7 @@ class StepEmitter:
         steps: Sequence[Step],
         constants: Any,
         tables: Any,
-        sources: dict[int, Callable[[Term, Any], Any]],
+        sources: Mapping[int, Callable[..., Any]],
     ) -> None:
         self._steps = steps
         self._constants, self._tables = constants, tables

@@ -21,8 +21,8 @@ from ..builder import abandon
 from ..loaded import LoadedModel, finish
 from ..shapes import Dimension, resolve_input_shapes
 from .clip import clip
-from .qoperators import QOPERATORS, UnsupportedForm, qoperators_to_qdq
 from .pad import pad
+from .qoperators import QOPERATORS, UnsupportedForm, qoperators_to_qdq
 from .reader import complaint, load_external_data
 from .shape_arithmetic import fold_shape_arithmetic
 from .signed import unsigned_to_signed
@@ -97,7 +97,7 @@ def _import(
     except UnsupportedForm as error:
         raise UserError(f"{label}: unsupported operators: {error}") from error
     unsigned_to_signed(graph)
-    fold_shape_arithmetic(graph, _opset(model))
+    fold_shape_arithmetic(model, _opset(model))
     model = _upgrade(model, label)
     importer = _Importer(shapes, label)
     # TVM's importer warns about names it changes and prints before it raises.
