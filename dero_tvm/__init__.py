@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .dero import Dero
     from .errors import UserError
     from .frontends import LoadedModel, load
+    from .quantization import Quantized, quantize
     from .report import Report
     from .report.fit import Fit
     from .report.sweep import Sweep
@@ -34,6 +35,7 @@ __all__ = [
     "Fit",
     "LoadedModel",
     "ModelArchive",
+    "Quantized",
     "Report",
     "RunResult",
     "Sweep",
@@ -44,6 +46,7 @@ __all__ = [
     "load",
     "load_archive",
     "load_board",
+    "quantize",
     "run",
     "sweep",
 ]
@@ -57,6 +60,7 @@ _HOMES = {
     "Fit": ".report.fit",
     "LoadedModel": ".frontends",
     "ModelArchive": ".aot.archive",
+    "Quantized": ".quantization",
     "Report": ".report.data",
     "RunResult": ".runners",
     "Sweep": ".report.sweep",
@@ -67,6 +71,7 @@ _HOMES = {
     "load": ".frontends",
     "load_archive": ".aot.archive",
     "load_board": ".boards",
+    "quantize": ".quantization",
     "run": ".runners",
     "sweep": ".trade_off",
 }
