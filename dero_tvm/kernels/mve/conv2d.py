@@ -103,11 +103,12 @@ class _Window:
         loop = channels_loop(
             [f"lines[{run}]" for run in runs], self.length, self.copied, s.output.channels, to
         )
-        parts = [self._window_struct()] if self.scratch else []
+        lines = self._lines()
+        parts = [self._window_struct()] if "&window" in lines else []
         parts.append(self._rows())
         parts.append(f"for (int32_t pixel = 0; pixel < {s.output.shape[2]}; ++pixel) {{")
         parts.append(f"  const int8_t *lines[{self.runs}];")
-        parts.append(textwrap.indent(self._lines(), "  "))
+        parts.append(textwrap.indent(lines, "  "))
         parts.append(textwrap.indent(loop, "  "))
         parts.append(f"  out += {s.output.pixel_stride};\n}}")
         return "\n".join(parts)
