@@ -14,7 +14,10 @@ struct mve_window {
 
 MVE_INLINE void mve_copy(int8_t *to, const int8_t *from, int32_t count) {
 #if defined(__ARM_FEATURE_MVE)
-  for (; count > 0; count -= 16, to += 16, from += 16) {
+  for (; count >= 16; count -= 16, to += 16, from += 16) {
+    vstrbq_s8(to, vldrbq_s8(from));
+  }
+  if (count > 0) {
     const mve_pred16_t some = vctp8q((uint32_t)count);
     vstrbq_p_s8(to, vldrbq_z_s8(from, some), some);
   }
@@ -23,20 +26,45 @@ MVE_INLINE void mve_copy(int8_t *to, const int8_t *from, int32_t count) {
 #endif
 }
 
+MVE_INLINE void mve_fill(int8_t *to, int32_t value, int32_t count) {
+#if defined(__ARM_FEATURE_MVE)
+  const int8x16_t values = vdupq_n_s8((int8_t)value);
+  for (; count >= 16; count -= 16, to += 16) {
+    vstrbq_s8(to, values);
+  }
+  if (count > 0) {
+    vstrbq_p_s8(to, values, vctp8q((uint32_t)count));
+  }
+#else
+  memset(to, value, (size_t)count);
+#endif
+}
+
 /* `data` is a ring of `data_rows` rows; the window's first tap is at (top, left). */
 MVE_FUNCTION void mve_copy_window(int8_t *patch, const int8_t *data, int32_t data_rows,
                                   int32_t top, int32_t left, const struct mve_window *g) {
-  for (int32_t i = 0; i < g->kernel_h; ++i) {
+  const int32_t columns = g->kernel_w, channels = g->channels, row_bytes = columns * channels;
+  mve_fill(patch, g->zero_point, g->kernel_h * row_bytes);
+  int32_t first = 0, end = columns;
+  while (first < columns && left + first * g->dilation_w < 0) {
+    ++first;
+  }
+  while (end > first && left + (end - 1) * g->dilation_w >= g->width) {
+    --end;
+  }
+  const int32_t step = g->dilation_w * g->pixel;
+  for (int32_t i = 0; i < g->kernel_h; ++i, patch += row_bytes) {
     const int32_t y = top + i * g->dilation_h;
-    const int8_t *line = y < 0 || y >= g->height ? 0 : data + y % data_rows * g->row;
-    for (int32_t j = 0; j < g->kernel_w; ++j) {
-      const int32_t x = left + j * g->dilation_w;
-      if (line && x >= 0 && x < g->width) {
-        mve_copy(patch, line + x * g->pixel, g->channels);
-      } else {
-        memset(patch, g->zero_point, (size_t)g->channels);
+    if (y < 0 || y >= g->height) {
+      continue;
+    }
+    const int8_t *line = data + y % data_rows * g->row + left * g->pixel;
+    if (step == channels) {
+      mve_copy(patch + first * channels, line + first * channels, (end - first) * channels);
+    } else {
+      for (int32_t j = first; j < end; ++j) {
+        mve_copy(patch + j * channels, line + j * step, channels);
       }
-      patch += g->channels;
     }
   }
 }

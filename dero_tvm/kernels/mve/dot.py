@@ -28,7 +28,9 @@ def pack_factors(to: Requantization) -> np.ndarray:
     return in_blocks([to.bias, to.multiplier, to.shift], 4)
 
 
-def channels_loop(lines: list[str], length: int, readable: bool, channels: int, to: Requantization) -> str:
+def channels_loop(
+    lines: list[str], length: int, readable: bool, channels: int, to: Requantization
+) -> str:
     """Statements that compute all channels of a pixel from runs of `length` bytes.
 
     lines: C expressions of where the runs begin.
