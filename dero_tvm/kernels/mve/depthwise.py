@@ -16,6 +16,7 @@ from relax_passes.operators import OperatorClass, Signature
 
 from ..c_kernel import SUPPORT, CKernel, Request
 from ..table import register_kernel
+from .clipped import Axis
 from .requantization import Requantization, in_blocks, requantization
 
 BLOCK = 8
@@ -46,7 +47,7 @@ def depthwise(request: Request) -> CKernel | None:
         "factors": in_blocks([column[order].astype(np.int32) for column in columns], BLOCK),
     }
     group = _group(weight)
-    body = _Body(s, to, group).text()
+    body = _Body(s, to, group, *Axis.both(s, (kernel_h, kernel_w))).text()
     return CKernel("mve_depthwise", body, constants, support=(SUPPORT / "mve_depthwise.c",))
 
 
@@ -69,9 +70,11 @@ class _Body:
     signature: Signature
     to: Requantization
     group: int
+    rows: Axis
+    columns: Axis
 
     def text(self) -> str:
-        s, to = self.signature, self.to
+        s = self.signature
         channels = s.output.channels
         blocks = -(-channels // BLOCK)
         _, kernel_h, kernel_w, _ = s.inputs[1].shape
@@ -92,30 +95,13 @@ for (int32_t block = 0; block < {blocks}; ++block) {{
     def _rows(self) -> str:
         """Where the rows of the image below the window are, and which are inside."""
         s = self.signature
-        data, kernel_h = s.inputs[0], s.inputs[1].shape[1]
-        dilation = s["dilation"][0]
+        data = s.inputs[0]
         return f"""\
-const int32_t top = row * {s["strides"][0]} - {s["padding"][0]};
-{self._inside(0, "top", "row")}
-const int8_t *rows[{kernel_h}];
+const int32_t top = {self.rows.origin("row")};
+{self.rows.inside("top")}
+const int8_t *rows[{self.rows.kernel}];
 for (int32_t i = first_row; i < end_row; ++i) {{
-  rows[i] = data + (top + i * {dilation}) % data_rows * {data.row_stride};
-}}"""
-
-    def _inside(self, axis: int, origin: str, name: str) -> str:
-        """The range of taps along an axis that are inside the image."""
-        s = self.signature
-        kernel, length = s.inputs[1].shape[1 + axis], s.inputs[0].shape[1 + axis]
-        if not self._clipped(axis):
-            return f"const int32_t first_{name} = 0, end_{name} = {kernel};"
-        dilation = s["dilation"][axis]
-        return f"""\
-int32_t first_{name} = 0, end_{name} = {kernel};
-while (first_{name} < {kernel} && {origin} + first_{name} * {dilation} < 0) {{
-  ++first_{name};
-}}
-while (end_{name} > first_{name} && {origin} + (end_{name} - 1) * {dilation} >= {length}) {{
-  --end_{name};
+  rows[i] = data + (top + i * {self.rows.dilation}) % data_rows * {data.row_stride};
 }}"""
 
     def _pixels(self) -> str:
@@ -123,7 +109,7 @@ while (end_{name} > first_{name} && {origin} + (end_{name} - 1) * {dilation} >= 
         s, to = self.signature, self.to
         start = "f"
         before = ""
-        if self._clipped(0):
+        if self.rows.clipped:
             start = "start"
             before = f"""\
 int32_t start[{BLOCK}];
@@ -134,11 +120,10 @@ if (end_row - first_row == {s.inputs[1].shape[1]}) {{
 }}
 """
         sums = f"mve_sums sums = mve_load_sums({start});\n{self._whole_rows()}"
-        if self._clipped(1):
-            last = (s.inputs[1].shape[2] - 1) * s["dilation"][1]
+        if self.columns.clipped:
             sums = f"""\
 mve_sums sums;
-if (left >= 0 && left + {last} < {s.inputs[0].shape[2]}) {{
+if (left >= 0 && left + {self.columns.span} < {self.columns.length}) {{
   sums = mve_load_sums({start});
 {textwrap.indent(self._whole_rows(), "  ")}
 }} else {{
@@ -146,7 +131,7 @@ if (left >= 0 && left + {last} < {s.inputs[0].shape[2]}) {{
 }}"""
         return f"""\
 {before}for (int32_t pixel = 0; pixel < {s.output.shape[2]}; ++pixel) {{
-  const int32_t left = pixel * {s["strides"][1]} - {s["padding"][1]};
+  const int32_t left = {self.columns.origin("pixel")};
 {textwrap.indent(sums, "  ")}
   sums.even = {to.scale}(sums.even, mve_load(f + 16), mve_load(f + 24));
   sums.odd = {to.scale}(sums.odd, mve_load(f + 20), mve_load(f + 28));
@@ -192,7 +177,7 @@ for (int32_t i = first_row; i < end_row; ++i) {{
         kernel_w = s.inputs[1].shape[2]
         pixel, dilation = s.inputs[0].pixel_stride, s["dilation"][1]
         return f"""\
-{self._inside(1, "left", "column")}
+{self.columns.inside("left")}
 const int32_t columns = end_column - first_column;
 sums = {self._biased("first_column", "columns")};
 for (int32_t i = first_row; i < end_row; ++i) {{
@@ -200,10 +185,3 @@ for (int32_t i = first_row; i < end_row; ++i) {{
   const int8_t *tap = w + {BLOCK} * (i * {kernel_w} + first_column);
   sums = mve_add_taps(sums, x, {pixel * dilation}, tap, columns, {self.group});
 }}"""
-
-    def _clipped(self, axis: int) -> bool:
-        """True if some window reaches beyond the image along an axis."""
-        s = self.signature
-        span = (s.inputs[1].shape[1 + axis] - 1) * s["dilation"][axis]
-        last = (s.output.shape[1 + axis] - 1) * s["strides"][axis] - s["padding"][axis] + span
-        return bool(s["padding"][axis] or last >= s.inputs[0].shape[1 + axis])

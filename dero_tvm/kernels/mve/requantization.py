@@ -1,4 +1,4 @@
-"""How four accumulators at a time become int8: which function of `c/mve_requantize.c`, with what."""
+"""How four sums at a time become int8: which function of `c/mve_requantize.c`, with what."""
 
 from __future__ import annotations
 
