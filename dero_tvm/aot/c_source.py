@@ -52,7 +52,7 @@ class _Printer:
         support = support_code(file for kernel in natives for file in kernel.support)
         bodies = _bodies(portable)
         kernels = [self._kernel(kernel, bodies[kernel.name]) for kernel in portable]
-        kernels += [self._native(kernel) for kernel in natives]
+        kernels += [native_function(kernel) for kernel in natives]
         arrays = array_names(program, self.prefix)
         steps = [
             step_code(number, step, program.network, self.interface, arrays)
@@ -65,10 +65,7 @@ class _Printer:
         code = wrap_code("\n\n".join([*kernels, *(step.text for step in steps), *entry]))
         code = "\n\n".join([*support, code])
         headers = [f'#include "{self.prefix}.h"', "", *standard_headers(code)]
-        typedefs = [
-            f"typedef {c_type(d)} TVMGEN_MAY_ALIAS {alias(d)};" for d in sorted(aliases_in(code))
-        ]
-        parts = ["\n".join(headers), _PRELUDE + "\n".join(typedefs), "\n".join(constants), code]
+        parts = ["\n".join(headers), typedefs(code), "\n".join(constants), code]
         return "\n\n".join(part for part in parts if part) + "\n"
 
     # --- kernels -----------------------------------------------------------------------------
@@ -82,16 +79,7 @@ class _Printer:
         unused = [n for n in function.parameters if not re.search(rf"\b{n}\b", body)]
         marks = "".join(f"  (void){name};\n" for name in unused)
         body = "{\n" + marks + body.removeprefix("{\n")
-        head = f"/* {c_comment(kernel.comment)} */\nstatic void {kernel.name}("
-        return f"{head}{', '.join(parameters)}) {body}"
-
-    def _native(self, kernel: NativeFunction) -> str:
-        parameters = [_declare(parameter, parameter.name) for parameter in kernel.parameters]
-        unused = [p.name for p in kernel.parameters if not re.search(rf"\b{p.name}\b", kernel.body)]
-        marks = "".join(f"  (void){name};\n" for name in unused)
-        body = textwrap.indent(kernel.body.strip("\n"), "  ")
-        head = f"/* {c_comment(kernel.comment)} */\nstatic void {kernel.name}("
-        return f"{head}{', '.join(parameters)}) {{\n{marks}{body}\n}}"
+        return f"{_head(kernel.comment, kernel.name, ', '.join(parameters))}{body}"
 
     # --- entry -------------------------------------------------------------------------------
 
@@ -162,6 +150,28 @@ def _bodies(kernels: Sequence[Kernel]) -> dict[str, CFunction]:
                     f"({first_line(error)}); replace it in the model"
                 ) from error
         raise
+
+
+def native_function(kernel: NativeFunction) -> str:
+    """The definition of a function that a kernel generator wrote."""
+    names = [parameter.name for parameter in kernel.parameters]
+    parameters = ", ".join(_declare(parameter, parameter.name) for parameter in kernel.parameters)
+    unused = [name for name in names if not re.search(rf"\b{name}\b", kernel.body)]
+    marks = "".join(f"  (void){name};\n" for name in unused)
+    body = textwrap.indent(kernel.body.strip("\n"), "  ")
+    head = _head(kernel.comment, kernel.name, parameters, kernel.qualifiers)
+    return f"{head}{{\n{marks}{body}\n}}"
+
+
+def typedefs(code: str) -> str:
+    """Definitions of the ``may_alias`` types that `code` uses."""
+    names = sorted(aliases_in(code))
+    return _PRELUDE + "\n".join(f"typedef {c_type(d)} TVMGEN_MAY_ALIAS {alias(d)};" for d in names)
+
+
+def _head(comment: str, name: str, parameters: str, qualifiers: str = "") -> str:
+    qualifiers = f"{qualifiers} static".lstrip()
+    return f"/* {c_comment(comment)} */\n{qualifiers} void {name}({parameters}) "
 
 
 def _declare(parameter: Parameter, name: str) -> str:

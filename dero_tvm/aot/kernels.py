@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -61,6 +61,7 @@ class NativeFunction:
     parameters: tuple[Parameter, ...]
     comment: str
     support: tuple[Path, ...]
+    qualifiers: str = ""
 
     by_row = True
 
@@ -92,26 +93,20 @@ class KernelTable:
 
     def native(self, operation: Operation, constants: Mapping[str, np.ndarray]) -> NativeFunction:
         """The function of an operation with a native kernel; equal ones are one function."""
-        native, signature = operation.native, operation.signature
-        operator = operator_of(signature.operator)
-        assert native is not None and operator is not None
-        parameters = [Parameter("row")]
-        for index, argument in enumerate(operator.argument_names(signature)):
-            if index in operation.row_operands:
-                parameters.append(Parameter(argument, signature.inputs[index].dtype))
-                parameters.append(Parameter(f"{argument}_rows"))
-        for parameter, constant in native.constants:
-            parameters.append(Parameter(parameter, str(constants[constant].dtype)))
-        parameters.append(Parameter("out", signature.output.dtype, read_only=False))
-        if operation.state is not None:
-            parameters.append(Parameter("state", operation.state.dtype, read_only=False))
-        if native.scratch:
-            parameters.append(Parameter("scratch", "int8", read_only=False))
-        key = (native.name, native.body, tuple(parameters))
+        native = operation.native
+        assert native is not None
+        parameters = native_parameters(
+            operation.signature,
+            operation.row_operands,
+            {name: str(constants[constant].dtype) for name, constant in native.constants},
+            state=operation.state,
+            scratch=native.scratch > 0,
+        )
+        key = (native.name, native.body, parameters)
         if key not in self._native:
-            name = self._numbered(native.name)
+            name, comment = self._numbered(native.name), _comment(operation)
             self._native[key] = NativeFunction(
-                name, native.body, tuple(parameters), _comment(operation), native.support
+                name, native.body, parameters, comment, native.support, native.qualifiers
             )
         return self._native[key]
 
@@ -150,6 +145,31 @@ class KernelTable:
         if len(parameters) != len(function.params):
             raise RuntimeError(f"kernel of {operation.name} has unexpected parameters")
         return Kernel(name, function, tuple(parameters), comment)
+
+
+def native_parameters(
+    signature: Signature,
+    row_operands: Collection[int],
+    constants: Mapping[str, str],
+    *,
+    state: TensorSpec | None,
+    scratch: bool,
+) -> tuple[Parameter, ...]:
+    """The parameters of a `CKernel`, whose docstring has the order; `constants`: name, dtype."""
+    operator = operator_of(signature.operator)
+    assert operator is not None
+    parameters = [Parameter("row")]
+    for index, argument in enumerate(operator.argument_names(signature)):
+        if index in row_operands:
+            parameters.append(Parameter(argument, signature.inputs[index].dtype))
+            parameters.append(Parameter(f"{argument}_rows"))
+    parameters += [Parameter(name, dtype) for name, dtype in constants.items()]
+    parameters.append(Parameter("out", signature.output.dtype, read_only=False))
+    if state is not None:
+        parameters.append(Parameter("state", state.dtype, read_only=False))
+    if scratch:
+        parameters.append(Parameter("scratch", "int8", read_only=False))
+    return tuple(parameters)
 
 
 @lru_cache(maxsize=4096)

@@ -58,6 +58,7 @@ class CKernel:
     constants: Mapping[str, np.ndarray] = field(default_factory=dict)
     scratch: int = 0  # bytes
     support: tuple[Path, ...] = ()  # C files with functions that the body calls
+    qualifiers: str = ""  # before the function's definition: attributes
 
 
 Generator = Callable[[Request], CKernel | None]

@@ -51,7 +51,14 @@ class _Chooser:
         if kernel is None:
             return op
         constants = tuple((n, self.constant(array)) for n, array in kernel.constants.items())
-        native = NativeKernel(kernel.name, kernel.body, constants, kernel.scratch, kernel.support)
+        native = NativeKernel(
+            kernel.name,
+            kernel.body,
+            constants,
+            kernel.scratch,
+            kernel.support,
+            kernel.qualifiers,
+        )
         return replace(op, native=native)
 
     def request(self, op: Operation) -> Request | None:

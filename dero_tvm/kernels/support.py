@@ -1,9 +1,9 @@
 """The C functions that kernels share, each file once and after those it includes.
 
-A support file is ordinary C that compiles by itself: it includes headers of the C library with
+A support file is a C header that compiles by itself: it includes headers of the C library with
 ``<>`` and other support files with ``""``.  In the generated source the latter are replaced by
 their text and the former are left to the printer, which adds the headers for what a file uses.
-Headers inside of ``#if`` stay where they are.
+Compilers' own headers (``<arm_acle.h>``) stay where they are.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from functools import cache
 from pathlib import Path
 
 _INCLUDE = re.compile(r'^#include "([^"]+)"\n', re.MULTILINE)
-_LIBRARY = re.compile(r"^#include <std\w+\.h>\n|^#include <string\.h>\n", re.MULTILINE)
+_LIBRARY = re.compile(
+    r"^#include <(?:stdint|stdbool|stddef|string|math)\.h>\n|^#pragma once\n", re.MULTILINE
+)
 
 
 def support_code(files: Iterable[Path]) -> list[str]:

@@ -50,6 +50,7 @@ class NativeKernel:
     constants: tuple[tuple[str, str], ...]  # parameter, name of the network's constant
     scratch: int = 0  # bytes
     support: tuple[Path, ...] = ()
+    qualifiers: str = ""
 
 
 @dataclass(frozen=True)

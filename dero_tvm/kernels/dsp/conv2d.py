@@ -1,4 +1,4 @@
-"""Convolutions of one group."""
+"""Convolutions of one group, and dense layers, which are convolutions of single pixels."""
 
 from __future__ import annotations
 
@@ -8,50 +8,48 @@ from relax_passes.operators import OperatorClass
 
 from ..c_kernel import SUPPORT, CKernel, Request
 from ..table import register_kernel
-from .factors import pack_factors
-from .pairs import greatest_sums, pack_pairs
+from .factors import SumRange, pack_factors
+from .pairs import pack_pairs
+from .window import pack_window
 
-_TALLEST = 16  # DSP_CONV2D_TALLEST
+_DIRECT = """\
+dsp_conv2d_row((const struct window *)window, row, data, data_rows, weight,
+               (const struct requantization *)factors, out);
+"""
+_GATHER = """\
+dsp_conv2d_gather_row((const struct window *)window, row, data, data_rows, weight,
+                      (const struct requantization *)factors, out, scratch);
+"""
 
 
+@register_kernel("dense", features={"dsp"})
 @register_kernel(
     "conv2d", features={"dsp"}, classes={OperatorClass.SPATIAL, OperatorClass.POINTWISE}
 )
 def conv2d(request: Request) -> CKernel | None:
     """One pixel by four filters at a time."""
     s = request.signature
-    data, weight = s.inputs[:2]
+    data = s.inputs[0]
+    if data.dtype != "int8" or s.attrs.get("groups", 1) != 1:
+        return None
+    weight = request.constants["weight"]
+    if weight.ndim == 2:  # of a dense layer
+        weight = weight[:, None, None, :]
     filters, kernel_h, kernel_w, channels = weight.shape
-    if data.dtype != "int8" or s["groups"] != 1 or data.shape[0] != 1 or kernel_h > _TALLEST:
+    side_by_side = kernel_w == 1 or (data.dense and s["dilation"][1] == 1)
+    direct = channels % 4 == 0 and side_by_side
+    taps = weight.reshape(filters, -1)
+    sums = SumRange.of(taps, s["input_zero_point"])
+    words = pack_pairs(np.pad(taps, ((0, -filters % 4), (0, -taps.shape[1] % 4))), sums)
+    factors = pack_factors(request.constants, s, sums)
+    window = pack_window(s, (kernel_h, kernel_w), factors.rounding)
+    if words is None or window is None:
         return None
-    if s["dilation"] != (1, 1) or channels % 4 or (kernel_w > 1 and not data.dense):
-        return None
-    array = np.pad(request.constants["weight"], ((0, -filters % 4), (0, 0), (0, 0), (0, 0)))
-    array = array.reshape(len(array), -1)
-    words = pack_pairs(array)
-    if words is None:
-        return None
-    factors = pack_factors(request.constants, s, greatest_sums(array)[:filters], 4)
-    minimum = -128 if s["minimum"] is None else max(s["minimum"], -128)
-    maximum = 127 if s["maximum"] is None else min(s["maximum"], 127)
-    body = f"""\
-static const struct dsp_conv2d geometry = {{
-  .in_height = {data.shape[1]}, .in_width = {data.shape[2]},
-  .in_pixel = {data.pixel_stride}, .in_row = {data.row_stride},
-  .out_width = {s.output.shape[2]}, .out_pixel = {s.output.pixel_stride},
-  .filters = {filters}, .channels = {channels},
-  .kernel_h = {kernel_h}, .kernel_w = {kernel_w},
-  .stride_h = {s["strides"][0]}, .stride_w = {s["strides"][1]},
-  .top = {s["padding"][0]}, .left = {s["padding"][1]},
-  .zero_point = {s["input_zero_point"]}, .minimum = {minimum}, .maximum = {maximum},
-  .rounding = {factors.rounding},
-}};
-dsp_conv2d_row(&geometry, row, data, data_rows, weight,
-               (const struct requantization *)factors, out);
-"""
+    name = "dsp_conv2d" if direct else "dsp_conv2d_gather"
     return CKernel(
-        "dsp_conv2d",
-        body,
-        {"weight": words, "factors": factors.records},
-        support=(SUPPORT / "dsp_conv2d.c",),
+        name,
+        _DIRECT if direct else _GATHER,
+        {"window": window, "weight": words, "factors": factors.records},
+        scratch=0 if direct else words.shape[1],
+        support=(SUPPORT / f"{name}.h",),
     )

@@ -2,13 +2,16 @@
  * Instructions of cores with the DSP extension, and what they compute on any other machine.
  * A word holds two signed halves or four signed bytes, the first in the low bits.
  */
+#pragma once
 #include <stdint.h>
 #include <string.h>
 
 #if defined(__GNUC__)
 #define DSP_INLINE __attribute__((always_inline, unused)) static inline
+#define DSP_NOINLINE __attribute__((noinline, unused))
 #else
 #define DSP_INLINE static inline
+#define DSP_NOINLINE
 #endif
 
 /* gcc's scheduler moves loads of inner loops apart, and runs out of registers for what is between. */
@@ -86,6 +89,11 @@ DSP_INLINE int32_t dsp_odd_plus(int32_t offset, int32_t word) {
 #endif
 }
 
+/* The byte of a word that begins at bit `from`, added to `offset`. */
+DSP_INLINE int32_t dsp_byte_plus(int32_t offset, int32_t word, int32_t from) {
+  return offset + (int8_t)((uint32_t)word >> from & 0xffu);
+}
+
 /* sum + the products of low with low and high with high half, modulo 2^32. */
 DSP_INLINE int32_t dsp_dual_multiply_add(int32_t a, int32_t b, int32_t sum) {
 #if DSP_NATIVE
@@ -94,6 +102,45 @@ DSP_INLINE int32_t dsp_dual_multiply_add(int32_t a, int32_t b, int32_t sum) {
   uint32_t low = (uint32_t)(dsp_low(a) * dsp_low(b));
   uint32_t high = (uint32_t)(dsp_high(a) * dsp_high(b));
   return (int32_t)((uint32_t)sum + low + high);
+#endif
+}
+
+/* sum + the product of the low halves, or of the high halves. */
+DSP_INLINE int32_t dsp_low_multiply_add(int32_t a, int32_t b, int32_t sum) {
+#if DSP_NATIVE
+  return __smlabb(a, b, sum);
+#else
+  return (int32_t)((uint32_t)sum + (uint32_t)(dsp_low(a) * dsp_low(b)));
+#endif
+}
+
+DSP_INLINE int32_t dsp_high_multiply_add(int32_t a, int32_t b, int32_t sum) {
+#if DSP_NATIVE
+  return __smlatt(a, b, sum);
+#else
+  return (int32_t)((uint32_t)sum + (uint32_t)(dsp_high(a) * dsp_high(b)));
+#endif
+}
+
+/* The low halves of two words. */
+DSP_INLINE int32_t dsp_low_halves(int32_t low, int32_t high) {
+#if DSP_NATIVE
+  int32_t halves;
+  __asm__("pkhbt %0, %1, %2, lsl #16" : "=r"(halves) : "r"(low), "r"(high));
+  return halves;
+#else
+  return dsp_halves(low, high);
+#endif
+}
+
+/* The high halves of two words. */
+DSP_INLINE int32_t dsp_high_halves(int32_t low, int32_t high) {
+#if DSP_NATIVE
+  int32_t halves;
+  __asm__("pkhtb %0, %1, %2, asr #16" : "=r"(halves) : "r"(high), "r"(low));
+  return halves;
+#else
+  return (int32_t)(((uint32_t)low >> 16) | ((uint32_t)high & 0xffff0000u));
 #endif
 }
 
