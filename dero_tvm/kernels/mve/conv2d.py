@@ -41,9 +41,9 @@ def conv2d(request: Request) -> CKernel | None:
     window = _Window.of(s)
     runs = weight.reshape(len(weight), window.runs, -1)
     constants = {"weights": pack_weights(runs), "factors": pack_factors(to)}
-    support = [SUPPORT / name for name in ("mve_dot.c", "mve_requantize.c")]
+    support = [SUPPORT / name for name in ("mve_dot.h", "mve_requantize.h")]
     if window.scratch:
-        support.append(SUPPORT / "mve_window.c")
+        support.append(SUPPORT / "mve_window.h")
     return CKernel("mve_conv2d", window.body(to), constants, window.scratch, tuple(support))
 
 
@@ -105,7 +105,7 @@ class _Window:
         )
         lines = self._lines()
         parts = [self._window_struct()] if "&window" in lines else []
-        parts.append(self._rows())
+        parts.append(self._rows("rows[" in lines, "inside" in lines))
         parts.append(f"for (int32_t pixel = 0; pixel < {s.output.shape[2]}; ++pixel) {{")
         parts.append(f"  const int8_t *lines[{self.runs}];")
         parts.append(textwrap.indent(lines, "  "))
@@ -126,22 +126,22 @@ static const struct mve_window window = {{
   .zero_point = {s["input_zero_point"]},
 }};"""
 
-    def _rows(self) -> str:
-        """The rows of the image below the window, and whether they are all inside."""
+    def _rows(self, pointers: bool, inside: bool) -> str:
+        """The top of the window; the rows of the image below it, and whether all are inside."""
         s = self.signature
         data, kernel_h = s.inputs[0], s.inputs[1].shape[1]
         dilation = s["dilation"][0]
         lines = [f"const int32_t top = row * {s['strides'][0]} - {s['padding'][0]};"]
-        inside = ""
-        if self.padded:
+        place = f"data + (top + i * {dilation}) % data_rows * {data.row_stride}"
+        if inside:
             last = (kernel_h - 1) * dilation
             lines.append(f"const int32_t inside = top >= 0 && top + {last} < {data.shape[1]};")
-            inside = "!inside ? data : "
-        lines.append(f"const int8_t *rows[{kernel_h}];")
-        lines.append(f"for (int32_t i = 0; i < {kernel_h}; ++i) {{")
-        place = f"data + (top + i * {dilation}) % data_rows * {data.row_stride}"
-        lines.append(f"  rows[i] = {inside}{place};")
-        return "\n".join([*lines, "}"])
+            place = f"!inside ? data : {place}"
+        if pointers:
+            lines.append(f"const int8_t *rows[{kernel_h}];")
+            lines.append(f"for (int32_t i = 0; i < {kernel_h}; ++i) {{")
+            lines += [f"  rows[i] = {place};", "}"]
+        return "\n".join(lines)
 
     def _lines(self) -> str:
         """Where the runs below one pixel's window are."""

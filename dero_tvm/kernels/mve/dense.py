@@ -33,5 +33,5 @@ for (int32_t pixel = 0; pixel < {output.pixels}; ++pixel) {{
 }}
 """
     constants = {"weights": pack_weights(weight[:, None, :]), "factors": pack_factors(to)}
-    support = (SUPPORT / "mve_dot.c", SUPPORT / "mve_requantize.c")
+    support = (SUPPORT / "mve_dot.h", SUPPORT / "mve_requantize.h")
     return CKernel("mve_dense", body, constants, support=support)

@@ -48,7 +48,7 @@ def depthwise(request: Request) -> CKernel | None:
     }
     group = _group(weight)
     body = _Body(s, to, group, *Axis.both(s, (kernel_h, kernel_w))).text()
-    return CKernel("mve_depthwise", body, constants, support=(SUPPORT / "mve_depthwise.c",))
+    return CKernel("mve_depthwise", body, constants, support=(SUPPORT / "mve_depthwise.h",))
 
 
 def _group(weight: np.ndarray) -> int:

@@ -1,4 +1,4 @@
-"""Sums over a run of data for four output channels at a time, by the functions of `c/mve_dot.c`."""
+"""Sums over a run of data for four output channels at a time, by the functions of `c/mve_dot.h`."""
 
 from __future__ import annotations
 

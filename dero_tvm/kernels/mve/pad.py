@@ -32,4 +32,4 @@ if (y < 0 || y >= {data.shape[1]}) {{
 {lines}
 }}
 """
-    return CKernel("mve_pad", body, support=(SUPPORT / "mve_copy.c",))
+    return CKernel("mve_pad", body, support=(SUPPORT / "mve_copy.h",))

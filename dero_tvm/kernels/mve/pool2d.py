@@ -33,7 +33,7 @@ def pool2d(request: Request) -> CKernel | None:
             body = _absorb(s, rows, columns)
     else:
         return None
-    return CKernel(f"mve_pool_{s['kind']}", body, support=(SUPPORT / "mve_pool.c",))
+    return CKernel(f"mve_pool_{s['kind']}", body, support=(SUPPORT / "mve_pool.h",))
 
 
 def _windows(s: Signature, rows: Axis, columns: Axis, channels: str) -> str:

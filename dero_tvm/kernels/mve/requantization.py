@@ -1,4 +1,4 @@
-"""How four sums at a time become int8: which function of `c/mve_requantize.c`, with what."""
+"""How four sums at a time become int8: which function of `c/mve_requantize.h`, with what."""
 
 from __future__ import annotations
 
@@ -73,6 +73,6 @@ def limits(signature: Signature) -> tuple[int, int]:
 
 
 def in_blocks(columns: list[np.ndarray], block: int) -> np.ndarray:
-    """Columns of one entry a channel as [blocks, columns, block], channels continued with zeros."""
-    padded = [np.pad(column, (0, -len(column) % block)) for column in columns]
+    """Columns of one entry a channel as [blocks, columns, block], the last entry repeated."""
+    padded = [np.pad(column, (0, -len(column) % block), mode="edge") for column in columns]
     return np.stack([column.reshape(-1, block) for column in padded], axis=1)

@@ -73,12 +73,12 @@ for (int32_t pixel = 0; pixel < {pixels}; ++pixel) {{
     rows = [
         f"{name} += row % {name}_rows * {spec.row_stride};" for name, spec in zip("ab", s.inputs)
     ]
-    return CKernel(combine, "\n".join([*rows, body]), support=(SUPPORT / "mve_sum.c",))
+    return CKernel(combine, "\n".join([*rows, body]), support=(SUPPORT / "mve_sum.h",))
 
 
 @dataclass(frozen=True)
 class _Scale:
-    """A function of `c/mve_requantize.c` with one factor; no function for a factor of 1."""
+    """A function of `c/mve_requantize.h` with one factor; no function for a factor of 1."""
 
     function: str = ""
     multiplier: int = 0

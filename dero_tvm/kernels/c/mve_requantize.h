@@ -5,8 +5,9 @@
  * LiteRT does, ties upwards.  VRSHL rounds ties upwards as well, where LiteRT rounds them away
  * from zero, so that one is taken off a negative number first.
  */
+#pragma once
 #include <stdint.h>
-#include "mve_vector.c"
+#include "mve_vector.h"
 
 MVE_INLINE mve_int32x4 mve_add(mve_int32x4 a, mve_int32x4 b) {
 #if defined(__ARM_FEATURE_MVE)

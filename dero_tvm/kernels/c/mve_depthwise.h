@@ -5,9 +5,10 @@
  * sums are added up in int32, those of channels 0, 2, 4, 6 in one vector and of 1, 3, 5, 7 in
  * another.  Weights and factors of eight channels lie together.
  */
+#pragma once
 #include <stdint.h>
-#include "mve_requantize.c"
-#include "mve_vector.c"
+#include "mve_requantize.h"
+#include "mve_vector.h"
 
 typedef struct {
   mve_int32x4 even, odd;

@@ -5,6 +5,7 @@
  * Inner loops are assembly of a few instructions: gcc 12 loads the vectors of one step while it
  * still computes the ones before, and then has too few registers for them.
  */
+#pragma once
 #include <stdint.h>
 #include <string.h>
 

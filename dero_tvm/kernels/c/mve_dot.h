@@ -4,8 +4,9 @@
  * Weights lie in the order in which they are read: 16 of the first channel, 16 of the second, of
  * the third, of the fourth, then the next 16 of the first.  Zeros continue the last 16.
  */
+#pragma once
 #include <stdint.h>
-#include "mve_vector.c"
+#include "mve_vector.h"
 
 #if defined(__ARM_FEATURE_MVE)
 #define MVE_FOUR_CHANNELS(multiply)                                  \

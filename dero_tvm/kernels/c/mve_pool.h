@@ -1,8 +1,9 @@
 /*
  * Pooling windows: the greatest of 16 channels at a time, the sum of four.
  */
+#pragma once
 #include <stdint.h>
-#include "mve_vector.c"
+#include "mve_vector.h"
 
 /* Of `rows` rows, each of `columns` taps that are `step` bytes apart, the greatest element of each
  * of `count` <= 16 channels, limited to [low, high]. */

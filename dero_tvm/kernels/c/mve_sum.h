@@ -2,8 +2,9 @@
  * Sums and differences of two int8 tensors, four elements at a time.  An operand x becomes
  * (x - zero point) * 2**left, times its factor; a factor of 1/2 is no more than another shift.
  */
+#pragma once
 #include <stdint.h>
-#include "mve_requantize.c"
+#include "mve_requantize.h"
 
 MVE_INLINE mve_int32x4 mve_splat(int32_t value) {
 #if defined(__ARM_FEATURE_MVE)

@@ -1,8 +1,9 @@
 /*
  * Copies and fills of a few bytes up to a row, in line.
  */
+#pragma once
 #include <stdint.h>
-#include "mve_vector.c"
+#include "mve_vector.h"
 
 MVE_INLINE void mve_copy(int8_t *to, const int8_t *from, int32_t count) {
 #if defined(__ARM_FEATURE_MVE)

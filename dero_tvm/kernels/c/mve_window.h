@@ -2,8 +2,9 @@
  * The part of an image below a convolution's window, row after row, with the zero point in place
  * of what lies outside.
  */
+#pragma once
 #include <stdint.h>
-#include "mve_copy.c"
+#include "mve_copy.h"
 
 struct mve_window {
   int16_t height, width, channels; /* of the image */
