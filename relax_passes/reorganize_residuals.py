@@ -97,7 +97,7 @@ def _assembled(
         port.name: (*port.shape[2:], port.shape[1]) if port.layout == "NCHW" else port.shape[1:]
         for port in found.inputs
     }
-    regions = [_region(residual, residual in found.removed) for residual in residuals]
+    regions = [found.nodes_of(_region(r, r in found.removed)) for r in residuals]
     stages, names = arrange(propagate(nodes, inputs), regions, inputs)
     sizes = {
         names[node.name]: found.weights[f"{node.name}.weight"].size
