@@ -289,6 +289,8 @@ class Description:
         activation = replace(activation, alpha=attrs["alpha"], beta=attrs["beta"])
         if attrs["function"] == "relu":
             activation = Activation("clip", 0.0, attrs["maximum"])
+        if any(residual.join == operand for residual in self.removed):
+            return self._joined(name, source, activation)
         if len(readers(self.graph, operand)) > 1:
             return self._add(Activate(name, (source,), self._shape(source), activation))
         return self._activated(name, source, activation)
