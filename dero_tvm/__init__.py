@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .dero import Dero
     from .errors import UserError
     from .frontends import LoadedModel, load
+    from .quantization import Quantized, quantize
     from .report import Report
     from .report.sweep import Sweep
     from .runners import RunResult, run
@@ -31,6 +32,7 @@ __all__ = [
     "Dero",
     "LoadedModel",
     "ModelArchive",
+    "Quantized",
     "Report",
     "RunResult",
     "Sweep",
@@ -40,6 +42,7 @@ __all__ = [
     "load",
     "load_archive",
     "load_board",
+    "quantize",
     "run",
     "sweep",
 ]
@@ -52,6 +55,7 @@ _HOMES = {
     "Dero": ".dero",
     "LoadedModel": ".frontends",
     "ModelArchive": ".aot.archive",
+    "Quantized": ".quantization",
     "Report": ".report.data",
     "RunResult": ".runners",
     "Sweep": ".report.sweep",
@@ -61,6 +65,7 @@ _HOMES = {
     "load": ".frontends",
     "load_archive": ".aot.archive",
     "load_board": ".boards",
+    "quantize": ".quantization",
     "run": ".runners",
     "sweep": ".trade_off",
 }
