@@ -10,8 +10,9 @@ Walks the network in written order.  What the walk does with
 * normalisations that no convolution has absorbed (a factor and a summand a channel): dropped, as
   a reorganized network has its own; their activation moves to the convolution before them;
 * a convolution after a global pooling: a dense layer;
-* a pooling with a stride that is the only reader of a convolution: belongs to the convolution, as
-  one shortcut goes around both.
+* a max pooling with a stride that is the only reader of a convolution (a stem): belongs to the
+  convolution, as one shortcut goes around both.  An average commutes with the addition, so it
+  stands after convolution and shortcut.
 
 Raises ``CannotReorganize``, with the reason, for quantized networks, for an addition around
 something without a convolution, and for operators that the description has no node for.
@@ -246,6 +247,7 @@ class Description:
             if (
                 isinstance(conv, Convolution)
                 and conv.pool is None
+                and signature["kind"] == "max"
                 and window.strides != (1, 1)
                 and self.graph.out_degree(source) == 1
             ):
