@@ -7,7 +7,12 @@ network: operators in written order, additions in place, activations and normali
 their convolutions, a concatenation no more than its operands, the image counted.  "From X on" is
 the greatest of the operators from X to the last one, the same in all columns.  Second, parameters,
 beside those that the authors of the method print.  Third, the bytes that this compiler plans when
-rows stream, an int8 network's taken as a fourth of the float32 network's.
+rows stream, an int8 network's taken as a fourth of the float32 network's; "but the stem" leaves
+the stem without the shortcut that goes around two operators.
+
+Reorganized networks are measured as the compiler sees them, after `FuseShortcuts`; how many
+shortcuts it fused stands in the second table.  Materialized shortcuts are counted from the
+network's description.
 
 Weights are random: none of this depends on them.
 """
@@ -17,7 +22,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -37,9 +42,11 @@ from examples.models.resnet import resnet
 from examples.models.yolov5n import yolov5n
 from relax_passes import pipeline
 from relax_passes.decisions import decisions
+from relax_passes.fuse_shortcuts import FuseShortcuts
 from relax_passes.give_shortcuts import image_shapes
 from relax_passes.graph import operator_graph
 from relax_passes.liveness import live_bytes, schedule
+from relax_passes.merge_means import MergeMeans
 from relax_passes.reorganization import Architecture, Choices, Convolution, Upsample
 from relax_passes.reorganization_attribute import read_reorganization
 from relax_passes.reorganization_memory import live_elements, without_tensors
@@ -117,11 +124,14 @@ class Measured:
     """All forms of one network; elements are bytes at int8."""
 
     whole: Mapping[str, list[Operator]]
-    parameters: int
+    architecture: Architecture  # reorganized
+    fused: int  # shortcuts that FuseShortcuts made part of their convolutions
     streamed: Mapping[str, int]
 
 
-FORMS = ("original", "plain", "refined", "virtual", "materialized")
+FORMS = ("original", "plain", "plain, refined", "reorganized")
+MATERIALIZED = "shortcuts materialized"
+BUT_THE_STEM = "reorganized but the stem"
 
 
 def measure(model: Model, streaming: bool) -> Measured:
@@ -131,21 +141,26 @@ def measure(model: Model, streaming: bool) -> Measured:
     reorganized = pipeline.reorganize(model.choices)(canonical)
     architecture = read_reorganization(reorganized).architecture
     dropped = {d.join for d in decisions(reorganized) if d.action == "dropped"}
+    fuse = tvm.transform.Sequential([MergeMeans(), FuseShortcuts()])
+    stages = pipeline.reorganize(replace(model.choices, shortcuts="stages"))
     modules = {
         "original": canonical,
         "plain": pipeline.plain()(canonical),
-        "refined": pipeline.plain(refine=True)(canonical),
+        "plain, refined": pipeline.plain(refine=True)(canonical),
+        "reorganized": fuse(reorganized),
     }
     whole = {form: of_module(module, dropped) for form, module in modules.items()}
-    for form in FORMS[3:]:
-        whole[form] = of_architecture(architecture, form)
+    whole[MATERIALIZED] = of_architecture(architecture, "materialized")
     streamed = {}
     if streaming:
+        modules[BUT_THE_STEM] = fuse(stages(canonical))
         planner = NetworkPlanner(loaded, loaded.name, load_board("host"), Options(), "table")
         for form, module in modules.items():
             plans = Candidates(module, planner).of(dero_tvm.Dero.STREAM)
             streamed[form] = min(plan.arena_bytes for plan in plans) // FLOAT
-    return Measured(whole, architecture.parameters, streamed)
+    graph = operator_graph(modules["reorganized"])
+    fused = sum(data["operator"] == "dero.shortcut_conv2d" for _, data in graph.nodes(data=True))
+    return Measured(whole, architecture, fused, streamed)
 
 
 def of_module(module: tvm.IRModule, fused: set[str]) -> list[Operator]:
@@ -163,9 +178,8 @@ def of_module(module: tvm.IRModule, fused: set[str]) -> list[Operator]:
         reads = graph.nodes[next(o for o in data["operands"] if o is not None)]["spec"]
         kind = data["operator"]
         shapes = (reads.shape[1:], data["spec"].shape[1:])
-        found.append(
-            Operator(kind == "dero.conv2d", kind == "dero.resize2d", *shapes, live[name] // FLOAT)
-        )
+        convolution = kind in ("dero.conv2d", "dero.shortcut_conv2d")
+        found.append(Operator(convolution, kind == "dero.resize2d", *shapes, live[name] // FLOAT))
     return found
 
 
@@ -218,20 +232,25 @@ def _begins(operator: Operator, part: Part) -> bool:
 
 def rows(measured: Mapping[str, Measured]) -> Iterator[str]:
     """The lines of the three tables."""
-    head = ("whole tensors, KiB", "original", "plain", "plain, refined", "reorganized")
-    head += ("shortcuts materialized", "authors")
+    head = ("whole tensors, KiB", *FORMS, MATERIALIZED, "authors")
     yield f"| {' | '.join(head)} |\n|---|{'---:|' * (len(head) - 1)}"
     for name, values in measured.items():
         model = MODELS[name]
         parts = [Part()] if model.part == Part() else [Part(), model.part]
         for part in parts:
-            cells = [f"{peak(values.whole[form], part) / 1024:.2f}" for form in FORMS]
+            cells = [f"{peak(values.whole[form], part) / 1024:.2f}" for form in head[1:-1]]
             authors = model.peak if part == parts[-1] else ""
             yield f"| {name}, from {part.words} on | {' | '.join(cells)} | {authors} |"
-    yield "\n| parameters | reorganized | Mi | authors, Mi |\n|---|---:|---:|---:|"
+    yield "\n| parameters | reorganized | Mi | authors, Mi | shortcuts | fused |"
+    yield "|---|---:|---:|---:|---:|---:|"
     for name, values in measured.items():
-        count = values.parameters
-        yield f"| {name} | {count:,} | {count / 2**20:.4f} | {MODELS[name].parameters} |"
+        count = values.architecture.parameters
+        shortcuts = sum(
+            isinstance(node, Convolution) and node.shortcut is not None
+            for node in values.architecture.nodes
+        )
+        cells = [f"{count:,}", f"{count / 2**20:.4f}", MODELS[name].parameters]
+        yield f"| {name} | {' | '.join(cells)} | {shortcuts} | {values.fused} |"
     streamed = {name: values.streamed for name, values in measured.items() if values.streamed}
     if streamed:
         forms = list(next(iter(streamed.values())))
