@@ -128,7 +128,8 @@ class Convolution(Node):
     pool: PoolWindow | None = None
     shortcut: Shortcut | None = None
     final_activation: Activation | None = None
-    inherited: bool = False  # the weights are the original network's; otherwise drawn at random
+    refinable: bool = False  # its width only went into removed concatenations, so it may change
+    inherited: bool = True  # the weights are the original network's; otherwise drawn at random
 
     @property
     def weight_shape(self) -> tuple[int, int, int, int]:
@@ -207,7 +208,7 @@ AnyNode = (
 class Block:
     """What stood between a fork and its join in the original, or between two such pieces."""
 
-    name: str  # "block1"; the path is "<stage>.<block>"
+    name: str  # "block1", or "" for the only one of the stem or head; a path leaves "" out
     nodes: tuple[AnyNode, ...]
 
 
@@ -243,6 +244,45 @@ class Port:
 
 
 @dataclass(frozen=True)
+class Choices:
+    """What the method leaves open.
+
+    normalization
+        ``before`` each convolution, as in the authors' code; ``after`` it, where deployment can
+        fold it into the weights; None for a network that is not to be trained.
+    shortcuts
+        ``all``: every convolution but the last ones, whose results are the network's (detection
+        heads); ``stages``: not the stem's; ``none``: the plain twin.
+    shortcut_norms
+        Normalise ``all`` shortcuts, or only those that ``changed`` in shape.
+    join_activation
+        Where the activation after a removed addition goes: to the ``convolution`` that ends its
+        main branch, after the ``sum`` of that convolution and its new shortcut, or ``dropped``.
+    bias
+        Whether convolutions that no normalisation follows have a bias.
+    """
+
+    normalization: Literal["before", "after"] | None = "before"
+    shortcuts: Literal["all", "stages", "none"] = "all"
+    shortcut_norms: Literal["all", "changed"] = "all"
+    join_activation: Literal["convolution", "sum", "dropped"] = "convolution"
+    bias: bool = True
+
+    def __post_init__(self) -> None:
+        allowed: dict[str, tuple[object, ...]] = {
+            "normalization": ("before", "after", None),
+            "shortcuts": ("all", "stages", "none"),
+            "shortcut_norms": ("all", "changed"),
+            "join_activation": ("convolution", "sum", "dropped"),
+            "bias": (True, False),
+        }
+        for name, values in allowed.items():
+            if getattr(self, name) not in values:
+                listed = ", ".join(map(repr, values))
+                raise ValueError(f"{name} is one of {listed}, not {getattr(self, name)!r}")
+
+
+@dataclass(frozen=True)
 class Architecture:
     """The structure of a network."""
 
@@ -250,6 +290,7 @@ class Architecture:
     inputs: tuple[Port, ...]
     stages: tuple[Stage, ...]
     outputs: tuple[Port, ...]
+    choices: Choices = Choices()
 
     @property
     def nodes(self) -> Iterator[AnyNode]:
