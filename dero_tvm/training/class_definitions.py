@@ -24,7 +24,8 @@ class ConvolutionClass:
     """What the convolutions of one class have in common.
 
     `activation` is the default; `sides` says that padding is given for each side (left, right, top,
-    bottom), `pairs` that some sizes differ in height and width.
+    bottom), `pairs` that some sizes differ in height and width, `identity_norm` that a shortcut
+    which changes no shape is normalised, too.
     """
 
     shortcut: bool
@@ -36,6 +37,7 @@ class ConvolutionClass:
     dilation: bool = False
     sides: bool = False
     pairs: bool = False
+    identity_norm: bool = True
 
     @property
     def name(self) -> str:
@@ -134,12 +136,21 @@ def _shortcut_steps(kind: ConvolutionClass) -> list[str]:
     ]
     if kind.sides:
         lines.append("            steps.append(nn.ZeroPad2d(padding))")
-    return [
-        *lines,
+    lines += [
         f"            steps.append(SumPool2d(window, stride{padding}))",
         "        if in_channels != out_channels:",
         "            steps.append(MatchChannels(out_channels))",
-        "        self.shortcut = nn.Sequential(*steps, nn.BatchNorm2d(out_channels))",
+    ]
+    if kind.identity_norm:
+        return [
+            *lines,
+            "        self.shortcut = nn.Sequential(*steps, nn.BatchNorm2d(out_channels))",
+        ]
+    return [
+        *lines,
+        "        if steps:",
+        "            steps.append(nn.BatchNorm2d(out_channels))",
+        "        self.shortcut = nn.Sequential(*steps)",
     ]
 
 

@@ -224,6 +224,7 @@ def _common_class(nodes: Sequence[Convolution], *, shortcut: bool) -> Convolutio
     if norm is None and not shortcut:
         return None  # nn.Conv2d itself serves
     nodes = [node for node in nodes if (node.norm, node.bias) == (norm, bias)]
+    identities = {bool(n.shortcut.steps) for n in nodes if n.shortcut and _is_identity(n)}
     activations = Counter(node.activation for node in nodes)
     pairs = [(n.window.kernel, n.window.strides, n.window.dilation) for n in nodes]
     return ConvolutionClass(
@@ -236,12 +237,23 @@ def _common_class(nodes: Sequence[Convolution], *, shortcut: bool) -> Convolutio
         dilation=any(node.window.dilation != (1, 1) for node in nodes),
         sides=not all(_is_symmetric(node.window) for node in nodes),
         pairs=any(height != width for window in pairs for height, width in window),
+        identity_norm=identities != {False},
     )
 
 
 def _fits(node: Convolution, kind: ConvolutionClass) -> bool:
-    ordinary = _is_ordinary(node) if kind.shortcut else node.shortcut is None
-    return ordinary and (node.norm, node.bias) == (kind.norm, kind.bias)
+    if (node.norm, node.bias) != (kind.norm, kind.bias):
+        return False
+    if not kind.shortcut:
+        return node.shortcut is None
+    if node.shortcut and _is_identity(node) and bool(node.shortcut.steps) != kind.identity_norm:
+        return False
+    return _is_ordinary(node)
+
+
+def _is_identity(node: Convolution) -> bool:
+    """Whether input and result have one shape, as far as the class's parameters tell."""
+    return node.window.strides == (1, 1) and node.in_channels == node.out_channels
 
 
 def _is_ordinary(node: Convolution) -> bool:
@@ -255,7 +267,8 @@ def _is_ordinary(node: Convolution) -> bool:
         steps.append(PoolWindow("sum", Window(kernel, window.strides, window.padding)))
     if node.in_channels != node.out_channels:
         steps.append(MatchChannels(node.in_channels, node.out_channels))
-    steps.append(Normalize(node.out_channels))
+    if steps or node.shortcut.steps:
+        steps.append(Normalize(node.out_channels))
     return tuple(steps) == node.shortcut.steps
 
 

@@ -32,6 +32,15 @@ class PythonSource:
     network: str
     weights: Mapping[str, str]
 
+    @property
+    def modules(self) -> dict[str, str]:
+        """Node -> path of its module, such as ``stage2.0.1``."""
+        return {
+            origin.rpartition(".")[0]: key.rpartition(".")[0].removesuffix(".conv")
+            for key, origin in self.weights.items()
+            if origin.endswith(".weight")
+        }
+
 
 def python_source(
     architecture: Architecture, *, output_names: Sequence[str], file_name: str, weights_name: str
