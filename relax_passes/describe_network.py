@@ -19,7 +19,7 @@ something without a convolution, and for operators that the description has no n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any, Literal
@@ -101,6 +101,10 @@ class Description:
                 alive |= set(self.nodes[name].inputs)
         self.nodes = {name: node for name, node in self.nodes.items() if name in alive}
         return self
+
+    def nodes_of(self, names: Iterable[str]) -> set[str]:
+        """The nodes that tensors of the module have become."""
+        return {self._tensors[name].source for name in names}
 
     # --- ports -------------------------------------------------------------------------------
 

@@ -13,7 +13,10 @@ from .concat_in_place import ConcatInPlace
 from .fold_padding import FoldPadding
 from .identify_residuals import IdentifyResiduals
 from .integer_interface import IntegerInterface
+from .refine_operators import RefineOperators
 from .remove_residuals import RemoveResiduals
+from .reorganization import Choices
+from .reorganize_residuals import AS_THE_AUTHORS, ReorganizeResiduals
 from .stream_ports import StreamPorts
 from .stream_rows import StreamRows
 
@@ -75,6 +78,13 @@ def stream_ports(inputs: Sequence[int] = (), outputs: Sequence[int] = ()) -> tvm
     return tvm.transform.Sequential([StreamPorts(inputs, outputs)], name="stream_ports")
 
 
-def plain() -> tvm.transform.Pass:
+def plain(*, refine: bool = False) -> tvm.transform.Pass:
     """The plain twin of a canonical module: another function, the yardstick of memory."""
-    return tvm.transform.Sequential([IdentifyResiduals(), RemoveResiduals()], name="plain")
+    passes = [IdentifyResiduals(), RemoveResiduals(refine=refine)]
+    return tvm.transform.Sequential(passes, name="plain")
+
+
+def reorganize(choices: Choices = AS_THE_AUTHORS, name: str = "network") -> tvm.transform.Pass:
+    """The DERO network of a canonical module: another function, to be trained."""
+    passes = [ReorganizeResiduals(choices, name), RefineOperators()]
+    return tvm.transform.Sequential(passes, name="reorganize")

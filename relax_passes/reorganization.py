@@ -26,6 +26,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from math import prod
 from typing import Literal
 
 import numpy as np
@@ -136,6 +137,15 @@ class Convolution(Node):
         """[out, height, width, in / groups]."""
         return (self.out_channels, *self.window.kernel, self.in_channels // self.groups)
 
+    @property
+    def parameters(self) -> int:
+        """Trained numbers: weights, biases, scales and shifts of all its normalisations."""
+        normalized = {"before": self.in_channels, "after": self.out_channels, None: 0}[self.norm]
+        for step in self.shortcut.steps if self.shortcut is not None else ():
+            normalized += step.channels if isinstance(step, Normalize) else 0
+        biases = self.out_channels if self.bias else 0
+        return prod(self.weight_shape) + biases + 2 * normalized
+
 
 @dataclass(frozen=True)
 class Pool(Node):
@@ -182,6 +192,11 @@ class Dense(Node):
     out_channels: int
     activation: Activation | None = None
     inherited: bool = True
+
+    @property
+    def parameters(self) -> int:
+        """Trained numbers: weights and biases."""
+        return (self.in_channels + 1) * self.out_channels
 
 
 @dataclass(frozen=True)
@@ -297,6 +312,12 @@ class Architecture:
         """In order of execution."""
         for stage in self.stages:
             yield from stage.nodes
+
+    @property
+    def parameters(self) -> int:
+        """Trained numbers of the whole network; means and variances are not trained."""
+        trained = (node for node in self.nodes if isinstance(node, (Convolution, Dense)))
+        return sum(node.parameters for node in trained)
 
 
 @dataclass(frozen=True, eq=False)

@@ -39,6 +39,7 @@ from .graph import operator_graph
 from .identify_residuals import find_residuals
 from .reorganization import Architecture, Choices, Convolution, Reorganization
 from .reorganization_attribute import write_reorganization
+from .residuals import Residual
 from .stages import arrange
 from .start_weights import start_weights
 from .straight_line import unique_names
@@ -84,7 +85,9 @@ def reorganize(mod: tvm.IRModule, choices: Choices, name: str, pass_name: str) -
     return record(write_reorganization(mod, network), found.decisions)
 
 
-def _assembled(found: Description, residuals: list, choices: Choices, name: str) -> Reorganization:
+def _assembled(
+    found: Description, residuals: list[Residual], choices: Choices, name: str
+) -> Reorganization:
     refinable = _refinable(found)
     nodes = [
         replace(node, refinable=node.name in refinable) if isinstance(node, Convolution) else node
@@ -94,11 +97,7 @@ def _assembled(found: Description, residuals: list, choices: Choices, name: str)
         port.name: (*port.shape[2:], port.shape[1]) if port.layout == "NCHW" else port.shape[1:]
         for port in found.inputs
     }
-    regions = [
-        around_shortcut(r, {b.operand for b in r.shortcuts})
-        | (set() if r in found.removed else {r.join})
-        for r in residuals
-    ]
+    regions = [found.nodes_of(_region(r, r in found.removed)) for r in residuals]
     stages, names = arrange(propagate(nodes, inputs), regions, inputs)
     sizes = {
         names[node.name]: found.weights[f"{node.name}.weight"].size
@@ -120,6 +119,14 @@ def _assembled(found: Description, residuals: list, choices: Choices, name: str)
         if layer in names:
             weights[f"{names[layer]}.{role}"] = array
     return Reorganization(architecture, start_weights(architecture, weights))
+
+
+def _region(residual: Residual, removed: bool) -> set[str]:
+    """What stood between fork and join; of a join that stays also what it reads."""
+    if removed:
+        return around_shortcut(residual, {b.operand for b in residual.shortcuts})
+    operators = {name for branch in residual.branches for name in branch.operators}
+    return operators | {branch.operand for branch in residual.branches} | {residual.join}
 
 
 def _refinable(found: Description) -> set[str]:
