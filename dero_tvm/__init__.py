@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .report.sweep import Sweep
     from .runners import RunResult, run
     from .trade_off import sweep
+    from .training.reorganize import ReorganizedModel, reorganize
 
 __all__ = [
     "Board",
@@ -31,6 +32,7 @@ __all__ = [
     "Dero",
     "LoadedModel",
     "ModelArchive",
+    "ReorganizedModel",
     "Report",
     "RunResult",
     "Sweep",
@@ -40,6 +42,7 @@ __all__ = [
     "load",
     "load_archive",
     "load_board",
+    "reorganize",
     "run",
     "sweep",
 ]
@@ -52,6 +55,7 @@ _HOMES = {
     "Dero": ".dero",
     "LoadedModel": ".frontends",
     "ModelArchive": ".aot.archive",
+    "ReorganizedModel": ".training.reorganize",
     "Report": ".report.data",
     "RunResult": ".runners",
     "Sweep": ".report.sweep",
@@ -61,6 +65,7 @@ _HOMES = {
     "load": ".frontends",
     "load_archive": ".aot.archive",
     "load_board": ".boards",
+    "reorganize": ".training.reorganize",
     "run": ".runners",
     "sweep": ".trade_off",
 }

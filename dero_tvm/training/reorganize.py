@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import onnx
 import tvm
 from tvm.ir import GenericConst
 
@@ -25,7 +24,7 @@ from relax_passes.reorganize_residuals import ReorganizeResiduals
 
 from .arenas import planned_arenas
 from .folder import write_folder
-from .network_module import NetworkModule
+from .network_module import network_module
 from .python_source import PythonSource, python_source
 from .pytorch import require_pytorch
 from .report import ReorganizationReport, described_shortcuts, inheritance
@@ -47,10 +46,6 @@ class ReorganizedModel:
         Its structure and start weights, independent of any framework.
     source
         The Python file.
-    network
-        The file's ``nn.Module``, with the start weights.
-    onnx
-        The same exported by PyTorch.
     report
         What was done.
     """
@@ -58,20 +53,27 @@ class ReorganizedModel:
     module: tvm.IRModule
     description: Reorganization
     source: PythonSource
-    network: Any
-    onnx: onnx.ModelProto
     report: ReorganizationReport
-    _weights: bytes
+
+    def network(self) -> Any:
+        """The file's ``nn.Module``, a new one with the start weights."""
+        return network_module(self.source, self.description.weights).network
 
     def files(self) -> dict[str, bytes]:
         """Name and content of each file that `save` writes."""
+        written = network_module(self.source, self.description.weights)
         return {
             NETWORK: self.source.text.encode(),
-            WEIGHTS: self._weights,
-            ONNX: self.onnx.SerializeToString(),
+            WEIGHTS: written.state_bytes(),
+            ONNX: written.onnx().SerializeToString(),
             REPORT: self.report.to_json().encode(),
             REPORT_TEXT: report_text(self.report).encode(),
         }
+
+    @staticmethod
+    def file_names() -> tuple[str, ...]:
+        """What `save` writes."""
+        return (NETWORK, WEIGHTS, ONNX, REPORT, REPORT_TEXT)
 
     def save(self, folder: str | Path) -> None:
         """Write the files to a new folder, whole or not at all; UserError if that exists."""
@@ -147,9 +149,7 @@ def reorganize(
         )
     except UserError as error:
         raise UserError(f"{label}: {error}") from None
-    written = NetworkModule(source, description.weights)
-    progress("exporting ONNX")
-    exported = written.onnx()
+    written = network_module(source, description.weights)
     bare = Choices(normalization=None, shortcuts="none", join_activation=join_activation)
     modules = {"original": canonical, "plain": _rewritten(canonical, bare, loaded.name, label)}
     if not plain:
@@ -169,9 +169,7 @@ def reorganize(
         initialized=initialized,
         arena_bytes=planned_arenas(modules, loaded, progress),
     )
-    return ReorganizedModel(
-        module, description, source, written.network, exported, report, written.state_bytes()
-    )
+    return ReorganizedModel(module, description, source, report)
 
 
 def _rewritten(canonical: tvm.IRModule, choices: Choices, name: str, label: str) -> tvm.IRModule:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections import Counter
-from itertools import groupby
 
 from rich.console import Console
 
@@ -52,10 +51,6 @@ def _print_summary(report: ReorganizationReport, console: Console) -> None:
 
 
 def _print_decisions(report: ReorganizationReport, console: Console, *, full: bool) -> None:
-    for (pass_name, action), group in groupby(
-        report.decisions, key=lambda decision: (decision.pass_name, decision.action)
-    ):
-        del pass_name, action, group
     counts = Counter(decision.action for decision in report.decisions)
     shown_decisions = [
         decision for decision in report.decisions if full or counts[decision.action] <= _MANY
