@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .dero import Dero
     from .errors import UserError
     from .frontends import LoadedModel, load
+    from .quantization import Quantized, quantize
     from .report import Report
     from .report.sweep import Sweep
     from .runners import RunResult, run
@@ -32,6 +33,7 @@ __all__ = [
     "Dero",
     "LoadedModel",
     "ModelArchive",
+    "Quantized",
     "ReorganizedModel",
     "Report",
     "RunResult",
@@ -42,6 +44,7 @@ __all__ = [
     "load",
     "load_archive",
     "load_board",
+    "quantize",
     "reorganize",
     "run",
     "sweep",
@@ -55,6 +58,7 @@ _HOMES = {
     "Dero": ".dero",
     "LoadedModel": ".frontends",
     "ModelArchive": ".aot.archive",
+    "Quantized": ".quantization",
     "ReorganizedModel": ".training.reorganize",
     "Report": ".report.data",
     "RunResult": ".runners",
@@ -65,6 +69,7 @@ _HOMES = {
     "load": ".frontends",
     "load_archive": ".aot.archive",
     "load_board": ".boards",
+    "quantize": ".quantization",
     "reorganize": ".training.reorganize",
     "run": ".runners",
     "sweep": ".trade_off",

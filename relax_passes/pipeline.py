@@ -11,6 +11,8 @@ from .canonicalize import Canonicalize
 from .classify_operators import ClassifyOperators
 from .concat_in_place import ConcatInPlace
 from .fold_padding import FoldPadding
+from .fuse_shortcuts import FuseShortcuts
+from .hoist_transposes import HoistTransposes
 from .identify_residuals import IdentifyResiduals
 from .integer_interface import IntegerInterface
 from .refine_operators import RefineOperators
@@ -24,11 +26,15 @@ from .stream_rows import StreamRows
 def canonicalize(input_layout: str = "model", *, integer_io: bool = False) -> tvm.transform.Pass:
     """From what a frontend imports to the operator set; see `Canonicalize`.
 
+    Shortcuts over one convolution become part of it; see `FuseShortcuts`.
+
     With `integer_io` a quantized network takes and gives integers; see `IntegerInterface`.
     """
     passes = [Canonicalize(input_layout)]
     if integer_io:
         passes.append(IntegerInterface())
+    # Shortcuts of reorganized networks that need not exist
+    passes += [HoistTransposes(), FuseShortcuts()]
     return tvm.transform.Sequential(passes, name="canonicalize")
 
 

@@ -14,11 +14,19 @@ from relax_passes.decisions import decisions
 from relax_passes.operators import TensorSpec
 from relax_passes.residuals import read_residuals
 
-from .data import LiveBuffer, Report, ReportedBuffer, ReportedResidual, ReportedStep
+from .data import (
+    LiveBuffer,
+    Report,
+    ReportedBuffer,
+    ReportedResidual,
+    ReportedShortcut,
+    ReportedStep,
+)
 
 _NOTES_ATTRIBUTE = "dero.notes"
 _ELEMENTWISE_JOINS = "AccumulateResiduals"
 _CONCATENATIONS = "ConcatInPlace"
+_SHORTCUTS = "FuseShortcuts"
 
 Planned = tuple[Scheduled, MemoryPlan]
 
@@ -91,6 +99,11 @@ def build_report(
         steps=tuple(steps),
         buffers=tuple(buffers),
         residuals=tuple(_residuals(module, network, plan)),
+        shortcuts=tuple(
+            ReportedShortcut(d.join, d.action, d.reason)
+            for d in decisions(module)
+            if d.pass_name == _SHORTCUTS
+        ),
         notes=_notes(module),
         macs=network.macs,
         constants_bytes=sum(array.nbytes for array in network.constants.values()),

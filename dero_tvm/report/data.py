@@ -57,6 +57,15 @@ class ReportedResidual:
 
 
 @dataclass(frozen=True)
+class ReportedShortcut:
+    """A shortcut over one convolution, as reorganized networks have them, and what became of it."""
+
+    join: str
+    action: str  # "fused" or "left alone"
+    reason: str
+
+
+@dataclass(frozen=True)
 class Report:
     """The result of one compilation.
 
@@ -89,6 +98,7 @@ class Report:
     macs: int
     constants_bytes: int
     memory_budget: int | None = None  # what the user allowed the arena to have
+    shortcuts: tuple[ReportedShortcut, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain JSON data."""
@@ -108,13 +118,14 @@ class Report:
         values["peak_buffers"] = tuple(LiveBuffer(**b) for b in data["peak_buffers"])
         values["buffers"] = tuple(ReportedBuffer(**b) for b in data["buffers"])
         values["residuals"] = tuple(ReportedResidual(**r) for r in data["residuals"])
+        values["shortcuts"] = tuple(ReportedShortcut(**s) for s in data.get("shortcuts", ()))
         values["notes"] = tuple(data["notes"])
         values["plain_refusals"] = tuple(data["plain_refusals"])
         report = Report(**values)
         for entry in (report, *report.steps, *report.peak_buffers, *report.buffers):
             _check_types(entry)
-        for residual in report.residuals:
-            _check_types(residual)
+        for entry in (*report.residuals, *report.shortcuts):
+            _check_types(entry)
         return report
 
 
