@@ -4,10 +4,10 @@
 
 Prints three Markdown tables. First, activation memory with every tensor whole, in KiB of an int8
 network: operators in written order, additions in place, activations and normalisations inside
-their convolutions, the operands of a concatenation written where they belong, the image counted.
-"From X on" is the greatest of the operators from X to the last one, the same in all columns.
-Second, parameters, beside those that the authors of the method print. Third, the bytes that this
-compiler plans when rows stream, an int8 network's taken as a fourth of the float32 network's.
+their convolutions, a concatenation no more than its operands, the image counted.  "From X on" is
+the greatest of the operators from X to the last one, the same in all columns.  Second, parameters,
+beside those that the authors of the method print.  Third, the bytes that this compiler plans when
+rows stream, an int8 network's taken as a fourth of the float32 network's.
 
 Weights are random: none of this depends on them.
 """
@@ -17,7 +17,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -36,15 +36,13 @@ from examples.models.mobilenet_v2 import mobilenet_v2
 from examples.models.resnet import resnet
 from examples.models.yolov5n import yolov5n
 from relax_passes import pipeline
-from relax_passes.concat_in_place import ConcatInPlace
 from relax_passes.decisions import decisions
 from relax_passes.give_shortcuts import image_shapes
-from relax_passes.graph import operator_graph, operators_in_order
-from relax_passes.identify_residuals import IdentifyResiduals
+from relax_passes.graph import operator_graph
 from relax_passes.liveness import live_bytes, schedule
 from relax_passes.reorganization import Architecture, Choices, Convolution, Upsample
 from relax_passes.reorganization_attribute import read_reorganization
-from relax_passes.reorganization_memory import live_elements
+from relax_passes.reorganization_memory import live_elements, without_tensors
 
 FLOAT = 4  # bytes of a float32, of which the planned tensors of an int8 network have one
 
@@ -133,13 +131,12 @@ def measure(model: Model, streaming: bool) -> Measured:
     reorganized = pipeline.reorganize(model.choices)(canonical)
     architecture = read_reorganization(reorganized).architecture
     dropped = {d.join for d in decisions(reorganized) if d.action == "dropped"}
-    in_place = tvm.transform.Sequential([IdentifyResiduals(), ConcatInPlace()])
     modules = {
         "original": canonical,
         "plain": pipeline.plain()(canonical),
         "refined": pipeline.plain(refine=True)(canonical),
     }
-    whole = {form: of_module(in_place(module), dropped) for form, module in modules.items()}
+    whole = {form: of_module(module, dropped) for form, module in modules.items()}
     for form in FORMS[3:]:
         whole[form] = of_architecture(architecture, form)
     streamed = {}
@@ -154,14 +151,14 @@ def measure(model: Model, streaming: bool) -> Measured:
 def of_module(module: tvm.IRModule, fused: set[str]) -> list[Operator]:
     """The operators of a Relax module; those called in `fused` are part of what reads them."""
     graph = operator_graph(module)
-    plan = schedule(graph)
-    buffer_of = dict(plan.buffer_of)
-    for name in operators_in_order(graph):
-        if name in fused:
-            buffer_of[name] = buffer_of[graph.nodes[name]["operands"][0]]
-    live = live_bytes(replace(plan, buffer_of=buffer_of))
+    made_of = {
+        name: tuple(operand for operand in data["operands"] if operand is not None)
+        for name, data in graph.nodes(data=True)
+        if name in fused or data["operator"] == "dero.concat"
+    }
+    live = live_bytes(without_tensors(schedule(graph), made_of))
     found = []
-    for name in operators_in_order(graph):
+    for name in live:
         data = graph.nodes[name]
         reads = graph.nodes[next(o for o in data["operands"] if o is not None)]["spec"]
         kind = data["operator"]
@@ -181,7 +178,8 @@ def of_architecture(architecture: Architecture, shortcuts: str) -> list[Operator
         shapes[node.name] = node.shape
         own = [live[key] for key in _steps(node.name) if key in live]
         kinds = isinstance(node, Convolution), isinstance(node, Upsample)
-        found.append(Operator(*kinds, shapes[node.inputs[0]], node.shape, max(own)))
+        if own:
+            found.append(Operator(*kinds, shapes[node.inputs[0]], node.shape, max(own)))
     return found
 
 

@@ -1,8 +1,8 @@
 """What a described network needs when every tensor is whole: elements alive at each operator.
 
 The accounting is that of an interpreter with the usual fusions: operators in the order of the
-description, activations and normalisations inside their convolutions, additions in place, the
-operands of a concatenation written where they belong, inputs and outputs counted.  An int8
+description, activations and normalisations inside their convolutions, additions in place, a
+concatenation no more than its operands, inputs and outputs counted.  An int8
 network needs as many bytes as elements.
 
 Shortcuts are counted in one of two ways:
@@ -15,7 +15,8 @@ Shortcuts are counted in one of two ways:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from math import prod
 from typing import Literal
 
@@ -41,17 +42,29 @@ def live_elements(
             steps.append(step)
             shapes[step.writes] = shape
             buffer_of.setdefault(step.writes, step.writes)
-    for node in reversed(list(architecture.nodes)):
-        if isinstance(node, Concat):
-            buffer_of |= {name: buffer_of[node.name] for name in node.inputs if "." in name}
-        if isinstance(node, Flatten):
-            buffer_of[node.name] = buffer_of[node.inputs[0]]
     bytes_of: dict[str, int] = {}
     for name, buffer in buffer_of.items():
         bytes_of[buffer] = max(bytes_of.get(buffer, 0), prod(shapes[name]))
     inputs = tuple(port.name for port in architecture.inputs)
     outputs = tuple(port.name for port in architecture.outputs)
-    return live_bytes(Schedule(tuple(steps), buffer_of, bytes_of, inputs, outputs))
+    same = {n.name: n.inputs for n in architecture.nodes if isinstance(n, (Concat, Flatten))}
+    plan = Schedule(tuple(steps), buffer_of, bytes_of, inputs, outputs)
+    return live_bytes(without_tensors(plan, same))
+
+
+def without_tensors(plan: Schedule, made_of: Mapping[str, tuple[str, ...]]) -> Schedule:
+    """`plan` where the tensors `made_of` are nothing but the tensors that each is made of.
+
+    Their steps go, and what read them reads those.
+    """
+
+    def read(names: Iterable[str]) -> tuple[str, ...]:
+        return tuple(part for n in names for part in (read(made_of[n]) if n in made_of else (n,)))
+
+    steps = tuple(
+        replace(step, reads=read(step.reads)) for step in plan.steps if step.writes not in made_of
+    )
+    return replace(plan, steps=steps, outputs=read(plan.outputs))
 
 
 def _steps(

@@ -97,7 +97,7 @@ def _assembled(
         port.name: (*port.shape[2:], port.shape[1]) if port.layout == "NCHW" else port.shape[1:]
         for port in found.inputs
     }
-    regions = [found.nodes_of(_region(r, r in found.removed)) for r in residuals]
+    regions = [_region(found, residual) for residual in residuals]
     stages, names = arrange(propagate(nodes, inputs), regions, inputs)
     sizes = {
         names[node.name]: found.weights[f"{node.name}.weight"].size
@@ -121,12 +121,12 @@ def _assembled(
     return Reorganization(architecture, start_weights(architecture, weights))
 
 
-def _region(residual: Residual, removed: bool) -> set[str]:
-    """What stood between fork and join; of a join that stays also what it reads."""
-    if removed:
+def _region(found: Description, residual: Residual) -> set[str]:
+    """The nodes between a fork and its join; of a join that stays also what it reads."""
+    if residual in found.removed:
         return around_shortcut(residual, {b.operand for b in residual.shortcuts})
     operators = {name for branch in residual.branches for name in branch.operators}
-    return operators | {branch.operand for branch in residual.branches} | {residual.join}
+    return operators | {residual.join} | found.nodes_of(b.operand for b in residual.branches)
 
 
 def _refinable(found: Description) -> set[str]:
