@@ -29,7 +29,6 @@ from pathlib import Path
 import numpy as np
 import onnx
 import torch
-from models.quantize import quantize
 from rich.console import Console
 from rich.table import Table
 from sklearn.datasets import load_digits
@@ -153,8 +152,7 @@ def train_all(
 
 def quantized(network: nn.Module, images: np.ndarray) -> onnx.ModelProto:
     """int8 after training, one weight scale a channel, calibrated on training images."""
-    feeds = ({"image": image[None]} for image in images[:CALIBRATION_IMAGES])
-    return quantize(export(network), feeds)
+    return dero_tvm.quantize(export(network), {"image": images[:CALIBRATION_IMAGES]}).model
 
 
 def arena(model: onnx.ModelProto, dero: str) -> int:

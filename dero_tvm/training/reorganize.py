@@ -13,7 +13,7 @@ from tvm.ir import GenericConst
 from dero_tvm.errors import UserError
 from dero_tvm.frontends import LoadedModel, load
 from dero_tvm.network_planner import refuse_huge
-from relax_passes import pipeline
+from relax_passes.canonicalize import Canonicalize
 from relax_passes.decisions import decisions
 from relax_passes.describe_network import CannotReorganize
 from relax_passes.graph import operator_graph
@@ -135,7 +135,8 @@ def reorganize(
         join_activation=join_activation,
     )
     progress("canonicalizing")
-    canonical = pipeline.canonicalize()(loaded.module)
+    canonical = Canonicalize()(loaded.module)
+    _refuse_quantized(canonical, label)
     progress("reorganizing")
     module = _rewritten(canonical, choices, loaded.name, label)
     description = read_reorganization(module)
@@ -170,6 +171,16 @@ def reorganize(
         arena_bytes=planned_arenas(modules, loaded, progress),
     )
     return ReorganizedModel(module, description, source, report)
+
+
+def _refuse_quantized(canonical: tvm.IRModule, label: str) -> None:
+    for _, data in operator_graph(canonical).nodes(data=True):
+        spec = data.get("spec")
+        if spec is not None and spec.dtype != "float32":
+            raise UserError(
+                f"{label}: is quantized ({spec.dtype}), and such a network cannot be trained; "
+                "reorganize the float32 network, and quantize it after training"
+            )
 
 
 def _rewritten(canonical: tvm.IRModule, choices: Choices, name: str, label: str) -> tvm.IRModule:
