@@ -127,7 +127,9 @@ def row(name: str, model: onnx.ModelProto, shape: tuple[int, ...]) -> str:
     """One line of the table; sizes in KiB."""
 
     def compiled(dero: str) -> dero_tvm.CompiledModel:
-        return dero_tvm.compile(model, dero=dero, input_layout="nhwc", integer_io=True)
+        return dero_tvm.compile(
+            model, dero=dero, input_layout="nhwc", integer_io=True, time_limit=5.0
+        )
 
     with tvm.transform.PassContext(disabled_pass=["FuseShortcuts"]):
         unfused = compiled("none")
@@ -146,7 +148,7 @@ def agreement(model: onnx.ModelProto, shape: tuple[int, ...]) -> str:
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = onnxruntime.InferenceSession(model.SerializeToString(), options)
     inputs = list(feeds(shape, 2, 3))
-    outputs = dero_tvm.compile(model, dero="none").run(inputs)
+    outputs = dero_tvm.compile(model, dero="none", time_limit=5.0).run(inputs)
     expected = [session.run(None, feed)[0] for feed in inputs]
     actual = [output["y"] for output in outputs]
     difference = np.abs(np.stack(actual) - np.stack(expected))

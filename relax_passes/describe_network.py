@@ -10,8 +10,9 @@ Walks the network in written order.  What the walk does with
 * normalisations that no convolution has absorbed (a factor and a summand a channel): dropped, as
   a reorganized network has its own; their activation moves to the convolution before them;
 * a convolution after a global pooling: a dense layer;
-* a pooling with a stride that is the only reader of a convolution: belongs to the convolution, as
-  one shortcut goes around both.
+* a max pooling with a stride that is the only reader of a convolution (a stem): belongs to the
+  convolution, as one shortcut goes around both.  An average commutes with the addition, so it
+  stands after convolution and shortcut.
 
 Raises ``CannotReorganize``, with the reason, for quantized networks, for an addition around
 something without a convolution, and for operators that the description has no node for.
@@ -245,6 +246,7 @@ class Description:
             if (
                 isinstance(conv, Convolution)
                 and conv.pool is None
+                and signature["kind"] == "max"
                 and window.strides != (1, 1)
                 and self.graph.out_degree(source) == 1
             ):
@@ -288,6 +290,8 @@ class Description:
         activation = replace(activation, alpha=attrs["alpha"], beta=attrs["beta"])
         if attrs["function"] == "relu":
             activation = Activation("clip", 0.0, attrs["maximum"])
+        if any(residual.join == operand for residual in self.removed):
+            return self._joined(name, source, activation)
         if len(readers(self.graph, operand)) > 1:
             return self._add(Activate(name, (source,), self._shape(source), activation))
         return self._activated(name, source, activation)

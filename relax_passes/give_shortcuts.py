@@ -9,9 +9,8 @@ r"""A shortcut around every convolution: the second half of residual reconstruct
 * ``match``: fewer channels are filled up with zeros, more are folded (`MatchChannels`).
 * ``norm_sc`` on the result's channels.
 
-Where a pooling belongs to the convolution (a stem, a transition), the shortcut goes on with that
-pooling, as a sum if it is a maximum, and another normalisation.  The stem with a pooling has no
-normalisation before it.
+Where a max pooling belongs to the convolution (a stem), the shortcut goes on with a sum over that
+pooling's windows and another normalisation, and the convolution has no normalisation before it.
 """
 
 from __future__ import annotations
@@ -104,8 +103,7 @@ def _shortcut(node: Convolution, shape: Shape, choices: Choices) -> Shortcut | N
     if steps or choices.shortcut_norms == "all":
         steps.append(Normalize(node.out_channels))
     if node.pool is not None:
-        kind = "sum" if node.pool.kind == "max" else node.pool.kind
-        steps += [replace(node.pool, kind=kind), Normalize(node.out_channels)]
+        steps += [replace(node.pool, kind="sum"), Normalize(node.out_channels)]
     return Shortcut(tuple(steps))
 
 

@@ -15,6 +15,7 @@ from .fuse_shortcuts import FuseShortcuts
 from .hoist_transposes import HoistTransposes
 from .identify_residuals import IdentifyResiduals
 from .integer_interface import IntegerInterface
+from .merge_means import MergeMeans
 from .refine_operators import RefineOperators
 from .remove_residuals import RemoveResiduals
 from .reorganization import Choices
@@ -34,7 +35,7 @@ def canonicalize(input_layout: str = "model", *, integer_io: bool = False) -> tv
     if integer_io:
         passes.append(IntegerInterface())
     # Shortcuts of reorganized networks that need not exist
-    passes += [HoistTransposes(), FuseShortcuts()]
+    passes += [HoistTransposes(), MergeMeans(), FuseShortcuts()]
     return tvm.transform.Sequential(passes, name="canonicalize")
 
 

@@ -13,8 +13,8 @@ A convolution with its shortcut computes, of its input x::
 
     y = pool(act(norm?(conv(norm?(x))))) + shortcut(x)      then final_activation
 
-where ``norm`` says on which side the normalisation stands, and ``pool`` is there only in the stem
-and in transitions, where one shortcut goes around a convolution and the pooling after it.  The
+where ``norm`` says on which side the normalisation stands, and ``pool`` is there only in the stem,
+where one shortcut goes around a convolution and the max pooling after it.  The
 shortcut is a chain of steps without weights besides the normalisations'::
 
     sum-pool (where the stride is not 1) -> match channels -> normalise

@@ -78,7 +78,7 @@ def _steps(
     steps = []
     reads: tuple[str, ...] = node.inputs
     own = (*convolved(node, shapes[node.inputs[0]]), node.out_channels)
-    stem = node.pool is not None and node.pool.kind == "max"
+    stem = node.pool is not None
     changes = own != shapes[node.inputs[0]]
     if node.shortcut is not None and (stem or (shortcuts == "materialized" and changes)):
         made = f"{node.name}.shortcut"

@@ -64,12 +64,10 @@ class ReorganizeResiduals:
 
 def reorganize(mod: tvm.IRModule, choices: Choices, name: str, pass_name: str) -> tvm.IRModule:
     """`mod` reorganized, with decisions under `pass_name`."""
-    mod = unique_names(mod)
-    inlined = [relax.transform.InlinePrivateFunctions(), FoldPadding()]
-    mod = forget(
-        unique_names(tvm.transform.Sequential(inlined)(mod)),
-        ("AccumulateResiduals", "ConcatInPlace"),
-    )
+    mod = unique_names(relax.transform.InlinePrivateFunctions()(unique_names(mod)))
+    if "dero.pad" in {data["operator"] for _, data in operator_graph(mod).nodes(data=True)}:
+        mod = tvm.transform.Sequential([FoldPadding()])(mod)
+    mod = forget(mod, ("AccumulateResiduals", "ConcatInPlace"))
     graph = operator_graph(mod)
     residuals = find_residuals(graph)
     found = Description(

@@ -50,9 +50,10 @@ def arrange(
     `regions` are sets of names of nodes that stood between a fork and its join, `inputs` the
     shapes of the network's inputs.
     """
-    head = _head(nodes)
+    regions = list(regions)
+    head = _head(nodes, set().union(*regions))
     trunk = [node for node in nodes if node.name not in head]
-    blocks = _blocks(trunk, list(regions), set(inputs))
+    blocks = _blocks(trunk, regions, set(inputs))
     shapes = dict(inputs) | {node.name: node.shape for node in nodes}
     pieces: list[tuple[str, list[list[AnyNode]]]] = []
     resolution: tuple[int, ...] | None = None
@@ -85,14 +86,15 @@ def convolved(node: Convolution, shape: tuple[int, ...]) -> tuple[int, int]:
     return height, width
 
 
-def _head(nodes: Sequence[AnyNode]) -> set[str]:
-    """What no convolution follows, but for convolutions that a dense layer follows."""
+def _head(nodes: Sequence[AnyNode], joined: set[str]) -> set[str]:
+    """What no convolution follows, but for convolutions of a block or before a dense layer."""
     graph = nx.DiGraph((source, node.name) for node in nodes for source in node.inputs)
     kinds = {node.name: type(node) for node in nodes}
     head = set()
     for node in nodes:
         after = {kinds[name] for name in nx.descendants(graph, node.name)}
-        if Convolution not in after and not (isinstance(node, Convolution) and Dense in after):
+        trunk = isinstance(node, Convolution) and (Dense in after or node.name in joined)
+        if Convolution not in after and not trunk:
             head.add(node.name)
     return head
 

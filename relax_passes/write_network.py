@@ -42,6 +42,7 @@ from .reorganization import (
     Upsample,
     Window,
 )
+from .straight_line import read_function, write_function
 
 
 def write_network(network: Reorganization) -> relax.Function:
@@ -79,7 +80,8 @@ class _Writer:
                 results = [self._output(port) for port in architecture.outputs]
                 outputs = [self.builder.emit_output(result) for result in results]
             self.builder.emit_func_output(outputs[0] if len(outputs) == 1 else outputs)
-        return relax.transform.Normalize()(self.builder.get())["main"]
+        written = self.builder.get()
+        return write_function(written, read_function(written))["main"]  # names of names go
 
     def _emit(self, label: str, operator: str, *operands: relax.Expr, **attrs: Any) -> relax.Var:
         return self.builder.emit(make_call(operator, operands, **attrs), label)

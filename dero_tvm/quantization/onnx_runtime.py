@@ -34,6 +34,7 @@ def quantize_static(model: onnx.ModelProto, calibration: Iterable[Feed]) -> onnx
             quant_pre_process(source, prepared, skip_symbolic_shape=True)
             named = _with_names(onnx.load(prepared))
             onnx.save(named, prepared)
+            excluded, forced = linear_nodes(named.graph)
             with _Quiet():
                 quantization.quantize_static(
                     prepared,
@@ -43,7 +44,8 @@ def quantize_static(model: onnx.ModelProto, calibration: Iterable[Feed]) -> onnx
                     per_channel=True,
                     weight_type=quantization.QuantType.QInt8,
                     activation_type=quantization.QuantType.QInt8,
-                    nodes_to_exclude=linear_nodes(named.graph),
+                    nodes_to_exclude=excluded,
+                    extra_options={"ForceQuantizeNoInputCheck": forced},
                 )
         except Exception as error:  # raises whatever a kernel or pass of ONNX Runtime does
             raise UserError(

@@ -73,7 +73,7 @@ def _shapes(model: onnx.ModelProto) -> dict[str, np.ndarray]:
 def _value(node: onnx.NodeProto, constants: Constants, opset: int) -> np.ndarray | None:
     """What `node` computes; None if that is not known, no integers, or too many."""
     feeds: dict[str, Any] = {}
-    for name in map(str, node.input):
+    for name in [str(name) for name in node.input]:
         if not name:
             continue
         value = constants.value(name) if constants.size(name) <= _MOST_ELEMENTS else None
@@ -93,5 +93,6 @@ def _value(node: onnx.NodeProto, constants: Constants, opset: int) -> np.ndarray
             opset_imports=[onnx.helper.make_opsetid("", opset)],
         )
     )
-    result = np.asarray(evaluator.run(None, feeds)[0])
+    outputs: Any = evaluator.run(None, feeds)
+    result = np.asarray(outputs[0])
     return result if result.dtype.kind == "i" and result.size <= _MOST_ELEMENTS else None
