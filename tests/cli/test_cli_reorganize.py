@@ -135,7 +135,7 @@ def test_join_without_a_convolution(refused, tmp_path):
 def test_open_and_quantized_inputs(refused, run, tmp_path):
     path = save(block(batch="N"), tmp_path / "open.onnx")
     message = refused("reorganize", path, "-o", tmp_path / "out")
-    assert message.endswith('give its shape, as in --input-shapes "image:[1,4,8,8]"')
+    assert message.endswith('fix it with --input-shapes "image:[1,4,8,8]"')
     assert refused("reorganize", DIGITS, "-o", tmp_path / "out") == (
         f"{DIGITS}: is quantized (int8), and such a network cannot be trained; reorganize the "
         "float32 network, and quantize it after training"
