@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .report.sweep import Sweep
     from .runners import RunResult, run
     from .trade_off import sweep
+    from .training.reorganize import ReorganizedModel, reorganize
 
 __all__ = [
     "Board",
@@ -36,6 +37,7 @@ __all__ = [
     "LoadedModel",
     "ModelArchive",
     "Quantized",
+    "ReorganizedModel",
     "Report",
     "RunResult",
     "Sweep",
@@ -47,6 +49,7 @@ __all__ = [
     "load_archive",
     "load_board",
     "quantize",
+    "reorganize",
     "run",
     "sweep",
 ]
@@ -61,6 +64,7 @@ _HOMES = {
     "LoadedModel": ".frontends",
     "ModelArchive": ".aot.archive",
     "Quantized": ".quantization",
+    "ReorganizedModel": ".training.reorganize",
     "Report": ".report.data",
     "RunResult": ".runners",
     "Sweep": ".report.sweep",
@@ -72,6 +76,7 @@ _HOMES = {
     "load_archive": ".aot.archive",
     "load_board": ".boards",
     "quantize": ".quantization",
+    "reorganize": ".training.reorganize",
     "run": ".runners",
     "sweep": ".trade_off",
 }
