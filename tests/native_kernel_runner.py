@@ -137,5 +137,5 @@ def _compiled(source: str) -> ctypes.CDLL:
     with tempfile.TemporaryDirectory() as folder:
         file, library = Path(folder) / "kernel.c", Path(folder) / "kernel.so"
         file.write_text(source)
-        subprocess.run(["gcc", *FLAGS, "-o", str(library), str(file)], check=True)
+        subprocess.run(["gcc", *FLAGS, "-o", str(library), str(file), "-lm"], check=True)
         return ctypes.CDLL(str(library))

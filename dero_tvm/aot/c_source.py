@@ -10,9 +10,10 @@ from dero_tvm.errors import UserError, first_line
 from dero_tvm.kernels.support import support_code
 
 from .c_constants import array_names, c_type, declaration
+from .c_instrument import around_step, check_arguments, macros, write_guards
 from .c_layout import wrap_code
 from .c_steps import StepCode, step_code
-from .header import CPort, Interface
+from .header import CPort, Interface, PortPlace
 from .kernel_body import alias, aliases_in
 from .kernels import Kernel, NativeFunction, Parameter
 from .lower import CFunction, c_functions
@@ -65,7 +66,8 @@ class _Printer:
         code = wrap_code("\n\n".join([*kernels, *(step.text for step in steps), *entry]))
         code = "\n\n".join([*support, code])
         headers = [f'#include "{self.prefix}.h"', "", *standard_headers(code)]
-        parts = ["\n".join(headers), typedefs(code), "\n".join(constants), code]
+        debugging = macros(self.interface, [step.name for step in steps])
+        parts = ["\n".join(headers), typedefs(code), "\n".join(constants), debugging, code]
         return "\n\n".join(part for part in parts if part) + "\n"
 
     # --- kernels -----------------------------------------------------------------------------
@@ -90,15 +92,22 @@ class _Printer:
         members = [("inputs", p) for p in self.interface.inputs]
         members += [("outputs", p) for p in self.interface.outputs]
         arrays = [(kind, p) for kind, p in members if not p.by_rows]
-        run = ["  int32_t status;"] if any(step.may_fail for step in steps) else []
+        run = check_arguments(self.interface, self._places())
+        run += ["  int32_t status;"] if any(step.may_fail for step in steps) else []
         checks = " || ".join(f"{kind}->{port.member} == NULL" for kind, port in members)
         run += [f"  if ({checks}) {{", "    return -1;", "  }"]
-        calls = [line for step in steps for line in step.call_lines("  ")]
+        calls = [
+            line
+            for number, step in enumerate(steps)
+            for line in around_step(number, step.call_lines("  "))
+        ]
         if self.interface.maps_io:
             places = self._port_addresses()
             lines = [f"  {kind}->{p.member} = {places[kind, p.member]};" for kind, p in arrays]
             unused = {"inputs", "outputs"} - {kind for kind, _ in arrays}
             lines = [*(f"  (void){kind};" for kind in sorted(unused)), *lines]
+            if self.interface.arenas:
+                lines += write_guards(self.interface)
             text = "\n".join(lines)
             parts.append(f"void {prefix}_map_io({structs}) {{\n{text}\n}}")
             copies: dict[str, list[str]] = {"inputs": [], "outputs": []}
@@ -116,6 +125,24 @@ class _Printer:
             f"  if ({outside} != {inside}) {{",
             f"    memcpy({pair[0]}, {pair[1]}, {port.bytes});",
             "  }",
+        ]
+
+    def _places(self) -> list[PortPlace]:
+        """What is known of the pointers to arrays that the application gives."""
+        network = self.program.network
+        places = self._port_addresses() if self.interface.maps_io else {}
+        return [
+            PortPlace(
+                f"{kind}->{member.member}",
+                places.get((kind, member.member), ""),
+                network.values[port.value].spec.itemsize,
+            )
+            for kind, ports, members in (
+                ("inputs", network.inputs, self.interface.inputs),
+                ("outputs", network.outputs, self.interface.outputs),
+            )
+            for port, member in zip(ports, members)
+            if not port.by_rows
         ]
 
     def _port_addresses(self) -> dict[tuple[str, str], str]:

@@ -34,6 +34,7 @@ class StepCode:
     With `may_fail` it has a result: 0, or the code that a function of the application returned.
     """
 
+    name: str
     text: str
     call: str
     may_fail: bool
@@ -99,7 +100,7 @@ class _StepPrinter:
         functions += self._function(self.name, ", ".join(parameters) or "void", self._body())
         text = "\n".join([*self._description(), *self.tables, *functions])
         call = f"{self.name}({', '.join(f'{p}s' for p in self.ports)})"
-        return StepCode(text, call, self.may_fail)
+        return StepCode(self.name, text, call, self.may_fail)
 
     def _function(self, name: str, parameters: str, body: list[str]) -> list[str]:
         if not self.may_fail:

@@ -61,19 +61,32 @@ DSP_INLINE void dsp_add_row(struct sums *sums, const int8_t *bytes, int32_t tap_
   }
 }
 
-/* The taps of one row of the window that lie inside the image. */
+/* Adds those of two taps whose bit is set in `inside`; the others have the value `zero`. */
+DSP_INLINE void dsp_add_part_of_pair(struct sums *sums, const int8_t *bytes, int32_t tap_bytes,
+                                     uint32_t inside, int32_t zero, int32_t offset,
+                                     const int32_t *words) {
+  if (inside & 3u) {
+    int32_t a = inside & 1u ? dsp_load4(bytes) : zero;
+    int32_t b = inside & 2u ? dsp_load4(bytes + tap_bytes) : zero;
+    dsp_add_two_taps(sums, a, b, offset, words);
+  }
+}
+
+/* The taps of one row of the window whose bits are set in `inside`. */
 DSP_INLINE void dsp_add_part_of_row(struct sums *sums, const int8_t *bytes, int32_t tap_bytes,
-                                    struct taps taps, int32_t zero, int32_t offset,
+                                    uint32_t inside, int32_t zero, int32_t offset,
                                     const int32_t *words, int32_t kernel_w) {
-  for (int32_t tap = taps.first & ~1; tap < taps.last; tap += 2) {
-    const int8_t *at = bytes + tap * tap_bytes;
-    int32_t a = tap < taps.first ? zero : dsp_load4(at);
-    if (tap + 1 == kernel_w) {
-      dsp_add_tap(sums, a, offset, words[tap]);
-    } else {
-      int32_t b = tap + 1 < taps.last ? dsp_load4(at + tap_bytes) : zero;
-      dsp_add_two_taps(sums, a, b, offset, words + tap);
-    }
+  int32_t pairs = kernel_w / 2;
+  if (pairs == 1) {
+    dsp_add_part_of_pair(sums, bytes, tap_bytes, inside, zero, offset, words);
+  }
+  for (int32_t pair = 0; pairs > 1 && pair < pairs; ++pair) {
+    dsp_add_part_of_pair(sums, bytes + 2 * pair * tap_bytes, tap_bytes, inside >> 2 * pair, zero,
+                         offset, words + 2 * pair);
+  }
+  if ((kernel_w & 1) && (inside >> (kernel_w - 1) & 1u)) {
+    int32_t last = dsp_load4(bytes + (kernel_w - 1) * tap_bytes);
+    dsp_add_tap(sums, last, offset, words[kernel_w - 1]);
   }
 }
 
@@ -96,9 +109,10 @@ DSP_INLINE void dsp_depthwise_row(const struct window *w, int32_t row, const int
   int32_t last_channel = w->channels - 4;
   for (int32_t column = 0; column < w->out_width; ++column) {
     int32_t all_columns = x >= 0 && x <= last_x;
-    struct taps taps = {0, kernel_w};
+    uint32_t inside = 0;
     if (!all_columns) {
-      taps = taps_inside(x, w->in_width, kernel_w, w->dilation_w);
+      struct taps taps = taps_inside(x, w->in_width, kernel_w, w->dilation_w);
+      inside = (1u << taps.last) - (1u << taps.first);
     }
     const struct requantization *to = factors;
     const int32_t *words = weight;
@@ -122,8 +136,8 @@ DSP_INLINE void dsp_depthwise_row(const struct window *w, int32_t row, const int
       } else {
         const int32_t *row_words = words + vertical.first * kernel_w;
         for (int32_t kh = vertical.first; kh < vertical.last; ++kh) {
-          dsp_add_part_of_row(&sums, rows[kh] + start, tap_bytes, taps, zero, offset, row_words,
-                              kernel_w);
+          dsp_add_part_of_row(&sums, rows[kh] + start, tap_bytes, inside, zero, offset,
+                              row_words, kernel_w);
           row_words += kernel_w;
         }
         words += kernel_h * kernel_w;

@@ -6,7 +6,7 @@ from relax_passes.operators import TensorSpec
 
 from ..c_kernel import SUPPORT, CKernel, Request
 from ..table import register_kernel
-from .window import clamp
+from ..window import clamp
 
 _BODY = """\
 static const struct dsp_addition with = {{

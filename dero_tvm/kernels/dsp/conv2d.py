@@ -8,9 +8,9 @@ from relax_passes.operators import OperatorClass
 
 from ..c_kernel import SUPPORT, CKernel, Request
 from ..table import register_kernel
+from ..window import pack_window
 from .factors import SumRange, pack_factors
 from .pairs import pack_pairs
-from .window import pack_window
 
 _DIRECT = """\
 dsp_conv2d_row((const struct window *)window, row, data, data_rows, weight,

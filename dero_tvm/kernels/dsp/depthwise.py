@@ -8,8 +8,8 @@ from relax_passes.operators import OperatorClass
 
 from ..c_kernel import SUPPORT, CKernel, Request
 from ..table import register_kernel
+from ..window import pack_window
 from .factors import SumRange, pack_factors
-from .window import pack_window
 
 _BODY = """\
 dsp_depthwise_row((const struct window *)window, row, data, data_rows, weight,

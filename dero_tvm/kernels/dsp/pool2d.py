@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..c_kernel import SUPPORT, CKernel, Request
 from ..table import register_kernel
-from .window import pack_window
+from ..window import pack_window
 
 _BODY = "dsp_pool_row((const struct window *)window, row, data, data_rows, out, {average});\n"
 _MOST_TERMS = 255  # of an average: their sum fits a half of a word
