@@ -117,8 +117,7 @@ class Description:
                 "reorganize the float network and quantize it after training"
             )
         transposed = [
-            data["operator"] == "dero.transpose" and data["signature"]["axes"] == _TO_NHWC
-            for data in (self.graph.nodes[n] for n in self.graph.successors(name))
+            _is_transposition(self.graph.nodes[n], _TO_NHWC) for n in self.graph.successors(name)
         ]
         layout = ""
         if len(spec.shape) == 4:
@@ -320,6 +319,8 @@ class Description:
         (operand,) = data["operands"]
         tensor, shape = self._tensors[operand], data["signature"].output.shape
         old = self._shape(tensor.source)
+        if len(old) == 3 and _is_transposition(data, _TO_NHWC if tensor.channels_first else _TO_NCHW):
+            return _Tensor(tensor.source, not tensor.channels_first)
         if shape[0] != 1 or prod(shape) != max(shape):  # more than one axis that is not 1
             raise self._unknown(name, data, f" to {shape}")
         if len(old) == 1:  # (1, C), (1, 1, 1, C), (1, C, 1, 1): the same vector
@@ -413,6 +414,17 @@ def around_shortcut(residual: Residual, shortcuts: Sequence[str] | set[str]) -> 
     paths = {branch.operand: set(branch.operators) for branch in residual.branches}
     needed = set().union(*(paths[operand] for operand in shortcuts)) if shortcuts else set()
     return set().union(*paths.values()) - needed
+
+
+def _is_transposition(data: dict, axes: tuple[int, ...]) -> bool:
+    """Whether an operator transposes an image so; of one channel, that is a mere reshape."""
+    if data["operator"] == "dero.transpose":
+        return data["signature"]["axes"] == axes
+    if data["operator"] != "dero.reshape":
+        return False
+    old, new = data["signature"].inputs[0].shape, data["signature"].output.shape
+    channels = old[1] if axes == _TO_NHWC else old[-1]
+    return len(old) == 4 and channels == 1 and new == tuple(old[axis] for axis in axes)
 
 
 def _clamp(attrs: Any) -> Activation | None:

@@ -2,12 +2,14 @@
 
     transpose(f(x))   ->   f(transpose(x))
 
-for `f` a chain of operators that treat elements alike, or channel by channel with constants, each
-the only reader of the one before, back to a network input or its quantization.  A network that
-normalises its image before the first convolution, and reads the image itself elsewhere, then has
-one transposition that both use, and everything behind it is channels-last.
+for `f` any operators that treat elements alike, or channel by channel with constants, and
+paddings, slices and concatenations, back to network inputs or their quantizations.  A network that
+does such things to its image before or beside the first convolution then has one transposition,
+and everything behind it is channels-last.  A transposition may also be written as a reshape, a
+transposition of two axes, and a reshape.
 
-Does not handle: chains with two computed operands, and chains that begin at another tensor.
+Does not handle: results that are read elsewhere in the old order too, and what begins at another
+tensor.
 """
 
 from __future__ import annotations
@@ -22,8 +24,10 @@ from .canonicalization.dataflow import DataflowRewriter, is_call, shape_of
 from .operators import attributes_of, make_call
 
 _ELEMENTWISE = tuple(
-    f"dero.{name}" for name in "add subtract multiply divide quantize dequantize unary".split()
-) + ("dero.lookup",)
+    f"dero.{name}"
+    for name in "add subtract multiply divide quantize dequantize unary lookup".split()
+)
+_BY_AXIS = {"dero.pad": ("pad_before", "pad_after"), "dero.slice": ("begin", "end", "strides")}
 
 
 @tvm.transform.module_pass(opt_level=0, name="HoistTransposes")
@@ -40,49 +44,101 @@ class HoistTransposes:
 class _Rewriter(DataflowRewriter):
     def __init__(self, module: tvm.IRModule) -> None:
         super().__init__(module)
-        self._transposed: dict[tuple[relax.Var, tuple[int, ...]], relax.Expr] = {}
+        self._done: dict[tuple[relax.Var, tuple[int, ...]], relax.Expr] = {}
 
     def rewrite(self, var: relax.Var, expr: relax.Expr) -> relax.Expr | None:
-        if not is_call(expr, "dero.transpose") or not isinstance(expr.args[0], relax.Var):
+        found = self._transposition(var)
+        if found is None:
             return None
-        axes = attributes_of(expr)["axes"]
-        chain: list[tuple[relax.Var, Any]] = []
-        source = expr.args[0]
-        while not self._is_root(source):
-            operand = self._operand(source)
-            if operand is None:
+        source, axes, inside = found
+        region = self._region(source)
+        if region is None:
+            return None
+        # The real numbers of a quantized tensor may be written twice: they are never stored.
+        stored = [v for v in region if not is_call(self.old.definitions[v], "dero.dequantize")]
+        readers = {reader for v in stored for reader in self.old.readers.get(v, [])}
+        if not readers <= region | inside:
+            return None
+        return self._transposed(source, axes)
+
+    def _transposition(
+        self, var: relax.Var
+    ) -> tuple[relax.Var, tuple[int, ...], set[relax.Var]] | None:
+        """What `var` transposes, how, and the variables it takes to say so."""
+        call: Any = self.old.definitions[var]
+        if is_call(call, "dero.transpose") and isinstance(call.args[0], relax.Var):
+            return call.args[0], attributes_of(call)["axes"], {var}
+        if not is_call(call, "dero.reshape") or len(shape_of(call)) != 4:
+            return None
+        swap = self.old.definition(call.args[0])
+        if not is_call(swap, "dero.transpose") or attributes_of(swap)["axes"] != (1, 0):
+            return None
+        flat = self.old.definition(swap.args[0])
+        if not is_call(flat, "dero.reshape") or not isinstance(flat.args[0], relax.Var):
+            return None
+        source = flat.args[0]
+        batch, height, width, channels = shape_of(call)
+        if batch != 1 or shape_of(source) != (1, channels, height, width):
+            return None
+        if shape_of(flat) != (channels, height * width):
+            return None
+        return source, (0, 2, 3, 1), {var, call.args[0], swap.args[0]}
+
+    def _region(self, source: relax.Var) -> set[relax.Var] | None:
+        """The operators between `source` and the roots, `source` included; None if one is other."""
+        region: set[relax.Var] = set()
+        waiting = [source]
+        while waiting:
+            var = waiting.pop()
+            if var in region or self._is_root(var):
+                continue
+            call = self.old.definitions.get(var)
+            if call is None or not self._is_known(call):
                 return None
-            chain.append((operand, self.old.definitions[source]))
-            source = operand
-        result = self._transpose(source, axes)
-        for operand, call in reversed(chain):
-            args = [
-                result if arg.same_as(operand) else _constant(arg, call, axes) for arg in call.args
-            ]
-            result = self.emit(Call(call.op, args, call.attrs))
-        return result
+            region.add(var)
+            waiting += [arg for arg in call.args if isinstance(arg, relax.Var)]
+        return region
+
+    def _is_known(self, call: Any) -> bool:
+        if is_call(call, *_BY_AXIS, "dero.concat"):
+            return True
+        if not is_call(call, *_ELEMENTWISE):
+            return False
+        shapes = [shape_of(arg) for arg in call.args if isinstance(arg, relax.Var)]
+        return all(shape == shape_of(call) for shape in shapes)
 
     def _is_root(self, var: relax.Var) -> bool:
         """A network input, or its quantization: that is smaller, so it is what gets transposed."""
-        call = self.old.definitions.get(var)
-        return call is None or (is_call(call, "dero.quantize") and call.args[0] in self.old.params)
-
-    def _operand(self, var: relax.Var) -> relax.Var | None:
-        """The one computed operand of an elementwise operator that only one operator reads."""
+        if var in self.old.params:
+            return True
         call: Any = self.old.definitions.get(var)
-        if not is_call(call, *_ELEMENTWISE) or self.old.sole_reader(var) is None:
-            return None
-        operands = [arg for arg in call.args if isinstance(arg, relax.Var)]
-        if len(operands) != 1 or shape_of(operands[0]) != shape_of(var):
-            return None
-        return operands[0]
+        return is_call(call, "dero.quantize") and call.args[0] in self.old.params
 
-    def _transpose(self, source: relax.Var, axes: tuple[int, ...]) -> relax.Expr:
-        key = (source, axes)
-        if key not in self._transposed:
-            call = make_call("transpose", [self.new(source)], axes=axes)
-            self._transposed[key] = self.emit(call)
-        return self._transposed[key]
+    def _transposed(self, var: relax.Var, axes: tuple[int, ...]) -> relax.Expr:
+        """The new expression for `var` in the new order of axes."""
+        key = (var, axes)
+        if key not in self._done:
+            if self._is_root(var):
+                call = make_call("transpose", [self.new(var)], axes=axes)
+            else:
+                call = self._rebuilt(self.old.definitions[var], axes)
+            self._done[key] = self.emit(call)
+        return self._done[key]
+
+    def _rebuilt(self, call: Any, axes: tuple[int, ...]) -> Call:
+        args = [
+            self._transposed(arg, axes)
+            if isinstance(arg, relax.Var)
+            else _constant(arg, call, axes)
+            for arg in call.args
+        ]
+        attrs = attributes_of(call)
+        for name in _BY_AXIS.get(call.op.name, ()):
+            if attrs[name] is not None:
+                attrs[name] = tuple(attrs[name][axis] for axis in axes)
+        if is_call(call, "dero.concat"):
+            attrs["axis"] = axes.index(attrs["axis"] % len(axes))
+        return make_call(call.op.name.removeprefix("dero."), args, **attrs)
 
 
 def _constant(arg: GenericConst, call: Any, axes: tuple[int, ...]) -> relax.Expr:
@@ -90,6 +146,5 @@ def _constant(arg: GenericConst, call: Any, axes: tuple[int, ...]) -> relax.Expr
     if is_call(call, "dero.lookup"):
         return arg
     values = arg.value.numpy()
-    rank = len(axes)
-    values = values.reshape((1,) * (rank - values.ndim) + values.shape)
+    values = values.reshape((1,) * (len(axes) - values.ndim) + values.shape)
     return relax.const(values.transpose(axes).copy(), str(values.dtype))

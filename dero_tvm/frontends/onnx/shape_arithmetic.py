@@ -17,8 +17,8 @@ from onnx.reference import ReferenceEvaluator
 from .constants import Constants
 
 _OPERATORS = frozenset(
-    "Add Cast Concat ConstantOfShape Div Expand Gather Identity Mul Range Reshape Slice Squeeze "
-    "Sub Transpose Unsqueeze".split()
+    "Abs Add Cast Concat ConstantOfShape Div Expand Gather Identity Max Min Mod Mul Neg Range "
+    "ReduceProd Reshape Slice Squeeze Sub Transpose Unsqueeze".split()
 )
 _MOST_ELEMENTS = 1024  # of what is arithmetic on shapes, and not on data
 
