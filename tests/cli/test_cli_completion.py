@@ -18,7 +18,9 @@ TVMC = Path(sys.executable).with_name("tvmc")
     [
         ("tvmc co", {"compile", "completion"}),
         ("tvmc report --h", {"--html", "--help"}),
-        ("tvmc compile --target mps2-an38", {"mps2-an386"}),
+        ("tvmc compile --target mps3", {"mps3-an547"}),
+        ("tvmc boards mps3", {"mps3-an547"}),
+        ("tvmc micro create-project zephyr app m.tar --board mps3", {"mps3-an547"}),
         ("tvmc run --device qemu:mps3", {"qemu:mps3-an547"}),
         ("tvmc run --device ho", {"host", "host-c"}),
         ("tvmc compile --output-format m", {"mlf"}),
