@@ -21,11 +21,13 @@ if TYPE_CHECKING:
     from .dero import Dero
     from .errors import UserError
     from .frontends import LoadedModel, load
+    from .quantization import Quantized, quantize
     from .report import Report
     from .report.fit import Fit
     from .report.sweep import Sweep
     from .runners import RunResult, run
     from .trade_off import sweep
+    from .training.reorganize import ReorganizedModel, reorganize
 
 __all__ = [
     "Board",
@@ -34,6 +36,8 @@ __all__ = [
     "Fit",
     "LoadedModel",
     "ModelArchive",
+    "Quantized",
+    "ReorganizedModel",
     "Report",
     "RunResult",
     "Sweep",
@@ -44,6 +48,8 @@ __all__ = [
     "load",
     "load_archive",
     "load_board",
+    "quantize",
+    "reorganize",
     "run",
     "sweep",
 ]
@@ -57,6 +63,8 @@ _HOMES = {
     "Fit": ".report.fit",
     "LoadedModel": ".frontends",
     "ModelArchive": ".aot.archive",
+    "Quantized": ".quantization",
+    "ReorganizedModel": ".training.reorganize",
     "Report": ".report.data",
     "RunResult": ".runners",
     "Sweep": ".report.sweep",
@@ -67,6 +75,8 @@ _HOMES = {
     "load": ".frontends",
     "load_archive": ".aot.archive",
     "load_board": ".boards",
+    "quantize": ".quantization",
+    "reorganize": ".training.reorganize",
     "run": ".runners",
     "sweep": ".trade_off",
 }

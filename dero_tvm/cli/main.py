@@ -26,6 +26,11 @@ _COMMANDS = {
     "compile": (".compile", "compile_command", "Compile a model file to C with one static arena."),
     "run": (".run", "run_command", "Run an archive, or a model file, and measure it."),
     "report": (".report", "report_command", "Show what is in memory when, and why."),
+    "reorganize": (
+        ".reorganize",
+        "reorganize_command",
+        "Rewrite a network's residuals for little memory, to be trained again.",
+    ),
     "fit": (".fit", "fit_command", "Say on which boards a model runs."),
     "micro": (".micro", "micro_command", "Make projects: Zephyr, Arduino, bare metal."),
     "boards": (".boards", "boards_command", "List the boards that --target knows."),

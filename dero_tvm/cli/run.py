@@ -13,6 +13,7 @@ from dero_tvm.aot.archive import load_archive
 from dero_tvm.atomic_write import staged_write, write_atomically
 from dero_tvm.dero import BARE, parse_dero
 from dero_tvm.errors import UserError
+from dero_tvm.input_arrays import inferences, read_npz
 from dero_tvm.printable import printable
 from dero_tvm.report.profile_table import print_profile
 from dero_tvm.report.run_table import print_run
@@ -22,7 +23,7 @@ from dero_tvm.runners import RunResult, check_device, check_profile, run
 from .command import Command, dero_option
 from .compile import compile_with_progress
 from .completion import complete_device, complete_target
-from .inputs import filled, inferences, read_npz
+from .inputs import filled
 from .legacy import board_of_target
 from .outputs import check_distinct, check_output, npz_bytes
 from .progress import stages

@@ -14,12 +14,13 @@ from relax_passes.residuals import Branch, Residual, read_residuals
 
 from .build_operators import operators, producer_of
 from .build_timeline import Planned, timeline
-from .data import LiveBuffer, RegionUse, Report, ReportedResidual
+from .data import LiveBuffer, RegionUse, Report, ReportedResidual, ReportedShortcut
 from .timeline import ReportedBuffer
 
 _NOTES_ATTRIBUTE = "dero.notes"
 _ELEMENTWISE_JOINS = "AccumulateResiduals"
 _CONCATENATIONS = "ConcatInPlace"
+_SHORTCUTS = "FuseShortcuts"
 
 
 def build_report(
@@ -79,6 +80,11 @@ def build_report(
         steps=steps,
         buffers=found.buffers,
         residuals=tuple(_residuals(module, network, plan)),
+        shortcuts=tuple(
+            ReportedShortcut(d.join, d.action, d.reason)
+            for d in decisions(module)
+            if d.pass_name == _SHORTCUTS
+        ),
         notes=_notes(module),
         macs=network.macs,
         constants_bytes=sum(network.constants[name].nbytes for name in network.c_constants),

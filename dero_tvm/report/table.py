@@ -12,7 +12,7 @@ from rich.table import Table
 
 from dero_tvm.printable import printable
 
-from .data import Report, ReportedResidual
+from .data import Report, ReportedResidual, ReportedShortcut
 
 _MANY_JOINS = 12  # beyond so many, a short report counts those that cost nothing
 _LONGEST_NAME = 48
@@ -22,6 +22,8 @@ def print_report(report: Report, console: Console, *, steps: bool = False) -> No
     """The arena before and after, what is alive at the peak, residuals; `steps` adds each step."""
     _print_summary(report, console)
     _print_peak(report, console)
+    if report.shortcuts:
+        _print_shortcuts(report.shortcuts, console, all_of_them=steps)
     if report.residuals:
         _print_residuals(report.residuals, console, all_of_them=steps)
     if steps:
@@ -125,6 +127,23 @@ def _print_residuals(
         console.print(table)
     else:
         console.print(f"[bold italic]{title}[/]", highlight=False)
+    console.print()
+
+
+def _print_shortcuts(
+    shortcuts: Sequence[ReportedShortcut], console: Console, *, all_of_them: bool
+) -> None:
+    counts = Counter(s.action for s in shortcuts)
+    title = f"{len(shortcuts)} shortcut{'s' if len(shortcuts) > 1 else ''} over a convolution: "
+    title += ", ".join(f"{count} {action}" for action, count in counts.items())
+    listed = [s for s in shortcuts if all_of_them or s.action == "left alone"]
+    if not listed:
+        console.print(f"[bold italic]{title}[/]\n", highlight=False)
+        return
+    table = table_of(title, "join", "what was done")
+    for s in listed:
+        table.add_row(shown(s.join), f"{escape(s.action)}: {escape(printable(s.reason))}")
+    console.print(table)
     console.print()
 
 

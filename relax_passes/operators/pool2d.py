@@ -67,7 +67,7 @@ class Pool2D(Operator):
                 "pool2d: different zero points need a multiplier and a shift, or single rounding"
             )
         fixed_point.check_rounding("pool2d", attrs["rounding"])
-        axes = [_Axis.of(data, attrs, axis) for axis in (0, 1)]
+        axes = [Axis.of(data, attrs, axis) for axis in (0, 1)]
         for axis in axes:
             if min(axis.counts()) < 1:
                 raise ValueError(
@@ -122,8 +122,8 @@ class Pool2D(Operator):
 
 def _row_kernel(signature: Signature) -> tirx.PrimFunc:
     data = signature.inputs[0]
-    vertical = _Axis.of(data, signature.attrs, 0)
-    horizontal = _Axis.of(data, signature.attrs, 1)
+    vertical = Axis.of(data, signature.attrs, 0)
+    horizontal = Axis.of(data, signature.attrs, 1)
     window = _Window(signature, vertical, horizontal)
     dtype, accumulator = data.dtype, window.accumulator
     data_elements = data.rows * data.row_stride
@@ -168,8 +168,8 @@ def _row_kernel(signature: Signature) -> tirx.PrimFunc:
 
 def _absorbing_kernel(signature: Signature) -> tirx.PrimFunc:
     data = signature.inputs[0]
-    vertical = _Axis.of(data, signature.attrs, 0)
-    horizontal = _Axis.of(data, signature.attrs, 1)
+    vertical = Axis.of(data, signature.attrs, 0)
+    horizontal = Axis.of(data, signature.attrs, 1)
     window = _Window(signature, vertical, horizontal)
     dtype, accumulator = data.dtype, window.accumulator
     data_elements = data.rows * data.row_stride
@@ -211,7 +211,7 @@ def _absorbing_kernel(signature: Signature) -> tirx.PrimFunc:
     return pool2d_absorb
 
 
-class _Axis:
+class Axis:
     """One spatial axis of the window: which taps of a window position lie inside the image."""
 
     def __init__(self, length, kernel, stride, before, after, dilation) -> None:
@@ -221,8 +221,8 @@ class _Axis:
         self.padded = before > 0 or after > 0
 
     @staticmethod
-    def of(data: TensorSpec, attrs: Any, axis: int) -> _Axis:
-        return _Axis(
+    def of(data: TensorSpec, attrs: Any, axis: int) -> Axis:
+        return Axis(
             data.shape[1 + axis],
             attrs["pool_size"][axis],
             attrs["strides"][axis],
@@ -264,7 +264,7 @@ class _Axis:
 class _Window:
     """What a pooling kernel does with the elements of one window, as TIR expressions."""
 
-    def __init__(self, signature: Signature, vertical: _Axis, horizontal: _Axis) -> None:
+    def __init__(self, signature: Signature, vertical: Axis, horizontal: Axis) -> None:
         data, out = signature.inputs[0], signature.output
         self.attrs = signature.attrs
         self.kind = signature["kind"]
