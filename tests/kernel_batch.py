@@ -28,7 +28,7 @@ from dero_tvm.runners.baremetal import linker_script
 
 GAP = 77  # what lies between the pixels of an output
 _FLAGS = ("-std=c11", "-Wall", "-Wextra", "-Werror", "-DHARNESS_GUARD_BYTES=16")
-_SANITIZERS = ("-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-DON_HOST")
+_SANITIZERS = ("-O0", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-DON_HOST")
 _STACK = 8192
 _INFERENCE = 20  # bytes of the harness before the outputs: status, measurement, guards
 
