@@ -15,31 +15,41 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .aot import ModelArchive, load_archive
+    from .board_fit import fit
     from .boards import Board, list_boards, load_board
     from .compiler import CompiledModel, compile
     from .dero import Dero
     from .errors import UserError
     from .frontends import LoadedModel, load
+    from .quantization import Quantized, quantize
     from .report import Report
+    from .report.fit import Fit
     from .report.sweep import Sweep
     from .runners import RunResult, run
     from .trade_off import sweep
+    from .training.reorganize import ReorganizedModel, reorganize
 
 __all__ = [
     "Board",
     "CompiledModel",
     "Dero",
+    "Fit",
     "LoadedModel",
     "ModelArchive",
+    "Quantized",
+    "ReorganizedModel",
     "Report",
     "RunResult",
     "Sweep",
     "UserError",
     "compile",
+    "fit",
     "list_boards",
     "load",
     "load_archive",
     "load_board",
+    "quantize",
+    "reorganize",
     "run",
     "sweep",
 ]
@@ -50,17 +60,23 @@ _HOMES = {
     "Board": ".boards",
     "CompiledModel": ".compiler",
     "Dero": ".dero",
+    "Fit": ".report.fit",
     "LoadedModel": ".frontends",
     "ModelArchive": ".aot.archive",
+    "Quantized": ".quantization",
+    "ReorganizedModel": ".training.reorganize",
     "Report": ".report.data",
     "RunResult": ".runners",
     "Sweep": ".report.sweep",
     "UserError": ".errors",
     "compile": ".compiler",
+    "fit": ".board_fit",
     "list_boards": ".boards",
     "load": ".frontends",
     "load_archive": ".aot.archive",
     "load_board": ".boards",
+    "quantize": ".quantization",
+    "reorganize": ".training.reorganize",
     "run": ".runners",
     "sweep": ".trade_off",
 }

@@ -20,7 +20,7 @@ from .choose import fastest_within, smallest
 from .dero import BARE, Dero, parse_dero
 from .errors import UserError
 from .memory_size import parse_size
-from .network_planner import naming
+from .network_planner import STACK_RESERVE, naming
 from .planning import MemoryPlan
 from .prepare import PreparedModel, prepare
 from .report import Report
@@ -98,6 +98,7 @@ def compile(
     stream_input: bool | Sequence[str] = False,
     stream_output: bool | Sequence[str] = False,
     name: str = "default",
+    reserve: int | str = STACK_RESERVE,
     time_limit: float = 20.0,
     progress: Callable[[str], None] = lambda stage: None,
 ) -> CompiledModel:
@@ -135,6 +136,9 @@ def compile(
         Needs ``dero="stream"``.
     name
         Module name: ``default`` gives ``tvmgen_default_run``.
+    reserve
+        Bytes of the board's first memory region that are left to the stack and the application,
+        as a number or a text such as ``"4KB"``.
     time_limit
         Seconds that the search for an order and for addresses may take.
     progress
@@ -158,6 +162,7 @@ def compile(
         stream_input=stream_input,
         stream_output=stream_output,
         name=name,
+        reserve=reserve,
         time_limit=time_limit,
         progress=progress,
     )
@@ -208,6 +213,7 @@ def _report(
     return build_report(
         model=prepared.loaded.name,
         board=prepared.board,
+        reserve=planner.reserve,
         dero=mode.value,
         memory_budget=budget,
         chosen=chosen.label,

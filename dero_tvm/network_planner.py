@@ -21,10 +21,19 @@ from .schedule.network import Network
 from .schedule.to_problem import Scheduled, Sharing, to_problem
 
 STACK_RESERVE = 8 * 1024
-"""Bytes of a board's first memory region that are left to the stack and other variables."""
+"""Bytes of a board's first memory region left to the stack and other variables, by default."""
 
 
 _LARGEST_TENSOR = 2**31 - 1
+
+
+def board_regions(board: Board, reserve: int) -> tuple[Region, ...]:
+    """What a board's memory has room for; `reserve` bytes of its first region are left free."""
+    if not board.ram:
+        return (Region("sram"),)
+    sizes = [ram.size for ram in board.ram]
+    sizes[0] = max(sizes[0] - reserve, 0)
+    return tuple(Region(ram.name, size, ram.section) for ram, size in zip(board.ram, sizes))
 
 
 @contextmanager
@@ -63,6 +72,7 @@ class NetworkPlanner:
     board: Board
     options: Options
     name: str
+    reserve: int = STACK_RESERVE  # bytes of the board's first region that no arena takes
 
     def schedule(
         self, module: tvm.IRModule, sharing: Sharing, *, bounded: bool = True
@@ -107,17 +117,11 @@ class NetworkPlanner:
             f"{_described(network, error.step)} needs {error.required:,} bytes of RAM, which is "
             f"{error.excess:,} bytes more than the {error.capacity:,} that are left beside the "
             "stack; choose another --dero (stream needs least), a smaller input (--input-shapes), "
-            "or another board"
+            "or another board (tvmc fit)"
         )
 
     def _regions(self) -> tuple[Region, ...]:
-        if not self.board.ram:
-            return (Region("sram"),)
-        sizes = [ram.size for ram in self.board.ram]
-        sizes[0] = max(sizes[0] - STACK_RESERVE, 0)
-        return tuple(
-            Region(ram.name, size, ram.section) for ram, size in zip(self.board.ram, sizes)
-        )
+        return board_regions(self.board, self.reserve)
 
     def _alignment(self) -> int:
         return 4

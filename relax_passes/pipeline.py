@@ -11,9 +11,15 @@ from .canonicalize import Canonicalize
 from .classify_operators import ClassifyOperators
 from .concat_in_place import ConcatInPlace
 from .fold_padding import FoldPadding
+from .fuse_shortcuts import FuseShortcuts
+from .hoist_transposes import HoistTransposes
 from .identify_residuals import IdentifyResiduals
 from .integer_interface import IntegerInterface
+from .merge_means import MergeMeans
+from .refine_operators import RefineOperators
 from .remove_residuals import RemoveResiduals
+from .reorganization import Choices
+from .reorganize_residuals import AS_THE_AUTHORS, ReorganizeResiduals
 from .stream_ports import StreamPorts
 from .stream_rows import StreamRows
 
@@ -21,11 +27,15 @@ from .stream_rows import StreamRows
 def canonicalize(input_layout: str = "model", *, integer_io: bool = False) -> tvm.transform.Pass:
     """From what a frontend imports to the operator set; see `Canonicalize`.
 
+    Shortcuts over one convolution become part of it; see `FuseShortcuts`.
+
     With `integer_io` a quantized network takes and gives integers; see `IntegerInterface`.
     """
     passes = [Canonicalize(input_layout)]
     if integer_io:
         passes.append(IntegerInterface())
+    # Shortcuts of reorganized networks that need not exist
+    passes += [HoistTransposes(), MergeMeans(), FuseShortcuts()]
     return tvm.transform.Sequential(passes, name="canonicalize")
 
 
@@ -75,6 +85,13 @@ def stream_ports(inputs: Sequence[int] = (), outputs: Sequence[int] = ()) -> tvm
     return tvm.transform.Sequential([StreamPorts(inputs, outputs)], name="stream_ports")
 
 
-def plain() -> tvm.transform.Pass:
+def plain(*, refine: bool = False) -> tvm.transform.Pass:
     """The plain twin of a canonical module: another function, the yardstick of memory."""
-    return tvm.transform.Sequential([IdentifyResiduals(), RemoveResiduals()], name="plain")
+    passes = [IdentifyResiduals(), RemoveResiduals(refine=refine)]
+    return tvm.transform.Sequential(passes, name="plain")
+
+
+def reorganize(choices: Choices = AS_THE_AUTHORS, name: str = "network") -> tvm.transform.Pass:
+    """The DERO network of a canonical module: another function, to be trained."""
+    passes = [ReorganizeResiduals(choices, name), RefineOperators()]
+    return tvm.transform.Sequential(passes, name="reorganize")

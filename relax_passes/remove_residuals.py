@@ -23,6 +23,10 @@ another shape, or if the change of width reaches an operator that cannot lose si
 (grouped convolution, channel shuffle), or the network's output.
 
 Cascades are inlined and ``in_place`` marks taken back first: both are to be decided anew.
+
+With `refine`, a float network that loses concatenations gets back the parameters that it loses
+with them: it is written as ``ReorganizeResiduals`` writes it, but without shortcuts, with the
+widths of ``RefineOperators``.  Its weights are those with which training would start.
 """
 
 from __future__ import annotations
@@ -40,6 +44,9 @@ from .decisions import Decision, forget, record
 from .graph import is_concat_join, operator_graph
 from .identify_residuals import find_residuals
 from .operators import attributes_of, make_call, operator_of
+from .refine_operators import RefineOperators
+from .reorganization import Choices
+from .reorganize_residuals import reorganize
 from .rescale import absorb, convert
 from .residuals import NONE, Residual, read_residuals, write_residuals
 from .straight_line import (
@@ -51,15 +58,25 @@ from .straight_line import (
     write_function,
 )
 
+_PLAIN = Choices(normalization=None, shortcuts="none")
+
 
 @tvm.transform.module_pass(opt_level=0, name="RemoveResiduals")
 class RemoveResiduals:
     """The pass; see the module's docstring."""
 
+    def __init__(self, *, refine: bool = False) -> None:
+        self.refine = refine
+
     def transform_module(
         self, mod: tvm.IRModule, _context: tvm.transform.PassContext
     ) -> tvm.IRModule:
         """Return the plain twin of `mod` with all decisions recorded."""
+        if self.refine:
+            graph = operator_graph(unique_names(mod), flatten=True)
+            if any(is_concat_join(graph, r.join) and r.shortcuts for r in find_residuals(graph)):
+                twin = reorganize(mod, _PLAIN, "plain", "RemoveResiduals")
+                return tvm.transform.Sequential([RefineOperators()])(twin)
         mod = unique_names(relax.transform.InlinePrivateFunctions()(unique_names(mod)))
         mod = forget(mod, ("AccumulateResiduals", "ConcatInPlace"))
         removed = {""}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,9 @@ from dero_tvm.atomic_write import staged_write
 from dero_tvm.dero import BARE, Dero, parse_dero
 from dero_tvm.errors import UserError
 from dero_tvm.printable import printable
+from dero_tvm.report.memory_table import print_memory
 from dero_tvm.report.table import print_report
+from dero_tvm.runners.code_size import code_size
 
 from .command import Command, NamesOption, dero_option
 from .completion import complete_target
@@ -24,6 +27,7 @@ from .shapes import parse_input_shapes
 
 if TYPE_CHECKING:
     from dero_tvm.compiler import CompiledModel
+    from dero_tvm.frontends import LoadedModel
 
 
 @click.command("compile", cls=Command)
@@ -74,6 +78,19 @@ if TYPE_CHECKING:
     is_flag=True,
     help="A quantized network takes and gives the integers, without conversions from float.",
 )
+@click.option(
+    "--quantize",
+    "calibration",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Quantize a float32 ONNX model to int8 first; FILE is an .npz of calibration inputs.",
+)
+@click.option(
+    "--labels",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="With --quantize: an .npz of inputs and their classes ('labels'), to print the accuracy.",
+)
 @click.option("--keep-inputs", is_flag=True, help="Inputs still hold their values after a run.")
 @click.option("--external-io", is_flag=True, help="Inputs and outputs lie in the caller's memory.")
 @click.option(
@@ -96,6 +113,13 @@ if TYPE_CHECKING:
     default="default",
     show_default=True,
     help="Part of C names: tvmgen_NAME_run.",
+)
+@click.option(
+    "--reserve",
+    metavar="SIZE",
+    default="8KB",
+    show_default=True,
+    help="Of the board's first region: left to the stack and the application.",
 )
 @click.option(
     "--time-limit",
@@ -128,11 +152,14 @@ def compile_command(
     input_shapes: str | None,
     input_layout: str,
     integer_io: bool,
+    calibration: Path | None,
+    labels: Path | None,
     keep_inputs: bool,
     external_io: bool,
     stream_input: bool | tuple[str, ...],
     stream_output: bool | tuple[str, ...],
     module_name: str,
+    reserve: str,
     time_limit: float,
     report_file: Path | None,
     quiet: bool,
@@ -149,6 +176,7 @@ def compile_command(
       tvmc compile model.tflite --dero -o model.tar
       tvmc compile model.onnx --dero stream --target mps2-an500 -o model.tar
       tvmc compile model.onnx --memory-budget 64KB -o model.tar
+      tvmc compile model.onnx --quantize images.npz --labels test.npz --dero -o model.tar
       tvmc compile model.onnx --stream-input --input-layout nhwc --integer-io -o model.tar
       tvmc compile model.onnx --input-shapes "x:[1,3,96,96]" --report report.json
       tvmc compile model.onnx --dero --output-format c -o generated/
@@ -162,14 +190,21 @@ def compile_command(
     if report_file is not None:
         check_output(report_file, "json")
     check_distinct({"MODEL": model, "--output": output, "--report": report_file})
+    if labels is not None and calibration is None:
+        raise UserError("--labels is for --quantize; tvmc run gives a compiled model's outputs")
+    shapes = parse_input_shapes(input_shapes)
     needs_rewriting = memory_budget is not None or stream_input or stream_output
+    source: Path | LoadedModel = model
+    accuracy = ""
+    if calibration is not None:
+        source, accuracy = quantized(model, calibration, labels, shapes, quiet=quiet)
     compiled = compile_with_progress(
-        model,
+        source,
         quiet=quiet,
         target=board_of_target(target),
         dero=parse_dero(dero) if dero else (BARE if needs_rewriting else Dero.NONE),
         memory_budget=memory_budget,
-        input_shapes=parse_input_shapes(input_shapes),
+        input_shapes=shapes,
         input_layout=input_layout,
         integer_io=integer_io,
         keep_inputs=keep_inputs,
@@ -177,6 +212,7 @@ def compile_command(
         stream_input=stream_input,
         stream_output=stream_output,
         name=module_name,
+        reserve=reserve,
         time_limit=time_limit,
     )
     with ExitStack() as written:  # the report appears if the model could be written
@@ -188,11 +224,44 @@ def compile_command(
     if not quiet:
         console = Console()
         print_report(compiled.report, console)
+        if accuracy:
+            console.print(f" {accuracy}\n", highlight=False)
+        if compiled.report.memory:
+            print_memory(compiled.report, code_size(compiled.archive, compiled.board), console)
         for path in filter(None, (output, report_file)):
             console.print(f"wrote {printable(str(path))}", highlight=False, markup=False)
 
 
-def compile_with_progress(model: Path, *, quiet: bool = False, **options: Any) -> CompiledModel:
+def quantized(
+    model: Path,
+    calibration: Path,
+    labels: Path | None,
+    input_shapes: Mapping[str, tuple[int, ...]] | None,
+    *,
+    quiet: bool = False,
+) -> tuple[LoadedModel, str]:
+    """The model of a file, quantized, and a line on its accuracy ("" without labels)."""
+    with stages(quiet=quiet) as show:
+        show("quantizing")
+        from dero_tvm.frontends.onnx import load_onnx
+        from dero_tvm.quantization import quantize
+
+        result = quantize(model, calibration, labelled=labels, input_shapes=input_shapes)
+        loaded = load_onnx(
+            result.model, label=str(model), name=model.stem, input_shapes=input_shapes
+        )
+    if result.accuracy_before is None or result.accuracy_after is None:
+        return loaded, ""
+    before, after = (f"{100 * a:.2f} %" for a in (result.accuracy_before, result.accuracy_after))
+    return loaded, (
+        f"Top-1 accuracy on {result.labelled:,} labelled inputs: {before} in float32, {after} in "
+        "int8 (ONNX Runtime)."
+    )
+
+
+def compile_with_progress(
+    model: Path | LoadedModel, *, quiet: bool = False, **options: Any
+) -> CompiledModel:
     """`dero_tvm.compile` with its stages shown on the terminal."""
     with stages(quiet=quiet) as show:
         show("starting TVM")

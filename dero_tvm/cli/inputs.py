@@ -1,85 +1,12 @@
-"""The inputs of ``tvmc run``: from an .npz file, or made up."""
+"""The inputs of ``tvmc run`` when they are made up."""
 
 from __future__ import annotations
 
-import zipfile
-import zlib
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import numpy as np
 
 from dero_tvm.aot.archive import TensorInfo
-from dero_tvm.errors import UserError, first_line
-
-_HINT = "save arrays by input name with numpy.savez"
-
-
-def read_npz(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of an .npz file; UserError if it is none, or if it holds Python objects."""
-    try:
-        with path.open("rb") as file:
-            loaded = np.load(file, allow_pickle=False)
-            if isinstance(loaded, np.ndarray):
-                raise UserError(f"{path}: is one array without a name; {_HINT}")
-            return {name: loaded[name] for name in loaded.files}
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except IsADirectoryError:
-        raise UserError(f"{path}: is a folder; give an .npz file") from None
-    except PermissionError:
-        raise UserError(f"{path}: cannot be read (permission denied)") from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        if "allow_pickle" in str(error):
-            reason = "it holds Python objects (pickle), which are not loaded"
-        else:
-            reason = first_line(error)
-        raise UserError(f"{path}: not a readable .npz file ({reason}); {_HINT}") from None
-
-
-def inferences(
-    arrays: Mapping[str, np.ndarray], ports: Sequence[TensorInfo], path: Path
-) -> list[dict[str, np.ndarray]]:
-    """One dict of inputs for each inference that the arrays ask for.
-
-    An array has its input's shape, or one more axis in front for several inferences; where the
-    input's batch is 1, the axis of the batch may be that axis.
-    """
-    known = {port.name for port in ports}
-    if unknown := sorted(set(arrays) - known):
-        inputs = ", ".join(sorted(known))
-        raise UserError(f"{path}: no input is named {unknown[0]!r} (inputs: {inputs})")
-    stacked: dict[str, np.ndarray] = {}
-    for port in ports:
-        if port.name not in arrays:
-            raise UserError(f"{path}: has no array for the input {port.name!r}")
-        stacked[port.name] = _stacked(arrays[port.name], port, path)
-    counts = {name: len(array) for name, array in stacked.items()}
-    if len(set(counts.values())) > 1:
-        listed = ", ".join(f"{name!r}: {count}" for name, count in counts.items())
-        raise UserError(f"{path}: the inputs are for different numbers of inferences ({listed})")
-    count = next(iter(counts.values()), 1)
-    if count == 0:
-        raise UserError(f"{path}: asks for no inference: its arrays are empty")
-    return [{name: array[index] for name, array in stacked.items()} for index in range(count)]
-
-
-def _stacked(array: np.ndarray, port: TensorInfo, path: Path) -> np.ndarray:
-    if str(array.dtype) != port.dtype:
-        raise UserError(
-            f"{path}: input {port.name!r} is {array.dtype}, but the model takes {port.dtype}; "
-            f"convert it with astype({port.dtype!r})"
-        )
-    if array.shape == port.shape:
-        return array[np.newaxis]
-    if array.shape[1:] == port.shape:
-        return array
-    if port.shape[:1] == (1,) and array.shape[1:] == port.shape[1:] and array.ndim:
-        return array[:, np.newaxis]
-    raise UserError(
-        f"{path}: input {port.name!r} has the shape {list(array.shape)}, but the model takes "
-        f"{list(port.shape)}, or that with one more axis in front for several inferences"
-    )
 
 
 def filled(ports: Sequence[TensorInfo], mode: str, seed: int) -> dict[str, np.ndarray]:

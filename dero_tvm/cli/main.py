@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 import click
 
-from .command import SETTINGS, Command
+from .command import SETTINGS
 from .failure import report_failure, wants_traceback
 
 _EPILOG = """\b
@@ -26,6 +26,13 @@ _COMMANDS = {
     "compile": (".compile", "compile_command", "Compile a model file to C with one static arena."),
     "run": (".run", "run_command", "Run an archive, or a model file, and measure it."),
     "report": (".report", "report_command", "Show what is in memory when, and why."),
+    "reorganize": (
+        ".reorganize",
+        "reorganize_command",
+        "Rewrite a network's residuals for little memory, to be trained again.",
+    ),
+    "fit": (".fit", "fit_command", "Say on which boards a model runs."),
+    "micro": (".micro", "micro_command", "Make projects: Zephyr, Arduino, bare metal."),
     "boards": (".boards", "boards_command", "List the boards that --target knows."),
     "completion": (".completion", "completion_command", "Print completions for a shell."),
 }
@@ -42,7 +49,7 @@ class _Tvmc(click.Group):
             return None
         module, attribute, _ = _COMMANDS[name]
         command = getattr(importlib.import_module(module, __package__), attribute)
-        assert isinstance(command, Command)
+        assert isinstance(command, click.Command)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
@@ -9,17 +10,20 @@ import numpy as np
 from rich.console import Console
 
 from dero_tvm.aot.archive import load_archive
-from dero_tvm.atomic_write import write_atomically
+from dero_tvm.atomic_write import staged_write, write_atomically
 from dero_tvm.dero import BARE, parse_dero
 from dero_tvm.errors import UserError
+from dero_tvm.input_arrays import inferences, read_npz
+from dero_tvm.printable import printable
 from dero_tvm.report.profile_table import print_profile
 from dero_tvm.report.run_table import print_run
+from dero_tvm.report.trace import chrome_trace
 from dero_tvm.runners import RunResult, check_device, check_profile, run
 
 from .command import Command, dero_option
 from .compile import compile_with_progress
 from .completion import complete_device, complete_target
-from .inputs import filled, inferences, read_npz
+from .inputs import filled
 from .legacy import board_of_target
 from .outputs import check_distinct, check_output, npz_bytes
 from .progress import stages
@@ -38,7 +42,7 @@ _ARCHIVES = (".tar", ".tar.gz", ".tgz")
     show_default=True,
     shell_complete=complete_device,
     help="host: through LLVM, no compiler needed; host-c: the C compiler of this machine; "
-    "qemu:BOARD: an emulated board.",
+    "qemu:BOARD: an emulated board; serial:PORT: a board with a project of tvmc micro.",
 )
 @click.option(
     "--inputs",
@@ -79,6 +83,12 @@ _ARCHIVES = (".tar", ".tar.gz", ".tgz")
     is_flag=True,
     help="Measure each step: instructions on qemu:BOARD, time on host-c.",
 )
+@click.option(
+    "--trace",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="With --profile: write steps and arena bytes as a trace (.json) for Perfetto.",
+)
 @dero_option(default=None, remark=f"For a model file; default: {BARE.value}.")
 @click.option(
     "--target",
@@ -96,6 +106,7 @@ def run_command(
     outputs: Path | None,
     print_top: int | None,
     profile: bool,
+    trace: Path | None,
     dero: str | None,
     target: str | None,
     input_shapes: str | None,
@@ -113,7 +124,11 @@ def run_command(
         check_profile(device)
     if outputs is not None:
         check_output(outputs, "npz")
-    check_distinct({"MODEL": model, "--inputs": inputs, "--outputs": outputs})
+    if trace is not None:
+        if not profile:
+            raise UserError("--trace needs what --profile measures: give both")
+        check_output(trace, "json")
+    check_distinct({"MODEL": model, "--inputs": inputs, "--outputs": outputs, "--trace": trace})
     arrays = read_npz(inputs) if inputs else None
     if model.name.endswith(_ARCHIVES):
         _refuse_compile_flags(model, dero=dero, target=target, input_shapes=input_shapes)
@@ -134,12 +149,19 @@ def run_command(
         result = run(archive, batches, device, profile=profile)
     if not result.guard_ok:
         raise UserError(f"the generated program is wrong: {result.guard_report}; please report it")
-    if outputs is not None:
-        write_atomically(outputs, npz_bytes(_named_outputs(result)))
+    report = parsed_report(model, archive.report) if profile else None
+    with ExitStack() as written:  # all files appear, or none
+        if trace is not None and report is not None:
+            data = chrome_trace(report, result.profile).encode()
+            written.enter_context(staged_write(trace, data))
+        if outputs is not None:
+            write_atomically(outputs, npz_bytes(_named_outputs(result)))
     console = Console()
     print_run(archive, result, device, console, top=print_top)
-    if profile:
-        print_profile(parsed_report(model, archive.report), result, console)
+    if report is not None:
+        print_profile(report, result, console)
+    if trace is not None:
+        console.print(f"wrote {printable(str(trace))}", highlight=False, markup=False)
 
 
 def _refuse_compile_flags(model: Path, **flags: str | None) -> None:

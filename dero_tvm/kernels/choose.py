@@ -10,7 +10,7 @@ import numpy as np
 from dero_tvm.schedule.network import Cascade, NativeKernel, Network, Operation
 from relax_passes.operators import operator_of
 
-from . import dsp, fpu  # noqa: F401 (they enter their generators)
+from . import dsp, fpu, mve  # noqa: F401 (they enter their generators; the last are asked first)
 from .c_kernel import CKernel, Request
 from .table import registered
 

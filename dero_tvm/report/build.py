@@ -14,18 +14,20 @@ from relax_passes.residuals import Branch, Residual, read_residuals
 
 from .build_operators import operators, producer_of
 from .build_timeline import Planned, timeline
-from .data import LiveBuffer, Report, ReportedResidual
+from .data import LiveBuffer, RegionUse, Report, ReportedResidual, ReportedShortcut
 from .timeline import ReportedBuffer
 
 _NOTES_ATTRIBUTE = "dero.notes"
 _ELEMENTWISE_JOINS = "AccumulateResiduals"
 _CONCATENATIONS = "ConcatInPlace"
+_SHORTCUTS = "FuseShortcuts"
 
 
 def build_report(
     *,
     model: str,
     board: Board,
+    reserve: int,
     dero: str,
     memory_budget: int | None,
     chosen: str,
@@ -37,9 +39,9 @@ def build_report(
 ) -> Report:
     """The report of one compilation.
 
-    `after` is the plan that the code is generated from, `before` that of the network as written
-    with every tensor whole, `plain` that of its plain twin.  `chosen` names what of `dero` the
-    code makes use of.
+    `reserve` bytes of the board's first region are left to the application.  `after` is the plan
+    that the code is generated from, `before` that of the network as written with every tensor
+    whole, `plain` that of its plain twin.  `chosen` names what of `dero` the code makes use of.
     """
     scheduled, plan = after
     network = scheduled.network
@@ -78,12 +80,31 @@ def build_report(
         steps=steps,
         buffers=found.buffers,
         residuals=tuple(_residuals(module, network, plan)),
+        shortcuts=tuple(
+            ReportedShortcut(d.join, d.action, d.reason)
+            for d in decisions(module)
+            if d.pass_name == _SHORTCUTS
+        ),
         notes=_notes(module),
         macs=network.macs,
         constants_bytes=sum(network.constants[name].nbytes for name in network.c_constants),
         operators=operators(network, plan.order),
         whole=timeline(before, waiting),
         plain=timeline(plain, _waiting_for_joins(plain_module)),
+        memory=_memory(board, reserve, plan),
+        flash_capacity=board.flash_bytes,
+    )
+
+
+def _memory(board: Board, reserve: int, plan: MemoryPlan) -> tuple[RegionUse, ...]:
+    return tuple(
+        RegionUse(
+            region.name,
+            region.size,
+            0 if index else min(reserve, region.size),
+            plan.arena_bytes.get(region.name, 0),
+        )
+        for index, region in enumerate(board.ram)
     )
 
 

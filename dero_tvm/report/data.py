@@ -39,6 +39,30 @@ class ReportedResidual:
 
 
 @dataclass(frozen=True)
+class RegionUse:
+    """A memory region of the board and what of it the arena takes."""
+
+    name: str
+    capacity: int
+    reserved: int  # left to the stack and the application
+    used: int  # by the arena
+
+    @property
+    def headroom(self) -> int:
+        """Bytes that neither the arena nor the reserve takes."""
+        return self.capacity - self.reserved - self.used
+
+
+@dataclass(frozen=True)
+class ReportedShortcut:
+    """A shortcut over one convolution, as reorganized networks have them, and what became of it."""
+
+    join: str
+    action: str  # "fused" or "left alone"
+    reason: str
+
+
+@dataclass(frozen=True)
 class Report:
     """The result of one compilation.
 
@@ -74,6 +98,9 @@ class Report:
     whole: Timeline  # of the network as written
     plain: Timeline  # of the plain network
     memory_budget: int | None = None  # what the user allowed the arena to have
+    memory: tuple[RegionUse, ...] = ()  # of the board; empty for the host
+    flash_capacity: int = 0  # of the board; 0 if it is not known
+    shortcuts: tuple[ReportedShortcut, ...] = ()
 
     @property
     def timeline(self) -> Timeline:
@@ -114,6 +141,8 @@ class Report:
         values["peak_buffers"] = tuple(_from(LiveBuffer, b) for b in data["peak_buffers"])
         values["buffers"] = tuple(_from(ReportedBuffer, b) for b in data["buffers"])
         values["residuals"] = tuple(_from(ReportedResidual, r) for r in data["residuals"])
+        values["shortcuts"] = tuple(_from(ReportedShortcut, s) for s in data["shortcuts"])
+        values["memory"] = tuple(_from(RegionUse, r) for r in data["memory"])
         values["operators"] = tuple(_from(ReportedOperator, o) for o in data["operators"])
         values["whole"] = _timeline(data["whole"])
         values["plain"] = _timeline(data["plain"])

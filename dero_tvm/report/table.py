@@ -12,7 +12,7 @@ from rich.table import Table
 
 from dero_tvm.printable import printable
 
-from .data import Report, ReportedResidual
+from .data import Report, ReportedResidual, ReportedShortcut
 
 _MANY_JOINS = 12  # beyond so many, a short report counts those that cost nothing
 _LONGEST_NAME = 48
@@ -22,15 +22,17 @@ def print_report(report: Report, console: Console, *, steps: bool = False) -> No
     """The arena before and after, what is alive at the peak, residuals; `steps` adds each step."""
     _print_summary(report, console)
     _print_peak(report, console)
+    if report.shortcuts:
+        _print_shortcuts(report.shortcuts, console, all_of_them=steps)
     if report.residuals:
         _print_residuals(report.residuals, console, all_of_them=steps)
     if steps:
         console.print(_steps(report))
         console.print()
     for refusal in report.plain_refusals:
-        _remark(console, f"The plain network keeps {refusal}")
+        remark(console, f"The plain network keeps {refusal}")
     for note in report.notes:
-        _remark(console, f"Note: {note}")
+        remark(console, f"Note: {note}")
 
 
 def table_of(title: str, *columns: str, numbers: Sequence[str] = ()) -> Table:
@@ -52,7 +54,8 @@ def shown(name: str) -> str:
     return escape(printable(name, _LONGEST_NAME))
 
 
-def _remark(console: Console, text: str) -> None:
+def remark(console: Console, text: str) -> None:
+    """A dim line below a table."""
     console.print(Padding(f"[dim]{escape(printable(text))}[/dim]", (0, 1)), highlight=False)
 
 
@@ -77,11 +80,11 @@ def _print_summary(report: Report, console: Console) -> None:
             table.add_row(f"  in {shown(region)}", f"{size:,}", "")
     table.add_row("weights and tables (flash)", f"{report.constants_bytes:,}", "")
     console.print(table)
-    _remark(console, f"Chosen: {report.chosen}.")
-    _remark(console, f"Order of operators: {report.order_proof}.")
-    _remark(console, f"Placement: {report.placement_proof}.")
+    remark(console, f"Chosen: {report.chosen}.")
+    remark(console, f"Order of operators: {report.order_proof}.")
+    remark(console, f"Placement: {report.placement_proof}.")
     if report.plain_bytes != report.whole_bytes:
-        _remark(console, "The plain network computes something else: it is a yardstick.")
+        remark(console, "The plain network computes something else: it is a yardstick.")
     console.print()
 
 
@@ -124,6 +127,23 @@ def _print_residuals(
         console.print(table)
     else:
         console.print(f"[bold italic]{title}[/]", highlight=False)
+    console.print()
+
+
+def _print_shortcuts(
+    shortcuts: Sequence[ReportedShortcut], console: Console, *, all_of_them: bool
+) -> None:
+    counts = Counter(s.action for s in shortcuts)
+    title = f"{len(shortcuts)} shortcut{'s' if len(shortcuts) > 1 else ''} over a convolution: "
+    title += ", ".join(f"{count} {action}" for action, count in counts.items())
+    listed = [s for s in shortcuts if all_of_them or s.action == "left alone"]
+    if not listed:
+        console.print(f"[bold italic]{title}[/]\n", highlight=False)
+        return
+    table = table_of(title, "join", "what was done")
+    for s in listed:
+        table.add_row(shown(s.join), f"{escape(s.action)}: {escape(printable(s.reason))}")
+    console.print(table)
     console.print()
 
 

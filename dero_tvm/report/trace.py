@@ -1,17 +1,20 @@
 """The memory timeline in the Trace Event Format, for Perfetto and Chrome's tracing page.
 
 Each plan is a process: its steps are slices of one thread, buffers are asynchronous slices over
-their life, and the bytes alive are a counter.  Nothing has been measured: an operator lasts one
-millisecond.
+their life, and the bytes alive are a counter.  Without a profile nothing has been measured, and an
+operator lasts one millisecond.  With one, the compiled plan stands alone, and its steps last as
+long as they took, one microsecond an instruction where those were counted.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from typing import Any
 
 from dero_tvm.printable import printable
+from dero_tvm.runners import Profile
 
 from .data import Report
 from .timeline import Timeline
@@ -22,17 +25,26 @@ _LONGEST_NAME = 120
 Event = dict[str, Any]
 
 
-def chrome_trace(report: Report) -> str:
-    """The report's three plans as JSON text."""
-    plans = (
-        (f"compiled, --dero {report.dero}", report.timeline),
-        ("as written, every tensor whole", report.whole),
-        ("plain twin, residuals removed", report.plain),
-    )
+def chrome_trace(report: Report, profile: Profile | None = None) -> str:
+    """The report's three plans as JSON text, or the compiled one as `profile` measured it."""
+    compiled = f"compiled, --dero {report.dero}"
+    plans = [(compiled, report.timeline, _nominal(report.timeline))]
+    time = "one millisecond an operator; not measured"
+    if profile is None:
+        for name, plan in (
+            ("as written, every tensor whole", report.whole),
+            ("plain twin, residuals removed", report.plain),
+        ):
+            plans.append((name, plan, _nominal(plan)))
+    else:
+        scale = 1e-3 if profile.unit == "ns" else 1
+        steps = (scale * mean for mean in profile.means())
+        plans = [(compiled, report.timeline, list(accumulate(steps, initial=0)))]
+        time = "measured" if profile.unit == "ns" else "one microsecond an instruction"
     events = [
         event
-        for process, (name, timeline) in enumerate(plans, 1)
-        for event in _process(process, f"{name}: {timeline.arena_bytes:,} bytes", timeline)
+        for process, (name, timeline, times) in enumerate(plans, 1)
+        for event in _process(process, f"{name}: {timeline.arena_bytes:,} bytes", timeline, times)
     ]
     document = {
         "traceEvents": events,
@@ -40,18 +52,24 @@ def chrome_trace(report: Report) -> str:
         "otherData": {
             "model": _name(report.model),
             "target": _name(report.target),
-            "time": "one millisecond an operator; not measured",
+            "time": time,
         },
     }
     return json.dumps(document, indent=1) + "\n"
 
 
-def _process(process: int, name: str, timeline: Timeline) -> Iterator[Event]:
+def _nominal(timeline: Timeline) -> list[float]:
+    """When each step begins, and the last one ends."""
+    return [start * _OPERATOR for start in timeline.starts]
+
+
+def _process(
+    process: int, name: str, timeline: Timeline, times: Sequence[float]
+) -> Iterator[Event]:
     about = {"ph": "M", "pid": process, "tid": 1}
     yield {**about, "name": "process_name", "args": {"name": name}}
     yield {**about, "name": "process_sort_index", "args": {"sort_index": process}}
     yield {**about, "name": "thread_name", "args": {"name": "steps"}}
-    times = [start * _OPERATOR for start in timeline.starts]
     for number, step in enumerate(timeline.steps):
         yield {
             "ph": "X",
@@ -89,7 +107,7 @@ def _process(process: int, name: str, timeline: Timeline) -> Iterator[Event]:
         yield {"ph": "e", "ts": times[buffer.last_step + 1], **common}
 
 
-def _counters(process: int, timeline: Timeline, times: list[int]) -> Iterator[Event]:
+def _counters(process: int, timeline: Timeline, times: Sequence[float]) -> Iterator[Event]:
     for number, step in enumerate(timeline.steps):
         by_role = dict.fromkeys(timeline.roles, 0)
         for layer in timeline.layers(number):

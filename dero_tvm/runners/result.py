@@ -58,6 +58,7 @@ class RunResult:
     guard_report: str  # where something was, or ""
     seconds: float  # of the whole run by the clock on the wall, without compiling
     profile: Profile | None = None  # of the steps, if it was asked for
+    microseconds: list[int] | None = None  # of each inference by the device's clock, if it has one
 
 
 def equal_outputs(a: RunResult, b: RunResult) -> bool:

@@ -66,21 +66,26 @@ class NetworkBuilder:
         kernel: int,
         *,
         stride: int = 1,
+        padding: int | None = None,
         depthwise: bool = False,
         normalize: bool = True,
+        bias: bool = False,
         activation: str | None = None,
     ) -> str:
-        """Convolution padded by kernel // 2, batch norm, and `relu`, `relu6` or no activation."""
+        """Convolution padded by `padding` or kernel // 2, batch norm, and an activation if any."""
         depth = 1 if depthwise else self.channels(x)
         deviation = math.sqrt(1 / (depth * kernel * kernel))
+        parameters = {"weight": self._normal((channels, depth, kernel, kernel), deviation)}
+        if bias:
+            parameters["bias"] = self._normal((channels,), 0.1)
         y = self._add(
             "Conv",
             [x],
-            {"weight": self._normal((channels, depth, kernel, kernel), deviation)},
+            parameters,
             channels=channels,
             kernel_shape=[kernel, kernel],
             strides=[stride, stride],
-            pads=[kernel // 2] * 4,
+            pads=[kernel // 2 if padding is None else padding] * 4,
             group=self.channels(x) if depthwise else 1,
         )
         return self.norm(y, activation=activation) if normalize else self.activate(y, activation)
@@ -101,7 +106,7 @@ class NetworkBuilder:
         return self.activate(y, activation)
 
     def activate(self, x: str, activation: str | None) -> str:
-        """`relu`, `relu6`, or None for the tensor as it is."""
+        """`relu`, `relu6`, `silu`, or None for the tensor as it is."""
         if activation is None:
             return x
         if activation == "relu":
@@ -109,7 +114,9 @@ class NetworkBuilder:
         if activation == "relu6":
             bounds = {"minimum": np.float32(0), "maximum": np.float32(6)}
             return self._add("Clip", [x], bounds)
-        raise ValueError(f"activation {activation!r} is none of 'relu', 'relu6'")
+        if activation == "silu":
+            return self._add("Mul", [x, self._add("Sigmoid", [x])])
+        raise ValueError(f"activation {activation!r} is none of 'relu', 'relu6', 'silu'")
 
     def add(self, a: str, b: str) -> str:
         """Sum of two tensors of one shape: the join of a residual connection."""
@@ -134,6 +141,18 @@ class NetworkBuilder:
         """Mean over windows that touch but do not overlap."""
         return self._add("AveragePool", [x], kernel_shape=[kernel] * 2, strides=[kernel] * 2)
 
+    def upsample(self, x: str, factor: int) -> str:
+        """Every pixel `factor` times in each direction."""
+        scales = np.array([1, 1, factor, factor], np.float32)
+        return self._add(
+            "Resize",
+            [x, ""],
+            {"scales": scales},
+            mode="nearest",
+            coordinate_transformation_mode="asymmetric",
+            nearest_mode="floor",
+        )
+
     def global_average_pool(self, x: str) -> str:
         """Mean of each channel."""
         return self._add("GlobalAveragePool", [x])
@@ -152,8 +171,18 @@ class NetworkBuilder:
         """The checked model with `output` as its result, named "logits"."""
         self._nodes[-1].output[self._nodes[-1].output[:].index(output)] = "logits"
         shape = [1, self.channels(output)]
-        result = helper.make_tensor_value_info("logits", TensorProto.FLOAT, shape)
-        graph = helper.make_graph(self._nodes, self._name, [self._input], [result], self._weights)
+        return self._checked([helper.make_tensor_value_info("logits", TensorProto.FLOAT, shape)])
+
+    def build_maps(self, outputs: Sequence[str]) -> onnx.ModelProto:
+        """The checked model with feature maps as its results, under the names they have."""
+        results = [
+            helper.make_tensor_value_info(x, TensorProto.FLOAT, [1, self.channels(x), None, None])
+            for x in outputs
+        ]
+        return self._checked(results)
+
+    def _checked(self, results: list[onnx.ValueInfoProto]) -> onnx.ModelProto:
+        graph = helper.make_graph(self._nodes, self._name, [self._input], results, self._weights)
         model = helper.make_model(
             graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=10
         )
@@ -195,9 +224,11 @@ def parameter_count(model: onnx.ModelProto) -> int:
     constants = {
         name
         for node in model.graph.node
-        for name in {"BatchNormalization": node.input[3:], "Clip": node.input[1:]}.get(
-            node.op_type, []
-        )
+        for name in {
+            "BatchNormalization": node.input[3:],
+            "Clip": node.input[1:],
+            "Resize": node.input[2:],
+        }.get(node.op_type, [])
     }
     return sum(
         math.prod(tensor.dims) for tensor in model.graph.initializer if tensor.name not in constants

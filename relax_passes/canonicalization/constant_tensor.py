@@ -70,7 +70,12 @@ class ConstantTensor:
         return (centred * self.scale).astype(np.float32)
 
     def along(self, parameter: np.ndarray, axis: int) -> np.ndarray | None:
-        """`parameter` (a scale or zero point) as a vector along `axis`; None if it varies else."""
+        """`parameter` (a scale or zero point) as a vector along `axis`; None if it varies else.
+
+        A scalar has one for its only element.
+        """
+        if parameter.ndim == 0:
+            return parameter.reshape(1)
         lead = np.moveaxis(parameter, axis, 0).reshape(parameter.shape[axis], -1)
         if lead.size == 0 or (lead != lead[:, :1]).any():
             return None

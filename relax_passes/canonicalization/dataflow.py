@@ -9,12 +9,14 @@ survives every phase.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import tvm
 from tvm import relax
 from tvm.ir import Call, GenericConst, Op
 
+from ..decisions import Decision, decisions, record, with_decisions
 from .constant_tensor import ConstantTensor
 
 NOTES = "dero.notes"
@@ -100,6 +102,7 @@ class DataflowRewriter:
         self._new: dict[relax.Var, relax.Expr] = {}
         self._emitted: dict[relax.Var, relax.Expr] = {}
         self._notes: list[tuple[relax.Var, str]] = []
+        self._decisions: list[tuple[relax.Var, Decision]] = []
         self._normalizer = relax.BlockBuilder()
 
     @property
@@ -149,6 +152,10 @@ class DataflowRewriter:
         """Record in the module why the old `var` was left alone, if it is still read at the end."""
         self._notes.append((var, reason))
 
+    def decide(self, pass_name: str, join: relax.Var, action: str, reason: str) -> None:
+        """Record in the module what was done with the old `join`, under its new name."""
+        self._decisions.append((join, Decision(pass_name, join.name, action, reason)))
+
     def run(self) -> tvm.IRModule:
         """The module with `main` rebuilt, without what nothing reads."""
         for var, expr in self.old.bindings:
@@ -160,10 +167,23 @@ class DataflowRewriter:
         live = _live(self._bindings, result)
         self._keep_notes(live)
         bindings = [(var, expr) for var, expr in self._bindings if var in live]
-        function = _build(self.params, bindings, result, self.attrs)
+        function, names = _build(self.params, bindings, result, self.attrs)
         module = self.module.clone()
         module.update_func(module.get_global_var("main"), function)
-        return module
+        return self._with_decisions(module, names)
+
+    def _with_decisions(self, module: tvm.IRModule, names: dict[relax.Var, str]) -> tvm.IRModule:
+        """`module` with earlier decisions and new ones, for the joins that are still there."""
+        old = {var.name: var for var, _ in self.old.bindings}
+        earlier = [(old[d.join], d) for d in decisions(self.module) if d.join in old]
+        renamed = []
+        for var, decision in [*earlier, *self._decisions]:
+            name = names.get(self._new.get(var))
+            if name is not None:
+                renamed.append(replace(decision, join=name))
+        if not renamed and not decisions(self.module):
+            return module
+        return record(with_decisions(module, []), renamed)
 
     def _keep_notes(self, live: set[relax.Var]) -> None:
         notes = [str(note) for note in self.attrs.get(NOTES, [])]
@@ -268,8 +288,8 @@ def _build(
     bindings: list[tuple[relax.Var, relax.Expr]],
     result: relax.Expr,
     attrs: dict[str, Any],
-) -> relax.Function:
-    """A function of the bindings, with variables named in order."""
+) -> tuple[relax.Function, dict[relax.Var, str]]:
+    """A function of the bindings with variables named in order, and the name each has now."""
     outputs = set(variables_of(result))
     renamed: dict[relax.Var, relax.Expr] = {}
 
@@ -293,4 +313,5 @@ def _build(
                     renewed = builder.normalize(renewed)
                 builder.emit_normalized(relax.VarBinding(renamed[var], renewed))
         builder.emit_func_output(rename(result))
-    return builder.finalize()["main"]
+    names = {var: new.name for var, new in renamed.items() if isinstance(new, relax.Var)}
+    return builder.finalize()["main"], names

@@ -15,6 +15,7 @@ from . import reduce as _reduce  # noqa: F401
 from . import reshape as _reshape  # noqa: F401
 from . import resize2d as _resize2d  # noqa: F401
 from . import row_ports as _row_ports  # noqa: F401
+from . import shortcut_conv2d as _shortcut_conv2d  # noqa: F401
 from . import slice as _slice  # noqa: F401
 from . import softmax as _softmax  # noqa: F401
 from . import transpose as _transpose  # noqa: F401

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from tvm import tirx
@@ -42,7 +43,7 @@ class Conv2D(Operator):
     }
 
     def infer(self, inputs: tuple[TensorSpec, ...], attrs: dict[str, Any]) -> TensorSpec:
-        _check_operands(inputs, attrs)
+        check_operands(inputs, attrs)
         data, weight = inputs[:2]
         batch, height, width, channels = data.shape
         filters, kernel_h, kernel_w, depth = weight.shape
@@ -100,7 +101,7 @@ class Conv2D(Operator):
 
 
 def _float_row(signature: Signature) -> tirx.PrimFunc:
-    g = _Geometry(signature)
+    g = Geometry(signature)
     low, high = signature["minimum"], signature["maximum"]
 
     @T.prim_func(private=True, s_tir=True)
@@ -137,7 +138,7 @@ def _float_row(signature: Signature) -> tirx.PrimFunc:
 
 
 def _int8_row(signature: Signature) -> tirx.PrimFunc:
-    g = _Geometry(signature)
+    g = Geometry(signature)
     zero_in, zero_out = signature["input_zero_point"], signature["output_zero_point"]
     low = -128 if signature["minimum"] is None else signature["minimum"]
     high = 127 if signature["maximum"] is None else signature["maximum"]
@@ -185,7 +186,7 @@ def _int8_row(signature: Signature) -> tirx.PrimFunc:
     return conv2d_row
 
 
-def _check_operands(inputs: tuple[TensorSpec, ...], attrs: dict[str, Any]) -> None:
+def check_operands(inputs: tuple[TensorSpec, ...], attrs: Mapping[str, Any]) -> None:
     """Raises ``ValueError`` if types, ranks or attributes make no convolution."""
     data = inputs[0]
     expected = {
@@ -214,7 +215,7 @@ def _check_operands(inputs: tuple[TensorSpec, ...], attrs: dict[str, Any]) -> No
     fixed_point.check_rounding("conv2d", attrs["rounding"])
 
 
-class _Geometry:
+class Geometry:
     """The numbers a convolution's loop nest is made of, and its index arithmetic."""
 
     def __init__(self, signature: Signature) -> None:
@@ -241,10 +242,14 @@ class _Geometry:
 
     def data_index(self, row, data_rows, ih, iw, oc, ic):
         absolute = ih if self.batch == 1 else T.truncdiv(row, self.out_height) * self.height + ih
-        channel = ic
-        if self.groups > 1:
-            channel = T.truncdiv(oc, self.filters_per_group) * self.depth + ic
-        return T.truncmod(absolute, data_rows) * self.data_row + iw * self.data_pixel + channel
+        pixel = T.truncmod(absolute, data_rows) * self.data_row + iw * self.data_pixel
+        return pixel + self.channel(oc, ic)
+
+    def channel(self, oc, ic):
+        """Channel of the data that element `ic` of output channel `oc`'s weights meets."""
+        if self.groups == 1:
+            return ic
+        return T.truncdiv(oc, self.filters_per_group) * self.depth + ic
 
     def weight_index(self, oc, kh, kw, ic):
         return ((oc * self.kernel_h + kh) * self.kernel_w + kw) * self.depth + ic

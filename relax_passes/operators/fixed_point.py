@@ -86,6 +86,18 @@ def round_shift(value, shift):
     return let("wide", wide, "int64", lambda wide: T.cast(_round_shift64(wide, shift), "int32"))
 
 
+def shift_half_even(value, shift: int):
+    """TIR int32 expression: ``value / 2**shift`` of an int64 `value`, ties to even; shift >= 1."""
+    half, mask = 1 << (shift - 1), (1 << shift) - 1
+    nudged = value + tirx.const(half, "int64")
+
+    def to_even(up):
+        tie = (nudged & tirx.const(mask, "int64")) == tirx.const(0, "int64")
+        return up - T.cast(tie, "int32") * (up & 1)
+
+    return let("up", T.cast(nudged >> tirx.const(shift, "int64"), "int32"), "int32", to_even)
+
+
 def _shift_half_up(value, shift):
     """``floor(value / 2**shift + 1/2)`` of an int64 expression, for shift >= 1.
 

@@ -26,8 +26,10 @@ class Pool2D(Operator):
     int8 average and sum: with ``(multiplier, shift)``, the factor from the input's scale to the
     output's (see `quantized.rescale_factors`), the result is ``requantize(sum(data -
     input_zero_point)) + output_zero_point``, where an average has the division included in its
-    factor (`quantized.divide_factor`).  Without them the output keeps the input's scale and zero
-    point: LiteRT's AVERAGE_POOL_2D, whose integer division rounds half away from zero.
+    factor (`quantized.divide_factor`).  Without them the output keeps the input's scale, and an
+    average is an integer division.  With ``double`` rounding, ties go away from zero and the zero
+    point is kept as well: LiteRT's AVERAGE_POOL_2D.  With ``single`` rounding, ties go to even:
+    ONNX's QuantizeLinear.
     """
 
     name = "pool2d"
@@ -59,10 +61,13 @@ class Pool2D(Operator):
             raise ValueError(f"pool2d: kind must be one of {KINDS}, not {attrs['kind']!r}")
         if (attrs["multiplier"] is None) != (attrs["shift"] is None):
             raise ValueError("pool2d: multiplier and shift go together")
-        if attrs["multiplier"] is None and attrs["input_zero_point"] != attrs["output_zero_point"]:
-            raise ValueError("pool2d: different zero points need a multiplier and a shift")
+        moved = attrs["input_zero_point"] != attrs["output_zero_point"]
+        if attrs["multiplier"] is None and moved and attrs["rounding"] != "single":
+            raise ValueError(
+                "pool2d: different zero points need a multiplier and a shift, or single rounding"
+            )
         fixed_point.check_rounding("pool2d", attrs["rounding"])
-        axes = [_Axis.of(data, attrs, axis) for axis in (0, 1)]
+        axes = [Axis.of(data, attrs, axis) for axis in (0, 1)]
         for axis in axes:
             if min(axis.counts()) < 1:
                 raise ValueError(
@@ -117,8 +122,8 @@ class Pool2D(Operator):
 
 def _row_kernel(signature: Signature) -> tirx.PrimFunc:
     data = signature.inputs[0]
-    vertical = _Axis.of(data, signature.attrs, 0)
-    horizontal = _Axis.of(data, signature.attrs, 1)
+    vertical = Axis.of(data, signature.attrs, 0)
+    horizontal = Axis.of(data, signature.attrs, 1)
     window = _Window(signature, vertical, horizontal)
     dtype, accumulator = data.dtype, window.accumulator
     data_elements = data.rows * data.row_stride
@@ -163,8 +168,8 @@ def _row_kernel(signature: Signature) -> tirx.PrimFunc:
 
 def _absorbing_kernel(signature: Signature) -> tirx.PrimFunc:
     data = signature.inputs[0]
-    vertical = _Axis.of(data, signature.attrs, 0)
-    horizontal = _Axis.of(data, signature.attrs, 1)
+    vertical = Axis.of(data, signature.attrs, 0)
+    horizontal = Axis.of(data, signature.attrs, 1)
     window = _Window(signature, vertical, horizontal)
     dtype, accumulator = data.dtype, window.accumulator
     data_elements = data.rows * data.row_stride
@@ -206,7 +211,7 @@ def _absorbing_kernel(signature: Signature) -> tirx.PrimFunc:
     return pool2d_absorb
 
 
-class _Axis:
+class Axis:
     """One spatial axis of the window: which taps of a window position lie inside the image."""
 
     def __init__(self, length, kernel, stride, before, after, dilation) -> None:
@@ -216,8 +221,8 @@ class _Axis:
         self.padded = before > 0 or after > 0
 
     @staticmethod
-    def of(data: TensorSpec, attrs: Any, axis: int) -> _Axis:
-        return _Axis(
+    def of(data: TensorSpec, attrs: Any, axis: int) -> Axis:
+        return Axis(
             data.shape[1 + axis],
             attrs["pool_size"][axis],
             attrs["strides"][axis],
@@ -259,7 +264,7 @@ class _Axis:
 class _Window:
     """What a pooling kernel does with the elements of one window, as TIR expressions."""
 
-    def __init__(self, signature: Signature, vertical: _Axis, horizontal: _Axis) -> None:
+    def __init__(self, signature: Signature, vertical: Axis, horizontal: Axis) -> None:
         data, out = signature.inputs[0], signature.output
         self.attrs = signature.attrs
         self.kind = signature["kind"]
@@ -316,7 +321,7 @@ class _Window:
         divisor = self._divisor(count, "int32")
         if self.attrs["rounding"] == "single":
             real = total - divisor * zero_in
-            return _divide_half_even(real, divisor) + zero_in
+            return _divide_half_even(real, divisor) + zero_out
         half = T.truncdiv(divisor, 2)
         return T.truncdiv(T.Select(total > 0, total + half, total - half), divisor)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from tvm import tirx
@@ -63,6 +63,16 @@ FUNCTIONS = tuple(_FUNCTIONS)
 """The names that attribute `function` takes."""
 
 
+def function_of(attrs: Mapping[str, Any], element: Any) -> Any:
+    """TIR expression: what `unary` with these attributes makes of a float32 `element`."""
+    function = _FUNCTIONS[attrs["function"]]
+    alpha, beta = float(attrs["alpha"]), float(attrs["beta"])
+    low, high = attrs["minimum"], attrs["maximum"]
+    return let(
+        "x", element, "float32", lambda x: clamp(function(x, alpha, beta), low, high, "float32")
+    )
+
+
 @register
 class Unary(Operator):
     """A float32 function of each element: ``out = clamp(function(data), minimum, maximum)``.
@@ -115,17 +125,9 @@ class Unary(Operator):
 
     def row_kernel(self, signature: Signature) -> tirx.PrimFunc:
         g = PixelLoop(signature.inputs[0], signature.output, merge=True)
-        function = _FUNCTIONS[signature["function"]]
-        alpha, beta = float(signature["alpha"]), float(signature["beta"])
-        low, high = signature["minimum"], signature["maximum"]
 
         def result(element):
-            return let(
-                "x",
-                element,
-                "float32",
-                lambda x: clamp(function(x, alpha, beta), low, high, "float32"),
-            )
+            return function_of(signature.attrs, element)
 
         @T.prim_func(private=True, s_tir=True)
         def unary_row(

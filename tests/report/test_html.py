@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import re
 from html.parser import HTMLParser
+from typing import Any
 
 import pytest
+from onnx import helper
+from tiny_models import model_of, residual
 
+import dero_tvm
 from dero_tvm.report import Report
 from dero_tvm.report.html import html_page, notebook_frame
 from dero_tvm.report.html.residual_graph import ROW, residual_graph
@@ -64,8 +68,8 @@ def test_figures(page: Page, report: Report) -> None:
         assert f"{size:,}" in text
     for known in (report.order_proof, report.placement_proof, report.chosen, report.peak_step):
         assert known in text
-    for residual in report.residuals:
-        assert f"{residual.action}" in text and residual.reason in text
+    for join in report.residuals:
+        assert f"{join.action}" in text and join.reason in text
 
 
 def test_every_box_has_its_row(page: Page, report: Report) -> None:
@@ -101,6 +105,35 @@ def test_hostile_names(page: Page, hostile: Report) -> None:
     assert "a" * 100 not in text, "long names are cut"
     assert "\u202e" not in text and "\x1b" not in text
     text.encode()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"external_io": True},
+        {"input_layout": "nhwc", "stream_input": True, "stream_output": True},
+        {"external_io": True, "dero": "none"},
+    ],
+)
+def test_other_interfaces(options: dict[str, Any]) -> None:
+    """Inputs and outputs that are outside the arena, or never whole."""
+    report = dero_tvm.compile(residual(), **options).report
+    page = Page(html_page(report))
+    ids = {value for _, name, value in page.attributes if name == "id"}
+    named = {value for _, name, value in page.attributes if name in ("data-b", "data-s")}
+    assert named <= ids
+    kinds = {buffer.kind for buffer in report.buffers}
+    assert not kinds & {"input", "output"}
+
+
+def test_no_arena_and_no_residual() -> None:
+    node = helper.make_node("Relu", ["x"], ["y"])
+    model = model_of([node], {"x": (1, 4)}, {"y": (1, 4)})
+    report = dero_tvm.compile(model, external_io=True).report
+    assert report.arena_bytes == 0
+    page = Page(html_page(report))
+    assert "This network has no residual joins." in page.text
+    assert [row.operator.operator for row in residual_graph(report).rows][0] == "input"
 
 
 def test_notebook(report: Report) -> None:

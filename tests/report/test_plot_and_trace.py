@@ -13,6 +13,7 @@ from dero_tvm.errors import UserError
 from dero_tvm.report import Report
 from dero_tvm.report.timeline_plot import plot_timeline
 from dero_tvm.report.trace import chrome_trace
+from dero_tvm.runners import Profile
 
 
 def test_plot(report: Report, hostile: Report) -> None:
@@ -80,3 +81,16 @@ def test_trace(report: Report, hostile: Report) -> None:
             for counter in ("arena", "arena by kind"):
                 values = [sum(e["args"].values()) for e in mine if e["name"] == counter]
                 assert values == [*live, 0]
+
+
+def test_trace_of_a_profile(report: Report) -> None:
+    """Steps last as long as they took: one microsecond an instruction, or the time measured."""
+    ticks = tuple(range(1, len(report.steps) + 1))
+    for unit, resolution, scale in (("instructions", 40, 40.0), ("ns", 100, 0.1)):
+        profile = Profile((ticks, ticks), unit, resolution)
+        events = json.loads(chrome_trace(report, profile))["traceEvents"]
+        assert {event["pid"] for event in events} == {1}
+        durations = [event["dur"] for event in events if event["ph"] == "X"]
+        assert durations == pytest.approx([scale * tick for tick in ticks])
+        counters = [event["ts"] for event in events if event["name"] == "arena"]
+        assert counters[-1] == pytest.approx(sum(durations))

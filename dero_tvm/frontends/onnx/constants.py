@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
 import onnx
 from onnx import numpy_helper
@@ -30,6 +32,11 @@ class Constants:
         proto = self._protos.get(name)
         return None if proto is None else numpy_helper.to_array(proto)
 
+    def size(self, name: str) -> int:
+        """Elements of the tensor `name`; 0 if it is computed."""
+        proto = self._protos.get(name)
+        return 0 if proto is None else prod(proto.dims)
+
     def element_type(self, name: str) -> int | None:
         """The ONNX number of its element type, or None if it is computed."""
         proto = self._protos.get(name)
@@ -42,10 +49,14 @@ class Constants:
     def add(self, hint: str, value: np.ndarray) -> str:
         """Add an initializer; its name, which begins with `hint`."""
         name = self.fresh(hint)
-        proto = numpy_helper.from_array(np.ascontiguousarray(value), name)
+        self.define(name, value)
+        return name
+
+    def define(self, name: str, value: np.ndarray) -> None:
+        """Add an initializer under a name that nothing else defines, or will from now on."""
+        proto = numpy_helper.from_array(np.asarray(value, order="C"), name)
         self._graph.initializer.append(proto)
         self._protos[name] = proto
-        return name
 
     def fresh(self, hint: str) -> str:
         """A tensor name that the graph does not use yet."""

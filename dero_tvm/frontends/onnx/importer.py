@@ -21,8 +21,10 @@ from ..builder import abandon
 from ..loaded import LoadedModel, finish
 from ..shapes import Dimension, resolve_input_shapes
 from .clip import clip
+from .pad import pad
 from .qoperators import QOPERATORS, UnsupportedForm, qoperators_to_qdq
 from .reader import complaint, load_external_data
+from .shape_arithmetic import fold_shape_arithmetic
 from .signed import unsigned_to_signed
 
 _STANDARD_DOMAINS = ("", "ai.onnx", "com.microsoft")
@@ -95,6 +97,7 @@ def _import(
     except UnsupportedForm as error:
         raise UserError(f"{label}: unsupported operators: {error}") from error
     unsigned_to_signed(graph)
+    fold_shape_arithmetic(model, _opset(model))
     model = _upgrade(model, label)
     importer = _Importer(shapes, label)
     # TVM's importer warns about names it changes and prints before it raises.
@@ -122,6 +125,8 @@ class _Importer(ONNXGraphImporter):
         try:
             if op_name == "Clip" and (clipped := clip(list(inputs), attrs, opset)) is not None:
                 return self.bb.normalize(clipped)
+            if op_name == "Pad" and (padded := pad(list(inputs), attrs)) is not None:
+                return self.bb.normalize(padded)
             return super()._convert_operator(op_name, inputs, attrs, opset)
         except Exception as error:  # converters assert, look up and raise freely
             raise UserError(

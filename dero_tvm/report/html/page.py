@@ -87,6 +87,7 @@ def _template() -> jinja2.Template:
     environment.filters["name"] = lambda text: printable(str(text), _LONGEST_NAME)
     environment.filters["bytes"] = lambda count: f"{count:,}"
     environment.filters["percent"] = _percent
+    environment.filters["short"] = lambda number: f"{number:.6g}"
     return environment.get_template("page.html")
 
 

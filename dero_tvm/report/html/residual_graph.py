@@ -22,7 +22,7 @@ ACTIONS = {
     "streamed": "streamed",
     "in place": "in-place",
     "removed": "removed",
-    "virtual": "virtual",
+    "fused": "fused",
     "left alone": "left-alone",
 }
 """What was done to a residual join -> CSS class."""

@@ -1,0 +1,114 @@
+"""``tvmc reorganize``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from dero_tvm.printable import printable
+from dero_tvm.training.folder import check_folder
+
+from .command import Command
+from .progress import stages
+from .shapes import parse_input_shapes
+
+
+@click.command("reorganize", cls=Command)
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    metavar="FOLDER",
+    type=click.Path(path_type=Path),
+    help="A new folder for the network, its start weights, ONNX and the report.",
+)
+@click.option(
+    "--plain",
+    is_flag=True,
+    help="Write the plain twin instead: the same convolutions without any shortcut.",
+)
+@click.option(
+    "--normalization",
+    type=click.Choice(["before", "after"]),
+    default="before",
+    show_default=True,
+    help="Normalize before each convolution, as the method's authors do, or after it, where it "
+    "can be folded into the weights.",
+)
+@click.option(
+    "--shortcuts",
+    type=click.Choice(["all", "stages"]),
+    default="all",
+    show_default=True,
+    help="Which convolutions get a shortcut: all, or those of the stages behind the stem.",
+)
+@click.option(
+    "--shortcut-norms",
+    type=click.Choice(["all", "changed"]),
+    default="all",
+    show_default=True,
+    help="Normalize all shortcuts, or only those on which the shape changes.",
+)
+@click.option(
+    "--join-activation",
+    type=click.Choice(["convolution", "sum", "dropped"]),
+    default="convolution",
+    show_default=True,
+    help="Where the activation after a removed addition goes: to the convolution before it, "
+    "behind the sum with that convolution's shortcut, or nowhere.",
+)
+@click.option(
+    "--input-shapes", metavar="SHAPES", help='Sizes of open inputs, as "x:[1,3,32,32] y:[1,10]".'
+)
+@click.option("-q", "--quiet", is_flag=True, help="No table, no progress.")
+def reorganize_command(
+    model: Path,
+    output: Path,
+    plain: bool,
+    normalization: str,
+    shortcuts: str,
+    shortcut_norms: str,
+    join_activation: str,
+    input_shapes: str | None,
+    quiet: bool,
+) -> None:
+    """Replace the residuals of MODEL by one shortcut a convolution, to be trained again.
+
+    A residual around one operator needs no memory of its own. The result computes another
+    function than MODEL: FOLDER holds it as a PyTorch module (network.py) with start weights
+    (weights.pt), as ONNX, and a report of what was done.
+
+    \b
+    Examples:
+      tvmc reorganize model.onnx -o reorganized/
+      tvmc reorganize model.onnx --plain -o plain/
+    """  # noqa: D301 (click reads the escape)
+    check_folder(output)
+    shapes = parse_input_shapes(input_shapes)
+    with stages(quiet=quiet) as show:
+        show("starting TVM")
+        from dero_tvm.training.reorganize import reorganize
+
+        made = reorganize(
+            model,
+            plain=plain,
+            normalization=normalization,  # type: ignore[arg-type]  # click checked the choices
+            shortcuts=shortcuts,  # type: ignore[arg-type]
+            shortcut_norms=shortcut_norms,  # type: ignore[arg-type]
+            join_activation=join_activation,  # type: ignore[arg-type]
+            input_shapes=shapes,
+            progress=show,
+        )
+        show("exporting ONNX")
+        made.save(output)
+    if quiet:
+        return
+    from dero_tvm.training.report_text import print_reorganization
+
+    console = Console()
+    print_reorganization(made.report, console)
+    for name in made.file_names():
+        console.print(f"wrote {printable(str(output / name))}", highlight=False, markup=False)

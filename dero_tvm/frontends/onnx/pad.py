@@ -1,0 +1,39 @@
+"""Pad with a constant as Relax's own operator, which later passes know.
+
+TVM's importer makes a TIR function of it, which no pass can look into.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from tvm import relax
+from tvm.ir import GenericConst
+
+
+def pad(inputs: Sequence[relax.Expr | None], attrs: Mapping[str, Any]) -> relax.Expr | None:
+    """The converted operator; None to leave it to TVM's importer.
+
+    That is done where amounts are computed or negative, values are copied from the edge, or
+    attributes hold what became operands in operator set 11.
+    """
+    data, amounts, value, axes = (_operand(inputs, index) for index in range(4))
+    if attrs.get("mode", b"constant") != b"constant" or not isinstance(amounts, GenericConst):
+        return None
+    if any(o is not None and not isinstance(o, GenericConst) for o in (value, axes)):
+        return None
+    rank = len(data.ty.shape)
+    before, after = np.split(amounts.value.numpy(), 2)
+    if min(*before, *after) < 0:
+        return None
+    width = np.zeros((rank, 2), np.int64)
+    chosen = np.arange(rank) if axes is None else axes.value.numpy()
+    width[chosen, 0], width[chosen, 1] = before, after
+    fill = 0.0 if value is None or value.value.numpy().size == 0 else value.value.numpy().item()
+    return relax.op.nn.pad(data, width.reshape(-1).tolist(), "constant", float(fill))
+
+
+def _operand(inputs: Sequence[relax.Expr | None], index: int) -> Any:
+    return inputs[index] if index < len(inputs) else None

@@ -1,0 +1,1 @@
+"""Reorganized networks as PyTorch: a readable module, start weights, ONNX, a report."""

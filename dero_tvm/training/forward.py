@@ -1,0 +1,124 @@
+"""The statements of a network's ``forward``."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from dero_tvm.errors import UserError
+from relax_passes.reorganization import (
+    AnyNode,
+    Architecture,
+    Concat,
+    Elementwise,
+    Flatten,
+    GlobalPool,
+    Port,
+)
+
+from .identifiers import Names, identifier
+from .layers import Layers
+from .segments import RESERVED, Segment
+
+_OPERATORS = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/", "power": "**"}
+_FUNCTIONS = {"maximum": "torch.maximum", "minimum": "torch.minimum"}
+
+
+class Forward:
+    """One statement a segment.
+
+    A tensor that only the next statement reads is called ``x``; others have names of their own.
+    """
+
+    def __init__(
+        self, architecture: Architecture, layers: Layers, segments: Sequence[Segment]
+    ) -> None:
+        self._architecture = architecture
+        self._layers = layers
+        pooled = {
+            segment.nodes[0].inputs[0]: segment
+            for segment in segments
+            if _is_pooled_apart(segment.nodes[0])
+        }
+        # The convolution before is called in two parts by its pooling, and not by itself.
+        self._apart = {s.output: s for s in segments if s.output in pooled}
+        self._segments = [s for s in segments if s.output not in pooled]
+        self._shapes = {node.name: node.shape for node in architecture.nodes}
+        self._names = Names(set(RESERVED))
+        self._variables = {
+            port.name: self._names.new(identifier(port.name, otherwise="image"))
+            for port in architecture.inputs
+        }
+        self.parameters = list(self._variables.values())
+
+    def statements(self) -> list[str]:
+        """Of the body, the ``return`` included."""
+        outputs = self._architecture.outputs
+        reads = [self._reads(segment) for segment in self._segments]
+        reads.append([port.name for port in outputs])
+        count = Counter(name for names in reads for name in names)
+        lines: list[str] = []
+        for segment, following in zip(self._segments, reads[1:]):
+            value, output = self._value(segment), segment.output
+            if count[output] == 1 and following == [output]:
+                if segment is self._segments[-1]:
+                    self._variables[output] = value
+                    break
+                self._variables[output] = "x"
+            else:
+                wanted = segment.attribute or output.replace(".", "_")
+                self._variables[output] = self._names.new(identifier(wanted, otherwise="y"))
+            lines.append(f"{self._variables[output]} = {value}")
+        returned = [self._shaped(self._variables[port.name], port) for port in outputs]
+        return [*lines, f"return {', '.join(returned)}"]
+
+    def _reads(self, segment: Segment) -> list[str]:
+        """The tensors that a statement reads."""
+        inputs = [self._apart[n].inputs[0] if n in self._apart else n for n in segment.inputs]
+        return list(dict.fromkeys(inputs))
+
+    def _value(self, segment: Segment) -> str:
+        node = segment.nodes[0]
+        if _is_pooled_apart(node):
+            conv = self._apart[node.inputs[0]]
+            x = self._variables[conv.inputs[0]]
+            paths = ("main", "shortcut")
+            return " + ".join(f"self.{conv.attribute}.{p}({x}).mean((2, 3))" for p in paths)
+        operands = [self._variables[name] for name in segment.inputs]
+        if segment.attribute:
+            return f"self.{segment.attribute}({operands[0]})"
+        if isinstance(node, GlobalPool):
+            return f"{operands[0]}.mean((2, 3))"
+        if isinstance(node, Flatten):
+            order = "" if node.channels_first else ".permute(0, 2, 3, 1)"
+            return f"{operands[0]}{order}.flatten(1)"
+        if isinstance(node, Concat):
+            return f"torch.cat(({', '.join(operands)}), dim=1)"
+        assert isinstance(node, Elementwise)
+        return self._elementwise(node, operands)
+
+    def _elementwise(self, node: Elementwise, operands: Sequence[str]) -> str:
+        ranks = [len(self._shapes.get(name, node.shape)) for name in node.inputs]
+        # One number a channel goes with every pixel.
+        first, second = (
+            f"{operand}[..., None, None]" if rank < len(node.shape) else operand
+            for operand, rank in zip(operands, ranks)
+        )
+        if node.function in _OPERATORS:
+            value = f"{first} {_OPERATORS[node.function]} {second}"
+        elif node.function in _FUNCTIONS:
+            value = f"{_FUNCTIONS[node.function]}({first}, {second})"
+        else:
+            raise UserError(f"{node.name}: {node.function} cannot be written in PyTorch")
+        if node.activation is None:
+            return value
+        return f"{self._layers.activation_name(node.activation)}()({value})"
+
+    def _shaped(self, value: str, port: Port) -> str:
+        """`value` in the rank that the model's output has."""
+        extra = len(port.shape) - 1 - len(self._shapes.get(port.name, port.shape[1:]))
+        return f"{value}[..., {', '.join(['None'] * extra)}]" if extra > 0 else value
+
+
+def _is_pooled_apart(node: AnyNode) -> bool:
+    return isinstance(node, GlobalPool) and node.apart
