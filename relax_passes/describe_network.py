@@ -312,7 +312,9 @@ class Description:
         (operand,) = data["operands"]
         tensor, shape = self._tensors[operand], data["signature"].output.shape
         old = self._shape(tensor.source)
-        if len(old) == 3 and _is_transposition(data, _TO_NHWC if tensor.channels_first else _TO_NCHW):
+        if len(old) == 3 and _is_transposition(
+            data, _TO_NHWC if tensor.channels_first else _TO_NCHW
+        ):
             return _Tensor(tensor.source, not tensor.channels_first)
         if shape[0] != 1 or prod(shape) != max(shape):  # more than one axis that is not 1
             raise self._unknown(name, data, f" to {shape}")
