@@ -26,8 +26,8 @@ def quantize_static(
 
     Batch norms behind convolutions are folded first; with `linear_in_float`, other chains of
     factors and summands (see `linear_nodes`) are left in float32 between two quantized tensors, so
-    that they are rounded once.  The range of every activation is the least and the greatest value that it takes while
-    the float32 model runs on the `calibration` inputs.
+    that they are rounded once.  The range of every activation is the least and the greatest value
+    that it takes while the float32 model runs on the `calibration` inputs.
     """
     with tempfile.TemporaryDirectory() as folder:
         source, prepared, result = (Path(folder, f"{i}.onnx") for i in range(3))
