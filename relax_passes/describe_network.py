@@ -238,7 +238,8 @@ class Description:
         signature = data["signature"]
         shape, old = signature.output.shape[1:], signature.inputs[0].shape[1:]
         window = Window(*(signature[k] for k in ("pool_size", "strides", "padding", "dilation")))
-        if signature["kind"] == "average" and window.kernel == old[:2] and not any(window.padding):
+        whole = window.kernel == old[:2] and not any(window.padding)
+        if signature["kind"] == "average" and whole and not self._image_follows(name):
             tensor = self._add(GlobalPool(name, (source,), shape[2:]))
         else:
             pool = PoolWindow(signature["kind"], window, signature["count_include_pad"])
@@ -255,6 +256,12 @@ class Description:
             else:
                 tensor = self._add(Pool(name, (source,), shape, pool))
         return self._activated(name, tensor.source, _clamp(signature.attrs))
+
+    def _image_follows(self, name: str) -> bool:
+        """Whether a convolution over several pixels comes later, if only in a tiny image."""
+        after = (self.graph.nodes[node] for node in nx.descendants(self.graph, name))
+        spatial = (OperatorClass.SPATIAL, OperatorClass.DEPTHWISE)
+        return any(data["operator_class"] in spatial for data in after)
 
     def _reduce(self, name: str, data: dict) -> _Tensor:
         (source,) = self._sources(data)
