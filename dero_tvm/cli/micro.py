@@ -13,6 +13,7 @@ from dero_tvm.printable import printable
 from dero_tvm.projects import KINDS, create_project
 
 from .command import SETTINGS, Command
+from .completion import complete_board
 
 
 @click.group("micro", context_settings=SETTINGS, no_args_is_help=True)
@@ -25,7 +26,11 @@ def micro_command() -> None:
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.argument("archive", type=click.Path(path_type=Path))
 @click.option(
-    "--board", metavar="BOARD", required=True, help="A board (tvmc boards) or its .toml file."
+    "--board",
+    metavar="BOARD",
+    required=True,
+    shell_complete=complete_board,
+    help="A board (tvmc boards) or its .toml file.",
 )
 def create_project_command(kind: str, folder: Path, archive: Path, board: str) -> None:
     """Write a complete project around ARCHIVE, which tvmc compile wrote, into a new FOLDER.
