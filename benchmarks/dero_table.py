@@ -7,7 +7,12 @@ network: operators in written order, additions in place, activations and normali
 their convolutions, a concatenation no more than its operands, the image counted.  "From X on" is
 the greatest of the operators from X to the last one, the same in all columns.  Second, parameters,
 beside those that the authors of the method print.  Third, the bytes that this compiler plans when
-rows stream, an int8 network's taken as a fourth of the float32 network's.
+rows stream, an int8 network's taken as a fourth of the float32 network's; "but the stem" leaves
+the stem without the shortcut that goes around two operators.
+
+Reorganized networks are measured as the compiler sees them, after `FuseShortcuts`; how many
+shortcuts it fused stands in the second table.  Materialized shortcuts are counted from the
+network's description.
 
 Weights are random: none of this depends on them.
 """
@@ -16,12 +21,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import onnx
 import tvm
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # examples/ is not installed
@@ -30,17 +33,16 @@ from dero_tvm.boards import load_board
 from dero_tvm.candidates import Candidates
 from dero_tvm.network_planner import NetworkPlanner
 from dero_tvm.planning import Options
-from examples.models.densenet import densenet121
-from examples.models.mcunet_in3 import mcunet_in3
-from examples.models.mobilenet_v2 import mobilenet_v2
-from examples.models.resnet import resnet
-from examples.models.yolov5n import yolov5n
+from examples.models.forms import NETWORKS, PublishedNetwork
 from relax_passes import pipeline
+from relax_passes.canonicalize import Canonicalize
 from relax_passes.decisions import decisions
+from relax_passes.fuse_shortcuts import FuseShortcuts
 from relax_passes.give_shortcuts import image_shapes
 from relax_passes.graph import operator_graph
 from relax_passes.liveness import live_bytes, schedule
-from relax_passes.reorganization import Architecture, Choices, Convolution, Upsample
+from relax_passes.merge_means import MergeMeans
+from relax_passes.reorganization import Architecture, Convolution, Upsample
 from relax_passes.reorganization_attribute import read_reorganization
 from relax_passes.reorganization_memory import live_elements, without_tensors
 
@@ -62,42 +64,21 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Model:
-    """A network, how its authors reorganized it, and what they print of the result."""
+class Published:
+    """The part of a network that its authors measure, and what their README prints of it."""
 
-    build: Callable[[], onnx.ModelProto]
-    choices: Choices = Choices()
     part: Part = Part()
-    parameters: str = ""  # Mi (2**20), in the README of the authors' code
-    peak: str = ""  # KiB, from the same table
+    parameters: str = ""  # Mi (2**20), cut after two decimals
+    peak: str = ""  # KiB
 
 
-MODELS: dict[str, Model] = {
-    "resnet34": Model(
-        partial(resnet, 34), part=Part("stage 2", 56, 64, 28), parameters="20.64", peak="294.0"
-    ),
-    "resnet50": Model(
-        partial(resnet, 50),
-        part=Part("stage 3, block 2", 14, 1024),
-        parameters="21.78",
-        peak="294.0",
-    ),
-    "mcunet_in3": Model(mcunet_in3, parameters="0.72", peak="302.5"),
-    "densenet121": Model(
-        densenet121,
-        Choices(shortcut_norms="changed"),
-        Part("stage 2", 28),
-        parameters="7.58",
-        peak="266.4",
-    ),
-    "mobilenet_v2": Model(mobilenet_v2),
-    "yolov5n": Model(
-        yolov5n,
-        Choices(bias=False),
-        Part("P3, backbone", 52, until_resize=True),
-        parameters="1.73",
-        peak="253.5",
-    ),
+PUBLISHED: dict[str, Published] = {
+    "resnet34": Published(Part("stage 2", 56, 64, 28), "20.64", "294.0"),
+    "resnet50": Published(Part("stage 3, block 2", 14, 1024), "21.78", "294.0"),
+    "mcunet_in3": Published(Part(), "0.72", "302.5"),
+    "densenet121": Published(Part("stage 2", 28), "7.58", "266.4"),
+    "mobilenet_v2": Published(),
+    "yolov5n": Published(Part("P3, backbone", 52, until_resize=True), "1.73", "253.5"),
 }
 
 
@@ -117,35 +98,46 @@ class Measured:
     """All forms of one network; elements are bytes at int8."""
 
     whole: Mapping[str, list[Operator]]
-    parameters: int
+    architecture: Architecture  # reorganized
+    fused: int  # shortcuts that FuseShortcuts made part of their convolutions
     streamed: Mapping[str, int]
 
 
-FORMS = ("original", "plain", "refined", "virtual", "materialized")
+FORMS = ("original", "plain", "plain, refined", "reorganized")
+MATERIALIZED = "shortcuts materialized"
+BUT_THE_STEM = "reorganized but the stem"
 
 
-def measure(model: Model, streaming: bool) -> Measured:
+def measure(network: PublishedNetwork, streaming: bool) -> Measured:
     """Everything the tables say of a network."""
-    loaded = dero_tvm.load(model.build())
-    canonical = pipeline.canonicalize("nhwc")(loaded.module)
-    reorganized = pipeline.reorganize(model.choices)(canonical)
+    loaded = dero_tvm.load(network.build())
+    canonical = Canonicalize("nhwc")(loaded.module)
+    reorganized = pipeline.reorganize(network.choices)(canonical)
     architecture = read_reorganization(reorganized).architecture
     dropped = {d.join for d in decisions(reorganized) if d.action == "dropped"}
+    fuse = tvm.transform.Sequential([MergeMeans(), FuseShortcuts()])
+    stages = pipeline.reorganize(replace(network.choices, shortcuts="stages"))
     modules = {
         "original": canonical,
         "plain": pipeline.plain()(canonical),
-        "refined": pipeline.plain(refine=True)(canonical),
+        "plain, refined": pipeline.plain(refine=True)(canonical),
+        "reorganized": fuse(reorganized),
     }
-    whole = {form: of_module(module, dropped) for form, module in modules.items()}
-    for form in FORMS[3:]:
-        whole[form] = of_architecture(architecture, form)
+    whole = {  # names of the last two modules are not the original's
+        form: of_module(module, dropped if form in FORMS[:2] else set())
+        for form, module in modules.items()
+    }
+    whole[MATERIALIZED] = materialized(architecture)
     streamed = {}
     if streaming:
+        modules[BUT_THE_STEM] = fuse(stages(canonical))
         planner = NetworkPlanner(loaded, loaded.name, load_board("host"), Options(), "table")
         for form, module in modules.items():
             plans = Candidates(module, planner).of(dero_tvm.Dero.STREAM)
             streamed[form] = min(plan.arena_bytes for plan in plans) // FLOAT
-    return Measured(whole, architecture.parameters, streamed)
+    graph = operator_graph(modules["reorganized"])
+    fused = sum(data["operator"] == "dero.shortcut_conv2d" for _, data in graph.nodes(data=True))
+    return Measured(whole, architecture, fused, streamed)
 
 
 def of_module(module: tvm.IRModule, fused: set[str]) -> list[Operator]:
@@ -163,16 +155,15 @@ def of_module(module: tvm.IRModule, fused: set[str]) -> list[Operator]:
         reads = graph.nodes[next(o for o in data["operands"] if o is not None)]["spec"]
         kind = data["operator"]
         shapes = (reads.shape[1:], data["spec"].shape[1:])
-        found.append(
-            Operator(kind == "dero.conv2d", kind == "dero.resize2d", *shapes, live[name] // FLOAT)
-        )
+        convolution = kind in ("dero.conv2d", "dero.shortcut_conv2d")
+        found.append(Operator(convolution, kind == "dero.resize2d", *shapes, live[name] // FLOAT))
     return found
 
 
-def of_architecture(architecture: Architecture, shortcuts: str) -> list[Operator]:
-    """The operators of a described network."""
+def materialized(architecture: Architecture) -> list[Operator]:
+    """The operators of a described network whose shortcuts are tensors."""
     shapes = image_shapes(architecture)
-    live = live_elements(architecture, shortcuts)
+    live = live_elements(architecture, "materialized")
     found = []
     for node in architecture.nodes:
         shapes[node.name] = node.shape
@@ -218,20 +209,25 @@ def _begins(operator: Operator, part: Part) -> bool:
 
 def rows(measured: Mapping[str, Measured]) -> Iterator[str]:
     """The lines of the three tables."""
-    head = ("whole tensors, KiB", "original", "plain", "plain, refined", "reorganized")
-    head += ("shortcuts materialized", "authors")
+    head = ("whole tensors, KiB", *FORMS, MATERIALIZED, "authors")
     yield f"| {' | '.join(head)} |\n|---|{'---:|' * (len(head) - 1)}"
     for name, values in measured.items():
-        model = MODELS[name]
-        parts = [Part()] if model.part == Part() else [Part(), model.part]
+        published = PUBLISHED[name]
+        parts = [Part()] if published.part == Part() else [Part(), published.part]
         for part in parts:
-            cells = [f"{peak(values.whole[form], part) / 1024:.2f}" for form in FORMS]
-            authors = model.peak if part == parts[-1] else ""
+            cells = [f"{peak(values.whole[form], part) / 1024:.2f}" for form in head[1:-1]]
+            authors = published.peak if part == parts[-1] else ""
             yield f"| {name}, from {part.words} on | {' | '.join(cells)} | {authors} |"
-    yield "\n| parameters | reorganized | Mi | authors, Mi |\n|---|---:|---:|---:|"
+    yield "\n| parameters | reorganized | Mi | authors, Mi | shortcuts | fused |"
+    yield "|---|---:|---:|---:|---:|---:|"
     for name, values in measured.items():
-        count = values.parameters
-        yield f"| {name} | {count:,} | {count / 2**20:.4f} | {MODELS[name].parameters} |"
+        count = values.architecture.parameters
+        shortcuts = sum(
+            isinstance(node, Convolution) and node.shortcut is not None
+            for node in values.architecture.nodes
+        )
+        cells = [f"{count:,}", f"{count / 2**20:.4f}", PUBLISHED[name].parameters]
+        yield f"| {name} | {' | '.join(cells)} | {shortcuts} | {values.fused} |"
     streamed = {name: values.streamed for name, values in measured.items() if values.streamed}
     if streamed:
         forms = list(next(iter(streamed.values())))
@@ -243,13 +239,13 @@ def rows(measured: Mapping[str, Measured]) -> Iterator[str]:
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--models", nargs="+", choices=list(MODELS), default=list(MODELS))
+    parser.add_argument("--models", nargs="+", choices=list(PUBLISHED), default=list(PUBLISHED))
     parser.add_argument("--no-streaming", action="store_true", help="skip the third table")
     arguments = parser.parse_args()
     measured = {}
     for name in arguments.models:
         print(f"measuring {name}", file=sys.stderr, flush=True)
-        measured[name] = measure(MODELS[name], not arguments.no_streaming)
+        measured[name] = measure(NETWORKS[name], not arguments.no_streaming)
     print("\n".join(rows(measured)))
 
 

@@ -19,10 +19,10 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))  # light_models serves both
-from light_models import LIGHT_MODELS, light_model
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # tests is not installed
 
 import dero_tvm
+from tests.light_models import LIGHT_MODELS, light_model
 
 
 def main() -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .aot import ModelArchive, load_archive
+    from .board_fit import fit
     from .boards import Board, list_boards, load_board
     from .compiler import CompiledModel, compile
     from .dero import Dero
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from .frontends import LoadedModel, load
     from .quantization import Quantized, quantize
     from .report import Report
+    from .report.fit import Fit
     from .report.sweep import Sweep
     from .runners import RunResult, run
     from .trade_off import sweep
@@ -31,6 +33,7 @@ __all__ = [
     "Board",
     "CompiledModel",
     "Dero",
+    "Fit",
     "LoadedModel",
     "ModelArchive",
     "Quantized",
@@ -40,6 +43,7 @@ __all__ = [
     "Sweep",
     "UserError",
     "compile",
+    "fit",
     "list_boards",
     "load",
     "load_archive",
@@ -56,6 +60,7 @@ _HOMES = {
     "Board": ".boards",
     "CompiledModel": ".compiler",
     "Dero": ".dero",
+    "Fit": ".report.fit",
     "LoadedModel": ".frontends",
     "ModelArchive": ".aot.archive",
     "Quantized": ".quantization",
@@ -65,6 +70,7 @@ _HOMES = {
     "Sweep": ".report.sweep",
     "UserError": ".errors",
     "compile": ".compiler",
+    "fit": ".board_fit",
     "list_boards": ".boards",
     "load": ".frontends",
     "load_archive": ".aot.archive",

@@ -10,18 +10,22 @@ has the same form:
     features = ["fpu", "dsp"]               # of fpu, fpu-double, dsp, mve
     alignment = 32                          # of an arena, in bytes
     source = "Where these figures are from"
+    zephyr = "my_board/soc"                 # Zephyr's name of the board; optional
+    arduino = "vendor:package:board"        # Arduino's name (FQBN); optional
 
     [[ram]]                                 # the first one also holds stack and variables
     name = "dtcm"                           # also part of C names
     origin = 0x20000000
     size = 0x20000                          # bytes
     section = ".bss"                        # linker section of an arena in this region
+    zephyr_section = ".noinit"              # the same in a Zephyr build; optional
     source = "Reference manual, table 3"
 
     [flash]                                 # code and constants; optional
     origin = 0x08000000
     size = 0x100000
     vectors = 0x08000000                    # where the core finds its vectors; default: origin
+    boot = "a second-stage loader"          # what a bare image needs besides, to start; optional
     source = "Reference manual, table 3"
 
     [qemu]                                  # optional
@@ -33,6 +37,7 @@ has the same form:
 
 from __future__ import annotations
 
+import difflib
 import importlib.resources
 import re
 import sys
@@ -61,6 +66,7 @@ class Ram:
     size: int  # bytes
     section: str  # linker section of an arena in this region
     source: str
+    zephyr_section: str = ""  # the same in a Zephyr build; "" if Zephyr has none there
 
 
 @dataclass(frozen=True)
@@ -71,6 +77,7 @@ class Flash:
     size: int  # bytes
     vectors: int  # address of the vector table after reset
     source: str
+    boot: str = ""  # what an image needs besides its vectors, to be started after reset
 
 
 @dataclass(frozen=True)
@@ -101,6 +108,17 @@ class Board:
     ram: tuple[Ram, ...] = ()
     flash: Flash | None = None
     qemu: QemuMachine | None = None
+    zephyr: str = ""  # Zephyr's name of the board; "" if it has none
+    arduino: str = ""  # Arduino's fully qualified board name; "" if it has none
+
+    @property
+    def ram_bytes(self) -> int:
+        """Of all regions together."""
+        return sum(region.size for region in self.ram)
+
+    @property
+    def flash_bytes(self) -> int:
+        return self.flash.size if self.flash else 0
 
 
 def targets_folder() -> Path:
@@ -130,8 +148,12 @@ def load_board(name_or_path: str | Path) -> Board:
             raise UserError(f"There is no board description {path}.")
         return _read(path)
     if text not in list_boards():
-        known = ", ".join(list_boards())
-        raise UserError(f"Unknown board '{text}': known are {known}, or the path of a .toml file.")
+        close = difflib.get_close_matches(text, list_boards(), n=3, cutoff=0.5)
+        meant = f"did you mean {' or '.join(close)}? " if close else ""
+        raise UserError(
+            f"Unknown board '{text}': {meant}`tvmc boards` lists those known; the path of a .toml "
+            "file describes another."
+        )
     return _read(targets_folder() / f"{text}.toml")
 
 
@@ -172,8 +194,8 @@ class _Table:
             return kind()
         return value
 
-    def text(self, key: str) -> str:
-        return self._get(key, str, "a string", None)
+    def text(self, key: str, default: str | None = None) -> str:
+        return self._get(key, str, "a string", default)
 
     def number(self, key: str, *, least: int = 0, default: int | None = None) -> int:
         value = self._get(key, int, "an integer", default)
@@ -232,6 +254,8 @@ def _board(table: _Table) -> Board:
         ram=tuple(_ram(region) for region in table.tables("ram")),
         flash=_flash(flash) if flash else None,
         qemu=_qemu(qemu) if qemu else None,
+        zephyr=table.text("zephyr", ""),
+        arduino=table.text("arduino", ""),
     )
     table.finish()
     names = [region.name for region in board.ram]
@@ -249,14 +273,17 @@ def _ram(table: _Table) -> Ram:
     if name and not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name):
         table.problem(f"'{name}' is no name of a region: use lower-case letters, digits and _")
     section = table.text("section")
-    if section and not re.fullmatch(r"[\w.$-]+", section):
-        table.problem(f"'{section}' is no name of a linker section")
+    zephyr_section = table.text("zephyr_section", "")
+    for found in (section, zephyr_section):
+        if found and not re.fullmatch(r"[\w.$-]+", found):
+            table.problem(f"'{found}' is no name of a linker section")
     ram = Ram(
         name=name,
         origin=table.number("origin"),
         size=table.number("size", least=1),
         section=section,
         source=table.text("source"),
+        zephyr_section=zephyr_section,
     )
     table.finish()
     return ram
@@ -269,6 +296,7 @@ def _flash(table: _Table) -> Flash:
         size=table.number("size", least=1),
         vectors=table.number("vectors", default=origin),
         source=table.text("source"),
+        boot=table.text("boot", ""),
     )
     table.finish()
     return flash

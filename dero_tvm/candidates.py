@@ -5,8 +5,10 @@ All compute the same bits.  Which of them is taken is decided in `choose`.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import tvm
 
@@ -67,6 +69,17 @@ class Candidates:
         self._canonical = canonical
         self._progress = progress
         self._options = planner.options
+        self._rewritten: dict[str, tvm.IRModule] = {}
+
+    def for_planner(self, planner: NetworkPlanner) -> Candidates:
+        """The same ways, planned by another planner of the same model and options.
+
+        Both share the rewritten modules, which no board has a say in.
+        """
+        other = copy.copy(self)
+        other.planner = planner
+        other.refusals = []
+        return other
 
     def of(self, mode: Dero, below: int | None = None) -> Iterator[Candidate]:
         """The candidates of one mode, simplest first; streamed: those with the least peak.
@@ -104,22 +117,30 @@ class Candidates:
             )
 
     def _whole(self) -> tvm.IRModule:
-        return pipeline.analyze()(self._canonical)
+        return self._once("whole", pipeline.analyze)
 
     def _accumulated(self) -> tvm.IRModule:
-        return pipeline.accumulate(keep_inputs=self._options.keep_inputs)(self._canonical)
+        keep_inputs = self._options.keep_inputs
+        return self._once("accumulated", lambda: pipeline.accumulate(keep_inputs=keep_inputs))
 
     def _streamed(self, limit: int | None) -> tvm.IRModule:
         self._progress("finding cascades")
-        stream = pipeline.stream(
+        stream = partial(
+            pipeline.stream,
             limit=limit,
             keep_inputs=self._options.keep_inputs,
             external_io=self._options.external_io,
         )
         try:
-            return stream(self._canonical)
+            return self._once(f"streamed in {limit}", stream)
         except CannotStream as error:
             raise UserError(f"{self.planner.loaded.name}: {error}") from None
+
+    def _once(self, name: str, make: Callable[[], tvm.transform.Pass]) -> tvm.IRModule:
+        """The canonical module rewritten by the pass that `make` gives, kept under `name`."""
+        if name not in self._rewritten:
+            self._rewritten[name] = make()(self._canonical)
+        return self._rewritten[name]
 
     def _made(
         self, mode: Dero, label: str, module: tvm.IRModule, sharing: Sharing, below: int | None

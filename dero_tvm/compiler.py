@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tvm
 
@@ -20,7 +20,7 @@ from .choose import fastest_within, smallest
 from .dero import BARE, Dero, parse_dero
 from .errors import UserError
 from .memory_size import parse_size
-from .network_planner import naming
+from .network_planner import STACK_RESERVE, naming
 from .planning import MemoryPlan
 from .prepare import PreparedModel, prepare
 from .report import Report
@@ -28,6 +28,9 @@ from .report.build import build_report
 from .runners import RunResult, run
 from .schedule.network import Network
 from .schedule.to_problem import Sharing
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,9 +62,26 @@ class CompiledModel:
             return self.measure([inputs], device).outputs[0]
         return self.measure(inputs, device).outputs
 
-    def measure(self, inputs: Sequence[Mapping[str, Any]], device: str = "host") -> RunResult:
-        """Like `run`, with what the run measured: stack, code size, instructions."""
-        return run(self.archive, inputs, device)
+    def measure(
+        self,
+        inputs: Sequence[Mapping[str, Any]],
+        device: str = "host",
+        *,
+        profile: bool = False,
+    ) -> RunResult:
+        """Like `run`, with what the run measured: stack, code size, instructions.
+
+        With `profile`, on ``host-c`` and ``qemu:<machine>``, also of each step.
+        """
+        return run(self.archive, inputs, device, profile=profile)
+
+    def plot(self) -> Figure:
+        """Bytes alive at each step as a matplotlib figure; UserError if that is not installed."""
+        return self.report.plot()
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the report."""
+        return self.report._repr_html_()
 
 
 def compile(
@@ -78,6 +98,7 @@ def compile(
     stream_input: bool | Sequence[str] = False,
     stream_output: bool | Sequence[str] = False,
     name: str = "default",
+    reserve: int | str = STACK_RESERVE,
     time_limit: float = 20.0,
     progress: Callable[[str], None] = lambda stage: None,
 ) -> CompiledModel:
@@ -115,6 +136,9 @@ def compile(
         Needs ``dero="stream"``.
     name
         Module name: ``default`` gives ``tvmgen_default_run``.
+    reserve
+        Bytes of the board's first memory region that are left to the stack and the application,
+        as a number or a text such as ``"4KB"``.
     time_limit
         Seconds that the search for an order and for addresses may take.
     progress
@@ -138,6 +162,7 @@ def compile(
         stream_input=stream_input,
         stream_output=stream_output,
         name=name,
+        reserve=reserve,
         time_limit=time_limit,
         progress=progress,
     )
@@ -188,6 +213,7 @@ def _report(
     return build_report(
         model=prepared.loaded.name,
         board=prepared.board,
+        reserve=planner.reserve,
         dero=mode.value,
         memory_budget=budget,
         chosen=chosen.label,

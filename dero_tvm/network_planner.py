@@ -13,6 +13,7 @@ import tvm
 from .boards import Board
 from .errors import UserError
 from .frontends import LoadedModel
+from .kernels import with_kernels
 from .planning import DoesNotFit, MemoryPlan, Options, lower_bound, plan_memory, verify
 from .planning.problem import Region
 from .schedule.extract import extract
@@ -20,10 +21,19 @@ from .schedule.network import Network
 from .schedule.to_problem import Scheduled, Sharing, to_problem
 
 STACK_RESERVE = 8 * 1024
-"""Bytes of a board's first memory region that are left to the stack and other variables."""
+"""Bytes of a board's first memory region left to the stack and other variables, by default."""
 
 
 _LARGEST_TENSOR = 2**31 - 1
+
+
+def board_regions(board: Board, reserve: int) -> tuple[Region, ...]:
+    """What a board's memory has room for; `reserve` bytes of its first region are left free."""
+    if not board.ram:
+        return (Region("sram"),)
+    sizes = [ram.size for ram in board.ram]
+    sizes[0] = max(sizes[0] - reserve, 0)
+    return tuple(Region(ram.name, size, ram.section) for ram, size in zip(board.ram, sizes))
 
 
 @contextmanager
@@ -62,11 +72,15 @@ class NetworkPlanner:
     board: Board
     options: Options
     name: str
+    reserve: int = STACK_RESERVE  # bytes of the board's first region that no arena takes
 
     def schedule(
         self, module: tvm.IRModule, sharing: Sharing, *, bounded: bool = True
     ) -> Scheduled:
-        """The planning problem of a module; `bounded` by the board's memory or not at all."""
+        """The planning problem of a module; `bounded` by the board's memory or not at all.
+
+        What is compiled is bounded, and has the kernels of the board's core with their scratch.
+        """
         with naming(self.label):
             network = extract(
                 module,
@@ -75,7 +89,10 @@ class NetworkPlanner:
                 output_names=[spec.name for spec in self.loaded.outputs],
             )
         refuse_huge(self.label, {n: value.spec for n, value in network.values.items()})
-        regions: Sequence[Region] = self._regions() if bounded else (Region("sram"),)
+        regions: Sequence[Region] = (Region("sram"),)
+        if bounded:
+            regions = self._regions()
+            network = with_kernels(network, self.board.features)
         return to_problem(
             network, sharing=sharing, alignment=self._alignment(), regions=tuple(regions)
         )
@@ -100,17 +117,11 @@ class NetworkPlanner:
             f"{_described(network, error.step)} needs {error.required:,} bytes of RAM, which is "
             f"{error.excess:,} bytes more than the {error.capacity:,} that are left beside the "
             "stack; choose another --dero (stream needs least), a smaller input (--input-shapes), "
-            "or another board"
+            "or another board (tvmc fit)"
         )
 
     def _regions(self) -> tuple[Region, ...]:
-        if not self.board.ram:
-            return (Region("sram"),)
-        sizes = [ram.size for ram in self.board.ram]
-        sizes[0] = max(sizes[0] - STACK_RESERVE, 0)
-        return tuple(
-            Region(ram.name, size, ram.section) for ram, size in zip(self.board.ram, sizes)
-        )
+        return board_regions(self.board, self.reserve)
 
     def _alignment(self) -> int:
         return 4
@@ -119,7 +130,7 @@ class NetworkPlanner:
         """Raises UserError if the weights do not fit the board's flash."""
         if self.board.flash is None:
             return
-        weights = sum(array.nbytes for array in network.constants.values())
+        weights = sum(network.constants[name].nbytes for name in network.c_constants)
         if weights > self.board.flash.size:
             raise UserError(
                 f"{self.label} does not fit {self.board.name}: its weights are {weights:,} "

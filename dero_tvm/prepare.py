@@ -18,7 +18,8 @@ from .candidates import Candidates
 from .dero import Dero
 from .errors import UserError
 from .frontends import LoadedModel, load
-from .network_planner import NetworkPlanner, refuse_huge
+from .memory_size import parse_size
+from .network_planner import STACK_RESERVE, NetworkPlanner, refuse_huge
 from .planning import Options
 
 
@@ -55,6 +56,7 @@ def prepare(
     stream_input: bool | Sequence[str] = False,
     stream_output: bool | Sequence[str] = False,
     name: str = "default",
+    reserve: int | str = STACK_RESERVE,
     time_limit: float = 20.0,
     progress: Callable[[str], None] = lambda stage: None,
 ) -> PreparedModel:
@@ -73,7 +75,8 @@ def prepare(
     progress("canonicalizing")
     canonical = pipeline.canonicalize(input_layout, integer_io=integer_io)(loaded.module)
     options = Options(keep_inputs=keep_inputs, external_io=external_io, time_limit=time_limit)
-    planner = NetworkPlanner(loaded, label, board, options, name)
+    kept = 0 if reserve == 0 else parse_size(reserve, "--reserve")
+    planner = NetworkPlanner(loaded, label, board, options, name, kept)
     inputs = _ports(loaded, "input", stream_input)
     outputs = _ports(loaded, "output", stream_output)
     marked = None

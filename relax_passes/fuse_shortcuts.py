@@ -32,7 +32,7 @@ import tvm
 from tvm import relax
 from tvm.ir import Call
 
-from .canonicalization.dataflow import Dataflow, DataflowRewriter, is_call
+from .canonicalization.dataflow import NOTES, Dataflow, DataflowRewriter, dtype_of, is_call
 from .channel_sums import NotLinear
 from .operators import OperatorClass, attributes_of, operator_of, signature_of
 from .shortcut_reader import channel_vector
@@ -40,6 +40,7 @@ from .virtual_shortcut import Pair, fused
 
 PASS = "FuseShortcuts"
 _SHORTCUT_OPERATORS = ("dero.multiply", "dero.pool2d", "dero.pad", "dero.slice", "dero.concat")
+_KEPT = " kept in float: "
 _LOOKED_THROUGH = ("dero.quantize", "dero.dequantize", "dero.lookup")
 
 
@@ -51,7 +52,7 @@ class FuseShortcuts:
         self, module: tvm.IRModule, _context: tvm.transform.PassContext
     ) -> tvm.IRModule:
         """Return `module` with its shortcuts fused, and the decisions recorded."""
-        return _Rewriter(module).run()
+        return _without_stale_notes(_Rewriter(module).run())
 
 
 class _Rewriter(DataflowRewriter):
@@ -164,6 +165,23 @@ def _without_convolution(old: Dataflow, call: Any) -> str:
                 "more than a convolution"
             )
     return ""
+
+
+def _without_stale_notes(module: tvm.IRModule) -> tvm.IRModule:
+    """`module` without the notes on operators kept in float that are fused now."""
+    main = module["main"]
+    notes = [str(note) for note in (main.attrs or {}).get(NOTES, [])]
+    left = set()
+    for _, call in Dataflow(main).bindings:
+        if isinstance(call, Call) and dtype_of(call) == "float32":
+            name = call.op.name.rsplit(".", 1)[-1]
+            left |= {name, f"avg_{name}"}
+    kept = [note for note in notes if _KEPT not in note or note.split(_KEPT)[0] in left]
+    if kept == notes:
+        return module
+    copy = module.clone()
+    copy["main"] = main.with_attr(NOTES, kept) if kept else main.without_attr(NOTES)
+    return copy
 
 
 def _is_maximum(call: Any) -> bool:

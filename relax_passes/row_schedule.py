@@ -29,6 +29,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -105,12 +106,16 @@ class RowSchedule:
         that is still needed.  Readers before `first_reader` do not count.  None: nobody reads it
         row by row.
         """
-        found = [
-            distance
-            for (tensor, reader), distance in self.reader_distance.items()
-            if tensor == name and reader >= first_reader
-        ]
-        return max(found, default=None)
+        found = self._distances.get(name, ())
+        return max((d for reader, d in found if reader >= first_reader), default=None)
+
+    @cached_property
+    def _distances(self) -> dict[str, list[tuple[int, int]]]:
+        """`reader_distance` by tensor: (reader, distance)."""
+        found: dict[str, list[tuple[int, int]]] = {}
+        for (tensor, reader), distance in self.reader_distance.items():
+            found.setdefault(tensor, []).append((reader, distance))
+        return found
 
     def ring_of(self, name: str) -> str | None:
         """The tensor whose ring `name` lives in; None if it is whole."""
@@ -218,7 +223,8 @@ class _Simulation:
             for operand, name in enumerate(op.operands)
             if name in self.producer_of
         ]
-        behind = {producer: self._ancestors(producer) for _, producer in asked}
+        several = len({producer for _, producer in asked}) > 1
+        behind = {p: self._ancestors(p) if several else set() for _, p in asked}
 
         def turn(ask: tuple[int, int]) -> tuple[bool, int, int]:
             # What another operand is made of comes last: the other one has had it made by then.

@@ -29,6 +29,7 @@ from dataclasses import dataclass
 from .row_schedule import CascadeOperator, RowSchedule, simulate
 
 _NEVER = 1 << 62  # bytes that no segment has
+SHORT = 16  # operators: the length of the segments that are looked at first
 ALIGNMENT = 4  # bytes to which each tensor and ring is rounded up in the estimate
 
 
@@ -78,15 +79,17 @@ def segment(
     `inputs` maps network inputs to bytes.  If nothing fits `limit`, the least peak is returned.
     Raises ``NoSegmentation`` if some result that must not be whole had to be.
     """
-    costs = _Costs(items, inputs, frozenset(outputs), keep_inputs).table()
+    made = _Costs(items, inputs, frozenset(outputs), keep_inputs)
     count = len(items)
-    best = [0] + [_NEVER] * count
-    for end in range(1, count + 1):
-        for begin, cost in costs[end].items():
-            best[end] = min(best[end], max(best[begin], cost))
-    if best[count] == _NEVER:
+    costs = made.table(longest=1)
+    peak = _least_peak(costs)
+    if limit is None or peak > limit:  # something has to be streamed
+        for longest in (SHORT, count):
+            costs = made.table(longest, ceiling=max(peak, limit or 0))
+            peak = _least_peak(costs)
+    if peak == _NEVER:
         raise NoSegmentation("a tensor that may lie in a ring only is needed whole")
-    bound = max(best[count], limit or 0)
+    bound = max(peak, limit or 0)
     # Within the bound: (operators streamed, bytes summed over segments) least.
     effort: list[tuple[int, int]] = [(0, 0)] + [(_NEVER, 0)] * count
     cut = [0] * (count + 1)
@@ -108,8 +111,17 @@ def segment(
     return Segmentation(tuple(segments), peak)
 
 
+def _least_peak(costs: Sequence[dict[int, int]]) -> int:
+    """The peak of the best segmentation, from a table of costs."""
+    best = [0] + [_NEVER] * (len(costs) - 1)
+    for end in range(1, len(costs)):
+        for begin, cost in costs[end].items():
+            best[end] = min(best[end], max(best[begin], cost))
+    return best[-1]
+
+
 class _Costs:
-    """Bytes alive in every possible segment."""
+    """Bytes alive in possible segments."""
 
     def __init__(
         self,
@@ -127,14 +139,25 @@ class _Costs:
         for position, item in enumerate(items):
             for name in item.tensors:
                 self.last_read[name] = position
+        self.read_whole: dict[str, list[int]] = {}  # positions of readers that do not go by rows
+        for position, item in enumerate(items):
+            for index, name in enumerate(item.operator.operands):
+                if index not in item.operator.row_operands:
+                    self.read_whole.setdefault(name, []).append(position)
         kept = set(outputs) | (set(inputs) if keep_inputs else set())
         self.last_read.update(dict.fromkeys(kept, len(items)))
 
-    def table(self) -> list[dict[int, int]]:
-        """``table[end][begin]`` for every segment that can run as one."""
-        return [{}, *(self._with_driver(driver) for driver in range(len(self.items)))]
+    def table(self, longest: int | None = None, ceiling: int = _NEVER) -> list[dict[int, int]]:
+        """``table[end][begin]`` for every segment that can run as one.
 
-    def _with_driver(self, driver: int) -> dict[int, int]:
+        Those of more than `longest` operators are left out, and those whose rings alone have more
+        than `ceiling` bytes: they grow with the segment.
+        """
+        longest = len(self.items) if longest is None else longest
+        drivers = range(len(self.items))
+        return [{}, *(self._with_driver(driver, longest, ceiling) for driver in drivers)]
+
+    def _with_driver(self, driver: int, longest: int, ceiling: int) -> dict[int, int]:
         if self.items[driver].never_whole:
             return {}
         if not self.items[driver].streamable:
@@ -142,16 +165,27 @@ class _Costs:
         earliest = driver
         while earliest > 0 and self.items[earliest - 1].streamable:
             earliest -= 1
+        earliest = max(earliest, driver - longest + 1)
+        # Most segments end at the ceiling, so the schedule of a shorter one is tried first.
+        begin = driver
+        while True:
+            begin = max(earliest, 2 * begin - driver - SHORT)
+            costs, ended = self._from(begin, driver, ceiling)
+            if ended or begin == earliest:
+                return costs
+
+    def _from(self, earliest: int, driver: int, ceiling: int) -> tuple[dict[int, int], bool]:
+        """Costs by beginning, `earliest` or later; whether no earlier one is possible."""
         members = self._ancestors(driver, earliest)
         whole = [name for name in self.made_at if self.last_read[name] > driver]
         schedule = simulate([self.items[i].operator for i in members], whole=whole)
         over = {operand: result for result, operand in schedule.in_place.items()}
-        costs = {}
+        costs: dict[int, int] = {}
         scratch = rings = 0
         # Grow the segment backwards, one operator at a time, while all its members feed the driver.
         for begin in range(driver, earliest - 1, -1):
             if begin not in members:
-                break
+                return costs, True
             item = self.items[begin]
             scratch = max(scratch, item.scratch)
             result = item.operator.result
@@ -161,16 +195,18 @@ class _Costs:
                 if result in over:  # the two share this ring now
                     rings -= aligned(schedule.rings[over[result]] * row_bytes)
             elif item.never_whole:
-                break
+                return costs, True
             if item.state and begin != driver:
                 rings += aligned(item.state)
+            if rings > ceiling:
+                return costs, True
             costs[begin] = self._bytes(begin, driver, members, schedule) + rings + scratch
             if self.items[driver].state:  # it absorbs in a cascade, and takes all at once alone
                 if begin == driver:
                     costs[begin] = self._alone(driver)
                 else:
                     costs[begin] += aligned(self.items[driver].state)
-        return costs
+        return costs, False
 
     def _alone(self, position: int) -> int:
         """An operator that is not streamed: all its tensors whole, nothing shared."""
@@ -209,11 +245,7 @@ class _Costs:
         return self._whole(begin, driver) - saved
 
     def _only_by_rows(self, name: str, begin: int, driver: int) -> bool:
-        for item in self.items[begin : driver + 1]:
-            for index, operand in enumerate(item.operator.operands):
-                if operand == name and index not in item.operator.row_operands:
-                    return False
-        return True
+        return not any(begin <= position <= driver for position in self.read_whole.get(name, ()))
 
 
 def _least_span(output: int, inputs: list[tuple[int, int]]) -> int:

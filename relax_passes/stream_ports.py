@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import tvm
 
 from .decisions import with_main_attribute
-from .operators import spec_of
+from .operators import TensorSpec, spec_of
 from .straight_line import read_function
 
 INPUTS = "dero.stream_inputs"
@@ -50,13 +50,19 @@ class StreamPorts:
             for index in indices:
                 spec = spec_of(ports[index].ty)
                 if spec.rows < 2:
-                    shape = list(spec.shape)
-                    raise CannotStream(
-                        f"{kind} {index} has the shape {shape}, a single row: there is nothing to "
-                        "hand over row by row"
-                    )
+                    raise CannotStream(_single_row(f"{kind} {index}", spec))
         mod = with_main_attribute(mod, INPUTS, list(self.inputs))
         return with_main_attribute(mod, OUTPUTS, list(self.outputs))
+
+
+def _single_row(port: str, spec: TensorSpec) -> str:
+    reason = (
+        f"{port} has the shape {list(spec.shape)}, a single row: there is nothing to hand over "
+        "row by row"
+    )
+    if len(spec.shape) == 4 and spec.shape[2] > 1:
+        reason += "; the rows of an NCHW image, which --input-layout nhwc makes NHWC, are more"
+    return reason
 
 
 def streamed_inputs(mod: tvm.IRModule) -> tuple[int, ...]:

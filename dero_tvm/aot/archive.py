@@ -92,6 +92,13 @@ class ModelArchive:
         return {arena["region"]: arena["size"] for arena in self._module["dero"]["arenas"]}
 
     @property
+    def steps(self) -> tuple[str, ...]:
+        """The names of the program's steps in order of execution."""
+        functions = self._module["memory"]["functions"]["operator_functions"]
+        prefix = f"tvmgen_{self.name}_"
+        return tuple(function["function_name"].removeprefix(prefix) for function in functions)
+
+    @property
     def report(self) -> dict[str, Any]:
         """The report that the compilation wrote."""
         return self._module["dero"]["report"]

@@ -35,13 +35,8 @@ def c_type(dtype: str) -> str:
     return _C_TYPES[dtype]
 
 
-def used_constants(program: Program) -> list[str]:
-    """Names of the constants that some kernel reads, in order of first use."""
-    return list(array_names(program, ""))
-
-
 def array_names(program: Program, prefix: str) -> dict[str, str]:
-    """C names of the arrays of the used constants: operator, result, what it is to the kernel.
+    """C names of the arrays that the C source reads: operator, result, what it is to the kernel.
 
     The third operand of a convolution that makes ``lv4`` is ``<prefix>_conv2d_lv4_bias``.  A
     constant of several operators is named after the first.
@@ -49,7 +44,7 @@ def array_names(program: Program, prefix: str) -> dict[str, str]:
     wanted: dict[str, str] = {}
     for step in program.steps:
         for stage in step.stages:
-            for argument, parameter in stage.passed:
+            for argument, parameter in stage.in_c.passed:
                 if isinstance(argument, int) or not argument.address.base.startswith("constant:"):
                     continue
                 operator = stage.operation.signature.operator.split(".")[-1]

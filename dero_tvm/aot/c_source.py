@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Sequence
 
 from dero_tvm.errors import UserError, first_line
+from dero_tvm.kernels.support import support_code
 
 from .c_constants import array_names, c_type, declaration
+from .c_instrument import around_step, check_arguments, macros, write_guards
 from .c_layout import wrap_code
 from .c_steps import StepCode, step_code
-from .header import CPort, Interface
+from .header import CPort, Interface, PortPlace
 from .kernel_body import alias, aliases_in
-from .kernels import Kernel, Parameter
+from .kernels import Kernel, NativeFunction, Parameter
 from .lower import CFunction, c_functions
 from .names import c_comment
 from .program import Program
@@ -45,8 +48,12 @@ class _Printer:
 
     def print(self) -> str:
         program = self.program
-        bodies = _bodies(program.kernels)
-        kernels = [self._kernel(kernel, bodies[kernel.name]) for kernel in program.kernels]
+        portable = [k for k in program.c_kernels if isinstance(k, Kernel)]
+        natives = [k for k in program.c_kernels if isinstance(k, NativeFunction)]
+        support = support_code(file for kernel in natives for file in kernel.support)
+        bodies = _bodies(portable)
+        kernels = [self._kernel(kernel, bodies[kernel.name]) for kernel in portable]
+        kernels += [native_function(kernel) for kernel in natives]
         arrays = array_names(program, self.prefix)
         steps = [
             step_code(number, step, program.network, self.interface, arrays)
@@ -57,11 +64,10 @@ class _Printer:
         ]
         entry = self._entry(steps)
         code = wrap_code("\n\n".join([*kernels, *(step.text for step in steps), *entry]))
+        code = "\n\n".join([*support, code])
         headers = [f'#include "{self.prefix}.h"', "", *standard_headers(code)]
-        typedefs = [
-            f"typedef {c_type(d)} TVMGEN_MAY_ALIAS {alias(d)};" for d in sorted(aliases_in(code))
-        ]
-        parts = ["\n".join(headers), _PRELUDE + "\n".join(typedefs), "\n".join(constants), code]
+        debugging = macros(self.interface, [step.name for step in steps])
+        parts = ["\n".join(headers), typedefs(code), "\n".join(constants), debugging, code]
         return "\n\n".join(part for part in parts if part) + "\n"
 
     # --- kernels -----------------------------------------------------------------------------
@@ -75,8 +81,7 @@ class _Printer:
         unused = [n for n in function.parameters if not re.search(rf"\b{n}\b", body)]
         marks = "".join(f"  (void){name};\n" for name in unused)
         body = "{\n" + marks + body.removeprefix("{\n")
-        head = f"/* {c_comment(kernel.comment)} */\nstatic void {kernel.name}("
-        return f"{head}{', '.join(parameters)}) {body}"
+        return f"{_head(kernel.comment, kernel.name, ', '.join(parameters))}{body}"
 
     # --- entry -------------------------------------------------------------------------------
 
@@ -87,15 +92,22 @@ class _Printer:
         members = [("inputs", p) for p in self.interface.inputs]
         members += [("outputs", p) for p in self.interface.outputs]
         arrays = [(kind, p) for kind, p in members if not p.by_rows]
-        run = ["  int32_t status;"] if any(step.may_fail for step in steps) else []
+        run = check_arguments(self.interface, self._places())
+        run += ["  int32_t status;"] if any(step.may_fail for step in steps) else []
         checks = " || ".join(f"{kind}->{port.member} == NULL" for kind, port in members)
         run += [f"  if ({checks}) {{", "    return -1;", "  }"]
-        calls = [line for step in steps for line in step.call_lines("  ")]
+        calls = [
+            line
+            for number, step in enumerate(steps)
+            for line in around_step(number, step.call_lines("  "))
+        ]
         if self.interface.maps_io:
             places = self._port_addresses()
             lines = [f"  {kind}->{p.member} = {places[kind, p.member]};" for kind, p in arrays]
             unused = {"inputs", "outputs"} - {kind for kind, _ in arrays}
             lines = [*(f"  (void){kind};" for kind in sorted(unused)), *lines]
+            if self.interface.arenas:
+                lines += write_guards(self.interface)
             text = "\n".join(lines)
             parts.append(f"void {prefix}_map_io({structs}) {{\n{text}\n}}")
             copies: dict[str, list[str]] = {"inputs": [], "outputs": []}
@@ -113,6 +125,24 @@ class _Printer:
             f"  if ({outside} != {inside}) {{",
             f"    memcpy({pair[0]}, {pair[1]}, {port.bytes});",
             "  }",
+        ]
+
+    def _places(self) -> list[PortPlace]:
+        """What is known of the pointers to arrays that the application gives."""
+        network = self.program.network
+        places = self._port_addresses() if self.interface.maps_io else {}
+        return [
+            PortPlace(
+                f"{kind}->{member.member}",
+                places.get((kind, member.member), ""),
+                network.values[port.value].spec.itemsize,
+            )
+            for kind, ports, members in (
+                ("inputs", network.inputs, self.interface.inputs),
+                ("outputs", network.outputs, self.interface.outputs),
+            )
+            for port, member in zip(ports, members)
+            if not port.by_rows
         ]
 
     def _port_addresses(self) -> dict[tuple[str, str], str]:
@@ -147,6 +177,28 @@ def _bodies(kernels: Sequence[Kernel]) -> dict[str, CFunction]:
                     f"({first_line(error)}); replace it in the model"
                 ) from error
         raise
+
+
+def native_function(kernel: NativeFunction) -> str:
+    """The definition of a function that a kernel generator wrote."""
+    names = [parameter.name for parameter in kernel.parameters]
+    parameters = ", ".join(_declare(parameter, parameter.name) for parameter in kernel.parameters)
+    unused = [name for name in names if not re.search(rf"\b{name}\b", kernel.body)]
+    marks = "".join(f"  (void){name};\n" for name in unused)
+    body = textwrap.indent(kernel.body.strip("\n"), "  ")
+    head = _head(kernel.comment, kernel.name, parameters, kernel.qualifiers)
+    return f"{head}{{\n{marks}{body}\n}}"
+
+
+def typedefs(code: str) -> str:
+    """Definitions of the ``may_alias`` types that `code` uses."""
+    names = sorted(aliases_in(code))
+    return _PRELUDE + "\n".join(f"typedef {c_type(d)} TVMGEN_MAY_ALIAS {alias(d)};" for d in names)
+
+
+def _head(comment: str, name: str, parameters: str, qualifiers: str = "") -> str:
+    qualifiers = f"{qualifiers} static".lstrip()
+    return f"/* {c_comment(comment)} */\n{qualifiers} void {name}({parameters}) "
 
 
 def _declare(parameter: Parameter, name: str) -> str:

@@ -34,6 +34,7 @@ class StepCode:
     With `may_fail` it has a result: 0, or the code that a function of the application returned.
     """
 
+    name: str
     text: str
     call: str
     may_fail: bool
@@ -78,7 +79,8 @@ class _StepPrinter:
         self.name = f"step_{number}_{c_identifier(step.name)}"
         self.interface = interface
         self.arenas = {region: array for region, array, _ in interface.arenas}
-        arguments = [a for s in step.stages for a in s.arguments if isinstance(a, Argument)]
+        calls = [stage.in_c for stage in step.stages]
+        arguments = [a for call in calls for a in call.arguments if isinstance(a, Argument)]
         callbacks = [s.kernel.port for s in step.stages if isinstance(s.kernel, RowCallback)]
         bases = {argument.address.base for argument in arguments} | set(callbacks)
         bases = {base.partition(":")[0] for base in bases}
@@ -98,7 +100,7 @@ class _StepPrinter:
         functions += self._function(self.name, ", ".join(parameters) or "void", self._body())
         text = "\n".join([*self._description(), *self.tables, *functions])
         call = f"{self.name}({', '.join(f'{p}s' for p in self.ports)})"
-        return StepCode(text, call, self.may_fail)
+        return StepCode(self.name, text, call, self.may_fail)
 
     def _function(self, name: str, parameters: str, body: list[str]) -> list[str]:
         if not self.may_fail:
@@ -121,9 +123,10 @@ class _StepPrinter:
         return [*lines, " */"]
 
     def _callee(self, stage: Stage) -> str:
-        if not isinstance(stage.kernel, RowCallback):
-            return stage.kernel.name
-        kind, port = self._port(stage.kernel)
+        kernel = stage.in_c.kernel
+        if not isinstance(kernel, RowCallback):
+            return kernel.name
+        kind, port = self._port(kernel)
         return f"{kind}s->{port.member}"
 
     def _value(self, name: str) -> str:
@@ -195,10 +198,11 @@ class _StepPrinter:
             row = "0"
         elif self.step.descending:
             row = f"({stage.rows - 1} - {row})"
-        if isinstance(stage.kernel, RowCallback):
-            return self._trade(stage, stage.kernel, row, indent)
-        arguments = [row] if stage.kernel.by_row else []
-        for argument, parameter in stage.passed:
+        kernel = stage.in_c.kernel
+        if isinstance(kernel, RowCallback):
+            return self._trade(stage, kernel, row, indent)
+        arguments = [row] if kernel.by_row else []
+        for argument, parameter in stage.in_c.passed:
             if isinstance(argument, int):
                 arguments.append(str(argument))
             else:
@@ -208,7 +212,7 @@ class _StepPrinter:
                     place = f"({pointer})" if " + " in pointer else pointer
                     pointer = f"({qualifier}{alias(argument.dtype)} *){place}"
                 arguments.append(pointer)
-        return [f"{indent}{stage.kernel.name}({', '.join(arguments)});"]
+        return [f"{indent}{kernel.name}({', '.join(arguments)});"]
 
     def _trade(self, stage: Stage, callback: RowCallback, row: str, indent: str) -> list[str]:
         """The call of an application's function with the address of a row."""

@@ -9,6 +9,7 @@ import tvm
 
 from .archive import HOST_PROGRAM, INCLUDE, METADATA, PARAMETERS, SOURCE, ModelArchive
 from .c_constants import array_names, definition
+from .c_instrument import checks
 from .c_source import c_source
 from .files import LazyFiles
 from .header import Interface, header, interface_of
@@ -55,6 +56,7 @@ def _data_source(program: Program, interface: Interface) -> str:
             attributes += f', section("{sections[region]}")'
         arenas.append(f"uint8_t {array}[{array.upper()}_BYTES]\n    __attribute__(({attributes}));")
     parts = ["\n".join([f"#ifndef {macro}", *arenas, "#endif"])] if arenas else []
+    parts.append(checks(interface))
     constants = program.network.constants
     names = array_names(program, interface.prefix)
     parts += [definition(array, constants[name]) for name, array in names.items()]

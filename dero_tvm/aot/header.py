@@ -30,6 +30,17 @@ class CPort:
 
 
 @dataclass(frozen=True)
+class PortPlace:
+    """A pointer that the application gives, in C: where its tensor lies in the arena, if it does,
+    and the alignment of an element.
+    """
+
+    pointer: str
+    place: str
+    alignment: int
+
+
+@dataclass(frozen=True)
 class Interface:
     """The names a generated model shows to the application."""
 
@@ -133,6 +144,7 @@ def header(program: Program, interface: Interface) -> str:
         f"#define {macro}_WORKSPACE_SIZE {program.plan.total_bytes}",
         "",
     ]
+    lines += _debugging(interface, len(program.steps))
     lines += _callback_types(interface)
     for kind, ports in (("input", interface.inputs), ("output", interface.outputs)):
         lines.append(f"struct {prefix}_{kind}s {{")
@@ -156,7 +168,8 @@ def header(program: Program, interface: Interface) -> str:
         for region, array, size in interface.arenas:
             if len(interface.arenas) > 1:
                 lines.append(f"/* region {c_comment(region)} */")
-            lines.append(f"#define {array.upper()}_BYTES {size}")
+            bytes_ = f"({size} + 2 * {macro}_GUARD_BYTES)"
+            lines.append(f"#define {array.upper()}_BYTES {bytes_}")
             lines.append(f"extern uint8_t {array}[{array.upper()}_BYTES];")
         lines.append("")
     if interface.maps_io:
@@ -185,6 +198,48 @@ def header(program: Program, interface: Interface) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _debugging(interface: Interface, steps: int) -> list[str]:
+    prefix, macro = interface.prefix, interface.macro
+    return [
+        "/*",
+        " * For debugging, if the library and the application are both compiled with",
+        " *",
+        " *   -DTVMGEN_CHECK=1: the run function also returns -2 for a pointer that is not aligned",
+        " *     or leads into the arena but not to its own tensor, and -3 if a step, or something",
+        " *     since the last run, wrote over the guards before and behind an arena.  With",
+        " *     -DTVMGEN_CHECK_FAILED=function, the application's",
+        " *     void function(const char *what, const char *where) is called first.",
+        " *   -DTVMGEN_PROFILE=counter: each run adds to a table what the counter, an expression",
+        " *     of 32 bits that counts up, advanced during each step.  TVMGEN_DWT and TVMGEN_PMU",
+        " *     are the cycle counters of Armv7-M and Armv8.1-M, which the application has to",
+        " *     start.  -DTVMGEN_PROFILE_HEADER gives a header that the expression needs.",
+        " */",
+        "#ifndef TVMGEN_CHECK",
+        "#define TVMGEN_CHECK 0",
+        "#endif",
+        "#if TVMGEN_CHECK",
+        f"#define {macro}_GUARD_BYTES \\",
+        f"  ({macro}_WORKSPACE_ALIGNMENT > 32 ? {macro}_WORKSPACE_ALIGNMENT : 32)",
+        "#else",
+        f"#define {macro}_GUARD_BYTES 0",
+        "#endif",
+        f"#define {macro}_STEPS {max(1, steps)}",
+        "#if TVMGEN_CHECK /* for the library itself */",
+        f"void {prefix}_write_guards(void);",
+        f"int32_t {prefix}_guards_changed(const char *where);",
+        f"int32_t {prefix}_bad_pointer(const void *pointer, const void *place,",
+        f"{' ' * (len(prefix) + 21)}uint32_t alignment);",
+        "#endif",
+        "#ifdef TVMGEN_PROFILE",
+        "#define TVMGEN_DWT (*(volatile uint32_t *)0xE0001004u) /* DWT_CYCCNT */",
+        "#define TVMGEN_PMU (*(volatile uint32_t *)0xE000307Cu) /* PMU_CCNTR */",
+        f"extern uint64_t {prefix}_profile[{macro}_STEPS];",
+        f"extern const char *const {prefix}_step_names[{macro}_STEPS];",
+        "#endif",
+        "",
+    ]
 
 
 def _callback_types(interface: Interface) -> list[str]:

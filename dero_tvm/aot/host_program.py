@@ -14,7 +14,6 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script import builder as T
 
-from .c_constants import used_constants
 from .header import Interface
 from .kernels import RowCallback
 from .program import Argument, Program, RowsNeeded, Stage, StepProgram
@@ -59,9 +58,17 @@ def pack_constants(program: Program) -> np.ndarray:
     return packed
 
 
+def _used_constants(program: Program) -> list[str]:
+    """Names of the constants that portable kernels read, in order of first use."""
+    stages = (stage for step in program.steps for stage in step.stages)
+    arguments = (a for stage in stages for a in stage.arguments if isinstance(a, Argument))
+    bases = dict.fromkeys(a.address.base for a in arguments)
+    return [b.removeprefix("constant:") for b in bases if b.startswith("constant:")]
+
+
 def _constant_offsets(program: Program) -> tuple[dict[str, int], int]:
     offsets, total = {}, 0
-    for name in used_constants(program):
+    for name in _used_constants(program):
         offsets[name] = total
         size = program.network.constants[name].nbytes
         total += -(-size // _CONSTANT_ALIGNMENT) * _CONSTANT_ALIGNMENT

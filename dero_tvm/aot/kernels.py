@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
+import numpy as np
 from tvm import tirx
 
 from dero_tvm.schedule.network import Cascade, Operation
@@ -50,11 +52,26 @@ class Kernel:
         return bool(self.parameters) and self.parameters[0].name == "row"
 
 
+@dataclass(frozen=True)
+class NativeFunction:
+    """A function of the generated C that stands in place of portable kernels."""
+
+    name: str
+    body: str  # statements
+    parameters: tuple[Parameter, ...]
+    comment: str
+    support: tuple[Path, ...]
+    qualifiers: str = ""
+
+    by_row = True
+
+
 class KernelTable:
     """Kernels by signature, named in the order in which they are asked for."""
 
     def __init__(self, cascades: Iterable[Cascade]) -> None:
         self._by_key: dict[object, Kernel] = {}
+        self._native: dict[object, NativeFunction] = {}
         self._counts: dict[str, int] = {}
         for cascade in cascades:
             for operation in cascade.operations:
@@ -74,11 +91,32 @@ class KernelTable:
             self._by_key[key] = self._make(operation)
         return self._by_key[key]
 
+    def native(self, operation: Operation, constants: Mapping[str, np.ndarray]) -> NativeFunction:
+        """The function of an operation with a native kernel; equal ones are one function."""
+        native = operation.native
+        assert native is not None
+        parameters = native_parameters(
+            operation.signature,
+            operation.row_operands,
+            {name: str(constants[constant].dtype) for name, constant in native.constants},
+            state=operation.state,
+            scratch=native.scratch > 0,
+        )
+        key = (native.name, native.body, parameters)
+        if key not in self._native:
+            name, comment = self._numbered(native.name), _comment(operation)
+            self._native[key] = NativeFunction(
+                name, native.body, parameters, comment, native.support, native.qualifiers
+            )
+        return self._native[key]
+
+    def _numbered(self, short: str) -> str:
+        number = self._counts[short] = self._counts.get(short, -1) + 1
+        return f"{short}_{number}"
+
     def _make(self, operation: Operation) -> Kernel:
         signature = operation.signature
-        short = signature.operator.split(".")[-1]
-        number = self._counts[short] = self._counts.get(short, -1) + 1
-        name = f"{short}_{number}"
+        name = self._numbered(signature.operator.split(".")[-1])
         comment = _comment(operation)
         if operation.function is not None:
             function = operation.function
@@ -107,6 +145,31 @@ class KernelTable:
         if len(parameters) != len(function.params):
             raise RuntimeError(f"kernel of {operation.name} has unexpected parameters")
         return Kernel(name, function, tuple(parameters), comment)
+
+
+def native_parameters(
+    signature: Signature,
+    row_operands: Collection[int],
+    constants: Mapping[str, str],
+    *,
+    state: TensorSpec | None,
+    scratch: bool,
+) -> tuple[Parameter, ...]:
+    """The parameters of a `CKernel`, whose docstring has the order; `constants`: name, dtype."""
+    operator = operator_of(signature.operator)
+    assert operator is not None
+    parameters = [Parameter("row")]
+    for index, argument in enumerate(operator.argument_names(signature)):
+        if index in row_operands:
+            parameters.append(Parameter(argument, signature.inputs[index].dtype))
+            parameters.append(Parameter(f"{argument}_rows"))
+    parameters += [Parameter(name, dtype) for name, dtype in constants.items()]
+    parameters.append(Parameter("out", signature.output.dtype, read_only=False))
+    if state is not None:
+        parameters.append(Parameter("state", state.dtype, read_only=False))
+    if scratch:
+        parameters.append(Parameter("scratch", "int8", read_only=False))
+    return tuple(parameters)
 
 
 @lru_cache(maxsize=4096)

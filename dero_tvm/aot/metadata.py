@@ -11,7 +11,7 @@ from typing import Any
 from dero_tvm.planning.problem import Step
 from dero_tvm.schedule.network import Port
 
-from .c_constants import used_constants
+from .c_constants import array_names
 from .header import Interface
 from .program import Program, StepProgram
 
@@ -29,7 +29,7 @@ def metadata(
     io_bytes = sum(p.bytes for p in (*interface.inputs, *interface.outputs) if not p.by_rows)
     # microTVM counted inputs and outputs apart from the workspace.
     inside = 0 if plan.options.external_io else io_bytes
-    constants = sum(network.constants[name].nbytes for name in used_constants(program))
+    constants = sum(network.constants[name].nbytes for name in array_names(program, ""))
     main = {
         "constants_size_bytes": constants,
         "device": 1,

@@ -18,7 +18,7 @@ from dero_tvm.schedule.to_problem import Scheduled, ring_buffer, scratch_buffer,
 from relax_passes.operators.row_ports import SINK, SOURCE
 from relax_passes.row_schedule import RowSchedule
 
-from .kernels import Kernel, KernelTable, Parameter, RowCallback
+from .kernels import Kernel, KernelTable, NativeFunction, Parameter, RowCallback
 
 
 @dataclass(frozen=True)
@@ -59,10 +59,30 @@ class RowsNeeded:
 
 
 @dataclass(frozen=True)
+class Call:
+    """A kernel with its arguments, of which the row is left out.
+
+    A `RowCallback` has one argument, the address of the row.
+    """
+
+    kernel: Kernel | NativeFunction | RowCallback
+    arguments: tuple[Argument | int, ...]
+
+    @property
+    def passed(self) -> Iterator[tuple[Argument | int, Parameter]]:
+        """Each argument and the parameter of the kernel, if it is one, that takes it."""
+        if isinstance(self.kernel, RowCallback):
+            return iter(())
+        parameters = self.kernel.parameters[1:] if self.kernel.by_row else self.kernel.parameters
+        return zip(self.arguments, parameters)
+
+
+@dataclass(frozen=True)
 class Stage:
     """One operation of a step: its kernel, its arguments, and whose rows it asks for first.
 
-    A `RowCallback` has one argument, the address of the row.
+    `kernel` and `arguments` are the portable ones, which run on any machine; the C source makes
+    the call `in_c`.
     """
 
     operation: Operation
@@ -72,14 +92,17 @@ class Stage:
     asks: tuple[tuple[int, RowsNeeded], ...] = ()  # (stage, rows needed)
     complete: bool = False  # rows that nobody asks for are made at the end
     shared: bool = False  # its rows are made at several places of the program
+    native: Call | None = None
 
     @property
-    def passed(self) -> Iterator[tuple[Argument | int, Parameter]]:
-        """Each argument and the parameter of the kernel, if it is one, that takes it."""
-        if isinstance(self.kernel, RowCallback):
-            return iter(())
-        parameters = self.kernel.parameters[1:] if self.kernel.by_row else self.kernel.parameters
-        return zip(self.arguments, parameters)
+    def portable(self) -> Call:
+        """The call of the portable kernel."""
+        return Call(self.kernel, self.arguments)
+
+    @property
+    def in_c(self) -> Call:
+        """The call that the C source makes."""
+        return self.native or self.portable
 
 
 @dataclass(frozen=True)
@@ -100,8 +123,15 @@ class Program:
 
     network: Network
     plan: MemoryPlan
-    kernels: tuple[Kernel, ...]
+    kernels: tuple[Kernel, ...]  # portable ones, of all operations
     steps: tuple[StepProgram, ...]
+
+    @property
+    def c_kernels(self) -> tuple[Kernel | NativeFunction, ...]:
+        """The functions that the C source calls, in the order of their first call."""
+        called = (stage.in_c.kernel for step in self.steps for stage in step.stages)
+        functions = {k.name: k for k in called if not isinstance(k, RowCallback)}
+        return tuple(functions.values())
 
 
 def build_program(scheduled: Scheduled, plan: MemoryPlan) -> Program:
@@ -148,6 +178,7 @@ class _Writer:
                     tuple(asks),
                     complete=index in schedule.incomplete,
                     shared=askers[index] > 1,
+                    native=self._native(cascade, schedule, op),
                 )
             )
         return StepProgram(cascade.name, tuple(stages), cascade.descending)
@@ -172,6 +203,12 @@ class _Writer:
             yield Argument(self._address(cascade, schedule, name), spec.dtype)
             if index in op.row_operands:
                 yield _ring_rows(schedule, name) or spec.rows
+        yield from self._results(cascade, schedule, op, 0 if op.state is not None else op.scratch)
+
+    def _results(
+        self, cascade: Cascade, schedule: RowSchedule, op: Operation, scratch: int
+    ) -> Iterator[Argument]:
+        """What a kernel writes: the output row, the state, its scratch."""
         output = op.signature.output
         address = self._address(cascade, schedule, op.result)
         if op.function is not None or op.state is not None:
@@ -181,8 +218,24 @@ class _Writer:
             yield Argument(address, output.dtype, output.row_bytes, ring)
         if op.state is not None:
             yield Argument(self._placed(state_buffer(cascade, op)), op.state.dtype)
-        elif op.scratch:
+        if scratch:
             yield Argument(self._placed(scratch_buffer(cascade)), "int8")
+
+    def _native(self, cascade: Cascade, schedule: RowSchedule, op: Operation) -> Call | None:
+        """The call of an operation's native kernel; the same rows, but constants of its own."""
+        if op.native is None:
+            return None
+        arguments: list[Argument | int] = []
+        for index in op.row_operands:
+            name, spec = op.operands[index], op.signature.inputs[index]
+            arguments.append(Argument(self._address(cascade, schedule, name), spec.dtype))
+            arguments.append(_ring_rows(schedule, name) or spec.rows)
+        constants = self.network.constants
+        for _, constant in op.native.constants:
+            dtype = str(constants[constant].dtype)
+            arguments.append(Argument(Address(f"constant:{constant}"), dtype))
+        arguments += self._results(cascade, schedule, op, op.native.scratch)
+        return Call(self.table.native(op, constants), tuple(arguments))
 
     def _address(self, cascade: Cascade, schedule: RowSchedule, name: str) -> Address:
         if name in self.network.constants:

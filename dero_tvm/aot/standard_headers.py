@@ -7,13 +7,13 @@ import re
 _MATH = (
     "exp exp2 exp10 expm1 log log2 log10 log1p pow sqrt cbrt hypot erf sin cos tan asin acos atan "
     "atan2 sinh cosh tanh asinh acosh atanh floor ceil trunc round rint nearbyint fabs fmod fmin "
-    "fmax ldexp copysign nextafter"
+    "fma fmax ldexp copysign nextafter"
 )
 _HEADERS = {
     "math.h": rf"\b(?:{'|'.join(_MATH.split())})f?\(|\bis(?:nan|inf|finite)\(|\b(?:INFINITY|NAN)\b",
     "stdbool.h": r"\b(?:bool|true|false)\b",
     "stddef.h": r"\bNULL\b",
-    "string.h": r"\bmemcpy\(",
+    "string.h": r"\bmem(?:cpy|set|move)\(",
 }
 
 

@@ -4,25 +4,40 @@ from __future__ import annotations
 
 import click
 from rich.console import Console
-from rich.table import Table
 
-from dero_tvm.boards import list_boards, load_board
+from dero_tvm.board_filter import known_boards, select_boards
+from dero_tvm.boards import load_board
+from dero_tvm.errors import UserError
+from dero_tvm.report.board_table import print_board, print_boards
 
+from .board_options import board_filter, board_filter_options
 from .command import Command
+from .completion import complete_board
 
 
 @click.command("boards", cls=Command)
-def boards_command() -> None:
-    """List the boards that --target knows."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("board", "core", "RAM", "flash", "description"):
-        table.add_column(heading, justify="right" if heading in ("RAM", "flash") else "left")
-    for board in map(load_board, list_boards()):
-        ram = sum(region.size for region in board.ram)
-        flash = board.flash.size if board.flash else 0
-        table.add_row(board.name, board.core, _size(ram), _size(flash), board.description)
-    Console().print(table)
+@click.argument("board", required=False, shell_complete=complete_board)
+@board_filter_options
+def boards_command(
+    board: str | None,
+    core: tuple[str, ...],
+    feature: tuple[str, ...],
+    min_ram: str | None,
+    min_flash: str | None,
+) -> None:
+    """List the boards that --target knows, or show all of one BOARD, with sources.
 
-
-def _size(count: int) -> str:
-    return f"{count // 1024:,} KiB" if count else "-"
+    \b
+    Examples:
+      tvmc boards --core cortex-m7 --min-ram 256KB
+      tvmc boards --feature dsp --feature fpu-double
+      tvmc boards stm32f746g_disco
+      tvmc boards my-board.toml
+    """  # noqa: D301 (click reads the escape)
+    if board is None:
+        wanted = board_filter(core, feature, min_ram, min_flash)
+        print_boards(select_boards(known_boards(), wanted), Console())
+        return
+    if core or feature or min_ram or min_flash:
+        raise UserError(f"{board}: options that choose among boards do not go with one board")
+    print_board(load_board(board), Console())

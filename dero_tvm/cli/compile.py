@@ -14,9 +14,12 @@ from dero_tvm.atomic_write import staged_write
 from dero_tvm.dero import BARE, Dero, parse_dero
 from dero_tvm.errors import UserError
 from dero_tvm.printable import printable
+from dero_tvm.report.memory_table import print_memory
 from dero_tvm.report.table import print_report
+from dero_tvm.runners.code_size import code_size
 
 from .command import Command, NamesOption, dero_option
+from .completion import complete_target
 from .legacy import board_of_target, check_executor, parse_pass_config
 from .outputs import check_distinct, check_output, write_model
 from .progress import stages
@@ -57,6 +60,7 @@ if TYPE_CHECKING:
     metavar="BOARD",
     default="host",
     show_default=True,
+    shell_complete=complete_target,
     help="A board (tvmc boards), a board's .toml file, or c.",
 )
 @click.option(
@@ -111,6 +115,13 @@ if TYPE_CHECKING:
     help="Part of C names: tvmgen_NAME_run.",
 )
 @click.option(
+    "--reserve",
+    metavar="SIZE",
+    default="8KB",
+    show_default=True,
+    help="Of the board's first region: left to the stack and the application.",
+)
+@click.option(
     "--time-limit",
     metavar="SECONDS",
     type=click.FloatRange(min=0),
@@ -148,6 +159,7 @@ def compile_command(
     stream_input: bool | tuple[str, ...],
     stream_output: bool | tuple[str, ...],
     module_name: str,
+    reserve: str,
     time_limit: float,
     report_file: Path | None,
     quiet: bool,
@@ -200,6 +212,7 @@ def compile_command(
         stream_input=stream_input,
         stream_output=stream_output,
         name=module_name,
+        reserve=reserve,
         time_limit=time_limit,
     )
     with ExitStack() as written:  # the report appears if the model could be written
@@ -213,6 +226,8 @@ def compile_command(
         print_report(compiled.report, console)
         if accuracy:
             console.print(f" {accuracy}\n", highlight=False)
+        if compiled.report.memory:
+            print_memory(compiled.report, code_size(compiled.archive, compiled.board), console)
         for path in filter(None, (output, report_file)):
             console.print(f"wrote {printable(str(path))}", highlight=False, markup=False)
 

@@ -10,14 +10,14 @@ from typing import Any, NoReturn
 
 import click
 
-from .command import SETTINGS, Command
+from .command import SETTINGS
 from .failure import report_failure, wants_traceback
 
 _EPILOG = """\b
 Examples:
   tvmc compile model.tflite --dero -o model.tar
   tvmc run model.tar --device qemu:mps2-an500 --inputs in.npz
-  tvmc report model.tar
+  tvmc report model.tar --html report.html
 """
 
 # Where each command is, and its line in the list of commands.  A command's module is imported
@@ -31,7 +31,10 @@ _COMMANDS = {
         "reorganize_command",
         "Rewrite a network's residuals for little memory, to be trained again.",
     ),
+    "fit": (".fit", "fit_command", "Say on which boards a model runs."),
+    "micro": (".micro", "micro_command", "Make projects: Zephyr, Arduino, bare metal."),
     "boards": (".boards", "boards_command", "List the boards that --target knows."),
+    "completion": (".completion", "completion_command", "Print completions for a shell."),
 }
 
 
@@ -46,7 +49,7 @@ class _Tvmc(click.Group):
             return None
         module, attribute, _ = _COMMANDS[name]
         command = getattr(importlib.import_module(module, __package__), attribute)
-        assert isinstance(command, Command)
+        assert isinstance(command, click.Command)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -3,31 +3,54 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 from rich.console import Console
 
 from dero_tvm.aot.archive import load_archive
+from dero_tvm.atomic_write import staged_write
 from dero_tvm.errors import UserError
+from dero_tvm.printable import printable
 from dero_tvm.report import Report
+from dero_tvm.report.plot_file import check_plot
 from dero_tvm.report.table import print_report
 
 from .command import Command
+from .outputs import check_distinct, check_output
 from .sweep import refuse_sweep_options, show_sweep, sweep_options
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _file(flag: str, what: str) -> Callable[[F], F]:
+    return click.option(flag, metavar="FILE", type=click.Path(path_type=Path), help=what)
 
 
 @click.command("report", cls=Command)
 @click.argument("source", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+@_file("--html", "Write charts, graph and tables as one HTML file that needs no network.")
+@_file("--plot", "Draw bytes alive at each step, or with --sweep the plans: an .svg or .png.")
+@_file("--trace", "Write steps and arena bytes as a trace (.json) for Perfetto.")
 @click.option(
     "--sweep",
     is_flag=True,
     help="Compare all plans of SOURCE, a model file: bytes of the arena against instructions.",
 )
 @sweep_options
-def report_command(source: Path, as_json: bool, sweep: bool, **options: Any) -> None:
+def report_command(
+    source: Path,
+    as_json: bool,
+    html: Path | None,
+    plot: Path | None,
+    trace: Path | None,
+    sweep: bool,
+    **options: Any,
+) -> None:
     """Show what is in memory when, for SOURCE: an archive, or a JSON file of --report.
 
     With --sweep, SOURCE is a model, and the plans between fastest and smallest are compared.
@@ -35,24 +58,57 @@ def report_command(source: Path, as_json: bool, sweep: bool, **options: Any) -> 
     \b
     Examples:
       tvmc report model.tar
-      tvmc report report.json --json
+      tvmc report model.tar --html report.html
+      tvmc report report.json --plot memory.svg --trace memory.json
       tvmc report --sweep model.tflite --plot sweep.svg
     """  # noqa: D301 (click reads the escape)
     if sweep:
-        show_sweep(source, as_json=as_json, **options)
+        for flag, given in (("--html", html), ("--trace", trace)):
+            if given is not None:
+                raise UserError(f"{flag} is for one plan, --sweep compares several: leave one out")
+        show_sweep(source, as_json=as_json, plot=plot, **options)
         return
     refuse_sweep_options()
+    files = {"--html": html, "--plot": plot, "--trace": trace}
+    wanted = {flag: path for flag, path in files.items() if path is not None}
+    if plot is not None:
+        check_plot(plot)
+    for path in wanted.values():
+        check_output(path, "report")
+    check_distinct({"SOURCE": source, **files})
     found = read_report(source)
+    with ExitStack() as written:  # all of them appear, or none
+        for flag, path in wanted.items():
+            written.enter_context(staged_write(path, _content(flag, found, path)))
     if as_json:
         click.echo(found.to_json(), nl=False)
-    else:
-        print_report(found, Console(), steps=True)
+        return
+    console = Console()
+    if not wanted:
+        print_report(found, console, steps=True)
+    for path in wanted.values():
+        console.print(f"wrote {printable(str(path))}", highlight=False, markup=False)
+
+
+def _content(flag: str, report: Report, path: Path) -> bytes:
+    """The file that a flag asks for.  What draws it is imported when it is needed."""
+    if flag == "--html":
+        from dero_tvm.report.html import html_page
+
+        return html_page(report).encode(errors="backslashreplace")
+    if flag == "--plot":
+        from dero_tvm.report.timeline_plot import plot_timeline
+
+        return plot_timeline(report, path)
+    from dero_tvm.report.trace import chrome_trace
+
+    return chrome_trace(report).encode()
 
 
 def read_report(source: Path) -> Report:
     """The report in an archive or JSON file."""
     if source.suffix != ".json":
-        return _parsed(source, load_archive(source).report)
+        return parsed_report(source, load_archive(source).report)
     try:
         data = json.loads(source.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -61,10 +117,11 @@ def read_report(source: Path) -> Report:
         raise UserError(f"{source}: is a folder; give a file") from None
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{source}: not readable as JSON ({error})") from None
-    return _parsed(source, data)
+    return parsed_report(source, data)
 
 
-def _parsed(source: Path, data: object) -> Report:
+def parsed_report(source: Path, data: object) -> Report:
+    """The report that `data` holds; UserError if it is none, or of another version."""
     try:
         return Report.from_dict(data)  # type: ignore[arg-type]
     except (KeyError, TypeError, ValueError):

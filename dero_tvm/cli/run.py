@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
@@ -9,19 +10,24 @@ import numpy as np
 from rich.console import Console
 
 from dero_tvm.aot.archive import load_archive
-from dero_tvm.atomic_write import write_atomically
+from dero_tvm.atomic_write import staged_write, write_atomically
 from dero_tvm.dero import BARE, parse_dero
 from dero_tvm.errors import UserError
 from dero_tvm.input_arrays import inferences, read_npz
+from dero_tvm.printable import printable
+from dero_tvm.report.profile_table import print_profile
 from dero_tvm.report.run_table import print_run
-from dero_tvm.runners import RunResult, check_device, run
+from dero_tvm.report.trace import chrome_trace
+from dero_tvm.runners import RunResult, check_device, check_profile, run
 
 from .command import Command, dero_option
 from .compile import compile_with_progress
+from .completion import complete_device, complete_target
 from .inputs import filled
 from .legacy import board_of_target
 from .outputs import check_distinct, check_output, npz_bytes
 from .progress import stages
+from .report import parsed_report
 from .shapes import parse_input_shapes
 
 _ARCHIVES = (".tar", ".tar.gz", ".tgz")
@@ -34,8 +40,9 @@ _ARCHIVES = (".tar", ".tar.gz", ".tgz")
     metavar="DEVICE",
     default="host",
     show_default=True,
+    shell_complete=complete_device,
     help="host: through LLVM, no compiler needed; host-c: the C compiler of this machine; "
-    "qemu:BOARD: an emulated board.",
+    "qemu:BOARD: an emulated board; serial:PORT: a board with a project of tvmc micro.",
 )
 @click.option(
     "--inputs",
@@ -71,9 +78,23 @@ _ARCHIVES = (".tar", ".tar.gz", ".tgz")
     type=click.IntRange(min=1),
     help="Show the N largest values of each output.",
 )
+@click.option(
+    "--profile",
+    is_flag=True,
+    help="Measure each step: instructions on qemu:BOARD, time on host-c.",
+)
+@click.option(
+    "--trace",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="With --profile: write steps and arena bytes as a trace (.json) for Perfetto.",
+)
 @dero_option(default=None, remark=f"For a model file; default: {BARE.value}.")
 @click.option(
-    "--target", metavar="BOARD", help="For a model file, as in compile; default: the device's."
+    "--target",
+    metavar="BOARD",
+    shell_complete=complete_target,
+    help="For a model file, as in compile; default: the device's.",
 )
 @click.option("--input-shapes", metavar="SHAPES", help="For a model file, as in compile.")
 def run_command(
@@ -84,6 +105,8 @@ def run_command(
     seed: int,
     outputs: Path | None,
     print_top: int | None,
+    profile: bool,
+    trace: Path | None,
     dero: str | None,
     target: str | None,
     input_shapes: str | None,
@@ -94,11 +117,18 @@ def run_command(
     Examples:
       tvmc run model.tar --device qemu:mps2-an500 --inputs in.npz -o out.npz
       tvmc run model.tflite --device host --print-top 3
+      tvmc run model.tar --device qemu:mps2-an386 --profile
     """  # noqa: D301 (click reads the escape)
     board = check_device(device)
+    if profile:
+        check_profile(device)
     if outputs is not None:
         check_output(outputs, "npz")
-    check_distinct({"MODEL": model, "--inputs": inputs, "--outputs": outputs})
+    if trace is not None:
+        if not profile:
+            raise UserError("--trace needs what --profile measures: give both")
+        check_output(trace, "json")
+    check_distinct({"MODEL": model, "--inputs": inputs, "--outputs": outputs, "--trace": trace})
     arrays = read_npz(inputs) if inputs else None
     if model.name.endswith(_ARCHIVES):
         _refuse_compile_flags(model, dero=dero, target=target, input_shapes=input_shapes)
@@ -116,12 +146,22 @@ def run_command(
         batches = [filled(archive.inputs, fill_mode, seed)]
     with stages() as show:
         show(f"running on {device}")
-        result = run(archive, batches, device)
+        result = run(archive, batches, device, profile=profile)
     if not result.guard_ok:
         raise UserError(f"the generated program is wrong: {result.guard_report}; please report it")
-    if outputs is not None:
-        write_atomically(outputs, npz_bytes(_named_outputs(result)))
-    print_run(archive, result, device, Console(), top=print_top)
+    report = parsed_report(model, archive.report) if profile else None
+    with ExitStack() as written:  # all files appear, or none
+        if trace is not None and report is not None:
+            data = chrome_trace(report, result.profile).encode()
+            written.enter_context(staged_write(trace, data))
+        if outputs is not None:
+            write_atomically(outputs, npz_bytes(_named_outputs(result)))
+    console = Console()
+    print_run(archive, result, device, console, top=print_top)
+    if report is not None:
+        print_profile(report, result, console)
+    if trace is not None:
+        console.print(f"wrote {printable(str(trace))}", highlight=False, markup=False)
 
 
 def _refuse_compile_flags(model: Path, **flags: str | None) -> None:

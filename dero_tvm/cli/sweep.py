@@ -13,10 +13,12 @@ from rich.console import Console
 from dero_tvm.atomic_write import write_atomically
 from dero_tvm.errors import UserError
 from dero_tvm.printable import printable
-from dero_tvm.report.sweep_plot import check_plot, plot_sweep
+from dero_tvm.report.plot_file import check_plot
+from dero_tvm.report.sweep_plot import plot_sweep
 from dero_tvm.report.sweep_table import print_sweep
 
 from .command import NamesOption
+from .completion import complete_device, complete_target
 from .legacy import board_of_target
 from .outputs import check_distinct, check_output
 from .progress import stages
@@ -25,15 +27,10 @@ from .shapes import parse_input_shapes
 F = TypeVar("F", bound=Callable[..., Any])
 
 _OPTIONS = {
-    "plot": click.option(
-        "--plot",
-        metavar="FILE",
-        type=click.Path(path_type=Path),
-        help="With --sweep: draw the plans, as .svg or .png.",
-    ),
     "device": click.option(
         "--device",
         metavar="DEVICE",
+        shell_complete=complete_device,
         help="With --sweep: count instructions on qemu:BOARD, or none. Default: qemu:mps2-an500 "
         "where possible.",
     ),
@@ -46,7 +43,11 @@ _OPTIONS = {
         help="With --sweep: how many streamed plans between.",
     ),
     "target": click.option(
-        "--target", metavar="BOARD", default="host", help="With --sweep: as in compile."
+        "--target",
+        metavar="BOARD",
+        default="host",
+        shell_complete=complete_target,
+        help="With --sweep: as in compile.",
     ),
     "input_shapes": click.option(
         "--input-shapes", metavar="SHAPES", help="With --sweep: as in compile."

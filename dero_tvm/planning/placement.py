@@ -123,7 +123,12 @@ def _does_not_fit(
     step = problem.steps[order[worst]].name
     largest = max(buffers, key=lambda b: b.size)
     capacity, required = sum(capacities), bound
-    if largest.size > max(capacities):
+    if bound > capacity:
+        reason = (
+            f"step {step!r} needs at least {required:,} bytes at once, "
+            f"{required - capacity:,} more than there is"
+        )
+    elif largest.size > max(capacities):
         capacity, required = max(capacities), largest.size
         users = (
             s.name
@@ -134,11 +139,6 @@ def _does_not_fit(
         reason = (
             f"buffer {largest.name!r} alone has {required:,} bytes, {required - capacity:,} more "
             f"(first used by step {step!r})"
-        )
-    elif bound > capacity:
-        reason = (
-            f"step {step!r} needs at least {required:,} bytes at once, "
-            f"{required - capacity:,} more than there is"
         )
     elif len(capacities) == 1 and whole is not None:
         required = whole.height

@@ -19,12 +19,8 @@ _LINEAR = ("AveragePool", "Concat", "Identity", "Mul", "Pad", "Slice", "Split")
 _SUMS = ("Add", "Sum")
 
 
-def linear_nodes(graph: onnx.GraphProto) -> tuple[list[str], bool]:
-    """Names of the batch norms, and of the linear nodes before them that only they read.
-
-    The second result says if a pooling, moved or padded input has to be quantized: nothing else
-    would see to it that the network's input is.
-    """
+def linear_nodes(graph: onnx.GraphProto) -> list[str]:
+    """Names of the batch norms, and of the linear nodes before them that only they read."""
     producer = {output: node for node in graph.node for output in node.output}
     readers = defaultdict(list)
     for node in graph.node:
@@ -41,24 +37,7 @@ def linear_nodes(graph: onnx.GraphProto) -> tuple[list[str], bool]:
             continue
         if _is_linear(node, producer):
             chosen.add(node.name)
-    freed = _first_readers(graph, chosen)
-    return [node.name for node in graph.node if node.name in chosen - freed], bool(freed)
-
-
-def _first_readers(graph: onnx.GraphProto, chosen: set[str]) -> set[str]:
-    """Nodes that have to be quantized so that the network's inputs are.
-
-    An input that only linear nodes read would stay in float32.  A pooling loses least by it.
-    """
-    freed: set[str] = set()
-    held = {tensor.name for tensor in graph.initializer}
-    for value in graph.input:
-        nodes = [node for node in graph.node if value.name in node.input]
-        if value.name in held or not nodes or any(node.name not in chosen for node in nodes):
-            continue
-        others = [node.name for node in nodes if node.op_type not in _ENDS]
-        freed.update(others or [node.name for node in nodes])
-    return freed
+    return [node.name for node in graph.node if node.name in chosen]
 
 
 def _is_linear(node: onnx.NodeProto, producer: dict[str, onnx.NodeProto]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ from .linear_nodes import linear_nodes
 Feed = Mapping[str, np.ndarray]
 
 
-def quantize_static(model: onnx.ModelProto, calibration: Iterable[Feed]) -> onnx.ModelProto:
+def quantize_static(model: onnx.ModelProto, calibration: Sequence[Feed]) -> onnx.ModelProto:
     """The model with int8 weights (per output channel) and int8 activations, in QDQ form.
 
     Batch norms behind convolutions are folded first; other chains of factors and summands (see
@@ -34,7 +34,7 @@ def quantize_static(model: onnx.ModelProto, calibration: Iterable[Feed]) -> onnx
             quant_pre_process(source, prepared, skip_symbolic_shape=True)
             named = _with_names(onnx.load(prepared))
             onnx.save(named, prepared)
-            excluded, forced = linear_nodes(named.graph)
+            excluded = linear_nodes(named.graph)
             with _Quiet():
                 quantization.quantize_static(
                     prepared,
@@ -45,13 +45,13 @@ def quantize_static(model: onnx.ModelProto, calibration: Iterable[Feed]) -> onnx
                     weight_type=quantization.QuantType.QInt8,
                     activation_type=quantization.QuantType.QInt8,
                     nodes_to_exclude=excluded,
-                    extra_options={"ForceQuantizeNoInputCheck": forced},
                 )
         except Exception as error:  # raises whatever a kernel or pass of ONNX Runtime does
             raise UserError(
                 f"ONNX Runtime cannot quantize the model: {first_line(error)}"
             ) from error
         quantized = onnx.load(result)
+    _quantize_inputs(quantized.graph, calibration, set(excluded))
     _drop_unused_domains(quantized)
     onnx.checker.check_model(quantized, full_check=True)
     return quantized
@@ -65,6 +65,29 @@ def _with_names(model: onnx.ModelProto) -> onnx.ModelProto:
             node.name = f"{node.name or node.op_type}_{number}"
         seen.add(node.name)
     return model
+
+
+def _quantize_inputs(graph: onnx.GraphProto, calibration: Sequence[Feed], linear: set[str]) -> None:
+    """Quantize the float32 inputs that only `linear` nodes read, which ONNX Runtime leaves."""
+    for value in graph.input:
+        readers = [node for node in graph.node if value.name in node.input]
+        real = value.type.tensor_type.elem_type == onnx.TensorProto.FLOAT
+        if not real or not readers or any(r.name not in linear for r in readers):
+            continue
+        low = min(0.0, *(float(feed[value.name].min()) for feed in calibration))
+        high = max(0.0, *(float(feed[value.name].max()) for feed in calibration))
+        scale = np.float32((high - low) / 255 or 1.0)
+        zero = np.int8(np.clip(np.rint(-128 - low / scale), -128, 127))
+        names = [f"{value.name}_{part}" for part in ("scale", "zero_point", "quantized", "real")]
+        for name, number in zip(names, (scale, zero)):
+            graph.initializer.append(onnx.numpy_helper.from_array(np.asarray(number), name))
+        for reader in readers:
+            for index, name in enumerate(reader.input):
+                if name == value.name:
+                    reader.input[index] = names[3]
+        make = onnx.helper.make_node
+        graph.node.insert(0, make("QuantizeLinear", [value.name, *names[:2]], [names[2]]))
+        graph.node.insert(1, make("DequantizeLinear", [names[2], *names[:2]], [names[3]]))
 
 
 def _drop_unused_domains(model: onnx.ModelProto) -> None:

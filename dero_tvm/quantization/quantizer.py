@@ -89,7 +89,8 @@ def _quantizer() -> Any:
         from .onnx_runtime import quantize_static
     except ImportError:
         raise UserError(
-            "quantization needs ONNX Runtime, which is not installed: pip install onnxruntime"
+            "quantization needs ONNX Runtime, which is not installed: pip install "
+            "'dero-tvm[quantize]'"
         ) from None
     return quantize_static
 

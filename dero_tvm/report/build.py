@@ -7,34 +7,27 @@ from collections.abc import Iterable
 import tvm
 
 from dero_tvm.boards import Board
-from dero_tvm.planning import MemoryPlan, liveness
+from dero_tvm.planning import MemoryPlan
 from dero_tvm.schedule.network import Network
-from dero_tvm.schedule.to_problem import Scheduled
 from relax_passes.decisions import decisions
-from relax_passes.operators import TensorSpec
-from relax_passes.residuals import read_residuals
+from relax_passes.residuals import Branch, Residual, read_residuals
 
-from .data import (
-    LiveBuffer,
-    Report,
-    ReportedBuffer,
-    ReportedResidual,
-    ReportedShortcut,
-    ReportedStep,
-)
+from .build_operators import operators, producer_of
+from .build_timeline import Planned, timeline
+from .data import LiveBuffer, RegionUse, Report, ReportedResidual, ReportedShortcut
+from .timeline import ReportedBuffer
 
 _NOTES_ATTRIBUTE = "dero.notes"
 _ELEMENTWISE_JOINS = "AccumulateResiduals"
 _CONCATENATIONS = "ConcatInPlace"
 _SHORTCUTS = "FuseShortcuts"
 
-Planned = tuple[Scheduled, MemoryPlan]
-
 
 def build_report(
     *,
     model: str,
     board: Board,
+    reserve: int,
     dero: str,
     memory_budget: int | None,
     chosen: str,
@@ -46,29 +39,17 @@ def build_report(
 ) -> Report:
     """The report of one compilation.
 
-    `after` is the plan that the code is generated from, `before` that of the network as written
-    with every tensor whole, `plain` that of its plain twin.  `chosen` names what of `dero` the
-    code makes use of.
+    `reserve` bytes of the board's first region are left to the application.  `after` is the plan
+    that the code is generated from, `before` that of the network as written with every tensor
+    whole, `plain` that of its plain twin.  `chosen` names what of `dero` the code makes use of.
     """
     scheduled, plan = after
     network = scheduled.network
-    buffers = _buffers(plan)
-    live = _live_bytes(buffers, len(plan.order))
-    peak = max(range(len(live)), key=lambda position: live[position], default=0)
-    at_peak = [b for b in buffers if b.first_step <= peak <= b.last_step]
+    waiting = _waiting_for_joins(module)
+    found = timeline(after, waiting)
+    peak, steps = found.peak, found.steps
+    at_peak = [found.buffers[index] for index in found.alive(peak)]
     at_peak.sort(key=lambda b: (b.region, b.offset, -b.size))
-    steps = []
-    for position, index in enumerate(plan.order):
-        cascade = network.cascades[index]
-        steps.append(
-            ReportedStep(
-                cascade.name,
-                tuple(op.signature.operator.split(".")[-1] for op in cascade.operations),
-                _tensor(cascade.operations[-1].signature.output),
-                live[position],
-                sum(op.macs for op in cascade.operations),
-            )
-        )
     sizes = {b.name: b.size for b in plan.problem.buffers}
     temporary = [sum(sizes[t] for t in step.temporaries) for step in plan.problem.steps]
     return Report(
@@ -87,7 +68,7 @@ def build_report(
         ),
         regions=dict(plan.arena_bytes),
         split=_split(at_peak),
-        peak_bytes=max(live, default=0),
+        peak_bytes=steps[peak].live_bytes if steps else 0,
         scratch_bytes=max(temporary, default=0),
         lower_bound=plan.lower_bound,
         order_proof=plan.order_proof,
@@ -96,8 +77,8 @@ def build_report(
         peak_buffers=tuple(
             LiveBuffer(b.label or b.name, b.kind, b.size, b.region, b.offset) for b in at_peak
         ),
-        steps=tuple(steps),
-        buffers=tuple(buffers),
+        steps=steps,
+        buffers=found.buffers,
         residuals=tuple(_residuals(module, network, plan)),
         shortcuts=tuple(
             ReportedShortcut(d.join, d.action, d.reason)
@@ -106,35 +87,36 @@ def build_report(
         ),
         notes=_notes(module),
         macs=network.macs,
-        constants_bytes=sum(array.nbytes for array in network.constants.values()),
+        constants_bytes=sum(network.constants[name].nbytes for name in network.c_constants),
+        operators=operators(network, plan.order),
+        whole=timeline(before, waiting),
+        plain=timeline(plain, _waiting_for_joins(plain_module)),
+        memory=_memory(board, reserve, plan),
+        flash_capacity=board.flash_bytes,
     )
 
 
-def _buffers(plan: MemoryPlan) -> list[ReportedBuffer]:
-    lifetimes = liveness(plan.problem, plan.order, plan.options)
-    reported = []
-    for buffer in plan.problem.buffers:
-        if buffer.name not in lifetimes or buffer.name not in plan.placements:
-            continue
-        first, last = lifetimes[buffer.name]
-        placement = plan.placements[buffer.name]
-        reported.append(
-            ReportedBuffer(
-                buffer.name,
-                buffer.label or buffer.name,
-                buffer.kind.value,
-                buffer.size,
-                placement.region,
-                placement.offset,
-                first,
-                last,
-            )
+def _memory(board: Board, reserve: int, plan: MemoryPlan) -> tuple[RegionUse, ...]:
+    return tuple(
+        RegionUse(
+            region.name,
+            region.size,
+            0 if index else min(reserve, region.size),
+            plan.arena_bytes.get(region.name, 0),
         )
-    return reported
+        for index, region in enumerate(board.ram)
+    )
 
 
-def _tensor(spec: TensorSpec) -> str:
-    return f"{'x'.join(map(str, spec.shape)) or 'scalar'} {spec.dtype}"
+def _waiting_for_joins(module: tvm.IRModule) -> dict[str, list[str]]:
+    """Tensor -> the residual joins that it is kept for."""
+    removed = {d.join for d in decisions(module) if d.action == "removed"}
+    waiting: dict[str, list[str]] = {}
+    for residual in read_residuals(module):
+        for branch in residual.shortcuts:
+            if residual.join not in removed:
+                waiting.setdefault(branch.operand, []).append(residual.join)
+    return waiting
 
 
 def _split(by_address: Iterable[ReportedBuffer]) -> dict[str, int]:
@@ -149,24 +131,6 @@ def _split(by_address: Iterable[ReportedBuffer]) -> dict[str, int]:
         if own:
             split[b.kind] = split.get(b.kind, 0) + own
     return split
-
-
-def _live_bytes(buffers: Iterable[ReportedBuffer], steps: int) -> list[int]:
-    """Bytes in use at each step: buffers that share bytes count them once."""
-    by_step: list[list[tuple[str, int, int]]] = [[] for _ in range(steps)]
-    for b in buffers:
-        for position in range(max(b.first_step, 0), min(b.last_step + 1, steps)):
-            by_step[position].append((b.region, b.offset, b.offset + b.size))
-    totals = []
-    for spans in by_step:
-        total, region, reached = 0, None, 0
-        for where, start, end in sorted(spans):
-            if where != region:
-                region, reached = where, 0
-            total += max(0, end - max(start, reached))
-            reached = max(reached, end)
-        totals.append(total)
-    return totals
 
 
 def _residuals(
@@ -186,7 +150,15 @@ def _residuals(
             residual.bytes,
             action,
             reason,
+            tuple(_path(residual, branch, network) for branch in residual.shortcuts),
         )
+
+
+def _path(residual: Residual, branch: Branch, network: Network) -> tuple[str, ...]:
+    """The operators of a shortcut from the fork to the join, both included."""
+    names = [name for name in (residual.fork, *branch.operators) if name in network.values]
+    path = [producer_of(network, name) for name in names]
+    return (*dict.fromkeys(path), residual.join)
 
 
 def _found_in_plan(join: str, network: Network, plan: MemoryPlan) -> tuple[str, str]:

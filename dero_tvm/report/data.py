@@ -5,7 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from .operators import ReportedOperator
+from .timeline import ReportedBuffer, ReportedStep, Timeline
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -20,31 +26,6 @@ class LiveBuffer:
 
 
 @dataclass(frozen=True)
-class ReportedBuffer:
-    """Where a buffer lies, and during which steps of the order."""
-
-    name: str
-    label: str
-    kind: str
-    size: int
-    region: str  # "" if it lies in the caller's memory
-    offset: int
-    first_step: int  # -1: alive before the first step
-    last_step: int
-
-
-@dataclass(frozen=True)
-class ReportedStep:
-    """One step of execution: an operator, or a cascade of them."""
-
-    name: str
-    operators: tuple[str, ...]
-    output: str  # shape and type
-    live_bytes: int  # of all buffers alive while it runs, shared bytes counted once
-    macs: int
-
-
-@dataclass(frozen=True)
 class ReportedResidual:
     """A residual join and what was done to it."""
 
@@ -54,6 +35,22 @@ class ReportedResidual:
     bytes: int  # of the tensor it keeps alive
     action: str
     reason: str
+    shortcuts: tuple[tuple[str, ...], ...] = ()  # operators of each, from the fork to the join
+
+
+@dataclass(frozen=True)
+class RegionUse:
+    """A memory region of the board and what of it the arena takes."""
+
+    name: str
+    capacity: int
+    reserved: int  # left to the stack and the application
+    used: int  # by the arena
+
+    @property
+    def headroom(self) -> int:
+        """Bytes that neither the arena nor the reserve takes."""
+        return self.capacity - self.reserved - self.used
 
 
 @dataclass(frozen=True)
@@ -97,8 +94,18 @@ class Report:
     notes: tuple[str, ...]
     macs: int
     constants_bytes: int
+    operators: tuple[ReportedOperator, ...]
+    whole: Timeline  # of the network as written
+    plain: Timeline  # of the plain network
     memory_budget: int | None = None  # what the user allowed the arena to have
+    memory: tuple[RegionUse, ...] = ()  # of the board; empty for the host
+    flash_capacity: int = 0  # of the board; 0 if it is not known
     shortcuts: tuple[ReportedShortcut, ...] = ()
+
+    @property
+    def timeline(self) -> Timeline:
+        """Of the plan that the code is generated from."""
+        return Timeline(self.arena_bytes, self.regions, self.steps, self.buffers)
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain JSON data."""
@@ -108,25 +115,59 @@ class Report:
         """`to_dict` as text, with a final newline."""
         return json.dumps(self.to_dict(), indent=2) + "\n"
 
+    def to_html(self) -> str:
+        """Charts, graph and tables as one HTML file that needs no network."""
+        from .html import html_page
+
+        return html_page(self)
+
+    def plot(self) -> Figure:
+        """Bytes alive at each step as a matplotlib figure; UserError if that is not installed."""
+        from .timeline_plot import timeline_figure
+
+        return timeline_figure(self)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from .html import notebook_frame
+
+        return notebook_frame(self)
+
     @staticmethod
     def from_dict(data: Mapping[str, Any]) -> Report:
         """The report that `to_dict` wrote; KeyError, TypeError or ValueError if it is none."""
         values = dict(data)
-        values["steps"] = tuple(
-            ReportedStep(**{**s, "operators": tuple(s["operators"])}) for s in data["steps"]
-        )
-        values["peak_buffers"] = tuple(LiveBuffer(**b) for b in data["peak_buffers"])
-        values["buffers"] = tuple(ReportedBuffer(**b) for b in data["buffers"])
-        values["residuals"] = tuple(ReportedResidual(**r) for r in data["residuals"])
-        values["shortcuts"] = tuple(ReportedShortcut(**s) for s in data.get("shortcuts", ()))
-        values["notes"] = tuple(data["notes"])
-        values["plain_refusals"] = tuple(data["plain_refusals"])
-        report = Report(**values)
-        for entry in (report, *report.steps, *report.peak_buffers, *report.buffers):
-            _check_types(entry)
-        for entry in (*report.residuals, *report.shortcuts):
-            _check_types(entry)
-        return report
+        values["steps"] = tuple(_from(ReportedStep, s) for s in data["steps"])
+        values["peak_buffers"] = tuple(_from(LiveBuffer, b) for b in data["peak_buffers"])
+        values["buffers"] = tuple(_from(ReportedBuffer, b) for b in data["buffers"])
+        values["residuals"] = tuple(_from(ReportedResidual, r) for r in data["residuals"])
+        values["shortcuts"] = tuple(_from(ReportedShortcut, s) for s in data["shortcuts"])
+        values["memory"] = tuple(_from(RegionUse, r) for r in data["memory"])
+        values["operators"] = tuple(_from(ReportedOperator, o) for o in data["operators"])
+        values["whole"] = _timeline(data["whole"])
+        values["plain"] = _timeline(data["plain"])
+        return _from(Report, values)
+
+
+_Entry = TypeVar("_Entry")
+
+
+def _timeline(data: Mapping[str, Any]) -> Timeline:
+    values = dict(data)
+    values["steps"] = tuple(_from(ReportedStep, s) for s in data["steps"])
+    values["buffers"] = tuple(_from(ReportedBuffer, b) for b in data["buffers"])
+    return _from(Timeline, values)
+
+
+def _from(kind: type[_Entry], data: Mapping[str, Any]) -> _Entry:
+    """An entry of that kind; lists, which JSON has in place of tuples, become tuples."""
+    entry = kind(**{name: _tuples(value) for name, value in data.items()})
+    _check_types(entry)
+    return entry
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(map(_tuples, value)) if isinstance(value, (list, tuple)) else value
 
 
 def _check_types(entry: Any) -> None:

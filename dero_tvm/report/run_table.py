@@ -30,6 +30,10 @@ def print_run(
         low, high = min(result.instructions), max(result.instructions)
         text = f"{low:,}" if low == high else f"{low:,} to {high:,}"
         table.add_row("instructions per inference", text)
+    if result.microseconds:
+        low, high = min(result.microseconds), max(result.microseconds)
+        text = f"{low:,}" if low == high else f"{low:,} to {high:,}"
+        table.add_row("microseconds per inference", text)
     console.print(table)
     _print_sections(result, console)
     console.print()

@@ -2,28 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
-from dero_tvm.errors import UserError
-
+from .plot_file import check_plot, file_of, reproducible
 from .sweep import Sweep
 
-FORMATS = (".svg", ".png")
 _SIZE = (7.0, 4.5)  # inches
-_DOTS_PER_INCH = 150
-
-
-def check_plot(path: Path) -> None:
-    """Raises UserError if the name is of no known format or matplotlib is not installed."""
-    if path.suffix not in FORMATS:
-        raise UserError(f"--plot {path}: the name of a plot ends in {' or '.join(FORMATS)}")
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
-        raise UserError(
-            "--plot needs matplotlib, which is not installed: pip install 'dero-tvm[plot]'"
-        ) from None
 
 
 def plot_sweep(sweep: Sweep, path: Path) -> bytes:
@@ -32,10 +16,9 @@ def plot_sweep(sweep: Sweep, path: Path) -> bytes:
     Raises UserError as `check_plot` does.
     """
     check_plot(path)
-    from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    with rc_context({"svg.hashsalt": sweep.model, "svg.fonttype": "none"}):
+    with reproducible(sweep.model):
         figure = Figure(figsize=_SIZE, layout="constrained")
         axes = figure.add_subplot()
         axes.set_title(f"{sweep.model} for {sweep.target}")
@@ -60,9 +43,4 @@ def plot_sweep(sweep: Sweep, path: Path) -> bytes:
             )
         axes.margins(x=0.2, y=0.15)
         axes.ticklabel_format(style="plain", useOffset=False)
-        buffer = io.BytesIO()
-        metadata = {"Date": None} if path.suffix == ".svg" else {}
-        figure.savefig(
-            buffer, format=path.suffix.removeprefix("."), dpi=_DOTS_PER_INCH, metadata=metadata
-        )
-    return buffer.getvalue()
+        return file_of(figure, path)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from itertools import groupby
 
 from rich.console import Console
 from rich.markup import escape
@@ -31,9 +30,9 @@ def print_report(report: Report, console: Console, *, steps: bool = False) -> No
         console.print(_steps(report))
         console.print()
     for refusal in report.plain_refusals:
-        _remark(console, f"The plain network keeps {refusal}")
+        remark(console, f"The plain network keeps {refusal}")
     for note in report.notes:
-        _remark(console, f"Note: {note}")
+        remark(console, f"Note: {note}")
 
 
 def table_of(title: str, *columns: str, numbers: Sequence[str] = ()) -> Table:
@@ -55,7 +54,8 @@ def shown(name: str) -> str:
     return escape(printable(name, _LONGEST_NAME))
 
 
-def _remark(console: Console, text: str) -> None:
+def remark(console: Console, text: str) -> None:
+    """A dim line below a table."""
     console.print(Padding(f"[dim]{escape(printable(text))}[/dim]", (0, 1)), highlight=False)
 
 
@@ -80,11 +80,11 @@ def _print_summary(report: Report, console: Console) -> None:
             table.add_row(f"  in {shown(region)}", f"{size:,}", "")
     table.add_row("weights and tables (flash)", f"{report.constants_bytes:,}", "")
     console.print(table)
-    _remark(console, f"Chosen: {report.chosen}.")
-    _remark(console, f"Order of operators: {report.order_proof}.")
-    _remark(console, f"Placement: {report.placement_proof}.")
+    remark(console, f"Chosen: {report.chosen}.")
+    remark(console, f"Order of operators: {report.order_proof}.")
+    remark(console, f"Placement: {report.placement_proof}.")
     if report.plain_bytes != report.whole_bytes:
-        _remark(console, "The plain network computes something else: it is a yardstick.")
+        remark(console, "The plain network computes something else: it is a yardstick.")
     console.print()
 
 
@@ -152,14 +152,8 @@ def _steps(report: Report) -> Table:
     table = table_of("steps", "step", *numbers, "operators", numbers=numbers)
     for step in report.steps:
         style = "bold" if step.name == report.peak_step else None
-        operators = f"{_in_short(step.operators)} [dim]-> {shown(step.output)}[/dim]"
+        operators = f"{escape(step.summary)} [dim]-> {shown(step.output)}[/dim]"
         table.add_row(
             shown(step.name), f"{step.live_bytes:,}", f"{step.macs:,}", operators, style=style
         )
     return table
-
-
-def _in_short(operators: Sequence[str]) -> str:
-    """``conv2d + add``, with runs counted: ``3 conv2d + add``."""
-    runs = [(name, len(list(group))) for name, group in groupby(operators)]
-    return " + ".join(escape(name) if n == 1 else f"{n} {escape(name)}" for name, n in runs)

@@ -1,8 +1,17 @@
 """Runners compile a model's generated C, run it, and measure what it needs."""
 
-from .dispatch import check_device, run
+from .dispatch import check_device, check_profile, run
 from .host_c import run_host_c
 from .qemu import run_qemu
-from .result import RunError, RunResult
+from .result import Profile, RunError, RunResult
 
-__all__ = ["RunError", "RunResult", "check_device", "run", "run_host_c", "run_qemu"]
+__all__ = [
+    "Profile",
+    "RunError",
+    "RunResult",
+    "check_device",
+    "check_profile",
+    "run",
+    "run_host_c",
+    "run_qemu",
+]

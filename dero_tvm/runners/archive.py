@@ -41,6 +41,9 @@ class Archive(Protocol):
     @property
     def arena_bytes(self) -> Mapping[str, int]: ...  # by region of the board
 
+    @property
+    def steps(self) -> Sequence[str]: ...  # asked for with a profile alone
+
     def c_sources(self) -> Mapping[str, bytes]: ...  # file name -> content
 
     def c_headers(self) -> Mapping[str, bytes]: ...

@@ -33,16 +33,18 @@ def find_cross_compiler() -> str:
     return find_tool(["arm-none-eabi-gcc"], PACKAGES)
 
 
-def place_arenas(archive: Archive, board: Board, model_stack: int) -> dict[str, int]:
+def place_arenas(
+    archive: Archive, board: Board, *, reserve: int, guards: int = 0
+) -> dict[str, int]:
     """The index in `board.ram` for each of the archive's arenas.
 
     An arena lies in the board's region of its name.  A single arena whose name is none of the
-    board's lies in the first region that has room for it beside stack and variables.
+    board's lies in the first region that has room for it and `guards` bytes around it; of the
+    first region, `reserve` bytes are left to stack and variables.
     """
     known = {region.name: index for index, region in enumerate(board.ram)}
-    guards = 2 * guard_bytes(board.alignment)
     free = [region.size - guards for region in board.ram]
-    free[0] -= model_stack + MAIN_STACK
+    free[0] -= reserve
     names = list(archive.arena_bytes)
     if len(names) == 1 and names[0] not in known:
         size = archive.arena_bytes[names[0]]
@@ -82,7 +84,12 @@ def build_image(
     if board.flash is None or board.qemu is None:
         raise UserError(f"The board {board.name} has no emulated machine to run a model on.")
     gcc = find_cross_compiler()
-    places = place_arenas(archive, board, model_stack)
+    places = place_arenas(
+        archive,
+        board,
+        reserve=model_stack + MAIN_STACK,
+        guards=2 * guard_bytes(board.alignment),
+    )
     targets = targets_folder()
     sources, includes = write_archive(archive, folder)
     binding = folder / "binding.c"
@@ -92,7 +99,7 @@ def build_image(
     )
     script = folder / "link.ld"
     template = (targets / "baremetal" / "link.ld.in").read_text()
-    script.write_text(linker_script(template, board, board.flash, places, model_stack))
+    script.write_text(linker_script(template, board, board.flash, places, model_stack=model_stack))
     command = [
         gcc,
         *("-std=c11", "-O2", "-Wall", "-Wextra", "-Werror"),
@@ -127,9 +134,18 @@ def build_image(
 
 
 def linker_script(
-    template: str, board: Board, flash: Flash, places: Mapping[str, int], model_stack: int
+    template: str,
+    board: Board,
+    flash: Flash,
+    places: Mapping[str, int],
+    *,
+    model_stack: int,
+    main_stack: int = MAIN_STACK,
 ) -> str:
-    """The linker script: `template` with the board's memory and a section for each arena."""
+    """The linker script: `template` with the board's memory and a section for each arena.
+
+    A `model_stack` beside the main one is for programs that measure it; 0: there is none.
+    """
     memory = [f"  flash (rx) : ORIGIN = {flash.origin:#x}, LENGTH = {flash.size}"]
     if flash.vectors != flash.origin:
         memory.append(f"  vectors (rx) : ORIGIN = {flash.vectors:#x}, LENGTH = {_VECTORS_SIZE}")
@@ -145,7 +161,7 @@ def linker_script(
         "MEMORY": "\n".join(memory),
         "VECTORS": "flash" if flash.vectors == flash.origin else "vectors",
         "MODEL_STACK": str(model_stack),
-        "MAIN_STACK": str(MAIN_STACK),
+        "MAIN_STACK": str(main_stack),
         "ARENAS": "\n".join(arenas),
     }
     return re.sub(r"@(\w+)@", lambda match: values[match[1]], template)

@@ -12,9 +12,10 @@ and clang pass it through unchanged on all our targets.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-from .archive import Archive, Tensor, maps_io, tensor_bytes, workspace_symbols
+from .archive import Archive, workspace_symbols
+from .port_tables import port_tables, size_checks
 
 _SMALLEST_GUARD = 64  # bytes: a row of a small feature map, two vectors of MVE
 
@@ -42,12 +43,12 @@ def binding_source(
         "#define SYMBOL(name) TEXT_OF(__USER_LABEL_PREFIX__) name\n"
     ]
     symbols = workspace_symbols(archive)
-    for region, size in archive.arena_bytes.items():
-        parts.append(_arena(symbols[region], size, alignment, sections.get(region)))
-    parts.append(_size_checks(archive))
+    for region in archive.arena_bytes:
+        parts.append(_arena(symbols[region], alignment, sections.get(region)))
+    parts.append(size_checks(archive))
     entries = "".join(
-        f"    {{{symbols[region]}_guarded, {size}}},\n"
-        for region, size in archive.arena_bytes.items()
+        f"    {{{symbols[region]}_guarded, sizeof {symbols[region]}}},\n"
+        for region in archive.arena_bytes
     )
     if not entries:
         entries = "    {0, 0},\n"  # C has no empty arrays
@@ -55,82 +56,25 @@ def binding_source(
         f"const struct harness_arena harness_arenas[] = {{\n{entries}}};\n"
         f"const uint32_t harness_arena_count = {len(archive.arena_bytes)};\n"
     )
-    parts.append(_tensors(name, "input", archive.inputs))
-    parts.append(_tensors(name, "output", archive.outputs))
-    parts.append(_set_addresses(archive, copy_io))
     parts.append(
-        f"int32_t harness_run_model(void) {{\n  return tvmgen_{name}_run(&inputs, &outputs);\n}}\n"
+        "#ifdef TVMGEN_PROFILE\n"
+        f"uint64_t* const harness_profile = tvmgen_{name}_profile;\n"
+        f"const uint32_t harness_step_count = TVMGEN_{name.upper()}_STEPS;\n"
+        "#else\nuint64_t* const harness_profile = NULL;\n"
+        "const uint32_t harness_step_count = 0;\n#endif\n"
     )
+    parts.append(port_tables(archive, "harness", copy_io=copy_io, named=False))
     return "\n".join(parts)
 
 
-def _arena(symbol: str, size: int, alignment: int, section: str | None) -> str:
+def _arena(symbol: str, alignment: int, section: str | None) -> str:
     guard = guard_bytes(alignment)
     attributes = f"aligned({guard}), used"
     if section:
         attributes += f', section("{section}")'
     return (
-        f"__attribute__(({attributes})) uint8_t {symbol}_guarded[{guard} + {size} + {guard}];\n"
+        f"__attribute__(({attributes})) uint8_t {symbol}_guarded["
+        f"{guard} + sizeof {symbol} + {guard}];\n"
         f'__asm__(".globl " SYMBOL("{symbol}") "\\n\\t"\n'
         f'        ".set " SYMBOL("{symbol}") ", " SYMBOL("{symbol}_guarded") " + {guard}");\n'
-    )
-
-
-def _size_checks(archive: Archive) -> str:
-    """The runner trusts the archive's metadata, an application the header: they must agree."""
-    sizes = {"WORKSPACE": sum(archive.arena_bytes.values())}
-    for tensor in (*archive.inputs, *archive.outputs):
-        sizes[tensor.c_name.upper()] = tensor_bytes(tensor)
-    return "".join(
-        f"_Static_assert(TVMGEN_{archive.name.upper()}_{item}_SIZE == {size},\n"
-        '               "header and metadata disagree");\n'
-        for item, size in sizes.items()
-    )
-
-
-def _tensors(name: str, kind: str, tensors: Sequence[Tensor]) -> str:
-    entries = "".join(f"    {{&{kind}s.{_pointer(t)}, {tensor_bytes(t)}}},\n" for t in tensors)
-    return (
-        f"static struct tvmgen_{name}_{kind}s {kind}s;\n"
-        f"const struct harness_tensor harness_{kind}s[] = {{\n{entries}}};\n"
-        f"const uint32_t harness_{kind}_count = {len(tensors)};\n"
-    )
-
-
-def _pointer(tensor: Tensor) -> str:
-    """The member that has the address of a tensor's values."""
-    return tensor.context if tensor.row_size else tensor.c_name
-
-
-def _set_addresses(archive: Archive, copy_io: bool) -> str:
-    in_place = maps_io(archive) and not copy_io
-    parts, assignments = [], []
-    if in_place:
-        assignments.append(f"  tvmgen_{archive.name}_map_io(&inputs, &outputs);\n")
-    for kind, tensors in (("input", archive.inputs), ("output", archive.outputs)):
-        for t in tensors:
-            if in_place and not t.row_size:
-                continue
-            array = f"{kind}_{t.c_name}"
-            parts.append(
-                f"static __attribute__((aligned(16))) uint8_t {array}[{tensor_bytes(t)}];\n"
-            )
-            assignments.append(f"  {kind}s.{_pointer(t)} = {array};\n")
-            if t.row_size:
-                parts.append(_row_function(kind, t))
-                assignments.append(f"  {kind}s.{t.c_name} = {array}_row;\n")
-    return "".join(parts) + "\nvoid harness_set_addresses(void) {\n" + "".join(assignments) + "}\n"
-
-
-def _row_function(kind: str, tensor: Tensor) -> str:
-    """The application's function for one port: it copies a row from or to the array."""
-    size = tensor.row_size
-    place = f"(uint8_t*)context + (size_t)row * {size}u"
-    if kind == "input":
-        head, copy = "void* destination", f"memcpy(destination, {place}, {size})"
-    else:
-        head, copy = "const void* source", f"memcpy({place}, source, {size})"
-    return (
-        f"static int32_t {kind}_{tensor.c_name}_row(void* context, int32_t row, {head}) {{\n"
-        f"  {copy};\n  return 0;\n}}\n"
     )

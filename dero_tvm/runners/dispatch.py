@@ -12,6 +12,7 @@ from .baremetal import find_cross_compiler
 from .host_c import find_compiler, run_host_c
 from .qemu import find_emulator, run_qemu
 from .result import RunError, RunResult, Tensor
+from .serial_port import check_port, run_serial
 
 if TYPE_CHECKING:
     from ..aot import ModelArchive
@@ -34,29 +35,53 @@ def check_device(device: str) -> str:
         find_emulator()
         find_cross_compiler()
         return board
+    if kind == "serial" and board:
+        check_port(board)
+        return "host"
     if device == "host-c":
         find_compiler()
     elif device != "host":
-        known = ", ".join(["host", "host-c", *(f"qemu:{name}" for name in _emulated())])
+        emulated = [f"qemu:{name}" for name in _emulated()]
+        known = ", ".join(["host", "host-c", *emulated, "serial:PORT"])
         raise UserError(f"Unknown device '{device}': known are {known}.")
     return "host"
 
 
+def check_profile(device: str) -> None:
+    """Raises UserError if `device` cannot measure single steps."""
+    if device == "host" or device.startswith("serial:"):
+        raise UserError(
+            "a profile needs the generated C: choose --device host-c (time) or qemu:BOARD "
+            "(instructions)"
+        )
+
+
 def run(
-    archive: ModelArchive, inputs: Sequence[Mapping[str, Tensor]], device: str = "host"
+    archive: ModelArchive,
+    inputs: Sequence[Mapping[str, Tensor]],
+    device: str = "host",
+    *,
+    profile: bool = False,
 ) -> RunResult:
     """Run one inference for each of `inputs` (by name, as in the model file).
 
-    device: "host" (TVM's LLVM JIT), "host-c" (a C compiler of the host) or "qemu:<board>".
+    device: "host" (TVM's LLVM JIT), "host-c" (a C compiler of the host), "qemu:<board>", or
+    "serial:<port>" (a board with one of the projects of `tvmc micro create-project`).
+    profile: also measure each step; not on "host" and not at a serial port.
 
     Raises UserError if the device is none of these or lacks a tool, RunError if the run fails.
     """
     board = check_device(device)
+    if profile:
+        check_profile(device)
     if device == "host-c":
-        return run_host_c(archive, inputs)
+        return run_host_c(archive, inputs, profile=profile)
     if device == "host":
         return _run_host(archive, inputs)
-    return run_qemu(archive, inputs, machine=board)
+    kind, _, port = device.partition(":")
+    if kind == "serial":
+        return run_serial(archive, inputs, port)
+    return run_qemu(archive, inputs, machine=board, profile=profile)
 
 
 def _emulated() -> list[str]:

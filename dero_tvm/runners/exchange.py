@@ -3,7 +3,8 @@
 inputs.bin:   number of inferences (uint32); for each the values of all inputs in order.
 outputs.bin:  ticks of the calibration loop (uint32); for each inference its status (int32), ticks
               (uint32), stack (uint32), number of the arena whose guard was changed (uint32, 0 for
-              none), offset of the changed byte (int32), the values of all outputs in order.
+              none), offset of the changed byte (int32), if the model has a profile the ticks of
+              each step (uint64), the values of all outputs in order.
 All are little-endian, as are the machines.
 """
 
@@ -29,6 +30,7 @@ class Inference:
     outputs: dict[str, Tensor]
     ticks: int
     stack_bytes: int
+    step_ticks: tuple[int, ...]  # empty without a profile
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,10 +65,14 @@ def pack_inputs(archive: Archive, inputs: Sequence[Mapping[str, Tensor]]) -> byt
     return b"".join(parts)
 
 
-def unpack_results(archive: Archive, count: int, data: bytes) -> Results:
-    """Read outputs.bin of `count` inferences; raises RunError if one of them failed."""
+def unpack_results(archive: Archive, count: int, data: bytes, steps: int = 0) -> Results:
+    """Read outputs.bin of `count` inferences with a profile of `steps` steps.
+
+    Raises RunError if one of them failed.
+    """
+    profile = struct.Struct(f"<{steps}Q")
     sizes = [tensor_bytes(tensor) for tensor in archive.outputs]
-    expected = 4 + count * (_RECORD.size + sum(sizes))
+    expected = 4 + count * (_RECORD.size + profile.size + sum(sizes))
     if len(data) != expected:
         raise RunError(f"The test program wrote {len(data)} bytes of results, not {expected}.")
     (calibration,) = struct.unpack_from("<I", data)
@@ -80,13 +86,15 @@ def unpack_results(archive: Archive, count: int, data: bytes) -> Results:
             raise RunError(f"tvmgen_{archive.name}_run returned {status} at inference {index}.")
         if arena and not report:
             report = _describe(archive, index, arena, offset)
+        step_ticks = profile.unpack_from(data, position)
+        position += profile.size
         outputs = {}
         for tensor, size in zip(archive.outputs, sizes):
             dtype = np.dtype(tensor.dtype).newbyteorder("<")
             values = np.frombuffer(data, dtype, size // dtype.itemsize, position)
             outputs[tensor.name] = values.reshape(tensor.shape).astype(tensor.dtype)
             position += size
-        inferences.append(Inference(outputs, ticks, stack))
+        inferences.append(Inference(outputs, ticks, stack, step_ticks))
     return Results(calibration, inferences, report)
 
 

@@ -14,13 +14,18 @@ from .binding import binding_source, guard_bytes
 from .elf import section_sizes
 from .exchange import pack_inputs, unpack_results
 from .process import build, compile_objects, find_tool, run
-from .result import RunError, RunResult, Tensor
+from .result import Profile, RunError, RunResult, Tensor
 from .workspace import build_folder, write_archive
 
 STRICT_FLAGS = (
     *("-std=c11", "-O2", "-Wall", "-Wextra", "-Wpedantic", "-Wshadow"),
     *("-Wstrict-prototypes", "-Wmissing-prototypes", "-Werror"),
 )
+_PROFILE_FLAGS = (
+    "-DTVMGEN_PROFILE=harness_clock()",
+    '-DTVMGEN_PROFILE_HEADER="harness_clock.h"',
+)
+_CLOCK_TICK = 100  # nanoseconds, of targets/harness/harness_clock.h
 _SANITIZER_FLAGS = ("-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 
 
@@ -39,6 +44,7 @@ def run_host_c(
     copy_io: bool = False,
     fill: int = 0xA5,
     time_limit: float = 60.0,
+    profile: bool = False,
     keep: Path | None = None,
 ) -> RunResult:
     """Compile the archive's C with the host's compiler and run one inference for each of `inputs`.
@@ -51,6 +57,7 @@ def run_host_c(
         was compiled for inputs and outputs in the caller's memory.
     fill: the byte that arenas hold before the first inference.
     time_limit: of the run in seconds, without compiling.
+    profile: also measure each step, by the clock on the wall.
     keep: folder to build in and leave behind, for a look at what was run.
 
     Raises UserError if the compiler is missing or `inputs` are not the model's, RunError if the
@@ -72,6 +79,7 @@ def run_host_c(
             f"-DTVMGEN_{archive.name.upper()}_CALLER_WORKSPACE",
             *(f"-I{include}" for include in includes),
             *(_SANITIZER_FLAGS if sanitize else ()),
+            *((f"-I{harness}", *_PROFILE_FLAGS) if profile else ()),
             *flags,
         ]
         objects = compile_objects(command, sources, folder)
@@ -105,7 +113,10 @@ def run_host_c(
         )
         if completed.status:
             raise RunError(_failure(completed.status, completed.messages))
-        results = unpack_results(archive, len(inputs), (folder / "outputs.bin").read_bytes())
+        steps = len(archive.steps) if profile else 0
+        data = (folder / "outputs.bin").read_bytes()
+        results = unpack_results(archive, len(inputs), data, steps)
+        ticks = tuple(inference.step_ticks for inference in results.inferences)
         return RunResult(
             outputs=[inference.outputs for inference in results.inferences],
             instructions=None,
@@ -115,6 +126,7 @@ def run_host_c(
             guard_ok=not results.guard_report,
             guard_report=results.guard_report,
             seconds=completed.seconds,
+            profile=Profile(ticks, "ns", _CLOCK_TICK) if profile else None,
         )
 
 

@@ -25,7 +25,7 @@ from .elf import section_sizes
 from .exchange import Results, pack_inputs, unpack_results
 from .fault import describe_fault
 from .process import Completed, find_tool, run
-from .result import RunError, RunResult, Tensor
+from .result import Profile, RunError, RunResult, Tensor
 from .workspace import build_folder
 
 _CALIBRATION_INSTRUCTIONS = 200_000  # of the loop in targets/baremetal/platform.c
@@ -47,6 +47,7 @@ def run_qemu(
     fill: int = 0xA5,
     stack_size: int = 4096,
     time_limit: float = 120.0,
+    profile: bool = False,
     keep: Path | None = None,
 ) -> RunResult:
     """Cross-compile the archive's C and run one inference for each of `inputs` in QEMU.
@@ -58,6 +59,8 @@ def run_qemu(
     fill: the byte that arenas hold before the first inference.
     stack_size: bytes of the model's stack, a multiple of 8; using all of it is a RunError.
     time_limit: of the run in seconds, without compiling.
+    profile: also count the instructions of each step, in units of the counter's tick.  The
+        compiler lays the code out differently then, so an inference may take some percent more.
     keep: folder to build in and leave behind, for a look at what was run.
 
     Raises UserError if a tool is missing, if `inputs` are not the model's, or if the model does
@@ -70,6 +73,9 @@ def run_qemu(
         raise UserError(f"stack_size {stack_size} must be a positive multiple of 8.")
     packed = pack_inputs(archive, inputs)
     emulator = find_emulator()
+    if profile:
+        counter = f"(*(volatile uint32_t *){board.qemu.counter:#x}u)"
+        flags = (f"-DTVMGEN_PROFILE={counter}", *flags)
     with build_folder(keep) as folder:
         image = build_image(
             archive,
@@ -85,20 +91,22 @@ def run_qemu(
         completed = run(command, folder, time_limit=time_limit)
         if completed.status:
             raise RunError(_failure(completed, image, board, stack_size))
-        results = unpack_results(archive, len(inputs), (folder / "outputs.bin").read_bytes())
+        steps = len(archive.steps) if profile else 0
+        data = (folder / "outputs.bin").read_bytes()
+        results = unpack_results(archive, len(inputs), data, steps)
+        ticks = tuple(inference.step_ticks for inference in results.inferences)
+        tick = board.qemu.instructions_per_tick
         _check_counter(results, board, board.qemu)
         return RunResult(
             outputs=[inference.outputs for inference in results.inferences],
-            instructions=[
-                inference.ticks * board.qemu.instructions_per_tick
-                for inference in results.inferences
-            ],
+            instructions=[inference.ticks * tick for inference in results.inferences],
             stack_bytes=max(inference.stack_bytes for inference in results.inferences),
             model_sections=section_sizes(image.model_objects),
             image_sections=section_sizes([image.program]),
             guard_ok=not results.guard_report,
             guard_report=results.guard_report,
             seconds=completed.seconds,
+            profile=Profile(ticks, "instructions", tick) if profile else None,
         )
 
 

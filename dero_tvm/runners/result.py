@@ -24,6 +24,21 @@ class RunError(UserError):
         self.details = details
 
 
+@dataclass(frozen=True)
+class Profile:
+    """What each step of each inference took, in units of a counter's tick."""
+
+    ticks: tuple[tuple[int, ...], ...]  # of each inference the steps in order of execution
+    unit: str  # "instructions", or "ns" of the clock on the wall
+    resolution: int  # units in a tick: a figure of one inference is off by less than that
+
+    def means(self) -> tuple[float, ...]:
+        """Units of each step, the mean over all inferences."""
+        return tuple(
+            self.resolution * sum(step) / len(self.ticks) for step in zip(*self.ticks, strict=True)
+        )
+
+
 @dataclass(frozen=True, eq=False)
 class RunResult:
     """Outputs and measurements of N inferences.
@@ -42,6 +57,8 @@ class RunResult:
     guard_ok: bool  # nothing was written around an arena
     guard_report: str  # where something was, or ""
     seconds: float  # of the whole run by the clock on the wall, without compiling
+    profile: Profile | None = None  # of the steps, if it was asked for
+    microseconds: list[int] | None = None  # of each inference by the device's clock, if it has one
 
 
 def equal_outputs(a: RunResult, b: RunResult) -> bool:

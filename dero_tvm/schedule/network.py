@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from tvm import tirx
@@ -41,6 +42,18 @@ class Value:
 
 
 @dataclass(frozen=True)
+class NativeKernel:
+    """A kernel in C for a board's core, in place of the portable one (see `kernels.CKernel`)."""
+
+    name: str
+    body: str
+    constants: tuple[tuple[str, str], ...]  # parameter, name of the network's constant
+    scratch: int = 0  # bytes
+    support: tuple[Path, ...] = ()
+    qualifiers: str = ""
+
+
+@dataclass(frozen=True)
 class Operation:
     """One operator call: operands are names of values or of constants, in call order."""
 
@@ -53,6 +66,12 @@ class Operation:
     macs: int = 0
     state: TensorSpec | None = None  # set if it absorbs its input row by row
     function: tirx.PrimFunc | None = None  # an opaque operator's own kernel, over whole tensors
+    native: NativeKernel | None = None  # what the C source calls; the host runs the portable kernel
+
+    @property
+    def scratch_bytes(self) -> int:
+        """Scratch that whichever kernel runs finds room in."""
+        return max(self.scratch, self.native.scratch if self.native else 0)
 
     def in_schedule(self) -> CascadeOperator:
         """What the row schedule has to know of it."""
@@ -125,6 +144,16 @@ class Network:
                 outside.update(self.values[op.result].buffer for op in other.operations)
         made = (op.result for op in cascade.operations)
         return tuple(value for value in made if self.values[value].buffer not in outside)
+
+    @property
+    def c_constants(self) -> tuple[str, ...]:
+        """Names of the constants that the generated C reads, which are those that flash holds."""
+        names: dict[str, None] = {}
+        for op in (op for cascade in self.cascades for op in cascade.operations):
+            own = [o for i, o in enumerate(op.operands) if not op.native or i in op.row_operands]
+            packed = [name for _, name in op.native.constants] if op.native else []
+            names.update(dict.fromkeys(n for n in (*own, *packed) if n in self.constants))
+        return tuple(names)
 
     @property
     def macs(self) -> int:

@@ -113,7 +113,7 @@ class _Builder:
                     name, op.state.bytes, BufferKind.SCRATCH, self._alignment(op.state), label
                 )
                 temporaries.append(name)
-        scratch = max((op.scratch for op in cascade.operations), default=0)
+        scratch = max((op.scratch_bytes for op in cascade.operations), default=0)
         if scratch:
             name = scratch_buffer(cascade)
             self.buffers[name] = Buffer(name, scratch, BufferKind.SCRATCH, max(self.alignment, 8))

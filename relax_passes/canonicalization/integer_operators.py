@@ -103,8 +103,10 @@ def _average_pool(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax
     if source is None:
         return none_unless_quantized(rewriter, call.args[0])
     epilogue = rewriter.epilogue(var)
-    same = (source.scale, source.zero_point) == (epilogue.scale, epilogue.zero_point)
-    if not same:
+    # An average in the input's scale is often a tie, which an integer division sees exactly.
+    same_zero_point = source.zero_point == epilogue.zero_point
+    divides = source.scale == epilogue.scale and (same_zero_point or rewriter.rounding == "single")
+    if not divides:
         pair = integer_factors(factors.rescale_factors, source.scale, epilogue.scale)
         window["multiplier"], window["shift"] = pair
     return rewriter.dero(

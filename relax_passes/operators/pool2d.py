@@ -26,8 +26,10 @@ class Pool2D(Operator):
     int8 average and sum: with ``(multiplier, shift)``, the factor from the input's scale to the
     output's (see `quantized.rescale_factors`), the result is ``requantize(sum(data -
     input_zero_point)) + output_zero_point``, where an average has the division included in its
-    factor (`quantized.divide_factor`).  Without them the output keeps the input's scale and zero
-    point: LiteRT's AVERAGE_POOL_2D, whose integer division rounds half away from zero.
+    factor (`quantized.divide_factor`).  Without them the output keeps the input's scale, and an
+    average is an integer division.  With ``double`` rounding, ties go away from zero and the zero
+    point is kept as well: LiteRT's AVERAGE_POOL_2D.  With ``single`` rounding, ties go to even:
+    ONNX's QuantizeLinear.
     """
 
     name = "pool2d"
@@ -59,8 +61,11 @@ class Pool2D(Operator):
             raise ValueError(f"pool2d: kind must be one of {KINDS}, not {attrs['kind']!r}")
         if (attrs["multiplier"] is None) != (attrs["shift"] is None):
             raise ValueError("pool2d: multiplier and shift go together")
-        if attrs["multiplier"] is None and attrs["input_zero_point"] != attrs["output_zero_point"]:
-            raise ValueError("pool2d: different zero points need a multiplier and a shift")
+        moved = attrs["input_zero_point"] != attrs["output_zero_point"]
+        if attrs["multiplier"] is None and moved and attrs["rounding"] != "single":
+            raise ValueError(
+                "pool2d: different zero points need a multiplier and a shift, or single rounding"
+            )
         fixed_point.check_rounding("pool2d", attrs["rounding"])
         axes = [Axis.of(data, attrs, axis) for axis in (0, 1)]
         for axis in axes:
@@ -316,7 +321,7 @@ class _Window:
         divisor = self._divisor(count, "int32")
         if self.attrs["rounding"] == "single":
             real = total - divisor * zero_in
-            return _divide_half_even(real, divisor) + zero_in
+            return _divide_half_even(real, divisor) + zero_out
         half = T.truncdiv(divisor, 2)
         return T.truncdiv(T.Select(total > 0, total + half, total - half), divisor)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import prod
 from typing import Any
 
@@ -73,7 +74,7 @@ class TensorSpec:
         """Bytes of one element."""
         return np.dtype(self.dtype).itemsize
 
-    @property
+    @cached_property
     def row_bytes(self) -> int:
         """Bytes from the start of one row to the start of the next."""
         return self.row_stride * self.itemsize

@@ -5,6 +5,7 @@
 
 #include <stdint.h>
 
+#define SEMIHOSTING_CONSOLE ":tt" /* a path: the debugger's console */
 #define SEMIHOSTING_READ_BINARY 1u
 #define SEMIHOSTING_WRITE_BINARY 5u
 

@@ -1,4 +1,5 @@
-/* Start-up code of a Cortex-M (Armv7-M, Armv8-M mainline): vectors, coprocessors, memory, faults. */
+/* Start-up code of a Cortex-M (Armv6-M, Armv7-M, Armv8-M mainline): vectors, coprocessors, memory,
+ * faults. */
 #include <stdint.h>
 
 #include "semihosting.h"
@@ -49,11 +50,13 @@ __attribute__((section(".vectors"), used)) static const void* const vectors[16] 
 };
 
 void reset_handler(void) {
+#if __ARM_ARCH > 6 /* Armv6-M has but one fault, and neither of these */
   /* First: the compiler may use floating-point or vector registers anywhere. */
   CPACR |= CPACR_FULL_ACCESS_TO_FPU_AND_MVE;
   __asm__ volatile("dsb\n\tisb" ::: "memory");
   SHCSR |= SHCSR_MEM_BUS_USAGE_FAULTS | SHCSR_SECURE_FAULT;
   CCR |= CCR_DIV_0_TRP;
+#endif
   const uint32_t* from = data_load;
   for (uint32_t* to = data_start; to != data_end; to++) {
     *to = *from++;
@@ -68,14 +71,25 @@ void reset_handler(void) {
 /* Finds the stack frame of the code that failed (EXC_RETURN bit 2: the process stack). */
 __attribute__((naked)) void fault_handler(void) {
   __asm__ volatile(
+#if __ARM_ARCH > 6
       "tst lr, #4\n\t"
       "ite eq\n\t"
       "mrseq r0, msp\n\t"
       "mrsne r0, psp\n\t"
+#else
+      "mrs r0, msp\n\t"
+      "movs r1, #4\n\t"
+      "mov r2, lr\n\t"
+      "tst r2, r1\n\t"
+      "beq 1f\n\t"
+      "mrs r0, psp\n\t"
+      "1:\n\t"
+#endif
       "mrs r1, ipsr\n\t"
       "ldr r2, =main_stack_top\n\t" /* the main stack may be what overflowed */
       "mov sp, r2\n\t"
-      "b report_fault\n\t"
+      "ldr r2, =report_fault\n\t"
+      "bx r2\n\t"
       ".ltorg");
 }
 
@@ -93,16 +107,21 @@ static void print_field(const char* name, uint32_t value) {
 
 /* One line of fields in hexadecimal, which the runner turns into a sentence. */
 void report_fault(const uint32_t* frame, uint32_t exception) {
+#if __ARM_ARCH > 6
   MPU_CTRL = 0; /* after a stack overflow the frame lies where nothing may be read */
   __asm__ volatile("dsb\n\tisb" ::: "memory");
   const uint32_t status = CFSR;
+  const uint32_t hard_status = HFSR;
+#else
+  const uint32_t status = 0, hard_status = 0; /* Armv6-M does not tell */
+#endif
   semihosting_print("DERO-FAULT ");
   print_field("exception=", exception);
   print_field("pc=", frame[6]);
   print_field("lr=", frame[5]);
   print_field("sp=", (uint32_t)frame);
   print_field("cfsr=", status);
-  print_field("hfsr=", HFSR);
+  print_field("hfsr=", hard_status);
   if (status & CFSR_MMARVALID) {
     print_field("address=", MMFAR);
   } else if (status & CFSR_BFARVALID) {

@@ -72,12 +72,18 @@ void harness_main(void) {
     for (uint32_t i = 0; i < harness_input_count; i++) {
       platform_read(*harness_inputs[i].address, harness_inputs[i].bytes);
     }
+    for (uint32_t i = 0; i < harness_step_count; i++) {
+      harness_profile[i] = 0;
+    }
     struct harness_measurement measurement = {0, 0};
     const int32_t status = platform_measure(harness_run_model, &measurement);
     const struct guard_report guards = check_guards();
     platform_write(&status, sizeof status);
     platform_write(&measurement, sizeof measurement);
     platform_write(&guards, sizeof guards);
+    for (uint32_t i = 0; i < harness_step_count; i++) {
+      platform_write(&harness_profile[i], sizeof harness_profile[i]);
+    }
     for (uint32_t i = 0; i < harness_output_count; i++) {
       platform_write(*harness_outputs[i].address, harness_outputs[i].bytes);
     }

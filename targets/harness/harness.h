@@ -32,6 +32,8 @@ extern const struct harness_tensor harness_inputs[];
 extern const uint32_t harness_input_count;
 extern const struct harness_tensor harness_outputs[];
 extern const uint32_t harness_output_count;
+extern uint64_t* const harness_profile; /* ticks of each step in the last inference */
+extern const uint32_t harness_step_count; /* 0: the model is compiled without a profile */
 void harness_set_addresses(void); /* of all inputs and outputs */
 int32_t harness_run_model(void);
 

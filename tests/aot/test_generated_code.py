@@ -55,6 +55,7 @@ def test_no_heap_and_no_tvm_header(archives):
         includes = {line for line in text.splitlines() if line.startswith("#include")}
         assert includes <= {
             '#include "tvmgen_default.h"',
+            "#include TVMGEN_PROFILE_HEADER",  # the application's, if it asks for a profile
             *(f"#include <{name}.h>" for name in ("math", "stdbool", "stddef", "stdint", "string")),
         }
         assert "alloc(" not in text

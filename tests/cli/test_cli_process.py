@@ -109,7 +109,7 @@ class TestInternalErrors:
     def broken(self, monkeypatch):
         import dero_tvm.cli.run as module
 
-        def run(*_arguments):
+        def run(*_arguments, **_options):
             raise IndexError("list index out of range\nsecond line")
 
         monkeypatch.setattr(module, "run", run)
@@ -133,7 +133,7 @@ class TestInternalErrors:
     def test_errors_of_tvm_have_no_backtrace(self, refused, archive_file, monkeypatch):
         import dero_tvm.cli.run as module
 
-        def run(*_arguments):
+        def run(*_arguments, **_options):
             import tvm
 
             tvm.ir.load_json("{")
@@ -152,7 +152,7 @@ class TestInternalErrors:
             (OSError(28, "No space left on device", "/tmp/x"), "/tmp/x: No space left on device"),
         ):
 
-            def run(*_arguments, error=error):
+            def run(*_arguments, error=error, **_options):
                 raise error
 
             monkeypatch.setattr(module, "run", run)

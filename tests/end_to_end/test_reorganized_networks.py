@@ -146,7 +146,6 @@ def all_fused(compiled) -> int:
 FORMS = [
     ("before", "slice", "legacy"),
     ("after", "split", "legacy"),
-    ("before", "split", "dynamo"),
     ("after", "concat", "dynamo"),
 ]
 
@@ -162,11 +161,17 @@ def test_float32(norm: str, spelling: str, exporter: str) -> None:
             assert relative_difference(actual[name], values) <= 1e-5
 
 
-@pytest.mark.parametrize("quantizer", ["ONNX Runtime's defaults", "dero_tvm.quantize"])
-@pytest.mark.parametrize(("norm", "spelling", "exporter"), FORMS[:2])
-def test_int8(norm: str, spelling: str, exporter: str, quantizer: str, record_property) -> None:
+@pytest.mark.parametrize(
+    ("norm", "spelling", "quantizer"),
+    [
+        ("before", "slice", "ONNX Runtime's defaults"),
+        ("after", "split", "ONNX Runtime's defaults"),
+        ("before", "split", "dero_tvm.quantize"),
+    ],
+)
+def test_int8(norm: str, spelling: str, quantizer: str, record_property) -> None:
     """Each kind of layer within one step of ONNX Runtime."""
-    model = exported(Bank(norm=norm, spelling=spelling), exporter)
+    model = exported(Bank(norm=norm, spelling=spelling), "legacy")
     if quantizer == "dero_tvm.quantize":
         model = dero_tvm.quantize(model, feature_maps(6, 2)).model
     else:

@@ -8,11 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tvm
+from tvm import relax
 
 import dero_tvm
 from dero_tvm import UserError
 from dero_tvm.runners.host_c import run_host_c
+from relax_passes.operators import make_call
 from tests.small_networks import (
+    Builder,
     image,
     image_to_image,
     residual_network,
@@ -31,6 +35,15 @@ DEVICES = [
         marks=pytest.mark.skipif(not QEMU, reason="needs qemu-system-arm and arm-none-eabi-gcc"),
     ),
 ]
+
+
+def dense_layer(batch: int) -> tvm.IRModule:
+    """One fully connected layer, whose rows are those of a batch: x [batch, 6] -> [batch, 4]."""
+    net = Builder(("x", (batch, 6)))
+    values = np.random.default_rng(3).integers(-127, 128, (4, 6)).astype("int8")
+    rest = [np.arange(4), np.full(4, 1 << 30), np.full(4, -6)]
+    operands = [relax.const(values), *(relax.const(a.astype("int32")) for a in rest)]
+    return net.build(net.emit("y", make_call("dense", [net.inputs[0], *operands])))
 
 
 def buffers(model: dero_tvm.CompiledModel) -> dict[str, str]:
@@ -172,8 +185,6 @@ def test_rows_come_in_order_and_codes_end_the_inference(tmp_path: Path) -> None:
 
 
 def test_names_that_clash_in_c() -> None:
-    from tests.small_networks import Builder
-
     size = 8
     names = ("x", "x_context", "x_row")
     net = Builder(*((name, (1, size, size, 4)) for name in names))
@@ -195,6 +206,21 @@ def test_refusals() -> None:
         dero_tvm.compile(residual_network(), stream_input=["y"])
     with pytest.raises(UserError, match="output 0 has the shape .* a single row"):
         dero_tvm.compile(residual_network(), stream_output=True)
+    with pytest.raises(UserError, match=r"input 0 has the shape \[1, 6\], a single row.*by row$"):
+        dero_tvm.compile(dense_layer(1), stream_input=True)
+    digits = Path(__file__).parents[2] / "examples" / "models" / "digits_int8.onnx"
+    with pytest.raises(UserError, match=r"\[1, 1, 8, 8\], a single row: .*--input-layout nhwc"):
+        dero_tvm.compile(digits, stream_input=True)
+    with pytest.raises(UserError, match=r"output 0 has the shape \[1, 10\], a single row"):
+        dero_tvm.compile(digits, input_layout="nhwc", stream_input=True, stream_output=True)
+
+
+def test_rows_of_a_matrix() -> None:
+    module = dense_layer(5)
+    data = image((5, 6))
+    model = dero_tvm.compile(module, stream_input=True, stream_output=True)
+    assert set(buffers(model).values()) == {"ring"}
+    np.testing.assert_array_equal(model.run({"x": data})["output"], run_reference(module, data))
 
 
 def test_a_budget_with_rows() -> None:

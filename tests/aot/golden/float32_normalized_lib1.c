@@ -21,6 +21,40 @@ extern const float tvmgen_float32_normalized_conv2d_lv_bias[2];
 extern const float tvmgen_float32_normalized_layer_norm_gv_B[2];
 extern const float tvmgen_float32_normalized_layer_norm_gv_C[2];
 
+/* Checks and a profile of the steps, if they are compiled in: see the header. */
+#if TVMGEN_CHECK || defined(TVMGEN_PROFILE)
+extern const char *const tvmgen_float32_normalized_step_names[TVMGEN_FLOAT32_NORMALIZED_STEPS];
+const char *const tvmgen_float32_normalized_step_names[TVMGEN_FLOAT32_NORMALIZED_STEPS] = {
+    "step_0_lv",
+    "step_1_gv",
+};
+#endif
+#if TVMGEN_CHECK
+#define tvmgen_float32_normalized_workspace (tvmgen_float32_normalized_workspace + TVMGEN_FLOAT32_NORMALIZED_GUARD_BYTES)
+#define TVMGEN_CHECK_GUARDS(number) \
+  if (tvmgen_float32_normalized_guards_changed(tvmgen_float32_normalized_step_names[number])) return -3
+#else
+#define TVMGEN_CHECK_GUARDS(number) (void)0
+#endif
+#ifdef TVMGEN_PROFILE
+#ifdef TVMGEN_PROFILE_HEADER
+#include TVMGEN_PROFILE_HEADER
+#endif
+uint64_t tvmgen_float32_normalized_profile[TVMGEN_FLOAT32_NORMALIZED_STEPS];
+static uint32_t step_began;
+#define TVMGEN_BEGIN(number) step_began = (uint32_t)(TVMGEN_PROFILE)
+#define TVMGEN_ADD_TICKS(number) \
+  tvmgen_float32_normalized_profile[number] += (uint32_t)(TVMGEN_PROFILE) - step_began
+#else
+#define TVMGEN_BEGIN(number) (void)0
+#define TVMGEN_ADD_TICKS(number) (void)0
+#endif
+#define TVMGEN_END(number) \
+  do { \
+    TVMGEN_ADD_TICKS(number); \
+    TVMGEN_CHECK_GUARDS(number); \
+  } while (0)
+
 /* conv2d: 1x4x4x2 float32, 2x3x3x2 float32 -> 1x4x4x2 float32 */
 static void conv2d_0(int32_t row, const tvmgen_float32 *data, int32_t data_rows,
     const tvmgen_float32 *weight, const tvmgen_float32 *bias, tvmgen_float32 *out) {
@@ -126,18 +160,38 @@ void tvmgen_float32_normalized_map_io(struct tvmgen_float32_normalized_inputs *i
     struct tvmgen_float32_normalized_outputs *outputs) {
   inputs->x = tvmgen_float32_normalized_workspace;
   outputs->output = tvmgen_float32_normalized_workspace + 320;
+#if TVMGEN_CHECK
+  tvmgen_float32_normalized_write_guards();
+#endif
 }
 
 int32_t tvmgen_float32_normalized_run(struct tvmgen_float32_normalized_inputs *inputs,
     struct tvmgen_float32_normalized_outputs *outputs) {
+#if TVMGEN_CHECK
+  if (inputs == NULL || outputs == NULL) {
+    return -1;
+  }
+  if (tvmgen_float32_normalized_bad_pointer(inputs->x, tvmgen_float32_normalized_workspace, 1) ||
+      tvmgen_float32_normalized_bad_pointer(outputs->output, tvmgen_float32_normalized_workspace
+          + 320, 1)) {
+    return -2;
+  }
+  if (tvmgen_float32_normalized_guards_changed("before the run")) {
+    return -3;
+  }
+#endif
   if (inputs->x == NULL || outputs->output == NULL) {
     return -1;
   }
   if (inputs->x != tvmgen_float32_normalized_workspace) {
     memcpy(tvmgen_float32_normalized_workspace, inputs->x, 128);
   }
+  TVMGEN_BEGIN(0);
   step_0_lv();
+  TVMGEN_END(0);
+  TVMGEN_BEGIN(1);
   step_1_gv();
+  TVMGEN_END(1);
   if (outputs->output != tvmgen_float32_normalized_workspace + 320) {
     memcpy(outputs->output, tvmgen_float32_normalized_workspace + 320, 128);
   }

@@ -5,6 +5,70 @@ uint8_t tvmgen_int8_block_workspace[TVMGEN_INT8_BLOCK_WORKSPACE_BYTES]
     __attribute__((aligned(TVMGEN_INT8_BLOCK_WORKSPACE_ALIGNMENT)));
 #endif
 
+#if TVMGEN_CHECK
+#ifdef TVMGEN_CHECK_FAILED
+void TVMGEN_CHECK_FAILED(const char *what, const char *where);
+#else
+#define TVMGEN_CHECK_FAILED(what, where) (void)(where)
+#endif
+
+static const struct {
+  uint8_t *array;
+  uint32_t bytes;
+} guarded[1] = {
+    {tvmgen_int8_block_workspace, TVMGEN_INT8_BLOCK_WORKSPACE_BYTES},
+};
+static int32_t guards_written = 0;
+
+static uint8_t guard_byte(uint32_t index) { return (uint8_t)(0xC5u ^ (index * 29u)); }
+
+void tvmgen_int8_block_write_guards(void) {
+  for (int32_t a = 0; guards_written == 0 && a < 1; ++a) {
+    uint8_t *behind = guarded[a].array + guarded[a].bytes - TVMGEN_INT8_BLOCK_GUARD_BYTES;
+    for (uint32_t i = 0; i < TVMGEN_INT8_BLOCK_GUARD_BYTES; ++i) {
+      guarded[a].array[i] = guard_byte(i);
+      behind[i] = guard_byte(i);
+    }
+  }
+  guards_written = 1;
+}
+
+int32_t tvmgen_int8_block_guards_changed(const char *where) {
+  tvmgen_int8_block_write_guards();
+  for (int32_t a = 0; a < 1; ++a) {
+    const uint8_t *behind = guarded[a].array + guarded[a].bytes - TVMGEN_INT8_BLOCK_GUARD_BYTES;
+    for (uint32_t i = 0; i < TVMGEN_INT8_BLOCK_GUARD_BYTES; ++i) {
+      if (guarded[a].array[i] != guard_byte(i) || behind[i] != guard_byte(i)) {
+        guards_written = 0; /* the next run begins anew */
+        TVMGEN_CHECK_FAILED("a guard around the arena was overwritten", where);
+        return 1;
+      }
+    }
+  }
+  return 0;
+}
+
+int32_t tvmgen_int8_block_bad_pointer(const void *pointer, const void *place, uint32_t alignment) {
+  const uintptr_t at = (uintptr_t)pointer;
+  for (int32_t a = 0; a < 1; ++a) {
+    const uintptr_t start = (uintptr_t)guarded[a].array;
+    if (start % TVMGEN_INT8_BLOCK_WORKSPACE_ALIGNMENT != 0) {
+      TVMGEN_CHECK_FAILED("the arena is not aligned", "arguments");
+      return 1;
+    }
+    if (pointer != place && at >= start && at - start < guarded[a].bytes) {
+      TVMGEN_CHECK_FAILED("a pointer leads into the arena, but not to its tensor", "arguments");
+      return 1;
+    }
+  }
+  if (at % alignment != 0) {
+    TVMGEN_CHECK_FAILED("a pointer is not aligned", "arguments");
+    return 1;
+  }
+  return 0;
+}
+#endif
+
 extern const int8_t tvmgen_int8_block_conv2d_lv_weight[36];
 const int8_t tvmgen_int8_block_conv2d_lv_weight[36] = {
   89, 35, 3, -59, -49, -117, -108, -123, -83, 80, 38, 105, 1, 27, 120, 59,

@@ -26,6 +26,40 @@ extern const int32_t tvmgen_int8_block_dense_gv_bias[3];
 extern const int32_t tvmgen_int8_block_dense_gv_multiplier[3];
 extern const int32_t tvmgen_int8_block_dense_gv_shift[3];
 
+/* Checks and a profile of the steps, if they are compiled in: see the header. */
+#if TVMGEN_CHECK || defined(TVMGEN_PROFILE)
+extern const char *const tvmgen_int8_block_step_names[TVMGEN_INT8_BLOCK_STEPS];
+const char *const tvmgen_int8_block_step_names[TVMGEN_INT8_BLOCK_STEPS] = {
+    "step_0_stream_lv2",
+    "step_1_gv",
+};
+#endif
+#if TVMGEN_CHECK
+#define tvmgen_int8_block_workspace (tvmgen_int8_block_workspace + TVMGEN_INT8_BLOCK_GUARD_BYTES)
+#define TVMGEN_CHECK_GUARDS(number) \
+  if (tvmgen_int8_block_guards_changed(tvmgen_int8_block_step_names[number])) return -3
+#else
+#define TVMGEN_CHECK_GUARDS(number) (void)0
+#endif
+#ifdef TVMGEN_PROFILE
+#ifdef TVMGEN_PROFILE_HEADER
+#include TVMGEN_PROFILE_HEADER
+#endif
+uint64_t tvmgen_int8_block_profile[TVMGEN_INT8_BLOCK_STEPS];
+static uint32_t step_began;
+#define TVMGEN_BEGIN(number) step_began = (uint32_t)(TVMGEN_PROFILE)
+#define TVMGEN_ADD_TICKS(number) \
+  tvmgen_int8_block_profile[number] += (uint32_t)(TVMGEN_PROFILE) - step_began
+#else
+#define TVMGEN_BEGIN(number) (void)0
+#define TVMGEN_ADD_TICKS(number) (void)0
+#endif
+#define TVMGEN_END(number) \
+  do { \
+    TVMGEN_ADD_TICKS(number); \
+    TVMGEN_CHECK_GUARDS(number); \
+  } while (0)
+
 /* conv2d: 1x4x4x2 int8, 2x3x3x2 int8 -> 1x4x4x2 int8 */
 static void conv2d_0(int32_t row, const tvmgen_int8 *data, int32_t data_rows,
     const tvmgen_int8 *weight, const tvmgen_int32 *bias, const tvmgen_int32 *multiplier,
@@ -166,18 +200,37 @@ void tvmgen_int8_block_map_io(struct tvmgen_int8_block_inputs *inputs,
     struct tvmgen_int8_block_outputs *outputs) {
   inputs->x = tvmgen_int8_block_workspace;
   outputs->output = tvmgen_int8_block_workspace + 32;
+#if TVMGEN_CHECK
+  tvmgen_int8_block_write_guards();
+#endif
 }
 
 int32_t tvmgen_int8_block_run(struct tvmgen_int8_block_inputs *inputs,
     struct tvmgen_int8_block_outputs *outputs) {
+#if TVMGEN_CHECK
+  if (inputs == NULL || outputs == NULL) {
+    return -1;
+  }
+  if (tvmgen_int8_block_bad_pointer(inputs->x, tvmgen_int8_block_workspace, 1) ||
+      tvmgen_int8_block_bad_pointer(outputs->output, tvmgen_int8_block_workspace + 32, 1)) {
+    return -2;
+  }
+  if (tvmgen_int8_block_guards_changed("before the run")) {
+    return -3;
+  }
+#endif
   if (inputs->x == NULL || outputs->output == NULL) {
     return -1;
   }
   if (inputs->x != tvmgen_int8_block_workspace) {
     memcpy(tvmgen_int8_block_workspace, inputs->x, 32);
   }
+  TVMGEN_BEGIN(0);
   step_0_stream_lv2();
+  TVMGEN_END(0);
+  TVMGEN_BEGIN(1);
   step_1_gv();
+  TVMGEN_END(1);
   if (outputs->output != tvmgen_int8_block_workspace + 32) {
     memcpy(outputs->output, tvmgen_int8_block_workspace + 32, 3);
   }

@@ -159,11 +159,13 @@ def test_rescaled_int8_average(geometry, include_pad, rounding, seed):
 
 
 @SETTINGS
-@given(geometries(), st.booleans(), seeds)
-def test_single_rounding_sends_ties_of_unscaled_averages_to_even(geometry, include_pad, seed):
+@given(geometries(), st.booleans(), st.sampled_from([7, -4]), seeds)
+def test_single_rounding_sends_ties_of_unscaled_averages_to_even(
+    geometry, include_pad, zero_out, seed
+):
     shape, attrs = geometry
     data = np.random.default_rng(seed).integers(-128, 128, shape).astype(np.int8)
-    zero_points = {"input_zero_point": 7, "output_zero_point": 7}
+    zero_points = {"input_zero_point": 7, "output_zero_point": zero_out}
     kernel = RowKernel(
         "pool2d",
         [TensorSpec(shape, "int8")],
@@ -175,7 +177,7 @@ def test_single_rounding_sends_ties_of_unscaled_averages_to_even(geometry, inclu
     )
     average = onnx_pool(data.astype(np.float32) - 7, "AveragePool", attrs, include_pad)
     # Sums of 128 and fewer integers, divided in float32, are exactly a half or not close to it.
-    expected = np.clip(np.rint(average) + 7, -128, 127)
+    expected = np.clip(np.rint(average) + zero_out, -128, 127)
     np.testing.assert_array_equal(kernel.run_rows(data), expected)
 
 

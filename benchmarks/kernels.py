@@ -1,0 +1,86 @@
+"""Instructions per multiply-accumulate by operator, as a Markdown table.
+
+    python benchmarks/kernels.py [--boards BOARD,...] MODEL ...
+
+Every convolution and dense layer of the models runs alone in QEMU; the table has the sum of their
+instructions, divided by the sum of their multiply-accumulates, for each class of operator.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import tvm
+from instructions import BOARDS, random_inputs
+from tvm import relax
+
+import dero_tvm
+from dero_tvm.boards import load_board
+from dero_tvm.schedule.network import Network, Operation
+from relax_passes.operators import make_call, operator_of
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("models", nargs="+", type=Path, metavar="MODEL")
+    parser.add_argument("--boards", default=BOARDS, help=f"default: {BOARDS}")
+    arguments = parser.parse_args()
+    networks = [
+        dero_tvm.compile(path, target="host", dero="none", integer_io=True).network
+        for path in arguments.models
+    ]
+    print("| operator | core | layers | multiply-accumulates | instructions for each |")
+    print("|---|---|---:|---:|---:|")
+    for board in arguments.boards.split(","):
+        core = load_board(board).core.removeprefix("cortex-").upper()
+        for name, counts in measured(networks, board).items():
+            macs, instructions = np.sum(counts, axis=0)
+            cells = (name, core, len(counts), f"{macs:,}", f"{instructions / macs:.2f}")
+            print(f"| {' | '.join(map(str, cells))} |", flush=True)
+
+
+def measured(networks: list[Network], board: str) -> dict[str, list[tuple[int, int]]]:
+    """By class of operator: multiply-accumulates and instructions of each layer."""
+    counts: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    for network in networks:
+        for operation in (op for cascade in network.cascades for op in cascade.operations):
+            operator = operator_of(operation.signature.operator)
+            if operator is None or not operation.macs:
+                continue
+            name = operator.operator_class(operation.signature).value
+            if operation.signature.operator == "dero.dense":
+                name = "dense layer"
+            count = (operation.macs, instructions_of(network, operation, board))
+            counts[name].append(count)
+    return dict(sorted(counts.items()))
+
+
+def instructions_of(network: Network, operation: Operation, board: str) -> int:
+    """Instructions of one operation as a network of its own."""
+    module = tvm.IRModule({"main": alone(network, operation)})
+    model = dero_tvm.compile(module, target=board, dero="none")
+    result = model.measure([random_inputs(model)], f"qemu:{board}")
+    assert result.instructions is not None
+    return result.instructions[0]
+
+
+def alone(network: Network, operation: Operation) -> relax.Function:
+    """A function that calls the operation's operator on an input."""
+    signature = operation.signature
+    data = relax.Var("data", relax.TensorType(signature.inputs[0].shape, "int8"))
+    constants = [relax.const(network.constants[name]) for name in operation.operands[1:]]
+    builder = relax.BlockBuilder()
+    with builder.function("main", [data]):
+        name = signature.operator.removeprefix("dero.")
+        builder.emit_func_output(
+            builder.emit(make_call(name, [data, *constants], **signature.attrs))
+        )
+    return builder.get()["main"]
+
+
+if __name__ == "__main__":
+    main()

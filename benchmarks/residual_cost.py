@@ -1,0 +1,131 @@
+"""What residual connections cost in memory once rows stream, as a Markdown table.
+
+    python benchmarks/residual_cost.py [--models FOLDER] [--only resnet50 ...]
+
+For each network: arena bytes with every tensor whole, in written order, and streamed; beside them
+those of its plain twin, the network without its residual connections (`RemoveResiduals`).  "by
+rows" hands the image over row by row, so that it does not lie in the arena.  All sizes count
+everything that an inference needs besides the stack; no plan of the chosen cascades and order is
+smaller, unless a star says that the search for addresses left a gap.  The last column is the
+seconds that planning the streamed network took.
+
+The published networks are built here, with random weights, and quantized to int8; the MLPerf Tiny
+and MCUNet files are used if `FOLDER` has them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import onnx
+import tvm
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # examples is not installed
+
+from dero_tvm.candidates import Candidate
+from dero_tvm.choose import smallest
+from dero_tvm.dero import Dero
+from dero_tvm.prepare import PreparedModel, prepare
+from examples.models.densenet import densenet121
+from examples.models.mcunet_in3 import mcunet_in3
+from examples.models.mobilenet_v2 import mobilenet_v2
+from examples.models.quantize import quantize
+from examples.models.random_images import random_inputs
+from examples.models.resnet import resnet
+from relax_passes import pipeline
+from relax_passes.remove_residuals import RemoveResiduals
+
+ROOT = Path(__file__).resolve().parent.parent
+FILES = {
+    "resnet8": "mlperf_tiny/pretrainedResnet_quant.tflite",
+    "vww": "mlperf_tiny/vww_96_int8.tflite",
+    "kws": "mlperf_tiny/kws_ref_model.tflite",
+    "mcunet_vww": "tinyengine/vww.tflite",
+}
+BUILT: dict[str, Callable[[], onnx.ModelProto]] = {
+    "mcunet_in3": mcunet_in3,
+    "mobilenet_v2_1.0_224": mobilenet_v2,
+    "mobilenet_v2_0.35_144": partial(mobilenet_v2, width=0.35, resolution=144),
+    "resnet18": partial(resnet, 18),
+    "resnet34": partial(resnet, 34),
+    "resnet50": partial(resnet, 50),
+    "densenet121": densenet121,
+}
+COLUMNS = (
+    "network", "whole", "plain whole", "streamed", "plain streamed",
+    "by rows", "plain by rows", "seconds",
+)  # fmt: skip
+CALIBRATION_IMAGES = 2
+
+
+def main() -> None:
+    """Print the table, a row as soon as its network is done."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--models",
+        type=Path,
+        default=Path(os.environ.get("DERO_SHARED", ROOT.parent / "shared")) / "models",
+        metavar="FOLDER",
+        help="where the files of real models are",
+    )
+    parser.add_argument("--only", nargs="+", choices=[*FILES, *BUILT], metavar="NETWORK")
+    arguments = parser.parse_args()
+    print("| " + " | ".join(COLUMNS) + " |")
+    print("|---" + "|---:" * (len(COLUMNS) - 1) + "|", flush=True)
+    for name in arguments.only or [*FILES, *BUILT]:
+        path = arguments.models / FILES.get(name, "")
+        if name in FILES and not path.is_file():
+            print(f"{name}: no file {path}", file=sys.stderr)
+            continue
+        model = path if name in FILES else built(name)
+        print(f"| {name} | " + " | ".join(row(model)) + " |", flush=True)
+
+
+def built(name: str) -> onnx.ModelProto:
+    """A published network in int8, its ranges those on random images."""
+    model = BUILT[name]()
+    return quantize(model, random_inputs(model, CALIBRATION_IMAGES))
+
+
+def row(model: Path | onnx.ModelProto) -> list[str]:
+    """The cells of one network."""
+    whole_image = prepare(model, input_layout="nhwc", integer_io=True)
+    by_rows = prepare(model, input_layout="nhwc", integer_io=True, stream_input=True)
+    cells = [text(written(whole_image)), text(written(plain(whole_image)))]
+    start = time.monotonic()
+    streamed = smallest(whole_image.candidates(), Dero.STREAM)
+    seconds = time.monotonic() - start
+    others = (plain(whole_image), by_rows, plain(by_rows))
+    plans = [streamed, *(smallest(other.candidates(), Dero.STREAM) for other in others)]
+    return [*cells, *map(text, plans), f"{seconds:.1f}"]
+
+
+def plain(prepared: PreparedModel) -> PreparedModel:
+    """The same without residual connections."""
+    remove = tvm.transform.Sequential([pipeline.analyze(), RemoveResiduals()])
+    marked = None if prepared.marked is None else remove(prepared.marked)
+    return replace(prepared, canonical=remove(prepared.canonical), marked=marked)
+
+
+def written(prepared: PreparedModel) -> Candidate:
+    """Every tensor whole, the operators in the order of the file."""
+    planner = prepared.planner
+    unordered = replace(planner, options=replace(planner.options, reorder=False))
+    return smallest(replace(prepared, planner=unordered).candidates(), Dero.NONE)
+
+
+def text(candidate: Candidate) -> str:
+    """Arena bytes; with a star if a smaller plan may exist."""
+    proven = candidate.arena_bytes == candidate.plan.lower_bound
+    return f"{candidate.arena_bytes:,}" + ("" if proven else "*")
+
+
+if __name__ == "__main__":
+    main()

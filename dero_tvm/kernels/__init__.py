@@ -1,0 +1,21 @@
+"""Kernels in C for particular cores, and the table that chooses between them.
+
+The portable row kernels of `relax_passes.operators` run everywhere.  For cores that can do better
+this package holds generators of C: a `Generator` is asked with a `Request` (the signature of an
+operation, its constants, the core's features) and answers with a `CKernel` or None.
+"""
+
+from .c_kernel import CKernel, Generator, Request
+from .choose import candidates, with_kernels
+from .table import register_kernel, registered, unregister_kernel
+
+__all__ = [
+    "CKernel",
+    "Generator",
+    "Request",
+    "candidates",
+    "register_kernel",
+    "registered",
+    "unregister_kernel",
+    "with_kernels",
+]

@@ -1,0 +1,38 @@
+/*
+ * A row of a convolution of one group, int8, on cores with the DSP extension: the window of each
+ * pixel is copied to scratch, and continued with anything up to a multiple of four bytes.
+ */
+#pragma once
+#include <stdint.h>
+#include <string.h>
+#include "dsp_pixel.h"
+
+static void dsp_conv2d_gather_row(const struct window *w, int32_t row, const int8_t *data,
+                                  int32_t data_rows, const int32_t *weight,
+                                  const struct requantization *to, int8_t *out, int8_t *scratch) {
+  const int8_t *rows[WINDOW_TALLEST];
+  const int8_t *segment = scratch;
+  struct taps vertical = rows_under(w, row, data, data_rows, rows);
+  int32_t row_bytes = w->kernel_w * w->channels, x = -w->left;
+  int32_t length = (w->kernel_h * row_bytes + 3) & ~3;
+  int32_t side_by_side = w->in_pixel == w->channels && w->dilation_w == 1;
+  for (int32_t column = 0; column < w->out_width; ++column) {
+    struct taps taps = taps_inside(x, w->in_width, w->kernel_w, w->dilation_w);
+    if (vertical.last - vertical.first != w->kernel_h || taps.last - taps.first != w->kernel_w) {
+      memset(scratch, w->zero_point, (uint32_t)length);
+    }
+    int32_t step = side_by_side ? taps.last - taps.first : 1;
+    for (int32_t kh = vertical.first; kh < vertical.last; ++kh) {
+      for (int32_t kw = taps.first; kw < taps.last; kw += step) {
+        const int8_t *from = rows[kh] + (x + kw * w->dilation_w) * w->in_pixel;
+        int8_t *to_bytes = scratch + kh * row_bytes + kw * w->channels;
+        for (int32_t left = step * w->channels; left > 0; --left) {
+          *to_bytes++ = *from++;
+        }
+      }
+    }
+    dsp_pixel(w, &segment, 1, 0, length, weight, 0, length, to, out);
+    x += w->stride_w;
+    out += w->out_pixel;
+  }
+}

@@ -1,0 +1,151 @@
+/*
+ * A row of a depthwise convolution, int8, on cores with the DSP extension.
+ *
+ * Four channels at a time.  Two taps side by side make one dual multiplication for each of them:
+ * the words of the pixels, (a0, a1, a2, a3) and (b0, b1, b2, b3), are regrouped as
+ * (a0, a1, b0, b1) and (a2, a3, b2, b3), and the weights come in words of that order.  The last
+ * tap of a window with an odd width has one word, of its own four weights.
+ *
+ * If channels are no multiple of four, the last four overlap those before.
+ */
+#pragma once
+#include <stdint.h>
+#include "requantize.h"
+#include "window.h"
+
+DSP_INLINE void dsp_add_two_taps(struct sums *sums, int32_t a, int32_t b, int32_t offset,
+                                 const int32_t *words) {
+  int32_t first = dsp_low_halves(a, b), second = dsp_high_halves(a, b);
+  int32_t weight = words[0], next = words[1];
+  sums->a = dsp_dual_multiply_add(dsp_even_plus(offset, first), dsp_even(weight), sums->a);
+  sums->b = dsp_dual_multiply_add(dsp_odd_plus(offset, first), dsp_odd(weight), sums->b);
+  sums->c = dsp_dual_multiply_add(dsp_even_plus(offset, second), dsp_even(next), sums->c);
+  sums->d = dsp_dual_multiply_add(dsp_odd_plus(offset, second), dsp_odd(next), sums->d);
+}
+
+DSP_INLINE void dsp_add_tap(struct sums *sums, int32_t a, int32_t offset, int32_t weight) {
+  int32_t even = dsp_even_plus(offset, a), even_weight = dsp_even(weight);
+  sums->a = dsp_low_multiply_add(even, even_weight, sums->a);
+  sums->c = dsp_high_multiply_add(even, even_weight, sums->c);
+  int32_t odd = dsp_odd_plus(offset, a), odd_weight = dsp_odd(weight);
+  sums->b = dsp_low_multiply_add(odd, odd_weight, sums->b);
+  sums->d = dsp_high_multiply_add(odd, odd_weight, sums->d);
+}
+
+/* Adds two taps that begin at `bytes`; returns the place of the next. */
+DSP_INLINE const int8_t *dsp_add_pair(struct sums *sums, const int8_t *bytes, int32_t tap_bytes,
+                                      int32_t offset, const int32_t *words) {
+  int32_t a = dsp_load4(bytes), b = dsp_load4(bytes + tap_bytes);
+  dsp_add_two_taps(sums, a, b, offset, words);
+  return bytes + 2 * tap_bytes;
+}
+
+/* All taps of one row of the window. */
+DSP_INLINE void dsp_add_row(struct sums *sums, const int8_t *bytes, int32_t tap_bytes,
+                            int32_t offset, const int32_t *words, int32_t kernel_w) {
+  int32_t pairs = kernel_w / 2;
+  if (pairs >= 1) {
+    bytes = dsp_add_pair(sums, bytes, tap_bytes, offset, words);
+  }
+  if (pairs >= 2) {
+    bytes = dsp_add_pair(sums, bytes, tap_bytes, offset, words + 2);
+  }
+  if (pairs >= 3) {
+    bytes = dsp_add_pair(sums, bytes, tap_bytes, offset, words + 4);
+  }
+  for (int32_t pair = 3; pair < pairs; ++pair) {
+    bytes = dsp_add_pair(sums, bytes, tap_bytes, offset, words + 2 * pair);
+  }
+  if (kernel_w & 1) {
+    dsp_add_tap(sums, dsp_load4(bytes), offset, words[kernel_w - 1]);
+  }
+}
+
+/* Adds those of two taps whose bit is set in `inside`; the others have the value `zero`. */
+DSP_INLINE void dsp_add_part_of_pair(struct sums *sums, const int8_t *bytes, int32_t tap_bytes,
+                                     uint32_t inside, int32_t zero, int32_t offset,
+                                     const int32_t *words) {
+  if (inside & 3u) {
+    int32_t a = inside & 1u ? dsp_load4(bytes) : zero;
+    int32_t b = inside & 2u ? dsp_load4(bytes + tap_bytes) : zero;
+    dsp_add_two_taps(sums, a, b, offset, words);
+  }
+}
+
+/* The taps of one row of the window whose bits are set in `inside`. */
+DSP_INLINE void dsp_add_part_of_row(struct sums *sums, const int8_t *bytes, int32_t tap_bytes,
+                                    uint32_t inside, int32_t zero, int32_t offset,
+                                    const int32_t *words, int32_t kernel_w) {
+  int32_t pairs = kernel_w / 2;
+  if (pairs == 1) {
+    dsp_add_part_of_pair(sums, bytes, tap_bytes, inside, zero, offset, words);
+  }
+  for (int32_t pair = 0; pairs > 1 && pair < pairs; ++pair) {
+    dsp_add_part_of_pair(sums, bytes + 2 * pair * tap_bytes, tap_bytes, inside >> 2 * pair, zero,
+                         offset, words + 2 * pair);
+  }
+  if ((kernel_w & 1) && (inside >> (kernel_w - 1) & 1u)) {
+    int32_t last = dsp_load4(bytes + (kernel_w - 1) * tap_bytes);
+    dsp_add_tap(sums, last, offset, words[kernel_w - 1]);
+  }
+}
+
+/*
+ * `kernel_h` and `kernel_w` are those of the window, as literals: windows of three rows are
+ * unrolled as a whole, others row by row.
+ */
+DSP_INLINE void dsp_depthwise_row(const struct window *w, int32_t row, const int8_t *data,
+                                  int32_t data_rows, const int32_t *weight,
+                                  const struct requantization *factors, int8_t *out,
+                                  int32_t kernel_h, int32_t kernel_w) {
+  const int8_t *rows[WINDOW_TALLEST];
+  struct taps vertical = rows_under(w, row, data, data_rows, rows);
+  struct clamp limits = {w->minimum, w->maximum};
+  int32_t offset = dsp_halves(-w->zero_point, -w->zero_point);
+  int32_t zero = (int32_t)((uint32_t)(uint8_t)w->zero_point * 0x01010101u);
+  int32_t tap_bytes = w->in_pixel * w->dilation_w, x = -w->left;
+  int32_t last_x = w->in_width - (kernel_w - 1) * w->dilation_w - 1;
+  int32_t all_rows = vertical.first == 0 && vertical.last == 3 && kernel_h == 3;
+  int32_t last_channel = w->channels - 4;
+  for (int32_t column = 0; column < w->out_width; ++column) {
+    int32_t all_columns = x >= 0 && x <= last_x;
+    uint32_t inside = 0;
+    if (!all_columns) {
+      struct taps taps = taps_inside(x, w->in_width, kernel_w, w->dilation_w);
+      inside = (1u << taps.last) - (1u << taps.first);
+    }
+    const struct requantization *to = factors;
+    const int32_t *words = weight;
+    int32_t left = x * w->in_pixel;
+    for (int32_t channel = 0; channel < last_channel + 4; channel += 4) {
+      int32_t at = channel < last_channel ? channel : last_channel;
+      int32_t start = left + at;
+      struct sums sums = {to[0].bias, to[1].bias, to[2].bias, to[3].bias};
+      if (all_rows && all_columns) {
+        dsp_add_row(&sums, rows[0] + start, tap_bytes, offset, words, kernel_w);
+        dsp_add_row(&sums, rows[1] + start, tap_bytes, offset, words + kernel_w, kernel_w);
+        dsp_add_row(&sums, rows[2] + start, tap_bytes, offset, words + 2 * kernel_w, kernel_w);
+        words += 3 * kernel_w;
+      } else if (all_columns) {
+        const int32_t *row_words = words + vertical.first * kernel_w;
+        for (int32_t kh = vertical.first; kh < vertical.last; ++kh) {
+          dsp_add_row(&sums, rows[kh] + start, tap_bytes, offset, row_words, kernel_w);
+          row_words += kernel_w;
+        }
+        words += kernel_h * kernel_w;
+      } else {
+        const int32_t *row_words = words + vertical.first * kernel_w;
+        for (int32_t kh = vertical.first; kh < vertical.last; ++kh) {
+          dsp_add_part_of_row(&sums, rows[kh] + start, tap_bytes, inside, zero, offset,
+                              row_words, kernel_w);
+          row_words += kernel_w;
+        }
+        words += kernel_h * kernel_w;
+      }
+      requantize4(sums, 4, to, w->rounding, limits, out + at);
+      to += 4;
+    }
+    x += w->stride_w;
+    out += w->out_pixel;
+  }
+}

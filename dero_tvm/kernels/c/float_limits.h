@@ -1,0 +1,26 @@
+/* float32 numbers in the arena, and the limits of an activation. */
+#pragma once
+#include <stdint.h>
+
+/* The arena holds tensors of different types one after the other in the same bytes. */
+#if defined(__GNUC__)
+typedef float arena_float __attribute__((may_alias));
+#else
+typedef float arena_float;
+#endif
+
+/* A bound that is absent leaves not-a-number alone. */
+struct limits {
+  int32_t has_minimum, has_maximum;
+  float minimum, maximum;
+};
+
+static inline float limited(float value, struct limits to) {
+  if (to.has_minimum) {
+    value = value > to.minimum ? value : to.minimum;
+  }
+  if (to.has_maximum) {
+    value = value < to.maximum ? value : to.maximum;
+  }
+  return value;
+}

@@ -1,0 +1,64 @@
+/*
+ * Pooling windows: the greatest of 16 channels at a time, the sum of four.
+ */
+#pragma once
+#include <stdint.h>
+#include "mve_vector.h"
+
+/* Of `rows` rows, each of `columns` taps that are `step` bytes apart, the greatest element of each
+ * of `count` <= 16 channels, limited to [low, high]. */
+MVE_INLINE void mve_pool_greatest(int8_t *out, const int8_t *const *lines, int32_t rows,
+                                  int32_t columns, int32_t step, int32_t low, int32_t high,
+                                  int32_t count) {
+#if defined(__ARM_FEATURE_MVE)
+  const mve_pred16_t some = vctp8q((uint32_t)count);
+  int8x16_t greatest = vdupq_n_s8((int8_t)low);
+  for (int32_t i = 0; i < rows; ++i) {
+    const int8_t *x = lines[i];
+    for (int32_t j = 0; j < columns; ++j, x += step) {
+      greatest = vmaxq_s8(greatest, vldrbq_z_s8(x, some));
+    }
+  }
+  vstrbq_p_s8(out, vminq_s8(greatest, vdupq_n_s8((int8_t)high)), some);
+#else
+  for (int32_t channel = 0; channel < count; ++channel) {
+    int32_t greatest = low;
+    for (int32_t i = 0; i < rows; ++i) {
+      for (int32_t j = 0; j < columns; ++j) {
+        const int32_t value = lines[i][j * step + channel];
+        greatest = value > greatest ? value : greatest;
+      }
+    }
+    out[channel] = (int8_t)(greatest > high ? high : greatest);
+  }
+#endif
+}
+
+/* sums[0 .. count) += the elements of `columns` taps of a row, count <= 4 channels */
+MVE_INLINE void mve_pool_add(int32_t sums[4], const int8_t *data, int32_t columns, int32_t step,
+                             int32_t count) {
+#if defined(__ARM_FEATURE_MVE)
+  const mve_pred16_t some = vctp32q((uint32_t)count);
+  int32x4_t total = vldrwq_s32(sums);
+  for (int32_t j = 0; j < columns; ++j, data += step) {
+    total = vaddq_s32(total, vldrbq_z_s32(data, some));
+  }
+  vstrwq_s32(sums, total);
+#else
+  for (int32_t j = 0; j < columns; ++j) {
+    for (int32_t channel = 0; channel < count; ++channel) {
+      sums[channel] += data[j * step + channel];
+    }
+  }
+#endif
+}
+
+/* Stores sums / taps, rounded to nearest, ties away from zero, limited to [low, high]. */
+MVE_INLINE void mve_pool_average(int8_t *out, const int32_t sums[4], int32_t taps, int32_t low,
+                                 int32_t high, int32_t count) {
+  for (int32_t channel = 0; channel < count; ++channel) {
+    const int32_t half = sums[channel] > 0 ? taps / 2 : -(taps / 2);
+    const int32_t average = (sums[channel] + half) / taps;
+    out[channel] = (int8_t)(average < low ? low : average > high ? high : average);
+  }
+}

@@ -1,0 +1,41 @@
+/*
+ * Vectors of Helium, and what stands for them on a machine without: structs with which the kernels
+ * compute the same bits, so that a host can run and test them.
+ *
+ * Inner loops are assembly of a few instructions: gcc 12 loads the vectors of one step while it
+ * still computes the ones before, and then has too few registers for them.
+ */
+#pragma once
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__ARM_FEATURE_MVE)
+#include <arm_mve.h>
+typedef int32x4_t mve_int32x4;
+typedef int16x8_t mve_int16x8;
+#else
+typedef struct {
+  int32_t lane[4];
+} mve_int32x4;
+typedef struct {
+  int16_t lane[8];
+} mve_int16x8;
+#endif
+
+#if defined(__GNUC__)
+#define MVE_INLINE __attribute__((always_inline, unused)) static inline
+#define MVE_FUNCTION __attribute__((noinline, unused)) static
+#else
+#define MVE_INLINE static inline
+#define MVE_FUNCTION static
+#endif
+
+MVE_INLINE mve_int32x4 mve_load(const int32_t *values) {
+#if defined(__ARM_FEATURE_MVE)
+  return vldrwq_s32(values);
+#else
+  mve_int32x4 vector;
+  memcpy(&vector, values, sizeof vector);
+  return vector;
+#endif
+}

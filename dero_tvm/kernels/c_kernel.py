@@ -1,0 +1,65 @@
+"""What a generator of C kernels is asked, and what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from relax_passes.operators import OperatorClass, Signature, TensorSpec
+
+SUPPORT = Path(__file__).parent / "c"
+"""The folder of the C functions that kernels share."""
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """One operation that wants a kernel.
+
+    `constants` holds the operands that are known at compile time and not read row by row, by
+    argument name: weights, biases, factors, tables.  With `state` the operation absorbs its input
+    one row at a time (see `Operator.absorbs`), which takes another kernel.
+    """
+
+    signature: Signature
+    operator_class: OperatorClass
+    constants: Mapping[str, np.ndarray]
+    features: frozenset[str]  # of the board: dsp, mve, fpu, fpu-double
+    state: TensorSpec | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class CKernel:
+    """A row kernel as the text of a C function, with what it needs beside the rows.
+
+    The function computes one output row.  Its parameters are, in this order::
+
+        int32_t row                            index of the output row
+        for every operand read row by row:
+            const T *<argument>                base of the buffer that holds its rows
+            int32_t <argument>_rows            ring height: row i lies at (i % <argument>_rows)
+        for every entry of `constants`:
+            const T *<name>                    the packed array
+        T *out                                 where the output row goes
+        S *state                               only if the request has a state
+        int8_t *scratch                        only if `scratch` is not 0; aligned to 8 bytes
+
+    `constants` stand in place of the operation's own constant operands, in any layout and type.
+    `body` is the statements of the function.  Operations whose kernels have equal names, types
+    and bodies share one function, so what differs from one operation to the next is better a
+    constant than a number in the text.  The out row never overlaps rows that the function reads,
+    save those of `Operator.in_place_arguments`.
+    """
+
+    name: str  # first part of the function's name in C, and what reports call the kernel
+    body: str
+    constants: Mapping[str, np.ndarray] = field(default_factory=dict)
+    scratch: int = 0  # bytes
+    support: tuple[Path, ...] = ()  # C files with functions that the body calls
+    qualifiers: str = ""  # before the function's definition: attributes
+
+
+Generator = Callable[[Request], CKernel | None]
+"""Returns the kernel for a request, or None if it has none."""

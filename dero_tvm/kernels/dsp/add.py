@@ -1,0 +1,69 @@
+"""Sums and differences of two tensors of one shape."""
+
+from __future__ import annotations
+
+from relax_passes.operators import TensorSpec
+
+from ..c_kernel import SUPPORT, CKernel, Request
+from ..table import register_kernel
+from ..window import clamp
+
+_BODY = """\
+static const struct dsp_addition with = {{
+  .zero_a = {0}, .zero_b = {1}, .zero_out = {2}, .left = {left},
+  .a = {{{a}}}, .b = {{{b}}}, .out = {{{out}}},
+  .sign = {sign}, .twice = {twice}, .minimum = {minimum}, .maximum = {maximum},
+}};
+a += row % a_rows * {a_row};
+b += row % b_rows * {b_row};
+"""
+_FLAT = "dsp_add(&with, {count}, a, b, out);\n"
+_PIXELS = """\
+for (int32_t pixel = 0; pixel < {pixels}; ++pixel) {{
+  dsp_add(&with, {count}, a + pixel * {a_pixel}, b + pixel * {b_pixel}, out + pixel * {out_pixel});
+}}
+"""
+
+
+@register_kernel("subtract", features={"dsp"})
+@register_kernel("add", features={"dsp"})
+def add(request: Request) -> CKernel | None:
+    """Four elements at a time."""
+    s = request.signature
+    a, b, out = *s.inputs, s.output
+    if out.dtype != "int8" or a.shape != out.shape or b.shape != out.shape:
+        return None
+    # A value is below 2^9 and is doubled; factors below 1 leave room for the sum of two.
+    if max(s["shifts"]) > 0 or min(s["shifts"]) < -30 or s["left_shift"] > 20:
+        return None
+    minimum, maximum = clamp(s)
+    zero_a, zero_b, zero_out = s["zero_points"]
+    if abs(zero_out) << -s["shifts"][2] >= 1 << 30:
+        return None
+    factors = [f"{m}, {-shift}" for m, shift in zip(s["multipliers"], s["shifts"])]
+    values = dict(zip(("a", "b", "out"), factors), left=s["left_shift"])
+    body = _BODY.format(
+        *(-zero_a, -zero_b, zero_out),
+        **values,
+        sign=1 if s.operator == "dero.add" else -1,
+        twice=int(s["rounding"] == "double"),
+        minimum=minimum,
+        maximum=maximum,
+        a_row=a.row_stride,
+        b_row=b.row_stride,
+    )
+    if all(spec.dense for spec in (a, b, out)):
+        body += _FLAT.format(count=out.pixels * out.channels)
+    else:
+        body += _pixels(a, b, out)
+    return CKernel("dsp_add", body, support=(SUPPORT / "dsp_add.h",))
+
+
+def _pixels(a: TensorSpec, b: TensorSpec, out: TensorSpec) -> str:
+    return _PIXELS.format(
+        pixels=out.pixels,
+        count=out.channels,
+        a_pixel=a.pixel_stride,
+        b_pixel=b.pixel_stride,
+        out_pixel=out.pixel_stride,
+    )

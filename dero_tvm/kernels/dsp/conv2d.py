@@ -1,0 +1,55 @@
+"""Convolutions of one group, and dense layers, which are convolutions of single pixels."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from relax_passes.operators import OperatorClass
+
+from ..c_kernel import SUPPORT, CKernel, Request
+from ..table import register_kernel
+from ..window import pack_window
+from .factors import SumRange, pack_factors
+from .pairs import pack_pairs
+
+_DIRECT = """\
+dsp_conv2d_row((const struct window *)window, row, data, data_rows, weight,
+               (const struct requantization *)factors, out);
+"""
+_GATHER = """\
+dsp_conv2d_gather_row((const struct window *)window, row, data, data_rows, weight,
+                      (const struct requantization *)factors, out, scratch);
+"""
+
+
+@register_kernel("dense", features={"dsp"})
+@register_kernel(
+    "conv2d", features={"dsp"}, classes={OperatorClass.SPATIAL, OperatorClass.POINTWISE}
+)
+def conv2d(request: Request) -> CKernel | None:
+    """One pixel by four filters at a time."""
+    s = request.signature
+    data = s.inputs[0]
+    if data.dtype != "int8" or s.attrs.get("groups", 1) != 1:
+        return None
+    weight = request.constants["weight"]
+    if weight.ndim == 2:  # of a dense layer
+        weight = weight[:, None, None, :]
+    filters, kernel_h, kernel_w, channels = weight.shape
+    side_by_side = kernel_w == 1 or (data.dense and s["dilation"][1] == 1)
+    direct = channels % 4 == 0 and side_by_side
+    taps = weight.reshape(filters, -1)
+    sums = SumRange.of(taps, s["input_zero_point"])
+    words = pack_pairs(np.pad(taps, ((0, -filters % 4), (0, -taps.shape[1] % 4))), sums)
+    factors = pack_factors(request.constants, s, sums)
+    window = pack_window(s, (kernel_h, kernel_w), factors.rounding)
+    if words is None or window is None:
+        return None
+    name = "dsp_conv2d" if direct else "dsp_conv2d_gather"
+    return CKernel(
+        name,
+        _DIRECT if direct else _GATHER,
+        {"window": window, "weight": words, "factors": factors.records},
+        scratch=0 if direct else words.shape[1],
+        support=(SUPPORT / f"{name}.h",),
+    )

@@ -1,0 +1,62 @@
+"""Depthwise convolutions with as many filters as channels."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from relax_passes.operators import OperatorClass
+
+from ..c_kernel import SUPPORT, CKernel, Request
+from ..table import register_kernel
+from ..window import pack_window
+from .factors import SumRange, pack_factors
+
+_BODY = """\
+dsp_depthwise_row((const struct window *)window, row, data, data_rows, weight,
+                  (const struct requantization *)factors, out, {kernel_h}, {kernel_w});
+"""
+
+
+@register_kernel("conv2d", features={"dsp"}, classes={OperatorClass.DEPTHWISE})
+def depthwise(request: Request) -> CKernel | None:
+    """One pixel by four channels at a time."""
+    s = request.signature
+    weight = request.constants["weight"]
+    filters, kernel_h, kernel_w, _ = weight.shape
+    if s.inputs[0].dtype != "int8" or filters != s.inputs[0].channels or filters < 4:
+        return None
+    order = _groups_of_four(filters)
+    sums = SumRange.of(weight[order].reshape(len(order), -1), s["input_zero_point"])
+    vectors = {n: request.constants[n][order] for n in ("bias", "multiplier", "shift")}
+    factors = pack_factors(vectors, s, sums)
+    window = pack_window(s, (kernel_h, kernel_w), factors.rounding)
+    if window is None:
+        return None
+    words = _pack_taps(weight[order].reshape(-1, 4, kernel_h, kernel_w))
+    return CKernel(
+        "dsp_depthwise",
+        _BODY.format(kernel_h=kernel_h, kernel_w=kernel_w),
+        {"window": window, "weight": words, "factors": factors.records},
+        support=(SUPPORT / "dsp_depthwise.h",),
+        qualifiers="DSP_LOOPS",
+    )
+
+
+def _groups_of_four(channels: int) -> np.ndarray:
+    """Channels in groups of four; the last group may overlap the one before."""
+    starts = [min(start, channels - 4) for start in range(0, channels, 4)]
+    return np.concatenate([np.arange(start, start + 4) for start in starts])
+
+
+def _pack_taps(weight: np.ndarray) -> np.ndarray:
+    """Words of weights [group, channel of it, kernel_h, kernel_w], as int32 [group, taps]."""
+    groups, _, kernel_h, kernel_w = weight.shape
+    paired = kernel_w & ~1
+    pairs = weight[..., :paired].reshape(groups, 2, 2, kernel_h, paired // 2, 2)
+    # group, half of it, channel of the half, kh, pair, tap -> group, kh, pair, half, tap, channel
+    pairs = pairs.transpose(0, 3, 4, 1, 5, 2).reshape(groups, kernel_h, paired, 4)
+    single = weight[..., paired:].transpose(0, 2, 3, 1)
+    order = np.concatenate([pairs, single], axis=2)
+    return (
+        np.ascontiguousarray(order).astype("<i1").view("<i4").reshape(groups, -1).astype(np.int32)
+    )

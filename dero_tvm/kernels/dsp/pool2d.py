@@ -1,0 +1,29 @@
+"""Maximum and average pooling."""
+
+from __future__ import annotations
+
+from ..c_kernel import SUPPORT, CKernel, Request
+from ..table import register_kernel
+from ..window import pack_window
+
+_BODY = "dsp_pool_row((const struct window *)window, row, data, data_rows, out, {average});\n"
+_MOST_TERMS = 255  # of an average: their sum fits a half of a word
+
+
+@register_kernel("pool2d", features={"dsp"})
+def pool2d(request: Request) -> CKernel | None:
+    """One pixel by four channels at a time."""
+    s = request.signature
+    average = s["kind"] == "average"
+    height, width = s["pool_size"]
+    if s.inputs[0].dtype != "int8" or s.inputs[0].channels < 4 or request.state is not None:
+        return None
+    if s["kind"] == "sum" or s["multiplier"] is not None or s["count_include_pad"]:
+        return None
+    if average and (s["rounding"] == "single" or height * width > _MOST_TERMS):
+        return None
+    window = pack_window(s, (height, width), 0)
+    if window is None:
+        return None
+    body = _BODY.format(average=int(average))
+    return CKernel("dsp_pool", body, {"window": window}, support=(SUPPORT / "dsp_pool.h",))

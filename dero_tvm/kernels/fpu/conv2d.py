@@ -1,0 +1,75 @@
+"""Convolutions, and dense layers, which are convolutions of single pixels."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dero_tvm.aot.float_literals import float_literal
+from relax_passes.operators import OperatorClass, Signature
+
+from ..c_kernel import SUPPORT, CKernel, Request
+from ..table import register_kernel
+from ..window import pack_window
+
+_BODY = """\
+struct limits limits = {limits};
+{function}((const struct window *)window, row, (const int8_t *)data, data_rows, weight, bias,
+{indent}limits, out);
+"""
+_FILTERS = 4  # side by side
+
+
+@register_kernel("dense", features={"fpu"})
+@register_kernel(
+    "conv2d", features={"fpu"}, classes={OperatorClass.SPATIAL, OperatorClass.POINTWISE}
+)
+def conv2d(request: Request) -> CKernel | None:
+    """Two pixels by four filters at a time."""
+    s = request.signature
+    data, weight = s.inputs[0], request.constants["weight"]
+    if data.dtype != "float32" or s.attrs.get("groups", 1) != 1:
+        return None
+    if weight.ndim == 2:  # of a dense layer
+        weight = weight[:, None, None, :]
+    filters, kernel_h, kernel_w, _ = weight.shape
+    if kernel_w > 1 and not (data.dense and s["dilation"][1] == 1):
+        return None
+    taps = weight.reshape(filters, -1)
+    blocks = taps[: filters // _FILTERS * _FILTERS].reshape(-1, _FILTERS, taps.shape[1])
+    packed = np.concatenate(
+        [blocks.transpose(0, 2, 1).ravel(), taps[blocks.size // taps.shape[1] :].ravel()]
+    )
+    return _kernel("fpu_conv2d", request, (kernel_h, kernel_w), packed)
+
+
+@register_kernel("conv2d", features={"fpu"}, classes={OperatorClass.DEPTHWISE})
+def depthwise(request: Request) -> CKernel | None:
+    """One pixel by four channels at a time."""
+    weight = request.constants["weight"]
+    filters, kernel_h, kernel_w, _ = weight.shape
+    data = request.signature.inputs[0]
+    if data.dtype != "float32" or filters != data.channels:
+        return None
+    packed = np.ascontiguousarray(weight[..., 0].transpose(1, 2, 0)).ravel()
+    return _kernel("fpu_depthwise", request, (kernel_h, kernel_w), packed)
+
+
+def _kernel(
+    name: str, request: Request, kernel: tuple[int, int], weight: np.ndarray
+) -> CKernel | None:
+    window = pack_window(request.signature, kernel)
+    if window is None:
+        return None
+    function = f"{name}_row"
+    body = _BODY.format(
+        limits=_limits(request.signature), function=function, indent=" " * (len(function) + 1)
+    )
+    constants = {"window": window, "weight": weight, "bias": request.constants["bias"]}
+    return CKernel(name, body, constants, support=(SUPPORT / f"{name}.h",))
+
+
+def _limits(signature: Signature) -> str:
+    bounds = [signature["minimum"], signature["maximum"]]
+    flags = [int(bound is not None) for bound in bounds]
+    values = [float_literal(bound or 0.0, "float32") for bound in bounds]
+    return f"{{{', '.join([*map(str, flags), *values])}}}"

@@ -1,0 +1,187 @@
+"""Depthwise convolutions with one filter a channel.
+
+For eight channels at a time the kernel goes along the row.  Taps outside the image are left out
+instead of read as the input's zero point: the sums begin with a bias that has the zero point times
+the weights of the other taps in it, known at compile time where all taps are inside.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from dataclasses import dataclass
+
+import numpy as np
+
+from relax_passes.operators import OperatorClass, Signature
+
+from ..c_kernel import SUPPORT, CKernel, Request
+from ..table import register_kernel
+from .clipped import Axis
+from .requantization import Requantization, in_blocks, requantization
+
+BLOCK = 8
+_ROOM = 255  # sums of absolute weights up to it, times 128, fit int16
+
+
+@register_kernel("conv2d", features={"mve"}, classes={OperatorClass.DEPTHWISE})
+def depthwise(request: Request) -> CKernel | None:
+    """One pixel by eight channels at a time."""
+    s = request.signature
+    data = s.inputs[0]
+    filters, kernel_h, kernel_w, _ = s.inputs[1].shape
+    if data.dtype != "int8" or data.shape[0] != 1 or filters != data.channels or filters < BLOCK:
+        return None
+    weight = request.constants["weight"][..., 0]  # [channels, height, width]
+    to = requantization(s, request.constants, weight.sum(axis=(1, 2), dtype=np.int64))
+    if to is None or kernel_h * kernel_w > _ROOM:
+        return None
+    # The last block begins where it ends with the last channel, on channels of the one before.
+    channels = np.minimum(np.arange(0, filters, BLOCK), filters - BLOCK)
+    channels = (channels[:, None] + np.arange(BLOCK)).reshape(-1)
+    weights = weight[channels].reshape(-1, BLOCK, kernel_h * kernel_w).transpose(0, 2, 1)
+    columns = [to.bias, request.constants["bias"], to.multiplier, to.shift]
+    # Channels 0, 2, 4, 6, then 1, 3, 5, 7, as the sums lie.
+    order = channels.reshape(-1, BLOCK // 2, 2).transpose(0, 2, 1).reshape(-1)
+    constants = {
+        "weights": np.ascontiguousarray(weights),
+        "factors": in_blocks([column[order].astype(np.int32) for column in columns], BLOCK),
+    }
+    group = _group(weight)
+    body = _Body(s, to, group, *Axis.both(s, (kernel_h, kernel_w))).text()
+    return CKernel("mve_depthwise", body, constants, support=(SUPPORT / "mve_depthwise.h",))
+
+
+def _group(weight: np.ndarray) -> int:
+    """How many products of neighbouring taps of a row, wherever they begin, add up in int16."""
+    absolute = np.abs(weight.astype(np.int64))
+    group = 1
+    while group < weight.shape[2]:
+        windows = np.lib.stride_tricks.sliding_window_view(absolute, group + 1, axis=2)
+        if windows.sum(axis=-1).max() > _ROOM:
+            break
+        group += 1
+    return group
+
+
+@dataclass(frozen=True)
+class _Body:
+    """The text of the kernel."""
+
+    signature: Signature
+    to: Requantization
+    group: int
+    rows: Axis
+    columns: Axis
+
+    def text(self) -> str:
+        s = self.signature
+        channels = s.output.channels
+        blocks = -(-channels // BLOCK)
+        _, kernel_h, kernel_w, _ = s.inputs[1].shape
+        place = f"{BLOCK} * block"
+        if channels % BLOCK:
+            last = channels - BLOCK
+            place = f"{place} < {last} ? {place} : {last}"
+        return f"""\
+{self._rows()}
+for (int32_t block = 0; block < {blocks}; ++block) {{
+  const int32_t channel = {place};
+  const int8_t *const w = weights + block * {BLOCK * kernel_h * kernel_w};
+  const int32_t *const f = factors + block * {4 * BLOCK};
+{textwrap.indent(self._pixels(), "  ")}
+}}
+"""
+
+    def _rows(self) -> str:
+        """Where the rows of the image below the window are, and which are inside."""
+        s = self.signature
+        data = s.inputs[0]
+        return f"""\
+const int32_t top = {self.rows.origin("row")};
+{self.rows.inside("top")}
+const int8_t *rows[{self.rows.kernel}] = {{0}};
+for (int32_t i = first_row; i < end_row; ++i) {{
+  rows[i] = data + (top + i * {self.rows.dilation}) % data_rows * {data.row_stride};
+}}"""
+
+    def _pixels(self) -> str:
+        """The loop over the pixels of one block."""
+        s, to = self.signature, self.to
+        start = "f"
+        before = ""
+        if self.rows.clipped:
+            start = "start"
+            before = f"""\
+int32_t start[{BLOCK}];
+if (end_row - first_row == {s.inputs[1].shape[1]}) {{
+  memcpy(start, f, sizeof start);
+}} else {{
+  mve_save_sums(start, {self._biased("0", str(s.inputs[1].shape[2]))});
+}}
+"""
+        sums = f"mve_sums sums = mve_load_sums({start});\n{self._whole_rows()}"
+        if self.columns.clipped:
+            sums = f"""\
+mve_sums sums;
+if (left >= 0 && left + {self.columns.span} < {self.columns.length}) {{
+  sums = mve_load_sums({start});
+{textwrap.indent(self._whole_rows(), "  ")}
+}} else {{
+{textwrap.indent(self._parts_of_rows(), "  ")}
+}}"""
+        return f"""\
+{before}for (int32_t pixel = 0; pixel < {s.output.shape[2]}; ++pixel) {{
+  const int32_t left = {self.columns.origin("pixel")};
+{textwrap.indent(sums, "  ")}
+  sums.even = {to.scale}(sums.even, mve_load(f + 16), mve_load(f + 24));
+  sums.odd = {to.scale}(sums.odd, mve_load(f + 20), mve_load(f + 28));
+  mve_store_sums(out + pixel * {s.output.pixel_stride} + channel, sums, {to.limits});
+}}"""
+
+    def _biased(self, first_column: str, columns: str) -> str:
+        """The sums of a window of which some taps are outside."""
+        s = self.signature
+        zero_point, kernel_w = s["input_zero_point"], s.inputs[1].shape[2]
+        if zero_point == 0:
+            return f"mve_load_sums(f + {BLOCK})"
+        next_row = BLOCK * kernel_w
+        return (
+            f"mve_add_weights(mve_load_sums(f + {BLOCK}), {-zero_point}, "
+            f"w + {next_row} * first_row + {BLOCK} * {first_column}, "
+            f"end_row - first_row, {next_row}, {columns})"
+        )
+
+    def _whole_rows(self) -> str:
+        """Adds the products of all columns of the window."""
+        s = self.signature
+        _, kernel_h, kernel_w, _ = s.inputs[1].shape
+        pixel = s.inputs[0].pixel_stride
+        step = pixel * s["dilation"][1]
+        taps = []
+        for column in range(0, kernel_w, self.group):
+            width = min(self.group, kernel_w - column)
+            products = f"mve_tap(&x, {step}, &tap)"
+            for _ in range(width - 1):
+                products = f"mve_add_tap({products}, &x, {step}, &tap)"
+            taps.append(f"sums = mve_widen(sums, {products});")
+        lines = textwrap.indent("\n".join(taps), "  ")
+        return f"""\
+const int8_t *tap = w + {BLOCK * kernel_w} * first_row;
+for (int32_t i = first_row; i < end_row; ++i) {{
+  const int8_t *x = rows[i] + left * {pixel} + channel;
+{lines}
+}}"""
+
+    def _parts_of_rows(self) -> str:
+        s = self.signature
+        kernel_w = s.inputs[1].shape[2]
+        pixel, dilation = s.inputs[0].pixel_stride, s["dilation"][1]
+        return f"""\
+{self.columns.inside("left")}
+const int32_t columns = end_column - first_column;
+sums = {self._biased("first_column", "columns")};
+for (int32_t i = first_row; i < end_row; ++i) {{
+  const int8_t *x = rows[i] + (left + first_column * {dilation}) * {pixel} + channel;
+  const int8_t *tap = w + {BLOCK} * (i * {kernel_w} + first_column);
+  sums = mve_add_taps(sums, x, {pixel * dilation}, tap, columns, {self.group});
+}}"""

@@ -1,0 +1,41 @@
+"""The C functions that kernels share, each file once and after those it includes.
+
+A support file is a C header that compiles by itself: it includes headers of the C library with
+``<>`` and other support files with ``""``.  In the generated source the latter are replaced by
+their text and the former are left to the printer, which adds the headers for what a file uses.
+Compilers' own headers (``<arm_acle.h>``) stay where they are.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+
+_INCLUDE = re.compile(r'^#include "([^"]+)"\n', re.MULTILINE)
+_LIBRARY = re.compile(
+    r"^#include <(?:stdint|stdbool|stddef|string|math)\.h>\n|^#pragma once\n", re.MULTILINE
+)
+
+
+def support_code(files: Iterable[Path]) -> list[str]:
+    """The text of `files` and of what they include, in an order in which C can read them."""
+    texts: dict[Path, str] = {}
+    for file in files:
+        _collect(file.resolve(), texts)
+    return list(texts.values())
+
+
+def _collect(file: Path, texts: dict[Path, str]) -> None:
+    if file in texts:
+        return
+    text = _read(file)
+    for include in _INCLUDE.findall(text):
+        _collect((file.parent / include).resolve(), texts)
+    texts[file] = _LIBRARY.sub("", _INCLUDE.sub("", text)).strip()
+
+
+@cache
+def _read(file: Path) -> str:
+    return file.read_text(encoding="utf-8")

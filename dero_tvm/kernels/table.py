@@ -1,0 +1,67 @@
+"""The table of kernel generators: operator, features of the core, generator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+
+from relax_passes.operators import OperatorClass, Signature, operator_of
+
+from .c_kernel import Generator
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A generator for operations of one operator on cores that have all of `features`."""
+
+    operator: str  # as in a signature: dero.conv2d
+    features: frozenset[str]
+    classes: frozenset[OperatorClass] | None  # None: all of the operator's
+    generator: Generator
+
+    def serves(self, signature: Signature, features: Collection[str]) -> bool:
+        """True if the generator is worth asking."""
+        if signature.operator != self.operator or not self.features <= set(features):
+            return False
+        operator = operator_of(self.operator)
+        assert operator is not None
+        return self.classes is None or operator.operator_class(signature) in self.classes
+
+
+_ENTRIES: list[Entry] = []
+
+
+def register_kernel(
+    operator: str,
+    *,
+    features: Collection[str] = (),
+    classes: Collection[OperatorClass] | None = None,
+) -> Callable[[Generator], Generator]:
+    """Decorator that enters a generator for `operator`, a name such as ``conv2d``.
+
+    It is asked for operations on boards that have all of `features`, limited to `classes` if
+    given.  Of several generators with an answer, the one registered last is taken: a program's own
+    kernels go before those of the package.
+
+    Raises ValueError if there is no such operator.
+    """
+    name = f"dero.{operator}"
+    if operator_of(name) is None:
+        raise ValueError(f"no operator {operator!r} to register a kernel for")
+
+    def enter(generator: Generator) -> Generator:
+        wanted = None if classes is None else frozenset(classes)
+        _ENTRIES.append(Entry(name, frozenset(features), wanted, generator))
+        return generator
+
+    return enter
+
+
+def unregister_kernel(generator: Generator) -> None:
+    """Take a generator out of the table, from all places where it stands."""
+    _ENTRIES[:] = [entry for entry in _ENTRIES if entry.generator is not generator]
+
+
+def registered() -> Iterator[Entry]:
+    """The entries in the order in which they are asked: the last registered first."""
+    return iter(tuple(reversed(_ENTRIES)))

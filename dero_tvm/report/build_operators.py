@@ -1,0 +1,69 @@
+"""The operators of a planned network, in order of execution."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from dero_tvm.schedule.network import Network
+
+from .build_timeline import shape_and_type
+from .operators import ReportedOperator
+
+
+def operators(network: Network, order: Sequence[int]) -> tuple[ReportedOperator, ...]:
+    """Inputs and operators; a concatenation in place, which runs no code, stands among them."""
+    return tuple(_Lister(network).list(order))
+
+
+def producer_of(network: Network, value: str) -> str:
+    """The operator or input that `value` is from: itself, or what it is a view of."""
+    return _Lister(network).producer(value)
+
+
+class _Lister:
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        self.made = {op.result for cascade in network.cascades for op in cascade.operations}
+        self.inputs = {port.value for port in network.inputs}
+        self.by_buffer: dict[str, list[str]] = {}
+        for name, value in network.values.items():
+            if name in self.made or name in self.inputs:
+                self.by_buffer.setdefault(value.buffer, []).append(name)
+
+    def producer(self, value: str) -> str:
+        if value in self.made or value in self.inputs:
+            return value
+        makers = self._makers(value)
+        return makers[0] if len(makers) == 1 else value
+
+    def _makers(self, value: str) -> list[str]:
+        """Who writes the bytes of a value that nobody makes by its own name."""
+        return self.by_buffer.get(self.network.values[value].buffer, [])
+
+    def list(self, order: Sequence[int]) -> Iterator[ReportedOperator]:
+        network = self.network
+        for port in network.inputs:
+            yield ReportedOperator(port.value, "input", self._shape(port.value), -1, ())
+        listed = set(self.inputs)
+        for step, index in enumerate(order):
+            for op in network.cascades[index].operations:
+                operands = [self.producer(o) for o in op.operands if o in network.values]
+                for operand in operands:
+                    if operand not in listed and operand not in self.made:
+                        listed.add(operand)
+                        makers = tuple(m for m in self._makers(operand) if m in listed)
+                        yield ReportedOperator(
+                            operand, "concat", self._shape(operand), step, makers
+                        )
+                listed.add(op.result)
+                yield ReportedOperator(
+                    op.result,
+                    op.signature.operator.split(".")[-1],
+                    self._shape(op.result),
+                    step,
+                    tuple(operands),
+                    op.macs,
+                )
+
+    def _shape(self, value: str) -> str:
+        return shape_and_type(self.network.values[value].spec)

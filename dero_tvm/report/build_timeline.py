@@ -1,0 +1,128 @@
+"""The timeline of a plan, and the operators of a network, as plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from dero_tvm.planning import MemoryPlan, liveness
+from dero_tvm.planning.problem import BufferKind
+from dero_tvm.schedule.network import Network
+from dero_tvm.schedule.to_problem import Scheduled, ring_buffer
+from relax_passes.operators import TensorSpec
+
+from .timeline import ReportedBuffer, ReportedStep, Timeline
+
+_TENSORS = (BufferKind.INPUT, BufferKind.INTERMEDIATE)
+
+Planned = tuple[Scheduled, MemoryPlan]
+
+
+def timeline(planned: Planned, shortcuts: Mapping[str, Iterable[str]]) -> Timeline:
+    """What is in memory when; `shortcuts` maps tensors to the residual joins they wait for."""
+    scheduled, plan = planned
+    buffers = _buffers(scheduled, plan, shortcuts)
+    live = live_bytes(buffers, len(plan.order))
+    steps = []
+    for position, index in enumerate(plan.order):
+        cascade = scheduled.network.cascades[index]
+        steps.append(
+            ReportedStep(
+                cascade.name,
+                tuple(op.signature.operator.split(".")[-1] for op in cascade.operations),
+                shape_and_type(cascade.operations[-1].signature.output),
+                live[position],
+                sum(op.macs for op in cascade.operations),
+            )
+        )
+    return Timeline(plan.total_bytes, dict(plan.arena_bytes), tuple(steps), tuple(buffers))
+
+
+def shape_and_type(spec: TensorSpec) -> str:
+    """``1x8x8x16 int8``."""
+    return f"{'x'.join(map(str, spec.shape)) or 'scalar'} {spec.dtype}"
+
+
+def _buffers(
+    scheduled: Scheduled, plan: MemoryPlan, shortcuts: Mapping[str, Iterable[str]]
+) -> list[ReportedBuffer]:
+    lifetimes = liveness(plan.problem, plan.order, plan.options)
+    busy = _busy(scheduled.network, plan.order, shortcuts)
+    tensors = _tensors_by_buffer(scheduled)
+    values = scheduled.network.values
+    reported = []
+    for buffer in plan.problem.buffers:
+        if buffer.name not in lifetimes or buffer.name not in plan.placements:
+            continue
+        first, last = lifetimes[buffer.name]
+        placement = plan.placements[buffer.name]
+        held = tensors.get(buffer.name, ())
+        joins = tuple(dict.fromkeys(join for n in held for join in shortcuts.get(n, ())))
+        idle = [s for s in range(first, last + 1) if joins and buffer.name not in busy[s]]
+        reported.append(
+            ReportedBuffer(
+                buffer.name,
+                buffer.label or buffer.name,
+                buffer.kind.value,
+                buffer.size,
+                placement.region,
+                placement.offset,
+                first,
+                last,
+                tuple(f"{name} {shape_and_type(values[name].spec)}" for name in held),
+                joins,
+                tuple(idle) if buffer.kind in _TENSORS else (),
+            )
+        )
+    return reported
+
+
+def _busy(
+    network: Network, order: Sequence[int], shortcuts: Mapping[str, Iterable[str]]
+) -> list[set[str]]:
+    """For each step the buffers of which an operator makes use, not counting shortcuts of joins."""
+    busy = []
+    for index in order:
+        used = set()
+        for op in network.cascades[index].operations:
+            operands = [o for o in op.operands if op.result not in shortcuts.get(o, ())]
+            used |= {
+                network.values[n].buffer for n in (*operands, op.result) if n in network.values
+            }
+        busy.append(used)
+    return busy
+
+
+def _tensors_by_buffer(scheduled: Scheduled) -> dict[str, list[str]]:
+    """Values that lie in each buffer: whole, as views of it, or as tenants of a ring."""
+    network = scheduled.network
+    found: dict[str, list[str]] = {}
+    inner: set[str] = set()
+    for cascade in network.cascades:
+        schedule = scheduled.schedules[cascade.name]
+        for value in network.inner_values(cascade):
+            inner.add(value)
+            ring = schedule.ring_of(value)
+            if ring is not None:
+                found.setdefault(ring_buffer(cascade, ring), []).append(value)
+    for name, placed in network.values.items():
+        if name not in inner:
+            found.setdefault(placed.buffer, []).append(name)
+    return found
+
+
+def live_bytes(buffers: Iterable[ReportedBuffer], steps: int) -> list[int]:
+    """Bytes in use at each step: buffers that share bytes count them once."""
+    by_step: list[list[tuple[str, int, int]]] = [[] for _ in range(steps)]
+    for b in buffers:
+        for position in range(max(b.first_step, 0), min(b.last_step + 1, steps)):
+            by_step[position].append((b.region, b.offset, b.offset + b.size))
+    totals = []
+    for spans in by_step:
+        total, region, reached = 0, None, 0
+        for where, start, end in sorted(spans):
+            if where != region:
+                region, reached = where, 0
+            total += max(0, end - max(start, reached))
+            reached = max(reached, end)
+        totals.append(total)
+    return totals

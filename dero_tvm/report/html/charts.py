@@ -1,0 +1,162 @@
+"""Charts of memory against time as boxes, in percent of the chart's width and height.
+
+Time goes from left to right, one operator as wide as another; bytes go up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count, groupby
+
+from dero_tvm.report.timeline import ReportedBuffer, Timeline
+
+_LEGIBLE_WIDTH, _LEGIBLE_HEIGHT = 7.0, 6.0  # percent of a chart: smaller boxes have no text
+_THIN = 1.2
+_MOST_TICKS = 6
+
+
+@dataclass(frozen=True)
+class Box:
+    """A buffer during one step or several."""
+
+    left: float
+    width: float
+    bottom: float
+    height: float
+    buffer: int
+    role: str
+    step: int | None = None
+    text: str = ""
+
+    @property
+    def thin(self) -> bool:
+        """Whether an outline would hide it."""
+        return self.height < _THIN or self.width < _THIN
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A place on an axis, in percent, and what stands there."""
+
+    at: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Span:
+    """A step on the axis of time."""
+
+    left: float
+    width: float
+    step: int
+    cascade: bool  # of several operators
+    text: str
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Boxes with their axes; `key` tells apart what several charts of a page refer to."""
+
+    key: str
+    title: str
+    boxes: tuple[Box, ...]
+    spans: tuple[Span, ...]
+    ticks: tuple[Mark, ...]
+    arena: Mark
+    peak: Box | None = None
+    peak_bytes: int = 0
+    regions: tuple[Mark, ...] = ()  # where regions begin, if there are several
+
+
+def stack_chart(
+    key: str, title: str, timeline: Timeline, top: int, *, texts: bool = False
+) -> Chart:
+    """What is alive during each step, on an axis that ends at `top` bytes."""
+    spans = _spans(timeline)
+    boxes = []
+    for span in spans:
+        for layer in timeline.layers(span.step):
+            if layer.own:
+                buffer = timeline.buffers[layer.index]
+                bottom, height = 100 * layer.bottom / top, 100 * layer.own / top
+                place = (span.left, span.width, bottom, height)
+                text = buffer.label if texts and _legible(span.width, height) else ""
+                role = buffer.role(span.step)
+                boxes.append(Box(*place, layer.index, role, span.step, text))
+    peak, peak_bytes = None, 0
+    if spans:
+        span, peak_bytes = spans[timeline.peak], timeline.steps[timeline.peak].live_bytes
+        peak = Box(span.left, span.width, 0, 100 * peak_bytes / top, 0, "peak", span.step)
+    return Chart(
+        key,
+        title,
+        tuple(boxes),
+        spans,
+        tuple(_ticks(top)),
+        Mark(100 * timeline.arena_bytes / top, f"{timeline.arena_bytes:,}"),
+        peak,
+        peak_bytes,
+    )
+
+
+def arena_map(key: str, title: str, timeline: Timeline) -> Chart:
+    """Each buffer at its address, for as long as it lives; regions lie one above the other."""
+    top = max(timeline.arena_bytes, 1)
+    starts, total = timeline.starts, max(timeline.starts[-1], 1)
+    boxes = []
+    for index, buffer in enumerate(timeline.buffers):
+        bottom = 100 * (timeline.bases[buffer.region] + buffer.offset) / top
+        height = 100 * buffer.size / top
+        text = buffer.tensors[0].split()[0] if buffer.tensors else buffer.label
+        for role, first, last in _runs(buffer):
+            left, right = starts[first], starts[last + 1]
+            width = 100 * (right - left) / total
+            shown = text if _legible(width, height) else ""
+            boxes.append(Box(100 * left / total, width, bottom, height, index, role, None, shown))
+            text = "" if shown else text
+    used = [region for region, size in timeline.regions.items() if size]
+    regions = [Mark(100 * timeline.bases[region] / top, region) for region in used]
+    return Chart(
+        key,
+        title,
+        tuple(sorted(boxes, key=lambda box: -box.width * box.height)),  # small ones in front
+        _spans(timeline),
+        tuple(_ticks(top)),
+        Mark(100, f"{timeline.arena_bytes:,}"),
+        regions=tuple(regions) if len(regions) > 1 else (),
+    )
+
+
+def _runs(buffer: ReportedBuffer) -> Iterator[tuple[str, int, int]]:
+    """The life of a buffer in pieces of one role: role, first and last step."""
+    steps = range(max(buffer.first_step, 0), buffer.last_step + 1)
+    for role, run in groupby(steps, key=buffer.role):
+        found = list(run)
+        yield role, found[0], found[-1]
+
+
+def _spans(timeline: Timeline) -> tuple[Span, ...]:
+    starts, total = timeline.starts, max(timeline.starts[-1], 1)
+    return tuple(
+        Span(
+            100 * starts[number] / total,
+            100 * (starts[number + 1] - starts[number]) / total,
+            number,
+            len(step.operators) > 1,
+            step.name,
+        )
+        for number, step in enumerate(timeline.steps)
+    )
+
+
+def _legible(width: float, height: float) -> bool:
+    return width >= _LEGIBLE_WIDTH and height >= _LEGIBLE_HEIGHT
+
+
+def _ticks(top: int) -> Iterator[Mark]:
+    """Round numbers from 0 to at most `top`."""
+    sizes = (digit * 10**power for power in count() for digit in (1, 2, 5))
+    step = next(size for size in sizes if top / size <= _MOST_TICKS)
+    for value in range(0, top + 1, step):
+        yield Mark(100 * value / top, f"{value:,}")

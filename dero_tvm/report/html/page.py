@@ -1,0 +1,99 @@
+"""The page: a template filled with the report's charts, graph and tables.
+
+Names come from a model file and may hold anything: the template escapes all text, `name` cuts
+what is long and shows what a browser would hide.
+"""
+
+from __future__ import annotations
+
+import html
+from functools import cache
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+from dero_tvm.printable import printable
+from dero_tvm.report.data import Report
+from dero_tvm.report.timeline import ROLES, Timeline
+
+from .charts import arena_map, stack_chart
+from .residual_graph import ROW, residual_graph, style_of
+
+if TYPE_CHECKING:
+    import jinja2
+
+_LONGEST_NAME = 80
+_FRAME_HEIGHT = 760  # pixels, in a notebook
+
+
+def html_page(report: Report) -> str:
+    """The report as the text of an HTML file."""
+    after, whole, plain = report.timeline, report.whole, report.plain
+    top = max(1, *(t.arena_bytes for t in (after, whole, plain)))
+    compared = [
+        stack_chart("whole", "As written, every tensor whole", whole, top),
+        stack_chart("plain", "Plain twin, residuals removed", plain, top),
+        stack_chart("after", f"Compiled, --dero {report.dero}", after, top),
+    ]
+    return _template().render(
+        report=report,
+        compared=compared,
+        detail=stack_chart("after", "", after, max(1, after.arena_bytes), texts=True),
+        arena=arena_map("after", "", after),
+        graph=residual_graph(report),
+        timelines=[
+            ("after", "compiled", after),
+            ("whole", "as written", whole),
+            ("plain", "plain twin", plain),
+        ],
+        bars=[
+            ("every tensor whole, as written", report.whole_bytes, "before"),
+            ("plain twin, residuals removed", report.plain_bytes, "before"),
+            (f"compiled, --dero {report.dero}", report.arena_bytes, "after"),
+        ],
+        top=top,
+        regions={region: size for region, size in report.regions.items() if size},
+        roles_of=_roles,
+        style_of=style_of,
+        row_height=ROW,
+    )
+
+
+def notebook_frame(report: Report) -> str:
+    """The page inside an element of its own, so that its styles stay there."""
+    page = html.escape(html_page(report), quote=True)
+    return (
+        f'<iframe srcdoc="{page}" title="memory report" '
+        f'style="width:100%;height:{_FRAME_HEIGHT}px;border:0"></iframe>'
+    )
+
+
+def _roles(*timelines: Timeline) -> list[str]:
+    """The roles that occur in any of them, in the order of the legend."""
+    found = {role for timeline in timelines for role in timeline.roles}
+    return [role for role in ROLES if role in found]
+
+
+@cache
+def _template() -> jinja2.Template:
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(_asset),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters["name"] = lambda text: printable(str(text), _LONGEST_NAME)
+    environment.filters["bytes"] = lambda count: f"{count:,}"
+    environment.filters["percent"] = _percent
+    environment.filters["short"] = lambda number: f"{number:.6g}"
+    return environment.get_template("page.html")
+
+
+def _percent(part: float, whole: Any = 100) -> str:
+    return f"{100 * part / whole:.0f} %" if whole else ""
+
+
+def _asset(name: str) -> str:
+    return (resources.files(__package__) / "templates" / name).read_text(encoding="utf-8")

@@ -1,0 +1,43 @@
+"""The operators of a network and the tensors between them, as plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ReportedOperator:
+    """An operator, or an input, in order of execution; named as the tensor that it makes."""
+
+    name: str
+    operator: str  # "conv2d", ...; "input"
+    output: str  # shape and type
+    step: int  # that runs it; -1: an input
+    operands: tuple[str, ...]  # names of the operators that make them
+    macs: int = 0
+
+
+@dataclass(frozen=True)
+class Edge:
+    """A tensor from operator number `source` to operator number `target`."""
+
+    source: int
+    target: int
+    join: str = ""  # the residual join whose shortcut it is part of
+
+
+def edges(
+    operators: Iterable[ReportedOperator], shortcuts: Iterable[tuple[str, tuple[str, ...]]]
+) -> list[Edge]:
+    """All edges by target; `shortcuts` are joins with the operators from fork to join."""
+    numbers: dict[str, int] = {}
+    part_of = {pair: join for join, path in shortcuts for pair in zip(path, path[1:])}
+    found = []
+    for number, operator in enumerate(operators):
+        for operand in dict.fromkeys(operator.operands):
+            if operand in numbers:
+                join = part_of.get((operand, operator.name), "")
+                found.append(Edge(numbers[operand], number, join))
+        numbers[operator.name] = number
+    return found

@@ -1,0 +1,68 @@
+"""float32 kernels: near the portable kernels on random shapes; they round once less."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from native_kernel_runner import NativeKernel
+from row_kernel_runner import RowKernel
+
+from relax_passes.operators import TensorSpec
+
+seeds = st.integers(0, 2**32 - 1)
+limits = st.sampled_from([(None, None), (0.0, None), (0.0, 6.0), (None, 0.5)])
+
+
+@st.composite
+def layers(draw) -> dict[str, Any]:
+    kernel = draw(st.sampled_from([(1, 1), (3, 3), (2, 5)]))
+    height, width = draw(st.integers(1, 7)), draw(st.integers(1, 7))
+    padding = tuple(draw(st.integers(0, size - 1)) for size in (*kernel, *kernel))
+    assume(height + padding[0] + padding[2] >= kernel[0])
+    assume(width + padding[1] + padding[3] >= kernel[1])
+    depthwise, channels = draw(st.booleans()), draw(st.sampled_from([2, 3, 4, 9]))
+    filters = channels if depthwise else draw(st.integers(1, 9))
+    low, high = draw(limits)
+    return {
+        "data": TensorSpec((1, height, width, channels), "float32"),
+        "weight": (filters, *kernel, 1 if depthwise else channels),
+        "ring": draw(st.integers(0, 2)),
+        "seed": draw(seeds),
+        "attrs": {
+            "strides": draw(st.tuples(st.integers(1, 2), st.integers(1, 3))),
+            "padding": padding,
+            "groups": channels if depthwise else 1,
+            "minimum": low,
+            "maximum": high,
+            "out_pixel_stride": filters + draw(st.sampled_from([0, 3])),
+        },
+    }
+
+
+@given(layers())
+@settings(deadline=None, max_examples=12)
+def test_convolution(case):
+    check("conv2d", case)
+
+
+@given(st.integers(1, 3), st.integers(1, 9), st.integers(1, 9), seeds)
+@settings(deadline=None, max_examples=4)
+def test_dense(rows, depth, units, seed):
+    data = TensorSpec((rows, depth), "float32")
+    check("dense", {"data": data, "weight": (units, depth), "ring": 0, "seed": seed, "attrs": {}})
+
+
+def check(name: str, case: dict[str, Any]) -> None:
+    rng = np.random.default_rng(case["seed"])
+    data = rng.normal(size=case["data"].shape).astype(np.float32)
+    weight = rng.normal(size=case["weight"]).astype(np.float32)
+    bias = rng.normal(size=len(weight)).astype(np.float32)
+    specs = [case["data"], *(TensorSpec(array.shape, "float32") for array in (weight, bias))]
+    constants = {"weight": weight, "bias": bias}
+    native = NativeKernel(name, specs, constants, features={"fpu"}, **case["attrs"])
+    expected = RowKernel(name, specs, **case["attrs"]).run_rows(data, weight, bias)
+    found = native.run_rows(data, ring=case["ring"])
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)

@@ -1,0 +1,61 @@
+"""The page in a browser: no complaint on its console, nothing wider than the window."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from dero_tvm.report import Report
+from dero_tvm.report.html import html_page
+
+FLAGS = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+    "--hide-scrollbars",
+)
+# Points at every box, then says on the console what it found.
+PROBE = """
+<script>
+addEventListener("load", () => {
+  let tips = 0;
+  for (const box of document.querySelectorAll("b[data-b]")) {
+    box.dispatchEvent(new PointerEvent("pointermove", {bubbles: true, clientX: 60, clientY: 60}));
+    const text = document.getElementById("tip").textContent;
+    tips += text.includes("bytes") && text.includes("kind") ? 1 : 0;
+  }
+  const root = document.documentElement;
+  console.log(`${document.title}: found ${root.scrollWidth}/${root.clientWidth}/${tips}`);
+});
+</script>
+"""
+
+
+@pytest.mark.parametrize(("names", "width"), [("report", 1280), ("hostile", 390)])
+def test_page(names: str, width: int, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if browser is None:
+        pytest.skip("not installed: chromium")
+    report: Report = request.getfixturevalue(names)
+    text = html_page(report)
+    page = tmp_path / "report.html"
+    page.write_text(text.replace("</body>", f"{PROBE}</body>"), encoding="utf-8")
+    # A window of a browser is at least 500 pixels wide, a frame is not.
+    window = tmp_path / "window.html"
+    window.write_text(f'<iframe src="report.html" style="border:0" width={width} height=900>')
+    command = [browser, *FLAGS, f"--user-data-dir={tmp_path / 'profile'}"]
+    command += ["--enable-logging=stderr", f"--screenshot={tmp_path / 'page.png'}"]
+    done = subprocess.run([*command, window.as_uri()], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr[-2000:]
+    said = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+    assert len(said) == 1, said
+    found = re.search(r": found (\d+)/(\d+)/(\d+)", said[0])
+    assert found, said
+    needed, there, tips = map(int, found.groups())
+    assert there == width
+    assert needed <= there, "the page is wider than the window"
+    assert "memory report" in said[0]
+    assert tips == text.count('data-b="')
