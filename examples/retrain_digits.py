@@ -156,14 +156,16 @@ def quantized(network: nn.Module, images: np.ndarray) -> onnx.ModelProto:
 
 
 def arena(model: onnx.ModelProto, dero: str) -> int:
-    """Planned bytes."""
-    return dero_tvm.compile(model, dero=dero, integer_io=True).report.arena_bytes
+    """Planned bytes, the int8 image included."""
+    options = {"input_layout": "nhwc", "integer_io": True}
+    return dero_tvm.compile(model, dero=dero, **options).report.arena_bytes
 
 
 def on_device(model: onnx.ModelProto, images: np.ndarray, labels: np.ndarray) -> float:
     """Test accuracy on the emulated board."""
-    compiled = dero_tvm.compile(model, target=BOARD)
-    outputs = compiled.measure([{"image": i[None]} for i in images], f"qemu:{BOARD}").outputs
+    compiled = dero_tvm.compile(model, target=BOARD, input_layout="nhwc")
+    feeds = [{"image": image.transpose(1, 2, 0)[None]} for image in images]
+    outputs = compiled.measure(feeds, f"qemu:{BOARD}").outputs
     logits = np.concatenate([output["logits"] for output in outputs])
     return float(np.mean(logits.argmax(axis=1) == labels))
 
@@ -171,7 +173,7 @@ def on_device(model: onnx.ModelProto, images: np.ndarray, labels: np.ndarray) ->
 def main() -> None:
     """Trains, quantizes, compiles, and prints two tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--epochs", type=int, default=15, help="of each training")
+    parser.add_argument("--epochs", type=int, default=8, help="of each training")
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each network")
     parser.add_argument("--images", type=int, help="test images on the board (default: all)")
     parser.add_argument("--processes", type=int, default=2, help="trainings at the same time")

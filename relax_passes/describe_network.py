@@ -238,7 +238,8 @@ class Description:
         signature = data["signature"]
         shape, old = signature.output.shape[1:], signature.inputs[0].shape[1:]
         window = Window(*(signature[k] for k in ("pool_size", "strides", "padding", "dilation")))
-        if signature["kind"] == "average" and window.kernel == old[:2] and not any(window.padding):
+        whole = window.kernel == old[:2] and not any(window.padding)
+        if signature["kind"] == "average" and whole and not self._image_follows(name):
             tensor = self._add(GlobalPool(name, (source,), shape[2:]))
         else:
             pool = PoolWindow(signature["kind"], window, signature["count_include_pad"])
@@ -255,6 +256,12 @@ class Description:
             else:
                 tensor = self._add(Pool(name, (source,), shape, pool))
         return self._activated(name, tensor.source, _clamp(signature.attrs))
+
+    def _image_follows(self, name: str) -> bool:
+        """Whether a convolution over several pixels comes later, if only in a tiny image."""
+        after = (self.graph.nodes[node] for node in nx.descendants(self.graph, name))
+        spatial = (OperatorClass.SPATIAL, OperatorClass.DEPTHWISE)
+        return any(data["operator_class"] in spatial for data in after)
 
     def _reduce(self, name: str, data: dict) -> _Tensor:
         (source,) = self._sources(data)
@@ -312,7 +319,9 @@ class Description:
         (operand,) = data["operands"]
         tensor, shape = self._tensors[operand], data["signature"].output.shape
         old = self._shape(tensor.source)
-        if len(old) == 3 and _is_transposition(data, _TO_NHWC if tensor.channels_first else _TO_NCHW):
+        if len(old) == 3 and _is_transposition(
+            data, _TO_NHWC if tensor.channels_first else _TO_NCHW
+        ):
             return _Tensor(tensor.source, not tensor.channels_first)
         if shape[0] != 1 or prod(shape) != max(shape):  # more than one axis that is not 1
             raise self._unknown(name, data, f" to {shape}")

@@ -6,7 +6,7 @@ for `f` any operators that treat elements alike, or channel by channel with cons
 paddings, slices and concatenations, back to network inputs or their quantizations.  A network that
 does such things to its image before or beside the first convolution then has one transposition,
 and everything behind it is channels-last.  A transposition may also be written as a reshape, a
-transposition of two axes, and a reshape.
+transposition of two axes, and a reshape; that of an image of one channel is a mere reshape.
 
 Does not handle: results that are read elsewhere in the old order too, and what begins at another
 tensor.
@@ -70,6 +70,10 @@ class _Rewriter(DataflowRewriter):
             return call.args[0], attributes_of(call)["axes"], {var}
         if not is_call(call, "dero.reshape") or len(shape_of(call)) != 4:
             return None
+        if isinstance(call.args[0], relax.Var) and len(shape_of(call.args[0])) == 4:
+            batch, channels, height, width = shape_of(call.args[0])
+            if channels == 1 and shape_of(call) == (batch, height, width, 1):
+                return call.args[0], (0, 2, 3, 1), {var}
         swap = self.old.definition(call.args[0])
         if not is_call(swap, "dero.transpose") or attributes_of(swap)["axes"] != (1, 0):
             return None
@@ -119,7 +123,7 @@ class _Rewriter(DataflowRewriter):
         key = (var, axes)
         if key not in self._done:
             if self._is_root(var):
-                call = make_call("transpose", [self.new(var)], axes=axes)
+                call = _transpose(self.new(var), shape_of(var), axes)
             else:
                 call = self._rebuilt(self.old.definitions[var], axes)
             self._done[key] = self.emit(call)
@@ -139,6 +143,14 @@ class _Rewriter(DataflowRewriter):
         if is_call(call, "dero.concat"):
             attrs["axis"] = axes.index(attrs["axis"] % len(axes))
         return make_call(call.op.name.removeprefix("dero."), args, **attrs)
+
+
+def _transpose(data: relax.Expr, shape: tuple[int, ...], axes: tuple[int, ...]) -> Call:
+    """A transposition; a reshape, which costs nothing, where only axes of length 1 move."""
+    moved = [axis for axis in axes if shape[axis] != 1]
+    if moved == sorted(moved):
+        return make_call("reshape", [data], shape=tuple(shape[axis] for axis in axes))
+    return make_call("transpose", [data], axes=axes)
 
 
 def _constant(arg: GenericConst, call: Any, axes: tuple[int, ...]) -> relax.Expr:

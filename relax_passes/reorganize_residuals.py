@@ -38,7 +38,7 @@ from .give_shortcuts import give_shortcuts
 from .graph import operator_graph
 from .identify_residuals import find_residuals
 from .reorganization import Architecture, Choices, Convolution, Reorganization
-from .reorganization_attribute import write_reorganization
+from .reorganization_attribute import ATTRIBUTE, write_reorganization
 from .residuals import Residual
 from .stages import arrange
 from .start_weights import start_weights
@@ -58,7 +58,10 @@ class ReorganizeResiduals:
     def transform_module(
         self, mod: tvm.IRModule, _context: tvm.transform.PassContext
     ) -> tvm.IRModule:
-        """Return the reorganized network."""
+        """Return the reorganized network; one that is reorganized already as it is."""
+        attrs = mod["main"].attrs
+        if attrs is not None and ATTRIBUTE in attrs:
+            return mod
         return reorganize(mod, self.choices, self.name, "ReorganizeResiduals")
 
 

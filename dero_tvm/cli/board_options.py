@@ -10,15 +10,22 @@ import click
 from dero_tvm.board_filter import BoardFilter
 from dero_tvm.memory_size import parse_size
 
+from .completion import complete_core, complete_feature
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 _OPTIONS = (
     click.option(
-        "--core", multiple=True, metavar="CORE", help="With this core: cortex-m7. May be repeated."
+        "--core",
+        multiple=True,
+        shell_complete=complete_core,
+        metavar="CORE",
+        help="With this core: cortex-m7. May be repeated.",
     ),
     click.option(
         "--feature",
         multiple=True,
+        shell_complete=complete_feature,
         metavar="NAME",
         help="With all of these: fpu, fpu-double, dsp, mve.",
     ),

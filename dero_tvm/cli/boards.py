@@ -12,11 +12,11 @@ from dero_tvm.report.board_table import print_board, print_boards
 
 from .board_options import board_filter, board_filter_options
 from .command import Command
-from .completion import complete_target
+from .completion import complete_board
 
 
 @click.command("boards", cls=Command)
-@click.argument("board", required=False, shell_complete=complete_target)
+@click.argument("board", required=False, shell_complete=complete_board)
 @board_filter_options
 def boards_command(
     board: str | None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 from click.shell_completion import CompletionItem, get_completion_class
 
-from dero_tvm.boards import list_boards, load_board
+from dero_tvm.boards import FEATURES, list_boards, load_board
 from dero_tvm.errors import UserError
 
 from .command import Command
@@ -52,3 +52,21 @@ def _devices() -> list[str]:
         except UserError:  # a completion does not complain
             continue
     return ["host", "host-c", *emulated]
+
+
+def complete_board(ctx: click.Context, param: click.Parameter, start: str) -> list[CompletionItem]:
+    """As `complete_target`, without this machine, which is no board."""
+    return [item for item in complete_target(ctx, param, start) if item.value != "host"]
+
+
+def complete_core(ctx: click.Context, param: click.Parameter, start: str) -> list[CompletionItem]:
+    """Cores that some board has."""
+    cores = sorted({load_board(name).core for name in list_boards()} - {"host"})
+    return [CompletionItem(core) for core in cores if core.startswith(start)]
+
+
+def complete_feature(
+    ctx: click.Context, param: click.Parameter, start: str
+) -> list[CompletionItem]:
+    """Features that a board can have."""
+    return [CompletionItem(feature) for feature in FEATURES if feature.startswith(start)]

@@ -14,7 +14,7 @@ from dero_tvm.report.fit_table import print_fit
 
 from .board_options import board_filter, board_filter_options
 from .command import Command, dero_option
-from .completion import complete_target
+from .completion import complete_board
 from .progress import stages
 from .shapes import parse_input_shapes
 
@@ -27,7 +27,7 @@ from .shapes import parse_input_shapes
     "names",
     multiple=True,
     metavar="BOARD",
-    shell_complete=complete_target,
+    shell_complete=complete_board,
     help="This board, by name or .toml file, and not all. May be repeated.",
 )
 @board_filter_options

@@ -13,7 +13,7 @@ from dero_tvm.printable import printable
 from dero_tvm.projects import KINDS, create_project
 
 from .command import SETTINGS, Command
-from .completion import complete_target
+from .completion import complete_board
 
 
 @click.group("micro", context_settings=SETTINGS, no_args_is_help=True)
@@ -29,7 +29,7 @@ def micro_command() -> None:
     "--board",
     metavar="BOARD",
     required=True,
-    shell_complete=complete_target,
+    shell_complete=complete_board,
     help="A board (tvmc boards) or its .toml file.",
 )
 def create_project_command(kind: str, folder: Path, archive: Path, board: str) -> None:

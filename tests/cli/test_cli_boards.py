@@ -26,6 +26,7 @@ def lines_of(result) -> list[str]:
 class TestBoards:
     def test_all(self, run):
         lines = lines_of(run("boards", env=WIDTH))
+        assert lines[0].split() == ["board", "core", "features", "RAM", "flash"]
         assert [line.split()[0] for line in lines[1:]] == list_boards()
         (disco,) = [line for line in lines if "stm32f746g_disco" in line]
         assert disco.split() == ["stm32f746g_disco", *"cortex-m7 fpu dsp 8,512 KB 1 MB".split()]

@@ -107,26 +107,19 @@ def test_names_cannot_spoil_the_terminal(report, name):
     assert max(map(len, text.splitlines())) <= 80
 
 
-def test_boards(run):
-    lines = run("boards").stdout.splitlines()
-    assert lines[0].split() == ["board", "core", "RAM", "flash", "description"]
-    assert [line.split()[0] for line in lines[1:]] == [
-        "host",
-        "mps2-an386",
-        "mps2-an500",
-        "mps3-an547",
-    ]
-
-
 def test_help_names_everything(run):
     top = run("--help")
     assert top.exit_code == 0
-    for command in ("compile", "run", "report", "boards"):
+    for command in ("compile", "run", "report", "fit", "boards"):
         assert re.search(rf"^  {command} +\w", top.stdout, re.MULTILINE)
         page = run(command, "--help").stdout
         assert page.startswith(f"Usage: tvmc {command}")
         assert "\\b" not in page
         assert "--debug" in page
+    assert re.search(r"^  micro +\w", top.stdout, re.MULTILINE)
+    page = run("micro", "create-project", "--help").stdout
+    assert page.startswith("Usage: tvmc micro create-project")
+    assert "\b" not in page and "--debug" in page
     assert run().exit_code == 2
     assert run("--version").stdout.startswith("tvmc")
 

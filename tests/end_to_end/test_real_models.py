@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,13 @@ from oracles import Feed, litert, only, relative_difference, skip_unless_runnabl
 import dero_tvm
 from dero_tvm.compiler import CompiledModel
 
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+BOARD = "mps2-an500"
 SEEDS = range(5)
 REWRITES = ("none", "accumulate", "stream")
 INT8 = {
@@ -53,9 +61,22 @@ def test_int8(name: str, shared: Path) -> None:
         check(model, "host")
     arenas = [model.report.arena_bytes for model in by_rewrite.values()]
     assert arenas == sorted(arenas, reverse=True)
-    for device, count in (("host-c", len(SEEDS)), ("qemu:mps2-an500", 1)):
-        skip_unless_runnable(device)
-        check(by_rewrite["accumulate"], device, count)
+    skip_unless_runnable("host-c")
+    check(by_rewrite["accumulate"], "host-c")
+    # With the kernels of a core: their C on this machine, and on the core.
+    native = dero_tvm.compile(shared / "models" / INT8[name], dero="stream", target=BOARD)
+    check(native, "host-c")
+    skip_unless_runnable(f"qemu:{BOARD}")
+    result = native.measure(feeds[:1], f"qemu:{BOARD}")
+    np.testing.assert_array_equal(only(result.outputs[0]).ravel(), expected[0])
+    assert result.instructions is not None
+    assert result.instructions[0] <= cmsis_nn(Path(INT8[name]).stem)
+
+
+def cmsis_nn(model: str) -> float:
+    """Instructions of an inference with CMSIS-NN on the board's core."""
+    reference = tomllib.loads((BENCHMARKS / "cmsis_nn.toml").read_text())
+    return reference[model]["cortex-m7"] * 1e6
 
 
 @pytest.mark.parametrize("path", FLOAT32)

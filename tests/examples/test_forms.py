@@ -18,8 +18,7 @@ def cut(value: float) -> str:
 
 
 @pytest.mark.parametrize(
-    ("name", "published"),
-    [("resnet34", "20.64"), ("mcunet_in3", "0.72"), ("densenet121", "7.58")],
+    ("name", "published"), [("resnet34", "20.64"), ("mcunet_in3", "0.72"), ("densenet121", "7.58")]
 )
 def test_parameters_of_reorganized_networks(name: str, published: str) -> None:
     architecture = read_reorganization(network(name, "reorganized", resolution=32)).architecture

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from kernel_batch import KernelBatch
 from mve_cases import KINDS, Case
 
-COUNTS = {"convolution": 18, "depthwise convolution": 14}
+COUNTS = {"convolution": 16, "depthwise convolution": 12}
 BOARD = "mps3-an547"
 
 
@@ -25,7 +25,7 @@ def test_bits(kind: str, tmp_path: Path) -> None:
     cases: list[tuple[Case, int]] = []
 
     @given(KINDS[kind], st.integers(0, 2))
-    @settings(deadline=None, max_examples=COUNTS.get(kind, 7))
+    @settings(deadline=None, max_examples=COUNTS.get(kind, 6))
     def collect(case: Case, ring: int) -> None:
         cases.append((case, ring))
 

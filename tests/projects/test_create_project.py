@@ -123,7 +123,10 @@ def test_folders_that_are_taken_or_cannot_be_written(tmp_path):
 def test_the_arena_lies_in_its_region_in_zephyr(project, board, region, section):
     folder = project("zephyr", board, FakeArchive(arena_bytes={region: 100}))
     source = (folder / "src" / "network.c").read_text()
-    assert f'] __attribute__((section("{section}"), aligned(32)));' in source
+    assert (
+        f'[sizeof tvmgen_default_workspace] __attribute__((section("{section}"), aligned(32)));'
+        in source
+    )
     assert f"100 bytes in `{region}`" in (folder / "README.md").read_text()
 
 

@@ -107,6 +107,7 @@ def test_identity_and_projection():
     after = reorganize(Before)
     tvm.ir.assert_structural_equal(bare(after), Expected)
     assert {d.join: d.action for d in decisions(after)} == {"c": "removed", "f": "removed"}
+    tvm.ir.assert_structural_equal(ReorganizeResiduals()(after), after)
 
 
 def test_stem_has_one_shortcut_around_convolution_and_pooling():

@@ -62,10 +62,17 @@ DSP_LOOPS static void dsp_pixel(const struct window *w, const int8_t *const *seg
         words = dsp_add_products(&sums, dsp_load4(bytes), offset, words);
         bytes += 4;
       }
-      while (bytes != end) {
+      if (length & 8) {
         words = dsp_add_products(&sums, dsp_load4(bytes), offset, words);
         words = dsp_add_products(&sums, dsp_load4(bytes + 4), offset, words);
         bytes += 8;
+      }
+      while (bytes != end) {
+        words = dsp_add_products(&sums, dsp_load4(bytes), offset, words);
+        words = dsp_add_products(&sums, dsp_load4(bytes + 4), offset, words);
+        words = dsp_add_products(&sums, dsp_load4(bytes + 8), offset, words);
+        words = dsp_add_products(&sums, dsp_load4(bytes + 12), offset, words);
+        bytes += 16;
       }
       words += segment_words - length;
     }

@@ -99,7 +99,7 @@ for (int32_t block = 0; block < {blocks}; ++block) {{
         return f"""\
 const int32_t top = {self.rows.origin("row")};
 {self.rows.inside("top")}
-const int8_t *rows[{self.rows.kernel}];
+const int8_t *rows[{self.rows.kernel}] = {{0}};
 for (int32_t i = first_row; i < end_row; ++i) {{
   rows[i] = data + (top + i * {self.rows.dilation}) % data_rows * {data.row_stride};
 }}"""

@@ -38,7 +38,7 @@ def channels_loop(
 
     They take the names `weights`, `factors` and `out`.
     """
-    body = []
+    body: list[str] = []
     fresh = True
     for line in lines:
         body.append(f"x = {line};" if body else f"const int8_t *x = {line};")

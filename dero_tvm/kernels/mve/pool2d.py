@@ -45,7 +45,7 @@ const int32_t top = {rows.origin("row")};
 for (int32_t pixel = 0; pixel < {s.output.pixels}; ++pixel) {{
   const int32_t left = {columns.origin("pixel")};
 {textwrap.indent(columns.inside("left"), "  ")}
-  const int8_t *lines[{rows.kernel}];
+  const int8_t *lines[{rows.kernel}] = {{0}};
   for (int32_t i = first_row; i < end_row; ++i) {{
     lines[i - first_row] = data + (top + i * {rows.dilation}) % data_rows * {data.row_stride} +
         (left + first_column * {columns.dilation}) * {data.pixel_stride};

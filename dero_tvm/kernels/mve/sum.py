@@ -34,10 +34,11 @@ def _sum(s: Signature, combine: str) -> CKernel | None:
     output = s.output
     if output.dtype != "int8" or any(spec.shape != output.shape for spec in s.inputs):
         return None
-    scales = [_operand_scale(s, index) for index in range(2)]
+    scale_a, scale_b = (_operand_scale(s, index) for index in range(2))
     result = _result_scale(s)
-    if scales[0] is None or scales[1] is None or result is None:
+    if scale_a is None or scale_b is None or result is None:
         return None
+    scales = (scale_a, scale_b)
     dense = output.dense and all(spec.dense for spec in s.inputs)
     pixels, channels = (1, output.row_stride) if dense else (output.pixels, output.channels)
 
