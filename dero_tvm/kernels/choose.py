@@ -103,9 +103,8 @@ def _request(
     if operator is None or op.function is not None:
         return None
     known = {}
-    for index, (name, operand) in enumerate(
-        zip(operator.argument_names(op.signature), op.operands)
-    ):
+    names = operator.argument_names(op.signature)
+    for index, (name, operand) in enumerate(zip(names, op.operands)):
         if index in op.row_operands:
             continue
         if operand not in constants:

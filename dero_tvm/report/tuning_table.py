@@ -23,7 +23,7 @@ def print_tuning(tuning: ReportedTuning, console: Console) -> None:
         )
         for choice in tuning.choices:
             table.add_row(
-                shown(choice.name),
+                f"{shown(choice.name)} [dim]{choice.operation.split(':')[0]}[/dim]",
                 shown(choice.default),
                 f"{choice.default_cost:,}",
                 f"{choice.chosen_cost:,}",
