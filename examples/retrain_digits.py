@@ -157,8 +157,8 @@ def quantized(network: nn.Module, images: np.ndarray) -> onnx.ModelProto:
 
 def arena(model: onnx.ModelProto, dero: str) -> int:
     """Planned bytes, the int8 image included."""
-    options = {"input_layout": "nhwc", "integer_io": True}
-    return dero_tvm.compile(model, dero=dero, **options).report.arena_bytes
+    compiled = dero_tvm.compile(model, dero=dero, input_layout="nhwc", integer_io=True)
+    return compiled.report.arena_bytes
 
 
 def on_device(model: onnx.ModelProto, images: np.ndarray, labels: np.ndarray) -> float:
