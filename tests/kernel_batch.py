@@ -28,7 +28,7 @@ from dero_tvm.runners.baremetal import linker_script
 
 GAP = 77  # what lies between the pixels of an output
 _FLAGS = ("-std=c11", "-Wall", "-Wextra", "-Werror", "-DHARNESS_GUARD_BYTES=16")
-_SANITIZERS = ("-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-DON_HOST")
+_SANITIZERS = ("-O0", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-DON_HOST")
 _STACK = 8192
 _INFERENCE = 20  # bytes of the harness before the outputs: status, measurement, guards
 
@@ -75,6 +75,8 @@ const struct harness_tensor harness_inputs[1];
 const uint32_t harness_input_count = 0;
 const struct harness_tensor harness_outputs[1] = {{&results_address, sizeof results}};
 const uint32_t harness_output_count = 1;
+uint64_t *const harness_profile = 0;
+const uint32_t harness_step_count = 0;
 #ifdef ON_HOST
 int main(void) {
   run();
@@ -149,7 +151,7 @@ class KernelBatch:
         source, image, targets = self._write(folder), folder / "batch.elf", targets_folder()
         template = (targets / "baremetal" / "link.ld.in").read_text()
         script = folder / "link.ld"
-        script.write_text(linker_script(template, board, board.flash, {}, _STACK))
+        script.write_text(linker_script(template, board, board.flash, {}, model_stack=_STACK))
         command = [
             *("arm-none-eabi-gcc", "-O2", *_FLAGS, *board.flags, "-DHARNESS_FILL=0xA5"),
             f"-DPLATFORM_COUNTER={board.qemu.counter:#x}u",

@@ -91,13 +91,12 @@ def test_without_a_compiler_the_code_is_not_counted(model, monkeypatch):
 
 def test_resnet8_moves_onto_boards_with_20_kb_less(shared):
     model = shared / "models" / "mlperf_tiny" / "pretrainedResnet_quant.tflite"
-    found = dero_tvm.fit(model)
-    least = {
-        way: min(e.ram_free for e in found.boards if getattr(e, way).fits)
-        for way in ("plain", "dero")
-    }
-    assert least["plain"] - least["dero"] >= 20 * 1024
-    assert "nucleo_g071rb" in [entry.board for entry in found.unlocked]
+    boards = [load_board(n) for n in ("bbc_microbit", "nucleo_g071rb", "nucleo_l432kc")]
+    small, middle, large = dero_tvm.fit(model, boards=boards).boards
+    assert [entry.board for entry in (small, middle, large)] == [board.name for board in boards]
+    assert [entry.plain.fits for entry in (small, middle, large)] == [False, False, True]
+    assert [entry.dero.fits for entry in (small, middle, large)] == [False, True, True]
+    assert large.ram_free - middle.ram_free >= 20 * 1024
 
 
 def test_filters():

@@ -44,16 +44,21 @@ def residual(
     image: str = "image",
     scores: str = "scores",
     inner: Sequence[str] = ("a", "b", "c", "d"),
+    spatial: bool = False,
 ) -> onnx.ModelProto:
-    """Two convolutions with a skip connection, float32, NCHW; names of tensors as given."""
+    """Two convolutions with a skip connection, float32, NCHW; names of tensors as given.
+
+    The image is read by an activation, or if `spatial` by a convolution.
+    """
     rng = np.random.default_rng(0)
     weights = {
         f"{name}.weight": rng.standard_normal((channels, channels, 3, 3)).astype("float32") / 8
-        for name in ("first", "second")
+        for name in ("first", "second", *(["start"] if spatial else []))
     }
     a, b, c, d = inner
+    start = ("Conv", [image, "start.weight"]) if spatial else ("Relu", [image])
     nodes = [
-        helper.make_node("Relu", [image], [a], name="start"),
+        helper.make_node(*start, [a], name="start", **({"pads": [1] * 4} if spatial else {})),
         helper.make_node("Conv", [a, "first.weight"], [b], name="one", pads=[1] * 4),
         helper.make_node("Relu", [b], [c], name="middle"),
         helper.make_node("Conv", [c, "second.weight"], [d], name="two", pads=[1] * 4),

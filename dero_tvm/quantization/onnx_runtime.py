@@ -19,13 +19,15 @@ from .linear_nodes import linear_nodes
 Feed = Mapping[str, np.ndarray]
 
 
-def quantize_static(model: onnx.ModelProto, calibration: Sequence[Feed]) -> onnx.ModelProto:
+def quantize_static(
+    model: onnx.ModelProto, calibration: Sequence[Feed], *, linear_in_float: bool = True
+) -> onnx.ModelProto:
     """The model with int8 weights (per output channel) and int8 activations, in QDQ form.
 
-    Batch norms behind convolutions are folded first; other chains of factors and summands (see
-    `linear_nodes`) are left in float32 between two quantized tensors, so that they are rounded
-    once.  The range of every activation is the least and the greatest value that it takes while
-    the float32 model runs on the `calibration` inputs.
+    Batch norms behind convolutions are folded first; with `linear_in_float`, other chains of
+    factors and summands (see `linear_nodes`) are left in float32 between two quantized tensors, so
+    that they are rounded once.  The range of every activation is the least and the greatest value
+    that it takes while the float32 model runs on the `calibration` inputs.
     """
     with tempfile.TemporaryDirectory() as folder:
         source, prepared, result = (Path(folder, f"{i}.onnx") for i in range(3))
@@ -34,7 +36,7 @@ def quantize_static(model: onnx.ModelProto, calibration: Sequence[Feed]) -> onnx
             quant_pre_process(source, prepared, skip_symbolic_shape=True)
             named = _with_names(onnx.load(prepared))
             onnx.save(named, prepared)
-            excluded = linear_nodes(named.graph)
+            excluded = linear_nodes(named.graph) if linear_in_float else []
             with _Quiet():
                 quantization.quantize_static(
                     prepared,

@@ -54,6 +54,8 @@ def network(
 
     The plain form has no residual connections, and the widths of the reorganized one.
     """
+    if form not in FORMS:
+        raise ValueError(f"form {form!r} is none of {', '.join(FORMS)}")
     published = NETWORKS[name]
     loaded = dero_tvm.load(published.build(**options))
     original = Canonicalize(input_layout)(loaded.module)
@@ -62,6 +64,4 @@ def network(
         "plain": pipeline.plain(refine=True),
         "reorganized": pipeline.reorganize(published.choices, name),
     }
-    if form not in passes:
-        raise ValueError(f"form {form!r} is none of {', '.join(FORMS)}")
     return passes[form](original)

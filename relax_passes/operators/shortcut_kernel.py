@@ -28,6 +28,10 @@ from .shortcut_steps import CONV, DATA, StepEmitter, Term, decode
 from .signature import Signature
 from .unary import function_of
 
+_BUFFERS = {
+    "data": "X", "weight": "Wt", "bias": "B", "scale": "scale_of", "offset": "offset_of",
+    "tap_bias": "Tb", "multiplier": "M", "shift": "S", "constants": "K", "tables": "F",
+}  # fmt: skip
 _LARGEST_BLOCK = 8  # output channels that share a normalised element
 
 
@@ -77,7 +81,7 @@ def integer_row(signature: Signature, axes: tuple[Axis, Axis]) -> tirx.PrimFunc:
                 return emitter.value(normalisation, position) - zero_in
 
             k.accumulate(ow, first, acc, element)
-            with T.serial(block) as b:
+            with _loop("b", block) as b:
                 oc = first + b
                 conv = fixed_point.multiply(
                     acc[b],
@@ -121,12 +125,12 @@ class _Kernel:
         out = T.arg("out", T.handle(output.dtype))
         sizes = [self.geometry.data_elements, *(spec.elements for spec in signature.inputs[1:])]
         self.operands = {
-            name: T.decl_buffer((size,), spec.dtype, data=pointer)
+            name: _named(_BUFFERS[name], T.decl_buffer((size,), spec.dtype, data=pointer))
             for name, size, spec, pointer in zip(
                 ["data", *names], sizes, signature.inputs, pointers
             )
         }
-        self._out = T.decl_buffer((output.row_stride,), output.dtype, data=out)
+        self._out = _named("O", T.decl_buffer((output.row_stride,), output.dtype, data=out))
         vertical = axes[0]
         position = self.row
         if self.geometry.batch > 1:
@@ -138,11 +142,11 @@ class _Kernel:
     @contextmanager
     def channels(self, block: int) -> Iterator[tuple[Any, Any, Any]]:
         """The loops over pixels and blocks: the pixel, the first channel, the accumulators."""
-        with T.serial(self.geometry.out_width) as ow:
-            with T.serial(self.geometry.filters // block) as group:
+        with _loop("ow", self.geometry.out_width) as ow:
+            with _loop("oc" if block == 1 else "block", self.geometry.filters // block) as group:
                 first = group if block == 1 else _name("first", group * block)
-                acc = T.alloc_buffer((block,), self.accumulator)
-                with T.serial(block) as b:
+                acc = _named("acc", T.alloc_buffer((block,), self.accumulator))
+                with _loop("b", block) as b:
                     T.buffer_store(acc, self.operands["bias"][first + b], [b])
                 self._block = block
                 yield ow, first, acc
@@ -150,18 +154,18 @@ class _Kernel:
     def accumulate(self, ow: Any, first: Any, acc: Any, element: Callable) -> None:
         """Add the convolution to the accumulators; `element(ih, iw, ic)` is what it reads."""
         g = self.geometry
-        with T.serial(g.kernel_h) as kh:
+        with _loop("kh", g.kernel_h) as kh:
             ih = _name("ih", g.input_row(self.row, kh))
             with _if(tirx.all(ih >= 0, ih < g.height)):
-                with T.serial(g.kernel_w) as kw:
+                with _loop("kw", g.kernel_w) as kw:
                     iw = _name("iw", ow * g.stride_w + kw * g.dilation_w - g.left)
                     with _if(tirx.all(iw >= 0, iw < g.width)):
                         if "tap_bias" in self.operands:
                             tap = (first * g.kernel_h + kh) * g.kernel_w + kw
                             T.buffer_store(acc, acc[0] + self.operands["tap_bias"][tap], [0])
-                        with T.serial(g.depth) as ic:
+                        with _loop("ic", g.depth) as ic:
                             x = fixed_point.hold("x", element(ih, iw, ic), self.accumulator)
-                            with T.serial(self._block) as b:
+                            with _loop("b", self._block) as b:
                                 weight = self.operands["weight"][
                                     g.weight_index(first + b, kh, kw, ic)
                                 ]
@@ -180,13 +184,12 @@ class _Kernel:
         left = _name("left", horizontal.origin(ow))
         first_column = _name("first_column", horizontal.first(left))
         columns = horizontal.count(left, first_column)
-        total = T.alloc_buffer((1,), self.accumulator)
-        IRBuilder.name("sum", total)
+        total = _named("sum", T.alloc_buffer((1,), self.accumulator))
         T.buffer_store(total, tirx.const(0, self.accumulator), [0])
-        with T.serial(term.count) as j:
+        with _loop("j", term.count) as j:
             position = channel + (j * term.stride + term.first)
             with _if(_inside(term, position)):
-                with T.serial(self._tap_rows) as kh, T.serial(columns) as kw:
+                with _loop("kh", self._tap_rows) as kh, _loop("kw", columns) as kw:
                     pixel = self._pixel(
                         vertical.tap(self._top, self._first_row + kh),
                         horizontal.tap(left, first_column + kw),
@@ -241,6 +244,21 @@ def _if(condition: Any) -> Iterator[None]:
     with T.If(condition):
         with T.Then():
             yield
+
+
+@contextmanager
+def _loop(name: str, extent: Any) -> Iterator[Any]:
+    """A loop from 0, whose variable is called `name`; none if it would run once."""
+    if isinstance(extent, int) and extent == 1:
+        yield 0
+        return
+    with T.serial(extent) as index:
+        yield _named(name, index)
+
+
+def _named(name: str, value: Any) -> Any:
+    IRBuilder.name(name, value)
+    return value
 
 
 def _name(name: str, value: Any) -> Any:

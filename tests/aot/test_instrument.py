@@ -44,7 +44,7 @@ def archives() -> dict[str, ModelArchive]:
         "no arena": dero_tvm.compile(
             dero_tvm.load(int8_block()), dero="none", external_io=True
         ).archive,
-        "rows": dero_tvm.compile(residual(), **rows).archive,
+        "rows": dero_tvm.compile(residual(spatial=True), **rows).archive,
         "two": two_regions().archive,
     }
 

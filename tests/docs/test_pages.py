@@ -55,11 +55,13 @@ def printed_by(command: str) -> str:
     if not command.startswith("tvmc "):
         done = subprocess.run(command, shell=True, check=True, capture_output=True, text=True)
         return done.stdout
-    words, *pipe = command.split(" | head -")
+    words, _, pipe = command.partition(" | ")
     result = CliRunner().invoke(tvmc, shlex.split(words)[1:], env={"COLUMNS": "80"})
-    lines = [line.rstrip() for line in result.output.rstrip().splitlines()]
-    lines = lines[: int(pipe[0])] if pipe else lines
-    return "".join(f"{line}\n" for line in lines)
+    output = result.output
+    if pipe:
+        done = subprocess.run(pipe, shell=True, input=output, capture_output=True, text=True)
+        output = done.stdout
+    return "".join(f"{line.rstrip()}\n" for line in output.rstrip().splitlines())
 
 
 @pytest.mark.parametrize("page", pages_with("python"), ids=lambda page: page.name)

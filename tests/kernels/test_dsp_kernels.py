@@ -98,13 +98,13 @@ def check(name: str, case: dict[str, Any]) -> None:
 
 
 @given(convolutions())
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=12)
 def test_convolution(case):
     check("conv2d", case)
 
 
 @given(convolutions(depthwise=True))
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=12)
 def test_depthwise_convolution(case):
     check("conv2d", case)
 
@@ -132,7 +132,7 @@ def dense_layers(draw):
 
 
 @given(dense_layers())
-@settings(deadline=None, max_examples=10)
+@settings(deadline=None, max_examples=6)
 def test_dense(case):
     check("dense", case)
 
@@ -148,7 +148,7 @@ def test_dense(case):
     roundings,
     seeds,
 )
-@settings(deadline=None, max_examples=10)
+@settings(deadline=None, max_examples=6)
 def test_sum(name, shape, gaps, zeros, multipliers, shifts, bounds, rounding, seed):
     rng = np.random.default_rng(seed)
     specs = [TensorSpec(shape, "int8", shape[-1] + gap) for gap in gaps[:2]]
@@ -173,7 +173,7 @@ def test_sum(name, shape, gaps, zeros, multipliers, shifts, bounds, rounding, se
     st.integers(-128, 127),
     seeds,
 )
-@settings(deadline=None, max_examples=5)
+@settings(deadline=None, max_examples=3)
 def test_pad(shape, amounts, value, seed):
     data = np.random.default_rng(seed).integers(-128, 128, shape).astype(np.int8)
     before, after = (0, *amounts[:2], 0), (0, *amounts[2:], 0)
@@ -184,7 +184,7 @@ def test_pad(shape, amounts, value, seed):
 
 
 @given(convolutions(depthwise=True), st.sampled_from(["max", "average"]))
-@settings(deadline=None, max_examples=10)
+@settings(deadline=None, max_examples=6)
 def test_pooling(case, kind):
     attrs = {k: case["attrs"][k] for k in ("strides", "minimum", "maximum", "out_pixel_stride")}
     size = case["constants"]["weight"].shape[1:3]

@@ -43,13 +43,13 @@ def layers(draw) -> dict[str, Any]:
 
 
 @given(layers())
-@settings(deadline=None, max_examples=12)
+@settings(deadline=None, max_examples=8)
 def test_convolution(case):
     check("conv2d", case)
 
 
 @given(st.integers(1, 3), st.integers(1, 9), st.integers(1, 9), seeds)
-@settings(deadline=None, max_examples=4)
+@settings(deadline=None, max_examples=2)
 def test_dense(rows, depth, units, seed):
     data = TensorSpec((rows, depth), "float32")
     check("dense", {"data": data, "weight": (units, depth), "ring": 0, "seed": seed, "attrs": {}})

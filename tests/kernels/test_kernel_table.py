@@ -11,6 +11,7 @@ import tvm
 from small_networks import Builder
 
 import dero_tvm
+from dero_tvm.compiler import CompiledModel
 from dero_tvm.kernels import CKernel, Request, register_kernel, registered, unregister_kernel
 from dero_tvm.runners import run_host_c
 
@@ -21,6 +22,16 @@ def network() -> tvm.IRModule:
     y = b.conv("second", x, 8)
     y = b.add("sum", y, x)
     return b.build(b.pool("mean", y))
+
+
+@pytest.fixture(scope="module")
+def model() -> CompiledModel:
+    return dero_tvm.compile(network(), target="mps2-an500", dero="none")
+
+
+@pytest.fixture(scope="module")
+def portable() -> CompiledModel:
+    return dero_tvm.compile(network(), target="host", dero="none")
 
 
 @pytest.fixture
@@ -49,9 +60,9 @@ def feeds(seed: int) -> dict[str, np.ndarray]:
     return {"x": data.astype(np.int8)}
 
 
-def test_a_board_with_features_gets_kernels_and_the_same_bits():
-    model = dero_tvm.compile(network(), target="mps2-an500", dero="none")
-    portable = dero_tvm.compile(network(), target="host", dero="none")
+def test_a_board_with_features_gets_kernels_and_the_same_bits(
+    model: CompiledModel, portable: CompiledModel
+):
     names = [op.native and op.native.name for c in model.network.cascades for op in c.operations]
     assert names == ["dsp_conv2d_gather", "dsp_conv2d", "dsp_add", "dsp_pool"]
     assert all(op.native is None for c in portable.network.cascades for op in c.operations)
@@ -66,9 +77,7 @@ def test_a_board_with_features_gets_kernels_and_the_same_bits():
             np.testing.assert_array_equal(found["output"], wanted["output"])
 
 
-def test_scratch_and_packed_constants_are_counted():
-    model = dero_tvm.compile(network(), target="mps2-an500", dero="none")
-    portable = dero_tvm.compile(network(), target="host", dero="none")
+def test_scratch_and_packed_constants_are_counted(model: CompiledModel, portable: CompiledModel):
     scratch = 28  # the 27 bytes of a window of the first layer, in words
     buffers = {b.label: b.size for b in model.plan.problem.buffers}
     assert scratch in buffers.values()
@@ -83,7 +92,7 @@ def test_scratch_and_packed_constants_are_counted():
         ]
         == held
     )
-    # The weights of the second layer lie in flash once, in the kernel's order.
+    # Weights lie in flash once, in the kernels' order; the rest is geometry and padding.
     assert held < 1.1 * portable.report.constants_bytes + 200
 
 

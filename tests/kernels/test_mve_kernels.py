@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from kernel_batch import KernelBatch
 from mve_cases import KINDS, Case
 
-COUNTS = {"convolution": 16, "depthwise convolution": 12}
+COUNTS = {"convolution": 14, "depthwise convolution": 10}
 BOARD = "mps3-an547"
 
 

@@ -12,6 +12,7 @@ from tvm.script import ir as I
 from tvm.script import relax as R
 
 from relax_passes.decisions import decisions
+from relax_passes.fold_padding import FoldPadding
 from relax_passes.fuse_shortcuts import FuseShortcuts
 from relax_passes.operators import attributes_of, make_call
 
@@ -193,6 +194,21 @@ def test_an_activation_of_its_own_goes_along() -> None:
     after = FuseShortcuts()(before)
     assert attributes_of(calls(after)[0])["function"] == "silu"
     assert_close(before, after)
+
+
+def test_decisions_follow_their_join_when_later_passes_rename_it() -> None:
+    def build(emit, x):
+        p = emit(make_call("pad", [x], pad_before=(0, 1, 1, 0), pad_after=(0,) * 4, value=0.0), "p")
+        y = emit(conv(p, 4, padding=(0, 0, 1, 1)), "y")
+        return emit(add(emit(conv(y, 4), "c"), emit(scaled(y, 2.0), "s")), "z")
+
+    fused = FuseShortcuts()(network(build, (1, 5, 5, 4)))
+    (before,) = decisions(fused)
+    folded = FoldPadding()(fused)
+    (after,) = decisions(folded)
+    names = {binding.var.name for block in folded["main"].body.blocks for binding in block.bindings}
+    assert after.join in names
+    assert (after.action, after.reason) == (before.action, before.reason)
 
 
 def refused(build, *shapes):

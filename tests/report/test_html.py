@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any
 
@@ -12,6 +13,7 @@ from tiny_models import model_of, residual
 
 import dero_tvm
 from dero_tvm.report import Report
+from dero_tvm.report.data import ReportedShortcut
 from dero_tvm.report.html import html_page, notebook_frame
 from dero_tvm.report.html.residual_graph import ROW, residual_graph
 
@@ -117,7 +119,7 @@ def test_hostile_names(page: Page, hostile: Report) -> None:
 )
 def test_other_interfaces(options: dict[str, Any]) -> None:
     """Inputs and outputs that are outside the arena, or never whole."""
-    report = dero_tvm.compile(residual(), **options).report
+    report = dero_tvm.compile(residual(spatial=True), **options).report
     page = Page(html_page(report))
     ids = {value for _, name, value in page.attributes if name == "id"}
     named = {value for _, name, value in page.attributes if name in ("data-b", "data-s")}
@@ -149,9 +151,24 @@ def test_graph(reports: dict[str, Report]) -> None:
         assert graph.height == ROW * len(reports[dero].operators)
         (arc,) = (arc for arc in graph.arcs if arc.style != "plain")
         assert arc.style == action
-        assert [row.style for row in graph.rows if row.residual] == [action]
+        assert [row.style for row in graph.rows if row.action] == [action]
         xs = [float(x) for x in re.findall(r"[MHQ ](-?[\d.]+)", arc.path)]
         assert min(xs) >= 0
+
+
+def test_shortcuts_over_one_convolution(report: Report) -> None:
+    """As `FuseShortcuts` leaves them: the operator has the name of the addition that it took in."""
+    first, second = [o.name for o in report.operators if o.operator == "conv2d"]
+    shortcuts = (
+        ReportedShortcut(first, "fused", "window sum of 1 x 1"),
+        ReportedShortcut(second, "left alone", "<b>read</b> elsewhere"),
+    )
+    changed = replace(report, shortcuts=shortcuts)
+    styles = {row.operator.name: row.style for row in residual_graph(changed).rows}
+    assert (styles[first], styles[second]) == ("fused", "left-alone")
+    page = Page(html_page(changed))
+    assert "Shortcuts over one convolution (2)" in page.text
+    assert page.text.count("<b>read</b> elsewhere") == 2, "in the list and in the table"
 
 
 def test_the_same_report_gives_the_same_page(report: Report) -> None:

@@ -39,3 +39,12 @@ MVE_INLINE mve_int32x4 mve_load(const int32_t *values) {
   return vector;
 #endif
 }
+
+/* The same pointer, computed here: gcc would compute what is added to it ahead of the loop and keep
+ * the sums on the stack, where the instructions can add. */
+MVE_INLINE const int32_t *mve_here(const int32_t *pointer) {
+#if defined(__ARM_FEATURE_MVE)
+  __asm__ volatile("" : "+r"(pointer));
+#endif
+  return pointer;
+}

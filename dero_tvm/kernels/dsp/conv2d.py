@@ -16,6 +16,7 @@ _DIRECT = """\
 dsp_conv2d_row((const struct window *)window, row, data, data_rows, weight,
                (const struct requantization *)factors, out);
 """
+_MOST_PADDING = 2048  # bytes by which one or two filters of many taps may grow to four
 _GATHER = """\
 dsp_conv2d_gather_row((const struct window *)window, row, data, data_rows, weight,
                       (const struct requantization *)factors, out, scratch);
@@ -44,6 +45,9 @@ def conv2d(request: Request) -> CKernel | None:
     factors = pack_factors(request.constants, s, sums)
     window = pack_window(s, (kernel_h, kernel_w), factors.rounding)
     if words is None or window is None:
+        return None
+    padding = words.nbytes - taps.size
+    if padding > _MOST_PADDING and padding > taps.size // 2:
         return None
     name = "dsp_conv2d" if direct else "dsp_conv2d_gather"
     return CKernel(

@@ -20,6 +20,7 @@ from .clipped import Axis
 from .requantization import Requantization, in_blocks, requantization
 
 BLOCK = 8
+_STRAIGHT = 25  # taps that are no loop over the rows of the window
 _ROOM = 255  # sums of absolute weights up to it, times 128, fit int16
 
 
@@ -133,8 +134,9 @@ if (left >= 0 && left + {self.columns.span} < {self.columns.length}) {{
 {before}for (int32_t pixel = 0; pixel < {s.output.shape[2]}; ++pixel) {{
   const int32_t left = {self.columns.origin("pixel")};
 {textwrap.indent(sums, "  ")}
-  sums.even = {to.scale}(sums.even, mve_load(f + 16), mve_load(f + 24));
-  sums.odd = {to.scale}(sums.odd, mve_load(f + 20), mve_load(f + 28));
+  const int32_t *const factor = mve_here(f) + {2 * BLOCK};
+  sums.even = {to.scale}(sums.even, mve_load(factor), mve_load(factor + 8));
+  sums.odd = {to.scale}(sums.odd, mve_load(factor + 4), mve_load(factor + 12));
   mve_store_sums(out + pixel * {s.output.pixel_stride} + channel, sums, {to.limits});
 }}"""
 
@@ -153,24 +155,32 @@ if (left >= 0 && left + {self.columns.span} < {self.columns.length}) {{
 
     def _whole_rows(self) -> str:
         """Adds the products of all columns of the window."""
-        s = self.signature
-        _, kernel_h, kernel_w, _ = s.inputs[1].shape
-        pixel = s.inputs[0].pixel_stride
-        step = pixel * s["dilation"][1]
+        kernel_h, kernel_w = self.rows.kernel, self.columns.kernel
+        pixel = self.signature.inputs[0].pixel_stride
+        step = pixel * self.columns.dilation
         taps = []
         for column in range(0, kernel_w, self.group):
-            width = min(self.group, kernel_w - column)
             products = f"mve_tap(&x, {step}, &tap)"
-            for _ in range(width - 1):
+            for _ in range(min(self.group, kernel_w - column) - 1):
                 products = f"mve_add_tap({products}, &x, {step}, &tap)"
             taps.append(f"sums = mve_widen(sums, {products});")
-        lines = textwrap.indent("\n".join(taps), "  ")
-        return f"""\
-const int8_t *tap = w + {BLOCK * kernel_w} * first_row;
-for (int32_t i = first_row; i < end_row; ++i) {{
-  const int8_t *x = rows[i] + left * {pixel} + channel;
-{lines}
-}}"""
+        some = [
+            f"const int8_t *tap = w + {BLOCK * kernel_w} * first_row;",
+            "for (int32_t i = first_row; i < end_row; ++i) {",
+            f"  const int8_t *x = rows[i] + left * {pixel} + channel;",
+            *(f"  {tap}" for tap in taps),
+            "}",
+        ]
+        if kernel_h * kernel_w > _STRAIGHT:
+            return "\n".join(some)
+        every = ["const int8_t *tap = w, *x;"]
+        for row in range(kernel_h):
+            every += [f"x = rows[{row}] + left * {pixel} + channel;", *taps]
+        if not self.rows.clipped:
+            return "\n".join(every)
+        every, some = ([f"  {line}" for line in lines] for lines in (every, some))
+        inside = f"if (end_row - first_row == {kernel_h}) {{"
+        return "\n".join([inside, *every, "} else {", *some, "}"])
 
     def _parts_of_rows(self) -> str:
         s = self.signature

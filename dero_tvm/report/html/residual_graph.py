@@ -5,10 +5,11 @@ Arcs lie in lanes to the left of the list, the shortest nearest to it.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from dero_tvm.report.data import Report, ReportedResidual
+from dero_tvm.report.data import Report
 from dero_tvm.report.operators import Edge, ReportedOperator, edges
 
 ROW = 26  # pixels, of one operator
@@ -25,7 +26,7 @@ ACTIONS = {
     "fused": "fused",
     "left alone": "left-alone",
 }
-"""What was done to a residual join -> CSS class."""
+"""What was done to a residual join, or to a shortcut over one convolution -> CSS class."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,9 @@ class Row:
     """An operator in the list; `group` is "first", "inner" or "last" inside a cascade."""
 
     operator: ReportedOperator
-    residual: ReportedResidual | None
-    style: str  # of the residual's action
+    action: str  # what was done to it, if it is a join or has a shortcut of its own
+    reason: str
+    style: str  # of the action
     group: str
     y: float
 
@@ -57,12 +59,13 @@ class Graph:
     links: tuple[Arc, ...]  # between neighbours
     width: float
     height: float
-    counts: tuple[tuple[str, str, int], ...]  # action, class, joins
+    counts: tuple[tuple[str, str, int], ...]  # action, class, operators
 
 
 def residual_graph(report: Report) -> Graph:
     """The graph of the network that the code was generated from."""
     joins = {residual.join: residual for residual in report.residuals}
+    own = {shortcut.join: shortcut for shortcut in report.shortcuts}
     paths = [(r.join, path) for r in report.residuals for path in r.shortcuts]
     found = edges(report.operators, paths)
     skipping = [edge for edge in found if edge.target - edge.source > 1]
@@ -71,10 +74,11 @@ def residual_graph(report: Report) -> Graph:
     spine = _MARGIN + used * _LANE
     rows = []
     for number, operator in enumerate(report.operators):
-        residual = joins.get(operator.name)
-        style = style_of(residual.action) if residual else ""
+        decided = joins.get(operator.name) or own.get(operator.name)
+        action, reason = (decided.action, decided.reason) if decided else ("", "")
+        style = style_of(action) if action else ""
         group = _group(report.operators, number)
-        rows.append(Row(operator, residual, style, group, _y(number)))
+        rows.append(Row(operator, action, reason, style, group, _y(number)))
 
     def colour(edge: Edge) -> str:
         return style_of(joins[edge.join].action) if edge.join in joins else "plain"
@@ -86,9 +90,7 @@ def residual_graph(report: Report) -> Graph:
         for edge in found
         if edge.target == edge.source + 1
     ]
-    counts: dict[str, int] = {}
-    for residual in report.residuals:
-        counts[residual.action] = counts.get(residual.action, 0) + 1
+    counts = Counter(row.action for row in rows if row.action)
     return Graph(
         tuple(rows),
         tuple(arcs),
