@@ -30,7 +30,7 @@ def macros(interface: Interface, steps: Sequence[str]) -> str:
     shifted = []
     for _, array, _ in interface.arenas:
         # Inside its own expansion a macro's name stands for itself: here, the array.
-        shifted.append(f"#define {array} ({array} + {macro}_GUARD_BYTES)")
+        shifted += [f"#define {array} \\", f"  ({array} + {macro}_GUARD_BYTES)"]
     return "\n".join(
         [
             "/* Checks and a profile of the steps, if they are compiled in: see the header. */",
@@ -43,7 +43,8 @@ def macros(interface: Interface, steps: Sequence[str]) -> str:
             "#if TVMGEN_CHECK",
             *shifted,
             "#define TVMGEN_CHECK_GUARDS(number) \\",
-            f"  if ({prefix}_guards_changed({prefix}_step_names[number])) return {_GUARD_CHANGED}",
+            f"  if ({prefix}_guards_changed({prefix}_step_names[number])) \\",
+            f"  return {_GUARD_CHANGED}",
             "#else",
             "#define TVMGEN_CHECK_GUARDS(number) (void)0",
             "#endif",
@@ -125,7 +126,8 @@ static uint8_t guard_byte(uint32_t index) {{ return (uint8_t)(0xC5u ^ (index * 2
 
 void {prefix}_write_guards(void) {{
   for (int32_t a = 0; guards_written == 0 && a < {len(arenas)}; ++a) {{
-    uint8_t *behind = guarded[a].array + guarded[a].bytes - {guard};
+    uint8_t *behind =
+        guarded[a].array + guarded[a].bytes - {guard};
     for (uint32_t i = 0; i < {guard}; ++i) {{
       guarded[a].array[i] = guard_byte(i);
       behind[i] = guard_byte(i);
@@ -137,7 +139,8 @@ void {prefix}_write_guards(void) {{
 int32_t {prefix}_guards_changed(const char *where) {{
   {prefix}_write_guards();
   for (int32_t a = 0; a < {len(arenas)}; ++a) {{
-    const uint8_t *behind = guarded[a].array + guarded[a].bytes - {guard};
+    const uint8_t *behind =
+        guarded[a].array + guarded[a].bytes - {guard};
     for (uint32_t i = 0; i < {guard}; ++i) {{
       if (guarded[a].array[i] != guard_byte(i) || behind[i] != guard_byte(i)) {{
         guards_written = 0; /* the next run begins anew */
@@ -149,7 +152,8 @@ int32_t {prefix}_guards_changed(const char *where) {{
   return 0;
 }}
 
-int32_t {prefix}_bad_pointer(const void *pointer, const void *place, uint32_t alignment) {{
+int32_t {prefix}_bad_pointer(
+    const void *pointer, const void *place, uint32_t alignment) {{
   const uintptr_t at = (uintptr_t)pointer;
   for (int32_t a = 0; a < {len(arenas)}; ++a) {{
     const uintptr_t start = (uintptr_t)guarded[a].array;
@@ -179,7 +183,8 @@ int32_t {prefix}_guards_changed(const char *where) {{
   return 0;
 }}
 
-int32_t {prefix}_bad_pointer(const void *pointer, const void *place, uint32_t alignment) {{
+int32_t {prefix}_bad_pointer(
+    const void *pointer, const void *place, uint32_t alignment) {{
   return pointer != place && (uintptr_t)pointer % alignment != 0;
 }}
 #endif"""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
+from rich.padding import Padding
 
 from dero_tvm.atomic_write import staged_write
 from dero_tvm.dero import BARE, Dero, parse_dero
@@ -252,7 +253,7 @@ def compile_command(
         if compiled.report.tuning is not None:
             print_tuning(compiled.report.tuning, console)
         if accuracy:
-            console.print(f" {accuracy}\n", highlight=False)
+            console.print(Padding(accuracy, (0, 1, 1, 1)), highlight=False)
         if compiled.report.memory:
             print_memory(compiled.report, code_size(compiled.archive, compiled.board), console)
         for path in filter(None, (output, report_file)):

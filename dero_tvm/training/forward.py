@@ -18,8 +18,10 @@ from relax_passes.reorganization import (
 
 from .identifiers import Names, identifier
 from .layers import Layers
+from .python_text import Call, Expression, statement
 from .segments import RESERVED, Segment
 
+_BODY = 2  # levels of indentation
 _OPERATORS = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/", "power": "**"}
 _FUNCTIONS = {"maximum": "torch.maximum", "minimum": "torch.minimum"}
 
@@ -52,7 +54,7 @@ class Forward:
         self.parameters = list(self._variables.values())
 
     def statements(self) -> list[str]:
-        """Of the body, the ``return`` included."""
+        """Of the body, indented, the ``return`` included."""
         outputs = self._architecture.outputs
         reads = [self._reads(segment) for segment in self._segments]
         reads.append([port.name for port in outputs])
@@ -61,23 +63,23 @@ class Forward:
         for segment, following in zip(self._segments, reads[1:]):
             value, output = self._value(segment), segment.output
             if count[output] == 1 and following == [output]:
-                if segment is self._segments[-1]:
+                if segment is self._segments[-1] and isinstance(value, str):
                     self._variables[output] = value
                     break
                 self._variables[output] = "x"
             else:
                 wanted = segment.attribute or output.replace(".", "_")
                 self._variables[output] = self._names.new(identifier(wanted, otherwise="y"))
-            lines.append(f"{self._variables[output]} = {value}")
+            lines.append(statement(f"{self._variables[output]} = ", value, _BODY))
         returned = [self._shaped(self._variables[port.name], port) for port in outputs]
-        return [*lines, f"return {', '.join(returned)}"]
+        return [*lines, statement("return ", ", ".join(returned), _BODY)]
 
     def _reads(self, segment: Segment) -> list[str]:
         """The tensors that a statement reads."""
         inputs = [self._apart[n].inputs[0] if n in self._apart else n for n in segment.inputs]
         return list(dict.fromkeys(inputs))
 
-    def _value(self, segment: Segment) -> str:
+    def _value(self, segment: Segment) -> Expression:
         node = segment.nodes[0]
         if _is_pooled_apart(node):
             conv = self._apart[node.inputs[0]]
@@ -93,7 +95,7 @@ class Forward:
             order = "" if node.channels_first else ".permute(0, 2, 3, 1)"
             return f"{operands[0]}{order}.flatten(1)"
         if isinstance(node, Concat):
-            return f"torch.cat(({', '.join(operands)}), dim=1)"
+            return Call("torch.cat", (Call("", tuple(operands)),), (("dim", "1"),))
         assert isinstance(node, Elementwise)
         return self._elementwise(node, operands)
 

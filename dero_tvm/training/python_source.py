@@ -172,7 +172,7 @@ def _network(
     if len(output_names) > 1:
         returned = f"tuple[{', '.join(['Tensor'] * len(output_names))}]"
     lines += ["", f"    def forward({signature}) -> {returned}:"]
-    lines += [f"        {line}" for line in body]
+    lines += body
     return "\n".join(lines)
 
 

@@ -15,6 +15,8 @@ _STEP = "    "
 class Call:
     """``function(a, b, name=c)``; arguments are expressions, or texts that stand for themselves.
 
+    Without a function it is a tuple, of two elements or more.
+
     With `spread` there is one argument a line even where all would fit one.
     """
 

@@ -30,9 +30,11 @@ const char *const tvmgen_float32_normalized_step_names[TVMGEN_FLOAT32_NORMALIZED
 };
 #endif
 #if TVMGEN_CHECK
-#define tvmgen_float32_normalized_workspace (tvmgen_float32_normalized_workspace + TVMGEN_FLOAT32_NORMALIZED_GUARD_BYTES)
+#define tvmgen_float32_normalized_workspace \
+  (tvmgen_float32_normalized_workspace + TVMGEN_FLOAT32_NORMALIZED_GUARD_BYTES)
 #define TVMGEN_CHECK_GUARDS(number) \
-  if (tvmgen_float32_normalized_guards_changed(tvmgen_float32_normalized_step_names[number])) return -3
+  if (tvmgen_float32_normalized_guards_changed(tvmgen_float32_normalized_step_names[number])) \
+  return -3
 #else
 #define TVMGEN_CHECK_GUARDS(number) (void)0
 #endif

@@ -24,7 +24,8 @@ static uint8_t guard_byte(uint32_t index) { return (uint8_t)(0xC5u ^ (index * 29
 
 void tvmgen_int8_block_write_guards(void) {
   for (int32_t a = 0; guards_written == 0 && a < 1; ++a) {
-    uint8_t *behind = guarded[a].array + guarded[a].bytes - TVMGEN_INT8_BLOCK_GUARD_BYTES;
+    uint8_t *behind =
+        guarded[a].array + guarded[a].bytes - TVMGEN_INT8_BLOCK_GUARD_BYTES;
     for (uint32_t i = 0; i < TVMGEN_INT8_BLOCK_GUARD_BYTES; ++i) {
       guarded[a].array[i] = guard_byte(i);
       behind[i] = guard_byte(i);
@@ -36,7 +37,8 @@ void tvmgen_int8_block_write_guards(void) {
 int32_t tvmgen_int8_block_guards_changed(const char *where) {
   tvmgen_int8_block_write_guards();
   for (int32_t a = 0; a < 1; ++a) {
-    const uint8_t *behind = guarded[a].array + guarded[a].bytes - TVMGEN_INT8_BLOCK_GUARD_BYTES;
+    const uint8_t *behind =
+        guarded[a].array + guarded[a].bytes - TVMGEN_INT8_BLOCK_GUARD_BYTES;
     for (uint32_t i = 0; i < TVMGEN_INT8_BLOCK_GUARD_BYTES; ++i) {
       if (guarded[a].array[i] != guard_byte(i) || behind[i] != guard_byte(i)) {
         guards_written = 0; /* the next run begins anew */
@@ -48,7 +50,8 @@ int32_t tvmgen_int8_block_guards_changed(const char *where) {
   return 0;
 }
 
-int32_t tvmgen_int8_block_bad_pointer(const void *pointer, const void *place, uint32_t alignment) {
+int32_t tvmgen_int8_block_bad_pointer(
+    const void *pointer, const void *place, uint32_t alignment) {
   const uintptr_t at = (uintptr_t)pointer;
   for (int32_t a = 0; a < 1; ++a) {
     const uintptr_t start = (uintptr_t)guarded[a].array;

@@ -35,9 +35,11 @@ const char *const tvmgen_int8_block_step_names[TVMGEN_INT8_BLOCK_STEPS] = {
 };
 #endif
 #if TVMGEN_CHECK
-#define tvmgen_int8_block_workspace (tvmgen_int8_block_workspace + TVMGEN_INT8_BLOCK_GUARD_BYTES)
+#define tvmgen_int8_block_workspace \
+  (tvmgen_int8_block_workspace + TVMGEN_INT8_BLOCK_GUARD_BYTES)
 #define TVMGEN_CHECK_GUARDS(number) \
-  if (tvmgen_int8_block_guards_changed(tvmgen_int8_block_step_names[number])) return -3
+  if (tvmgen_int8_block_guards_changed(tvmgen_int8_block_step_names[number])) \
+  return -3
 #else
 #define TVMGEN_CHECK_GUARDS(number) (void)0
 #endif
