@@ -156,38 +156,39 @@ DSP_INLINE float fpu_add_one(const struct fpu_block *b, int32_t distance, float 
   return sum;
 }
 
-/* All filters of one pixel, or of two or four. */
-DSP_NOINLINE static void fpu_pixels(const struct window *w, struct fpu_block b,
-                                    const float *bias, struct limits limits, int32_t pixels,
+/* All filters of one pixel, or of two or four; moves the block to the last filter. */
+DSP_NOINLINE static void fpu_pixels(const struct window *w, struct fpu_block *b,
+                                    const float *bias, const struct limits *to, int32_t pixels,
                                     arena_float *out) {
   float sums[16];
+  struct limits limits = *to;
   int32_t left = w->filters;
   for (; left >= 4; left -= 4) {
     if (pixels == 4) {
-      fpu_add_four(&b, bias, sums, 4);
+      fpu_add_four(b, bias, sums, 4);
     } else if (pixels == 2) {
-      fpu_add_four(&b, bias, sums, 2);
+      fpu_add_four(b, bias, sums, 2);
     } else {
-      fpu_add_four(&b, bias, sums, 1);
+      fpu_add_four(b, bias, sums, 1);
     }
-    arena_float *to = out;
+    arena_float *at = out;
     for (const float *sum = sums; sum != sums + 4 * pixels; sum += 4) {
-      to[0] = limited(sum[0], limits);
-      to[1] = limited(sum[1], limits);
-      to[2] = limited(sum[2], limits);
-      to[3] = limited(sum[3], limits);
-      to += w->out_pixel;
+      at[0] = limited(sum[0], limits);
+      at[1] = limited(sum[1], limits);
+      at[2] = limited(sum[2], limits);
+      at[3] = limited(sum[3], limits);
+      at += w->out_pixel;
     }
-    b.weight += 4 * b.taps;
+    b->weight += 4 * b->taps;
     bias += 4;
     out += 4;
   }
   for (; left > 0; --left) {
     for (int32_t pixel = 0; pixel < pixels; ++pixel) {
-      int32_t distance = pixel * b.next * (int32_t)sizeof(float);
-      out[pixel * w->out_pixel] = limited(fpu_add_one(&b, distance, bias[0]), limits);
+      int32_t distance = pixel * b->next * (int32_t)sizeof(float);
+      out[pixel * w->out_pixel] = limited(fpu_add_one(b, distance, bias[0]), limits);
     }
-    b.weight += b.taps;
+    b->weight += b->taps;
     ++bias;
     ++out;
   }
@@ -223,7 +224,7 @@ static void fpu_conv2d_row(const struct window *w, int32_t row, const int8_t *da
         .gap = row_taps - length,
         .next = step / (int32_t)sizeof(float),
     };
-    fpu_pixels(w, block, bias, limits, pixels, out);
+    fpu_pixels(w, &block, bias, &limits, pixels, out);
     column += pixels;
     out += pixels * w->out_pixel;
   }
