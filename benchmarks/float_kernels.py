@@ -126,7 +126,9 @@ def main() -> None:
     networks = [
         dero_tvm.compile(path, target="host", dero="none").network for path in arguments.models
     ]
-    print("| layer | core | instructions | for each MAC | best plain loops | instructions | ratio |")
+    print(
+        "| layer | core | instructions | for each MAC | best plain loops | instructions | ratio |"
+    )
     print("|---|---|---:|---:|---|---:|---:|")
     for name in arguments.boards.split(","):
         board = load_board(name)
