@@ -27,7 +27,7 @@ struct fpu_block {
 
 #if defined(__ARM_FP) && defined(__thumb2__)
 /* Reads four numbers with one instruction, where compilers take four; returns where they end. */
-DSP_INLINE const float *fpu_load_four(const float *from, float *a, float *b, float *c, float *d) {
+DSP_INLINE const float *fpu_load_four(const float *from, float w[4]) {
   register float s28 __asm__("s28");
   register float s29 __asm__("s29");
   register float s30 __asm__("s30");
@@ -35,13 +35,30 @@ DSP_INLINE const float *fpu_load_four(const float *from, float *a, float *b, flo
   __asm__("vldmia %0!, {s28-s31}"
           : "+r"(from), "=t"(s28), "=t"(s29), "=t"(s30), "=t"(s31)
           : "m"(*(const float(*)[4])from));
-  *a = s28, *b = s29, *c = s30, *d = s31;
+  w[0] = s28, w[1] = s29, w[2] = s30, w[3] = s31;
+  return from;
+}
+
+/* The same into other registers, so that eight numbers can be there at once. */
+DSP_INLINE const float *fpu_load_others(const float *from, float w[4]) {
+  register float s24 __asm__("s24");
+  register float s25 __asm__("s25");
+  register float s26 __asm__("s26");
+  register float s27 __asm__("s27");
+  __asm__("vldmia %0!, {s24-s27}"
+          : "+r"(from), "=t"(s24), "=t"(s25), "=t"(s26), "=t"(s27)
+          : "m"(*(const float(*)[4])from));
+  w[0] = s24, w[1] = s25, w[2] = s26, w[3] = s27;
   return from;
 }
 #else
-DSP_INLINE const float *fpu_load_four(const float *from, float *a, float *b, float *c, float *d) {
-  *a = from[0], *b = from[1], *c = from[2], *d = from[3];
+DSP_INLINE const float *fpu_load_four(const float *from, float w[4]) {
+  w[0] = from[0], w[1] = from[1], w[2] = from[2], w[3] = from[3];
   return from + 4;
+}
+
+DSP_INLINE const float *fpu_load_others(const float *from, float w[4]) {
+  return fpu_load_four(from, w);
 }
 #endif
 
@@ -94,30 +111,30 @@ DSP_INLINE void fpu_add_four(const struct fpu_block *b, const float *bias, float
     const arena_float *y = x + b->next, *z = y + b->next, *u = z + b->next;
     const arena_float *end = x + b->length;
     while (x != end) {
-      float value = *x++, w0, w1, w2, w3;
-      weight = fpu_load_four(weight, &w0, &w1, &w2, &w3);
-      a0 = fmaf(value, w0, a0);
-      a1 = fmaf(value, w1, a1);
-      a2 = fmaf(value, w2, a2);
-      a3 = fmaf(value, w3, a3);
+      float value = *x++, w[4];
+      weight = fpu_load_four(weight, w);
+      a0 = fmaf(value, w[0], a0);
+      a1 = fmaf(value, w[1], a1);
+      a2 = fmaf(value, w[2], a2);
+      a3 = fmaf(value, w[3], a3);
       if (pixels > 1) {
         value = *y++;
-        c0 = fmaf(value, w0, c0);
-        c1 = fmaf(value, w1, c1);
-        c2 = fmaf(value, w2, c2);
-        c3 = fmaf(value, w3, c3);
+        c0 = fmaf(value, w[0], c0);
+        c1 = fmaf(value, w[1], c1);
+        c2 = fmaf(value, w[2], c2);
+        c3 = fmaf(value, w[3], c3);
       }
       if (pixels > 2) {
         value = *z++;
-        d0 = fmaf(value, w0, d0);
-        d1 = fmaf(value, w1, d1);
-        d2 = fmaf(value, w2, d2);
-        d3 = fmaf(value, w3, d3);
+        d0 = fmaf(value, w[0], d0);
+        d1 = fmaf(value, w[1], d1);
+        d2 = fmaf(value, w[2], d2);
+        d3 = fmaf(value, w[3], d3);
         value = *u++;
-        e0 = fmaf(value, w0, e0);
-        e1 = fmaf(value, w1, e1);
-        e2 = fmaf(value, w2, e2);
-        e3 = fmaf(value, w3, e3);
+        e0 = fmaf(value, w[0], e0);
+        e1 = fmaf(value, w[1], e1);
+        e2 = fmaf(value, w[2], e2);
+        e3 = fmaf(value, w[3], e3);
       }
     }
     weight += 4 * b->gap;
@@ -132,6 +149,33 @@ DSP_INLINE void fpu_add_four(const struct fpu_block *b, const float *bias, float
   }
 }
 
+/* One pixel by eight filters, whose weights are those of two blocks. */
+DSP_INLINE void fpu_add_eight(const struct fpu_block *b, const float *bias, float *sums) {
+  float a0 = bias[0], a1 = bias[1], a2 = bias[2], a3 = bias[3];
+  float c0 = bias[4], c1 = bias[5], c2 = bias[6], c3 = bias[7];
+  const float *weight = b->weight + 4 * b->first, *second = weight + 4 * b->taps;
+  for (int32_t row = 0; row < b->count; ++row) {
+    const arena_float *x = (const arena_float *)(b->rows[row] + b->start), *end = x + b->length;
+    while (x != end) {
+      float value = *x++, w[4], v[4];
+      weight = fpu_load_four(weight, w);
+      second = fpu_load_others(second, v);
+      a0 = fmaf(value, w[0], a0);
+      a1 = fmaf(value, w[1], a1);
+      a2 = fmaf(value, w[2], a2);
+      a3 = fmaf(value, w[3], a3);
+      c0 = fmaf(value, v[0], c0);
+      c1 = fmaf(value, v[1], c1);
+      c2 = fmaf(value, v[2], c2);
+      c3 = fmaf(value, v[3], c3);
+    }
+    weight += 4 * b->gap;
+    second += 4 * b->gap;
+  }
+  sums[0] = a0, sums[1] = a1, sums[2] = a2, sums[3] = a3;
+  sums[4] = c0, sums[5] = c1, sums[6] = c2, sums[7] = c3;
+}
+
 #endif
 
 /* One filter of the pixel that lies `distance` bytes behind the first. */
@@ -141,12 +185,12 @@ DSP_INLINE float fpu_add_one(const struct fpu_block *b, int32_t distance, float 
     const arena_float *x = (const arena_float *)(b->rows[row] + b->start + distance);
     int32_t left = b->length;
     for (; left >= 4; left -= 4, x += 4) {
-      float w0, w1, w2, w3;
-      weight = fpu_load_four(weight, &w0, &w1, &w2, &w3);
-      sum = fmaf(x[0], w0, sum);
-      sum = fmaf(x[1], w1, sum);
-      sum = fmaf(x[2], w2, sum);
-      sum = fmaf(x[3], w3, sum);
+      float w[4];
+      weight = fpu_load_four(weight, w);
+      sum = fmaf(x[0], w[0], sum);
+      sum = fmaf(x[1], w[1], sum);
+      sum = fmaf(x[2], w[2], sum);
+      sum = fmaf(x[3], w[3], sum);
     }
     for (; left > 0; --left) {
       sum = fmaf(*x++, *weight++, sum);
@@ -163,6 +207,17 @@ DSP_NOINLINE static void fpu_pixels(const struct window *w, struct fpu_block *b,
   float sums[16];
   struct limits limits = *to;
   int32_t left = w->filters;
+#if !defined(FPU_VECTORS)
+  for (; pixels == 1 && left >= 8; left -= 8) {
+    fpu_add_eight(b, bias, sums);
+    for (int32_t i = 0; i < 8; ++i) {
+      out[i] = limited(sums[i], limits);
+    }
+    b->weight += 8 * b->taps;
+    bias += 8;
+    out += 8;
+  }
+#endif
   for (; left >= 4; left -= 4) {
     if (pixels == 4) {
       fpu_add_four(b, bias, sums, 4);
