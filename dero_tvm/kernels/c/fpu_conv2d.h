@@ -5,7 +5,6 @@
  * vector.
  */
 #pragma once
-#include <math.h>
 #include <stdint.h>
 #include "float_limits.h"
 #include "window.h"
@@ -113,28 +112,28 @@ DSP_INLINE void fpu_add_four(const struct fpu_block *b, const float *bias, float
     while (x != end) {
       float value = *x++, w[4];
       weight = fpu_load_four(weight, w);
-      a0 = fmaf(value, w[0], a0);
-      a1 = fmaf(value, w[1], a1);
-      a2 = fmaf(value, w[2], a2);
-      a3 = fmaf(value, w[3], a3);
+      a0 = fused(value, w[0], a0);
+      a1 = fused(value, w[1], a1);
+      a2 = fused(value, w[2], a2);
+      a3 = fused(value, w[3], a3);
       if (pixels > 1) {
         value = *y++;
-        c0 = fmaf(value, w[0], c0);
-        c1 = fmaf(value, w[1], c1);
-        c2 = fmaf(value, w[2], c2);
-        c3 = fmaf(value, w[3], c3);
+        c0 = fused(value, w[0], c0);
+        c1 = fused(value, w[1], c1);
+        c2 = fused(value, w[2], c2);
+        c3 = fused(value, w[3], c3);
       }
       if (pixels > 2) {
         value = *z++;
-        d0 = fmaf(value, w[0], d0);
-        d1 = fmaf(value, w[1], d1);
-        d2 = fmaf(value, w[2], d2);
-        d3 = fmaf(value, w[3], d3);
+        d0 = fused(value, w[0], d0);
+        d1 = fused(value, w[1], d1);
+        d2 = fused(value, w[2], d2);
+        d3 = fused(value, w[3], d3);
         value = *u++;
-        e0 = fmaf(value, w[0], e0);
-        e1 = fmaf(value, w[1], e1);
-        e2 = fmaf(value, w[2], e2);
-        e3 = fmaf(value, w[3], e3);
+        e0 = fused(value, w[0], e0);
+        e1 = fused(value, w[1], e1);
+        e2 = fused(value, w[2], e2);
+        e3 = fused(value, w[3], e3);
       }
     }
     weight += 4 * b->gap;
@@ -160,14 +159,14 @@ DSP_INLINE void fpu_add_eight(const struct fpu_block *b, const float *bias, floa
       float value = *x++, w[4], v[4];
       weight = fpu_load_four(weight, w);
       second = fpu_load_others(second, v);
-      a0 = fmaf(value, w[0], a0);
-      a1 = fmaf(value, w[1], a1);
-      a2 = fmaf(value, w[2], a2);
-      a3 = fmaf(value, w[3], a3);
-      c0 = fmaf(value, v[0], c0);
-      c1 = fmaf(value, v[1], c1);
-      c2 = fmaf(value, v[2], c2);
-      c3 = fmaf(value, v[3], c3);
+      a0 = fused(value, w[0], a0);
+      a1 = fused(value, w[1], a1);
+      a2 = fused(value, w[2], a2);
+      a3 = fused(value, w[3], a3);
+      c0 = fused(value, v[0], c0);
+      c1 = fused(value, v[1], c1);
+      c2 = fused(value, v[2], c2);
+      c3 = fused(value, v[3], c3);
     }
     weight += 4 * b->gap;
     second += 4 * b->gap;
@@ -187,13 +186,13 @@ DSP_INLINE float fpu_add_one(const struct fpu_block *b, int32_t distance, float 
     for (; left >= 4; left -= 4, x += 4) {
       float w[4];
       weight = fpu_load_four(weight, w);
-      sum = fmaf(x[0], w[0], sum);
-      sum = fmaf(x[1], w[1], sum);
-      sum = fmaf(x[2], w[2], sum);
-      sum = fmaf(x[3], w[3], sum);
+      sum = fused(x[0], w[0], sum);
+      sum = fused(x[1], w[1], sum);
+      sum = fused(x[2], w[2], sum);
+      sum = fused(x[3], w[3], sum);
     }
     for (; left > 0; --left) {
-      sum = fmaf(*x++, *weight++, sum);
+      sum = fused(*x++, *weight++, sum);
     }
     weight += b->gap;
   }

@@ -1,6 +1,5 @@
 /* A row of a depthwise convolution, float32: four channels of a pixel at a time. */
 #pragma once
-#include <math.h>
 #include <stdint.h>
 #include "float_limits.h"
 #include "window.h"
@@ -24,10 +23,10 @@ static void fpu_depthwise_row(const struct window *w, int32_t row, const int8_t 
         const float *factor = weight + (kh * w->kernel_w + taps.first) * w->channels + channel;
         for (int32_t left = taps.last - taps.first; left > 0; --left) {
           const arena_float *values = (const arena_float *)bytes;
-          a = fmaf(values[0], factor[0], a);
-          b = fmaf(values[1], factor[1], b);
-          c = fmaf(values[2], factor[2], c);
-          d = fmaf(values[3], factor[3], d);
+          a = fused(values[0], factor[0], a);
+          b = fused(values[1], factor[1], b);
+          c = fused(values[2], factor[2], c);
+          d = fused(values[3], factor[3], d);
           bytes += tap_bytes;
           factor += w->channels;
         }
@@ -43,7 +42,7 @@ static void fpu_depthwise_row(const struct window *w, int32_t row, const int8_t 
         const int8_t *bytes = rows[kh] + start + channel * (int32_t)sizeof(float);
         const float *factor = weight + (kh * w->kernel_w + taps.first) * w->channels + channel;
         for (int32_t left = taps.last - taps.first; left > 0; --left) {
-          sum = fmaf(*(const arena_float *)bytes, *factor, sum);
+          sum = fused(*(const arena_float *)bytes, *factor, sum);
           bytes += tap_bytes;
           factor += w->channels;
         }
