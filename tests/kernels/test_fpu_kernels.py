@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from shutil import which
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from native_kernel_runner import NativeKernel
 from row_kernel_runner import RowKernel
+from tvm import relax
 
-from relax_passes.operators import TensorSpec
+import dero_tvm
+from relax_passes.operators import TensorSpec, make_call
 
 seeds = st.integers(0, 2**32 - 1)
 limits = st.sampled_from([(None, None), (0.0, None), (0.0, 6.0), (None, 0.5)])
@@ -65,4 +69,26 @@ def check(name: str, case: dict[str, Any]) -> None:
     native = NativeKernel(name, specs, constants, features={"fpu"}, **case["attrs"])
     expected = RowKernel(name, specs, **case["attrs"]).run_rows(data, weight, bias)
     found = native.run_rows(data, ring=case["ring"])
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
+MISSING = [tool for tool in ("arm-none-eabi-gcc", "qemu-system-arm") if which(tool) is None]
+
+
+@pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}")
+@pytest.mark.parametrize("board", ["mps2-an386", "mps3-an547"])
+def test_instructions_of_the_core(board: str):
+    """Loads of several numbers, and Helium's vectors, are on no host."""
+    rng = np.random.default_rng(0)
+    data = relax.Var("data", relax.TensorType((1, 5, 12, 3), "float32"))
+    arrays = [rng.normal(size=shape).astype(np.float32) for shape in ((10, 3, 3, 3), 10)]
+    builder = relax.BlockBuilder()
+    with builder.function("main", [data]):
+        operands = [data, *map(relax.const, arrays)]
+        call = make_call("conv2d", operands, padding=(1, 1, 1, 1), minimum=0.0)
+        builder.emit_func_output(builder.emit(call))
+    model = dero_tvm.compile(builder.get(), target=board, dero="none")
+    assert "fpu_conv2d" in model.archive.c_sources()["default_lib1.c"].decode()
+    inputs = {"data": rng.normal(size=(1, 5, 12, 3)).astype(np.float32)}
+    (expected,), (found,) = (model.run(inputs, d).values() for d in ("host", f"qemu:{board}"))
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)

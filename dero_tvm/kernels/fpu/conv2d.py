@@ -24,7 +24,7 @@ _FILTERS = 4  # side by side
     "conv2d", features={"fpu"}, classes={OperatorClass.SPATIAL, OperatorClass.POINTWISE}
 )
 def conv2d(request: Request) -> CKernel | None:
-    """Two pixels by four filters at a time."""
+    """Four pixels by four filters at a time."""
     s = request.signature
     data, weight = s.inputs[0], request.constants["weight"]
     if data.dtype != "float32" or s.attrs.get("groups", 1) != 1:
