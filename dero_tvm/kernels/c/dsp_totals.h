@@ -1,0 +1,98 @@
+/*
+ * Means, sums and averages over height and width, int8, on cores with the DSP extension: four
+ * channels at a time, in halves of words as long as no half can overflow.
+ */
+#pragma once
+#include <stdint.h>
+#include "requantize.h"
+
+#define TOTALS_TERMS 256 /* of bytes, whose sum fits a half */
+
+struct totals {
+  int32_t calls;    /* for one row of results */
+  int32_t pixels;   /* of one call */
+  int32_t channels;
+  int32_t pixel;    /* bytes from one pixel to the next */
+  int32_t divisor;  /* of an average in the scale of its data; else 0 */
+  int32_t rounding; /* enum rounding */
+  int32_t minimum, maximum;
+  struct requantization to;
+};
+
+DSP_INLINE int8_t dsp_total_result(const struct totals *t, int32_t sum) {
+  int32_t result;
+  if (t->divisor) { /* to nearest, ties away from zero */
+    int32_t half = t->divisor / 2;
+    result = (sum > 0 ? sum + half : sum - half) / t->divisor;
+  } else if (t->rounding == ROUND_TWICE) {
+    result = requantize_twice(sum + t->to.bias, &t->to);
+  } else if (t->rounding == ROUND_ONCE) {
+    result = requantize_once(sum + t->to.bias, &t->to);
+  } else {
+    result = requantize_any(sum + t->to.bias, &t->to, t->rounding);
+  }
+  result = result < t->minimum ? t->minimum : result;
+  return (int8_t)(result > t->maximum ? t->maximum : result);
+}
+
+/* Adds four channels of all pixels. */
+DSP_INLINE struct sums dsp_totals_plus(struct sums sums, const struct totals *t, const int8_t *bytes) {
+  int32_t step = t->pixel;
+  for (int32_t left = t->pixels; left > 0; left -= TOTALS_TERMS) {
+    int32_t count = left < TOTALS_TERMS ? left : TOTALS_TERMS, even = 0, odd = 0;
+    const int8_t *end = bytes + count * step;
+    if (count & 1) {
+      int32_t word = dsp_load4(bytes);
+      even = dsp_even(word), odd = dsp_odd(word);
+      bytes += step;
+    }
+    while (bytes != end) {
+      int32_t word = dsp_load4(bytes);
+      bytes += step;
+      even = dsp_even_plus(even, word), odd = dsp_odd_plus(odd, word);
+      word = dsp_load4(bytes);
+      bytes += step;
+      even = dsp_even_plus(even, word), odd = dsp_odd_plus(odd, word);
+    }
+    sums.a += dsp_low(even), sums.b += dsp_low(odd);
+    sums.c += dsp_high(even), sums.d += dsp_high(odd);
+  }
+  return sums;
+}
+
+/*
+ * Adds the pixels at `data` to the sums in `state`, which the first call sets, and writes the
+ * results with the last one.  What is first and last at once needs no state.
+ */
+DSP_INLINE void dsp_totals(const struct totals *t, const int8_t *data, int32_t first, int32_t last,
+                           int32_t *state, int8_t *out) {
+  int32_t channel = 0;
+  for (; channel < (t->channels & ~3); channel += 4) {
+    struct sums sums = {0, 0, 0, 0};
+    if (!first) {
+      sums.a = state[channel], sums.b = state[channel + 1];
+      sums.c = state[channel + 2], sums.d = state[channel + 3];
+    }
+    sums = dsp_totals_plus(sums, t, data + channel);
+    if (last) {
+      out[channel] = dsp_total_result(t, sums.a);
+      out[channel + 1] = dsp_total_result(t, sums.b);
+      out[channel + 2] = dsp_total_result(t, sums.c);
+      out[channel + 3] = dsp_total_result(t, sums.d);
+    } else {
+      state[channel] = sums.a, state[channel + 1] = sums.b;
+      state[channel + 2] = sums.c, state[channel + 3] = sums.d;
+    }
+  }
+  for (; channel < t->channels; ++channel) {
+    int32_t sum = first ? 0 : state[channel];
+    for (int32_t pixel = 0; pixel < t->pixels; ++pixel) {
+      sum += data[pixel * t->pixel + channel];
+    }
+    if (last) {
+      out[channel] = dsp_total_result(t, sum);
+    } else {
+      state[channel] = sum;
+    }
+  }
+}
