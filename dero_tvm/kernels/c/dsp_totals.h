@@ -19,7 +19,8 @@ struct totals {
   struct requantization to;
 };
 
-DSP_INLINE int8_t dsp_total_result(const struct totals *t, int32_t sum) {
+/* The result of a sum, in any way of rounding. */
+DSP_NOINLINE static int8_t dsp_total_result(const struct totals *t, int32_t sum) {
   int32_t result;
   if (t->divisor) { /* to nearest, ties away from zero */
     int32_t half = t->divisor / 2;
@@ -35,10 +36,26 @@ DSP_INLINE int8_t dsp_total_result(const struct totals *t, int32_t sum) {
   return (int8_t)(result > t->maximum ? t->maximum : result);
 }
 
+/* The results of four sums; `to` is the factor of all if the usual way of rounding serves. */
+DSP_INLINE void dsp_total_results(const struct totals *t, struct sums sums, int32_t usual,
+                                  const struct requantization *to, int8_t *out) {
+  if (usual) {
+    out[0] = (int8_t)dsp_saturate8(requantize_twice(sums.a + to->bias, to));
+    out[1] = (int8_t)dsp_saturate8(requantize_twice(sums.b + to->bias, to));
+    out[2] = (int8_t)dsp_saturate8(requantize_twice(sums.c + to->bias, to));
+    out[3] = (int8_t)dsp_saturate8(requantize_twice(sums.d + to->bias, to));
+  } else {
+    out[0] = dsp_total_result(t, sums.a);
+    out[1] = dsp_total_result(t, sums.b);
+    out[2] = dsp_total_result(t, sums.c);
+    out[3] = dsp_total_result(t, sums.d);
+  }
+}
+
 /* Adds four channels of all pixels. */
-DSP_INLINE struct sums dsp_totals_plus(struct sums sums, const struct totals *t, const int8_t *bytes) {
-  int32_t step = t->pixel;
-  for (int32_t left = t->pixels; left > 0; left -= TOTALS_TERMS) {
+DSP_INLINE struct sums dsp_totals_plus(struct sums sums, const int8_t *bytes, int32_t pixels,
+                                       int32_t step) {
+  for (int32_t left = pixels; left > 0; left -= TOTALS_TERMS) {
     int32_t count = left < TOTALS_TERMS ? left : TOTALS_TERMS, even = 0, odd = 0;
     const int8_t *end = bytes + count * step;
     if (count & 1) {
@@ -66,28 +83,29 @@ DSP_INLINE struct sums dsp_totals_plus(struct sums sums, const struct totals *t,
  */
 DSP_INLINE void dsp_totals(const struct totals *t, const int8_t *data, int32_t first, int32_t last,
                            int32_t *state, int8_t *out) {
-  int32_t channel = 0;
-  for (; channel < (t->channels & ~3); channel += 4) {
+  /* Copies: for all that C knows, a result may be written over what `t` points to. */
+  struct requantization to = t->to;
+  int32_t pixels = t->pixels, step = t->pixel, channels = t->channels, channel = 0;
+  int32_t usual = t->rounding == ROUND_TWICE && t->minimum == -128 && t->maximum == 127 &&
+                  t->divisor == 0;
+  for (; channel < (channels & ~3); channel += 4) {
     struct sums sums = {0, 0, 0, 0};
     if (!first) {
       sums.a = state[channel], sums.b = state[channel + 1];
       sums.c = state[channel + 2], sums.d = state[channel + 3];
     }
-    sums = dsp_totals_plus(sums, t, data + channel);
+    sums = dsp_totals_plus(sums, data + channel, pixels, step);
     if (last) {
-      out[channel] = dsp_total_result(t, sums.a);
-      out[channel + 1] = dsp_total_result(t, sums.b);
-      out[channel + 2] = dsp_total_result(t, sums.c);
-      out[channel + 3] = dsp_total_result(t, sums.d);
+      dsp_total_results(t, sums, usual, &to, out + channel);
     } else {
       state[channel] = sums.a, state[channel + 1] = sums.b;
       state[channel + 2] = sums.c, state[channel + 3] = sums.d;
     }
   }
-  for (; channel < t->channels; ++channel) {
+  for (; channel < channels; ++channel) {
     int32_t sum = first ? 0 : state[channel];
-    for (int32_t pixel = 0; pixel < t->pixels; ++pixel) {
-      sum += data[pixel * t->pixel + channel];
+    for (int32_t pixel = 0; pixel < pixels; ++pixel) {
+      sum += data[pixel * step + channel];
     }
     if (last) {
       out[channel] = dsp_total_result(t, sum);

@@ -16,7 +16,7 @@ for (int32_t pixel = 0; pixel < {pixels}; ++pixel) {{
 
 @register_kernel("lookup", features={"dsp"})
 def lookup(request: Request) -> CKernel | None:
-    """Four elements at a time, with one load and one store of data."""
+    """Eight elements at a time, whose loads and stores are words."""
     s = request.signature
     data, out, table = s.inputs[0], s.output, request.constants.get("table")
     if out.dtype != "int8" or table is None:
