@@ -14,11 +14,12 @@ from relax_passes import pipeline
 from .aot import ModelArchive
 from .aot.emit import emit
 from .aot.program import build_program
-from .boards import Board
+from .boards import Board, load_board
 from .candidates import Candidate
 from .choose import fastest_within, smallest
 from .dero import BARE, Dero, parse_dero
 from .errors import UserError
+from .kernels import preferred
 from .memory_size import parse_size
 from .network_planner import STACK_RESERVE, naming
 from .planning import MemoryPlan
@@ -28,6 +29,7 @@ from .report.build import build_report
 from .runners import RunResult, run
 from .schedule.network import Network
 from .schedule.to_problem import Sharing
+from .tuning import Tuner
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -100,6 +102,7 @@ def compile(
     name: str = "default",
     reserve: int | str = STACK_RESERVE,
     time_limit: float = 20.0,
+    tune: bool | str | Path = False,
     progress: Callable[[str], None] = lambda stage: None,
 ) -> CompiledModel:
     """Compile a trained network for a microcontroller.
@@ -141,6 +144,9 @@ def compile(
         as a number or a text such as ``"4KB"``.
     time_limit
         Seconds that the search for an order and for addresses may take.
+    tune
+        Measure the kernels that an operation may have and take the fastest: True keeps the figures
+        in the user's own cache, a path in that file (see `dero_tvm.tuning`).
     progress
         Called with the name of each stage as it begins.
 
@@ -151,9 +157,12 @@ def compile(
     """
     mode = parse_dero(dero)
     budget = None if memory_budget is None else parse_size(memory_budget, "--memory-budget")
+    board = target if isinstance(target, Board) else load_board(str(target))
+    cache = None if isinstance(tune, bool) else Path(tune)
+    tuner = None if tune is False else Tuner(board, cache, progress=progress)
     prepared = prepare(
         model,
-        target=target,
+        target=board,
         input_shapes=input_shapes,
         input_layout=input_layout,
         integer_io=integer_io,
@@ -164,6 +173,7 @@ def compile(
         name=name,
         reserve=reserve,
         time_limit=time_limit,
+        choose=tuner.choose if tuner else preferred,
         progress=progress,
     )
     if prepared.marked is not None and mode is not Dero.STREAM:
@@ -178,6 +188,8 @@ def compile(
         chosen = fastest_within(candidates, mode, budget)
     prepared.planner.check_flash(chosen.scheduled.network)
     report = _report(prepared, mode, budget, chosen, progress)
+    if tuner is not None:
+        report = replace(report, tuning=tuner.report(chosen.scheduled.network))
     progress("generating code")
     archive = generate(prepared, chosen, report)
     return CompiledModel(

@@ -13,7 +13,7 @@ import tvm
 from .boards import Board
 from .errors import UserError
 from .frontends import LoadedModel
-from .kernels import with_kernels
+from .kernels import Choice, preferred, with_kernels
 from .planning import DoesNotFit, MemoryPlan, Options, lower_bound, plan_memory, verify
 from .planning.problem import Region
 from .schedule.extract import extract
@@ -73,6 +73,7 @@ class NetworkPlanner:
     options: Options
     name: str
     reserve: int = STACK_RESERVE  # bytes of the board's first region that no arena takes
+    choose: Choice = preferred  # of several kernels
 
     def schedule(
         self, module: tvm.IRModule, sharing: Sharing, *, bounded: bool = True
@@ -92,7 +93,7 @@ class NetworkPlanner:
         regions: Sequence[Region] = (Region("sram"),)
         if bounded:
             regions = self._regions()
-            network = with_kernels(network, self.board.features)
+            network = with_kernels(network, self.board.features, self.choose)
         return to_problem(
             network, sharing=sharing, alignment=self._alignment(), regions=tuple(regions)
         )

@@ -18,6 +18,7 @@ from .candidates import Candidates
 from .dero import Dero
 from .errors import UserError
 from .frontends import LoadedModel, load
+from .kernels import Choice, preferred
 from .memory_size import parse_size
 from .network_planner import STACK_RESERVE, NetworkPlanner, refuse_huge
 from .planning import Options
@@ -58,9 +59,13 @@ def prepare(
     name: str = "default",
     reserve: int | str = STACK_RESERVE,
     time_limit: float = 20.0,
+    choose: Choice = preferred,
     progress: Callable[[str], None] = lambda stage: None,
 ) -> PreparedModel:
-    """Read and canonicalize a model; parameters and errors are those of `dero_tvm.compile`."""
+    """Read and canonicalize a model; parameters and errors are those of `dero_tvm.compile`.
+
+    `choose` takes one of several kernels for each operation.
+    """
     if not re.fullmatch(r"[A-Za-z0-9_]{1,48}", name):  # it stands behind "tvmgen_"
         raise UserError(
             f"module name {name!r}: use up to 48 letters, digits and underscores, as they become "
@@ -76,7 +81,7 @@ def prepare(
     canonical = pipeline.canonicalize(input_layout, integer_io=integer_io)(loaded.module)
     options = Options(keep_inputs=keep_inputs, external_io=external_io, time_limit=time_limit)
     kept = 0 if reserve == 0 else parse_size(reserve, "--reserve")
-    planner = NetworkPlanner(loaded, label, board, options, name, kept)
+    planner = NetworkPlanner(loaded, label, board, options, name, kept, choose)
     inputs = _ports(loaded, "input", stream_input)
     outputs = _ports(loaded, "output", stream_output)
     marked = None

@@ -17,6 +17,7 @@ from dero_tvm.errors import UserError
 from dero_tvm.printable import printable
 from dero_tvm.report.memory_table import print_memory
 from dero_tvm.report.table import print_report
+from dero_tvm.report.tuning_table import print_tuning
 from dero_tvm.runners.code_size import code_size
 
 from .command import Command, NamesOption, dero_option
@@ -131,6 +132,17 @@ if TYPE_CHECKING:
     help="For the search of each memory plan.",
 )
 @click.option(
+    "--tune",
+    is_flag=True,
+    help="Measure the kernels that an operation may have, in QEMU, and take the fastest.",
+)
+@click.option(
+    "--tune-cache",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="With --tune: where figures are kept. Left out: the user's folder for caches.",
+)
+@click.option(
     "--report",
     "report_file",
     metavar="FILE",
@@ -162,6 +174,8 @@ def compile_command(
     module_name: str,
     reserve: str,
     time_limit: float,
+    tune: bool,
+    tune_cache: Path | None,
     report_file: Path | None,
     quiet: bool,
     executor: str | None,
@@ -177,6 +191,7 @@ def compile_command(
       tvmc compile model.tflite --dero -o model.tar
       tvmc compile model.onnx --dero stream --target mps2-an500 -o model.tar
       tvmc compile model.onnx --memory-budget 64KB -o model.tar
+      tvmc compile model.tflite --dero --target mps2-an500 --tune -o model.tar
       tvmc compile model.onnx --quantize images.npz --labels test.npz --dero -o model.tar
       tvmc compile model.onnx --stream-input --input-layout nhwc --integer-io -o model.tar
       tvmc compile model.onnx --input-shapes "x:[1,3,96,96]" --report report.json
@@ -190,7 +205,16 @@ def compile_command(
         check_output(output, output_format)
     if report_file is not None:
         check_output(report_file, "json")
-    check_distinct({"MODEL": model, "--output": output, "--report": report_file})
+    check_distinct(
+        {
+            "MODEL": model,
+            "--output": output,
+            "--report": report_file,
+            "--tune-cache": tune_cache,
+        }
+    )
+    if tune_cache is not None and not tune:
+        raise UserError("--tune-cache is for --tune, which measures kernels")
     if labels is not None and calibration is None:
         raise UserError("--labels is for --quantize; tvmc run gives a compiled model's outputs")
     shapes = parse_input_shapes(input_shapes)
@@ -215,6 +239,7 @@ def compile_command(
         name=module_name,
         reserve=reserve,
         time_limit=time_limit,
+        tune=tune_cache or tune,
     )
     with ExitStack() as written:  # the report appears if the model could be written
         if report_file is not None:
@@ -225,6 +250,8 @@ def compile_command(
     if not quiet:
         console = Console()
         print_report(compiled.report, console)
+        if compiled.report.tuning is not None:
+            print_tuning(compiled.report.tuning, console)
         if accuracy:
             console.print(Padding(accuracy, (0, 1, 1, 1)), highlight=False)
         if compiled.report.memory:

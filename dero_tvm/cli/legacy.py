@@ -87,7 +87,7 @@ def board_of_target(target: str) -> str:
             if not word.startswith(("-mcpu=", "-model=", "-keys=", "-device=", "-march=")):
                 raise UserError(f"--target {target!r}: unknown option {word}")
         return "host"
-    if words and words[0] in ("llvm", "cuda", "opencl", "cmsis-nn", "ethos-u"):
+    if words and words[0].split(",")[0] in ("llvm", "cuda", "opencl", "cmsis-nn", "ethos-u"):
         raise UserError(
             f"--target {words[0]}: C for microcontrollers is generated here; give a board (see "
             "tvmc boards), a board file, or c"

@@ -18,6 +18,7 @@ from dero_tvm.printable import printable
 from dero_tvm.report import Report
 from dero_tvm.report.plot_file import check_plot
 from dero_tvm.report.table import print_report
+from dero_tvm.report.tuning_table import print_tuning
 
 from .command import Command
 from .outputs import check_distinct, check_output
@@ -86,6 +87,8 @@ def report_command(
     console = Console()
     if not wanted:
         print_report(found, console, steps=True)
+        if found.tuning is not None:
+            print_tuning(found.tuning, console)
     for path in wanted.values():
         console.print(f"wrote {printable(str(path))}", highlight=False, markup=False)
 

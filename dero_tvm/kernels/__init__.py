@@ -6,16 +6,19 @@ operation, its constants, the core's features) and answers with a `CKernel` or N
 """
 
 from .c_kernel import CKernel, Generator, Request
-from .choose import candidates, with_kernels
+from .choose import Choice, candidates, preferred, requests_of, with_kernels
 from .table import register_kernel, registered, unregister_kernel
 
 __all__ = [
     "CKernel",
+    "Choice",
     "Generator",
     "Request",
     "candidates",
+    "preferred",
     "register_kernel",
     "registered",
+    "requests_of",
     "unregister_kernel",
     "with_kernels",
 ]

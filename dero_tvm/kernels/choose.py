@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -24,20 +24,47 @@ def candidates(request: Request) -> Iterator[CKernel]:
                 yield kernel
 
 
-def with_kernels(network: Network, features: Collection[str]) -> Network:
+Choice = Callable[[Sequence[Request]], Sequence[CKernel | None]]
+"""Takes all requests of a network, and gives each a kernel; None: the portable one."""
+
+
+def preferred(requests: Sequence[Request]) -> list[CKernel | None]:
+    """The first candidate of each request."""
+    return [next(candidates(request), None) for request in requests]
+
+
+def requests_of(network: Network, features: Collection[str]) -> dict[str, Request]:
+    """By name of the operation: what generators are asked for on a core with `features`.
+
+    Operations that have no choice are left out: other operators' kernels, and those with operands
+    that are computed but not read row by row.
+    """
+    found = {}
+    for cascade in network.cascades:
+        for op in cascade.operations:
+            request = _request(op, network.constants, frozenset(features))
+            if request is not None:
+                found[op.name] = request
+    return found
+
+
+def with_kernels(
+    network: Network, features: Collection[str], choose: Choice = preferred
+) -> Network:
     """`network` with a kernel in C for each operation that has one on a core with `features`.
 
     Packed constants join the network's own, which the portable kernels go on using.
     """
-    chooser = _Chooser(network, frozenset(features))
+    requests = requests_of(network, features)
+    chosen = choose(list(requests.values()))
+    chooser = _Chooser(network, dict(zip(requests, chosen, strict=True)))
     cascades = tuple(chooser.cascade(cascade) for cascade in network.cascades)
     return replace(network, cascades=cascades, constants=chooser.constants)
 
 
 class _Chooser:
-    def __init__(self, network: Network, features: frozenset[str]) -> None:
-        self.network = network
-        self.features = features
+    def __init__(self, network: Network, kernels: Mapping[str, CKernel | None]) -> None:
+        self.kernels = kernels  # by operation
         self.constants = dict(network.constants)
         self.names: dict[tuple[str, tuple[int, ...], bytes], str] = {}
 
@@ -46,8 +73,7 @@ class _Chooser:
         return replace(cascade, operations=operations)
 
     def operation(self, op: Operation) -> Operation:
-        request = self.request(op)
-        kernel = None if request is None else next(candidates(request), None)
+        kernel = self.kernels.get(op.name)
         if kernel is None:
             return op
         constants = tuple((n, self.constant(array)) for n, array in kernel.constants.items())
@@ -61,22 +87,6 @@ class _Chooser:
         )
         return replace(op, native=native)
 
-    def request(self, op: Operation) -> Request | None:
-        """None if there is no choice: other operators' kernels, or operands that are computed."""
-        operator = operator_of(op.signature.operator)
-        if operator is None or op.function is not None:
-            return None
-        constants = {}
-        names = operator.argument_names(op.signature)
-        for index, (name, operand) in enumerate(zip(names, op.operands)):
-            if index in op.row_operands:
-                continue
-            if operand not in self.network.constants:
-                return None
-            constants[name] = self.network.constants[operand]
-        operator_class = operator.operator_class(op.signature)
-        return Request(op.signature, operator_class, constants, self.features, op.state)
-
     def constant(self, array: np.ndarray) -> str:
         array = np.ascontiguousarray(array)
         key = (str(array.dtype), array.shape, array.tobytes())
@@ -84,3 +94,21 @@ class _Chooser:
             self.names[key] = name = f"packed_{len(self.names)}"
             self.constants[name] = array
         return self.names[key]
+
+
+def _request(
+    op: Operation, constants: Mapping[str, np.ndarray], features: frozenset[str]
+) -> Request | None:
+    operator = operator_of(op.signature.operator)
+    if operator is None or op.function is not None:
+        return None
+    known = {}
+    names = operator.argument_names(op.signature)
+    for index, (name, operand) in enumerate(zip(names, op.operands)):
+        if index in op.row_operands:
+            continue
+        if operand not in constants:
+            return None
+        known[name] = constants[operand]
+    operator_class = operator.operator_class(op.signature)
+    return Request(op.signature, operator_class, known, features, op.state)

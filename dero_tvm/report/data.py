@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from .operators import ReportedOperator
 from .timeline import ReportedBuffer, ReportedStep, Timeline
+from .tuning import ReportedTuning
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -101,6 +102,7 @@ class Report:
     memory: tuple[RegionUse, ...] = ()  # of the board; empty for the host
     flash_capacity: int = 0  # of the board; 0 if it is not known
     shortcuts: tuple[ReportedShortcut, ...] = ()
+    tuning: ReportedTuning | None = None  # if kernels were measured
 
     @property
     def timeline(self) -> Timeline:
@@ -144,6 +146,7 @@ class Report:
         values["shortcuts"] = tuple(_from(ReportedShortcut, s) for s in data["shortcuts"])
         values["memory"] = tuple(_from(RegionUse, r) for r in data["memory"])
         values["operators"] = tuple(_from(ReportedOperator, o) for o in data["operators"])
+        values["tuning"] = data["tuning"] and ReportedTuning.from_dict(data["tuning"])
         values["whole"] = _timeline(data["whole"])
         values["plain"] = _timeline(data["plain"])
         return _from(Report, values)

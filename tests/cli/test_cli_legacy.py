@@ -40,6 +40,7 @@ def test_c_target(target):
     [
         ("llvm", "C for microcontrollers is generated here"),
         ("cmsis-nn", "C for microcontrollers is generated here"),
+        ("cmsis-nn,c", "--target cmsis-nn,c: C for microcontrollers is generated here"),
         ("c -link-params", "unknown option -link-params"),
     ],
 )
