@@ -19,12 +19,17 @@ struct totals {
   struct requantization to;
 };
 
+/* A sum divided by the number of its terms, to nearest, ties away from zero. */
+DSP_INLINE int32_t dsp_total_average(int32_t sum, int32_t divisor) {
+  int32_t half = divisor / 2;
+  return (sum > 0 ? sum + half : sum - half) / divisor;
+}
+
 /* The result of a sum, in any way of rounding. */
 DSP_NOINLINE static int8_t dsp_total_result(const struct totals *t, int32_t sum) {
   int32_t result;
-  if (t->divisor) { /* to nearest, ties away from zero */
-    int32_t half = t->divisor / 2;
-    result = (sum > 0 ? sum + half : sum - half) / t->divisor;
+  if (t->divisor) {
+    result = dsp_total_average(sum, t->divisor);
   } else if (t->rounding == ROUND_TWICE) {
     result = requantize_twice(sum + t->to.bias, &t->to);
   } else if (t->rounding == ROUND_ONCE) {
@@ -36,10 +41,15 @@ DSP_NOINLINE static int8_t dsp_total_result(const struct totals *t, int32_t sum)
   return (int8_t)(result > t->maximum ? t->maximum : result);
 }
 
-/* The results of four sums; `to` is the factor of all if the usual way of rounding serves. */
+/* The results of four sums, `usual` ones by the factor `to` or the divisor. */
 DSP_INLINE void dsp_total_results(const struct totals *t, struct sums sums, int32_t usual,
-                                  const struct requantization *to, int8_t *out) {
-  if (usual) {
+                                  const struct requantization *to, int32_t divisor, int8_t *out) {
+  if (usual && divisor) {
+    out[0] = (int8_t)dsp_total_average(sums.a, divisor);
+    out[1] = (int8_t)dsp_total_average(sums.b, divisor);
+    out[2] = (int8_t)dsp_total_average(sums.c, divisor);
+    out[3] = (int8_t)dsp_total_average(sums.d, divisor);
+  } else if (usual) {
     out[0] = (int8_t)dsp_saturate8(requantize_twice(sums.a + to->bias, to));
     out[1] = (int8_t)dsp_saturate8(requantize_twice(sums.b + to->bias, to));
     out[2] = (int8_t)dsp_saturate8(requantize_twice(sums.c + to->bias, to));
@@ -86,8 +96,9 @@ DSP_INLINE void dsp_totals(const struct totals *t, const int8_t *data, int32_t f
   /* Copies: for all that C knows, a result may be written over what `t` points to. */
   struct requantization to = t->to;
   int32_t pixels = t->pixels, step = t->pixel, channels = t->channels, channel = 0;
-  int32_t usual = t->rounding == ROUND_TWICE && t->minimum == -128 && t->maximum == 127 &&
-                  t->divisor == 0;
+  int32_t divisor = t->divisor;
+  int32_t usual = (divisor || t->rounding == ROUND_TWICE) && t->minimum == -128 &&
+                  t->maximum == 127;
   for (; channel < (channels & ~3); channel += 4) {
     struct sums sums = {0, 0, 0, 0};
     if (!first) {
@@ -96,7 +107,7 @@ DSP_INLINE void dsp_totals(const struct totals *t, const int8_t *data, int32_t f
     }
     sums = dsp_totals_plus(sums, data + channel, pixels, step);
     if (last) {
-      dsp_total_results(t, sums, usual, &to, out + channel);
+      dsp_total_results(t, sums, usual, &to, divisor, out + channel);
     } else {
       state[channel] = sums.a, state[channel + 1] = sums.b;
       state[channel + 2] = sums.c, state[channel + 3] = sums.d;

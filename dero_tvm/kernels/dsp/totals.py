@@ -29,9 +29,8 @@ def reduce(request: Request) -> CKernel | None:
     return _totals(request, (s["multiplier"], s["shift"]))
 
 
-@register_kernel("pool2d", features={"dsp"})
 def global_pool(request: Request) -> CKernel | None:
-    """Averages and sums of whole images, of any size."""
+    """Averages and sums of whole images, of any size; None for other windows."""
     s = request.signature
     data, average = s.inputs[0], s["kind"] == "average"
     if data.dtype != "int8" or s["kind"] == "max" or data.shape[0] > 1:
