@@ -171,7 +171,9 @@ def test_a_slow_kernel_is_found_in_qemu(slow: None, tmp_path: Path):
     board = "nucleo_h743zi"
     assert load_board(board).qemu is None
     model = dero_tvm.compile(network(), target=board, dero="stream", tune=cache)
-    assert set(names(model)) == {"dsp_conv2d", "dsp_add", "dsp_absorb"} or "slow" not in names(model)
+    assert set(names(model)) == {"dsp_conv2d", "dsp_add", "dsp_absorb"} or "slow" not in names(
+        model
+    )
     report = model.report.tuning
     assert report is not None and report.unit == "instructions"
     assert {(c.default, c.chosen) for c in report.choices} == {("slow", "dsp_conv2d")}

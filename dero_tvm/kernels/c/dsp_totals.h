@@ -15,6 +15,7 @@ struct totals {
   int32_t pixel;    /* bytes from one pixel to the next */
   int32_t divisor;  /* of an average in the scale of its data; else 0 */
   int32_t rounding; /* enum rounding */
+  int32_t ties;     /* ROUND_TWICE: -1, or 0 if there is nothing to round for the second time */
   int32_t minimum, maximum;
   struct requantization to;
 };
@@ -25,13 +26,20 @@ DSP_INLINE int32_t dsp_total_average(int32_t sum, int32_t divisor) {
   return (sum > 0 ? sum + half : sum - half) / divisor;
 }
 
+/* A sum times a factor, as `requantize_twice` does it. */
+DSP_INLINE int32_t dsp_total_scaled(int32_t sum, const struct requantization *to, int32_t ties) {
+  int32_t doubled = (int32_t)((uint32_t)(sum + to->bias) * 2);
+  int32_t high = dsp_high_product_rounded(doubled, to->multiplier);
+  return (high + ((high >> 31) & ties) + to->round) >> to->right;
+}
+
 /* The result of a sum, in any way of rounding. */
 DSP_NOINLINE static int8_t dsp_total_result(const struct totals *t, int32_t sum) {
   int32_t result;
   if (t->divisor) {
     result = dsp_total_average(sum, t->divisor);
   } else if (t->rounding == ROUND_TWICE) {
-    result = requantize_twice(sum + t->to.bias, &t->to);
+    result = dsp_total_scaled(sum, &t->to, t->ties);
   } else if (t->rounding == ROUND_ONCE) {
     result = requantize_once(sum + t->to.bias, &t->to);
   } else {
@@ -43,17 +51,18 @@ DSP_NOINLINE static int8_t dsp_total_result(const struct totals *t, int32_t sum)
 
 /* The results of four sums, `usual` ones by the factor `to` or the divisor. */
 DSP_INLINE void dsp_total_results(const struct totals *t, struct sums sums, int32_t usual,
-                                  const struct requantization *to, int32_t divisor, int8_t *out) {
+                                  const struct requantization *to, int32_t ties, int32_t divisor,
+                                  int8_t *out) {
   if (usual && divisor) {
     out[0] = (int8_t)dsp_total_average(sums.a, divisor);
     out[1] = (int8_t)dsp_total_average(sums.b, divisor);
     out[2] = (int8_t)dsp_total_average(sums.c, divisor);
     out[3] = (int8_t)dsp_total_average(sums.d, divisor);
   } else if (usual) {
-    out[0] = (int8_t)dsp_saturate8(requantize_twice(sums.a + to->bias, to));
-    out[1] = (int8_t)dsp_saturate8(requantize_twice(sums.b + to->bias, to));
-    out[2] = (int8_t)dsp_saturate8(requantize_twice(sums.c + to->bias, to));
-    out[3] = (int8_t)dsp_saturate8(requantize_twice(sums.d + to->bias, to));
+    out[0] = (int8_t)dsp_saturate8(dsp_total_scaled(sums.a, to, ties));
+    out[1] = (int8_t)dsp_saturate8(dsp_total_scaled(sums.b, to, ties));
+    out[2] = (int8_t)dsp_saturate8(dsp_total_scaled(sums.c, to, ties));
+    out[3] = (int8_t)dsp_saturate8(dsp_total_scaled(sums.d, to, ties));
   } else {
     out[0] = dsp_total_result(t, sums.a);
     out[1] = dsp_total_result(t, sums.b);
@@ -91,12 +100,12 @@ DSP_INLINE struct sums dsp_totals_plus(struct sums sums, const int8_t *bytes, in
  * Adds the pixels at `data` to the sums in `state`, which the first call sets, and writes the
  * results with the last one.  What is first and last at once needs no state.
  */
-DSP_INLINE void dsp_totals(const struct totals *t, const int8_t *data, int32_t first, int32_t last,
-                           int32_t *state, int8_t *out) {
+DSP_NOINLINE static void dsp_totals(const struct totals *t, const int8_t *data, int32_t first,
+                                    int32_t last, int32_t *state, int8_t *out) {
   /* Copies: for all that C knows, a result may be written over what `t` points to. */
   struct requantization to = t->to;
   int32_t pixels = t->pixels, step = t->pixel, channels = t->channels, channel = 0;
-  int32_t divisor = t->divisor;
+  int32_t divisor = t->divisor, ties = t->ties;
   int32_t usual = (divisor || t->rounding == ROUND_TWICE) && t->minimum == -128 &&
                   t->maximum == 127;
   for (; channel < (channels & ~3); channel += 4) {
@@ -107,7 +116,7 @@ DSP_INLINE void dsp_totals(const struct totals *t, const int8_t *data, int32_t f
     }
     sums = dsp_totals_plus(sums, data + channel, pixels, step);
     if (last) {
-      dsp_total_results(t, sums, usual, &to, divisor, out + channel);
+      dsp_total_results(t, sums, usual, &to, ties, divisor, out + channel);
     } else {
       state[channel] = sums.a, state[channel + 1] = sums.b;
       state[channel + 2] = sums.c, state[channel + 3] = sums.d;

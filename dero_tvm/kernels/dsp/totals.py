@@ -10,13 +10,14 @@ from relax_passes.operators.quantized import divide_factor
 from ..c_kernel import SUPPORT, CKernel, Request
 from ..table import register_kernel
 from ..window import clamp
-from .factors import SumRange, pack_factors
+from .factors import ROUNDINGS, SumRange, pack_factors
 
 _RESULTS = "const struct totals *results = (const struct totals *)totals;\n"
 _WHOLE = "dsp_totals(results, data, 1, 1, 0, out);\n"
 _ROW = "data += row % data_rows * (results->pixels * results->pixel);\n"
 _EACH = f"{_ROW}dsp_totals(results, data, 1, 1, 0, out);\n"
 _ABSORB = f"{_ROW}dsp_totals(results, data, row == 0, row == results->calls - 1, state, out);\n"
+_NO_FACTOR = (0, 0, 0, 0, 0, 0)
 _MOST_TERMS = 1 << 23  # their sum, with any zero point, stays below 2^31
 
 
@@ -54,21 +55,10 @@ def _totals(request: Request, factor: tuple[int, int] | None) -> CKernel | None:
     if out.pixels != 1 or out.channels != data.channels or not 0 < terms < _MOST_TERMS:
         return None
     calls = 1 if request.state is None else data.rows
-    if factor is None:
-        record, rounding = np.zeros(4, np.int32), 0
-    else:
-        constants = {
-            "bias": np.array([-s["input_zero_point"] * terms]),
-            "multiplier": np.array([factor[0]]),
-            "shift": np.array([factor[1]]),
-        }
-        sums = SumRange(np.array([-128 * terms]), np.array([127 * terms]))
-        factors = pack_factors(constants, s, sums)
-        record, rounding = factors.records[0], factors.rounding
-    divisor = terms if factor is None else 0
+    divisor, factors = (terms, _NO_FACTOR) if factor is None else (0, _factors(s, *factor, terms))
     values = (
         *(calls, terms // calls, data.channels, data.pixel_stride),
-        *(divisor, rounding, *clamp(s), *record),
+        *(divisor, *factors[:2], *clamp(s), *factors[2:]),
     )
     if request.state is not None:
         name, body = "dsp_absorb", _ABSORB
@@ -80,6 +70,21 @@ def _totals(request: Request, factor: tuple[int, int] | None) -> CKernel | None:
         {"totals": np.array(values, np.int32)},
         support=(SUPPORT / "dsp_totals.h",),
     )
+
+
+def _factors(s: Signature, multiplier: int, shift: int, terms: int) -> tuple[int, ...]:
+    """Rounding, ties, and the four numbers of a ``struct requantization``."""
+    bias = -s["input_zero_point"] * terms
+    low, high = -128 * terms, 127 * terms
+    if shift == 0 and max(abs(low + bias), abs(high + bias)) < 1 << 30:
+        return ROUNDINGS.index("twice"), 0, bias, multiplier, s["output_zero_point"], 0
+    constants = {
+        "bias": np.array([bias]),
+        "multiplier": np.array([multiplier]),
+        "shift": np.array([shift]),
+    }
+    factors = pack_factors(constants, s, SumRange(np.array([low]), np.array([high])))
+    return factors.rounding, -1, *map(int, factors.records[0])
 
 
 def _rows_together(s: Signature) -> int:
