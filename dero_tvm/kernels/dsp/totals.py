@@ -18,6 +18,7 @@ _ROW = "data += row % data_rows * (results->pixels * results->pixel);\n"
 _EACH = f"{_ROW}dsp_totals(results, data, 1, 1, 0, out);\n"
 _ABSORB = f"{_ROW}dsp_totals(results, data, row == 0, row == results->calls - 1, state, out);\n"
 _NO_FACTOR = (0, 0, 0, 0, 0, 0)
+_FEWEST_TERMS = 8  # of a reduction; below, the portable kernel takes no more instructions
 _MOST_TERMS = 1 << 23  # their sum, with any zero point, stays below 2^31
 
 
@@ -26,6 +27,8 @@ def reduce(request: Request) -> CKernel | None:
     """Means and sums, one image or one row of it at a time."""
     s = request.signature
     if s.inputs[0].dtype != "int8" or s["kind"] not in ("mean", "sum"):
+        return None
+    if s.inputs[0].elements < _FEWEST_TERMS * s.output.elements:
         return None
     return _totals(request, (s["multiplier"], s["shift"]))
 
