@@ -3,6 +3,7 @@
     kernel = NativeKernel("conv2d", [TensorSpec((1, 8, 8, 4), "int8"), ...],
                           {"weight": ..., ...}, features={"dsp"}, strides=(2, 2))
     kernel.run_rows(data)
+    NativeKernel("reduce", ..., absorbing=True).absorb_rows(data)
 
 The function is compiled with UndefinedBehaviorSanitizer, once for each text.  Every array it gets
 ends where a page begins that must not be touched, so reading too far crashes.
@@ -47,6 +48,7 @@ class NativeKernel:
         *,
         features: Collection[str],
         out_pixel_stride: int = 0,
+        absorbing: bool = False,
         **attrs: Any,
     ) -> None:
         operator = operator_of(f"dero.{name}")
@@ -57,11 +59,14 @@ class NativeKernel:
         self.operator = operator
         self.signature = Signature(f"dero.{name}", tuple(inputs), output, values)
         self.row_arguments = operator.row_arguments(self.signature)
+        self.state = operator.absorbs(self.signature) if absorbing else None
+        assert absorbing == (self.state is not None), "does not absorb its rows"
         request = Request(
             self.signature,
             operator.operator_class(self.signature),
             constants,
             frozenset(features),
+            self.state,
         )
         self.kernel: CKernel | None = next(candidates(request), None)
 
@@ -76,6 +81,25 @@ class NativeKernel:
         pixels = np.stack(rows).reshape(-1, output.pixel_stride)
         assert (pixels[:, output.channels :] == 77).all(), "wrote between pixels"
         return np.ascontiguousarray(pixels[:, : output.channels]).reshape(output.shape)
+
+    def absorb_rows(self, data: np.ndarray, ring: int = 0) -> np.ndarray:
+        """The only output row of a kernel with a state, which gets one row of `data` a call, in a
+        ring of `ring` rows more.
+        """
+        spec, output = self.signature.inputs[0], self.signature.output
+        assert self.kernel is not None and self.state is not None
+        whole = strided(data, spec).reshape(spec.rows, -1)
+        state = Guarded(np.full(self.state.elements, 55, self.state.dtype))
+        out = Guarded(np.full(written_elements(output), 77, output.dtype))
+        for row in range(spec.rows):
+            height = min(1 + ring, spec.rows)
+            rows = np.full((height, whole.shape[1]), 99, whole.dtype)
+            rows[row % height] = whole[row]
+            held = [Guarded(rows), *map(Guarded, self.kernel.constants.values())]
+            pointers = [array.pointer for array in held]
+            params = [ctypes.c_int32(row), pointers[0], ctypes.c_int32(height), *pointers[1:]]
+            self._function()(*params, out.pointer, state.pointer)
+        return out.array.reshape(output.shape)
 
     def row(self, row: int, wholes: Sequence[np.ndarray], ring: int = 0) -> np.ndarray:
         """Output row `row`, gaps between pixels included."""
@@ -97,10 +121,15 @@ class NativeKernel:
         out = Guarded(np.full(written_elements(output), 77, output.dtype))
         scratch = Guarded(np.full(self.kernel.scratch, 55, np.int8))
         params += [out.pointer, *([scratch.pointer] if self.kernel.scratch else [])]
-        _compiled(_source(self.kernel, self.signature, self.row_arguments)).kernel(*params)
+        self._function()(*params)
         full = np.full(output.row_stride, 77, output.dtype)
         full[: written_elements(output)] = out.array
         return full
+
+    def _function(self) -> Any:
+        assert self.kernel is not None
+        source = _source(self.kernel, self.signature, self.row_arguments, self.state)
+        return _compiled(source).kernel
 
 
 class Guarded:
@@ -118,10 +147,15 @@ class Guarded:
         self.array[...] = array
 
 
-def _source(kernel: CKernel, signature: Signature, row_arguments: tuple[int, ...]) -> str:
+def _source(
+    kernel: CKernel,
+    signature: Signature,
+    row_arguments: tuple[int, ...],
+    state: TensorSpec | None,
+) -> str:
     constants = {name: str(array.dtype) for name, array in kernel.constants.items()}
     parameters = native_parameters(
-        signature, row_arguments, constants, state=None, scratch=bool(kernel.scratch)
+        signature, row_arguments, constants, state=state, scratch=bool(kernel.scratch)
     )
     function = NativeFunction(
         "kernel", kernel.body, parameters, "", kernel.support, kernel.qualifiers

@@ -34,16 +34,35 @@ def round_shift(values, bits: int) -> np.ndarray:
 
 def logistic(a: np.ndarray) -> np.ndarray:
     """Logistic function 1 / (1 + exp(-a)) in Q0.31, of `a` in Q4.27."""
-    positive = np.minimum(2 * _inverse_of_half_sum(_exp_of_negative(-np.abs(a), 4)), ONE)
+    positive = np.minimum(2 * _inverse_of_half_sum(exp_of_negative(-np.abs(a), 4)), ONE)
     return np.where(a == 0, 1 << 30, np.where(a > 0, positive, ONE - positive))
 
 
 def tanh(a: np.ndarray) -> np.ndarray:
     """Hyperbolic tangent in Q0.31, of `a` in Q4.27."""
     # (1 - exp(-2 a)) / (1 + exp(-2 a)); the bits of `a` in Q4.27 are those of 2 a in Q5.26.
-    inverse = _inverse_of_half_sum(_exp_of_negative(-np.abs(a), 5))
+    inverse = _inverse_of_half_sum(exp_of_negative(-np.abs(a), 5))
     magnitude = np.minimum((inverse - (1 << 29)) * 4, ONE)
     return np.where(a == 0, 0, np.where(a < 0, -magnitude, magnitude))
+
+
+def exp_of_negative(a: np.ndarray, integer_bits: int) -> np.ndarray:
+    """exp(a) in Q0.31 of `a` <= 0 with that many integer bits.
+
+    A part in [-1/4, 0) goes through Taylor's series around -1/8; the rest is a sum of powers of
+    two, each of which stands for a factor.
+    """
+    quarter = 1 << (29 - integer_bits)
+    part = (a & (quarter - 1)) - quarter
+    rest = part - a
+    x = part * (1 << integer_bits) + (1 << 28)
+    square = doubling_high(x, x)
+    cube, fourth = doubling_high(square, x), doubling_high(square, square)
+    tail = doubling_high(round_shift(fourth, 2) + cube, THIRD) + square
+    result = doubling_high(x + round_shift(tail, 1), EXP_MINUS_EIGHTH) + EXP_MINUS_EIGHTH
+    for k, power in enumerate(POWERS[: integer_bits + 2]):
+        result = np.where(rest & (quarter << k), doubling_high(result, power), result)
+    return np.where(a == 0, ONE, result)
 
 
 def inverse_sqrt(value: int) -> tuple[int, int]:
@@ -63,25 +82,6 @@ def inverse_sqrt(value: int) -> tuple[int, int]:
         x = (doubling_high(three_halves, x) - doubling_high(half, cube)) * 8
     result = int(doubling_high(x, _HALF_SQRT_2))
     return (result, -right_shift) if right_shift >= 0 else (result << -right_shift, 0)
-
-
-def _exp_of_negative(a: np.ndarray, integer_bits: int) -> np.ndarray:
-    """exp(a) in Q0.31 of `a` <= 0 with that many integer bits.
-
-    A part in [-1/4, 0) goes through Taylor's series around -1/8; the rest is a sum of powers of
-    two, each of which stands for a factor.
-    """
-    quarter = 1 << (29 - integer_bits)
-    part = (a & (quarter - 1)) - quarter
-    rest = part - a
-    x = part * (1 << integer_bits) + (1 << 28)
-    square = doubling_high(x, x)
-    cube, fourth = doubling_high(square, x), doubling_high(square, square)
-    tail = doubling_high(round_shift(fourth, 2) + cube, THIRD) + square
-    result = doubling_high(x + round_shift(tail, 1), EXP_MINUS_EIGHTH) + EXP_MINUS_EIGHTH
-    for k, power in enumerate(POWERS[: integer_bits + 2]):
-        result = np.where(rest & (quarter << k), doubling_high(result, power), result)
-    return np.where(a == 0, ONE, result)
 
 
 def _inverse_of_half_sum(x: np.ndarray) -> np.ndarray:

@@ -64,7 +64,7 @@ def test_a_board_with_features_gets_kernels_and_the_same_bits(
     model: CompiledModel, portable: CompiledModel
 ):
     names = [op.native and op.native.name for c in model.network.cascades for op in c.operations]
-    assert names == ["dsp_conv2d_gather", "dsp_conv2d", "dsp_add", "dsp_pool"]
+    assert names == ["dsp_conv2d_gather", "dsp_conv2d", "dsp_add", "dsp_totals"]
     assert all(op.native is None for c in portable.network.cascades for op in c.operations)
     inputs = [feeds(seed) for seed in range(3)]
     expected = portable.run(inputs)

@@ -100,7 +100,7 @@ def test_the_fastest_is_taken_and_measured_once(tmp_path: Path, monkeypatch: pyt
     assert [trial.names for trial in asked] == [
         *[("dsp_conv2d", "portable")] * 2,
         ("dsp_add", "portable"),
-        ("dsp_pool", "portable"),
+        ("dsp_totals", "portable"),
     ]
     report = model.report.tuning
     assert report is not None and (report.measured, report.known) == (8, 0)
@@ -111,7 +111,7 @@ def test_the_fastest_is_taken_and_measured_once(tmp_path: Path, monkeypatch: pyt
         ("conv2d", "dsp_conv2d", 9_000, 500),
         ("conv2d", "dsp_conv2d", 9_000, 500),
         ("add", "dsp_add", 10_000, 500),
-        ("pool2d", "dsp_pool", 10_000, 500),
+        ("pool2d", "dsp_totals", 10_000, 500),
     ]
     assert Report.from_dict(json.loads(model.report.to_json())) == model.report
 
@@ -120,13 +120,13 @@ def test_the_fastest_is_taken_and_measured_once(tmp_path: Path, monkeypatch: pyt
     assert again.report.tuning == replace(report, measured=0, known=8)
     data = np.random.default_rng(0).integers(-128, 128, (1, 9, 9, 4)).astype(np.int8)
     default = dero_tvm.compile(network(), target=BOARD, dero="none")
-    assert names(default) == ["dsp_conv2d", "dsp_conv2d", "dsp_add", "dsp_pool"]
+    assert names(default) == ["dsp_conv2d", "dsp_conv2d", "dsp_add", "dsp_totals"]
     (expected,) = default.run({"x": data}, "host-c").values()
     np.testing.assert_array_equal(*again.run({"x": data}, "host-c").values(), expected)
 
 
 def test_the_default_stays_unless_another_is_clearly_faster(tmp_path: Path, monkeypatch):
-    figures = {"dsp_conv2d": 10_000, "dsp_add": 300, "dsp_pool": 100_000, "portable": 9_901}
+    figures = {"dsp_conv2d": 10_000, "dsp_add": 300, "dsp_totals": 100_000, "portable": 9_901}
     model, _ = tuned(tmp_path / "a.json", monkeypatch, **figures)
     assert names(model) == ["dsp_conv2d", "dsp_conv2d", "dsp_add", "portable"]
     model, _ = tuned(tmp_path / "b.json", monkeypatch, **{**figures, "portable": 9_899})
@@ -171,7 +171,9 @@ def test_a_slow_kernel_is_found_in_qemu(slow: None, tmp_path: Path):
     board = "nucleo_h743zi"
     assert load_board(board).qemu is None
     model = dero_tvm.compile(network(), target=board, dero="stream", tune=cache)
-    assert set(names(model)) == {"dsp_conv2d", "dsp_add", "dsp_pool"} or "slow" not in names(model)
+    assert set(names(model)) == {"dsp_conv2d", "dsp_add", "dsp_absorb"} or "slow" not in names(
+        model
+    )
     report = model.report.tuning
     assert report is not None and report.unit == "instructions"
     assert {(c.default, c.chosen) for c in report.choices} == {("slow", "dsp_conv2d")}

@@ -1,15 +1,9 @@
 /*
  * Sums and differences of two int8 operands, on cores with the DSP extension.
- *
- * All factors are at most 1: multiplier * 2^-31 * 2^-right.
  */
 #pragma once
 #include <stdint.h>
-#include "arm_dsp.h"
-
-struct dsp_factor {
-  int32_t multiplier, right;
-};
+#include "dsp_scale.h"
 
 /* The arithmetic of an addition, all of it literals in the calls of dsp_add. */
 struct dsp_addition {
@@ -19,19 +13,6 @@ struct dsp_addition {
   int32_t sign, twice;
   int32_t minimum, maximum;
 };
-
-/* A value below 2^30 times a factor, rounded, plus `zero`. */
-DSP_INLINE int32_t dsp_scale(int32_t value, struct dsp_factor by, int32_t zero, int32_t twice) {
-  if (by.right == 0) {
-    return dsp_high_product_rounded(value * 2, by.multiplier) + zero;
-  }
-  int32_t added = (int32_t)((1u << (by.right - 1)) + ((uint32_t)zero << by.right));
-  if (!twice) {
-    return (dsp_high_product(value * 2, by.multiplier) + added) >> by.right;
-  }
-  int32_t high = dsp_high_product_rounded(value * 2, by.multiplier);
-  return (high + (high >> 31) + added) >> by.right;
-}
 
 /* One element; `centred_a` and `centred_b` are without their zero points. */
 DSP_INLINE int8_t dsp_add_element(const struct dsp_addition *with, int32_t centred_a,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..c_kernel import SUPPORT, CKernel, Request
 from ..table import register_kernel
 from ..window import pack_window
+from .totals import global_pool
 
 _BODY = "dsp_pool_row((const struct window *)window, row, data, data_rows, out, {average});\n"
 _MOST_TERMS = 255  # of an average: their sum fits a half of a word
@@ -13,6 +14,9 @@ _MOST_TERMS = 255  # of an average: their sum fits a half of a word
 @register_kernel("pool2d", features={"dsp"})
 def pool2d(request: Request) -> CKernel | None:
     """One pixel by four channels at a time."""
+    totals = global_pool(request)
+    if totals is not None:
+        return totals
     s = request.signature
     average = s["kind"] == "average"
     height, width = s["pool_size"]
