@@ -22,6 +22,7 @@ from .errors import UserError
 from .kernels import preferred
 from .memory_size import parse_size
 from .network_planner import STACK_RESERVE, naming
+from .one_at_a_time import one_at_a_time
 from .planning import MemoryPlan
 from .prepare import PreparedModel, prepare
 from .report import Report
@@ -86,6 +87,7 @@ class CompiledModel:
         return self.report._repr_html_()
 
 
+@one_at_a_time
 def compile(
     model: Any,
     *,

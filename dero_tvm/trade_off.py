@@ -14,6 +14,7 @@ from .choose import smallest
 from .compiler import generate
 from .dero import Dero
 from .errors import UserError, first_line
+from .one_at_a_time import one_at_a_time
 from .prepare import PreparedModel, prepare
 from .report.sweep import Sweep, SweepPoint, with_pareto_marks
 from .runners import run
@@ -21,6 +22,7 @@ from .runners import run
 _QEMU = "qemu:mps2-an500"
 
 
+@one_at_a_time
 def sweep(
     model: Any,
     *,

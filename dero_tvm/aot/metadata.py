@@ -10,6 +10,7 @@ from typing import Any
 
 from dero_tvm.planning.problem import Step
 from dero_tvm.schedule.network import Port
+from dero_tvm.versions import versions
 
 from .c_constants import array_names
 from .header import Interface
@@ -54,6 +55,7 @@ def metadata(
             "inputs": inputs,
             "outputs": outputs,
             "report": dict(report),
+            "versions": versions(),
         },
         "executors": ["aot"],
         "export_datetime": _export_time(),

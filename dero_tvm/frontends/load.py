@@ -11,6 +11,7 @@ import onnx
 import tvm
 
 from dero_tvm.errors import UserError
+from dero_tvm.one_at_a_time import one_at_a_time
 
 from .loaded import LoadedModel
 from .onnx import load_onnx, parse_onnx
@@ -36,6 +37,7 @@ _ADVICE = {
 }
 
 
+@one_at_a_time
 def load(
     source: str | os.PathLike[str] | bytes | onnx.ModelProto | tvm.IRModule | ExportedProgram,
     *,

@@ -20,6 +20,7 @@ from dero_tvm.errors import UserError
 from dero_tvm.frontends.onnx.importer import load_onnx
 from dero_tvm.frontends.onnx.reader import parse_onnx
 from dero_tvm.input_arrays import NamedTensor, inferences, read_npz
+from dero_tvm.one_at_a_time import one_at_a_time
 
 from .accuracy import LABELS, top_1
 
@@ -42,6 +43,7 @@ class Quantized:
     labelled: int = 0  # inputs that the accuracies are over
 
 
+@one_at_a_time
 def quantize(
     model: str | os.PathLike[str] | onnx.ModelProto,
     calibration: str | os.PathLike[str] | Mapping[str, np.ndarray] | Iterable[Feed],

@@ -13,6 +13,7 @@ from tvm.ir import GenericConst
 from dero_tvm.errors import UserError
 from dero_tvm.frontends import LoadedModel, load
 from dero_tvm.network_planner import refuse_huge
+from dero_tvm.one_at_a_time import one_at_a_time
 from relax_passes.canonicalize import Canonicalize
 from relax_passes.decisions import decisions
 from relax_passes.describe_network import CannotReorganize
@@ -80,6 +81,7 @@ class ReorganizedModel:
         write_folder(Path(folder), self.files())
 
 
+@one_at_a_time
 def reorganize(
     model: Any,
     *,
