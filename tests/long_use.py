@@ -13,6 +13,7 @@ import argparse
 import gc
 import itertools
 import os
+import random
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,8 +28,11 @@ _LEVELS = ("none", "accumulate", "stream")
 def resident_memory_after_each(compilations: int) -> Iterator[int]:
     """Resident bytes of this process after each compilation."""
     page = os.sysconf("SC_PAGE_SIZE")
-    for channels, level in zip(range(4, 4 + compilations), itertools.cycle(_LEVELS)):
-        model = dero_tvm.compile(residual(channels=channels, size=12), dero=level)
+    shapes = list(itertools.product(range(3, 13), range(6, 26)))
+    random.Random(0).shuffle(shapes)  # else the last ones need the most memory
+    networks = zip(itertools.cycle(shapes), itertools.cycle(_LEVELS))
+    for (channels, size), level in itertools.islice(networks, compilations):
+        model = dero_tvm.compile(residual(channels=channels, size=size), dero=level)
         for content in model.archive.files.values():
             assert content
         del model, content
