@@ -14,6 +14,7 @@ from relax_passes.residuals import Branch, Residual, read_residuals
 
 from .build_operators import operators, producer_of
 from .build_timeline import Planned, timeline
+from .channels_first import channels_first_notes
 from .data import LiveBuffer, RegionUse, Report, ReportedResidual, ReportedShortcut
 from .timeline import ReportedBuffer
 
@@ -85,7 +86,7 @@ def build_report(
             for d in decisions(module)
             if d.pass_name == _SHORTCUTS
         ),
-        notes=_notes(module),
+        notes=(*_notes(module), *channels_first_notes(network, {b.name for b in at_peak})),
         macs=network.macs,
         constants_bytes=sum(network.constants[name].nbytes for name in network.c_constants),
         operators=operators(network, plan.order),

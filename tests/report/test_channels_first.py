@@ -1,0 +1,34 @@
+"""A remark says how a channels-first image at the peak would need less memory, and is right."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from onnx import helper
+from tiny_models import model_of, residual
+
+import dero_tvm
+
+
+def narrowing(size: int = 16):
+    """A wide image, then few channels: the image decides the peak."""
+    weight = np.random.default_rng(0).standard_normal((2, 16, 3, 3)).astype("float32")
+    nodes = [helper.make_node("Conv", ["image", "w"], ["scores"], pads=[1] * 4, strides=[2, 2])]
+    shapes = {"image": (1, 16, size, size)}, {"scores": (1, 2, size // 2, size // 2)}
+    return model_of(nodes, *shapes, {"w": weight})
+
+
+def test_remark():
+    report = dero_tvm.compile(narrowing(), dero="stream").report
+    (note,) = report.notes
+    assert note.startswith("the input image is channels-first") and "--input-layout nhwc" in note
+    followed = dero_tvm.compile(narrowing(), dero="stream", input_layout="nhwc").report
+    assert followed.arena_bytes < report.arena_bytes
+    assert not followed.notes
+
+
+@pytest.mark.parametrize("layout", ["model", "nhwc"])
+def test_no_remark_where_the_peak_is_elsewhere(layout):
+    network = residual(spatial=True, channels=8, size=16)
+    report = dero_tvm.compile(network, dero="none", input_layout=layout).report
+    assert not report.notes
