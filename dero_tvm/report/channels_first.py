@@ -17,8 +17,8 @@ _BEFORE_IT = frozenset({"dero.quantize", "dero.dequantize", "dero.requantize"})
 def channels_first_notes(network: Network, at_peak: Collection[str]) -> list[str]:
     """One line for each input among the buffers `at_peak` that is transposed before it is used."""
     return [
-        f"the input {port.name} is channels-first and stays whole until it has been transposed; with "
-        "--input-layout nhwc the caller hands it over channels-last, and it can be streamed"
+        f"the input {port.name} is channels-first and stays whole until it has been transposed; "
+        "with --input-layout nhwc the caller hands it over channels-last, and it can be streamed"
         for port in network.inputs
         if network.values[port.value].buffer in at_peak and _is_transposed(network, port.value)
     ]
