@@ -8,7 +8,7 @@ from typing import Any
 from tvm import tirx
 from tvm.script import tirx as T
 
-from . import fixed_point
+from . import fixed_point, script
 from .registry import Operator, OperatorClass, register
 from .signature import Signature, TensorSpec
 from .window import output_length, window_rows
@@ -104,7 +104,7 @@ def _float_row(signature: Signature) -> tirx.PrimFunc:
     g = Geometry(signature)
     low, high = signature["minimum"], signature["maximum"]
 
-    @T.prim_func(private=True, s_tir=True)
+    @script.prim_func(private=True, s_tir=True)
     def conv2d_row(
         row: T.int32,
         data: T.handle("float32"),
@@ -144,7 +144,7 @@ def _int8_row(signature: Signature) -> tirx.PrimFunc:
     high = 127 if signature["maximum"] is None else signature["maximum"]
     rounding = signature["rounding"]
 
-    @T.prim_func(private=True, s_tir=True)
+    @script.prim_func(private=True, s_tir=True)
     def conv2d_row(
         row: T.int32,
         data: T.handle("int8"),

@@ -7,7 +7,7 @@ from typing import Any
 from tvm import tirx
 from tvm.script import tirx as T
 
-from . import fixed_point
+from . import fixed_point, script
 from .pixel_loop import PixelLoop
 from .registry import Operator, OperatorClass, register
 from .signature import Signature, TensorSpec
@@ -90,7 +90,7 @@ def _float_row(signature: Signature) -> tirx.PrimFunc:
     units, depth = signature.inputs[1].shape
     low, high = signature["minimum"], signature["maximum"]
 
-    @T.prim_func(private=True, s_tir=True)
+    @script.prim_func(private=True, s_tir=True)
     def dense_row(
         row: T.int32,
         data: T.handle("float32"),
@@ -121,7 +121,7 @@ def _int8_row(signature: Signature) -> tirx.PrimFunc:
     low, high = signature["minimum"], signature["maximum"]
     rounding = signature["rounding"]
 
-    @T.prim_func(private=True, s_tir=True)
+    @script.prim_func(private=True, s_tir=True)
     def dense_row(
         row: T.int32,
         data: T.handle("int8"),

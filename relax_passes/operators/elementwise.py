@@ -13,7 +13,7 @@ from typing import Any
 from tvm import tirx
 from tvm.script import tirx as T
 
-from . import indexing
+from . import indexing, script
 from .registry import Operator, OperatorClass
 from .signature import Signature, TensorSpec
 
@@ -89,7 +89,7 @@ class BinaryOperator(Operator):
         compute = self.arithmetic(signature)
         loops = row_loops(signature)
 
-        @T.prim_func(private=True, s_tir=True)
+        @script.prim_func(private=True, s_tir=True)
         def binary_row(
             row: T.int32,
             a: T.handle(spec_a.dtype),

@@ -12,7 +12,7 @@ from typing import Any
 from tvm import tirx
 from tvm.script import tirx as T
 
-from . import indexing
+from . import indexing, script
 from .registry import Operator, OperatorClass
 from .signature import Signature, TensorSpec
 
@@ -99,7 +99,7 @@ class GatherOperator(Operator):
             fill = tirx.const(self.fill(signature), dtype)
             return T.if_then_else(tirx.all(*inside), value, fill)
 
-        @T.prim_func(private=True, s_tir=True)
+        @script.prim_func(private=True, s_tir=True)
         def gather_row(
             row: T.int32,
             data: T.handle(dtype),

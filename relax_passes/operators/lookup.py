@@ -7,6 +7,7 @@ from typing import Any
 from tvm import tirx
 from tvm.script import tirx as T
 
+from . import script
 from .pixel_loop import PixelLoop, same_layout
 from .registry import Operator, OperatorClass, register
 from .signature import Signature, TensorSpec
@@ -58,7 +59,7 @@ class Lookup(Operator):
         g = PixelLoop(signature.inputs[0], signature.output, merge=True)
         dtype = signature.output.dtype
 
-        @T.prim_func(private=True, s_tir=True)
+        @script.prim_func(private=True, s_tir=True)
         def lookup_row(
             row: T.int32,
             data: T.handle("int8"),

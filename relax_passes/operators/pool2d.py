@@ -7,7 +7,7 @@ from typing import Any
 from tvm import tirx
 from tvm.script import tirx as T
 
-from . import fixed_point
+from . import fixed_point, script
 from .quantized import divide_factor
 from .registry import REQUIRED, Operator, OperatorClass, register
 from .signature import Signature, TensorSpec
@@ -128,7 +128,7 @@ def _row_kernel(signature: Signature) -> tirx.PrimFunc:
     dtype, accumulator = data.dtype, window.accumulator
     data_elements = data.rows * data.row_stride
 
-    @T.prim_func(private=True, s_tir=True)
+    @script.prim_func(private=True, s_tir=True)
     def pool2d_row(
         row: T.int32,
         data: T.handle(dtype),
@@ -176,7 +176,7 @@ def _absorbing_kernel(signature: Signature) -> tirx.PrimFunc:
     state_elements = horizontal.out_length * window.channels
     last_row = data.rows - 1
 
-    @T.prim_func(private=True, s_tir=True)
+    @script.prim_func(private=True, s_tir=True)
     def pool2d_absorb(
         row: T.int32,
         data: T.handle(dtype),

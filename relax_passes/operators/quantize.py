@@ -7,7 +7,7 @@ from typing import Any
 from tvm import tirx
 from tvm.script import tirx as T
 
-from . import elementwise, fixed_point
+from . import elementwise, fixed_point, script
 from .pixel_loop import PixelLoop
 from .registry import REQUIRED, Operator, OperatorClass, register
 from .signature import Signature, TensorSpec
@@ -55,7 +55,7 @@ class _Conversion(Operator):
         g = PixelLoop(spec, spec_out, merge=True)
         convert = self.convert
 
-        @T.prim_func(private=True, s_tir=True)
+        @script.prim_func(private=True, s_tir=True)
         def convert_row(
             row: T.int32,
             data: T.handle(spec.dtype),

@@ -8,7 +8,7 @@ from typing import Any
 from tvm import tirx
 from tvm.script import tirx as T
 
-from . import fixed_point
+from . import fixed_point, script
 from .registry import REQUIRED, Operator, OperatorClass, register
 from .signature import Signature, TensorSpec
 
@@ -83,7 +83,7 @@ class Reduce(Operator):
         g = _Reduction(signature)
         dtype, accumulator = signature.output.dtype, g.accumulator
 
-        @T.prim_func(private=True, s_tir=True)
+        @script.prim_func(private=True, s_tir=True)
         def reduce_row(
             row: T.int32,
             data: T.handle(dtype),
@@ -115,7 +115,7 @@ class Reduce(Operator):
         dtype, accumulator = signature.output.dtype, g.accumulator
         last_row = signature.inputs[0].rows - 1
 
-        @T.prim_func(private=True, s_tir=True)
+        @script.prim_func(private=True, s_tir=True)
         def reduce_absorb(
             row: T.int32,
             data: T.handle(dtype),

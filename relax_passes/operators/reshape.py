@@ -8,7 +8,7 @@ from typing import Any
 from tvm import tirx
 from tvm.script import tirx as T
 
-from . import indexing
+from . import indexing, script
 from .registry import REQUIRED, Operator, OperatorClass, register
 from .signature import Signature, TensorSpec
 
@@ -67,7 +67,7 @@ class Reshape(Operator):
             offset = _strided(spec, T.truncmod(position, read))
             return indexing.ring_offset(spec, T.truncdiv(position, read), offset, ring)
 
-        @T.prim_func(private=True, s_tir=True)
+        @script.prim_func(private=True, s_tir=True)
         def reshape_row(
             row: T.int32,
             data: T.handle(dtype),

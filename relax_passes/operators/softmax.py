@@ -7,6 +7,7 @@ from typing import Any
 from tvm import tirx
 from tvm.script import tirx as T
 
+from . import script
 from .fixed_point import doubling_high_multiply as multiply
 from .fixed_point import round_shift
 from .fixed_point_functions import (
@@ -68,7 +69,7 @@ class Softmax(Operator):
 def _float_row(signature: Signature) -> tirx.PrimFunc:
     g = PixelLoop(signature.inputs[0], signature.output)
 
-    @T.prim_func(private=True, s_tir=True)
+    @script.prim_func(private=True, s_tir=True)
     def softmax_row(
         row: T.int32,
         data: T.handle("float32"),
@@ -109,7 +110,7 @@ def _int8_row(signature: Signature) -> tirx.PrimFunc:
     multiplier, left_shift = signature["multiplier"], signature["shift"]
     diff_min = signature["diff_min"]
 
-    @T.prim_func(private=True, s_tir=True)
+    @script.prim_func(private=True, s_tir=True)
     def softmax_row(
         row: T.int32,
         data: T.handle("int8"),

@@ -9,6 +9,7 @@ from typing import Any
 from tvm import tirx
 from tvm.script import tirx as T
 
+from . import script
 from .fixed_point import clamp, let
 from .pixel_loop import PixelLoop, same_layout
 from .registry import REQUIRED, Operator, OperatorClass, register
@@ -129,7 +130,7 @@ class Unary(Operator):
         def result(element):
             return function_of(signature.attrs, element)
 
-        @T.prim_func(private=True, s_tir=True)
+        @script.prim_func(private=True, s_tir=True)
         def unary_row(
             row: T.int32,
             data: T.handle("float32"),
