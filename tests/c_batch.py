@@ -85,7 +85,7 @@ class CBatch:
         kernels = [f"static void {name}{text}" for text, name in self._kernels.items()]
         source, library = folder / "batch.c", folder / "batch.so"
         source.write_text("\n".join([_HEAD, *kernels, *self._parts]))
-        command = [compiler, "-std=gnu11", "-O1", "-ffp-contract=off", "-fPIC", "-shared"]
+        command = [compiler, "-std=gnu11", "-O0", "-ffp-contract=off", "-fPIC", "-shared"]
         subprocess.run([*command, "-o", str(library), str(source), "-lm"], check=True)
         return CLibrary(ctypes.CDLL(str(library)), self._programs)
 
