@@ -7,6 +7,8 @@ from typing import Any
 
 import tvm
 
+from dero_tvm.one_at_a_time import one_at_a_time
+
 from .archive import HOST_PROGRAM, INCLUDE, METADATA, PARAMETERS, SOURCE, ModelArchive
 from .c_constants import array_names, definition
 from .c_instrument import checks
@@ -34,12 +36,12 @@ def emit(
         f"{INCLUDE}{interface.prefix}.h": header(program, interface),
         f"{SOURCE}{name}_lib1.c": c_source(program, interface),
         "src/relax.txt": source_ir,
-        HOST_PROGRAM: llvm_ir(host_module(program, interface)),
     }
     encoded: dict[str, bytes | Callable[[], bytes]] = {
         path: text.encode() for path, text in files.items()
     }
     encoded[f"{SOURCE}{name}_lib0.c"] = lambda: _data_source(program, interface).encode()
+    encoded[HOST_PROGRAM] = one_at_a_time(lambda: llvm_ir(host_module(program, interface)).encode())
     encoded[f"{PARAMETERS}{name}.params"] = _parameters(program)
     encoded[METADATA] = metadata(program, interface, target=target, report=report)
     return ModelArchive(LazyFiles(encoded))

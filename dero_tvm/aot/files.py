@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator, Mapping
 class LazyFiles(Mapping[str, bytes]):
     """Path -> content, where a content may still be the function that writes it.
 
-    The weights of a large network take longer to print as C than all the rest, and running it in
-    this process never needs that text.
+    The weights of a large network take longer to print as C than all the rest, and who runs the C
+    does not need the host's program, nor the other way round.
     """
 
     def __init__(self, contents: Mapping[str, bytes | Callable[[], bytes]]) -> None:
