@@ -61,11 +61,13 @@ def _data_source(program: Program, interface: Interface) -> str:
     parts.append(checks(interface))
     constants = program.network.constants
     names = array_names(program, interface.prefix)
-    parts += [definition(array, constants[name]) for name, array in names.items()]
+    definitions = {name: definition(array, constants[name]) for name, array in names.items()}
+    # Integers need no header, and there may be megabytes of them.
+    searched = [text for name, text in definitions.items() if constants[name].dtype.kind == "f"]
     includes = [f'#include "{interface.prefix}.h"']
-    if headers := standard_headers("\n".join(parts)):
+    if headers := standard_headers("\n".join([*parts, *searched])):
         includes.append("\n".join(headers))
-    return "\n\n".join([*includes, *parts]) + "\n"
+    return "\n\n".join([*includes, *parts, *definitions.values()]) + "\n"
 
 
 def _parameters(program: Program) -> bytes:

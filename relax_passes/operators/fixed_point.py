@@ -121,17 +121,20 @@ def _round_shift64(value, shift):
     return (value + half + T.max(sign, tirx.const(0, "int64") - half)) >> shift
 
 
-def multiply_numpy(values: np.ndarray, multiplier: int, shift: int, rounding: str) -> np.ndarray:
-    """The same arithmetic on an integer array; used to fill tables at compile time."""
+def multiply_numpy(
+    values: np.ndarray, multiplier: int | np.ndarray, shift: int | np.ndarray, rounding: str
+) -> np.ndarray:
+    """The same arithmetic on integer arrays; used to fill tables at compile time."""
     values = np.asarray(values, dtype=np.int64)
     if rounding == "single":
         drop = 31 - shift
         return (values * multiplier + (1 << (drop - 1))) >> drop
-    product = (values << max(shift, 0)) * multiplier
+    shift = np.asarray(shift, dtype=np.int64)
+    product = (values << np.maximum(shift, 0)) * multiplier
     nudge = np.where(product >= 0, 1 << 30, 1 - (1 << 30))
     total = product + nudge
     high = np.sign(total) * (np.abs(total) >> 31)
-    right = max(-shift, 0)
+    right = np.maximum(-shift, 0)
     mask = (1 << right) - 1
     threshold = (mask >> 1) + (high < 0)
     return (high >> right) + ((high & mask) > threshold)

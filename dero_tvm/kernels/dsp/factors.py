@@ -51,40 +51,44 @@ def pack_factors(
     )
     zero_point = int(signature["output_zero_point"])
     rounding = "twice" if signature["rounding"] == "double" else "once"
-    records = [
-        _narrow(signature, *map(int, values))
-        for values in zip(bias, multiplier, shift, sums.low, sums.high)
-    ]
-    if any(record is None for record in records):
+    packed, narrow = _narrow(signature, bias, multiplier, shift, sums)
+    if not narrow.all():
         rounding = f"any {rounding}"
-        zero_points = np.full_like(bias, zero_point)
-        packed = np.stack([bias, multiplier, zero_points, shift], axis=1)
-    else:
-        packed = np.array(records)
+        packed = np.stack([bias, multiplier, np.full_like(bias, zero_point), shift], axis=1)
     padded = np.pad(packed.astype(np.int32), ((0, -len(packed) % 4), (0, 0)))
     return Factors(padded, ROUNDINGS.index(rounding))
 
 
 def _narrow(
-    signature: Signature, bias: int, multiplier: int, shift: int, low: int, high: int
-) -> tuple[int, int, int, int] | None:
-    """The record of one filter for rounding by 32-bit arithmetic; None if there is none."""
+    signature: Signature,
+    bias: np.ndarray,
+    multiplier: np.ndarray,
+    shift: np.ndarray,
+    sums: SumRange,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The filters' records for rounding by 32-bit arithmetic, and which filters it can do."""
     zero_point = int(signature["output_zero_point"])
     minimum, maximum = clamp(signature)
-    ends = np.array([low + bias, high + bias])
+    ends = np.stack([sums.low + bias, sums.high + bias])
     scaled = fixed_point.multiply_numpy(ends, multiplier, shift, signature["rounding"])
-    first, last = (int(value) for value in np.clip(scaled + zero_point, minimum, maximum))
-    if first == last:  # a filter that the training left dead, whatever its factor
-        return 0, 0, 2 * first + 1, 1
+    first, last = np.clip(scaled + zero_point, minimum, maximum)
+    greatest = np.abs(ends).max(axis=0)
     right = -shift
-    if right < 0 or max(abs(end) for end in ends) >= _DOUBLED:
-        return None
-    if right == 0:
-        # Below zero the result is one too small, which the limits hide if zero is the lowest one.
-        exact = signature["rounding"] == "double" and zero_point <= minimum
-        return (bias, multiplier, zero_point, 0) if exact else None
-    added = (1 << (right - 1)) + (zero_point << right)
-    greatest = max(abs(int(end)) for end in ends) * multiplier // _INT32 + 2
-    if right > 31 or abs(added) + greatest >= _INT32:
-        return None
-    return bias, multiplier, added, right
+    nothing = np.zeros_like(bias)
+
+    # Shifting beyond these bounds is refused below.
+    bits = np.clip(right, 1, 31)
+    added = (1 << (bits - 1)) + (zero_point << bits)
+    # 2**30 and 2**31: the product fits in 64 bits where the sums are not refused.
+    product = np.minimum(greatest, _DOUBLED) * multiplier // _INT32 + 2
+    shifted = (right >= 1) & (right <= 31) & (np.abs(added) + product < _INT32)
+    # Below zero the result is one too small, which the limits hide if zero is the lowest one.
+    exact = signature["rounding"] == "double" and zero_point <= minimum
+    unshifted = (right == 0) & exact
+    narrow = (greatest < _DOUBLED) & (shifted | unshifted)
+    records = np.stack([bias, multiplier, np.where(right == 0, zero_point, added), right], axis=1)
+
+    # A filter that the training left dead, whatever its factor.
+    dead = first == last
+    constant = np.stack([nothing, nothing, 2 * first + 1, nothing + 1], axis=1)
+    return np.where(dead[:, None], constant, records), narrow | dead
