@@ -124,12 +124,14 @@ def _float_row(signature: Signature) -> tirx.PrimFunc:
                 for kh in range(g.kernel_h):
                     ih: T.let[T.int32] = g.input_row(row, kh)
                     if ih >= 0 and ih < g.height:
+                        start = T.alloc_buffer((1,), "int32")
+                        start[0] = g.row_start(row, data_rows, ih)
                         for kw in range(g.kernel_w):
                             iw: T.let[T.int32] = ow * g.stride_w + kw * g.dilation_w - g.left
                             if iw >= 0 and iw < g.width:
                                 for ic in range(g.depth):
                                     acc[0] += (
-                                        X[g.data_index(row, data_rows, ih, iw, oc, ic)]
+                                        X[g.data_index(start[0], iw, oc, ic)]
                                         * Wt[g.weight_index(oc, kh, kw, ic)]
                                     )
                 O[ow * g.out_pixel + oc] = fixed_point.clamp(acc[0], low, high, "float32")
@@ -168,14 +170,14 @@ def _int8_row(signature: Signature) -> tirx.PrimFunc:
                 for kh in range(g.kernel_h):
                     ih: T.let[T.int32] = g.input_row(row, kh)
                     if ih >= 0 and ih < g.height:
+                        start = T.alloc_buffer((1,), "int32")
+                        start[0] = g.row_start(row, data_rows, ih)
                         for kw in range(g.kernel_w):
                             iw: T.let[T.int32] = ow * g.stride_w + kw * g.dilation_w - g.left
                             if iw >= 0 and iw < g.width:
                                 for ic in range(g.depth):
                                     acc[0] += (
-                                        T.cast(
-                                            X[g.data_index(row, data_rows, ih, iw, oc, ic)], "int32"
-                                        )
+                                        T.cast(X[g.data_index(start[0], iw, oc, ic)], "int32")
                                         - zero_in
                                     ) * T.cast(Wt[g.weight_index(oc, kh, kw, ic)], "int32")
                 scaled: T.let[T.int32] = (
@@ -240,10 +242,17 @@ class Geometry:
         y = row if self.batch == 1 else T.truncmod(row, self.out_height)
         return y * self.stride_h + kh * self.dilation_h - self.top
 
-    def data_index(self, row, data_rows, ih, iw, oc, ic):
+    def row_start(self, row, data_rows, ih):
+        """Where row `ih` of the image begins in a ring of `data_rows` rows.
+
+        Kernels keep it in a variable: inside the innermost loops, behind a condition, compilers
+        would take the remainder once a product.
+        """
         absolute = ih if self.batch == 1 else T.truncdiv(row, self.out_height) * self.height + ih
-        pixel = T.truncmod(absolute, data_rows) * self.data_row + iw * self.data_pixel
-        return pixel + self.channel(oc, ic)
+        return T.truncmod(absolute, data_rows) * self.data_row
+
+    def data_index(self, row_start, iw, oc, ic):
+        return row_start + iw * self.data_pixel + self.channel(oc, ic)
 
     def channel(self, oc, ic):
         """Channel of the data that element `ic` of output channel `oc`'s weights meets."""

@@ -148,19 +148,12 @@ def _row_kernel(signature: Signature) -> tirx.PrimFunc:
                 acc = T.alloc_buffer((1,), accumulator)
                 acc[0] = window.start
                 for kh in range(tap_rows):
+                    start = T.alloc_buffer((1,), "int32")
+                    y: T.let[T.int32] = vertical.tap(top, first_row + kh)
+                    start[0] = window.row_start(row, data_rows, y)
                     for kw in range(tap_columns):
-                        acc[0] = window.combine(
-                            acc[0],
-                            X[
-                                window.data_index(
-                                    row,
-                                    data_rows,
-                                    vertical.tap(top, first_row + kh),
-                                    horizontal.tap(left, first_column + kw),
-                                    c,
-                                )
-                            ],
-                        )
+                        x: T.let[T.int32] = horizontal.tap(left, first_column + kw)
+                        acc[0] = window.combine(acc[0], X[start[0] + x * window.data_pixel + c])
                 O[ow * window.out_pixel + c] = window.finish(acc[0], tap_rows * tap_columns)
 
     return pool2d_row
@@ -284,10 +277,11 @@ class _Window:
         """Row of the output image; rows count through the batch."""
         return row if self.batch == 1 else T.truncmod(row, self.out_height)
 
-    def data_index(self, row, data_rows, y, x, channel):
+    def row_start(self, row, data_rows, y):
+        """Where row `y` of the image begins in a ring of `data_rows` rows."""
         if self.batch > 1:
             y = T.truncdiv(row, self.out_height) * self.height + y
-        return T.truncmod(y, data_rows) * self.data_row + x * self.data_pixel + channel
+        return T.truncmod(y, data_rows) * self.data_row
 
     def combine(self, accumulated, element):
         if self.integer:

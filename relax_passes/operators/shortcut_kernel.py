@@ -40,7 +40,7 @@ def float_row(signature: Signature, axes: tuple[Axis, Axis]) -> tirx.PrimFunc:
     filters = signature.output.channels
     with _kernel(signature, axes) as k:
         with k.channels(1) as (ow, oc, acc):
-            k.accumulate(ow, oc, acc, lambda ih, iw, ic: k.element(ih, iw, oc, ic))
+            k.accumulate(ow, oc, acc, lambda start, iw, ic: k.element(start, iw, oc, ic))
             activated = acc[0]
             if signature["function"] is not None:
                 activated = function_of(signature.attrs, activated)
@@ -69,13 +69,13 @@ def integer_row(signature: Signature, axes: tuple[Axis, Axis]) -> tirx.PrimFunc:
         block = _block(k.geometry.filters_per_group) if normalisation >= 0 else 1
         with k.channels(block) as (ow, first, acc):
 
-            def element(ih, iw, ic):
+            def element(start, iw, ic):
                 if normalisation < 0:
-                    return T.cast(k.element(ih, iw, first, ic), "int32") - zero_in
+                    return T.cast(k.element(start, iw, first, ic), "int32") - zero_in
                 position = k.geometry.channel(first, ic)
 
                 def at_pixel(term: Term, channel):
-                    return T.cast(k.element(ih, iw, first, ic), "int32") - term.zero
+                    return T.cast(k.element(start, iw, first, ic), "int32") - term.zero
 
                 emitter = StepEmitter(steps, constants, tables, {DATA: at_pixel})
                 return emitter.value(normalisation, position) - zero_in
@@ -152,11 +152,12 @@ class _Kernel:
                 yield ow, first, acc
 
     def accumulate(self, ow: Any, first: Any, acc: Any, element: Callable) -> None:
-        """Add the convolution to the accumulators; `element(ih, iw, ic)` is what it reads."""
+        """Add the convolution to the accumulators; `element(start, iw, ic)` is what it reads."""
         g = self.geometry
         with _loop("kh", g.kernel_h) as kh:
             ih = _name("ih", g.input_row(self.row, kh))
             with _if(tirx.all(ih >= 0, ih < g.height)):
+                start = self._row_start(ih)
                 with _loop("kw", g.kernel_w) as kw:
                     iw = _name("iw", ow * g.stride_w + kw * g.dilation_w - g.left)
                     with _if(tirx.all(iw >= 0, iw < g.width)):
@@ -164,7 +165,7 @@ class _Kernel:
                             tap = (first * g.kernel_h + kh) * g.kernel_w + kw
                             T.buffer_store(acc, acc[0] + self.operands["tap_bias"][tap], [0])
                         with _loop("ic", g.depth) as ic:
-                            x = fixed_point.hold("x", element(ih, iw, ic), self.accumulator)
+                            x = fixed_point.hold("x", element(start, iw, ic), self.accumulator)
                             with _loop("b", self._block) as b:
                                 weight = self.operands["weight"][
                                     g.weight_index(first + b, kh, kw, ic)
@@ -173,10 +174,14 @@ class _Kernel:
                                     weight = T.cast(weight, "int32")
                                 T.buffer_store(acc, acc[b] + x * weight, [b])
 
-    def element(self, ih: Any, iw: Any, oc: Any, ic: Any) -> Any:
-        """An element that the convolution of output channel `oc` reads."""
-        index = self.geometry.data_index(self.row, self.data_rows, ih, iw, oc, ic)
-        return self.operands["data"][index]
+    def element(self, start: Any, iw: Any, oc: Any, ic: Any) -> Any:
+        """An element that the convolution of output channel `oc` reads, in the row at `start`."""
+        return self.operands["data"][self.geometry.data_index(start, iw, oc, ic)]
+
+    def _row_start(self, y: Any) -> Any:
+        start = _named("start", T.alloc_buffer((1,), "int32"))
+        T.buffer_store(start, self.geometry.row_start(self.row, self.data_rows, y), [0])
+        return start[0]
 
     def window_sum(self, term: Term, channel: Any, ow: Any) -> Any:
         """The sum of the term's channels over the shortcut's window, for one channel and pixel."""
@@ -189,26 +194,20 @@ class _Kernel:
         with _loop("j", term.count) as j:
             position = channel + (j * term.stride + term.first)
             with _if(_inside(term, position)):
-                with _loop("kh", self._tap_rows) as kh, _loop("kw", columns) as kw:
-                    pixel = self._pixel(
-                        vertical.tap(self._top, self._first_row + kh),
-                        horizontal.tap(left, first_column + kw),
-                    )
-                    value = self.operands["data"][pixel + position]
-                    if self.integer:
-                        value = T.cast(value, "int32") - term.zero
-                    T.buffer_store(total, total[0] + value, [0])
+                with _loop("kh", self._tap_rows) as kh:
+                    start = self._row_start(vertical.tap(self._top, self._first_row + kh))
+                    with _loop("kw", columns) as kw:
+                        x = horizontal.tap(left, first_column + kw)
+                        index = start + x * self.geometry.data_pixel + position
+                        value = self.operands["data"][index]
+                        if self.integer:
+                            value = T.cast(value, "int32") - term.zero
+                        T.buffer_store(total, total[0] + value, [0])
         return total[0]
 
     def write(self, ow: Any, oc: Any, value: Any) -> None:
         """Store an output element."""
         T.buffer_store(self._out, value, [ow * self.geometry.out_pixel + oc])
-
-    def _pixel(self, y: Any, x: Any) -> Any:
-        g = self.geometry
-        if g.batch > 1:
-            y = tirx.truncdiv(self.row, g.out_height) * g.height + y
-        return tirx.truncmod(y, self.data_rows) * g.data_row + x * g.data_pixel
 
 
 @contextmanager

@@ -61,6 +61,7 @@ static uint32_t step_began;
 static void conv2d_0(int32_t row, const tvmgen_float32 *data, int32_t data_rows,
     const tvmgen_float32 *weight, const tvmgen_float32 *bias, tvmgen_float32 *out) {
   float acc;
+  int32_t start;
   for (int32_t ow = 0; ow < 4; ++ow) {
     for (int32_t oc = 0; oc < 2; ++oc) {
       acc = bias[oc];
@@ -69,12 +70,13 @@ static void conv2d_0(int32_t row, const tvmgen_float32 *data, int32_t data_rows,
         int32_t cse_v1 = row + kh;
         int32_t cse_v5 = cse_v1 - 1;
         if ((1 <= cse_v1) && (cse_v1 < 5)) {
+          start = (cse_v5 % data_rows) * 8;
           for (int32_t kw = 0; kw < 3; ++kw) {
             int32_t cse_v2 = ow + kw;
             if ((1 <= cse_v2) && (cse_v2 < 5)) {
               for (int32_t ic = 0; ic < 2; ++ic) {
                 int32_t cse_v4 = kw * 2;
-                acc = acc + (data[(((((cse_v5 % data_rows) * 8) + cse_v3) + cse_v4) + ic) - 2]
+                acc = acc + (data[(((cse_v3 + cse_v4) + ic) + start) - 2]
                     * weight[(((oc * 18) + (kh * 6)) + cse_v4) + ic]);
               }
             }

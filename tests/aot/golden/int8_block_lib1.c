@@ -67,6 +67,7 @@ static void conv2d_0(int32_t row, const tvmgen_int8 *data, int32_t data_rows,
     const tvmgen_int8 *weight, const tvmgen_int32 *bias, const tvmgen_int32 *multiplier,
     const tvmgen_int32 *shift, tvmgen_int8 *out) {
   int32_t acc;
+  int32_t start;
   for (int32_t ow = 0; ow < 4; ++ow) {
     for (int32_t oc = 0; oc < 2; ++oc) {
       acc = bias[oc];
@@ -75,13 +76,14 @@ static void conv2d_0(int32_t row, const tvmgen_int8 *data, int32_t data_rows,
         int32_t cse_v1 = row + kh;
         int32_t cse_v6 = cse_v1 - 1;
         if ((1 <= cse_v1) && (cse_v1 < 5)) {
+          start = (cse_v6 % data_rows) * 8;
           for (int32_t kw = 0; kw < 3; ++kw) {
             int32_t cse_v2 = ow + kw;
             if ((1 <= cse_v2) && (cse_v2 < 5)) {
               for (int32_t ic = 0; ic < 2; ++ic) {
                 int32_t cse_v4 = kw * 2;
-                acc = acc + (((int32_t)data[(((((cse_v6 % data_rows) * 8) + cse_v3) + cse_v4) + ic)
-                    - 2]) * ((int32_t)weight[(((oc * 18) + (kh * 6)) + cse_v4) + ic]));
+                acc = acc + (((int32_t)data[(((cse_v3 + cse_v4) + ic) + start) - 2])
+                    * ((int32_t)weight[(((oc * 18) + (kh * 6)) + cse_v4) + ic]));
               }
             }
           }
