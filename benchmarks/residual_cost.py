@@ -16,82 +16,39 @@ and MCUNet files are used if `FOLDER` has them.
 from __future__ import annotations
 
 import argparse
-import os
-import sys
 import time
-from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import onnx
 import tvm
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # examples is not installed
+from published import FOLDER, NAMES, network
 
 from dero_tvm.candidates import Candidate
 from dero_tvm.choose import smallest
 from dero_tvm.dero import Dero
 from dero_tvm.prepare import PreparedModel, prepare
-from examples.models.densenet import densenet121
-from examples.models.mcunet_in3 import mcunet_in3
-from examples.models.mobilenet_v2 import mobilenet_v2
-from examples.models.quantize import quantize
-from examples.models.random_images import random_inputs
-from examples.models.resnet import resnet
 from relax_passes import pipeline
 from relax_passes.remove_residuals import RemoveResiduals
 
-ROOT = Path(__file__).resolve().parent.parent
-FILES = {
-    "resnet8": "mlperf_tiny/pretrainedResnet_quant.tflite",
-    "vww": "mlperf_tiny/vww_96_int8.tflite",
-    "kws": "mlperf_tiny/kws_ref_model.tflite",
-    "mcunet_vww": "tinyengine/vww.tflite",
-}
-BUILT: dict[str, Callable[[], onnx.ModelProto]] = {
-    "mcunet_in3": mcunet_in3,
-    "mobilenet_v2_1.0_224": mobilenet_v2,
-    "mobilenet_v2_0.35_144": partial(mobilenet_v2, width=0.35, resolution=144),
-    "resnet18": partial(resnet, 18),
-    "resnet34": partial(resnet, 34),
-    "resnet50": partial(resnet, 50),
-    "densenet121": densenet121,
-}
 COLUMNS = (
     "network", "whole", "plain whole", "streamed", "plain streamed",
     "by rows", "plain by rows", "seconds",
 )  # fmt: skip
-CALIBRATION_IMAGES = 2
 
 
 def main() -> None:
     """Print the table, a row as soon as its network is done."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--models",
-        type=Path,
-        default=Path(os.environ.get("DERO_SHARED", ROOT.parent / "shared")) / "models",
-        metavar="FOLDER",
-        help="where the files of real models are",
-    )
-    parser.add_argument("--only", nargs="+", choices=[*FILES, *BUILT], metavar="NETWORK")
+    parser.add_argument("--models", type=Path, default=FOLDER, help="the folder of real models")
+    parser.add_argument("--only", nargs="+", choices=NAMES, metavar="NETWORK")
     arguments = parser.parse_args()
     print("| " + " | ".join(COLUMNS) + " |")
     print("|---" + "|---:" * (len(COLUMNS) - 1) + "|", flush=True)
-    for name in arguments.only or [*FILES, *BUILT]:
-        path = arguments.models / FILES.get(name, "")
-        if name in FILES and not path.is_file():
-            print(f"{name}: no file {path}", file=sys.stderr)
-            continue
-        model = path if name in FILES else built(name)
-        print(f"| {name} | " + " | ".join(row(model)) + " |", flush=True)
-
-
-def built(name: str) -> onnx.ModelProto:
-    """A published network in int8, its ranges those on random images."""
-    model = BUILT[name]()
-    return quantize(model, random_inputs(model, CALIBRATION_IMAGES))
+    for name in arguments.only or NAMES:
+        model = network(name, arguments.models)
+        if model is not None:
+            print(f"| {name} | " + " | ".join(row(model)) + " |", flush=True)
 
 
 def row(model: Path | onnx.ModelProto) -> list[str]:
