@@ -18,6 +18,7 @@ from examples.models.mobilenet_v2 import mobilenet_v2
 from examples.models.quantize import quantize
 from examples.models.random_images import random_inputs
 from examples.models.resnet import resnet
+from examples.models.resnet8 import resnet8
 
 Builder = Callable[..., onnx.ModelProto]
 
@@ -28,6 +29,7 @@ BUILDERS: dict[str, Builder] = {
     "mobilenet_v2": mobilenet_v2,
     "mcunet_in3": mcunet_in3,
     "densenet121": densenet121,
+    "resnet8": resnet8,
 }
 
 
@@ -76,6 +78,7 @@ def test_parameter_count(name: str, parameters: int) -> None:
     [
         ("mobilenet_v2", 300e6),  # the paper, table 4
         ("mcunet_in3", 81.8e6),  # the authors' model list
+        ("resnet8", 12.5e6),  # of the benchmark's own file
     ],
 )
 def test_macs(name: str, published: float) -> None:
