@@ -13,7 +13,7 @@ model, folder = sys.argv[1:]
 vela = [str(Path(sys.executable).parent / "vela"), model, "--output-dir", folder]
 vela += ["--accelerator-config", "ethos-u55-128", "--optimise", "Size"]
 subprocess.run(vela, check=True, stdout=subprocess.DEVNULL)
-(summary,) = Path(folder).glob("*_summary_*.csv")
+(summary,) = Path(folder).glob(f"{Path(model).stem}_summary_*.csv")
 with summary.open() as file:
     (row,) = csv.DictReader(file)
 print(json.dumps({"bytes": round(float(row["sram_memory_used"]) * 1024)}))
