@@ -10,7 +10,7 @@ import tvm
 from dero_tvm.one_at_a_time import one_at_a_time
 
 from .archive import HOST_PROGRAM, INCLUDE, METADATA, PARAMETERS, SOURCE, ModelArchive
-from .c_constants import array_names, definition
+from .c_constants import array_names, definition, words_of
 from .c_instrument import checks
 from .c_source import c_source
 from .files import LazyFiles
@@ -59,15 +59,17 @@ def _data_source(program: Program, interface: Interface) -> str:
         arenas.append(f"uint8_t {array}[{array.upper()}_BYTES]\n    __attribute__(({attributes}));")
     parts = ["\n".join([f"#ifndef {macro}", *arenas, "#endif"])] if arenas else []
     parts.append(checks(interface))
-    constants = program.network.constants
-    names = array_names(program, interface.prefix)
-    definitions = {name: definition(array, constants[name]) for name, array in names.items()}
-    # Integers need no header, and there may be megabytes of them.
-    searched = [text for name, text in definitions.items() if constants[name].dtype.kind == "f"]
+    arrays = {
+        array: program.network.constants[name]
+        for name, array in array_names(program, interface.prefix).items()
+    }
     includes = [f'#include "{interface.prefix}.h"']
-    if headers := standard_headers("\n".join([*parts, *searched])):
+    # Not in the values, which are most of the text.
+    words = [*parts, *(words_of(name, array) for name, array in arrays.items())]
+    if headers := standard_headers("\n".join(words)):
         includes.append("\n".join(headers))
-    return "\n\n".join([*includes, *parts, *definitions.values()]) + "\n"
+    definitions = (definition(name, array) for name, array in arrays.items())
+    return "\n\n".join([*includes, *parts, *definitions]) + "\n"
 
 
 def _parameters(program: Program) -> bytes:

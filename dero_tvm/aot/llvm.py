@@ -23,6 +23,8 @@ _DELETED = re.compile(
     r",? !tbaa !\d+|,? !dbg !\d+|^ *#dbg_.*\n|^!llvm\.(?:module\.flags|dbg\.cu) = .*\n",
     re.MULTILINE,
 )
+# TVM names the types of aliases after the addresses of its own variables.
+_ADDRESS = re.compile(r'(?<=!\{!")0x[0-9a-f]+')
 _BODY = "_body"
 
 
@@ -44,7 +46,13 @@ def llvm_ir(module: tvm.IRModule) -> str:
     entry.update(_calls_of(kernels))
     built = tvm.get_global_func("target.build.llvm")(_T.LowerIntrin()(entry), target)
     # LLVM's own reader refuses the storage class that TVM writes on private functions.
-    return built.inspect_source("ll").replace("private dllexport ", "private ")
+    return _with_steady_names(built.inspect_source("ll").replace("private dllexport ", "private "))
+
+
+def _with_steady_names(text: str) -> str:
+    """`text` with numbers for addresses, so that equal modules give equal texts."""
+    numbers: dict[str, int] = {}
+    return _ADDRESS.sub(lambda m: f"memory{numbers.setdefault(m[0], len(numbers))}", text)
 
 
 def _calls_of(kernels: tvm.IRModule) -> tvm.IRModule:

@@ -11,7 +11,7 @@ import pytest
 from tiny_models import residual
 
 import dero_tvm
-from dero_tvm.aot.archive import load_archive
+from dero_tvm.aot.archive import HOST_PROGRAM, load_archive
 from dero_tvm.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -125,6 +125,13 @@ def test_same_bytes_twice_in_one_process(model):
     assert again.archive.files.keys() == model.archive.files.keys()
     for path, data in model.archive.files.items():
         assert again.archive.files[path] == data, path
+
+
+def test_no_address_of_the_compiler_is_in_the_host_program(shared):
+    streamed = dero_tvm.compile(shared / "models/mlperf_tiny/pretrainedResnet.tflite")
+    program = streamed.archive.files[HOST_PROGRAM].decode()
+    assert '!{!"memory0' in program  # what stands in the place of an address
+    assert '"0x' not in program
 
 
 def test_report_travels_in_the_archive(model):

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dero_tvm.aot.c_constants import c_type, definition
+from dero_tvm.aot.c_constants import c_type, definition, words_of
 from dero_tvm.aot.float_literals import float_literal
 from dero_tvm.aot.standard_headers import standard_headers
 
@@ -74,6 +74,15 @@ def test_lines_are_short(dtype: str) -> None:
     array = np.repeat(extremes(dtype), 20)
     assert max(map(len, definition("values", array).splitlines())) <= 100
     assert c_type(dtype) in definition("values", array)
+
+
+@pytest.mark.parametrize("dtype", [*INTEGERS, *FLOATS, "bool"])
+def test_headers_are_found_without_reading_all_values(dtype: str) -> None:
+    zeros = np.zeros(1000, dtype)
+    for array in (extremes(dtype), extremes(dtype)[-1:], zeros):
+        found = standard_headers(words_of("values", array))
+        assert found == standard_headers(definition("values", array))
+    assert len(words_of("values", zeros)) < 100
 
 
 @given(st.floats(width=32, allow_nan=False, allow_infinity=False))
