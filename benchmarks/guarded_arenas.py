@@ -10,14 +10,15 @@ the program.  "bound" is what no plan of the streamed network's cascades and ord
 
 from __future__ import annotations
 
-import argparse
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import onnx
-from published import FOLDER, NAMES, network
+from published import command_line, print_table
 
 import dero_tvm
+from dero_tvm.input_arrays import random_inputs
 from dero_tvm.runners import run_host_c
 from dero_tvm.runners.result import equal_outputs
 
@@ -27,17 +28,10 @@ _TIME_LIMIT = 600.0  # seconds a run
 
 def main() -> None:
     """Print the table, a row as soon as its network has run."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--models", type=Path, default=FOLDER, help="the folder of real models")
-    parser.add_argument("--only", nargs="+", choices=NAMES, metavar="NETWORK")
+    parser = command_line(__doc__.splitlines()[0])
     parser.add_argument("--inputs", type=int, default=2, help="random inputs that each runs on")
     arguments = parser.parse_args()
-    print("| " + " | ".join(COLUMNS) + " |")
-    print("|---" + "|---:" * (len(COLUMNS) - 2) + "|---|", flush=True)
-    for name in arguments.only or NAMES:
-        model = network(name, arguments.models)
-        if model is not None:
-            print(f"| {name} | " + " | ".join(row(model, arguments.inputs)) + " |", flush=True)
+    print_table(COLUMNS, partial(row, count=arguments.inputs), arguments)
 
 
 def row(model: Path | onnx.ModelProto, count: int) -> list[str]:
@@ -46,7 +40,7 @@ def row(model: Path | onnx.ModelProto, count: int) -> list[str]:
     streamed = compiled(model, dero="stream")
     by_rows = compiled(model, dero="stream", stream_input=True)
     rng = np.random.default_rng(0)
-    inputs = [random_input(whole, rng) for _ in range(count)]
+    inputs = [random_inputs(whole.archive.inputs, rng) for _ in range(count)]
     expected = guarded(whole, inputs)
     for other in (streamed, by_rows):
         if not equal_outputs(expected, guarded(other, inputs)):
@@ -60,19 +54,6 @@ def row(model: Path | onnx.ModelProto, count: int) -> list[str]:
 def compiled(model: Path | onnx.ModelProto, **options) -> dero_tvm.CompiledModel:
     """With an int8 image that lies, or comes, channels last."""
     return dero_tvm.compile(model, input_layout="nhwc", integer_io=True, **options)
-
-
-def random_input(model: dero_tvm.CompiledModel, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """One inference's inputs, of any value that their types have."""
-    inputs = {}
-    for port in model.archive.inputs:
-        if np.dtype(port.dtype).kind in "iu":
-            info = np.iinfo(port.dtype)
-            value = rng.integers(info.min, info.max, port.shape, port.dtype, endpoint=True)
-        else:
-            value = rng.standard_normal(port.shape).astype(port.dtype)
-        inputs[port.name] = value
-    return inputs
 
 
 def guarded(model: dero_tvm.CompiledModel, inputs: list[dict[str, np.ndarray]]):

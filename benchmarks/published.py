@@ -1,4 +1,4 @@
-"""The networks that the benchmarks share: published ones in int8, from files or built here.
+"""The networks that benchmarks share, published ones in int8, and the table that each prints.
 
 Files are those of MLPerf Tiny and MCUNet as their authors publish them.  The others get random
 weights from a seed and are quantized with ranges from random images.
@@ -6,9 +6,10 @@ weights from a seed and are quantized with ranges from random images.
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -54,3 +55,25 @@ def network(name: str, folder: Path = FOLDER) -> Path | onnx.ModelProto | None:
         return None
     model = BUILT[name]()
     return quantize(model, random_inputs(model, _CALIBRATION_IMAGES))
+
+
+def command_line(description: str) -> argparse.ArgumentParser:
+    """The options of `print_table`, to which a benchmark may add its own."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--models", type=Path, default=FOLDER, help="the folder of real models")
+    parser.add_argument("--only", nargs="+", choices=NAMES, metavar="NETWORK")
+    return parser
+
+
+def print_table(
+    columns: Sequence[str],
+    row: Callable[[Path | onnx.ModelProto], Sequence[str]],
+    arguments: argparse.Namespace,
+) -> None:
+    """A Markdown table of the networks asked for, a row as soon as its network is done."""
+    print("| " + " | ".join(columns) + " |")
+    print("|---" + "|---:" * (len(columns) - 1) + "|", flush=True)
+    for name in arguments.only or NAMES:
+        model = network(name, arguments.models)
+        if model is not None:
+            print(f"| {name} | " + " | ".join(row(model)) + " |", flush=True)

@@ -15,14 +15,13 @@ and MCUNet files are used if `FOLDER` has them.
 
 from __future__ import annotations
 
-import argparse
 import time
 from dataclasses import replace
 from pathlib import Path
 
 import onnx
 import tvm
-from published import FOLDER, NAMES, network
+from published import command_line, print_table
 
 from dero_tvm.candidates import Candidate
 from dero_tvm.choose import smallest
@@ -39,16 +38,7 @@ COLUMNS = (
 
 def main() -> None:
     """Print the table, a row as soon as its network is done."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--models", type=Path, default=FOLDER, help="the folder of real models")
-    parser.add_argument("--only", nargs="+", choices=NAMES, metavar="NETWORK")
-    arguments = parser.parse_args()
-    print("| " + " | ".join(COLUMNS) + " |")
-    print("|---" + "|---:" * (len(COLUMNS) - 1) + "|", flush=True)
-    for name in arguments.only or NAMES:
-        model = network(name, arguments.models)
-        if model is not None:
-            print(f"| {name} | " + " | ".join(row(model)) + " |", flush=True)
+    print_table(COLUMNS, row, command_line(__doc__.splitlines()[0]).parse_args())
 
 
 def row(model: Path | onnx.ModelProto) -> list[str]:

@@ -1,4 +1,4 @@
-"""Arrays for a model's inputs: from an .npz file, and one by one for each inference."""
+"""Arrays for a model's inputs: from an .npz file, one by one for each inference, or random."""
 
 from __future__ import annotations
 
@@ -48,6 +48,19 @@ class NamedTensor(Protocol):
 
     @property
     def shape(self) -> tuple[int, ...]: ...
+
+
+def random_inputs(ports: Sequence[NamedTensor], rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Inputs of one inference: integers of any value that their type has, floats around zero."""
+    inputs = {}
+    for port in ports:
+        if np.dtype(port.dtype).kind in "iu":
+            info = np.iinfo(port.dtype)
+            value = rng.integers(info.min, info.max, port.shape, port.dtype, endpoint=True)
+        else:
+            value = rng.standard_normal(port.shape).astype(port.dtype)
+        inputs[port.name] = value
+    return inputs
 
 
 def inferences(

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from .aot import ModelArchive
 from .candidates import Candidate, Candidates
 from .choose import smallest
 from .compiler import generate
 from .dero import Dero
 from .errors import UserError, first_line
+from .input_arrays import random_inputs
 from .one_at_a_time import one_at_a_time
 from .prepare import PreparedModel, prepare
 from .report.sweep import Sweep, SweepPoint, with_pareto_marks
@@ -122,7 +122,8 @@ class _Measurement:
         archive = generate(self.prepared, candidate, None)
         self.progress(f"running on {self.device}: {candidate.label}")
         try:
-            result = run(archive, [_random_inputs(archive)], self.device)
+            inputs = random_inputs(archive.inputs, np.random.default_rng(0))
+            result = run(archive, [inputs], self.device)
         except UserError as error:
             if self.asked:
                 raise
@@ -132,16 +133,3 @@ class _Measurement:
             raise UserError(f"--device {self.device} counts no instructions; use {_QEMU} or none")
         code = result.model_sections.get("text")
         return replace(point, instructions=result.instructions[0], code_bytes=code)
-
-
-def _random_inputs(archive: ModelArchive) -> Mapping[str, np.ndarray]:
-    rng = np.random.default_rng(0)
-    inputs = {}
-    for port in archive.inputs:
-        if np.dtype(port.dtype).kind in "iu":
-            info = np.iinfo(port.dtype)
-            value = rng.integers(info.min, info.max, port.shape, port.dtype, endpoint=True)
-        else:
-            value = rng.standard_normal(port.shape).astype(port.dtype)
-        inputs[port.name] = value
-    return inputs

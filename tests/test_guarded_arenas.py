@@ -12,6 +12,7 @@ import pytest
 from tiny_models import residual
 
 import dero_tvm
+from dero_tvm.input_arrays import random_inputs
 
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
 
@@ -46,4 +47,4 @@ def test_a_changed_guard(benchmark, monkeypatch):
     monkeypatch.setattr(benchmark, "run_host_c", careless)
     model = dero_tvm.compile(residual(), dero="none")
     with pytest.raises(SystemExit, match="arena 1"):
-        benchmark.guarded(model, [benchmark.random_input(model, np.random.default_rng(0))])
+        benchmark.guarded(model, [random_inputs(model.archive.inputs, np.random.default_rng(0))])

@@ -14,10 +14,11 @@ from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 
+from benchmarks.published import ROOT
 from dero_tvm.errors import first_line
 
 from .environment import Environment
-from .networks import ROOT, Network, networks
+from .networks import Network, networks
 from .page import OWN, chart, tables, written
 from .result import Answer, ToolFailed
 from .tools import TOOLS, Own, Tool, own

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -11,18 +10,17 @@ from pathlib import Path
 import numpy as np
 import onnx
 
+from benchmarks.published import FILES, FOLDER
 from examples.models.mobilenet_v2 import mobilenet_v2
 from examples.models.quantize import quantize
 from examples.models.random_images import random_inputs
 from examples.models.resnet8 import resnet8
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-REAL_MODELS = Path(os.environ.get("DERO_SHARED", ROOT.parent / "shared")) / "models"
-_TFLITE = {
-    "ResNet-8": "mlperf_tiny/pretrainedResnet_quant.tflite",
-    "MobileNetV1 0.25, 96 px (VWW)": "mlperf_tiny/vww_96_int8.tflite",
-    "DS-CNN (KWS)": "mlperf_tiny/kws_ref_model.tflite",
-    "MCUNet (VWW)": "tinyengine/vww.tflite",
+_TITLES = {
+    "resnet8": "ResNet-8",
+    "vww": "MobileNetV1 0.25, 96 px (VWW)",
+    "kws": "DS-CNN (KWS)",
+    "mcunet_vww": "MCUNet (VWW)",
 }
 _ONNX: dict[str, Callable[[], onnx.ModelProto]] = {
     "ResNet-8": resnet8,
@@ -50,9 +48,10 @@ class Network:
 
 def networks(folder: Path) -> Iterator[Network]:
     """Real models where they are at hand, and networks built into `folder`."""
-    for name, file in _TFLITE.items():
-        if (REAL_MODELS / file).is_file():
-            yield Network(name, "int8 TFLite", REAL_MODELS / file)
+    for name, title in _TITLES.items():
+        path = FOLDER / FILES[name]
+        if path.is_file():
+            yield Network(title, "int8 TFLite", path)
     folder.mkdir(parents=True, exist_ok=True)
     for number, (name, build) in enumerate(_ONNX.items()):
         model = build()
