@@ -164,10 +164,11 @@ def gelu(
     approximate: bool = False,
 ) -> np.ndarray:
     """GELU, with the error function or with its tanh approximation."""
-    erf = np.vectorize(math.erf, otypes=[np.float64])
+    erfc = np.vectorize(math.erfc, otypes=[np.float64])
 
     def exact(x: np.ndarray) -> np.ndarray:
-        return x * np.float32(0.5) * (np.float32(1) + _float32(erf, x * np.float32(math.sqrt(0.5))))
+        # By the complement, as LiteRT has it: 1 + erf(x) loses what is small, and rounds otherwise.
+        return np.float32(0.5) * x * _float32(erfc, x * np.float32(-math.sqrt(0.5)))
 
     def by_tanh(x: np.ndarray) -> np.ndarray:
         inner = np.float32(math.sqrt(2 / math.pi)) * (x + np.float32(0.044715) * x * x * x)

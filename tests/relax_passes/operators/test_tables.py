@@ -68,6 +68,13 @@ def test_any_scales(operator):
     run()
 
 
+@pytest.mark.parametrize("ratio", [0.8, 0.4])
+def test_gelu_beside_a_tie(ratio):
+    """At 5.4 the function is a little less than its input, which falls between two steps."""
+    quantization = (float(np.float32(0.1)), 0, float(np.float32(0.1 * ratio)), 0)
+    check("GELU", 2, quantization, tables.gelu(*quantization))
+
+
 @SETTINGS
 @given(scales, zero_points)
 def test_abs_without_rescale(scale, zero_point):
