@@ -66,7 +66,7 @@ class CascadeOperator:
         last = self.needs(operand, descending).last
         if producer.absorbs:  # its row is there when it has taken all of its input
             last = np.where(last > 0, producer.steps, 0)
-        return [int(count) for count in last]
+        return last.tolist()
 
 
 @dataclass(frozen=True)
@@ -174,7 +174,8 @@ class _Simulation:
         self.in_place = self._rings_in_place()
         self.over = {operand: result for result, operand in self.in_place.items()}
         self.made = [0] * len(operators)
-        self.demands: dict[Demand, None] = {}
+        self.asked: set[tuple[int, int]] = set()  # operator, number among its `asks`
+        self.ring_readers = [self._ring_readers_of(op) for op in operators]
 
     def run(self) -> RowSchedule:
         driver = len(self.operators) - 1
@@ -187,15 +188,16 @@ class _Simulation:
         for index in incomplete:
             while self.made[index] < self.wanted[index]:
                 self._make(index)
-        asked = [
+        demands = (
             Demand(reader, operand, producer)
             for reader in range(driver + 1)
-            for operand, producer, _ in self.asks[reader]
-        ]
+            for number, (operand, producer, _) in enumerate(self.asks[reader])
+            if (reader, number) in self.asked
+        )
         return RowSchedule(
             self.rings,
             self.in_place,
-            tuple(demand for demand in asked if demand in self.demands),
+            tuple(demands),
             distances,
             tuple(self.made),
             tuple(incomplete),
@@ -318,26 +320,29 @@ class _Simulation:
 
     def _make(self, index: int) -> None:
         """Make the next row of operator `index`, and first every row that it needs."""
-        row = self.made[index]
-        for operand, producer, last in self.asks[index]:
-            if self.made[producer] < last[row]:
-                self.demands[Demand(index, operand, producer)] = None
-                while self.made[producer] < last[row]:
+        # Large networks run this millions of times.
+        made = self.made
+        row = made[index]
+        for number, (_, producer, last) in enumerate(self.asks[index]):
+            if made[producer] < last[row]:
+                self.asked.add((index, number))
+                while made[producer] < last[row]:
                     self._make(producer)
-        self.made[index] += 1
-        result = self.operators[index].result
-        if result in self.rings and not self.operators[index].absorbs:
-            alive = self.made[index] - self._oldest_in_ring(result)
-            self.rings[result] = max(self.rings[result], alive)
+        made[index] = row + 1
+        if readers := self.ring_readers[index]:
+            # The oldest row that some operator still needs, of this ring or what is over it.
+            oldest = min([reader.alive_from[made[reader.operator]] for reader in readers])
+            result = self.operators[index].result
+            if row + 1 - oldest > self.rings[result]:
+                self.rings[result] = row + 1 - oldest
 
-    def _oldest_in_ring(self, name: str) -> int:
-        """Oldest row still needed in the ring of `name`, of it or of what is written over it."""
-        oldest = self._oldest_needed(name)
+    def _ring_readers_of(self, op: CascadeOperator) -> list[_Reader]:
+        """Who reads a result's ring, or what is written over its rows; none if it is no ring."""
+        if op.result not in self.rings or op.absorbs:
+            return []
+        name = op.result
+        readers = list(self.readers.get(name, ()))
         while name in self.over:
             name = self.over[name]
-            oldest = min(oldest, self._oldest_needed(name))
-        return oldest
-
-    def _oldest_needed(self, name: str) -> int:
-        """Oldest row of `name` that some operator still needs."""
-        return min(r.alive_from[self.made[r.operator]] for r in self.readers[name])
+            readers += self.readers.get(name, ())
+        return readers

@@ -146,6 +146,7 @@ class _Costs:
                     self.read_whole.setdefault(name, []).append(position)
         kept = set(outputs) | (set(inputs) if keep_inputs else set())
         self.last_read.update(dict.fromkeys(kept, len(items)))
+        self._runs: dict[tuple[int, int], tuple[list[int], RowSchedule]] = {}
 
     def table(self, longest: int | None = None, ceiling: int = _NEVER) -> list[dict[int, int]]:
         """``table[end][begin]`` for every segment that can run as one.
@@ -176,9 +177,7 @@ class _Costs:
 
     def _from(self, earliest: int, driver: int, ceiling: int) -> tuple[dict[int, int], bool]:
         """Costs by beginning, `earliest` or later; whether no earlier one is possible."""
-        members = self._ancestors(driver, earliest)
-        whole = [name for name in self.made_at if self.last_read[name] > driver]
-        schedule = simulate([self.items[i].operator for i in members], whole=whole)
+        members, schedule = self._run(earliest, driver)
         over = {operand: result for result, operand in schedule.in_place.items()}
         costs: dict[int, int] = {}
         scratch = rings = 0
@@ -207,6 +206,16 @@ class _Costs:
                 else:
                     costs[begin] += aligned(self.items[driver].state)
         return costs, False
+
+    def _run(self, earliest: int, driver: int) -> tuple[list[int], RowSchedule]:
+        """The operators of the longest segment, and its schedule; each is run once."""
+        key = (earliest, driver)
+        if key not in self._runs:
+            members = self._ancestors(driver, earliest)
+            whole = [name for name in self.made_at if self.last_read[name] > driver]
+            schedule = simulate([self.items[i].operator for i in members], whole=whole)
+            self._runs[key] = members, schedule
+        return self._runs[key]
 
     def _alone(self, position: int) -> int:
         """An operator that is not streamed: all its tensors whole, nothing shared."""

@@ -102,6 +102,14 @@ class Signature:
         key = tuple(sorted((name, _freeze(value)) for name, value in self.attrs.items()))
         object.__setattr__(self, "_key", key)
 
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        # A network's signatures are looked up again and again.
+        return hash((self.operator, self.inputs, self.output, self._key))
+
     def __getitem__(self, attribute: str) -> Any:
         return self.attrs[attribute]
 
