@@ -26,6 +26,7 @@ from .legacy import board_of_target, check_executor, parse_pass_config
 from .outputs import check_distinct, check_output, write_model
 from .progress import stages
 from .shapes import parse_input_shapes
+from .start_tvm import start_tvm
 
 if TYPE_CHECKING:
     from dero_tvm.compiler import CompiledModel
@@ -271,6 +272,7 @@ def quantized(
     """The model of a file, quantized, and a line on its accuracy ("" without labels)."""
     with stages(quiet=quiet) as show:
         show("quantizing")
+        start_tvm(model)
         from dero_tvm.frontends.onnx import load_onnx
         from dero_tvm.quantization import quantize
 
@@ -293,6 +295,7 @@ def compile_with_progress(
     """`dero_tvm.compile` with its stages shown on the terminal."""
     with stages(quiet=quiet) as show:
         show("starting TVM")
+        start_tvm(model)
         from dero_tvm.compiler import compile
 
         return compile(model, progress=show, **options)

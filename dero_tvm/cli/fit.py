@@ -17,6 +17,7 @@ from .command import Command, dero_option
 from .completion import complete_board
 from .progress import stages
 from .shapes import parse_input_shapes
+from .start_tvm import start_tvm
 
 
 @click.command("fit", cls=Command)
@@ -81,6 +82,7 @@ def fit_command(
     shapes = parse_input_shapes(input_shapes)
     with stages() as show:
         show("starting TVM")
+        start_tvm(model)
         from dero_tvm.board_fit import fit
 
         found = fit(

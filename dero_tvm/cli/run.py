@@ -29,6 +29,7 @@ from .outputs import check_distinct, check_output, npz_bytes
 from .progress import stages
 from .report import parsed_report
 from .shapes import parse_input_shapes
+from .start_tvm import start_tvm
 
 _ARCHIVES = (".tar", ".tar.gz", ".tgz")
 
@@ -146,6 +147,8 @@ def run_command(
         batches = [filled(archive.inputs, fill_mode, seed)]
     with stages() as show:
         show(f"running on {device}")
+        if device == "host":
+            start_tvm(model)
         result = run(archive, batches, device, profile=profile)
     if not result.guard_ok:
         raise UserError(f"the generated program is wrong: {result.guard_report}; please report it")

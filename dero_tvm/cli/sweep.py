@@ -23,6 +23,7 @@ from .legacy import board_of_target
 from .outputs import check_distinct, check_output
 from .progress import stages
 from .shapes import parse_input_shapes
+from .start_tvm import start_tvm
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -105,6 +106,7 @@ def show_sweep(
     shapes = parse_input_shapes(input_shapes)
     with stages() as show:
         show("starting TVM")
+        start_tvm(model)
         from dero_tvm.trade_off import sweep
 
         found = sweep(

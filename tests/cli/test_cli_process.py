@@ -41,6 +41,20 @@ def test_what_needs_no_tvm_does_not_import_it(words):
     assert done.stdout.splitlines()[-1] == "False"
 
 
+def test_tvm_starts_without_pytorch_which_can_still_be_imported():
+    pytest.importorskip("torch")
+    program = (
+        "import sys; from dero_tvm.cli.start_tvm import start_tvm\n"
+        "start_tvm('model.tflite'); import dero_tvm.compiler\n"
+        "print('tvm' in sys.modules, 'torch' in sys.modules); import torch\n"
+        "print(torch.zeros(1).numpy())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=ENVIRONMENT
+    )
+    assert done.stdout.split("\n")[:2] == ["True False", "[0.]"], done.stderr
+
+
 def test_report_needs_no_tvm(archive_file):
     program = "import sys; sys.modules['tvm'] = None; from dero_tvm.cli.main import main; main()"
     done = subprocess.run(
