@@ -124,8 +124,9 @@ def substitute(expr: relax.Expr, meaning: Mapping[relax.Var, relax.Expr]) -> rel
             return expr
         return relax.BlockBuilder().normalize(relax.TupleGetItem(source, expr.index))
     if isinstance(expr, Call):
-        args = [substitute(arg, meaning) for arg in expr.args]
-        if all(new.same_as(old) for new, old in zip(args, expr.args)):
+        before = list(expr.args)
+        args = [substitute(arg, meaning) for arg in before]
+        if all(new is old or new.same_as(old) for new, old in zip(args, before)):
             return expr
         return Call(expr.op, args, expr.attrs, expr.ty_args, ret_ty=expr.ty)
     return expr

@@ -212,7 +212,7 @@ def shape_of(expr: relax.Expr) -> tuple[int, ...]:
     if not isinstance(ty, relax.TensorType) or ty.shape is None:
         raise ValueError(f"expected a tensor with a known shape, got {ty}")
     try:
-        return tuple(int(dim) for dim in ty.shape)
+        return tuple([int(dim) for dim in ty.shape.values])
     except TypeError:
         raise ValueError(
             f"expected a static shape, got {ty}: fix the model's symbolic sizes first"
@@ -252,8 +252,9 @@ def with_operands(expr: relax.Expr, change: Callable[[Any], Any]) -> relax.Expr:
     if isinstance(expr, relax.Var):
         return change(expr)
     if isinstance(expr, Call):
-        args = [change(arg) for arg in expr.args]
-        if all(a is b or a.same_as(b) for a, b in zip(args, expr.args)):
+        old = list(expr.args)
+        args = [change(arg) for arg in old]
+        if all(a is b or a.same_as(b) for a, b in zip(args, old)):
             return expr
         return Call(expr.op, args, expr.attrs, expr.ty_args)
     if isinstance(expr, relax.Tuple):
@@ -310,6 +311,9 @@ def _build(
                 renamed[var] = make(name, var.ty)
                 renewed = with_operands(expr, rename)
                 if renewed is not expr:
+                    if isinstance(renewed, Call):  # its type is known, for only names differ
+                        parts = (renewed.op, renewed.args, renewed.attrs, renewed.ty_args)
+                        renewed = Call(*parts, ret_ty=expr.ty)
                     renewed = builder.normalize(renewed)
                 builder.emit_normalized(relax.VarBinding(renamed[var], renewed))
         builder.emit_func_output(rename(result))

@@ -94,10 +94,9 @@ class _Rewriter(DataflowRewriter):
         if call.op.name in ("relax.shape_to_tensor", "relax.size"):
             return _shape_as_constant(call)
         tensors = [o for o in operands_of(call) if isinstance(o, (relax.Var, GenericConst))]
-        constants = [self._value(tensor) for tensor in tensors]
-        if not tensors or any(constant is None for constant in constants):
-            return None
-        known = [constant for constant in constants if constant]
+        if not tensors or any(isinstance(t, relax.Var) and t not in self.values for t in tensors):
+            return None  # before any constant is read: that copies it out of TVM
+        known = [constant for constant in map(self._value, tensors) if constant is not None]
         if call.op.name in _MOVES:
             return _MOVES[call.op.name](call, known[0])
         if call.op.name in _ARITHMETIC:

@@ -201,7 +201,7 @@ def spec_of(ty: relax.TensorType) -> TensorSpec:
     if not isinstance(ty, relax.TensorType) or ty.shape is None:
         raise ValueError(f"expected a tensor with a known shape, got {ty}")
     try:
-        shape = tuple(int(dim) for dim in ty.shape)
+        shape = tuple([int(dim) for dim in ty.shape.values])
     except TypeError:
         raise ValueError(f"expected a static shape, got {ty}") from None
     return TensorSpec(shape, str(ty.dtype))
