@@ -27,7 +27,7 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("models", nargs="+", type=Path, metavar="MODEL")
-    parser.add_argument("--target", default="mps2-an500", help="board to compile for")
+    parser.add_argument("--target", default="host", help="board to compile for")
     parser.add_argument("--repeat", type=int, default=1, help="compilations of each model")
     arguments = parser.parse_args()
     print(f"| model | {' | '.join(PHASES)} | all |")
