@@ -16,9 +16,9 @@ from .board_filter import known_boards
 from .boards import Board, load_board
 from .candidates import Candidate, Candidates
 from .choose import smallest
-from .compiler import generate
 from .dero import BARE, Dero, parse_dero
 from .errors import UserError
+from .generate import generate
 from .kernels.table import registered
 from .memory_size import parse_size
 from .network_planner import STACK_RESERVE, board_regions

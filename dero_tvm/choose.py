@@ -1,20 +1,21 @@
 """Which of a network's candidates is compiled: the smallest, or the fastest within a budget.
 
-Less streaming is faster: each ring costs a remainder for every row that is read from it.  So the
-candidates stand in an order, each mode a little slower than the one before:
+Less streaming is mostly faster: each ring costs a remainder for every row that is read from it.
+So the candidates stand in an order:
 
     every tensor whole, accumulated, overlapped, streamed as little as possible, ..., streamed
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from .candidates import Candidate, Candidates
 from .dero import Dero
 from .errors import UserError
 
 _ATTEMPTS = 5  # at streaming within the budget before the least peak is tried
+_LIMITS = 3  # below the budget that are tried where plans are compared by cost
 
 
 def smallest(candidates: Candidates, mode: Dero) -> Candidate:
@@ -34,17 +35,35 @@ def smallest(candidates: Candidates, mode: Dero) -> Candidate:
     return best
 
 
-def fastest_within(candidates: Candidates, mode: Dero, budget: int) -> Candidate:
-    """The first candidate, none beyond `mode`, whose arenas together have at most `budget` bytes.
+def fastest_within(
+    candidates: Candidates,
+    mode: Dero,
+    budget: int,
+    cost: Callable[[Candidate], int] | None = None,
+) -> Candidate:
+    """The fastest candidate, none beyond `mode`, whose arenas have at most `budget` bytes together.
+
+    That is the one with the least `cost`, for example counted instructions, and the first of equal
+    ones; without `cost` the first in the order above.
 
     Raises UserError with the least number of bytes possible if there is none.
     """
     least: Candidate | None = None
+    fitting: list[Candidate] = []
     for candidate in _by_speed(candidates, mode, budget):
         if candidate.arena_bytes <= budget:
-            return candidate
-        if least is None or candidate.arena_bytes < least.arena_bytes:
+            if cost is None:
+                return candidate
+            fitting.append(candidate)
+        elif least is None or candidate.arena_bytes < least.arena_bytes:
             least = candidate
+    if cost is not None and fitting:
+        if mode is Dero.STREAM:
+            fitting += _between(candidates, fitting, budget)
+        different: dict[tuple[int, int], Candidate] = {}  # a plan may have several labels
+        for candidate in fitting:
+            different.setdefault((candidate.arena_bytes, candidate.streamed_operators), candidate)
+        return min(different.values(), key=cost)
     if least is None:
         raise _too_large(candidates)
     remedies = "raise --memory-budget or choose a smaller input (--input-shapes)"
@@ -77,6 +96,15 @@ def _streamed(candidates: Candidates, budget: int) -> Iterator[Candidate]:
             break
         limit -= excess
     yield from candidates.streamed(None)
+
+
+def _between(candidates: Candidates, fitting: list[Candidate], budget: int) -> Iterator[Candidate]:
+    """More streamed plans, within limits evenly spread between the smallest and the budget."""
+    span = budget - min(candidate.arena_bytes for candidate in fitting)
+    for number in range(1, _LIMITS + 1):
+        for candidate in candidates.streamed(budget - span * number // (_LIMITS + 1)):
+            if candidate.arena_bytes <= budget:
+                yield candidate
 
 
 def _too_large(candidates: Candidates) -> UserError:

@@ -12,16 +12,15 @@ import tvm
 from relax_passes import pipeline
 
 from .aot import ModelArchive
-from .aot.emit import emit
-from .aot.program import build_program
 from .boards import Board, load_board
 from .candidates import Candidate
 from .choose import fastest_within, smallest
 from .dero import BARE, Dero, parse_dero
 from .errors import UserError
+from .generate import generate
 from .kernels import preferred
 from .memory_size import parse_size
-from .network_planner import STACK_RESERVE, naming
+from .network_planner import STACK_RESERVE
 from .one_at_a_time import one_at_a_time
 from .planning import MemoryPlan
 from .prepare import PreparedModel, prepare
@@ -30,7 +29,8 @@ from .report.build import build_report
 from .runners import RunResult, run
 from .schedule.network import Network
 from .schedule.to_problem import Sharing
-from .tuning import Tuner
+from .tuning import PlanCounter, Tuner
+from .tuning.measure import meter_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -122,7 +122,8 @@ def compile(
     memory_budget
         Bytes that the arena may have, everything in it counted, as a number or a text such as
         ``"64KB"`` (65,536 bytes; see `memory_size`).  Instead of the smallest plan, the fastest
-        that fits is taken: the one that goes least far, and streams the fewest operators.
+        that fits is taken: with `tune` the one with the fewest instructions, counted in QEMU;
+        otherwise the one that goes least far and streams the fewest operators.
     input_shapes
         Shapes by input name, for models whose shapes are symbolic.
     input_layout
@@ -148,7 +149,8 @@ def compile(
         Seconds that the search for an order and for addresses may take.
     tune
         Measure the kernels that an operation may have and take the fastest: True keeps the figures
-        in the user's own cache, a path in that file (see `dero_tvm.tuning`).
+        in the user's own cache, a path in that file (see `dero_tvm.tuning`).  With
+        `memory_budget`, so are the plans that fit it, on targets with a Cortex-M core.
     progress
         Called with the name of each stage as it begins.
 
@@ -184,30 +186,25 @@ def compile(
             "(--stream-input, --stream-output) need --dero stream"
         )
     candidates = prepared.candidates(progress)
+    counter = None
     if budget is None:
         chosen = smallest(candidates, mode)
-    else:
+    elif tuner is None or board.core == "host":  # whose clock cannot tell plans apart
         chosen = fastest_within(candidates, mode, budget)
+    else:
+        counter = PlanCounter(prepared, meter_of(board), progress)
+        chosen = fastest_within(candidates, mode, budget, counter)
     prepared.planner.check_flash(chosen.scheduled.network)
     report = _report(prepared, mode, budget, chosen, progress)
     if tuner is not None:
-        report = replace(report, tuning=tuner.report(chosen.scheduled.network))
+        tuning = tuner.report(chosen.scheduled.network)
+        plans = tuple(counter.plans) if counter else ()
+        report = replace(report, tuning=replace(tuning, plans=plans))
     progress("generating code")
     archive = generate(prepared, chosen, report)
     return CompiledModel(
         chosen.module, chosen.scheduled.network, chosen.plan, archive, report, prepared.board
     )
-
-
-def generate(prepared: PreparedModel, chosen: Candidate, report: Report | None) -> ModelArchive:
-    """The archive of one candidate; without a report for measurements alone."""
-    with naming(prepared.planner.label):
-        return emit(
-            build_program(chosen.scheduled, chosen.plan),
-            target=prepared.board.name,
-            report=report.to_dict() if report else {},
-            source_ir=chosen.module.script(),
-        )
 
 
 def _report(

@@ -10,9 +10,9 @@ import numpy as np
 
 from .candidates import Candidate, Candidates
 from .choose import smallest
-from .compiler import generate
 from .dero import Dero
 from .errors import UserError, first_line
+from .generate import generate
 from .input_arrays import random_inputs
 from .one_at_a_time import one_at_a_time
 from .prepare import PreparedModel, prepare

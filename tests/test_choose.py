@@ -10,6 +10,7 @@ import pytest
 import dero_tvm
 from dero_tvm import Dero, UserError
 from dero_tvm.candidates import Candidate, Candidates
+from dero_tvm.choose import fastest_within
 from dero_tvm.prepare import prepare
 from tests.small_networks import image, residual_network, run_reference
 
@@ -110,6 +111,24 @@ def test_the_error_says_what_the_least_is(by_mode: dict[str, list[Candidate]]) -
     )
     with pytest.raises(UserError, match=re.escape(message)):
         dero_tvm.compile(residual_network(), memory_budget=size - 1)
+
+
+def test_the_cost_decides_among_all_plans_that_fit(
+    candidates: Candidates, by_mode: dict[str, list[Candidate]]
+) -> None:
+    budget = least(by_mode["accumulate"])
+    asked = []
+
+    def later_is_cheaper(candidate: Candidate) -> int:
+        asked.append(candidate)
+        return -len(asked)
+
+    chosen = fastest_within(candidates, Dero.STREAM, budget, later_is_cheaper)
+    assert chosen is asked[-1]
+    assert {c.mode for c in asked} == {Dero.ACCUMULATE, Dero.OVERLAP, Dero.STREAM}
+    assert all(c.arena_bytes <= budget for c in asked)
+    assert len({(c.arena_bytes, c.streamed_operators) for c in asked}) == len(asked)
+    assert fastest_within(candidates, Dero.STREAM, budget, lambda c: 7).mode is Dero.ACCUMULATE
 
 
 def test_a_mode_limits_what_a_budget_may_cause(by_mode: dict[str, list[Candidate]]) -> None:

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     "--memory-budget",
     metavar="SIZE",
     help="Take the fastest plan whose arena has at most SIZE bytes, with everything in it; 64KB "
-    "is 65,536 bytes.",
+    "is 65,536 bytes. With --tune, instructions decide which is fastest.",
 )
 @click.option(
     "-o",
@@ -135,7 +135,8 @@ if TYPE_CHECKING:
 @click.option(
     "--tune",
     is_flag=True,
-    help="Measure the kernels that an operation may have, in QEMU, and take the fastest.",
+    help="Measure the kernels that an operation may have, and the plans within --memory-budget, in "
+    "QEMU, and take the fastest.",
 )
 @click.option(
     "--tune-cache",

@@ -20,6 +20,15 @@ class ReportedChoice:
 
 
 @dataclass(frozen=True)
+class ReportedPlan:
+    """A plan that fits the memory budget, and what an inference by it takes."""
+
+    label: str
+    arena_bytes: int
+    instructions: int
+
+
+@dataclass(frozen=True)
 class ReportedTuning:
     """What kernels took; a cost is that of the whole operation."""
 
@@ -28,9 +37,11 @@ class ReportedTuning:
     unit: str  # of costs: instructions, or ns
     cache: str  # path
     choices: tuple[ReportedChoice, ...]
+    plans: tuple[ReportedPlan, ...] = ()  # that were measured too
 
     @staticmethod
     def from_dict(data: Mapping[str, Any]) -> ReportedTuning:
         """From JSON data; KeyError or TypeError if it is none."""
         choices = tuple(ReportedChoice(**choice) for choice in data["choices"])
-        return ReportedTuning(**{**data, "choices": choices})
+        plans = tuple(ReportedPlan(**plan) for plan in data.get("plans", ()))
+        return ReportedTuning(**{**data, "choices": choices, "plans": plans})

@@ -9,7 +9,13 @@ from .tuning import ReportedTuning
 
 
 def print_tuning(tuning: ReportedTuning, console: Console) -> None:
-    """One line, and a table of the operations that got another kernel."""
+    """One line, and tables of the plans measured and of the operations that got another kernel."""
+    if tuning.plans:
+        numbers = ("arena", "instructions")
+        table = table_of("plans within the budget", "plan", *numbers, numbers=numbers)
+        for plan in tuning.plans:
+            table.add_row(plan.label, f"{plan.arena_bytes:,}", f"{plan.instructions:,}")
+        console.print(table)
     if not tuning.measured + tuning.known:
         remark(console, "Tuned: no operator has more than one kernel on this target.")
         console.print()
