@@ -13,10 +13,12 @@ from __future__ import annotations
 
 import argparse
 import io
+import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -26,7 +28,10 @@ import tvm
 from torch import nn
 from tvm import relax
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # benchmarks is not installed
+
 import dero_tvm
+from benchmarks.layer_by_layer import layer_results, quantized_activations
 from dero_tvm.choose import smallest
 from dero_tvm.dero import Dero
 from dero_tvm.prepare import PreparedModel, prepare
@@ -35,6 +40,7 @@ from dero_tvm.schedule.to_problem import Sharing
 from relax_passes.decisions import decisions
 
 BLOCKS = (4, 6, 3)  # of stages 2 to 4
+LAYERS = ("Add", "Gemm", "GlobalAveragePool", "ReduceMean")  # whose results are tensors once fused
 _KIB = 1024
 
 
@@ -191,7 +197,25 @@ def agreement(model: onnx.ModelProto, shape: tuple[int, ...]) -> str:
     constant = next(i for i in model.graph.initializer if i.name == last.input[1])
     step = float(onnx.numpy_helper.to_array(constant))
     ours, own = (np.rint(np.abs(o - expected).max() / step) for o in (actual, optimized))
-    return f"at most {ours:.0f} LSB (its own levels of optimization: {own:.0f})"
+    return (
+        f"at most {ours:.0f} LSB (its own levels of optimization: {own:.0f}); "
+        f"{layers_agreement(model, shape)}"
+    )
+
+
+def layers_agreement(model: onnx.ModelProto, shape: tuple[int, ...]) -> str:
+    """The same for single layers, each given what ONNX Runtime computed before it."""
+    layers = unequal = values = largest = 0
+    canonical = prepare(model).canonical
+    for feed in feeds(shape, 2, 3):
+        recorded = quantized_activations(model, feed, LAYERS)
+        for found, expected in zip(*layer_results(canonical, feed["x"], recorded)):
+            difference = np.abs(found.astype(int) - expected)
+            layers, values = layers + 1, values + difference.size
+            unequal += np.count_nonzero(difference)
+            largest = max(largest, int(difference.max()))
+    share = unequal / values
+    return f"{layers // 2} layers alone: at most {largest} LSB, in {share:.2g} of all values"
 
 
 def outputs(model: onnx.ModelProto, shape: tuple[int, ...], level: object) -> np.ndarray:

@@ -274,7 +274,8 @@ class Choices:
         Where the activation after a removed addition goes: to the ``convolution`` that ends its
         main branch, after the ``sum`` of that convolution and its new shortcut, or ``dropped``.
     bias
-        Whether convolutions that no normalisation follows have a bias.
+        Whether convolutions that no normalisation follows have a bias; the last ones, whose
+        results are the network's, keep theirs.
     """
 
     normalization: Literal["before", "after"] | None = "before"

@@ -61,6 +61,12 @@ from .shapes import parse_input_shapes
     "behind the sum with that convolution's shortcut, or nowhere.",
 )
 @click.option(
+    "--bias/--no-bias",
+    default=True,
+    show_default=True,
+    help="Give convolutions that no normalization follows a bias; the last ones keep theirs.",
+)
+@click.option(
     "--input-shapes", metavar="SHAPES", help='Sizes of open inputs, as "x:[1,3,32,32] y:[1,10]".'
 )
 @click.option("-q", "--quiet", is_flag=True, help="No table, no progress.")
@@ -72,6 +78,7 @@ def reorganize_command(
     shortcuts: str,
     shortcut_norms: str,
     join_activation: str,
+    bias: bool,
     input_shapes: str | None,
     quiet: bool,
 ) -> None:
@@ -99,6 +106,7 @@ def reorganize_command(
             shortcuts=shortcuts,  # type: ignore[arg-type]
             shortcut_norms=shortcut_norms,  # type: ignore[arg-type]
             join_activation=join_activation,  # type: ignore[arg-type]
+            bias=bias,
             input_shapes=shapes,
             progress=show,
         )

@@ -15,6 +15,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from dero_tvm.errors import UserError, first_line
 
 from .linear_nodes import linear_nodes
+from .merge_means import merge_means
 
 Feed = Mapping[str, np.ndarray]
 
@@ -35,6 +36,8 @@ def quantize_static(
         try:
             quant_pre_process(source, prepared, skip_symbolic_shape=True)
             named = _with_names(onnx.load(prepared))
+            if linear_in_float:
+                merge_means(named.graph)
             onnx.save(named, prepared)
             excluded = linear_nodes(named.graph) if linear_in_float else []
             with _Quiet():

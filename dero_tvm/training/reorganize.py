@@ -90,6 +90,7 @@ def reorganize(
     shortcuts: Literal["all", "stages"] = "all",
     shortcut_norms: Literal["all", "changed"] = "all",
     join_activation: Literal["convolution", "sum", "dropped"] = "convolution",
+    bias: bool = True,
     input_shapes: Mapping[str, tuple[int, ...]] | None = None,
     progress: Callable[[str], None] = lambda stage: None,
 ) -> ReorganizedModel:
@@ -113,6 +114,9 @@ def reorganize(
     join_activation
         Where the activation behind a removed addition goes: to the ``convolution`` before it,
         behind the ``sum`` of that convolution and its new shortcut, or ``dropped``.
+    bias
+        Give convolutions that no normalisation follows a bias; the last ones, whose results are
+        the network's, keep theirs.
     input_shapes
         Shapes by input name, for models whose shapes are symbolic.
     progress
@@ -135,6 +139,7 @@ def reorganize(
         shortcuts="none" if plain else shortcuts,
         shortcut_norms=shortcut_norms,
         join_activation=join_activation,
+        bias=bias,
     )
     progress("canonicalizing")
     canonical = Canonicalize()(loaded.module)

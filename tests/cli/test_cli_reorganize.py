@@ -74,10 +74,12 @@ def test_folder(run, block_file, tmp_path):
 
 @pytest.mark.usefixtures("pytorch")
 def test_quiet(run, block_file, tmp_path):
-    result = run("reorganize", block_file, "-q", "--plain", "-o", tmp_path / "out")
+    result = run("reorganize", block_file, "-q", "--plain", "--no-bias", "-o", tmp_path / "out")
     assert (result.exit_code, result.output) == (0, "")
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert (report["kind"], report["shortcuts"]) == ("plain", [])
+    # Four convolutions, of which the last alone has a bias, and a norm before the others.
+    assert report["parameters"] == 4 * 4 * 4 * 9 + 4 + 3 * 8
 
 
 def test_folder_that_exists(refused, block_file, tmp_path):

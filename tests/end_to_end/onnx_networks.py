@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from onnx import helper, numpy_helper
+from onnx import numpy_helper
 from onnxruntime import quantization
 from onnxruntime.quantization import QuantFormat, QuantType
 from onnxruntime.quantization.shape_inference import quant_pre_process
-from oracles import Feed, onnx_runtime
+from oracles import Feed
 
 
 class _Reader(quantization.CalibrationDataReader):
@@ -60,24 +60,6 @@ def output_step(model: onnx.ModelProto) -> float:
     (node,) = (node for node in model.graph.node if output.name in node.output)
     assert node.op_type == "DequantizeLinear"
     return numpy_helper.to_array(constants[node.input[1]]).item()
-
-
-def quantized_activations(model: onnx.ModelProto, feed: Feed) -> list[np.ndarray]:
-    """Results of the QuantizeLinear nodes, in written order, as ONNX Runtime computes them.
-
-    Those after a node that only gives its operand another shape are left out.
-    """
-    exposed = onnx.ModelProto()
-    exposed.CopyFrom(model)
-    moved = {node.output[0] for node in model.graph.node if node.op_type in ("Flatten", "Reshape")}
-    names = [
-        node.output[0]
-        for node in model.graph.node
-        if node.op_type == "QuantizeLinear" and node.input[0] not in moved
-    ]
-    exposed.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in names)
-    (results,) = onnx_runtime(exposed, [feed])
-    return [results[name] for name in names]
 
 
 def share_unequal(outputs: list[np.ndarray], expected: list[np.ndarray], step: float) -> float:

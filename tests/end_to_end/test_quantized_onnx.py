@@ -7,21 +7,18 @@ from collections.abc import Iterator
 import numpy as np
 import onnx
 import pytest
-from host_module import host_function
 from onnx import TensorProto, helper, numpy_helper
 from onnx_networks import (
     QuantFormat,
     QuantType,
     output_step,
     quantized,
-    quantized_activations,
     share_unequal,
 )
 from oracles import Feed, only, onnx_runtime, skip_unless_runnable
-from tvm import relax
-from tvm.ir import Call
 
 import dero_tvm
+from benchmarks.layer_by_layer import layer_results, quantized_activations
 from examples.models.mcunet_in3 import mcunet_in3
 from examples.models.mobilenet_v2 import mobilenet_v2
 from examples.models.random_images import random_inputs
@@ -29,7 +26,6 @@ from relax_passes import pipeline
 
 REWRITES = ("none", "accumulate", "stream")
 IMAGE = (1, 3, 10, 8)
-MOVES = ("dero.transpose", "dero.reshape", "dero.pad", "dero.slice")
 
 
 def residual_network() -> onnx.ModelProto:
@@ -122,7 +118,7 @@ def test_every_layer(network, record_property) -> None:
     (feed,) = random_inputs(model, 1, seed=5)
     canonical = pipeline.canonicalize()(dero_tvm.load(model).module)
     recorded = quantized_activations(model, feed)
-    found, expected = _layers_from(canonical, only(feed), recorded)
+    found, expected = layer_results(canonical, only(feed), recorded)
     assert len(found) > 50
     share = share_unequal(found, expected, 1.0)
     record_property("share of unequal values", share)
@@ -135,45 +131,3 @@ def test_every_layer(network, record_property) -> None:
     np.testing.assert_array_equal(stream, none)
     assert np.max(np.abs(none - logits)) <= 8.5 * output_step(model)
     assert np.corrcoef(none.ravel(), logits.ravel())[0, 1] > 0.99
-
-
-def _layers_from(
-    module, image: np.ndarray, recorded: list[np.ndarray]
-) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Int8 layers of `main`, each computed from the recorded results of those before it.
-
-    Returns their results and the recorded ones, in the layout of the module.
-    """
-    main = module["main"]
-    given = iter(recorded)
-    params, arrays, results, expected = list(main.params), [image], [], []
-    known = {param: param for param in params}
-    builder = relax.BlockBuilder()
-    bindings = [binding for block in main.body.blocks for binding in block.bindings]
-    layers = [
-        binding.var
-        for binding in bindings
-        if isinstance(binding.value, Call)
-        and str(binding.var.ty.dtype) == "int8"
-        and binding.value.op.name not in MOVES
-    ]
-    stand_ins = {var: relax.Var(var.name, var.ty) for var in layers}
-    with builder.function("main", [*params, *stand_ins.values()]):
-        for binding in bindings:
-            if not isinstance(binding.value, Call):
-                continue
-            call = binding.value
-            operands = [known.get(operand, operand) for operand in call.args]
-            emitted = builder.emit(Call(call.op, operands, call.attrs))
-            known[binding.var] = stand_ins.get(binding.var, emitted)
-            if binding.var in stand_ins:
-                results.append(emitted)
-                values = next(given)
-                shape = tuple(int(n) for n in binding.var.ty.shape.values)
-                if values.ndim == 4 and call.op.name != "dero.quantize":  # that one is before NHWC
-                    values = values.transpose(0, 2, 3, 1)
-                arrays.append(values.reshape(shape))
-                expected.append(arrays[-1])
-        builder.emit_func_output(relax.Tuple(results))
-    assert next(given, None) is None
-    return host_function(builder.finalize())(*arrays), expected

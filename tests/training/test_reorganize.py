@@ -20,7 +20,7 @@ AFTER = {"normalization": "after", "join_activation": "sum", "shortcut_norms": "
 NETWORKS = {
     "resnet": (resnet_like, {}),
     "mobilenet, normalized after": (mobilenet_like, AFTER),
-    "densenet": (densenet_like, {}),
+    "densenet, without biases": (densenet_like, {"bias": False}),
 }
 
 
