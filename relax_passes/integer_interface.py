@@ -6,8 +6,7 @@
 
 A camera or microphone driver delivers integers anyway; a float copy of the input is four times as
 large and may well be the peak.  The scales and zero points that were dropped stay in main's
-attributes ``dero.input_quantization`` and ``dero.output_quantization``, arrays of maps with
-``index``, ``scale`` and ``zero_point``.
+attributes (`port_quantization`).
 
 Precondition: a canonical module.  Inputs that something other than one `quantize` reads, and
 outputs that are not made by `dequantize`, stay as they are.
@@ -15,13 +14,11 @@ outputs that are not made by `dequantize`, stay as they are.
 
 from __future__ import annotations
 
-from typing import Any
-
 import tvm
 from tvm import relax
 
-from .decisions import with_main_attribute
 from .operators import attributes_of
+from .port_quantization import PortQuantization, with_port_quantization
 from .straight_line import (
     StraightLine,
     leaves,
@@ -30,9 +27,6 @@ from .straight_line import (
     variables,
     write_function,
 )
-
-INPUTS = "dero.input_quantization"
-OUTPUTS = "dero.output_quantization"
 
 
 @tvm.transform.module_pass(opt_level=0, name="IntegerInterface")
@@ -45,16 +39,13 @@ class IntegerInterface:
         """Return `mod` without conversions at its inputs and outputs."""
         line, inputs = _integer_inputs(read_function(mod))
         line, outputs = _integer_outputs(line)
-        mod = write_function(mod, line)
-        if inputs:
-            mod = with_main_attribute(mod, INPUTS, inputs)
-        if outputs:
-            mod = with_main_attribute(mod, OUTPUTS, outputs)
-        return mod
+        mod = with_port_quantization(write_function(mod, line), "input", inputs)
+        return with_port_quantization(mod, "output", outputs)
 
 
-def _integer_inputs(line: StraightLine) -> tuple[StraightLine, list[dict[str, Any]]]:
-    parameters, dropped, records = [], set(), []
+def _integer_inputs(line: StraightLine) -> tuple[StraightLine, dict[int, PortQuantization]]:
+    parameters, dropped = [], set()
+    found: dict[int, PortQuantization] = {}
     meaning: dict[relax.Var, relax.Expr] = {}
     for index, parameter in enumerate(line.parameters):
         readers = [var for var, value in line.bindings if parameter in variables(value)]
@@ -67,33 +58,33 @@ def _integer_inputs(line: StraightLine) -> tuple[StraightLine, list[dict[str, An
         parameters.append(integer)
         meaning[readers[0]] = integer
         dropped.add(readers[0])
-        records.append(_record(index, call))
+        found[index] = _quantization(call)
     bindings = tuple(
         (var, substitute(value, meaning)) for var, value in line.bindings if var not in dropped
     )
-    return StraightLine(tuple(parameters), bindings, substitute(line.result, meaning)), records
+    return StraightLine(tuple(parameters), bindings, substitute(line.result, meaning)), found
 
 
-def _integer_outputs(line: StraightLine) -> tuple[StraightLine, list[dict[str, Any]]]:
+def _integer_outputs(line: StraightLine) -> tuple[StraightLine, dict[int, PortQuantization]]:
     made = dict(line.bindings)
     meaning: dict[relax.Var, relax.Expr] = {}
-    records = []
+    found: dict[int, PortQuantization] = {}
     for index, leaf in enumerate(leaves(line.result)):
         call = made.get(leaf) if isinstance(leaf, relax.Var) else None
         if call is not None and _is(call, "dero.dequantize"):
             meaning[leaf] = call.args[0]
-            records.append(_record(index, call))
+            found[index] = _quantization(call)
     result = substitute(line.result, meaning)
     used = {var for _, value in line.bindings for var in variables(value)}
     used |= set(variables(result))
     bindings = tuple((v, value) for v, value in line.bindings if v not in meaning or v in used)
-    return StraightLine(line.parameters, bindings, result), records
+    return StraightLine(line.parameters, bindings, result), found
 
 
 def _is(call: relax.Expr, name: str) -> bool:
     return isinstance(call, tvm.ir.Call) and getattr(call.op, "name", "") == name
 
 
-def _record(index: int, call: tvm.ir.Call) -> dict[str, Any]:
+def _quantization(call: tvm.ir.Call) -> PortQuantization:
     attrs = attributes_of(call)
-    return {"index": index, "scale": attrs["scale"], "zero_point": attrs["zero_point"]}
+    return PortQuantization(attrs["scale"], attrs["zero_point"])

@@ -6,7 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from dero_tvm.schedule.network import Network, Port
+from relax_passes.port_quantization import PortQuantization
 
+from .float_literals import float_literal
 from .names import c_comment, c_identifiers
 from .program import Program
 
@@ -16,7 +18,7 @@ class CPort:
     """An input or output in C: the struct member, its size in bytes, and what it holds.
 
     With `by_rows` the member is a function that the application gives, called with the member
-    `context`; `row_name` is what macros call a row.
+    `context`; `row_name` is what macros call a row.  `quantization` is known of some integers.
     """
 
     member: str
@@ -27,6 +29,7 @@ class CPort:
     row_bytes: int = 0
     context: str = ""
     row_name: str = ""
+    quantization: PortQuantization | None = None
 
 
 @dataclass(frozen=True)
@@ -110,6 +113,7 @@ def _ports(network: Network, ports: Sequence[Port], names: Iterator[str]) -> Ite
             spec.row_bytes,
             context,
             row_name,
+            port.quantization,
         )
 
 
@@ -135,6 +139,7 @@ def header(program: Program, interface: Interface) -> str:
         if port.by_rows:
             lines.append(f"#define {name}_ROWS {port.rows}")
             lines.append(f"#define {macro}_{port.row_name.upper()}_SIZE {port.row_bytes}")
+    lines += _quantization(interface)
     inside = "" if external else ", inputs and outputs included"
     if interface.by_rows and not external:
         inside += ",\n * but for those that the application hands over or takes row by row"
@@ -198,6 +203,19 @@ def header(program: Program, interface: Interface) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _quantization(interface: Interface) -> Iterator[str]:
+    """Macros that say what integers stand for."""
+    ports = [port for port in (*interface.inputs, *interface.outputs) if port.quantization]
+    if ports:
+        yield "\n/* What integers stand for: value = SCALE * (integer - ZERO_POINT). */"
+    for port in ports:
+        assert port.quantization is not None
+        name = f"{interface.macro}_{port.member.upper()}"
+        scale, zero_point = port.quantization
+        yield f"#define {name}_SCALE {float_literal(scale, 'float32')}"
+        yield f"#define {name}_ZERO_POINT {f'({zero_point})' if zero_point < 0 else zero_point}"
 
 
 def _debugging(interface: Interface, steps: int) -> list[str]:

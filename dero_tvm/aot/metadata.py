@@ -87,6 +87,8 @@ def _ports(program: Program, interface: Interface, kind: str) -> list[dict[str, 
             "dtype": value.spec.dtype,
             "size": c_port.bytes,
         }
+        if port.quantization is not None:
+            entry |= port.quantization._asdict()
         if port.by_rows:
             entry |= {"context": c_port.context, "row_size": c_port.row_bytes}
         elif not program.plan.options.external_io:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -9,6 +10,7 @@ import tvm
 from tvm import relax
 
 from dero_tvm.errors import UserError
+from relax_passes.port_quantization import Kind, PortQuantization, with_port_quantization
 
 
 class TensorSpec(NamedTuple):
@@ -27,7 +29,8 @@ class LoadedModel:
     ----------
     module
         One function, ``main``, with the weights as constants.  Its attribute ``dero.rounding``
-        says how the origin's integer kernels round (``double`` or ``single``).  Parameters of
+        says how the origin's integer kernels round (``double`` or ``single``); what its integer
+        inputs and outputs stand for is in others (`relax_passes.port_quantization`).  Parameters of
         ``main`` correspond to `inputs` by position, whatever Relax calls them.
     name
         A short name of the model: the file's stem, or what the model calls itself.
@@ -53,10 +56,12 @@ def finish(
     rounding: str | None,
     input_names: tuple[str, ...],
     output_names: tuple[str, ...],
+    quantization: Mapping[str, PortQuantization] = {},
 ) -> LoadedModel:
     """Bundle an imported module, reading shapes and types from ``main``'s signature.
 
     `label` is how messages name the model (its path); `rounding` None keeps what ``main`` says.
+    `quantization` is that of inputs and outputs that are integers, by name.
     Raises :class:`UserError` when a shape is known only at run time.
     """
     main = module["main"]
@@ -67,6 +72,11 @@ def finish(
         main = main.with_attr("dero.rounding", rounding)
     module = module.clone()
     module["main"] = main
+    ports: tuple[tuple[Kind, tuple[str, ...]], ...]
+    ports = (("input", input_names), ("output", output_names))
+    for kind, names in ports:
+        known = {i: quantization[n] for i, n in enumerate(names) if n in quantization}
+        module = with_port_quantization(module, kind, known)
 
     result = main.ret_ty
     types = list(result.fields) if isinstance(result, relax.TupleType) else [result]

@@ -16,6 +16,7 @@ from .build_operators import operators, producer_of
 from .build_timeline import Planned, timeline
 from .channels_first import channels_first_notes
 from .data import LiveBuffer, RegionUse, Report, ReportedResidual, ReportedShortcut
+from .ports import ports
 from .timeline import ReportedBuffer
 
 _NOTES_ATTRIBUTE = "dero.notes"
@@ -94,6 +95,7 @@ def build_report(
         plain=timeline(plain, _waiting_for_joins(plain_module)),
         memory=_memory(board, reserve, plan),
         flash_capacity=board.flash_bytes,
+        ports=tuple(ports(network)),
     )
 
 

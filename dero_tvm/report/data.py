@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .operators import ReportedOperator
+from .ports import ReportedPort
 from .timeline import ReportedBuffer, ReportedStep, Timeline
 from .tuning import ReportedTuning
 
@@ -103,6 +104,7 @@ class Report:
     flash_capacity: int = 0  # of the board; 0 if it is not known
     shortcuts: tuple[ReportedShortcut, ...] = ()
     tuning: ReportedTuning | None = None  # if kernels were measured
+    ports: tuple[ReportedPort, ...] = ()  # inputs, then outputs
 
     @property
     def timeline(self) -> Timeline:
@@ -146,6 +148,7 @@ class Report:
         values["shortcuts"] = tuple(_from(ReportedShortcut, s) for s in data["shortcuts"])
         values["memory"] = tuple(_from(RegionUse, r) for r in data["memory"])
         values["operators"] = tuple(_from(ReportedOperator, o) for o in data["operators"])
+        values["ports"] = tuple(_from(ReportedPort, p) for p in data["ports"])
         values["tuning"] = data["tuning"] and ReportedTuning.from_dict(data["tuning"])
         values["whole"] = _timeline(data["whole"])
         values["plain"] = _timeline(data["plain"])

@@ -85,6 +85,10 @@ def _print_summary(report: Report, console: Console) -> None:
     remark(console, f"Placement: {report.placement_proof}.")
     if report.plain_bytes != report.whole_bytes:
         remark(console, "The plain network computes something else: it is a yardstick.")
+    for port in report.ports:
+        if port.meaning:
+            name = printable(port.name, _LONGEST_NAME)
+            remark(console, f"{port.kind.capitalize()} {name}: {port.type}, {port.meaning}.")
     console.print()
 
 

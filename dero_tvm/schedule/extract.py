@@ -21,6 +21,7 @@ from dero_tvm.errors import UserError
 from relax_passes.graph import CASCADE
 from relax_passes.operators import Signature, TensorSpec, operator_of, signature_of, spec_of
 from relax_passes.operators.row_ports import sink_signature, source_signature
+from relax_passes.port_quantization import port_quantization
 from relax_passes.stream_ports import streamed_inputs, streamed_outputs
 from relax_passes.stream_rows import DESCENDING, DIRECTION, HAS_PORTS
 
@@ -76,7 +77,8 @@ class _Extractor:
             value = self._declare(param, spec_of(param.ty))
             port = input_names[index] if input_names else param.name
             by_rows = index in streamed_inputs(self.module)
-            inputs.append(Port(port, value, by_rows))
+            quantization = port_quantization(self.module, "input").get(index)
+            inputs.append(Port(port, value, by_rows, quantization))
         for block in main.body.blocks:
             for binding in block.bindings:
                 self._binding(binding)
@@ -227,7 +229,9 @@ class _Extractor:
                 value = self._copy(value)
             default = "output" if index == 0 else f"output{index}"
             by_rows = index in streamed_outputs(self.module)
-            ports.append(Port(output_names[index] if output_names else default, value, by_rows))
+            quantization = port_quantization(self.module, "output").get(index)
+            name = output_names[index] if output_names else default
+            ports.append(Port(name, value, by_rows, quantization))
         return ports
 
     def _add_row_ports(self, inputs: list[Port], outputs: list[Port]) -> None:

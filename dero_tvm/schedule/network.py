@@ -15,6 +15,7 @@ import numpy as np
 from tvm import tirx
 
 from relax_passes.operators import Signature, TensorSpec
+from relax_passes.port_quantization import PortQuantization
 from relax_passes.row_schedule import CascadeOperator, RowSchedule, simulate
 
 
@@ -105,12 +106,14 @@ class Port:
     """A network input or output: its name in the model file and the value that carries it.
 
     With `by_rows` the application hands over or takes one row at a time, and the value lives in a
-    ring: the first or last operation of its cascade is the port's source or sink.
+    ring: the first or last operation of its cascade is the port's source or sink.  `quantization`
+    says what its integers stand for, if that is known.
     """
 
     name: str
     value: str
     by_rows: bool = False
+    quantization: PortQuantization | None = None
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,9 @@ from tvm import relax
 from tvm.script import ir as I
 from tvm.script import relax as R
 
-from relax_passes.integer_interface import INPUTS, OUTPUTS, IntegerInterface
+from relax_passes.integer_interface import IntegerInterface
 from relax_passes.operators import make_call
+from relax_passes.port_quantization import port_quantization
 from relax_passes.straight_line import read_function, write_function
 
 SHAPE = (1, 4, 3, 2)
@@ -37,12 +38,10 @@ def straight(mod):
     return write_function(mod, read_function(mod))
 
 
-def records(mod, name):
-    attrs = mod["main"].attrs
-    if attrs is None or name not in attrs:
-        return []
+def records(mod, kind):
     return [
-        (int(r["index"]), round(float(r["scale"]), 6), int(r["zero_point"])) for r in attrs[name]
+        (index, round(scale, 6), zero_point)
+        for index, (scale, zero_point) in port_quantization(mod, kind).items()
     ]
 
 
@@ -75,10 +74,11 @@ def test_before_and_after():
             return a
 
     after = IntegerInterface()(Before)
-    assert records(after, INPUTS) == [(0, SCALE, 3)]
-    assert records(after, OUTPUTS) == [(0, SCALE, -5)]
+    assert records(after, "input") == [(0, SCALE, 3)]
+    assert records(after, "output") == [(0, SCALE, -5)]
     bare = after.clone()
-    bare["main"] = after["main"].without_attr(INPUTS).without_attr(OUTPUTS)
+    bare["main"] = after["main"].without_attr("dero.input_quantization")
+    bare["main"] = bare["main"].without_attr("dero.output_quantization")
     tvm.ir.assert_structural_equal(bare, Expected)
     tvm.ir.assert_structural_equal(IntegerInterface()(after), after)
 
@@ -115,8 +115,8 @@ def test_an_input_quantized_twice_stays():
 
     _, after = integers(build)
     assert types(after) == (["float32"], ["int8", "int8"])
-    assert records(after, INPUTS) == []
-    assert [index for index, *_ in records(after, OUTPUTS)] == [0, 1]
+    assert records(after, "input") == []
+    assert [index for index, *_ in records(after, "output")] == [0, 1]
 
 
 def test_an_input_that_is_returned_stays():
@@ -125,7 +125,7 @@ def test_an_input_that_is_returned_stays():
 
     _, after = integers(build)
     assert types(after) == (["float32"], ["int8", "float32"])
-    assert records(after, OUTPUTS) == [(0, SCALE, 0)]
+    assert records(after, "output") == [(0, SCALE, 0)]
 
 
 def test_indices_are_those_of_the_interface():
@@ -136,8 +136,8 @@ def test_indices_are_those_of_the_interface():
 
     _, after = integers(build, SHAPE, SHAPE)
     assert types(after) == (["float32", "int8"], ["float32", "int8"])
-    assert records(after, INPUTS) == [(1, SCALE, 7)]
-    assert records(after, OUTPUTS) == [(1, SCALE, 9)]
+    assert records(after, "input") == [(1, SCALE, 7)]
+    assert records(after, "output") == [(1, SCALE, 9)]
 
 
 def test_a_dequantized_tensor_that_is_read_inside_as_well():

@@ -16,12 +16,14 @@ from tvm import relax
 from tvm.relax.frontend.onnx.onnx_frontend import ONNXGraphImporter, _get_convert_map
 
 from dero_tvm.errors import UserError, first_line
+from relax_passes.port_quantization import PortQuantization
 
 from ..builder import abandon
 from ..loaded import LoadedModel, finish
 from ..shapes import Dimension, resolve_input_shapes
 from .clip import clip
 from .pad import pad
+from .ports import quantized_ports
 from .qoperators import QOPERATORS, UnsupportedForm, qoperators_to_qdq
 from .reader import complaint, load_external_data
 from .shape_arithmetic import fold_shape_arithmetic
@@ -59,7 +61,7 @@ def load_onnx(
     try:
         if model.functions:
             model = inliner.inline_local_functions(model)
-        names, outputs, module = _import(model, label, input_shapes)
+        names, outputs, quantization, module = _import(model, label, input_shapes)
     except UserError:
         raise
     except Exception as error:  # TVM's converters assert, look up and raise freely
@@ -74,13 +76,14 @@ def load_onnx(
         rounding="single",
         input_names=names,
         output_names=outputs,
+        quantization=quantization,
     )
 
 
 def _import(
     model: onnx.ModelProto, label: str, input_shapes: Mapping[str, Sequence[int]] | None
-) -> tuple[tuple[str, ...], tuple[str, ...], tvm.IRModule]:
-    """The names of inputs and outputs, and the module.  Changes `model`."""
+) -> tuple[tuple[str, ...], tuple[str, ...], dict[str, PortQuantization], tvm.IRModule]:
+    """Names of inputs and outputs, what integers there mean, and the module.  Changes `model`."""
     graph = model.graph
     held = {tensor.name for tensor in graph.initializer}
     inputs = [value for value in graph.input if value.name not in held]
@@ -96,6 +99,7 @@ def _import(
         qoperators_to_qdq(graph)
     except UnsupportedForm as error:
         raise UserError(f"{label}: unsupported operators: {error}") from error
+    quantization = quantized_ports(graph)
     unsigned_to_signed(graph)
     fold_shape_arithmetic(model, _opset(model))
     model = _upgrade(model, label)
@@ -109,7 +113,7 @@ def _import(
             abandon(importer.bb)
             raise
     names = tuple(value.name for value in inputs)
-    return names, tuple(value.name for value in graph.output), module
+    return names, tuple(value.name for value in graph.output), quantization, module
 
 
 class _Importer(ONNXGraphImporter):

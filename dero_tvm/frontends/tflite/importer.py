@@ -10,6 +10,7 @@ from tvm import relax
 from tvm.relax.frontend.tflite import from_tflite
 
 from dero_tvm.errors import UserError, first_line
+from relax_passes.port_quantization import PortQuantization
 
 from ..builder import abandon
 from ..loaded import LoadedModel, finish
@@ -38,6 +39,8 @@ _TYPES = frozenset(
     for name in ("FLOAT32", "FLOAT16", "INT8", "UINT8", "INT32", "INT64", "BOOL")
 )
 
+_QUANTIZED = (tflite.TensorType.INT8, tflite.TensorType.UINT8)
+
 
 def load_tflite(
     data: bytes,
@@ -61,6 +64,7 @@ def load_tflite(
         outputs = [graph.names[graph.Outputs(i)] for i in range(graph.OutputsLength())]
         shapes = _input_shapes(model, names, label, input_shapes)
         _refuse_operators(model, label)
+        quantization = _quantization(model, (*names, *outputs))
     builders: list[relax.BlockBuilder] = []
 
     def converter(*args: object) -> Converter:
@@ -84,7 +88,23 @@ def load_tflite(
         rounding="double",
         input_names=tuple(names),
         output_names=tuple(outputs),
+        quantization=quantization,
     )
+
+
+def _quantization(model: NamedModel, ports: Sequence[str]) -> dict[str, PortQuantization]:
+    """Of the inputs and outputs that are integers with one scale."""
+    graph = model.Subgraphs(0)
+    found = {}
+    for index, name in enumerate(graph.names):
+        tensor = graph.Tensors(index)
+        parameters = tensor.Quantization()
+        if name in ports and tensor.Type() in _QUANTIZED and parameters is not None:
+            if parameters.ScaleLength() == 1:
+                found[name] = PortQuantization(
+                    float(parameters.Scale(0)), int(parameters.ZeroPoint(0))
+                )
+    return found
 
 
 def _input_shapes(
