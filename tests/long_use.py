@@ -1,6 +1,6 @@
 """Many compilations in one process: does it keep memory?
 
-    python -m tests.long_use 200
+    python -m tests.long_use 200 --record       also writes a row of docs/trust.md
 
 Networks of different shapes are compiled in turn, at every level of rewriting, and their archives
 thrown away.  Resident memory after the last is compared with that after a tenth of them, which
@@ -20,6 +20,7 @@ from pathlib import Path
 
 import dero_tvm
 from tests.tiny_models import residual
+from tests.trust import record
 
 MOST_GROWTH = 0.10
 _LEVELS = ("none", "accumulate", "stream")
@@ -50,9 +51,19 @@ def main() -> None:
     """Print the growth; exit with 1 if it is too much."""
     parser = argparse.ArgumentParser(description="memory of many compilations in one process")
     parser.add_argument("compilations", type=int, help="at least 20")
-    compilations = parser.parse_args().compilations
+    parser.add_argument("--record", action="store_true", help="for docs/trust.md")
+    options = parser.parse_args()
+    compilations = options.compilations
     grown = growth(compilations)
     print(f"{compilations} compilations: resident memory {grown:+.1%} after the first tenth")
+    if options.record and grown <= MOST_GROWTH:
+        record(
+            "long_use",
+            claim=f"Compilations in one process do not add up: its memory grows by less than"
+            f" {MOST_GROWTH:.0%} after the first tenth of them.",
+            command=f"python -m tests.long_use {compilations}",
+            counts={"compilations": compilations, "growth": f"{grown:+.1%}"},
+        )
     sys.exit(grown > MOST_GROWTH)
 
 

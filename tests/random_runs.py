@@ -2,6 +2,7 @@
 
     python -m tests.random_runs 5000            seeds 0 to 4999, at low priority: nice -n 19
     python -m tests.random_runs 100 --first 700
+    python -m tests.random_runs 5000 --record   also writes a row of docs/trust.md
 
 Each network of `random_networks` is planned with whole tensors, accumulated, overlapped and
 streamed (least peak, a limit in between, rows in one direction or in two, cascades and directions
@@ -36,6 +37,7 @@ from relax_passes.stream_rows import StreamRows, with_ascending_rows
 from tests.c_batch import CBatch, CLibrary
 from tests.random_networks import random_network
 from tests.tagged_execution import run_with_tags
+from tests.trust import record
 
 BATCH = 25  # networks a C file
 NO_CASCADES = 1 << 62
@@ -138,6 +140,7 @@ def _planned(seed: int, summary: Summary) -> list[Planned]:
             summary.counts["descending"] += cascade.descending
             summary.counts["rings in place"] += len(schedule.in_place)
         ways.append(Planned(label, scheduled, plan, program))
+        summary.counts["programs"] += 1
     sizes = {way.label: way.bytes for way in ways}
     summary.counts["streamed is not smallest"] += sizes["streamed"] > min(sizes.values())
     if sizes["whole"]:
@@ -226,6 +229,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Compile and run random networks.")
     parser.add_argument("networks", type=int)
     parser.add_argument("--first", type=int, default=0, help="the first seed")
+    parser.add_argument("--record", action="store_true", help="for docs/trust.md")
     options = parser.parse_args()
     total = Summary()
     start = time.process_time()
@@ -239,6 +243,19 @@ def main() -> None:
         seconds = time.process_time() - start
         print(f"{total.networks} networks, {len(total.failures)} failures, {seconds:.0f} s")
     print(total.text())
+    if options.record and not total.failures:
+        record(
+            "random_networks",
+            claim="However a network is laid out in memory (whole tensors, accumulated, overlapped,"
+            " streamed in one direction or two, in cascades drawn at random), its outputs have the"
+            " same bits, and nothing outside an arena of exactly the planned size is written.",
+            command=f"python -m tests.random_runs {total.networks}",
+            counts={
+                "random networks": total.networks,
+                "programs of them": total.counts["programs"],
+                "rows computed": total.counts["row kernels"],
+            },
+        )
     raise SystemExit(bool(total.failures))
 
 

@@ -1,0 +1,133 @@
+"""Records of what was tried, and docs/trust.md, the page that is made of them.
+
+    python -m tests.trust                   writes the page anew from the records
+    python -m tests.trust repeatability     first runs these tests, and records how many passed
+
+A long command calls `record` when it is done, mostly because it was given `--record`.  A record is
+docs/trust/NAME.json.  Nothing on the page is typed: for a new row, write a record.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from xml.etree import ElementTree
+
+from dero_tvm.versions import versions
+
+ROOT = Path(__file__).resolve().parent.parent
+RECORDS = ROOT / "docs" / "trust"
+PAGE = ROOT / "docs" / "trust.md"
+
+# What tests alone show: claim, and pytest's arguments.
+TESTS = {
+    "repeatability": (
+        "Equal inputs and versions give byte-identical archives: under other hash seeds, processor"
+        " features, numbers of threads, languages and time zones; in two threads and two processes"
+        " at a time; the oldest supported TVM gives the C that the newest does.",
+        ["tests/test_repeatability.py"],
+    ),
+}
+
+_HEAD = """\
+# Trust
+
+What is claimed of the compiler and of the C that it generates, what was tried to prove the claim
+wrong, and the command that tries it again. All counts are those of the last recorded run, of the
+date in the row; "mended" are faults of the project that such runs ever found.
+
+| claim | last run | found and mended | again |
+|---|---|---|---|
+"""
+_FOOT = """
+Commands run in the repository's folder, in the environment that `./run-tests` makes, and exit with
+status 1 if they found something. `./run-tests` runs a small part of each every time. With
+`--record` they write their counts to `docs/trust/`, in JSON with the versions of what took part,
+and `python -m tests.trust` makes this page of these files.
+"""
+
+
+def record(
+    name: str,
+    *,
+    claim: str,
+    command: str,
+    counts: Mapping[str, int | str],
+    faults: str | None = None,
+) -> Path:
+    """Write docs/trust/`name`.json, and the page with it; returns the file.
+
+    claim: what the run would have refuted, in Markdown.
+    command: that repeats the run, in the repository's folder.
+    counts: what was tried, in the order of the page: "networks" -> 5000.
+    faults: what such runs found in the project and was mended, in Markdown; None keeps what the
+        last record says, so that a run without a finding does not make it forgotten.
+    """
+    path = RECORDS / f"{name}.json"
+    if faults is None:
+        faults = json.loads(path.read_text())["faults"] if path.exists() else "nothing"
+    content = {
+        "claim": claim,
+        "command": command,
+        "counts": dict(counts),
+        "faults": faults,
+        "date": datetime.date.today().isoformat(),
+        "versions": versions(),
+    }
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    PAGE.write_text(page())
+    return path
+
+
+def page() -> str:
+    """docs/trust.md, made of the records, in the order of their names."""
+    records = [json.loads(path.read_text()) for path in sorted(RECORDS.glob("*.json"))]
+    return _HEAD + "".join(map(_row, records)) + _FOOT
+
+
+def _row(entry: Mapping[str, object]) -> str:
+    counts = [
+        f"{count:,} {what}" if isinstance(count, int) else f"{what}: {count}"
+        for what, count in entry["counts"].items()
+    ]
+    shown = "; ".join([*counts, str(entry["date"])])
+    cells = [entry["claim"], shown, entry["faults"], f"`{entry['command']}`"]
+    return f"| {' | '.join(str(cell).replace('|', chr(92) + '|') for cell in cells)} |\n"
+
+
+def record_tests(name: str, claim: str, arguments: Sequence[str]) -> bool:
+    """Run pytest with these arguments and record the counts; False, and no record, at a failure."""
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.xml"
+        command = [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}", *arguments]
+        if subprocess.run(command, cwd=ROOT).returncode:
+            return False
+        suite = ElementTree.parse(report).getroot().find("testsuite")
+    skipped = int(suite.get("skipped"))
+    counts = {"tests": int(suite.get("tests")) - skipped}
+    if skipped:
+        counts["skipped"] = skipped
+    record(name, claim=claim, command=f"python -m tests.trust {name}", counts=counts)
+    return True
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description="Write docs/trust.md from docs/trust/*.json.")
+    parser.add_argument("tests", nargs="*", choices=[[], *TESTS], help="tests to run before")
+    names = parser.parse_args().tests
+    failed = [name for name in names if not record_tests(name, *TESTS[name])]
+    PAGE.write_text(page())
+    if failed:
+        sys.exit(f"not recorded, as a test failed: {', '.join(failed)}")
+
+
+if __name__ == "__main__":
+    main()
