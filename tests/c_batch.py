@@ -5,7 +5,8 @@
     library = batch.build(folder)
     outputs, calls = library.run("a", inputs)
 
-Every program has an arena of exactly the planned size between guard bytes.
+Every program has an arena of exactly the planned size between guard bytes; with `sanitize` all
+is built under sanitizers instead, see `sanitized_batch`.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from dero_tvm.aot.c_source import c_source
 from dero_tvm.aot.header import header, interface_of
 from dero_tvm.aot.lower import CFunction, c_functions
 from dero_tvm.aot.program import Program
+from tests import sanitized_batch
+from tests.sanitized_batch import SanitizedPrograms
 
 GUARD = 64
 PATTERN = 0x5A
@@ -48,7 +51,8 @@ _FUNCTION = r"^/\* [^\n]* \*/\nstatic void {}\(([^{{}};]*)\) \{{\n(.*?)^\}}\n"
 class CBatch:
     """Collects programs."""
 
-    def __init__(self) -> None:
+    def __init__(self, sanitize: bool = False) -> None:
+        self._sanitize = sanitize
         self._programs: dict[str, Program] = {}
         self._kernels: dict[str, str] = {}  # text -> name
         self._parts: list[str] = []
@@ -71,6 +75,9 @@ class CBatch:
         text = re.sub(r"\bstep_(\d+)_", rf"{name}_step_\1_", text)
         areas, macros = [], []
         for _, array, size in interface.arenas:
+            if self._sanitize:
+                areas.append(sanitized_batch.arena(array))
+                continue
             areas.append(
                 f"struct {{ uint8_t before[{GUARD}], arena[{size}], after[{GUARD}]; }}\n"
                 f"    __attribute__((aligned(16))) area_{array};"
@@ -79,15 +86,29 @@ class CBatch:
         arrays = array_names(program, interface.prefix)
         constants = [definition(a, program.network.constants[n]) for n, a in arrays.items()]
         self._parts += [header(program, interface), *areas, *macros, *constants, text]
+        if self._sanitize:
+            self._parts.append(sanitized_batch.entry(name, program))
 
-    def build(self, folder: Path, compiler: str = "gcc") -> CLibrary:
+    def build(self, folder: Path, compiler: str = "gcc") -> CLibrary | SanitizedPrograms:
         """Compile everything added so far."""
+        if self._sanitize:
+            return self._build_sanitized(folder, compiler)
         kernels = [f"static void {name}{text}" for text, name in self._kernels.items()]
         source, library = folder / "batch.c", folder / "batch.so"
         source.write_text("\n".join([_HEAD, *kernels, *self._parts]))
         command = [compiler, "-std=gnu11", "-O0", "-ffp-contract=off", "-fPIC", "-shared"]
         subprocess.run([*command, "-o", str(library), str(source), "-lm"], check=True)
         return CLibrary(ctypes.CDLL(str(library)), self._programs)
+
+    def _build_sanitized(self, folder: Path, compiler: str) -> SanitizedPrograms:
+        kernels = [f"static void {name}{text}" for text, name in self._kernels.items()]
+        source, program = folder / "batch.c", folder / "batch"
+        main = sanitized_batch.main_function(list(self._programs))
+        parts = [_HEAD, sanitized_batch.HEAD, *kernels, *self._parts, main]
+        source.write_text("\n".join(parts))
+        command = [compiler, *sanitized_batch.FLAGS, "-o", str(program), str(source), "-lm"]
+        subprocess.run(command, check=True)
+        return SanitizedPrograms(program, self._programs)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
     python -m tests.random_runs 5000            seeds 0 to 4999, at low priority: nice -n 19
     python -m tests.random_runs 100 --first 700
     python -m tests.random_runs 5000 --record   also writes a row of docs/trust.md
+    python -m tests.random_runs 1000 --sanitize under AddressSanitizer and UBSan
 
 Each network of `random_networks` is planned with whole tensors, accumulated, overlapped and
 streamed (least peak, a limit in between, rows in one direction or in two, cascades and directions
@@ -36,6 +37,7 @@ from relax_passes.operators import spec_of
 from relax_passes.stream_rows import StreamRows, with_ascending_rows
 from tests.c_batch import CBatch, CLibrary
 from tests.random_networks import random_network
+from tests.sanitized_batch import SanitizedPrograms
 from tests.tagged_execution import run_with_tags
 from tests.trust import record
 
@@ -80,10 +82,13 @@ class Summary:
         )
 
 
-def check_networks(seeds: Sequence[int]) -> Summary:
-    """Compile and run the networks of `seeds`; what fails is in the summary."""
+def check_networks(seeds: Sequence[int], sanitize: bool = False) -> Summary:
+    """Compile and run the networks of `seeds`; what fails is in the summary.
+
+    sanitize: run as `sanitized_batch` does.
+    """
     summary = Summary()
-    batch = CBatch()
+    batch = CBatch(sanitize)
     made: dict[int, list[Planned]] = {}
     for seed in seeds:
         summary.networks += 1
@@ -201,7 +206,7 @@ def _random_directions(chance: random.Random):
     return directions
 
 
-def _compare(seed: int, ways: list[Planned], library: CLibrary) -> None:
+def _compare(seed: int, ways: list[Planned], library: CLibrary | SanitizedPrograms) -> None:
     rng = np.random.default_rng(seed)
     inputs = {}
     for parameter in random_network(seed)["main"].params:
@@ -224,18 +229,38 @@ def _compare(seed: int, ways: list[Planned], library: CLibrary) -> None:
             assert array.tobytes() == outputs[name].tobytes(), f"{way.label}: output {name} differs"
 
 
+def _record(total: Summary, sanitize: bool) -> None:
+    record(
+        "random_networks_sanitized" if sanitize else "random_networks",
+        claim="The C of networks, in all the layouts of the row above, does nothing undefined and"
+        " leaves no block: AddressSanitizer and UndefinedBehaviorSanitizer, with every arena, input"
+        " and output a heap block of exactly its size."
+        if sanitize
+        else "However a network is laid out in memory (whole tensors, accumulated, overlapped,"
+        " streamed in one direction or two, in cascades drawn at random), its outputs have the"
+        " same bits, and nothing outside an arena of exactly the planned size is written.",
+        command=f"python -m tests.random_runs {total.networks}" + " --sanitize" * sanitize,
+        counts={
+            "random networks": total.networks,
+            "programs of them": total.counts["programs"],
+            "rows computed": total.counts["row kernels"],
+        },
+    )
+
+
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description="Compile and run random networks.")
     parser.add_argument("networks", type=int)
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--record", action="store_true", help="for docs/trust.md")
+    parser.add_argument("--sanitize", action="store_true", help="under ASan and UBSan")
     options = parser.parse_args()
     total = Summary()
     start = time.process_time()
     for first in range(options.first, options.first + options.networks, BATCH):
         last = min(first + BATCH, options.first + options.networks)
-        found = check_networks(range(first, last))
+        found = check_networks(range(first, last), options.sanitize)
         total.networks += found.networks
         total.counts += found.counts
         total.shares += found.shares
@@ -244,18 +269,7 @@ def main() -> None:
         print(f"{total.networks} networks, {len(total.failures)} failures, {seconds:.0f} s")
     print(total.text())
     if options.record and not total.failures:
-        record(
-            "random_networks",
-            claim="However a network is laid out in memory (whole tensors, accumulated, overlapped,"
-            " streamed in one direction or two, in cascades drawn at random), its outputs have the"
-            " same bits, and nothing outside an arena of exactly the planned size is written.",
-            command=f"python -m tests.random_runs {total.networks}",
-            counts={
-                "random networks": total.networks,
-                "programs of them": total.counts["programs"],
-                "rows computed": total.counts["row kernels"],
-            },
-        )
+        _record(total, options.sanitize)
     raise SystemExit(bool(total.failures))
 
 
