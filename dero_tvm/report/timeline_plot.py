@@ -1,4 +1,4 @@
-"""The memory timeline as a picture: as written, plain twin, compiled, on one scale."""
+"""The memory timeline as a picture: as written, plain network, compiled, on one scale."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def timeline_figure(report: Report) -> Figure:
     panels = figure.subplots(3, sharex=True, sharey=True)
     plans = (
         ("as written, every tensor whole", report.whole),
-        ("plain twin, residuals removed (another function)", report.plain),
+        ("plain network, residuals removed (another function)", report.plain),
         (f"compiled, --dero {report.dero}", report.timeline),
     )
     seen: set[str] = set()

@@ -33,7 +33,7 @@ def chrome_trace(report: Report, profile: Profile | None = None) -> str:
     if profile is None:
         for name, plan in (
             ("as written, every tensor whole", report.whole),
-            ("plain twin, residuals removed", report.plain),
+            ("plain network, residuals removed", report.plain),
         ):
             plans.append((name, plan, _nominal(plan)))
     else:

@@ -31,7 +31,7 @@ def html_page(report: Report) -> str:
     top = max(1, *(t.arena_bytes for t in (after, whole, plain)))
     compared = [
         stack_chart("whole", "As written, every tensor whole", whole, top),
-        stack_chart("plain", "Plain twin, residuals removed", plain, top),
+        stack_chart("plain", "Plain network, residuals removed", plain, top),
         stack_chart("after", f"Compiled, --dero {report.dero}", after, top),
     ]
     return _template().render(
@@ -43,11 +43,11 @@ def html_page(report: Report) -> str:
         timelines=[
             ("after", "compiled", after),
             ("whole", "as written", whole),
-            ("plain", "plain twin", plain),
+            ("plain", "plain network", plain),
         ],
         bars=[
             ("every tensor whole, as written", report.whole_bytes, "before"),
-            ("plain twin, residuals removed", report.plain_bytes, "before"),
+            ("plain network, residuals removed", report.plain_bytes, "before"),
             (f"compiled, --dero {report.dero}", report.arena_bytes, "after"),
         ],
         top=top,
