@@ -43,7 +43,7 @@ def build_report(
 
     `reserve` bytes of the board's first region are left to the application.  `after` is the plan
     that the code is generated from, `before` that of the network as written with every tensor
-    whole, `plain` that of its plain network.  `chosen` names what of `dero` the code makes use of.
+    whole, `plain` that of the plain network.  `chosen` names what of `dero` the code makes use of.
     """
     scheduled, plan = after
     network = scheduled.network
