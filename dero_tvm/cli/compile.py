@@ -23,6 +23,14 @@ from dero_tvm.runners.code_size import code_size
 from .command import Command, NamesOption, dero_option
 from .completion import complete_target
 from .legacy import board_of_target, check_executor, parse_pass_config
+from .model_options import (
+    input_layout_option,
+    input_shapes_option,
+    integer_io_option,
+    quiet_option,
+    reserve_option,
+    time_limit_option,
+)
 from .outputs import check_distinct, check_output, write_model
 from .progress import stages
 from .shapes import parse_input_shapes
@@ -66,21 +74,9 @@ if TYPE_CHECKING:
     shell_complete=complete_target,
     help="A board (tvmc boards), a board's .toml file, or c.",
 )
-@click.option(
-    "--input-shapes", metavar="SHAPES", help='Sizes of open inputs, as "x:[1,3,32,32] y:[1,10]".'
-)
-@click.option(
-    "--input-layout",
-    type=click.Choice(["model", "nhwc"]),
-    default="model",
-    show_default=True,
-    help="nhwc: image inputs are channels-last, which saves transposing them on the device.",
-)
-@click.option(
-    "--integer-io",
-    is_flag=True,
-    help="A quantized network takes and gives the integers, without conversions from float.",
-)
+@input_shapes_option()
+@input_layout_option()
+@integer_io_option()
 @click.option(
     "--quantize",
     "calibration",
@@ -117,21 +113,8 @@ if TYPE_CHECKING:
     show_default=True,
     help="Part of C names: tvmgen_NAME_run.",
 )
-@click.option(
-    "--reserve",
-    metavar="SIZE",
-    default="8KB",
-    show_default=True,
-    help="Of the board's first region: left to the stack and the application.",
-)
-@click.option(
-    "--time-limit",
-    metavar="SECONDS",
-    type=click.FloatRange(min=0),
-    default=20.0,
-    show_default=True,
-    help="For the search of each memory plan.",
-)
+@reserve_option("the board's first region")
+@time_limit_option
 @click.option(
     "--tune",
     is_flag=True,
@@ -151,7 +134,7 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Write the report as JSON.",
 )
-@click.option("-q", "--quiet", is_flag=True, help="No table, no progress.")
+@quiet_option
 @click.option("--executor", metavar="aot", help="For old scripts.")
 @click.option("--executor-aot-interface-api", metavar="c", help="For old scripts.")
 @click.option("--executor-aot-unpacked-api", metavar="1", help="For old scripts.")

@@ -15,6 +15,13 @@ from dero_tvm.report.fit_table import print_fit
 from .board_options import board_filter, board_filter_options
 from .command import Command, dero_option
 from .completion import complete_board
+from .model_options import (
+    input_layout_option,
+    input_shapes_option,
+    integer_io_option,
+    reserve_option,
+    time_limit_option,
+)
 from .progress import stages
 from .shapes import parse_input_shapes
 from .start_tvm import start_tvm
@@ -32,26 +39,11 @@ from .start_tvm import start_tvm
     help="This board, by name or .toml file, and not all. May be repeated.",
 )
 @board_filter_options
-@click.option(
-    "--reserve",
-    metavar="SIZE",
-    default="8KB",
-    show_default=True,
-    help="Of each board's first region: left to the stack and the application.",
-)
-@click.option("--input-shapes", metavar="SHAPES", help="As in compile.")
-@click.option(
-    "--input-layout", type=click.Choice(["model", "nhwc"]), default="model", help="As in compile."
-)
-@click.option("--integer-io", is_flag=True, help="As in compile.")
-@click.option(
-    "--time-limit",
-    metavar="SECONDS",
-    type=click.FloatRange(min=0),
-    default=20.0,
-    show_default=True,
-    help="For the search of each memory plan.",
-)
+@reserve_option("each board's first region")
+@input_shapes_option()
+@input_layout_option()
+@integer_io_option()
+@time_limit_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 def fit_command(
     model: Path,

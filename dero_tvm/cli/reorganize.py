@@ -11,6 +11,7 @@ from dero_tvm.printable import printable
 from dero_tvm.training.folder import check_folder
 
 from .command import Command
+from .model_options import input_shapes_option, quiet_option
 from .progress import stages
 from .shapes import parse_input_shapes
 
@@ -66,10 +67,8 @@ from .shapes import parse_input_shapes
     show_default=True,
     help="Give convolutions that no normalization follows a bias; the last ones keep theirs.",
 )
-@click.option(
-    "--input-shapes", metavar="SHAPES", help='Sizes of open inputs, as "x:[1,3,32,32] y:[1,10]".'
-)
-@click.option("-q", "--quiet", is_flag=True, help="No table, no progress.")
+@input_shapes_option()
+@quiet_option
 def reorganize_command(
     model: Path,
     output: Path,

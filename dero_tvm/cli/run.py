@@ -25,6 +25,7 @@ from .compile import compile_with_progress
 from .completion import complete_device, complete_target
 from .inputs import filled
 from .legacy import board_of_target
+from .model_options import input_shapes_option
 from .outputs import check_distinct, check_output, npz_bytes
 from .progress import stages
 from .report import parsed_report
@@ -97,7 +98,7 @@ _ARCHIVES = (".tar", ".tar.gz", ".tgz")
     shell_complete=complete_target,
     help="For a model file, as in compile; default: the device's.",
 )
-@click.option("--input-shapes", metavar="SHAPES", help="For a model file, as in compile.")
+@input_shapes_option("For a model file. ")
 def run_command(
     model: Path,
     device: str,

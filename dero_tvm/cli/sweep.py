@@ -20,6 +20,7 @@ from dero_tvm.report.sweep_table import print_sweep
 from .command import NamesOption
 from .completion import complete_device, complete_target
 from .legacy import board_of_target
+from .model_options import input_layout_option, input_shapes_option, integer_io_option
 from .outputs import check_distinct, check_output
 from .progress import stages
 from .shapes import parse_input_shapes
@@ -50,15 +51,8 @@ _OPTIONS = {
         shell_complete=complete_target,
         help="With --sweep: as in compile.",
     ),
-    "input_shapes": click.option(
-        "--input-shapes", metavar="SHAPES", help="With --sweep: as in compile."
-    ),
-    "input_layout": click.option(
-        "--input-layout",
-        type=click.Choice(["model", "nhwc"]),
-        default="model",
-        help="With --sweep: as in compile.",
-    ),
+    "input_shapes": input_shapes_option("With --sweep. "),
+    "input_layout": input_layout_option("With --sweep. "),
     "stream_input": click.option(
         "--stream-input",
         cls=NamesOption,
@@ -66,7 +60,7 @@ _OPTIONS = {
         metavar="[=NAME]",
         help="With --sweep: as in compile.",
     ),
-    "integer_io": click.option("--integer-io", is_flag=True, help="With --sweep: as in compile."),
+    "integer_io": integer_io_option("With --sweep. "),
 }
 
 
