@@ -1,0 +1,58 @@
+"""Reads damaged and hostile model files, made from seeds, in processes with limits.
+
+    nice python -m tests.fuzz_readers 100000                  seeds 0 to 99999
+    nice python -m tests.fuzz_readers 1000 --first 5000
+    python -m tests.fuzz_readers 1 --first 5123 --keep DIR    writes that file, and reads it
+
+Even seeds are ONNX files, odd ones TFLite.  Each must be read, or refused with one clear error,
+within 10 s of CPU time and 2 GiB.  Of those that are read, some are compiled too.  Everything else
+is a fault, which is printed with its seed; the exit status is 1 if there was one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+from tests.fuzzing.worker import case, run_cases
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("cases", type=int)
+    parser.add_argument("--first", type=int, default=0, help="seed of the first case")
+    parser.add_argument(
+        "--compile-every", type=int, default=200, help="compile one in so many that load"
+    )
+    parser.add_argument("--keep", type=Path, help="folder to write the files to")
+    arguments = parser.parse_args()
+    seeds = range(arguments.first, arguments.first + arguments.cases)
+    if arguments.keep:
+        arguments.keep.mkdir(parents=True, exist_ok=True)
+        for seed in seeds:
+            suffix, data = case(seed)
+            (arguments.keep / f"{seed}.{suffix}").write_bytes(data)
+    start = time.monotonic()
+    counts: Counter[tuple[str, str]] = Counter()
+    faults = 0
+    for number, outcome in enumerate(run_cases(seeds, arguments.compile_every), 1):
+        counts[outcome.format, outcome.kind] += 1
+        if outcome.fault:
+            faults += 1
+            print(f"seed {outcome.seed} ({outcome.format}): {outcome.kind}\n{outcome.message}")
+        if number % 5000 == 0:
+            print(f"{number} cases, {time.monotonic() - start:.0f} s", flush=True)
+    for (suffix, kind), count in sorted(counts.items()):
+        print(f"{suffix:7} {kind:16} {count:7}")
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    seconds = sum(one.ru_utime + one.ru_stime for one in used)
+    print(f"{sum(counts.values())} cases, {faults} faults, {seconds:.0f} s of CPU time")
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,316 @@
+"""ONNX files from seeds: small valid models, changed in their messages or their bytes."""
+
+from __future__ import annotations
+
+import functools
+import random
+from collections.abc import Callable
+
+import numpy as np
+import onnx
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import Message
+from onnx import TensorProto, helper, numpy_helper
+
+from .hostile_values import FLOATS, NAMES, SIZES, damaged_bytes
+
+SECRET_PLACES = ["../secret.bin", "/proc/self/environ", "link.bin", "inside/../../secret.bin"]
+"""Places that external data may not come from; the first, third and last are made by the worker."""
+
+_INTEGERS = {
+    FieldDescriptor.CPPTYPE_INT32: (-(1 << 31), (1 << 31) - 1),
+    FieldDescriptor.CPPTYPE_INT64: (-(1 << 63), (1 << 63) - 1),
+    FieldDescriptor.CPPTYPE_UINT64: (0, (1 << 64) - 1),
+    FieldDescriptor.CPPTYPE_ENUM: (-(1 << 31), (1 << 31) - 1),
+}
+
+
+def _model(nodes: list, inputs: dict, outputs: list[str], weights: dict) -> onnx.ModelProto:
+    graph = helper.make_graph(
+        nodes,
+        "seed",
+        [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in inputs.items()],
+        [helper.make_tensor_value_info(n, TensorProto.FLOAT, None) for n in outputs],
+        [numpy_helper.from_array(value, name) for name, value in weights.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+
+
+def _convolutions() -> onnx.ModelProto:
+    node = helper.make_node
+    nodes = [
+        node("Conv", ["x", "w", "b"], ["c"], name="conv", pads=[1] * 4, strides=[1, 1]),
+        node("BatchNormalization", ["c", "g", "b", "b", "g"], ["n"]),
+        node("Clip", ["n", "low", "high"], ["r"]),
+        node("Add", ["r", "x"], ["s"], name="join"),
+        node("MaxPool", ["s"], ["p"], kernel_shape=[2, 2], strides=[2, 2]),
+        node("GlobalAveragePool", ["p"], ["m"]),
+        node("Flatten", ["m"], ["f"], axis=1),
+        node("Gemm", ["f", "d"], ["y"], transB=1),
+    ]
+    weights = {
+        "w": np.ones((2, 2, 3, 3), "float32"),
+        "b": np.zeros(2, "float32"),
+        "g": np.ones(2, "float32"),
+        "low": np.array(0, "float32"),
+        "high": np.array(6, "float32"),
+        "d": np.ones((3, 2), "float32"),
+    }
+    return _model(nodes, {"x": (1, 2, 6, 6)}, ["y"], weights)
+
+
+def _quantized() -> onnx.ModelProto:
+    node = helper.make_node
+    nodes = [
+        node("QuantizeLinear", ["x", "s", "z"], ["q"]),
+        node("QLinearConv", ["q", "s", "z", "w", "s", "z", "s", "z", "b"], ["c"], pads=[1] * 4),
+        node("DequantizeLinear", ["c", "s", "z"], ["d"]),
+        node("Sigmoid", ["d"], ["y"]),
+    ]
+    weights = {
+        "s": np.array(0.5, "float32"),
+        "z": np.array(0, "int8"),
+        "w": np.ones((2, 2, 3, 3), "int8"),
+        "b": np.zeros(2, "int32"),
+    }
+    return _model(nodes, {"x": (1, 2, 4, 4)}, ["y"], weights)
+
+
+def _shapes() -> onnx.ModelProto:
+    node = helper.make_node
+    nodes = [
+        node("Shape", ["x"], ["sh"]),
+        node("Gather", ["sh", "i"], ["n"], axis=0),
+        node("Concat", ["n", "rest"], ["to"], axis=0),
+        node("Reshape", ["x", "to"], ["r"]),
+        node("Transpose", ["r"], ["t"], perm=[0, 2, 1]),
+        node("Slice", ["t", "i", "two"], ["l"]),
+        node("Pad", ["l", "pads"], ["p"]),
+        node("Split", ["p"], ["a", "b"], axis=1),
+        node("Concat", ["b", "a"], ["k"], axis=1),
+        node("ReduceMean", ["k"], ["m"], axes=[1]),
+        node("Softmax", ["m"], ["y"], axis=-1),
+    ]
+    weights = {
+        "i": np.array([0], "int64"),
+        "two": np.array([2], "int64"),
+        "rest": np.array([4, -1], "int64"),
+        "pads": np.array([0, 1, 0, 0, 1, 0], "int64"),
+    }
+    return _model(nodes, {"x": (1, 4, 3, 2)}, ["y"], weights)
+
+
+def _resized() -> onnx.ModelProto:
+    node = helper.make_node
+    nodes = [
+        node("Resize", ["x", "", "scales"], ["r"], mode="nearest"),
+        node("ConvTranspose", ["r", "w"], ["c"], strides=[2, 2]),
+        node("AveragePool", ["c"], ["p"], kernel_shape=[3, 3], ceil_mode=1),
+        node("MatMul", ["p", "m"], ["y"]),
+    ]
+    weights = {
+        "scales": np.array([1, 1, 2, 2], "float32"),
+        "w": np.ones((2, 1, 2, 2), "float32"),
+        "m": np.ones((6, 2), "float32"),
+    }
+    return _model(nodes, {"x": (1, 2, 2, 2)}, ["y"], weights)
+
+
+@functools.cache
+def onnx_seeds() -> list[onnx.ModelProto]:
+    """Valid models that together use many operators."""
+    return [_convolutions(), _quantized(), _shapes(), _resized()]
+
+
+def onnx_case(rng: random.Random) -> bytes:
+    """A changed model's bytes."""
+    model = onnx.ModelProto()
+    model.CopyFrom(rng.choice(onnx_seeds()))
+    if rng.random() < 0.35:
+        return damaged_bytes(rng, model.SerializeToString())
+    for _ in range(rng.choice([1, 1, 1, 2, 3])):
+        rng.choice(_CHANGES)(rng, model)
+    data = model.SerializeToString()
+    return damaged_bytes(rng, data) if rng.random() < 0.05 else data
+
+
+def _messages(message: Message) -> list[Message]:
+    found = [message]
+    for field, value in message.ListFields():
+        if field.cpp_type != FieldDescriptor.CPPTYPE_MESSAGE:
+            continue
+        for child in [value] if isinstance(value, Message) else value:
+            found += _messages(child)
+    return found
+
+
+def _change_field(rng: random.Random, model: onnx.ModelProto) -> None:
+    """One field of one message anywhere gets another value, or is removed or repeated."""
+    message = rng.choice(_messages(model))
+    fields = message.ListFields()
+    if not fields:
+        return
+    field, value = rng.choice(fields)
+    repeated = not isinstance(value, (Message, int, float, str, bytes))
+    if rng.random() < 0.15:
+        message.ClearField(field.name)
+    elif repeated and len(value) and rng.random() < 0.4:
+        if rng.random() < 0.5:
+            del value[rng.randrange(len(value)) :]
+        else:
+            value.append(value[rng.randrange(len(value))])
+    elif field.cpp_type != FieldDescriptor.CPPTYPE_MESSAGE:
+        new = _value(rng, field)
+        if new is None:
+            return
+        if not repeated:
+            setattr(message, field.name, new)
+        elif len(value):
+            value[rng.randrange(len(value))] = new
+
+
+def _value(rng: random.Random, field: FieldDescriptor) -> object:
+    if field.cpp_type in _INTEGERS:
+        low, high = _INTEGERS[field.cpp_type]
+        number = rng.choice(SIZES) if rng.random() < 0.6 else rng.randrange(0, 24)
+        return min(max(number, low), high)
+    if field.cpp_type in (FieldDescriptor.CPPTYPE_FLOAT, FieldDescriptor.CPPTYPE_DOUBLE):
+        return rng.choice(FLOATS)
+    if field.type == FieldDescriptor.TYPE_BYTES:  # which are of the C++ type of strings, too
+        return rng.randbytes(rng.choice([0, 1, 4, 33]))
+    if field.cpp_type == FieldDescriptor.CPPTYPE_STRING:
+        return rng.choice(NAMES)
+    return None
+
+
+def _tensors_of(model: onnx.ModelProto) -> list[str]:
+    graph = model.graph
+    names = [t.name for t in graph.initializer] + [v.name for v in graph.input]
+    return names + [name for node in graph.node for name in node.output]
+
+
+def _rename(rng: random.Random, model: onnx.ModelProto) -> None:
+    """A tensor is called something else wherever it is used: the model stays valid."""
+    old, new = rng.choice(_tensors_of(model)), rng.choice(NAMES)
+    for node in model.graph.node:
+        for names in (node.input, node.output):
+            for index, name in enumerate(names):
+                if name == old:
+                    names[index] = new
+    for value in (*model.graph.input, *model.graph.output, *model.graph.initializer):
+        if value.name == old:
+            value.name = new
+
+
+def _rewire(rng: random.Random, model: onnx.ModelProto) -> None:
+    """An operand becomes another tensor: cycles, self-references, wrong shapes and types."""
+    nodes = [node for node in model.graph.node if node.input]
+    if nodes:
+        node = rng.choice(nodes)
+        node.input[rng.randrange(len(node.input))] = rng.choice([*_tensors_of(model), "missing"])
+
+
+def _reorder(rng: random.Random, model: onnx.ModelProto) -> None:
+    nodes = list(model.graph.node)
+    rng.shuffle(nodes)
+    if rng.random() < 0.3 and nodes:
+        nodes.append(nodes[0])
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+
+
+def _duplicate_name(rng: random.Random, model: onnx.ModelProto) -> None:
+    nodes = [node for node in model.graph.node if node.output]
+    if nodes:
+        rng.choice(nodes).output[0] = rng.choice(_tensors_of(model))
+
+
+def _resize(rng: random.Random, model: onnx.ModelProto) -> None:
+    """A dimension of an input or of a weight; the weight's data stays or goes with it."""
+    graph = model.graph
+    shaped = [value.type.tensor_type.shape for value in graph.input]
+    dims = [d for shape in shaped for d in shape.dim]
+    tensors = [tensor for tensor in graph.initializer if tensor.dims]
+    if tensors and rng.random() < 0.5:
+        tensor = rng.choice(tensors)
+        tensor.dims[rng.randrange(len(tensor.dims))] = rng.choice(SIZES)
+        if rng.random() < 0.3:
+            tensor.raw_data = b""
+    elif dims:
+        rng.choice(dims).dim_value = rng.choice(SIZES)
+
+
+def _retype(rng: random.Random, model: onnx.ModelProto) -> None:
+    tensors = list(model.graph.initializer)
+    if tensors and rng.random() < 0.5:
+        rng.choice(tensors).data_type = rng.randrange(0, 24)
+    elif model.graph.input:
+        rng.choice(model.graph.input).type.tensor_type.elem_type = rng.randrange(0, 24)
+
+
+def _external(rng: random.Random, model: onnx.ModelProto) -> None:
+    tensors = list(model.graph.initializer)
+    if not tensors:
+        return
+    tensor = rng.choice(tensors)
+    size = len(tensor.raw_data)
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    location = rng.choice([*SECRET_PLACES, "beside.bin", ".", "", "no\0thing", *NAMES])
+    entries = {"location": location}
+    if rng.random() < 0.7:
+        entries["length"] = str(rng.choice([size, *SIZES, "many"]))
+    if rng.random() < 0.5:
+        entries["offset"] = str(rng.choice([0, 1, *SIZES, "%s"]))
+    for key, value in entries.items():
+        tensor.external_data.add(key=key, value=value)
+
+
+def _other_operator(rng: random.Random, model: onnx.ModelProto) -> None:
+    """An operator is replaced by another one, which gets operands that it does not expect."""
+    if model.graph.node:
+        rng.choice(model.graph.node).op_type = rng.choice(_OPERATORS)
+
+
+def _subgraph(rng: random.Random, model: onnx.ModelProto) -> None:
+    """A deep nest of graphs in graphs."""
+    graph = onnx.GraphProto(name="inner")
+    for _ in range(rng.choice([1, 10, 90, 200])):
+        outer = onnx.GraphProto(name="outer")
+        outer.node.append(helper.make_node("If", ["c"], ["y"], then_branch=graph))
+        graph = outer
+    if model.graph.node:
+        rng.choice(model.graph.node).attribute.append(helper.make_attribute("then_branch", graph))
+
+
+def _function(rng: random.Random, model: onnx.ModelProto) -> None:
+    """A local function that calls itself, or another that calls it."""
+    opsets = [helper.make_opsetid("", 13), helper.make_opsetid("own", 1)]
+    called = rng.choice(["f", "g"])
+    for name, inner in (("f", called), ("g", "f")):
+        body = [helper.make_node(inner, ["a"], ["b"], domain="own")]
+        model.functions.append(helper.make_function("own", name, ["a"], ["b"], body, opsets))
+    model.opset_import.add(domain="own", version=1)
+    if model.graph.node:
+        node = rng.choice(model.graph.node)
+        node.op_type, node.domain = "f", "own"
+
+
+_OPERATORS = sorted({schema.name for schema in onnx.defs.get_all_schemas() if not schema.domain})
+
+_CHANGES: list[Callable[[random.Random, onnx.ModelProto], None]] = [
+    _change_field,
+    _change_field,
+    _change_field,
+    _rename,
+    _rewire,
+    _reorder,
+    _duplicate_name,
+    _resize,
+    _resize,
+    _retype,
+    _external,
+    _other_operator,
+    _subgraph,
+    _function,
+]
