@@ -1,11 +1,11 @@
 """What streaming costs in time and in code, as a Markdown table.
 
-    python benchmarks/streaming_cost.py [--device qemu:mps2-an500] MODEL ...
+    python benchmarks/streaming_cost.py [--target BOARD] [--device qemu:mps2-an500] MODEL ...
 
 Each model is compiled with every tensor whole (`--dero none`) and streamed (`--dero stream`), with
-the same kernels, and both run on one random input on the device.  Instructions are those of one
-inference; code is the section .text of the generated C, without weights and C library.  The
-outputs are compared bit by bit.
+the same kernels (the target's; by default the portable ones), and both run on one random input on
+the device.  Instructions are those of one inference; code is the section .text of the generated C,
+without weights and C library.  The outputs are compared bit by bit.
 """
 
 from __future__ import annotations
@@ -26,18 +26,23 @@ def main() -> None:
     """Print the table, a row as soon as its model has run."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("models", nargs="+", type=Path, metavar="MODEL")
+    parser.add_argument("--target", default="host", help="the board whose kernels are used")
     parser.add_argument("--device", default="qemu:mps2-an500", help="an emulated board")
     arguments = parser.parse_args()
     print("| " + " | ".join(COLUMNS) + " |")
     print("|---" + "|---:" * (len(COLUMNS) - 1) + "|", flush=True)
     for path in arguments.models:
-        print(f"| {path.stem} | " + " | ".join(row(path, arguments.device)) + " |", flush=True)
+        print(
+            f"| {path.stem} | " + " | ".join(row(path, arguments.target, arguments.device)) + " |",
+            flush=True,
+        )
 
 
-def row(path: Path, device: str) -> list[str]:
+def row(path: Path, target: str, device: str) -> list[str]:
     """The cells of one model."""
     whole, streamed = (
-        dero_tvm.compile(path, dero=dero, integer_io=True) for dero in ("none", "stream")
+        dero_tvm.compile(path, target=target, dero=dero, integer_io=True)
+        for dero in ("none", "stream")
     )
     rng = np.random.default_rng(0)
     inputs = {
