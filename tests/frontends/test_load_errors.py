@@ -163,6 +163,48 @@ def test_invalid_onnx_graph(tmp_path: Path) -> None:
     assert "nowhere" in message
 
 
+@pytest.mark.parametrize(
+    ("operator", "operands", "missing"),
+    [
+        ("MaxUnpool", ["x"], "I"),
+        ("Concat", ["x", "", "x"], "inputs"),
+        ("Add", ["x", ""], "B"),
+    ],
+)
+def test_missing_operands(operator: str, operands: list[str], missing: str, tmp_path: Path) -> None:
+    model = onnx.ModelProto.FromString(relu())
+    (node,) = model.graph.node
+    node.op_type, node.name = operator, "n"
+    node.input[:] = [model.graph.input[0].name if name else "" for name in operands]
+    message = refusal(write(tmp_path / "short.onnx", model.SerializeToString()))
+    assert f"the operator {operator} (node 'n') lacks its operand {missing!r}" in message
+
+
+def test_two_inputs_of_one_name(tmp_path: Path) -> None:
+    model = onnx.ModelProto.FromString(relu())
+    model.graph.input.append(model.graph.input[0])
+    message = refusal(write(tmp_path / "twice.onnx", model.SerializeToString()))
+    assert f"two inputs are called {model.graph.input[0].name!r}" in message
+
+
+def test_a_tensor_is_no_sequence(tmp_path: Path) -> None:
+    model = onnx.ModelProto.FromString(relu())
+    model.graph.node[0].op_type = "ConcatFromSequence"
+    message = refusal(write(tmp_path / "sequence.onnx", model.SerializeToString()))
+    assert "ConcatFromSequence of a tensor, which is no sequence" in message
+
+
+@pytest.mark.parametrize("location", ["no\0thing", "x" * 5000])
+def test_external_data_under_a_name_that_no_file_can_have(location: str, tmp_path: Path) -> None:
+    model = onnx.ModelProto.FromString(relu())
+    tensor = model.graph.initializer.add(name="w", data_type=TensorProto.FLOAT, dims=[1])
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value=location)
+    message = refusal(write(tmp_path / "nul.onnx", model.SerializeToString()))
+    assert "which is no name of a file" in message
+    assert len(message) < 400 + len(str(tmp_path))
+
+
 def test_open_dimensions_without_input_shapes(tmp_path: Path) -> None:
     path = write(tmp_path / "open.onnx", relu(("batch", 3, None, 32)))
     assert refusal(path) == (

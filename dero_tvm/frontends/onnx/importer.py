@@ -35,6 +35,14 @@ _OLDEST_OPSET = 7
 # It reads no Upsample with its scales as an operand; Resize, which came after, it reads well.
 _REPLACED_IN = {"Upsample": 11}
 _CONTROL_FLOW = ("If", "Loop", "Scan", "SequenceMap")
+_SEQUENCES = (  # what makes one
+    *("SequenceConstruct", "SequenceEmpty", "SequenceErase", "SequenceInsert"),
+    "SplitToSequence",
+)
+_OF_SEQUENCES = (
+    *("ConcatFromSequence", "SequenceAt", "SequenceErase", "SequenceInsert"),
+    "SequenceLength",
+)
 _UNSUPPORTED_TYPES = {
     number: name.lower()
     for name, number in onnx.TensorProto.DataType.items()
@@ -88,6 +96,10 @@ def _import(
     held = {tensor.name for tensor in graph.initializer}
     inputs = [value for value in graph.input if value.name not in held]
     _refuse_types(graph, inputs, label)
+    names = [value.name for value in inputs]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise UserError(f"{label}: two inputs are called {twice!r}; give each a name of its own")
     shapes = resolve_input_shapes(
         label, {value.name: _declared(value) for value in inputs}, input_shapes
     )
@@ -95,6 +107,7 @@ def _import(
         _fix(value, shapes[value.name])
 
     _refuse_operators(graph, label)
+    _refuse_missing_operands(graph, _opset(model), label)
     try:
         qoperators_to_qdq(graph)
     except UnsupportedForm as error:
@@ -112,8 +125,7 @@ def _import(
         except Exception:
             abandon(importer.bb)
             raise
-    names = tuple(value.name for value in inputs)
-    return names, tuple(value.name for value in graph.output), quantization, module
+    return tuple(names), tuple(value.name for value in graph.output), quantization, module
 
 
 class _Importer(ONNXGraphImporter):
@@ -188,14 +200,39 @@ def _refuse_types(
 def _refuse_operators(graph: onnx.GraphProto, label: str) -> None:
     known = {*_get_convert_map(), *QOPERATORS}
     problems = []
+    made_by = {output: node.op_type for node in graph.node for output in node.output}
     for node in graph.node:
         foreign = node.domain not in _STANDARD_DOMAINS
         if foreign or node.op_type not in known or node.op_type in _CONTROL_FLOW:
             operator = f"{node.domain}.{node.op_type}" if foreign else node.op_type
             title = f"node {node.name!r}" if node.name else f"computing {node.output[0]!r}"
             problems.append(f"{operator} ({title})")
+        elif node.op_type in _OF_SEQUENCES:  # TVM's importer would take a tensor apart for ever
+            if made_by.get(next(iter(node.input), "")) not in _SEQUENCES:
+                problems.append(f"{node.op_type} of a tensor, which is no sequence")
     if problems:
         raise UserError(f"{label}: unsupported operators: {'; '.join(problems)}")
+
+
+def _refuse_missing_operands(graph: onnx.GraphProto, opset: int, label: str) -> None:
+    """TVM's converters do not look whether the operands that a node needs are there."""
+    for node in graph.node:
+        try:
+            schema = onnx.defs.get_schema(node.op_type, opset, node.domain)
+        except onnx.defs.SchemaError:  # unknown to this operator set, or ONNX Runtime's
+            continue
+        operands = schema.inputs
+        for index in range(max(len(node.input), schema.min_input)):
+            operand = operands[min(index, len(operands) - 1)] if operands else None
+            absent = index >= len(node.input) or not node.input[index]
+            # Resize's operands were optional before its schema said so.
+            if operand is None or not absent or node.op_type == "Resize":
+                continue
+            if operand.option != onnx.defs.OpSchema.FormalParameterOption.Optional:
+                raise UserError(
+                    f"{label}: the operator {node.op_type} (node {node.name!r}) lacks its operand "
+                    f"{operand.name!r}: the file is damaged"
+                )
 
 
 def _upgrade(model: onnx.ModelProto, label: str) -> onnx.ModelProto:

@@ -10,6 +10,9 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import external_data_helper
 
 from dero_tvm.errors import UserError, first_line
+from dero_tvm.printable import printable
+
+_LONGEST_NAME = 120
 
 
 def parse_onnx(data: bytes, label: str) -> onnx.ModelProto:
@@ -38,14 +41,19 @@ def load_external_data(model: onnx.ModelProto, label: str, folder: Path | None) 
             continue
         entries = {entry.key: entry.value for entry in tensor.external_data}
         location = entries.get("location", "")
-        where = f"{label}: the tensor {tensor.name!r} is kept in {location!r}"
+        shown = printable(location, _LONGEST_NAME)
+        where = f"{label}: the tensor {tensor.name!r} is kept in {shown!r}"
         if folder is None:
             raise UserError(f"{where}; load the model by its path so that this file can be found")
         home = folder.resolve()
-        target = (home / location).resolve()
+        try:
+            target = (home / location).resolve()
+            exists = target.is_file()
+        except (OSError, ValueError):  # too long, or with a zero in it
+            raise UserError(f"{where}, which is no name of a file") from None
         if not location or not target.is_relative_to(home):
             raise UserError(f"{where}, which is outside the model's folder; move it there")
-        if not target.is_file():
+        if not exists:
             raise UserError(f"{where}, which does not exist beside the model")
         try:
             external_data_helper.load_external_data_for_tensor(tensor, str(home))
