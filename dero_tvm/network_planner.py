@@ -10,6 +10,8 @@ from typing import Any
 
 import tvm
 
+from relax_passes.operators.signature import TensorSpec
+
 from .boards import Board
 from .errors import UserError
 from .frontends import LoadedModel
@@ -25,6 +27,7 @@ STACK_RESERVE = 8 * 1024
 
 
 _LARGEST_TENSOR = 2**31 - 1
+_MOST_ROWS = 2**18  # every one is a step of the simulation, and none runs on a microcontroller
 
 
 def board_regions(board: Board, reserve: int) -> tuple[Region, ...]:
@@ -45,13 +48,25 @@ def naming(label: str) -> Iterator[None]:
         raise UserError(f"{label}: {error}") from error.__cause__
 
 
-def refuse_huge(model: str, tensors: Mapping[str, Any]) -> None:
-    """Raises UserError for a tensor that generated code, which counts in int32, cannot address.
+def refuse_sizes(model: str, tensors: Mapping[str, Any]) -> None:
+    """Raises UserError for a tensor that is empty, or too large to be planned and addressed.
 
-    `tensors` maps what a message calls a tensor to anything with ``shape`` and ``dtype``.
+    Generated code counts in int32.  `tensors` maps what a message calls a tensor to anything with
+    ``shape`` and ``dtype``.
     """
     for name, spec in tensors.items():
         size = math.prod(spec.shape) * tvm.DataType(spec.dtype).itemsize
+        if size == 0:
+            raise UserError(
+                f"{model}: tensor {name} of shape {list(spec.shape)} has no elements; empty "
+                "tensors are not supported"
+            )
+        if isinstance(spec, TensorSpec) and spec.rows > _MOST_ROWS:
+            raise UserError(
+                f"{model}: tensor {name} of shape {list(spec.shape)} has {spec.rows:,} rows, more "
+                f"than the {_MOST_ROWS:,} that can be planned; choose a smaller input "
+                "(--input-shapes)"
+            )
         if size > _LARGEST_TENSOR:
             raise UserError(
                 f"{model}: tensor {name} of shape {list(spec.shape)} has {size:,} bytes, more than "
@@ -75,6 +90,16 @@ class NetworkPlanner:
     reserve: int = STACK_RESERVE  # bytes of the board's first region that no arena takes
     choose: Choice = preferred  # of several kernels
 
+    def network(self, module: tvm.IRModule) -> Network:
+        """The operators and tensors of a module."""
+        with naming(self.label):
+            return extract(
+                module,
+                name=self.name,
+                input_names=[spec.name for spec in self.loaded.inputs],
+                output_names=[spec.name for spec in self.loaded.outputs],
+            )
+
     def schedule(
         self, module: tvm.IRModule, sharing: Sharing, *, bounded: bool = True
     ) -> Scheduled:
@@ -82,14 +107,7 @@ class NetworkPlanner:
 
         What is compiled is bounded, and has the kernels of the board's core with their scratch.
         """
-        with naming(self.label):
-            network = extract(
-                module,
-                name=self.name,
-                input_names=[spec.name for spec in self.loaded.inputs],
-                output_names=[spec.name for spec in self.loaded.outputs],
-            )
-        refuse_huge(self.label, {n: value.spec for n, value in network.values.items()})
+        network = self.network(module)
         regions: Sequence[Region] = (Region("sram"),)
         if bounded:
             regions = self._regions()

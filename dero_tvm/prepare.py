@@ -20,7 +20,7 @@ from .errors import UserError
 from .frontends import LoadedModel, load
 from .kernels import Choice, preferred
 from .memory_size import parse_size
-from .network_planner import STACK_RESERVE, NetworkPlanner, refuse_huge
+from .network_planner import STACK_RESERVE, NetworkPlanner, refuse_sizes
 from .planning import Options
 
 
@@ -76,12 +76,14 @@ def prepare(
     loaded = model if isinstance(model, LoadedModel) else load(model, input_shapes=input_shapes)
     label = str(model) if isinstance(model, (str, Path)) else loaded.name
     ports = (*loaded.inputs, *loaded.outputs)
-    refuse_huge(label, {repr(spec.name): spec for spec in ports})
+    refuse_sizes(label, {repr(spec.name): spec for spec in ports})
     progress("canonicalizing")
     canonical = pipeline.canonicalize(input_layout, integer_io=integer_io)(loaded.module)
     options = Options(keep_inputs=keep_inputs, external_io=external_io, time_limit=time_limit)
     kept = 0 if reserve == 0 else parse_size(reserve, "--reserve")
     planner = NetworkPlanner(loaded, label, board, options, name, kept, choose)
+    tensors = planner.network(canonical).values
+    refuse_sizes(label, {name: value.spec for name, value in tensors.items()})
     inputs = _ports(loaded, "input", stream_input)
     outputs = _ports(loaded, "output", stream_output)
     marked = None

@@ -126,6 +126,8 @@ def live_bytes(plan: Schedule) -> dict[str, int]:
             last[plan.buffer_of[name]] = index
     for name in plan.outputs:
         last[plan.buffer_of[name]] = len(plan.steps) - 1
+    if not plan.steps:  # every result is an input or a constant
+        return {}
     live = [step.extra for step in plan.steps]
     for buffer, begin in first.items():
         for index in range(begin, last[buffer] + 1):

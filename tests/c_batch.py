@@ -24,7 +24,7 @@ from tvm import tirx
 
 from dero_tvm.aot import c_source as printer
 from dero_tvm.aot.c_constants import array_names, definition
-from dero_tvm.aot.c_source import c_source
+from dero_tvm.aot.c_source import c_source, typedefs
 from dero_tvm.aot.header import header, interface_of
 from dero_tvm.aot.lower import CFunction, c_functions
 from dero_tvm.aot.program import Program
@@ -39,10 +39,6 @@ _HEAD = """\
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
-#define TVMGEN_MAY_ALIAS __attribute__((may_alias))
-typedef float TVMGEN_MAY_ALIAS tvmgen_float32;
-typedef int8_t TVMGEN_MAY_ALIAS tvmgen_int8;
-typedef int32_t TVMGEN_MAY_ALIAS tvmgen_int32;
 int32_t kernel_calls;
 """
 _FUNCTION = r"^/\* [^\n]* \*/\nstatic void {}\(([^{{}};]*)\) \{{\n(.*?)^\}}\n"
@@ -95,7 +91,8 @@ class CBatch:
             return self._build_sanitized(folder, compiler)
         kernels = [f"static void {name}{text}" for text, name in self._kernels.items()]
         source, library = folder / "batch.c", folder / "batch.so"
-        source.write_text("\n".join([_HEAD, *kernels, *self._parts]))
+        code = "\n".join([*kernels, *self._parts])
+        source.write_text("\n".join([_HEAD, typedefs(code), code]))
         command = [compiler, "-std=gnu11", "-O0", "-ffp-contract=off", "-fPIC", "-shared"]
         subprocess.run([*command, "-o", str(library), str(source), "-lm"], check=True)
         return CLibrary(ctypes.CDLL(str(library)), self._programs)

@@ -80,6 +80,8 @@ def finish(
 
     result = main.ret_ty
     types = list(result.fields) if isinstance(result, relax.TupleType) else [result]
+    if len(types) != len(output_names):
+        raise UserError(f"{label}: gives sequences of tensors; only tensors are supported")
     inputs = [
         _spec(label, "input", tensor_name, parameter.ty)
         for tensor_name, parameter in zip(input_names, main.params, strict=True)

@@ -12,7 +12,7 @@ from tvm.ir import GenericConst
 
 from dero_tvm.errors import UserError
 from dero_tvm.frontends import LoadedModel, load
-from dero_tvm.network_planner import refuse_huge
+from dero_tvm.network_planner import refuse_sizes
 from dero_tvm.one_at_a_time import one_at_a_time
 from relax_passes.canonicalize import Canonicalize
 from relax_passes.decisions import decisions
@@ -133,7 +133,7 @@ def reorganize(
     progress("reading the model")
     loaded = model if isinstance(model, LoadedModel) else load(model, input_shapes=input_shapes)
     label = str(model) if isinstance(model, (str, Path)) else loaded.name
-    refuse_huge(label, {repr(s.name): s for s in (*loaded.inputs, *loaded.outputs)})
+    refuse_sizes(label, {repr(s.name): s for s in (*loaded.inputs, *loaded.outputs)})
     choices = Choices(
         normalization=normalization,
         shortcuts="none" if plain else shortcuts,

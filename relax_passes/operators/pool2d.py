@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from tvm import tirx
 from tvm.script import tirx as T
 
@@ -225,12 +226,11 @@ class Axis:
         )
 
     def counts(self) -> list[int]:
-        """Taps inside the image, for every window position."""
-        origins = [y * self.stride - self.before for y in range(self.out_length)]
-        return [
-            sum(0 <= origin + k * self.dilation < self.length for k in range(self.kernel))
-            for origin in origins
-        ]
+        """How many taps lie inside the image at some window position: each number once."""
+        origins = np.arange(self.out_length, dtype=np.int64) * self.stride - self.before
+        first = np.maximum(0, -(origins // self.dilation))
+        last = np.minimum(self.kernel, -((origins - self.length) // self.dilation))
+        return [int(count) for count in np.unique(np.maximum(0, last - first))]
 
     def origin(self, position):
         """Coordinate of the window's first tap."""

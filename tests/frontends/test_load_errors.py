@@ -10,6 +10,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from tflite_builder import TFLiteBuilder
 
+import dero_tvm
 from dero_tvm.errors import UserError
 from dero_tvm.frontends import load
 
@@ -353,3 +354,24 @@ def test_damaged_tflite_never_escapes_as_another_exception() -> None:
             refused += 1
             assert "\n" not in str(error)
     assert refused > 30
+
+
+def test_empty_tensor() -> None:
+    graph = helper.make_graph(
+        [helper.make_node("ConstantOfShape", ["shape"], ["z"])],
+        "nothing",
+        [],
+        [helper.make_tensor_value_info("z", TensorProto.FLOAT, [0])],
+        [numpy_helper.from_array(np.zeros(1, "int64"), "shape")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    with pytest.raises(UserError, match=r"of shape \[0\] has no elements; empty tensors are not"):
+        dero_tvm.compile(model)
+
+
+def test_too_many_rows() -> None:
+    tall = onnx.ModelProto.FromString(relu((1, 2, 1 << 19, 1)))
+    pool = helper.make_node("MaxPool", ["x"], ["y"], kernel_shape=[3, 1], pads=[1, 0, 1, 0])
+    tall.graph.node[0].CopyFrom(pool)
+    with pytest.raises(UserError, match="has 524,288 rows, more than the 262,144 that can be"):
+        dero_tvm.compile(tall)

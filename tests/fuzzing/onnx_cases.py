@@ -193,7 +193,10 @@ def _tensors_of(model: onnx.ModelProto) -> list[str]:
 
 def _rename(rng: random.Random, model: onnx.ModelProto) -> None:
     """A tensor is called something else wherever it is used: the model stays valid."""
-    old, new = rng.choice(_tensors_of(model)), rng.choice(NAMES)
+    tensors = _tensors_of(model)
+    if not tensors:
+        return
+    old, new = rng.choice(tensors), rng.choice(NAMES)
     for node in model.graph.node:
         for names in (node.input, node.output):
             for index, name in enumerate(names):

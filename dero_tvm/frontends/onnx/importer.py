@@ -22,6 +22,8 @@ from ..builder import abandon
 from ..loaded import LoadedModel, finish
 from ..shapes import Dimension, resolve_input_shapes
 from .clip import clip
+from .constants import Constants
+from .misread import misread
 from .pad import pad
 from .ports import quantized_ports
 from .qoperators import QOPERATORS, UnsupportedForm, qoperators_to_qdq
@@ -143,6 +145,8 @@ class _Importer(ONNXGraphImporter):
                 return self.bb.normalize(clipped)
             if op_name == "Pad" and (padded := pad(list(inputs), attrs)) is not None:
                 return self.bb.normalize(padded)
+            if op_name == "Mod" and not attrs.get("fmod") and "float" in inputs[0].ty.dtype.dtype:
+                raise ValueError("of floating-point numbers it is supported with fmod=1 alone")
             return super()._convert_operator(op_name, inputs, attrs, opset)
         except Exception as error:  # converters assert, look up and raise freely
             raise UserError(
@@ -200,6 +204,7 @@ def _refuse_types(
 def _refuse_operators(graph: onnx.GraphProto, label: str) -> None:
     known = {*_get_convert_map(), *QOPERATORS}
     problems = []
+    constants = Constants(graph)
     made_by = {output: node.op_type for node in graph.node for output in node.output}
     for node in graph.node:
         foreign = node.domain not in _STANDARD_DOMAINS
@@ -210,6 +215,9 @@ def _refuse_operators(graph: onnx.GraphProto, label: str) -> None:
         elif node.op_type in _OF_SEQUENCES:  # TVM's importer would take a tensor apart for ever
             if made_by.get(next(iter(node.input), "")) not in _SEQUENCES:
                 problems.append(f"{node.op_type} of a tensor, which is no sequence")
+        elif (overlooked := misread(node, constants)) is not None:
+            title = f"node {node.name!r}" if node.name else f"computing {node.output[0]!r}"
+            problems.append(f"{node.op_type} {overlooked} ({title})")
     if problems:
         raise UserError(f"{label}: unsupported operators: {'; '.join(problems)}")
 

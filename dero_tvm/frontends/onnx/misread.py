@@ -1,0 +1,61 @@
+"""Operators that TVM's importer takes without a word, and computes otherwise than ONNX defines.
+
+Found by the ONNX backend's node tests.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+
+from .constants import Constants
+
+
+def misread(node: onnx.NodeProto, constants: Constants) -> str | None:
+    """What the importer would overlook in `node`; None if it is read as it is meant."""
+    attributes = {attr.name: onnx.helper.get_attribute_value(attr) for attr in node.attribute}
+    if node.op_type == "Resize":
+        return _resize(node, attributes, constants)
+    if node.op_type == "LayerNormalization" and any(node.output[1:]):
+        return "with mean and deviation as outputs"
+    if node.op_type == "ConvTranspose" and "output_shape" in attributes:
+        return "with an output_shape"
+    if node.op_type == "RoiAlign" and attributes.get("mode") == b"max":
+        return "with mode=max"
+    if node.op_type == "SpaceToDepth" and attributes.get("mode", b"DCR") != b"DCR":
+        return "with a mode other than DCR"
+    if node.op_type == "BitShift":
+        return _bit_shift(node, constants)
+    if node.op_type == "Dropout" and len(node.input) > 2 and node.input[2]:
+        training = constants.value(node.input[2])
+        if training is None or training.any():
+            return "in training mode; export the model for inference"
+    if node.op_type == "IsInf" and not (
+        attributes.get("detect_negative", 1) and attributes.get("detect_positive", 1)
+    ):
+        return "of one sign alone"
+    return None
+
+
+def _bit_shift(node: onnx.NodeProto, constants: Constants) -> str | None:
+    """C leaves shifts by less than 0, or by all bits, undefined."""
+    amounts = constants.value(node.input[1])
+    if amounts is None:
+        return "by an amount that is computed"
+    outside = np.any(amounts < 0) or np.any(amounts >= 8 * amounts.itemsize)
+    return "by less than 0 or by all bits" if outside else None
+
+
+def _resize(node: onnx.NodeProto, attributes: dict[str, Any], constants: Constants) -> str | None:
+    for name in ("antialias", "exclude_outside"):
+        if attributes.get(name):
+            return f"with {name}"
+    if attributes.get("mode", b"nearest") == b"nearest" or len(node.input) < 3:
+        return None
+    scales = constants.value(node.input[2])
+    # It takes the quotient of the sizes for the scale, which differs where a size is rounded.
+    if scales is not None and np.any(scales < 1) and np.any(np.rint(1 / scales) != 1 / scales):
+        return "by a scale below 1 that is no fraction 1/n"
+    return None

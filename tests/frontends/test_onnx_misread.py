@@ -1,0 +1,107 @@
+"""What TVM's importer would compute otherwise than ONNX defines it is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from dero_tvm.errors import UserError
+from dero_tvm.frontends import load
+
+
+def model(
+    operator: str,
+    kind: int = TensorProto.FLOAT,
+    constants: dict | None = None,
+    **attributes: object,
+) -> onnx.ModelProto:
+    """A network of one operator of the input ``x`` and of constants, in their order."""
+    constants = constants or {}
+    node = helper.make_node(
+        operator, ["x", *(name for name in constants)], ["y"], name="n", **attributes
+    )
+    graph = helper.make_graph(
+        [node],
+        "one",
+        [helper.make_tensor_value_info("x", kind, [1, 4, 6, 6])],
+        [helper.make_tensor_value_info("y", kind, None)],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+
+
+REFUSED = [
+    (
+        model(
+            "Resize",
+            constants={"roi": np.zeros(0, "f"), "scales": np.array([1, 1, 0.5, 0.5], "f")},
+            mode="linear",
+            antialias=1,
+        ),
+        "Resize with antialias (node 'n')",
+    ),
+    (
+        model(
+            "Resize",
+            constants={"roi": np.zeros(0, "f"), "scales": np.array([1, 1, 0.6, 0.6], "f")},
+            mode="linear",
+        ),
+        "Resize by a scale below 1 that is no fraction 1/n (node 'n')",
+    ),
+    (
+        model("ConvTranspose", constants={"w": np.ones((4, 1, 2, 2), "f")}, output_shape=[9, 9]),
+        "ConvTranspose with an output_shape (node 'n')",
+    ),
+    (
+        model("SpaceToDepth", blocksize=2, mode="CRD"),
+        "SpaceToDepth with a mode other than DCR (node 'n')",
+    ),
+    (model("IsInf", detect_negative=0), "IsInf of one sign alone (node 'n')"),
+    (
+        model("BitShift", TensorProto.INT32, {"by": np.int32([32])}, direction="LEFT"),
+        "BitShift by less than 0 or by all bits (node 'n')",
+    ),
+    (
+        model("Dropout", constants={"ratio": np.float32(0.5), "training": np.array(True)}),
+        "Dropout in training mode; export the model for inference (node 'n')",
+    ),
+    (
+        model("Mod", constants={"b": np.float32([2])}, fmod=0),
+        "the operator Mod (node 'n'): of floating-point numbers it is supported with fmod=1 alone",
+    ),
+]
+
+
+@pytest.mark.parametrize(("network", "reason"), REFUSED, ids=[reason for _, reason in REFUSED])
+def test_refused(network: onnx.ModelProto, reason: str, tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    onnx.save(network, path)
+    with pytest.raises(UserError) as caught:
+        load(path)
+    assert str(caught.value).endswith(reason)
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        model(
+            "Resize",
+            constants={"roi": np.zeros(0, "f"), "scales": np.array([1, 1, 0.5, 0.5], "f")},
+            mode="linear",
+        ),
+        model("IsInf"),
+        model("BitShift", TensorProto.INT32, {"by": np.int32([31])}, direction="LEFT"),
+        model("Dropout", constants={"ratio": np.float32(0.5), "training": np.array(False)}),
+        model("Mod", constants={"b": np.float32([2])}, fmod=1),
+        model("Mod", TensorProto.INT32, {"b": np.int32([2])}),
+    ],
+    ids=lambda network: network.graph.node[0].op_type,
+)
+def test_taken(network: onnx.ModelProto, tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    onnx.save(network, path)
+    assert [spec.name for spec in load(path).outputs] == ["y"]
