@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
 import traceback as tracebacks
 from collections.abc import Sequence
@@ -20,6 +21,15 @@ FAILED, MISUSED, INTERNAL, INTERRUPTED = 1, 2, 70, 130
 
 
 _LONGEST = 2000  # characters of a message; names in a model may be longer than that
+_MOST_LINES = 20  # of what a compiler or an emulator printed
+
+
+class Terminated(BaseException):
+    """A signal asked the process to end.  Not an Exception: nothing shall take it for an error."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
 
 
 def wants_traceback(arguments: Sequence[str]) -> bool:
@@ -46,6 +56,8 @@ def report_failure(error: BaseException, *, traceback: bool = False) -> int:
     if traceback:
         tracebacks.print_exception(error)
     message, status = _explain(error)
+    for said in getattr(error, "details", "").strip().splitlines()[:_MOST_LINES]:
+        click.echo(printable(said, _LONGEST), err=True)
     line = Text.assemble(
         ("tvmc: error: ", "bold red"), printable(" ".join(message.split()), _LONGEST)
     )
@@ -59,6 +71,8 @@ def report_failure(error: BaseException, *, traceback: bool = False) -> int:
 def _explain(error: BaseException) -> tuple[str, int]:
     if isinstance(error, (KeyboardInterrupt, click.exceptions.Abort)):
         return "interrupted", INTERRUPTED
+    if isinstance(error, Terminated):
+        return f"ended by {signal.Signals(error.number).name}", 128 + error.number
     if isinstance(error, UserError):
         return str(error), FAILED
     if isinstance(error, click.UsageError):

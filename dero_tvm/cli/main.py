@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import signal
 import sys
 from collections.abc import Sequence
 from importlib import metadata
@@ -11,7 +12,7 @@ from typing import Any, NoReturn
 import click
 
 from .command import SETTINGS
-from .failure import report_failure, wants_traceback
+from .failure import Terminated, report_failure, wants_traceback
 
 _EPILOG = """\b
 Examples:
@@ -96,7 +97,16 @@ def tvmc() -> None:
 
 def main() -> None:
     """Run the command line; errors that the user can mend are one line on stderr."""
+    for name in ("SIGTERM", "SIGHUP"):  # Windows has only one
+        number = getattr(signal, name, signal.SIGTERM)
+        if signal.getsignal(number) == signal.SIG_DFL:  # nohup has SIGHUP ignored
+            signal.signal(number, _terminate)
     tvmc()
+
+
+def _terminate(number: int, _frame: object) -> NoReturn:
+    """Unwind, so that compilers, emulators and temporary files go, too."""
+    raise Terminated(number)
 
 
 if __name__ == "__main__":

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from dero_tvm.aot.archive import ModelArchive
-from dero_tvm.aot.shared_library import build_shared_library, find_c_compiler
 from dero_tvm.atomic_write import write_atomically
 from dero_tvm.errors import UserError
+from dero_tvm.runners.shared_library import build_shared_library, check_compiler
 
 
 def check_output(path: Path, output_format: str) -> None:
@@ -25,7 +25,7 @@ def check_output(path: Path, output_format: str) -> None:
     if not os.access(parent, os.W_OK):
         raise UserError(f"{path}: the folder {parent} cannot be written")
     if output_format == "so":
-        find_c_compiler()
+        check_compiler()
     if output_format == "c":
         if path.exists() and not path.is_dir():
             raise UserError(f"{path}: --output-format c writes a folder, but this is a file")

@@ -14,6 +14,7 @@ from dero_tvm.atomic_write import staged_write, write_atomically
 from dero_tvm.dero import BARE, parse_dero
 from dero_tvm.errors import UserError
 from dero_tvm.input_arrays import inferences, read_npz
+from dero_tvm.memory_size import parse_size
 from dero_tvm.printable import printable
 from dero_tvm.report.profile_table import print_profile
 from dero_tvm.report.run_table import print_run
@@ -91,6 +92,17 @@ _ARCHIVES = (".tar", ".tar.gz", ".tgz")
     type=click.Path(path_type=Path),
     help="With --profile: write steps and arena bytes as a trace (.json) for Perfetto.",
 )
+@click.option(
+    "--time-limit",
+    metavar="SECONDS",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Stop a run that takes longer; default: 60 on host-c, 120 on qemu:BOARD.",
+)
+@click.option(
+    "--stack-size",
+    metavar="SIZE",
+    help="On qemu:BOARD: of the stack that the model runs on; default: 4KB.",
+)
 @dero_option(default=None, remark=f"For a model file; default: {BARE.value}.")
 @click.option(
     "--target",
@@ -109,6 +121,8 @@ def run_command(
     print_top: int | None,
     profile: bool,
     trace: Path | None,
+    time_limit: float | None,
+    stack_size: str | None,
     dero: str | None,
     target: str | None,
     input_shapes: str | None,
@@ -124,6 +138,11 @@ def run_command(
     board = check_device(device)
     if profile:
         check_profile(device)
+    if time_limit is not None and not device.startswith(("host-c", "qemu:")):
+        raise UserError("--time-limit works on host-c and qemu:BOARD")
+    if stack_size is not None and not device.startswith("qemu:"):
+        raise UserError("--stack-size works on qemu:BOARD")
+    stack = None if stack_size is None else parse_size(stack_size, "--stack-size")
     if outputs is not None:
         check_output(outputs, "npz")
     if trace is not None:
@@ -150,7 +169,9 @@ def run_command(
         show(f"running on {device}")
         if device == "host":
             start_tvm(model)
-        result = run(archive, batches, device, profile=profile)
+        result = run(
+            archive, batches, device, profile=profile, time_limit=time_limit, stack_size=stack
+        )
     if not result.guard_ok:
         raise UserError(f"the generated program is wrong: {result.guard_report}; please report it")
     report = parsed_report(model, archive.report) if profile else None

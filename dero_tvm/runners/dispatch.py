@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..boards import list_boards, load_board
 from ..errors import UserError
@@ -62,26 +62,33 @@ def run(
     device: str = "host",
     *,
     profile: bool = False,
+    time_limit: float | None = None,
+    stack_size: int | None = None,
 ) -> RunResult:
     """Run one inference for each of `inputs` (by name, as in the model file).
 
     device: "host" (TVM's LLVM JIT), "host-c" (a C compiler of the host), "qemu:<board>", or
     "serial:<port>" (a board with one of the projects of `tvmc micro create-project`).
     profile: also measure each step; not on "host" and not at a serial port.
+    time_limit: seconds on "host-c" and "qemu:<board>"; the default is that of the runner.
+    stack_size: bytes of the model's stack on "qemu:<board>"; the default is that of the runner.
 
     Raises UserError if the device is none of these or lacks a tool, RunError if the run fails.
     """
     board = check_device(device)
     if profile:
         check_profile(device)
+    limits: dict[str, Any] = {} if time_limit is None else {"time_limit": time_limit}
     if device == "host-c":
-        return run_host_c(archive, inputs, profile=profile)
+        return run_host_c(archive, inputs, profile=profile, **limits)
     if device == "host":
         return _run_host(archive, inputs)
     kind, _, port = device.partition(":")
     if kind == "serial":
         return run_serial(archive, inputs, port)
-    return run_qemu(archive, inputs, machine=board, profile=profile)
+    if stack_size is not None:
+        limits["stack_size"] = stack_size
+    return run_qemu(archive, inputs, machine=board, profile=profile, **limits)
 
 
 def _emulated() -> list[str]:

@@ -49,7 +49,7 @@ def describe_fault(messages: str, image: Path, stack_bottom: int) -> str | None:
     fields = {key: int(value, 16) for key, value in re.findall(r"(\w+)=([0-9a-f]+)", line[1])}
     if fields["sp"] < stack_bottom or fields["cfsr"] >> _STACK_LIMIT & 1:
         # The processor could not save where it happened: there was no stack for that.
-        return "its stack overflowed, so give it a larger stack_size."
+        return "its stack overflowed: allow it more (--stack-size)."
     exception = _EXCEPTIONS.get(fields["exception"], f"exception {fields['exception']}")
     pc = fields["pc"]
     function = function_at(image, pc)

@@ -13,7 +13,7 @@ from .archive import Archive
 from .binding import binding_source, guard_bytes
 from .elf import section_sizes
 from .exchange import pack_inputs, unpack_results
-from .process import build, compile_objects, find_tool, run
+from .process import MORE_TIME, build, compile_objects, find_tool, run
 from .result import Profile, RunError, RunResult, Tensor
 from .workspace import build_folder, write_archive
 
@@ -108,11 +108,12 @@ def run_host_c(
             [str(program), "inputs.bin", "outputs.bin"],
             folder,
             time_limit=time_limit,
+            remedy=MORE_TIME,
             # The program allocates nothing that could leak, and looking for leaks needs ptrace.
             environment={"ASAN_OPTIONS": "detect_leaks=0"},
         )
         if completed.status:
-            raise RunError(_failure(completed.status, completed.messages))
+            raise RunError(_failure(completed.status, completed.messages), completed.messages)
         steps = len(archive.steps) if profile else 0
         data = (folder / "outputs.bin").read_bytes()
         results = unpack_results(archive, len(inputs), data, steps)

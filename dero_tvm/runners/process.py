@@ -15,8 +15,11 @@ from pathlib import Path
 from ..errors import UserError
 from .result import RunError
 
+MORE_TIME = "; allow it more (--time-limit) if the model needs it"
+
 _COMPILE_TIME_LIMIT = 600.0  # seconds; compilers do not hang, but a runner must end
 
+_KILLED = re.compile(r"fatal error: (.*) signal terminated program")  # gcc's words
 _ERROR = re.compile(r"\berror:|cannot find|undefined reference|overflowed by")
 
 
@@ -48,29 +51,34 @@ def run(
     folder: Path,
     *,
     time_limit: float,
+    remedy: str = "",
     environment: Mapping[str, str] | None = None,
 ) -> Completed:
-    """Run a command in `folder`; after `time_limit` seconds kill it and raise RunError."""
+    """Run a command in `folder`; after `time_limit` seconds kill it and raise RunError.
+
+    `remedy` says in the error what can be done.
+    """
     start = time.monotonic()
-    process = subprocess.Popen(
-        command,
-        cwd=folder,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        env={**os.environ, **(environment or {})},
-        # A group of its own, so that what the command starts is killed with it.
-        start_new_session=True,
-    )
+    process = None
     try:
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **(environment or {})},
+            # A group of its own, so that what the command starts is killed with it.
+            start_new_session=True,
+        )
         output, _ = process.communicate(timeout=time_limit)
     except subprocess.TimeoutExpired as error:
         raise RunError(
-            f"{Path(command[0]).name} ran longer than {time_limit:g} s and was stopped; "
-            "allow it more time if the model needs it."
+            f"{Path(command[0]).name} ran longer than {time_limit:g} s and was stopped{remedy}",
+            (error.output or b"").decode(errors="replace"),
         ) from error
     finally:
-        if process.poll() is None:
+        if process is not None and process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
     seconds = time.monotonic() - start
@@ -93,6 +101,9 @@ def build(command: Sequence[str], folder: Path) -> None:
     if completed.status:
         lines = [line.strip() for line in completed.messages.splitlines() if line.strip()]
         first = next((line for line in lines if _ERROR.search(line)), "".join(lines[:1]))
-        raise RunError(
-            f"{Path(command[0]).name} refused the generated code: {first}", completed.messages
-        )
+        tool = Path(command[0]).name
+        killed = _KILLED.search(completed.messages)
+        if killed or completed.status < 0:  # the driver, or one of the programs that it starts
+            by = killed[1] if killed else signal.strsignal(-completed.status)
+            raise RunError(f"{tool} was killed ({by}), as when memory runs out", completed.messages)
+        raise RunError(f"{tool} refused the generated code: {first}", completed.messages)

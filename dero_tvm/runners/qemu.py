@@ -24,7 +24,7 @@ from .baremetal import Image, build_image
 from .elf import section_sizes
 from .exchange import Results, pack_inputs, unpack_results
 from .fault import describe_fault
-from .process import Completed, find_tool, run
+from .process import MORE_TIME, Completed, find_tool, run
 from .result import Profile, RunError, RunResult, Tensor
 from .workspace import build_folder
 
@@ -70,7 +70,7 @@ def run_qemu(
     if board.qemu is None:
         raise UserError(f"The board {board.name} has no [qemu] table, so QEMU cannot run it.")
     if stack_size <= 0 or stack_size % _STACK_ALIGNMENT:
-        raise UserError(f"stack_size {stack_size} must be a positive multiple of 8.")
+        raise UserError(f"a stack of {stack_size} bytes: its size must be a positive multiple of 8")
     packed = pack_inputs(archive, inputs)
     emulator = find_emulator()
     if profile:
@@ -88,9 +88,9 @@ def run_qemu(
         )
         (folder / "inputs.bin").write_bytes(packed)
         command = _command(emulator, board.qemu, image.program)
-        completed = run(command, folder, time_limit=time_limit)
+        completed = run(command, folder, time_limit=time_limit, remedy=MORE_TIME)
         if completed.status:
-            raise RunError(_failure(completed, image, board, stack_size))
+            raise _failure(completed, image, board, stack_size)
         steps = len(archive.steps) if profile else 0
         data = (folder / "outputs.bin").read_bytes()
         results = unpack_results(archive, len(inputs), data, steps)
@@ -121,18 +121,21 @@ def _command(emulator: str, machine: QemuMachine, program: Path) -> list[str]:
     ]
 
 
-def _failure(completed: Completed, image: Image, board: Board, stack_size: int) -> str:
-    """One sentence on why the emulated program or QEMU ended with an error."""
+def _failure(completed: Completed, image: Image, board: Board, stack_size: int) -> RunError:
+    """Why the emulated program or QEMU ended with an error."""
     fault = describe_fault(completed.messages, image.program, board.ram[0].origin)
     if fault:
-        return f"The generated code failed: {fault}"
+        return RunError(f"The generated code failed: {fault}")
     if "DERO-STACK" in completed.messages:
-        return (
+        return RunError(
             f"The model used all of its {stack_size} bytes of stack, so it may have overflowed: "
-            "run it with a larger stack_size."
+            "allow it more (--stack-size)."
         )
     last = completed.messages.strip().splitlines()[-1:] or ["no message"]
-    return f"QEMU ended with status {completed.status}: {last[0].removeprefix('DERO-ERROR ')}"
+    return RunError(
+        f"QEMU ended with status {completed.status}: {last[0].removeprefix('DERO-ERROR ')}",
+        completed.messages,
+    )
 
 
 def _check_counter(results: Results, board: Board, machine: QemuMachine) -> None:

@@ -16,7 +16,7 @@ Tensor = npt.NDArray[Any]
 class RunError(UserError):
     """The generated code did not compile, failed, crashed, or ran longer than it may.
 
-    `details` has what the compiler printed, as far as the message has only its first error.
+    `details` has all that the tool printed, of which the message has one line or none.
     """
 
     def __init__(self, message: str, details: str = "") -> None:

@@ -156,7 +156,9 @@ def test_shared_library_without_a_compiler(refused, model_file, tmp_path):
     message = refused(
         "compile", model_file, "--output-format", "so", "-o", library, env={"PATH": ""}
     )
-    assert message.startswith("--output-format so needs a C compiler, and none of cc, gcc, clang")
+    assert message.startswith(
+        "--output-format so needs a C compiler: cc or gcc or clang is not on PATH: install it"
+    )
 
 
 def test_report_file(run, model_file, archive_file, tmp_path):

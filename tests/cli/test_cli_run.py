@@ -223,7 +223,7 @@ class TestArchives:
                 message = refused("run", path, "--device", device)
                 assert f"{name} is missing" in message
 
-    def test_damaged(self, refused, archive_file, tmp_path):
+    def test_damaged(self, run, refused, archive_file, tmp_path):
         with tarfile.open(archive_file) as tar:
             files = {m.name: tar.extractfile(m).read() for m in tar}
         path = tmp_path / "damaged.tar"
@@ -233,8 +233,9 @@ class TestArchives:
         assert "the archive's parameters are damaged" in refused("run", path)
         if shutil.which("cc"):
             self.pack(path, files | {"codegen/host/src/default_lib1.c": b"int x = ;"})
-            message = refused("run", path, "--device", "host-c")
-            assert "cc refused the generated code" in message
+            *said, error = run("run", path, "--device", "host-c").stderr.splitlines()
+            assert "default_lib1.c:1:9: error" in said[0]
+            assert error.startswith("tvmc: error: cc refused the generated code: ")
 
     def test_flags_of_compile(self, refused, archive_file):
         for words in (["--dero"], ["--target", "host"], ["--input-shapes", "image:[1]"]):
@@ -266,3 +267,20 @@ def test_written_over_memory_is_an_error(refused, archive_file, monkeypatch):
     monkeypatch.setattr(command, "run", run)
     message = refused("run", archive_file)
     assert message.startswith("the generated program is wrong: inference 0 wrote outside the arena")
+
+
+def test_limits_are_of_some_devices(refused, archive_file):
+    message = refused("run", archive_file, "--time-limit", "3")
+    assert message == "--time-limit works on host-c and qemu:BOARD"
+    message = refused("run", archive_file, "--device", "host-c", "--stack-size", "8KB")
+    assert message == "--stack-size works on qemu:BOARD"
+
+
+def test_stack_size(run, refused, archive_file):
+    for tool in ("arm-none-eabi-gcc", "qemu-system-arm"):
+        if shutil.which(tool) is None:
+            pytest.skip(f"not installed: {tool}")
+    result = run("run", archive_file, "--device", "qemu:mps2-an500", "--stack-size", "8KB")
+    assert result.exit_code == 0, result.output
+    message = refused("run", archive_file, "--device", "qemu:mps2-an500", "--stack-size", "64")
+    assert "stack" in message and message.endswith("allow it more (--stack-size).")

@@ -222,7 +222,7 @@ def test_a_wrong_counter_is_noticed(tmp_path):
 
 @needs_tools
 def test_stack_size_is_checked():
-    with pytest.raises(UserError, match="stack_size 1001 must be a positive multiple of 8"):
+    with pytest.raises(UserError, match="a stack of 1001 bytes: its size must be a"):
         run_qemu(FakeArchive(), some_inputs(1), stack_size=1001)
 
 
