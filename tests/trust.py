@@ -33,6 +33,21 @@ TESTS = {
         " at a time; the oldest supported TVM gives the C that the newest does.",
         ["tests/test_repeatability.py"],
     ),
+    "interrupts": (
+        "Ctrl-C, a signal, a full disk, a compiler that fails or is killed and an emulator that"
+        " hangs leave no half-written file and no process, and the tool's words are shown.",
+        ["tests/cli/test_cli_failing_tools.py", "tests/cli/test_cli_process.py"],
+    ),
+    "archives": (
+        "Archives with paths that lead outside, links, too much in them, or parts that are missing"
+        " or damaged are refused in one line, and nothing is unpacked.",
+        ["tests/cli/test_cli_run.py::TestArchives"],
+    ),
+    "pytorch_programs": (
+        "While a PyTorch program is read, no Python object in it is made other than tensors, and"
+        " none of its expressions starts a process or writes a file.",
+        ["tests/frontends/test_pytorch.py"],
+    ),
 }
 
 _HEAD = """\

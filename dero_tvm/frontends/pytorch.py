@@ -11,6 +11,7 @@ from dero_tvm.errors import UserError, first_line
 
 from .loaded import LoadedModel, finish
 from .relax_module import bind_dimensions
+from .untrusted import ForbiddenAction, untrusted
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -26,9 +27,11 @@ def read_exported_program(data: bytes, label: str) -> ExportedProgram:
             "pip install torch, or convert the model to ONNX"
         ) from error
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), untrusted():
             warnings.simplefilter("ignore")
             return torch.export.load(io.BytesIO(data))
+    except ForbiddenAction as error:
+        raise UserError(f"{label}: refused: {error}, and PyTorch would run it") from None
     except Exception as error:  # zip, JSON and pickle errors, differing by PyTorch version
         raise UserError(
             f"{label} is not a readable PyTorch program ({first_line(error)}); write it with "

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import re
 import sys
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -80,3 +84,55 @@ def test_without_pytorch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     path.write_bytes(b"PK\x03\x04" + bytes(40))
     with pytest.raises(UserError, match=r"model\.pt2 is a PyTorch file.*pip install torch"):
         load(path)
+
+
+def rewritten(path: Path, change: dict[str, Callable[[bytes], bytes]]) -> Path:
+    """The archive at `path` with some of its files changed."""
+    target = path.with_name("hostile.pt2")
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(target, "w") as new:
+        for name in old.namelist():
+            data = old.read(name)
+            for end, changed in change.items():
+                data = changed(data) if name.endswith(end) else data
+            new.writestr(name, data)
+    return target
+
+
+class Touch:
+    """Unpickled, it makes a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        return open, (str(self.path), "w")
+
+
+def test_python_objects_are_not_loaded(torch, network, tmp_path: Path) -> None:
+    path = tmp_path / "model.pt2"
+    torch.export.save(torch.export.export(network, (torch.zeros(1, 3, 8, 8),)), path)
+    made = tmp_path / "made"
+    buffer = io.BytesIO()
+    torch.save((Touch(made),), buffer)
+    hostile = rewritten(path, {"sample_inputs/model.pt": lambda _: buffer.getvalue()})
+    with pytest.raises(UserError, match=r"refused: it holds a Python object \((_io|io).open\)"):
+        load(hostile)
+    assert not made.exists()
+
+
+def test_expressions_do_not_act(torch, network, tmp_path: Path) -> None:
+    """Sizes in a program are text, of which SymPy makes expressions with eval."""
+    dims = {0: torch.export.Dim("batch", min=1, max=9)}
+    program = torch.export.export(network, (torch.zeros(2, 3, 8, 8),), dynamic_shapes=(dims,))
+    path = tmp_path / "model.pt2"
+    torch.export.save(program, path)
+    made = tmp_path / "made"
+    code = f"__import__('os').system('touch {made}')"
+
+    def change(data: bytes) -> bytes:
+        assert b'"expr_str":' in data
+        return re.sub(rb'("expr_str": ?)"[^"]*"', rb'\1"' + code.encode() + b'"', data)
+
+    with pytest.raises(UserError, match=r"refused: it would do os.system, and PyTorch would"):
+        load(rewritten(path, {"models/model.json": change}))
+    assert not made.exists()
