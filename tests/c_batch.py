@@ -89,20 +89,21 @@ class CBatch:
         """Compile everything added so far."""
         if self._sanitize:
             return self._build_sanitized(folder, compiler)
-        kernels = [f"static void {name}{text}" for text, name in self._kernels.items()]
         source, library = folder / "batch.c", folder / "batch.so"
-        code = "\n".join([*kernels, *self._parts])
-        source.write_text("\n".join([_HEAD, typedefs(code), code]))
+        source.write_text("\n".join([_HEAD, self._code()]))
         command = [compiler, "-std=gnu11", "-O0", "-ffp-contract=off", "-fPIC", "-shared"]
         subprocess.run([*command, "-o", str(library), str(source), "-lm"], check=True)
         return CLibrary(ctypes.CDLL(str(library)), self._programs)
 
-    def _build_sanitized(self, folder: Path, compiler: str) -> SanitizedPrograms:
+    def _code(self) -> str:
         kernels = [f"static void {name}{text}" for text, name in self._kernels.items()]
+        code = "\n".join([*kernels, *self._parts])
+        return "\n".join([typedefs(code), code])
+
+    def _build_sanitized(self, folder: Path, compiler: str) -> SanitizedPrograms:
         source, program = folder / "batch.c", folder / "batch"
         main = sanitized_batch.main_function(list(self._programs))
-        parts = [_HEAD, sanitized_batch.HEAD, *kernels, *self._parts, main]
-        source.write_text("\n".join(parts))
+        source.write_text("\n".join([_HEAD, sanitized_batch.HEAD, self._code(), main]))
         command = [compiler, *sanitized_batch.FLAGS, "-o", str(program), str(source), "-lm"]
         subprocess.run(command, check=True)
         return SanitizedPrograms(program, self._programs)
