@@ -11,6 +11,7 @@ from typing import Any
 import tvm
 
 from relax_passes import pipeline
+from relax_passes.canonicalization.bound_indices import IndexOutside
 from relax_passes.stream_ports import CannotStream
 
 from .boards import Board, load_board
@@ -78,7 +79,10 @@ def prepare(
     ports = (*loaded.inputs, *loaded.outputs)
     refuse_sizes(label, {repr(spec.name): spec for spec in ports})
     progress("canonicalizing")
-    canonical = pipeline.canonicalize(input_layout, integer_io=integer_io)(loaded.module)
+    try:
+        canonical = pipeline.canonicalize(input_layout, integer_io=integer_io)(loaded.module)
+    except IndexOutside as error:
+        raise UserError(f"{label}: {error}") from None
     options = Options(keep_inputs=keep_inputs, external_io=external_io, time_limit=time_limit)
     kept = 0 if reserve == 0 else parse_size(reserve, "--reserve")
     planner = NetworkPlanner(loaded, label, board, options, name, kept, choose)

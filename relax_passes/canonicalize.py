@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tvm
 
+from .canonicalization.bound_indices import BoundIndices
 from .canonicalization.channels_last import ChannelsLast
 from .canonicalization.commute_quantization import CommuteQuantization
 from .canonicalization.decompose import DecomposeComposites
@@ -30,8 +31,8 @@ def Canonicalize(input_layout: str = "model") -> tvm.transform.Pass:
 
     Reads `main`'s attribute ``dero.rounding`` (``double`` for LiteRT's arithmetic, the default;
     ``single`` for ONNX Runtime's).  Writes ``dero.notes``: one sentence for everything of an int8
-    network that stays in floating point.  Raises ``ValueError`` for control flow and for shapes
-    that are not known.
+    network that stays in floating point.  Raises ``ValueError`` for control flow, for shapes
+    that are not known, and for a constant index that is outside of its tensor.
     """
     return tvm.transform.Sequential(
         [
@@ -46,6 +47,8 @@ def Canonicalize(input_layout: str = "model") -> tvm.transform.Pass:
             SignQuantization(),
             CommuteQuantization(),
             IntegerArithmetic(),
+            # No access outside of a tensor
+            BoundIndices(),
             # Operators of the microcontroller
             SelectOperators(),
         ],
