@@ -9,13 +9,13 @@ import pytest
 
 from tests.onnx_backend.cases import node_cases
 from tests.onnx_backend.runs import verdicts
-from tests.onnx_backend.unsupported import differences, read_list, tested_version
+from tests.onnx_backend.unsupported import differences, read_list, list_release
 
 
 @pytest.mark.slow
 def test_node_cases(tmp_path: Path) -> None:
-    if onnx.__version__ != tested_version():
-        pytest.skip(f"the list is for the cases of onnx {tested_version()}")
+    if onnx.__version__ != list_release():
+        pytest.skip(f"the list is for the cases of onnx {list_release()}")
     cases = node_cases()
     listed = read_list()
     assert not set(listed) - set(cases), "listed cases that do not exist"

@@ -20,7 +20,7 @@ def read_list() -> dict[str, str]:
     return dict(line.split(": ", 1) for line in LIST.read_text().splitlines()[1:])
 
 
-def tested_version() -> str:
+def list_release() -> str:
     """The release of the onnx package that the list is for."""
     return LIST.read_text().splitlines()[0].removeprefix("onnx ")
 
