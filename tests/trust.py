@@ -43,6 +43,11 @@ TESTS = {
         " or damaged are refused in one line, and nothing is unpacked.",
         ["tests/cli/test_cli_run.py::TestArchives"],
     ),
+    "hostile_names": (
+        "Names in a model that are quotes, line breaks, ends of comments, commands, paths, or 10,000"
+        " characters long reach no C code, file name, shell, page or terminal as they are.",
+        ["tests/test_hostile_names.py", "tests/aot/test_names.py"],
+    ),
     "pytorch_programs": (
         "While a PyTorch program is read, no Python object in it is made other than tensors, and"
         " none of its expressions starts a process or writes a file.",

@@ -9,7 +9,7 @@ import pytest
 
 from tests.onnx_backend.cases import node_cases
 from tests.onnx_backend.runs import verdicts
-from tests.onnx_backend.unsupported import differences, read_list, list_release
+from tests.onnx_backend.unsupported import differences, list_release, read_list
 
 
 @pytest.mark.slow
