@@ -44,8 +44,8 @@ TESTS = {
         ["tests/cli/test_cli_run.py::TestArchives"],
     ),
     "hostile_names": (
-        "Names in a model that are quotes, line breaks, ends of comments, commands, paths, or 10,000"
-        " characters long reach no C code, file name, shell, page or terminal as they are.",
+        "Names in a model that are quotes, line breaks, ends of comments, commands, paths, or"
+        " 10,000 characters long reach no C code, file name, shell, page or terminal as they are.",
         ["tests/test_hostile_names.py", "tests/aot/test_names.py"],
     ),
     "pytorch_programs": (
