@@ -40,8 +40,8 @@ TESTS = {
     ),
     "archives": (
         "Archives with paths that lead outside, links, too much in them, or parts that are missing"
-        " or damaged are refused in one line, and nothing is unpacked.",
-        ["tests/cli/test_cli_run.py::TestArchives"],
+        " or changed are refused in one line, and nothing is unpacked.",
+        ["tests/cli/test_cli_run.py::TestArchives", "tests/cli/test_damaged_archives.py"],
     ),
     "hostile_names": (
         "Names in a model that are quotes, line breaks, ends of comments, commands, paths, or"

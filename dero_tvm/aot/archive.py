@@ -14,13 +14,17 @@ import os
 import tarfile
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
+from math import prod
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import numpy as np
+
 from dero_tvm.atomic_write import write_atomically
 from dero_tvm.errors import UserError
+from dero_tvm.structured import structured
 
 INCLUDE = "codegen/host/include/"
 SOURCE = "codegen/host/src/"
@@ -34,7 +38,8 @@ _LARGEST = 1 << 30  # bytes of an archive when unpacked
 class TensorInfo:
     """An input or output as the application sees it.
 
-    With a `row_size` in bytes, functions hand it over or take it one row at a time.
+    With a `row_size` in bytes, functions hand it over or take it one row at a time.  In a `region`
+    it lies `offset` bytes from the beginning of that arena, otherwise in the caller's memory.
     """
 
     name: str  # as in the model file
@@ -43,6 +48,12 @@ class TensorInfo:
     dtype: str
     row_size: int = 0
     context: str = ""  # member that is passed to its function
+    size: int = 0  # bytes
+    region: str = ""
+    offset: int = 0
+
+
+_PORT_FIELDS = frozenset(field.name for field in fields(TensorInfo))
 
 
 @dataclass(frozen=True)
@@ -63,7 +74,7 @@ class ModelArchive:
     @property
     def name(self) -> str:
         """Module name: ``default`` gives ``tvmgen_default_run``."""
-        return self._module["model_name"]
+        return structured(str, self._module["model_name"])
 
     @property
     def inputs(self) -> tuple[TensorInfo, ...]:
@@ -75,21 +86,17 @@ class ModelArchive:
 
     def _ports(self, kind: str) -> tuple[TensorInfo, ...]:
         return tuple(
-            TensorInfo(
-                p["name"],
-                p["c_name"],
-                tuple(p["shape"]),
-                p["dtype"],
-                p.get("row_size", 0),
-                p.get("context", ""),
-            )
+            structured(TensorInfo, {name: p[name] for name in p if name in _PORT_FIELDS})
             for p in self._module["dero"][kind]
         )
 
     @property
     def arena_bytes(self) -> dict[str, int]:
         """Bytes of the arena in each memory region, in the order the program takes them."""
-        return {arena["region"]: arena["size"] for arena in self._module["dero"]["arenas"]}
+        return {
+            structured(str, arena["region"]): structured(int, arena["size"])
+            for arena in self._module["dero"]["arenas"]
+        }
 
     @property
     def steps(self) -> tuple[str, ...]:
@@ -97,6 +104,17 @@ class ModelArchive:
         functions = self._module["memory"]["functions"]["operator_functions"]
         prefix = f"tvmgen_{self.name}_"
         return tuple(function["function_name"].removeprefix(prefix) for function in functions)
+
+    def check(self) -> None:
+        """KeyError, TypeError or ValueError if the metadata is not what `save` writes."""
+        structured(dict, self.report)
+        _ = self.steps
+        arenas = self.arena_bytes
+        for port in (*self.inputs, *self.outputs):
+            size = prod(port.shape) * np.dtype(port.dtype).itemsize
+            end = arenas[port.region] if port.region else size
+            if size != port.size or min(*port.shape, 1) < 1 or not 0 <= port.offset <= end - size:
+                raise ValueError(f"{port.name} cannot lie where it should")
 
     @property
     def report(self) -> dict[str, Any]:
@@ -171,7 +189,7 @@ def load_archive(path: str | os.PathLike[str]) -> ModelArchive:
         raise UserError(f"{path}: not a model archive that tvmc compile wrote ({reason})") from None
     archive = ModelArchive(files)
     try:
-        _ = archive.inputs, archive.outputs, archive.arena_bytes, archive.report
+        archive.check()
         missing = sorted(_required(archive.name) - files.keys())
     except (KeyError, ValueError, TypeError, StopIteration, AttributeError):
         missing = [METADATA if METADATA not in files else f"a part of {METADATA}"]

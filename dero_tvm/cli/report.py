@@ -127,7 +127,7 @@ def parsed_report(source: Path, data: object) -> Report:
     """The report that `data` holds; UserError if it is none, or of another version."""
     try:
         return Report.from_dict(data)  # type: ignore[arg-type]
-    except (KeyError, TypeError, ValueError):
+    except (TypeError, ValueError, RecursionError):
         raise UserError(
             f"{source}: not a report of this version of tvmc; compile the model again"
         ) from None

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any, TypeVar
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from dero_tvm.structured import structured
 
 from .operators import ReportedOperator
 from .ports import ReportedPort
@@ -139,46 +141,8 @@ class Report:
 
     @staticmethod
     def from_dict(data: Mapping[str, Any]) -> Report:
-        """The report that `to_dict` wrote; KeyError, TypeError or ValueError if it is none."""
-        values = dict(data)
-        values["steps"] = tuple(_from(ReportedStep, s) for s in data["steps"])
-        values["peak_buffers"] = tuple(_from(LiveBuffer, b) for b in data["peak_buffers"])
-        values["buffers"] = tuple(_from(ReportedBuffer, b) for b in data["buffers"])
-        values["residuals"] = tuple(_from(ReportedResidual, r) for r in data["residuals"])
-        values["shortcuts"] = tuple(_from(ReportedShortcut, s) for s in data["shortcuts"])
-        values["memory"] = tuple(_from(RegionUse, r) for r in data["memory"])
-        values["operators"] = tuple(_from(ReportedOperator, o) for o in data["operators"])
-        values["ports"] = tuple(_from(ReportedPort, p) for p in data["ports"])
-        values["tuning"] = data["tuning"] and ReportedTuning.from_dict(data["tuning"])
-        values["whole"] = _timeline(data["whole"])
-        values["plain"] = _timeline(data["plain"])
-        return _from(Report, values)
-
-
-_Entry = TypeVar("_Entry")
-
-
-def _timeline(data: Mapping[str, Any]) -> Timeline:
-    values = dict(data)
-    values["steps"] = tuple(_from(ReportedStep, s) for s in data["steps"])
-    values["buffers"] = tuple(_from(ReportedBuffer, b) for b in data["buffers"])
-    return _from(Timeline, values)
-
-
-def _from(kind: type[_Entry], data: Mapping[str, Any]) -> _Entry:
-    """An entry of that kind; lists, which JSON has in place of tuples, become tuples."""
-    entry = kind(**{name: _tuples(value) for name, value in data.items()})
-    _check_types(entry)
-    return entry
-
-
-def _tuples(value: Any) -> Any:
-    return tuple(map(_tuples, value)) if isinstance(value, (list, tuple)) else value
-
-
-def _check_types(entry: Any) -> None:
-    """Raises TypeError if a number or text of `entry` is something else."""
-    for field in fields(entry):
-        value, kind = getattr(entry, field.name), {"int": int, "str": str}.get(str(field.type))
-        if kind is not None and not isinstance(value, kind):
-            raise TypeError(f"{field.name} is {value!r}, not {field.type}")
+        """The report that `to_dict` wrote; TypeError or ValueError if it is none."""
+        report = structured(Report, data)
+        for timeline in (report.timeline, report.whole, report.plain):
+            timeline.check()
+        return report

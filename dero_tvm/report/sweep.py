@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from dero_tvm.structured import structured
+
 
 @dataclass(frozen=True)
 class SweepPoint:
@@ -47,9 +49,8 @@ class Sweep:
 
     @staticmethod
     def from_dict(data: Mapping[str, Any]) -> Sweep:
-        """The sweep that `to_json` wrote."""
-        points = tuple(SweepPoint(**point) for point in data["points"])
-        return Sweep(**{**data, "points": points})
+        """The sweep that `to_json` wrote; TypeError if it is none."""
+        return structured(Sweep, data)
 
 
 def with_pareto_marks(points: Sequence[SweepPoint]) -> tuple[SweepPoint, ...]:

@@ -79,6 +79,16 @@ class Timeline:
     steps: tuple[ReportedStep, ...]
     buffers: tuple[ReportedBuffer, ...]
 
+    def check(self) -> None:
+        """ValueError if a buffer lies in no region, or lives in steps that there are not."""
+        for buffer in self.buffers:
+            first, last = buffer.first_step, buffer.last_step
+            inside = -1 <= first <= last < max(1, len(self.steps))
+            placed = buffer.region in self.regions or buffer.region == ""
+            sizes = (buffer.size, buffer.offset, *buffer.waits)
+            if not inside or not placed or min(sizes) < 0 or max((0, *buffer.waits)) > last:
+                raise ValueError(f"the buffer {buffer.name!r} cannot be as it is described")
+
     @cached_property
     def starts(self) -> tuple[int, ...]:
         """For each step the number of operators before it; last, the number of all.

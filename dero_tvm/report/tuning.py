@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 
 @dataclass(frozen=True)
@@ -38,10 +36,3 @@ class ReportedTuning:
     cache: str  # path
     choices: tuple[ReportedChoice, ...]
     plans: tuple[ReportedPlan, ...] = ()  # that were measured too
-
-    @staticmethod
-    def from_dict(data: Mapping[str, Any]) -> ReportedTuning:
-        """From JSON data; KeyError or TypeError if it is none."""
-        choices = tuple(ReportedChoice(**choice) for choice in data["choices"])
-        plans = tuple(ReportedPlan(**plan) for plan in data.get("plans", ()))
-        return ReportedTuning(**{**data, "choices": choices, "plans": plans})

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import tvm
 
-from dero_tvm.aot.archive import HOST_PROGRAM, PARAMETERS, ModelArchive
+from dero_tvm.aot.archive import HOST_PROGRAM, PARAMETERS, ModelArchive, TensorInfo
 from dero_tvm.aot.host_program import ENTRY, GUARD_BYTES
 from dero_tvm.errors import UserError, first_line
 
@@ -37,21 +37,21 @@ class HostProgram:
 
         Raises RuntimeError if the program wrote outside its arena.
         """
-        ports = self._archive.details
+        archive = self._archive
         outside: list[np.ndarray] = []
         for arena in self._arenas.values():
             arena.fill(_PATTERN)
-        for port in ports["inputs"]:
-            data = _as_bytes(inputs[port["name"]])
-            if "region" in port:
+        for port in archive.inputs:
+            data = _as_bytes(inputs[port.name])
+            if port.region:
                 self._bytes_of(port)[:] = data
             else:
                 outside.append(data.copy())
         received: dict[str, np.ndarray] = {}
-        for port in ports["outputs"]:
-            if "region" not in port:
-                received[port["name"]] = np.zeros(port["size"], dtype=np.int8)
-                outside.append(received[port["name"]])
+        for port in archive.outputs:
+            if not port.region:
+                received[port.name] = np.zeros(port.size, dtype=np.int8)
+                outside.append(received[port.name])
         tensors = [tvm.runtime.tensor(arena) for arena in self._arenas.values()]
         extra = [tvm.runtime.tensor(array) for array in outside]
         self._entry(*tensors, self._constants, *extra)
@@ -61,15 +61,13 @@ class HostProgram:
         for array, tensor in zip(outside, extra):
             array[:] = tensor.numpy()
         return {
-            port["name"]: _as_array(
-                received[port["name"]] if "region" not in port else self._bytes_of(port), port
-            )
-            for port in ports["outputs"]
+            port.name: _as_array(self._bytes_of(port) if port.region else received[port.name], port)
+            for port in archive.outputs
         }
 
-    def _bytes_of(self, port: Mapping) -> np.ndarray:
-        start = GUARD_BYTES + port["offset"]
-        return self._arenas[port["region"]][start : start + port["size"]]
+    def _bytes_of(self, port: TensorInfo) -> np.ndarray:
+        start = GUARD_BYTES + port.offset
+        return self._arenas[port.region][start : start + port.size]
 
     @staticmethod
     def _check_guards(region: str, arena: np.ndarray) -> None:
@@ -103,8 +101,8 @@ def _as_bytes(array: np.ndarray) -> np.ndarray:
     return np.frombuffer(np.ascontiguousarray(array).tobytes(), dtype=np.int8)
 
 
-def _as_array(data: np.ndarray, port: Mapping) -> np.ndarray:
-    return np.frombuffer(data.tobytes(), dtype=port["dtype"]).reshape(port["shape"]).copy()
+def _as_array(data: np.ndarray, port: TensorInfo) -> np.ndarray:
+    return np.frombuffer(data.tobytes(), dtype=port.dtype).reshape(port.shape).copy()
 
 
 def run_host(
