@@ -26,6 +26,8 @@ def print_run(
         table.add_row(f"arena in {shown(region)}, bytes", f"{size:,}")
     if result.stack_bytes is not None:
         table.add_row("stack at its deepest, bytes", f"{result.stack_bytes:,}")
+    if result.stack_bound is not None:
+        table.add_row("stack at most, bytes", f"{result.stack_bound.bytes:,}")
     if result.instructions:
         low, high = min(result.instructions), max(result.instructions)
         text = f"{low:,}" if low == high else f"{low:,} to {high:,}"

@@ -26,6 +26,7 @@ class Image:
 
     program: Path
     model_objects: list[Path]
+    callbacks: Path | None = None  # frames of the functions that a model may call by pointers
 
 
 def find_cross_compiler() -> str:
@@ -102,7 +103,7 @@ def build_image(
     script.write_text(linker_script(template, board, board.flash, places, model_stack=model_stack))
     command = [
         gcc,
-        *("-std=c11", "-O2", "-Wall", "-Wextra", "-Werror"),
+        *("-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", "-fstack-usage"),
         *board.flags,
         f"-DTVMGEN_{archive.name.upper()}_CALLER_WORKSPACE",
         *(f"-I{include}" for include in includes),
@@ -130,7 +131,7 @@ def build_image(
         build(link, folder)
     except RunError as error:
         raise _explain_overflow(error.details, board) or error from None
-    return Image(program, objects)
+    return Image(program, objects, folder / f"{program.name}-binding.su")
 
 
 def linker_script(

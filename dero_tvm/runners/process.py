@@ -97,6 +97,11 @@ def compile_objects(compiler: Sequence[str], sources: Sequence[Path], folder: Pa
 
 def build(command: Sequence[str], folder: Path) -> None:
     """Run a compiler or linker; raises RunError with its first error if it fails."""
+    output_of(command, folder)
+
+
+def output_of(command: Sequence[str], folder: Path) -> str:
+    """What a tool of the compiler prints; raises RunError with its first error if it fails."""
     completed = run(command, folder, time_limit=_COMPILE_TIME_LIMIT)
     if completed.status:
         lines = [line.strip() for line in completed.messages.splitlines() if line.strip()]
@@ -107,3 +112,4 @@ def build(command: Sequence[str], folder: Path) -> None:
             by = killed[1] if killed else signal.strsignal(-completed.status)
             raise RunError(f"{tool} was killed ({by}), as when memory runs out", completed.messages)
         raise RunError(f"{tool} refused the generated code: {first}", completed.messages)
+    return completed.messages

@@ -9,7 +9,8 @@ length first and refuses to go on if the counter is not what the board's descrip
 Instructions are not cycles: memories and pipelines are not emulated.
 
 The model runs on a stack of its own that was painted before, so the deepest changed word shows
-how much it used: by itself and what it calls, without the test program.
+how much it used: by itself and what it calls, without the test program.  `stack_bound` says how
+much it could use.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from .exchange import Results, pack_inputs, unpack_results
 from .fault import describe_fault
 from .process import MORE_TIME, Completed, find_tool, run
 from .result import Profile, RunError, RunResult, Tensor
+from .stack_bound import NoBound, StackBound, stack_bound
 from .workspace import build_folder
 
 _CALIBRATION_INSTRUCTIONS = 200_000  # of the loop in targets/baremetal/platform.c
@@ -101,6 +103,7 @@ def run_qemu(
             outputs=[inference.outputs for inference in results.inferences],
             instructions=[inference.ticks * tick for inference in results.inferences],
             stack_bytes=max(inference.stack_bytes for inference in results.inferences),
+            stack_bound=_stack_bound(image),
             model_sections=section_sizes(image.model_objects),
             image_sections=section_sizes([image.program]),
             guard_ok=not results.guard_report,
@@ -119,6 +122,13 @@ def _command(emulator: str, machine: QemuMachine, program: Path) -> list[str]:
         *("-semihosting-config", "enable=on,target=native"),
         *("-kernel", str(program)),
     ]
+
+
+def _stack_bound(image: Image) -> StackBound | None:
+    try:
+        return stack_bound(image.program, "harness_run_model", image.callbacks)
+    except (NoBound, UserError):  # it says more than was asked for
+        return None
 
 
 def _failure(completed: Completed, image: Image, board: Board, stack_size: int) -> RunError:

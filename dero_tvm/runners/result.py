@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import UserError
+
+if TYPE_CHECKING:
+    from .stack_bound import StackBound
 
 Tensor = npt.NDArray[Any]
 
@@ -58,6 +61,7 @@ class RunResult:
     guard_report: str  # where something was, or ""
     seconds: float  # of the whole run by the clock on the wall, without compiling
     profile: Profile | None = None  # of the steps, if it was asked for
+    stack_bound: StackBound | None = None  # the most that any inference takes, if it is known
     microseconds: list[int] | None = None  # of each inference by the device's clock, if it has one
 
 
