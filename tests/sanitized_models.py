@@ -1,0 +1,110 @@
+"""The C of model files under AddressSanitizer and UBSan, and between guards in QEMU.
+
+    python -m tests.sanitized_models model.tflite other.onnx
+    python -m tests.sanitized_models --record models/*.tflite     also a row of docs/trust.md
+
+Each model is compiled as written, accumulated and streamed, with portable kernels for the host, of
+which gcc and clang make a sanitized program each; and for boards with and without DSP and MVE, on
+which QEMU runs it with guard bytes around each arena.  A board that is too small for a model is
+said.  All outputs of one model must be equal to those of its first program, bit by bit for integers
+and to 1e-5 for floating point, of which each core has kernels of its own.  Exits with 1 otherwise,
+and if anything was found.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+import dero_tvm
+from dero_tvm.errors import UserError, first_line
+from dero_tvm.input_arrays import random_inputs
+from dero_tvm.runners import RunError, RunResult, run_host_c, run_qemu
+from tests.trust import record
+
+MODES = ("none", "accumulate", "stream")
+COMPILERS = ("gcc", "clang")
+BOARDS = ("mps2-an386", "mps2-an500", "mps3-an547")
+_TIME_LIMIT = 1200.0
+
+Outputs = Mapping[str, np.ndarray]
+
+
+class Checked:
+    """The programs of one model."""
+
+    def __init__(self, model: Path, counts: Counter[str]) -> None:
+        self.model, self.counts = model, counts
+        self.expected: Outputs | None = None
+
+    def run(self) -> None:
+        """Compile and run all; raises AssertionError at the first fault."""
+        for mode in MODES:
+            archive = dero_tvm.compile(self.model, dero=mode).archive
+            inputs = [random_inputs(archive.inputs, np.random.default_rng(0))]
+            for compiler in COMPILERS:
+                self._look_at(
+                    f"{mode}, {compiler}",
+                    run_host_c(
+                        archive, inputs, compiler=compiler, sanitize=True, time_limit=_TIME_LIMIT
+                    ),
+                )
+                self.counts["sanitized programs"] += 1
+            for board in BOARDS:
+                try:
+                    archive = dero_tvm.compile(self.model, target=board, dero=mode).archive
+                    result = run_qemu(archive, inputs, machine=board, time_limit=_TIME_LIMIT)
+                except RunError:
+                    raise
+                except UserError as error:
+                    print(f"{self.model.name} {mode}: {first_line(error)}", flush=True)
+                    continue
+                self._look_at(f"{mode}, {board}", result)
+                self.counts["guarded runs in QEMU"] += 1
+
+    def _look_at(self, label: str, result: RunResult) -> None:
+        assert result.guard_ok, f"{label}: {result.guard_report}"
+        (outputs,) = result.outputs
+        if self.expected is None:
+            self.expected = outputs
+        for name, array in outputs.items():
+            tolerance = 1e-5 if array.dtype.kind == "f" else 0
+            scale = np.abs(self.expected[name].astype("float64")).max(initial=0)
+            worst = np.abs(array.astype("float64") - self.expected[name]).max(initial=0)
+            assert worst <= tolerance * scale, f"{label}: {name} differs by {worst}"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("models", nargs="+", type=Path)
+    parser.add_argument("--record", action="store_true", help="for docs/trust.md")
+    options = parser.parse_args()
+    counts: Counter[str] = Counter()
+    faults = 0
+    for model in options.models:
+        try:
+            Checked(model, counts).run()
+            print(f"{model.name}: nothing found", flush=True)
+        except (AssertionError, RunError) as error:
+            faults += 1
+            print(f"{model.name}: {error}", flush=True)
+    print(f"{len(options.models)} models, {dict(counts)}, {faults} faults")
+    if options.record and not faults:
+        record(
+            "sanitized_models",
+            claim="The C of published networks does nothing undefined under AddressSanitizer and"
+            " UndefinedBehaviorSanitizer, and writes nothing outside its arenas on emulated boards;"
+            " as written, accumulated and streamed it gives the same outputs.",
+            command="python -m tests.sanitized_models MODEL...",
+            counts={"models": len(options.models), **counts},
+        )
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
