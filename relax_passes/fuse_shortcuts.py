@@ -30,7 +30,7 @@ from typing import Any
 
 import tvm
 from tvm import relax
-from tvm.ir import Call
+from tvm.ir import Call, Op
 
 from .canonicalization.dataflow import NOTES, Dataflow, DataflowRewriter, dtype_of, is_call
 from .channel_sums import NotLinear
@@ -172,10 +172,12 @@ def _without_stale_notes(module: tvm.IRModule) -> tvm.IRModule:
     main = module["main"]
     notes = [str(note) for note in (main.attrs or {}).get(NOTES, [])]
     left = set()
-    for _, call in Dataflow(main).bindings:
-        # An operator with several results has a tuple's type, and no note.
-        tensor = isinstance(call, Call) and isinstance(call.ty, relax.TensorType)
-        if tensor and dtype_of(call) == "float32":
+    functions = [main, *(f for f in module.functions.values() if isinstance(f, relax.Function))]
+    for _, call in (binding for function in functions for binding in Dataflow(function).bindings):
+        # A cascade's operators are in a function of its own.  One with several results has a
+        # tuple's type, and no note.
+        operator = isinstance(call, Call) and isinstance(call.op, Op)
+        if operator and isinstance(call.ty, relax.TensorType) and dtype_of(call) == "float32":
             name = call.op.name.rsplit(".", 1)[-1]
             left |= {name, f"avg_{name}"}
     kept = [note for note in notes if _KEPT not in note or note.split(_KEPT)[0] in left]

@@ -1,0 +1,236 @@
+"""Every pass alone, and every two of them one after the other, in both orders.
+
+    python -m tests.pass_pairs                  the bundled networks and 20 random ones
+    python -m tests.pass_pairs --random 100
+    python -m tests.pass_pairs --record         also writes a row of docs/trust.md
+
+A pass must leave a module that TVM compiles for the host, and that gives the same outputs, bit by
+bit; some do other sums of floating-point numbers (`FUSING`) or are there to change the function or
+its interface (`CHANGING`).  Behind one of those, a pass must keep what it made; before it, it must
+not change what it makes.  What a pass refuses, it refuses with its own error.  Exits with 1
+otherwise.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import tvm
+import tvm_ffi
+from tvm import relax
+
+from dero_tvm.frontends import load
+from relax_passes.accumulate_residuals import AccumulateResiduals
+from relax_passes.canonicalization.bound_indices import BoundIndices
+from relax_passes.canonicalization.channels_last import ChannelsLast
+from relax_passes.canonicalization.commute_quantization import CommuteQuantization
+from relax_passes.canonicalization.decompose import DecomposeComposites
+from relax_passes.canonicalization.fold_batch_norm import FoldAffine
+from relax_passes.canonicalization.fold_constants import FoldConstants
+from relax_passes.canonicalization.integer_arithmetic import IntegerArithmetic
+from relax_passes.canonicalization.select_operators import SelectOperators
+from relax_passes.canonicalization.signed_quantization import SignQuantization
+from relax_passes.canonicalize import Canonicalize
+from relax_passes.classify_operators import ClassifyOperators
+from relax_passes.concat_in_place import ConcatInPlace
+from relax_passes.describe_network import CannotReorganize
+from relax_passes.fold_padding import FoldPadding
+from relax_passes.fuse_shortcuts import FuseShortcuts
+from relax_passes.hoist_transposes import HoistTransposes
+from relax_passes.identify_residuals import IdentifyResiduals
+from relax_passes.integer_interface import IntegerInterface
+from relax_passes.merge_means import MergeMeans
+from relax_passes.refine_operators import RefineOperators
+from relax_passes.remove_residuals import RemoveResiduals
+from relax_passes.reorganize_residuals import ReorganizeResiduals
+from relax_passes.stream_ports import CannotStream, StreamPorts
+from relax_passes.stream_rows import StreamRows
+from tests.host_module import run_on_host
+from tests.random_networks import random_network
+from tests.trust import record
+
+Passes = dict[str, Callable[[], tvm.transform.Pass]]
+PHASES: Passes = {  # of Canonicalize, on what frontends import
+    "FoldConstants": FoldConstants,
+    "DecomposeComposites": DecomposeComposites,
+    "FoldAffine": FoldAffine,
+    "ChannelsLast": lambda: ChannelsLast("model"),
+    "SignQuantization": SignQuantization,
+    "CommuteQuantization": CommuteQuantization,
+    "IntegerArithmetic": IntegerArithmetic,
+    "BoundIndices": BoundIndices,
+    "SelectOperators": SelectOperators,
+}
+PASSES: Passes = {  # on canonical modules
+    "Canonicalize": Canonicalize,
+    "IntegerInterface": IntegerInterface,
+    "HoistTransposes": HoistTransposes,
+    "MergeMeans": MergeMeans,
+    "FuseShortcuts": FuseShortcuts,
+    "FoldPadding": FoldPadding,
+    "IdentifyResiduals": IdentifyResiduals,
+    "ClassifyOperators": ClassifyOperators,
+    "AccumulateResiduals": AccumulateResiduals,
+    "ConcatInPlace": ConcatInPlace,
+    "ReorganizeResiduals": ReorganizeResiduals,
+    "RefineOperators": RefineOperators,
+    "RemoveResiduals": RemoveResiduals,
+    "StreamPorts": lambda: StreamPorts([0], []),
+    "StreamRows": StreamRows,
+}
+CHANGING = (
+    *("IntegerInterface", "ReorganizeResiduals", "RefineOperators", "RemoveResiduals"),
+    "IntegerArithmetic",  # which is rounded otherwise than the floating point it stands for
+)
+FUSING = (
+    *("HoistTransposes", "MergeMeans", "FuseShortcuts"),
+    *("FoldConstants", "DecomposeComposites", "FoldAffine", "ChannelsLast", "SelectOperators"),
+)
+_TOLERANCE = 1e-5  # of the largest output, for floating point behind FUSING
+
+ROOT = Path(__file__).resolve().parent.parent
+Outputs = list[np.ndarray]
+
+
+class Pairs:
+    """Passes on one module."""
+
+    def __init__(self, module: tvm.IRModule, passes: Passes) -> None:
+        self.module, self.passes = module, passes
+        self.counts: Counter[str] = Counter()
+        self._after: dict[tuple[str, ...], tvm.IRModule | None] = {(): module}
+        self._outputs: dict[int, Outputs] = {}
+
+    def check(self) -> Iterator[str]:
+        """What is wrong, a line each."""
+        for names in [(a,) for a in self.passes] + list(product(self.passes, repeat=2)):
+            try:
+                wrong = self._check(names)
+            except Exception:
+                wrong = traceback.format_exc(limit=-2)
+            if wrong:
+                yield f"{' then '.join(names)}: {wrong}"
+
+    def _check(self, names: tuple[str, ...]) -> str | None:
+        module = self.after(names)
+        if module is None:
+            self.counts["refused"] += 1
+            return None
+        self.counts["applied"] += 1
+        outputs = self.outputs(module)
+        changing = tuple(name for name in names if name in CHANGING)
+        if len(changing) > 1 and changing[0] != changing[1]:
+            return self._check_commuted(names, outputs)
+        reference = self.after(changing[:1])
+        if reference is None:  # one pass makes possible what another does
+            return None
+        return self._compared(outputs, self.outputs(reference), names)
+
+    def _check_commuted(self, names: tuple[str, ...], outputs: Outputs) -> str | None:
+        """Two passes that both change the function: the interface commutes with all others."""
+        if not all(np.isfinite(output).all() for output in outputs):
+            return "the outputs are not finite"
+        swapped = self.after(names[::-1])
+        if "IntegerInterface" not in names or swapped is None:
+            return None
+        return self._compared(outputs, self.outputs(swapped), names)
+
+    def _compared(self, outputs: Outputs, expected: Outputs, names: tuple[str, ...]) -> str | None:
+        exact = not set(FUSING) & set(names)
+        for index, (one, other) in enumerate(zip(outputs, expected, strict=True)):
+            if one.shape != other.shape or one.dtype != other.dtype:
+                return f"output {index} is {one.dtype}{one.shape}, not {other.dtype}{other.shape}"
+            worst = np.abs(one.astype("float64") - other).max(initial=0)
+            rough = one.dtype.kind == "f" and not exact
+            if worst > (_TOLERANCE * np.abs(other).max(initial=0) if rough else 0):
+                return f"output {index} differs by {worst:g}"
+        return None
+
+    def after(self, names: tuple[str, ...]) -> tvm.IRModule | None:
+        """The module behind these passes; None if the last one refuses it."""
+        if names not in self._after:
+            before = self.after(names[:-1])
+            self._after[names] = None if before is None else self._applied(names[-1], before)
+        return self._after[names]
+
+    def _applied(self, name: str, module: tvm.IRModule) -> tvm.IRModule | None:
+        try:
+            return self.passes[name]()(module)
+        except (CannotReorganize, CannotStream):
+            return None
+        except ValueError as error:
+            if name == "RefineOperators" and "ReorganizeResiduals has not run on it" in str(error):
+                return None
+            raise
+
+    def outputs(self, module: tvm.IRModule) -> Outputs:
+        """What the module computes from random inputs of its types; equal ones run once."""
+        key = tvm_ffi.structural_hash(module)
+        if key not in self._outputs:
+            relax.analysis.well_formed(module)
+            self._outputs[key] = run_on_host(module, _inputs(module))
+            self.counts["modules run"] += 1
+        return self._outputs[key]
+
+
+def _inputs(module: tvm.IRModule) -> list[np.ndarray]:
+    rng = np.random.default_rng(0)
+    arrays = []
+    for parameter in module["main"].params:
+        shape, dtype = [int(n) for n in parameter.ty.shape], str(parameter.ty.dtype)
+        integers = rng.integers(-128, 128, shape)
+        arrays.append((integers / 40 if "float" in dtype else integers).astype(dtype))
+    return arrays
+
+
+def networks(random: int) -> Iterator[tuple[str, Pairs]]:
+    """Modules with their passes, by name: bundled networks, and `random` random ones."""
+    for name in ("digits_float32", "digits_int8"):
+        imported = load(ROOT / "examples" / "models" / f"{name}.onnx").module
+        yield f"{name}, imported", Pairs(imported, PHASES)
+        yield name, Pairs(Canonicalize("nhwc")(imported), PASSES)
+    for seed in range(random):
+        module = Canonicalize("nhwc")(random_network(seed))
+        yield f"random network {seed}", Pairs(module, PASSES)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--random", type=int, default=20, metavar="N", help="random networks")
+    parser.add_argument("--record", action="store_true", help="for docs/trust.md")
+    options = parser.parse_args()
+    counts: Counter[str] = Counter()
+    modules = faults = 0
+    for name, pairs in networks(options.random):
+        modules += 1
+        for line in pairs.check():
+            faults += 1
+            print(f"{name}: {line}", flush=True)
+        counts.update(pairs.counts)
+        print(f"{name}: {dict(pairs.counts)}", flush=True)
+    print(f"{modules} modules, {dict(counts)}, {faults} faults")
+    if options.record and not faults:
+        record(
+            "pass_pairs",
+            claim="Every pass alone, and every two in both orders, leave a module that TVM builds"
+            " and that gives the same outputs, or refuse with their own error.",
+            command="python -m tests.pass_pairs",
+            counts={
+                "modules": modules,
+                "sequences applied": counts["applied"],
+                "refused": counts["refused"],
+                "different results run": counts["modules run"],
+            },
+        )
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
