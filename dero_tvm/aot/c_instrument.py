@@ -35,7 +35,6 @@ def macros(interface: Interface, steps: Sequence[str]) -> str:
         [
             "/* Checks and a profile of the steps, if they are compiled in: see the header. */",
             "#if TVMGEN_CHECK || defined(TVMGEN_PROFILE)",
-            f"extern const char *const {prefix}_step_names[{macro}_STEPS];",
             f"const char *const {prefix}_step_names[{macro}_STEPS] = {{",
             *names,
             "};",
@@ -43,10 +42,12 @@ def macros(interface: Interface, steps: Sequence[str]) -> str:
             "#if TVMGEN_CHECK",
             *shifted,
             "#define TVMGEN_CHECK_GUARDS(number) \\",
-            f"  if ({prefix}_guards_changed({prefix}_step_names[number])) \\",
-            f"  return {_GUARD_CHANGED}",
+            f"  if ({prefix}_guards_changed( \\",
+            f"          {prefix}_step_names[number]) != 0) {{ \\",
+            f"    return {_GUARD_CHANGED}; \\",
+            "  }",
             "#else",
-            "#define TVMGEN_CHECK_GUARDS(number) (void)0",
+            "#define TVMGEN_CHECK_GUARDS(number)",
             "#endif",
             "#ifdef TVMGEN_PROFILE",
             "#ifdef TVMGEN_PROFILE_HEADER",
@@ -64,7 +65,7 @@ def macros(interface: Interface, steps: Sequence[str]) -> str:
             "#define TVMGEN_END(number) \\",
             "  do { \\",
             "    TVMGEN_ADD_TICKS(number); \\",
-            "    TVMGEN_CHECK_GUARDS(number); \\",
+            "    TVMGEN_CHECK_GUARDS(number) \\",
             "  } while (0)",
         ]
     )
@@ -76,7 +77,7 @@ def check_arguments(interface: Interface, places: Sequence[PortPlace]) -> list[s
     for port in places:
         # What is copied from or to the arena may lie at any address.
         place, alignment = (port.place, 1) if port.place else ("NULL", port.alignment)
-        bad.append(f"{interface.prefix}_bad_pointer({port.pointer}, {place}, {alignment})")
+        bad.append(f"{interface.prefix}_bad_pointer({port.pointer}, {place}, {alignment}) != 0")
     lines = [
         "#if TVMGEN_CHECK",
         "  if (inputs == NULL || outputs == NULL) {",
@@ -88,7 +89,7 @@ def check_arguments(interface: Interface, places: Sequence[PortPlace]) -> list[s
         lines += [f"  if ({between.join(bad)}) {{", f"    return {_BAD_POINTER};", "  }"]
     return [
         *lines,
-        f'  if ({interface.prefix}_guards_changed("before the run")) {{',
+        f'  if ({interface.prefix}_guards_changed("before the run") != 0) {{',
         f"    return {_GUARD_CHANGED};",
         "  }",
         "#endif",

@@ -123,7 +123,7 @@ class _Printer:
         pair = (inside, outside) if target == 0 else (outside, inside)
         return [
             f"  if ({outside} != {inside}) {{",
-            f"    memcpy({pair[0]}, {pair[1]}, {port.bytes});",
+            f"    (void)memcpy({pair[0]}, {pair[1]}, {port.bytes});",
             "  }",
         ]
 

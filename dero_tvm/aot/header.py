@@ -256,6 +256,8 @@ def _debugging(interface: Interface, steps: int) -> list[str]:
         "#define TVMGEN_DWT (*(volatile uint32_t *)0xE0001004u) /* DWT_CYCCNT */",
         "#define TVMGEN_PMU (*(volatile uint32_t *)0xE000307Cu) /* PMU_CCNTR */",
         f"extern uint64_t {prefix}_profile[{macro}_STEPS];",
+        "#endif",
+        "#if TVMGEN_CHECK || defined(TVMGEN_PROFILE)",
         f"extern const char *const {prefix}_step_names[{macro}_STEPS];",
         "#endif",
         "",

@@ -32,7 +32,7 @@
 /* The four bytes at any address. */
 DSP_INLINE int32_t dsp_load4(const int8_t *bytes) {
   int32_t word;
-  memcpy(&word, bytes, 4);
+  (void)memcpy(&word, bytes, 4);
   return word;
 }
 

@@ -19,7 +19,7 @@ static void dsp_conv2d_gather_row(const struct window *w, int32_t row, const int
   for (int32_t column = 0; column < w->out_width; ++column) {
     struct taps taps = taps_inside(x, w->in_width, w->kernel_w, w->dilation_w);
     if (vertical.last - vertical.first != w->kernel_h || taps.last - taps.first != w->kernel_w) {
-      memset(scratch, w->zero_point, (uint32_t)length);
+      (void)memset(scratch, w->zero_point, (uint32_t)length);
     }
     int32_t step = side_by_side ? taps.last - taps.first : 1;
     for (int32_t kh = vertical.first; kh < vertical.last; ++kh) {

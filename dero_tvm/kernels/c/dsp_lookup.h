@@ -24,8 +24,8 @@ DSP_INLINE void dsp_lookup(const int8_t *table, int32_t count, const int8_t *dat
     uint32_t low = dsp_entries(middle, dsp_load4(data));
     uint32_t high = dsp_entries(middle, dsp_load4(data + 4));
     data += 8;
-    memcpy(out, &low, 4);
-    memcpy(out + 4, &high, 4);
+    (void)memcpy(out, &low, 4);
+    (void)memcpy(out + 4, &high, 4);
     out += 8;
   }
   for (int32_t i = 0; i < (count & 7); ++i) {

@@ -15,7 +15,7 @@ MVE_INLINE void mve_copy(int8_t *to, const int8_t *from, int32_t count) {
     vstrbq_p_s8(to, vldrbq_z_s8(from, some), some);
   }
 #else
-  memcpy(to, from, (size_t)count);
+  (void)memcpy(to, from, (size_t)count);
 #endif
 }
 
@@ -29,6 +29,6 @@ MVE_INLINE void mve_fill(int8_t *to, int32_t value, int32_t count) {
     vstrbq_p_s8(to, values, vctp8q((uint32_t)count));
   }
 #else
-  memset(to, value, (size_t)count);
+  (void)memset(to, value, (size_t)count);
 #endif
 }

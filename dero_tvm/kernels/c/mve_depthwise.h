@@ -24,7 +24,7 @@ MVE_INLINE void mve_save_sums(int32_t *values, mve_sums sums) {
   vstrwq_s32(values, sums.even);
   vstrwq_s32(values + 4, sums.odd);
 #else
-  memcpy(values, &sums, sizeof sums);
+  (void)memcpy(values, &sums, sizeof sums);
 #endif
 }
 

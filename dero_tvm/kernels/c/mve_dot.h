@@ -18,7 +18,7 @@
 MVE_INLINE void mve_dot_count(int32_t sums[4], const int8_t *data, const int32_t **weights,
                               int32_t count) {
   int8_t bytes[64];
-  memcpy(bytes, *weights, sizeof bytes);
+  (void)memcpy(bytes, *weights, sizeof bytes);
   for (int32_t channel = 0; channel < 4; ++channel) {
     for (int32_t i = 0; i < count; ++i) {
       sums[channel] += data[i] * bytes[16 * channel + i];
@@ -39,7 +39,7 @@ MVE_INLINE void mve_dot_start(int32_t sums[4], const int8_t **data, const int32_
                    :
                    : "memory");
 #else
-  memset(sums, 0, 4 * sizeof *sums);
+  (void)memset(sums, 0, 4 * sizeof *sums);
   mve_dot_count(sums, *data, weights, 16);
   *data += 16;
 #endif
@@ -73,7 +73,7 @@ MVE_INLINE void mve_dot_start_rest(int32_t sums[4], const int8_t *data, const in
                    : [x] "w"(x)
                    : "memory");
 #else
-  memset(sums, 0, 4 * sizeof *sums);
+  (void)memset(sums, 0, 4 * sizeof *sums);
   mve_dot_count(sums, data, weights, count);
 #endif
 }

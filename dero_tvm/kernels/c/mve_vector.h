@@ -35,7 +35,7 @@ MVE_INLINE mve_int32x4 mve_load(const int32_t *values) {
   return vldrwq_s32(values);
 #else
   mve_int32x4 vector;
-  memcpy(&vector, values, sizeof vector);
+  (void)memcpy(&vector, values, sizeof vector);
   return vector;
 #endif
 }

@@ -22,16 +22,16 @@ def pad(request: Request) -> CKernel | None:
     if data.rows < out.rows:
         lines += [
             f"if (row < {top} || row >= {bottom}) {{",
-            f"  memset(out, {value}, {out.row_bytes});",
+            f"  (void)memset(out, {value}, {out.row_bytes});",
             "  return;",
             "}",
         ]
     if left:
-        lines.append(f"memset(out, {value}, {left});")
+        lines.append(f"(void)memset(out, {value}, {left});")
     lines.append(
-        f"memcpy(out + {left}, data + (row - {top}) % data_rows * {data.row_bytes}, "
+        f"(void)memcpy(out + {left}, data + (row - {top}) % data_rows * {data.row_bytes}, "
         f"{data.row_bytes});"
     )
     if right:
-        lines.append(f"memset(out + {left + data.row_bytes}, {value}, {right});")
+        lines.append(f"(void)memset(out + {left + data.row_bytes}, {value}, {right});")
     return CKernel("pad", "\n".join(lines))

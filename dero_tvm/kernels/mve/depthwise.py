@@ -115,7 +115,7 @@ for (int32_t i = first_row; i < end_row; ++i) {{
             before = f"""\
 int32_t start[{BLOCK}];
 if (end_row - first_row == {s.inputs[1].shape[1]}) {{
-  memcpy(start, f, sizeof start);
+  (void)memcpy(start, f, sizeof start);
 }} else {{
   mve_save_sums(start, {self._biased("0", str(s.inputs[1].shape[2]))});
 }}

@@ -23,7 +23,6 @@ extern const float tvmgen_float32_normalized_layer_norm_gv_C[2];
 
 /* Checks and a profile of the steps, if they are compiled in: see the header. */
 #if TVMGEN_CHECK || defined(TVMGEN_PROFILE)
-extern const char *const tvmgen_float32_normalized_step_names[TVMGEN_FLOAT32_NORMALIZED_STEPS];
 const char *const tvmgen_float32_normalized_step_names[TVMGEN_FLOAT32_NORMALIZED_STEPS] = {
     "step_0_lv",
     "step_1_gv",
@@ -33,10 +32,12 @@ const char *const tvmgen_float32_normalized_step_names[TVMGEN_FLOAT32_NORMALIZED
 #define tvmgen_float32_normalized_workspace \
   (tvmgen_float32_normalized_workspace + TVMGEN_FLOAT32_NORMALIZED_GUARD_BYTES)
 #define TVMGEN_CHECK_GUARDS(number) \
-  if (tvmgen_float32_normalized_guards_changed(tvmgen_float32_normalized_step_names[number])) \
-  return -3
+  if (tvmgen_float32_normalized_guards_changed( \
+          tvmgen_float32_normalized_step_names[number]) != 0) { \
+    return -3; \
+  }
 #else
-#define TVMGEN_CHECK_GUARDS(number) (void)0
+#define TVMGEN_CHECK_GUARDS(number)
 #endif
 #ifdef TVMGEN_PROFILE
 #ifdef TVMGEN_PROFILE_HEADER
@@ -54,7 +55,7 @@ static uint32_t step_began;
 #define TVMGEN_END(number) \
   do { \
     TVMGEN_ADD_TICKS(number); \
-    TVMGEN_CHECK_GUARDS(number); \
+    TVMGEN_CHECK_GUARDS(number) \
   } while (0)
 
 /* conv2d: 1x4x4x2 float32, 2x3x3x2 float32 -> 1x4x4x2 float32 */
@@ -175,12 +176,13 @@ int32_t tvmgen_float32_normalized_run(struct tvmgen_float32_normalized_inputs *i
   if (inputs == NULL || outputs == NULL) {
     return -1;
   }
-  if (tvmgen_float32_normalized_bad_pointer(inputs->x, tvmgen_float32_normalized_workspace, 1) ||
+  if (tvmgen_float32_normalized_bad_pointer(inputs->x, tvmgen_float32_normalized_workspace, 1)
+      != 0 ||
       tvmgen_float32_normalized_bad_pointer(outputs->output, tvmgen_float32_normalized_workspace
-          + 320, 1)) {
+          + 320, 1) != 0) {
     return -2;
   }
-  if (tvmgen_float32_normalized_guards_changed("before the run")) {
+  if (tvmgen_float32_normalized_guards_changed("before the run") != 0) {
     return -3;
   }
 #endif
@@ -188,7 +190,7 @@ int32_t tvmgen_float32_normalized_run(struct tvmgen_float32_normalized_inputs *i
     return -1;
   }
   if (inputs->x != tvmgen_float32_normalized_workspace) {
-    memcpy(tvmgen_float32_normalized_workspace, inputs->x, 128);
+    (void)memcpy(tvmgen_float32_normalized_workspace, inputs->x, 128);
   }
   TVMGEN_BEGIN(0);
   step_0_lv();
@@ -197,7 +199,7 @@ int32_t tvmgen_float32_normalized_run(struct tvmgen_float32_normalized_inputs *i
   step_1_gv();
   TVMGEN_END(1);
   if (outputs->output != tvmgen_float32_normalized_workspace + 320) {
-    memcpy(outputs->output, tvmgen_float32_normalized_workspace + 320, 128);
+    (void)memcpy(outputs->output, tvmgen_float32_normalized_workspace + 320, 128);
   }
   return 0;
 }

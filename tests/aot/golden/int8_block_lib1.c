@@ -28,7 +28,6 @@ extern const int32_t tvmgen_int8_block_dense_gv_shift[3];
 
 /* Checks and a profile of the steps, if they are compiled in: see the header. */
 #if TVMGEN_CHECK || defined(TVMGEN_PROFILE)
-extern const char *const tvmgen_int8_block_step_names[TVMGEN_INT8_BLOCK_STEPS];
 const char *const tvmgen_int8_block_step_names[TVMGEN_INT8_BLOCK_STEPS] = {
     "step_0_stream_lv2",
     "step_1_gv",
@@ -38,10 +37,12 @@ const char *const tvmgen_int8_block_step_names[TVMGEN_INT8_BLOCK_STEPS] = {
 #define tvmgen_int8_block_workspace \
   (tvmgen_int8_block_workspace + TVMGEN_INT8_BLOCK_GUARD_BYTES)
 #define TVMGEN_CHECK_GUARDS(number) \
-  if (tvmgen_int8_block_guards_changed(tvmgen_int8_block_step_names[number])) \
-  return -3
+  if (tvmgen_int8_block_guards_changed( \
+          tvmgen_int8_block_step_names[number]) != 0) { \
+    return -3; \
+  }
 #else
-#define TVMGEN_CHECK_GUARDS(number) (void)0
+#define TVMGEN_CHECK_GUARDS(number)
 #endif
 #ifdef TVMGEN_PROFILE
 #ifdef TVMGEN_PROFILE_HEADER
@@ -59,7 +60,7 @@ static uint32_t step_began;
 #define TVMGEN_END(number) \
   do { \
     TVMGEN_ADD_TICKS(number); \
-    TVMGEN_CHECK_GUARDS(number); \
+    TVMGEN_CHECK_GUARDS(number) \
   } while (0)
 
 /* conv2d: 1x4x4x2 int8, 2x3x3x2 int8 -> 1x4x4x2 int8 */
@@ -215,11 +216,11 @@ int32_t tvmgen_int8_block_run(struct tvmgen_int8_block_inputs *inputs,
   if (inputs == NULL || outputs == NULL) {
     return -1;
   }
-  if (tvmgen_int8_block_bad_pointer(inputs->x, tvmgen_int8_block_workspace, 1) ||
-      tvmgen_int8_block_bad_pointer(outputs->output, tvmgen_int8_block_workspace + 32, 1)) {
+  if (tvmgen_int8_block_bad_pointer(inputs->x, tvmgen_int8_block_workspace, 1) != 0 ||
+      tvmgen_int8_block_bad_pointer(outputs->output, tvmgen_int8_block_workspace + 32, 1) != 0) {
     return -2;
   }
-  if (tvmgen_int8_block_guards_changed("before the run")) {
+  if (tvmgen_int8_block_guards_changed("before the run") != 0) {
     return -3;
   }
 #endif
@@ -227,7 +228,7 @@ int32_t tvmgen_int8_block_run(struct tvmgen_int8_block_inputs *inputs,
     return -1;
   }
   if (inputs->x != tvmgen_int8_block_workspace) {
-    memcpy(tvmgen_int8_block_workspace, inputs->x, 32);
+    (void)memcpy(tvmgen_int8_block_workspace, inputs->x, 32);
   }
   TVMGEN_BEGIN(0);
   step_0_stream_lv2();
@@ -236,7 +237,7 @@ int32_t tvmgen_int8_block_run(struct tvmgen_int8_block_inputs *inputs,
   step_1_gv();
   TVMGEN_END(1);
   if (outputs->output != tvmgen_int8_block_workspace + 32) {
-    memcpy(outputs->output, tvmgen_int8_block_workspace + 32, 3);
+    (void)memcpy(outputs->output, tvmgen_int8_block_workspace + 32, 3);
   }
   return 0;
 }

@@ -49,6 +49,8 @@ int32_t tvmgen_float32_normalized_bad_pointer(const void *pointer, const void *p
 #define TVMGEN_DWT (*(volatile uint32_t *)0xE0001004u) /* DWT_CYCCNT */
 #define TVMGEN_PMU (*(volatile uint32_t *)0xE000307Cu) /* PMU_CCNTR */
 extern uint64_t tvmgen_float32_normalized_profile[TVMGEN_FLOAT32_NORMALIZED_STEPS];
+#endif
+#if TVMGEN_CHECK || defined(TVMGEN_PROFILE)
 extern const char *const tvmgen_float32_normalized_step_names[TVMGEN_FLOAT32_NORMALIZED_STEPS];
 #endif
 

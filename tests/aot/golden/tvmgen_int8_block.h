@@ -49,6 +49,8 @@ int32_t tvmgen_int8_block_bad_pointer(const void *pointer, const void *place,
 #define TVMGEN_DWT (*(volatile uint32_t *)0xE0001004u) /* DWT_CYCCNT */
 #define TVMGEN_PMU (*(volatile uint32_t *)0xE000307Cu) /* PMU_CCNTR */
 extern uint64_t tvmgen_int8_block_profile[TVMGEN_INT8_BLOCK_STEPS];
+#endif
+#if TVMGEN_CHECK || defined(TVMGEN_PROFILE)
 extern const char *const tvmgen_int8_block_step_names[TVMGEN_INT8_BLOCK_STEPS];
 #endif
 
