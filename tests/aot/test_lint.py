@@ -1,4 +1,4 @@
-"""Linters look at generated C: portable, and with the kernels of three kinds of cores.
+"""Linters look at generated C: portable, and with the kernels of several kinds of cores.
 
 docs/generated-code.md lists what they may find, and why.
 """
@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import dero_tvm
+from dero_tvm.boards import load_board
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "generated-code.md").read_text()
@@ -28,6 +29,12 @@ CHECKS = (
     "cppcoreguidelines-avoid-goto",
     "cppcoreguidelines-no-malloc",
 )
+# Without the checks and the profile that can be compiled in, and with them.
+CONFIGURATIONS = (
+    ["-DTVMGEN_CHECK=0", "-UTVMGEN_PROFILE"],
+    ["-DTVMGEN_CHECK=1", "-DTVMGEN_PROFILE=TVMGEN_DWT"],
+)
+LIBRARY = {"memcpy", "memset", "expf", "fmaf"}
 PROGRAMS = [
     *(("digits_int8", target) for target in ("host", "mps2-an500", "mps3-an547")),
     *(("digits_float32", target) for target in ("host", "mps2-an500")),
@@ -52,6 +59,16 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return folders
 
 
+@pytest.fixture(scope="module")
+def looked_at(sources: dict[str, Path]) -> list[tuple[list[Path], list[str]]]:
+    """C files and flags for cppcheck: the programs, and the golden ones, which are short."""
+    programs = [(code(folder), CONFIGURATIONS[0]) for folder in sources.values()]
+    for header in sorted((ROOT / "tests" / "aot" / "golden").glob("*.h")):
+        golden = sorted(header.parent.glob(f"{header.stem.removeprefix('tvmgen_')}*.c"))
+        programs += [(golden, flags) for flags in CONFIGURATIONS]
+    return programs
+
+
 def code(folder: Path) -> list[Path]:
     """All C files but that of the weights, in which there is nothing to find for a long time."""
     return sorted(folder.glob("*_lib1.c"))
@@ -65,18 +82,22 @@ def listed(heading: str) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def findings(sources: dict[str, Path]) -> list[str]:
+def findings(looked_at: list[tuple[list[Path], list[str]]], tmp_path_factory) -> list[str]:
     """What cppcheck prints of all programs, with the MISRA addon's rules."""
     options = ["--enable=warning,performance,portability", "--addon=misra"]
-    options += ["-DTVMGEN_CHECK=0", "-UTVMGEN_PROFILE"]
     lines = []
-    for folder in sources.values():
+    for paths, flags in looked_at:
+        # The addon leaves files beside the source.
+        copies = tmp_path_factory.mktemp("looked_at")
+        copied = [shutil.copy(path, copies) for path in paths]
         done = subprocess.run(
-            [*CPPCHECK, *options, f"-I{folder}", *code(folder)], capture_output=True, text=True
+            [*CPPCHECK, *options, *flags, f"-I{paths[0].parent}", *copied],
+            capture_output=True,
+            text=True,
         )
         if "addon" in done.stderr:
             pytest.skip("cppcheck's addon for MISRA rules is not installed")
-        lines += [line for line in done.stderr.splitlines() if line.endswith("]")]
+        lines += re.findall(r"^\S+:\d+:\d+: .*\[[\w.-]+\]$", done.stderr, re.MULTILINE)
     return lines
 
 
@@ -97,24 +118,52 @@ def test_misra_rules_that_are_not_kept(findings: list[str]) -> None:
 
 
 @needs("clang-tidy")
-@pytest.mark.parametrize("model", ["digits_int8", "digits_float32"])
-def test_clang_tidy(sources: dict[str, Path], model: str) -> None:
-    folder = sources[f"{model} for host"]
+@pytest.mark.parametrize(("model", "target"), PROGRAMS)
+def test_clang_tidy(sources: dict[str, Path], model: str, target: str) -> None:
+    flags = ["-std=c11", *(_flags_of(target) if target != "host" else [])]
     checks = f"--checks=-*,{','.join(CHECKS)}"
+    command = ["clang-tidy", "--quiet", checks, "--warnings-as-errors=*"]
     done = subprocess.run(
-        [
-            "clang-tidy",
-            "--quiet",
-            checks,
-            "--warnings-as-errors=*",
-            *code(folder),
-            "--",
-            "-std=c11",
-        ],
+        [*command, *code(sources[f"{model} for {target}"]), "--", *flags],
         capture_output=True,
         text=True,
     )
     assert (done.returncode, done.stdout) == (0, "")
+
+
+def _flags_of(board: str) -> list[str]:
+    """Clang's for the core, and the C library of its gcc, whose folders gcc prints."""
+    if shutil.which("arm-none-eabi-gcc") is None:
+        pytest.skip("not installed: arm-none-eabi-gcc")
+    asked = ["arm-none-eabi-gcc", "-xc", "-E", "-v", "/dev/null"]
+    printed = subprocess.run(asked, capture_output=True, text=True).stderr.splitlines()
+    folders = [line.strip() for line in printed if line.endswith("arm-none-eabi/include")]
+    flags = [flag for flag in load_board(board).flags if not flag.startswith("-mfpu")]
+    return ["--target=arm-none-eabi", *flags, *(f"-isystem{folder}" for folder in folders)]
+
+
+@pytest.mark.parametrize(("model", "target"), PROGRAMS)
+def test_what_is_called_of_the_c_library(
+    sources: dict[str, Path], model: str, target: str, tmp_path: Path
+) -> None:
+    """No heap, no standard output: objects need nothing but these functions and each other."""
+    prefix = "" if target == "host" else "arm-none-eabi-"
+    for tool in ("gcc", "nm"):
+        if shutil.which(prefix + tool) is None:
+            pytest.skip(f"not installed: {prefix}{tool}")
+    flags = load_board(target).flags if prefix else ()
+    needed, defined = set(), set()
+    for number, path in enumerate(sorted(sources[f"{model} for {target}"].glob("*.c"))):
+        result = tmp_path / f"{number}.o"
+        subprocess.run(
+            [f"{prefix}gcc", "-std=c11", "-O2", *flags, "-c", path, "-o", result], check=True
+        )
+        listing = subprocess.run([f"{prefix}nm", result], capture_output=True, text=True).stdout
+        for line in listing.splitlines():
+            *_, kind, name = line.split()
+            (needed if kind == "U" else defined).add(name)
+    others = {name for name in needed - defined if not name.startswith(("__aeabi_", "_GLOBAL_"))}
+    assert defined and others <= LIBRARY
 
 
 def test_types_have_fixed_widths(sources: dict[str, Path]) -> None:
