@@ -33,6 +33,12 @@ TESTS = {
         " at a time; the oldest supported TVM gives the C that the newest does.",
         ["tests/test_repeatability.py"],
     ),
+    "lint": (
+        "In generated C, cppcheck with its addon for MISRA C:2012 and clang-tidy find nothing but"
+        " [what is listed with reasons](generated-code.md#language-rules); types have fixed widths;"
+        " of the C library only memcpy, memset and mathematical functions are called.",
+        ["tests/aot/test_lint.py"],
+    ),
     "interrupts": (
         "Ctrl-C, a signal, a full disk, a compiler that fails or is killed and an emulator that"
         " hangs leave no half-written file and no process, and the tool's words are shown.",

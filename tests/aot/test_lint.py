@@ -171,3 +171,21 @@ def test_types_have_fixed_widths(sources: dict[str, Path]) -> None:
         for path in folder.iterdir():
             text = re.sub(r"/\*.*?\*/|\"[^\"\n]*\"", "", path.read_text(), flags=re.DOTALL)
             assert not re.search(r"\b(int|short|long|signed|unsigned|goto)\b", text), path
+
+
+def test_what_is_used_beyond_c11(sources: dict[str, Path]) -> None:
+    """Attributes, and of what kinds of code assembly is part, are those of the page."""
+    sentences = re.search(r"What is used beyond C11 are .*?(?=\n\n)", PAGE, re.DOTALL)[0]
+    portable, particular = (
+        set(re.findall(r"`(\w+)`", part))
+        for part in " ".join(sentences.split()).split("Kernels for particular cores also use")
+    )
+    for name, folder in sources.items():
+        text = "".join(path.read_text() for path in folder.iterdir())
+        lists = re.findall(r"__attribute__\(\((.*?)\)\)", text)
+        attributes = set(re.findall(r"\w+", re.sub(r"\([^()]*\)?", "", ",".join(lists))))
+        assert attributes
+        if name.endswith(" host"):
+            assert attributes <= portable and "__asm__" not in text
+        else:
+            assert attributes <= portable | particular
