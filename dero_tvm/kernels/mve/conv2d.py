@@ -175,7 +175,7 @@ static const struct mve_window window = {{
         _, kernel_h, kernel_w, channels = s.inputs[1].shape
         if self.copied:
             run = kernel_w * channels
-            function = "memcpy" if run <= LANES else "mve_copy"
+            function = "(void)memcpy" if run <= LANES else "mve_copy"
             return [
                 f"{function}(scratch + {i * run}, rows[{i}] + left * {pixel}, {run})"
                 for i in range(kernel_h)
