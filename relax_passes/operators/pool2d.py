@@ -269,7 +269,7 @@ class _Window:
         self.out_pixel, self.out_elements = out.pixel_stride, out.row_stride
         self.size = vertical.kernel * horizontal.kernel
         self.counts = sorted({a * b for a in vertical.counts() for b in horizontal.counts()})
-        lowest = tirx.const(-128, "int32") if self.integer else T.min_value("float32")
+        lowest = tirx.const(-128, "int32") if self.integer else -tirx.infinity("float32")
         zero = tirx.const(0, self.accumulator)
         self.start = lowest if self.kind == "max" else zero
 

@@ -197,8 +197,8 @@ class _Reduction:
         self.reduced_in_row = prod(data.shape[axis] for axis in self.inside)
         self.count = self.reduced_rows * self.reduced_in_row
         self.start = {
-            "max": tirx.const(-128, "int32") if self.integer else T.min_value("float32"),
-            "min": tirx.const(127, "int32") if self.integer else T.max_value("float32"),
+            "max": tirx.const(-128, "int32") if self.integer else -tirx.infinity("float32"),
+            "min": tirx.const(127, "int32") if self.integer else tirx.infinity("float32"),
         }.get(self.kind, tirx.const(0, self.accumulator))
 
     def data_index(self, row, pixel, channel, reduced_row, reduced_in_row, data_rows):

@@ -1,0 +1,151 @@
+"""Infinities, not-a-number, the largest and the smallest float32 through the generated C.
+
+The judge is ONNX Runtime.  It does not agree with itself on which operand a maximum of
+not-a-number is, so that is looked at apart; nor is a sum that overflows defined without its order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from onnx import helper, numpy_helper
+
+from dero_tvm.aot.program import build_program
+from dero_tvm.choose import smallest
+from dero_tvm.dero import Dero
+from dero_tvm.prepare import prepare
+from tests.c_batch import CBatch, CLibrary
+
+ort = pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed")
+
+INF, NAN = [float("inf"), float("-inf")], float("nan")
+EXTREMES = [3.4e38, -3.4e38, 1.2e-38, 1e-45, -1e-45, 0.0, -0.0]
+ORDINARY = st.floats(-100, 100, width=32)
+ANY = ORDINARY | st.sampled_from([*INF, NAN, *EXTREMES])
+NUMBERS = ORDINARY | st.sampled_from([*INF, *EXTREMES])
+NO_OVERFLOW = ORDINARY | st.sampled_from([*INF, NAN])
+LINE, IMAGE = (1, 24), (1, 2, 5, 6)
+
+
+def model(
+    operator: str, shapes: Sequence[tuple[int, ...]], constants: Sequence = (), **attributes
+) -> onnx.ModelProto:
+    """A network of one operator of inputs a, b, ... and of constants."""
+    inputs = [
+        helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, s) for n, s in zip("ab", shapes)
+    ]
+    held = [numpy_helper.from_array(np.asarray(c), f"c{i}") for i, c in enumerate(constants)]
+    names = [*(port.name for port in inputs), *(tensor.name for tensor in held)]
+    node = helper.make_node(operator, names, ["y"], **attributes)
+    output = helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, None)
+    graph = helper.make_graph([node], "one", inputs, [output], held)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+
+
+WEIGHT = np.random.default_rng(0).normal(size=(2, 2, 3, 3)).astype("float32")
+WINDOW = {"kernel_shape": [3, 3]}
+CASES = {
+    **{
+        name.lower(): (model(name, [LINE]), ANY)
+        for name in (
+            *("LeakyRelu", "Sigmoid", "Tanh", "Softplus", "Exp", "Sqrt", "Abs", "Neg"),
+            *("Erf", "Floor", "Ceil", "Reciprocal", "Softsign", "Round"),
+        )
+    },
+    **{name.lower(): (model(name, [LINE, LINE]), ANY) for name in ("Add", "Sub", "Mul", "Div")},
+    "softmax": (model("Softmax", [LINE]), ANY),
+    "concat": (model("Concat", [IMAGE, IMAGE], axis=1), ANY),
+    "transpose": (model("Transpose", [IMAGE], perm=[0, 2, 3, 1]), ANY),
+    "pad": (
+        model("Pad", [IMAGE], [np.int64([0, 0, 1, 1, 0, 0, 0, 2]), np.float32(np.inf)]),
+        ANY,
+    ),
+    # The limit for -inf is 0, which the formula of ONNX does not give.
+    "hard_swish": (model("HardSwish", [LINE]), ORDINARY | st.sampled_from([INF[0], NAN])),
+    "relu": (model("Relu", [LINE]), NUMBERS),
+    "hard_sigmoid": (model("HardSigmoid", [LINE]), NUMBERS),
+    "elu": (model("Elu", [LINE]), NUMBERS),
+    "clip": (model("Clip", [LINE], [np.float32(-1), np.float32(6)]), NUMBERS),
+    "max": (model("Max", [LINE, LINE]), NUMBERS),
+    "min": (model("Min", [LINE, LINE]), NUMBERS),
+    "max_pool": (model("MaxPool", [IMAGE], **WINDOW), NUMBERS),
+    "reduce_max": (model("ReduceMax", [IMAGE], [np.int64([2, 3])]), NUMBERS),
+    "conv": (model("Conv", [IMAGE], [WEIGHT], pads=[1, 1, 1, 1]), NO_OVERFLOW),
+    "depthwise": (model("Conv", [IMAGE], [WEIGHT[:, :1]], group=2), NO_OVERFLOW),
+    "gemm": (model("Gemm", [LINE], [WEIGHT.reshape(-1)[:24].reshape(24, 1)]), NO_OVERFLOW),
+    "average_pool": (model("AveragePool", [IMAGE], **WINDOW), NO_OVERFLOW),
+    "global_average_pool": (model("GlobalAveragePool", [IMAGE]), NO_OVERFLOW),
+    "reduce_mean": (model("ReduceMean", [IMAGE], [np.int64([1])]), NO_OVERFLOW),
+}
+COMPARING = ("relu", "clip", "max", "min", "max_pool", "reduce_max")
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> CLibrary:
+    """The C of all cases."""
+    batch = CBatch()
+    for name, (network, _) in CASES.items():
+        chosen = smallest(prepare(network, target="host").candidates(), Dero.STREAM)
+        batch.add(name, build_program(chosen.scheduled, chosen.plan))
+    return batch.build(Path(tmp_path_factory.mktemp("c")))
+
+
+@cache
+def session(name: str):
+    return ort.InferenceSession(CASES[name][0].SerializeToString())
+
+
+def inputs(name: str, values: st.SearchStrategy) -> st.SearchStrategy:
+    """Arrays by name for a case."""
+    ports = {
+        port.name: tuple(d.dim_value for d in port.type.tensor_type.shape.dim)
+        for port in CASES[name][0].graph.input
+    }
+    return st.fixed_dictionaries(
+        {port: arrays.arrays("float32", shape, elements=values) for port, shape in ports.items()}
+    )
+
+
+def tolerance(name: str, expected: np.ndarray, given_arrays: dict[str, np.ndarray]) -> float:
+    """Of sums what their operands' size asks for; ONNX Runtime approximates some functions."""
+    if name in ("sigmoid", "softplus", "tanh", "erf"):
+        return 1e-6
+    if CASES[name][1] is not NO_OVERFLOW:
+        return 1e-37
+    return 1e-5 * max(np.abs(a[np.isfinite(a)]).max(initial=0) for a in given_arrays.values())
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_special_values(library: CLibrary, name: str) -> None:
+    @settings(deadline=None)
+    @given(inputs(name, CASES[name][1]))
+    def agree(given_arrays: dict[str, np.ndarray]) -> None:
+        outputs, _ = library.run(name, given_arrays)
+        (expected,) = session(name).run(None, given_arrays)
+        np.testing.assert_allclose(
+            outputs["y"], expected, rtol=1e-5, atol=tolerance(name, expected, given_arrays)
+        )
+
+    agree()
+
+
+@pytest.mark.parametrize("name", COMPARING)
+def test_not_a_number_in_a_comparison(library: CLibrary, name: str) -> None:
+    """It gives not-a-number or a value that it is compared with, and nothing else."""
+
+    @settings(deadline=None)
+    @given(inputs(name, st.sampled_from([NAN, -1.0, 2.0, 5.0])))
+    def one_of_them(given_arrays: dict[str, np.ndarray]) -> None:
+        outputs, _ = library.run(name, given_arrays)
+        known = np.isin(outputs["y"], [-1.0, 0.0, 2.0, 5.0, 6.0]) | np.isnan(outputs["y"])
+        assert (known | np.isneginf(outputs["y"])).all()  # where nothing was a number
+
+    one_of_them()
