@@ -27,6 +27,15 @@ PAGE = ROOT / "docs" / "trust.md"
 
 # What tests alone show: claim, and pytest's arguments.
 TESTS = {
+    "kernels": (
+        "Kernels equal LiteRT's reference kernels, ONNX Runtime or NumPy on random shapes, strides,"
+        " paddings, dilations, groups, zero points and scales, saturating ones among them, on"
+        " infinities and not-a-number; those for Arm cores equal the portable ones.",
+        [
+            *("tests/relax_passes/operators", "tests/kernels"),
+            *("tests/end_to_end/test_special_values.py", "tests/end_to_end/test_average_ties.py"),
+        ],
+    ),
     "repeatability": (
         "Equal inputs and versions give byte-identical archives: under other hash seeds, processor"
         " features, numbers of threads, languages and time zones; in two threads and two processes"
