@@ -80,6 +80,8 @@ def finish(
 
     result = main.ret_ty
     types = list(result.fields) if isinstance(result, relax.TupleType) else [result]
+    if not types:
+        raise UserError(f"{label}: has no outputs, so there is nothing to compute")
     if len(types) != len(output_names):
         raise UserError(f"{label}: gives sequences of tensors; only tensors are supported")
     inputs = [
@@ -90,7 +92,26 @@ def finish(
         _spec(label, "output", tensor_name, ty)
         for tensor_name, ty in zip(output_names, types, strict=True)
     ]
+    _refuse_empty(main, label)
     return LoadedModel(module, name, format, tuple(inputs), tuple(outputs))
+
+
+def _refuse_empty(main: relax.Function, label: str) -> None:
+    """Operators on tensors without elements mean a damaged model, or a wrong size."""
+    for block in main.body.blocks:
+        for binding in block.bindings:
+            operands = getattr(getattr(binding, "value", None), "args", ())
+            for expr in (binding.var, *operands):
+                ty = getattr(expr, "ty", None)
+                if not isinstance(ty, relax.TensorType) or ty.shape is None:
+                    continue
+                dims = getattr(ty.shape, "values", ty.shape)
+                shape = [int(dim) for dim in dims if isinstance(dim, tvm.tirx.IntImm)]
+                if min(shape, default=1) < 1:
+                    raise UserError(
+                        f"{label}: uses a tensor of shape {shape}, which has no elements; empty "
+                        "tensors are not supported"
+                    )
 
 
 def _spec(label: str, role: str, name: str, ty: tvm.ir.Type) -> TensorSpec:

@@ -79,6 +79,7 @@ class Resize2D(GatherOperator):
         return [n, *(_source(signature, axis, i) for axis, i in enumerate((y, x))), c]
 
 
+@lru_cache(maxsize=256)
 def nearest_table(
     length: int,
     out_length: int,

@@ -365,13 +365,37 @@ def test_empty_tensor() -> None:
         [numpy_helper.from_array(np.zeros(1, "int64"), "shape")],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
-    with pytest.raises(UserError, match=r"of shape \[0\] has no elements; empty tensors are not"):
+    with pytest.raises(UserError, match=r"of shape \[0\], which has no elements; empty tensors"):
         dero_tvm.compile(model)
 
 
 def test_too_many_rows() -> None:
-    tall = onnx.ModelProto.FromString(relu((1, 2, 1 << 19, 1)))
+    tall = onnx.ModelProto.FromString(relu((1, 2, 1 << 17, 1)))
     pool = helper.make_node("MaxPool", ["x"], ["y"], kernel_shape=[3, 1], pads=[1, 0, 1, 0])
     tall.graph.node[0].CopyFrom(pool)
-    with pytest.raises(UserError, match="has 524,288 rows, more than the 262,144 that can be"):
+    with pytest.raises(UserError, match="has 131,072 rows, more than the 65,536 that can be"):
         dero_tvm.compile(tall)
+
+
+def test_empty_tensor_between_operators() -> None:
+    nodes = [
+        helper.make_node("MaxPool", ["x"], ["p"], kernel_shape=[2, 2], strides=[2, 2]),
+        helper.make_node("GlobalAveragePool", ["p"], ["y"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "thin",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 2, 6, 1])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 2, 1, 1])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    assert "uses a tensor of shape [1, 2, 3, 0], which has no elements" in refusal(model)
+
+
+def test_zero_point_outside_of_its_type(tmp_path: Path) -> None:
+    builder = TFLiteBuilder()
+    x = builder.input("x", (1, 4), "int8", scale=0.5, zero_point=-129)
+    y = builder.tensor("y", (1, 4), "int8", scale=0.5, zero_point=-129)
+    builder.operator("RELU", [x], [y])
+    message = refusal(write(tmp_path / "far.tflite", builder.build(outputs=[y])))
+    assert "tensor 'x' of int8 has a zero point outside of its type: [-129]" in message

@@ -39,6 +39,10 @@ _TYPES = frozenset(
     for name in ("FLOAT32", "FLOAT16", "INT8", "UINT8", "INT32", "INT64", "BOOL")
 )
 
+_ZERO_POINTS = {
+    tflite.TensorType.INT8: np.iinfo(np.int8),
+    tflite.TensorType.UINT8: np.iinfo(np.uint8),
+}
 _QUANTIZED = (tflite.TensorType.INT8, tflite.TensorType.UINT8)
 
 
@@ -167,6 +171,12 @@ def _refuse_types(model: NamedModel, label: str) -> None:
             raise UserError(
                 f"{label}: tensor {graph.names[index]!r} has {scales} scales with the zero points "
                 f"{np.atleast_1d(zero_points).tolist()}; a scale per channel needs zero points of 0"
+            )
+        limits = _ZERO_POINTS.get(tensor.Type())
+        if limits is not None and np.any((zero_points < limits.min) | (zero_points > limits.max)):
+            raise UserError(
+                f"{label}: tensor {graph.names[index]!r} of {type_name(tensor.Type())} has a zero "
+                f"point outside of its type: {np.atleast_1d(zero_points).tolist()}"
             )
         if not np.all(np.isfinite(quantization.ScaleAsNumpy())) or np.any(
             quantization.ScaleAsNumpy() <= 0
