@@ -16,11 +16,13 @@ for the dot; what belongs to it has that name as its beginning.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import prod
 from typing import Any
 
 import numpy as np
 from tvm import relax
 
+from .describe_network import CannotReorganize
 from .operators import make_call, spec_of
 from .reorganization import (
     EPSILON,
@@ -95,7 +97,14 @@ class _Writer:
         value = self.tensors[port.name]
         if port.layout == "NCHW" and len(spec_of(value.ty).shape) == 4:
             value = self._emit("output_nchw", "transpose", value, axes=(0, 3, 1, 2))
-        if spec_of(value.ty).shape != port.shape:
+        spec = spec_of(value.ty)
+        if spec.elements != prod(port.shape):
+            raise CannotReorganize(
+                f"the output {port.name} of shape {list(port.shape)} would become "
+                f"{list(spec.shape)} without a concatenation that is a residual connection; end "
+                "the network in an operator that fixes its channels"
+            )
+        if spec.shape != port.shape:
             value = self._emit("output", "reshape", value, shape=port.shape)
         return value
 

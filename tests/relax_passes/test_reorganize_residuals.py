@@ -303,6 +303,15 @@ def test_refuses_a_residual_around_no_convolution():
     assert "c goes around no convolution" in refusal(build)
 
 
+def test_refuses_a_concatenation_that_is_the_output():
+    def build(emit, x):
+        a = emit(concat(x, emit(conv(x, 4), "a")), "b")
+        return emit(concat(a, emit(conv(a, 4), "c")), "d")
+
+    message = refusal(build)
+    assert "would become" in message and "without a concatenation that is a residual" in message
+
+
 def test_refuses_quantized_networks():
     def build(emit, x):
         b = emit(conv(emit(conv(x, 4), "a"), 4), "b")
