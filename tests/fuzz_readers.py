@@ -21,7 +21,6 @@ from pathlib import Path
 from tests.fuzzing.worker import CPU_SECONDS, MEMORY, case, run_cases
 from tests.trust import record
 
-
 _COMPILE_EVERY = 20
 
 
