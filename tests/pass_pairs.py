@@ -221,7 +221,7 @@ def main() -> int:
             "pass_pairs",
             claim="Every pass alone, and every two in both orders, leave a module that TVM builds"
             " and that gives the same outputs, or refuse with their own error.",
-            command="python -m tests.pass_pairs",
+            command=f"python -m tests.pass_pairs --random {options.random}",
             counts={
                 "modules": modules,
                 "sequences applied": counts["applied"],
