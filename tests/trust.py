@@ -29,8 +29,9 @@ PAGE = ROOT / "docs" / "trust.md"
 TESTS = {
     "kernels": (
         "Kernels equal LiteRT's reference kernels, ONNX Runtime or NumPy on random shapes, strides,"
-        " paddings, dilations, groups, zero points and scales, saturating ones among them, on"
-        " infinities and not-a-number; those for Arm cores equal the portable ones.",
+        " paddings, dilations, groups, zero points and scales (of int8 additions, products and"
+        " convolutions also extreme ones), portable float32 ones on infinities and not-a-number;"
+        " those for Arm cores equal the portable ones.",
         [
             *("tests/relax_passes/operators", "tests/kernels"),
             *("tests/end_to_end/test_special_values.py", "tests/end_to_end/test_average_ties.py"),
