@@ -49,18 +49,13 @@ def naming(label: str) -> Iterator[None]:
 
 
 def refuse_sizes(model: str, tensors: Mapping[str, Any]) -> None:
-    """Raises UserError for a tensor that is empty, or too large to be planned and addressed.
+    """Raises UserError for a tensor that is too large to be planned and addressed.
 
     Generated code counts in int32.  `tensors` maps what a message calls a tensor to anything with
     ``shape`` and ``dtype``.
     """
     for name, spec in tensors.items():
         size = math.prod(spec.shape) * tvm.DataType(spec.dtype).itemsize
-        if size == 0:
-            raise UserError(
-                f"{model}: tensor {name} of shape {list(spec.shape)} has no elements; empty "
-                "tensors are not supported"
-            )
         if isinstance(spec, TensorSpec) and spec.rows > _MOST_ROWS:
             raise UserError(
                 f"{model}: tensor {name} of shape {list(spec.shape)} has {spec.rows:,} rows, more "

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 from tvm import tirx
 
 from dero_tvm.aot import c_source as printer
@@ -27,7 +28,11 @@ from dero_tvm.aot.c_constants import array_names, definition
 from dero_tvm.aot.c_source import c_source, typedefs
 from dero_tvm.aot.header import header, interface_of
 from dero_tvm.aot.lower import CFunction, c_functions
-from dero_tvm.aot.program import Program
+from dero_tvm.aot.program import Program, build_program
+from dero_tvm.choose import smallest
+from dero_tvm.dero import Dero
+from dero_tvm.network_planner import naming
+from dero_tvm.prepare import prepare
 from tests import sanitized_batch
 from tests.sanitized_batch import SanitizedPrograms
 
@@ -107,6 +112,14 @@ class CBatch:
         command = [compiler, *sanitized_batch.FLAGS, "-o", str(program), str(source), "-lm"]
         subprocess.run(command, check=True)
         return SanitizedPrograms(program, self._programs)
+
+
+def streamed_program(model: onnx.ModelProto) -> Program:
+    """The smallest program of a model for the host, with portable kernels."""
+    prepared = prepare(model, target="host")
+    chosen = smallest(prepared.candidates(), Dero.STREAM)
+    with naming(prepared.planner.label):
+        return build_program(chosen.scheduled, chosen.plan)
 
 
 @dataclass(frozen=True)

@@ -103,7 +103,7 @@ class Pairs:
     """Passes on one module."""
 
     def __init__(self, module: tvm.IRModule, passes: Passes) -> None:
-        self.module, self.passes = module, passes
+        self.passes = passes
         self.counts: Counter[str] = Counter()
         self._after: dict[tuple[str, ...], tvm.IRModule | None] = {(): module}
         self._outputs: dict[int, Outputs] = {}

@@ -24,6 +24,7 @@ def model_of(
     outputs: dict[str, Dims],
     constants: dict[str, np.ndarray] | None = None,
     kind: int = TensorProto.FLOAT,
+    opset: int = 13,
 ) -> onnx.ModelProto:
     """A model of these nodes; all inputs and outputs are of type `kind`."""
     graph = helper.make_graph(
@@ -33,7 +34,7 @@ def model_of(
         [helper.make_tensor_value_info(name, kind, dims) for name, dims in outputs.items()],
         [numpy_helper.from_array(value, name) for name, value in (constants or {}).items()],
     )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
 
 
 def residual(

@@ -76,11 +76,11 @@ class ModelArchive:
         """Module name: ``default`` gives ``tvmgen_default_run``."""
         return structured(str, self._module["model_name"])
 
-    @property
+    @cached_property
     def inputs(self) -> tuple[TensorInfo, ...]:
         return self._ports("inputs")
 
-    @property
+    @cached_property
     def outputs(self) -> tuple[TensorInfo, ...]:
         return self._ports("outputs")
 

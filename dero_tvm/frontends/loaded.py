@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tvm
 from tvm import relax
@@ -98,20 +98,22 @@ def finish(
 
 def _refuse_empty(main: relax.Function, label: str) -> None:
     """Operators on tensors without elements mean a damaged model, or a wrong size."""
-    for block in main.body.blocks:
-        for binding in block.bindings:
-            operands = getattr(getattr(binding, "value", None), "args", ())
-            for expr in (binding.var, *operands):
-                ty = getattr(expr, "ty", None)
-                if not isinstance(ty, relax.TensorType) or ty.shape is None:
-                    continue
-                dims = getattr(ty.shape, "values", ty.shape)
-                shape = [int(dim) for dim in dims if isinstance(dim, tvm.tirx.IntImm)]
-                if min(shape, default=1) < 1:
-                    raise UserError(
-                        f"{label}: uses a tensor of shape {shape}, which has no elements; empty "
-                        "tensors are not supported"
-                    )
+    for expr in _tensors(main):
+        dims = getattr(expr.ty.shape, "values", expr.ty.shape)
+        shape = [int(dim) for dim in dims or () if isinstance(dim, tvm.tirx.IntImm)]
+        if min(shape, default=1) < 1:
+            raise UserError(
+                f"{label}: uses a tensor of shape {shape}, which has no elements; empty tensors "
+                "are not supported"
+            )
+
+
+def _tensors(main: relax.Function) -> Iterator[Any]:
+    """Parameters, results of operators, and their operands, constants among them."""
+    found = [*main.params]
+    for binding in (binding for block in main.body.blocks for binding in block.bindings):
+        found += [binding.var, *getattr(getattr(binding, "value", None), "args", ())]
+    return (expr for expr in found if isinstance(getattr(expr, "ty", None), relax.TensorType))
 
 
 def _spec(label: str, role: str, name: str, ty: tvm.ir.Type) -> TensorSpec:

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
+from tiny_models import model_of
 
 from dero_tvm.errors import UserError
 from dero_tvm.frontends import load
@@ -20,18 +21,9 @@ def model(
     **attributes: object,
 ) -> onnx.ModelProto:
     """A network of one operator of the input ``x`` and of constants, in their order."""
-    constants = constants or {}
-    node = helper.make_node(
-        operator, ["x", *(name for name in constants)], ["y"], name="n", **attributes
-    )
-    graph = helper.make_graph(
-        [node],
-        "one",
-        [helper.make_tensor_value_info("x", kind, [1, 4, 6, 6])],
-        [helper.make_tensor_value_info("y", kind, None)],
-        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
-    )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    held = {name: np.asarray(value) for name, value in (constants or {}).items()}
+    node = helper.make_node(operator, ["x", *held], ["y"], name="n", **attributes)
+    return model_of([node], {"x": (1, 4, 6, 6)}, {"y": None}, held, kind, opset=18)
 
 
 REFUSED = [

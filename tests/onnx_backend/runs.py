@@ -15,12 +15,8 @@ from tempfile import mkdtemp
 import numpy as np
 
 from dero_tvm import UserError
-from dero_tvm.aot.program import Program, build_program
-from dero_tvm.choose import smallest
-from dero_tvm.dero import Dero
-from dero_tvm.network_planner import naming
-from dero_tvm.prepare import prepare
-from tests.c_batch import CBatch, CLibrary
+from dero_tvm.aot.program import Program
+from tests.c_batch import CBatch, CLibrary, streamed_program
 from tests.onnx_backend.cases import Case
 
 PASSED = "passed"
@@ -33,7 +29,7 @@ def verdicts(cases: Iterable[Case], folder: Path) -> dict[str, str]:
     waiting: dict[str, tuple[Case, Program]] = {}
     for case in cases:
         try:
-            waiting[case.name] = case, _program(case)
+            waiting[case.name] = case, streamed_program(case.model)
         except UserError as error:
             found[case.name] = f"refused: {_without_label(str(error))}"
         except Exception as error:
@@ -43,13 +39,6 @@ def verdicts(cases: Iterable[Case], folder: Path) -> dict[str, str]:
             waiting = {}
     found.update(_run(waiting, folder))
     return dict(sorted(found.items()))
-
-
-def _program(case: Case) -> Program:
-    prepared = prepare(case.model, target="host")
-    chosen = smallest(prepared.candidates(), Dero.STREAM)
-    with naming(prepared.planner.label):
-        return build_program(chosen.scheduled, chosen.plan)
 
 
 def _run(waiting: dict[str, tuple[Case, Program]], folder: Path) -> dict[str, str]:

@@ -210,16 +210,18 @@ def _refuse_operators(graph: onnx.GraphProto, label: str) -> None:
         foreign = node.domain not in _STANDARD_DOMAINS
         if foreign or node.op_type not in known or node.op_type in _CONTROL_FLOW:
             operator = f"{node.domain}.{node.op_type}" if foreign else node.op_type
-            title = f"node {node.name!r}" if node.name else f"computing {node.output[0]!r}"
-            problems.append(f"{operator} ({title})")
+            problems.append(f"{operator} ({_title(node)})")
         elif node.op_type in _OF_SEQUENCES:  # TVM's importer would take a tensor apart for ever
             if made_by.get(next(iter(node.input), "")) not in _SEQUENCES:
                 problems.append(f"{node.op_type} of a tensor, which is no sequence")
         elif (overlooked := misread(node, constants)) is not None:
-            title = f"node {node.name!r}" if node.name else f"computing {node.output[0]!r}"
-            problems.append(f"{node.op_type} {overlooked} ({title})")
+            problems.append(f"{node.op_type} {overlooked} ({_title(node)})")
     if problems:
         raise UserError(f"{label}: unsupported operators: {'; '.join(problems)}")
+
+
+def _title(node: onnx.NodeProto) -> str:
+    return f"node {node.name!r}" if node.name else f"computing {node.output[0]!r}"
 
 
 def _refuse_missing_operands(graph: onnx.GraphProto, opset: int, label: str) -> None:
