@@ -27,7 +27,7 @@ STACK_RESERVE = 8 * 1024
 
 
 _LARGEST_TENSOR = 2**31 - 1
-_MOST_ROWS = 2**16  # every one is a step of the simulation, and none runs on a microcontroller
+_MOST_ROWS = 2**17  # every one is a step of the simulation, and none runs on a microcontroller
 
 
 def board_regions(board: Board, reserve: int) -> tuple[Region, ...]:

@@ -370,10 +370,10 @@ def test_empty_tensor() -> None:
 
 
 def test_too_many_rows() -> None:
-    tall = onnx.ModelProto.FromString(relu((1, 2, 1 << 17, 1)))
+    tall = onnx.ModelProto.FromString(relu((1, 2, 1 << 18, 1)))
     pool = helper.make_node("MaxPool", ["x"], ["y"], kernel_shape=[3, 1], pads=[1, 0, 1, 0])
     tall.graph.node[0].CopyFrom(pool)
-    with pytest.raises(UserError, match="has 131,072 rows, more than the 65,536 that can be"):
+    with pytest.raises(UserError, match="has 262,144 rows, more than the 131,072 that can be"):
         dero_tvm.compile(tall)
 
 
