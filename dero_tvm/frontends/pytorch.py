@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from dero_tvm.errors import UserError, first_line
 
 from .loaded import LoadedModel, finish
+from .pytorch_converters import CONVERTERS
 from .relax_module import bind_dimensions
 from .untrusted import ForbiddenAction, untrusted
 
@@ -52,7 +53,9 @@ def load_exported_program(
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            module = from_exported_program(program, unwrap_unit_return_tuple=True)
+            module = from_exported_program(
+                program, unwrap_unit_return_tuple=True, custom_convert_map=CONVERTERS
+            )
     except Exception as error:  # converters assert, look up and raise freely
         raise UserError(f"{label}: cannot be imported: {first_line(error)}") from error
     signature = program.graph_signature

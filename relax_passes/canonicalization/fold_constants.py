@@ -37,6 +37,14 @@ _ARITHMETIC: dict[str, Callable[..., np.ndarray]] = {
     "relax.maximum": np.maximum,
     "relax.minimum": np.minimum,
 }
+_FILLED = {  # with this number, or with the second operand
+    "relax.zeros": 0,
+    "relax.zeros_like": 0,
+    "relax.ones": 1,
+    "relax.ones_like": 1,
+    "relax.full": None,
+    "relax.full_like": None,
+}
 _NEUTRAL = {"relax.add": 0.0, "relax.subtract": 0.0, "relax.multiply": 1.0, "relax.divide": 1.0}
 
 
@@ -93,6 +101,10 @@ class _Rewriter(DataflowRewriter):
     def _fold(self, call: Any) -> ConstantTensor | None:
         if call.op.name in ("relax.shape_to_tensor", "relax.size"):
             return _shape_as_constant(call)
+        if call.op.name == "relax.arange":
+            return _range(call)
+        if call.op.name in _FILLED:
+            return self._filled(call)
         tensors = [o for o in operands_of(call) if isinstance(o, (relax.Var, GenericConst))]
         if not tensors or any(isinstance(t, relax.Var) and t not in self.values for t in tensors):
             return None  # before any constant is read: that copies it out of TVM
@@ -105,6 +117,15 @@ class _Rewriter(DataflowRewriter):
         if call.op.name == "relax.astype":
             return ConstantTensor(known[0].real().astype(dtype_of(call)))
         return self._evaluate(call)
+
+    def _filled(self, call: Any) -> ConstantTensor | None:
+        number: Any = _FILLED[call.op.name]
+        if number is None:
+            filling = self._value(call.args[1])
+            if filling is None:
+                return None
+            number = filling.real()
+        return ConstantTensor(np.full(shape_of(call), number, dtype_of(call)))
 
     def _evaluate(self, call: Any) -> ConstantTensor | None:
         """The value of a call on constants, computed by TVM; None if TVM cannot."""
@@ -167,6 +188,14 @@ def _shape_as_constant(call: Any) -> ConstantTensor | None:
     if values is None or not all(isinstance(value, tvm.tirx.IntImm) for value in values):
         return None
     return ConstantTensor(np.asarray([int(value) for value in values], dtype=dtype_of(call)))
+
+
+def _range(call: Any) -> ConstantTensor | None:
+    """The values of an `arange` whose operands are numbers."""
+    start, stop, step = (getattr(argument, "value", None) for argument in call.args)
+    if start is None or stop is None or step is None:
+        return None
+    return ConstantTensor(np.arange(start, stop, step).astype(dtype_of(call)))
 
 
 def permutation(call: Any) -> tuple[int, ...]:

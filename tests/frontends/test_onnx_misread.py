@@ -42,7 +42,34 @@ REFUSED = [
             constants={"roi": np.zeros(0, "f"), "scales": np.array([1, 1, 0.6, 0.6], "f")},
             mode="linear",
         ),
-        "Resize by a scale below 1 that is no fraction 1/n (node 'n')",
+        "Resize (node 'n'): scaling 6 pixels by 0.6, which gives no whole number of pixels",
+    ),
+    (
+        model(
+            "Resize",
+            constants={"roi": np.zeros(0, "f"), "scales": np.array([1, 1, 1, 2.7], "f")},
+        ),
+        "Resize (node 'n'): scaling 6 pixels by 2.7, which gives no whole number of pixels",
+    ),
+    (
+        model(
+            "Resize",
+            constants={"roi": np.zeros(0, "f"), "scales": np.array([1, 2], "f")},
+            axes=[2, 3],
+        ),
+        "Resize with axes (node 'n')",
+    ),
+    (
+        model(
+            "Resize",
+            constants={
+                "roi": np.zeros(0, "f"),
+                "scales": np.zeros(0, "f"),
+                "sizes": np.int64([1, 4, 12, 18]),
+            },
+            keep_aspect_ratio_policy="not_larger",
+        ),
+        "Resize with a keep_aspect_ratio_policy (node 'n')",
     ),
     (
         model("ConvTranspose", constants={"w": np.ones((4, 1, 2, 2), "f")}, output_shape=[9, 9]),
@@ -74,7 +101,7 @@ def test_refused(network: onnx.ModelProto, reason: str, tmp_path: Path) -> None:
     onnx.save(network, path)
     with pytest.raises(UserError) as caught:
         load(path)
-    assert str(caught.value).endswith(reason)
+    assert reason in str(caught.value)
 
 
 @pytest.mark.parametrize(

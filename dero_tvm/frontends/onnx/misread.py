@@ -17,7 +17,7 @@ def misread(node: onnx.NodeProto, constants: Constants) -> str | None:
     """What the importer would overlook in `node`; None if it is read as it is meant."""
     attributes = {attr.name: onnx.helper.get_attribute_value(attr) for attr in node.attribute}
     if node.op_type == "Resize":
-        return _resize(node, attributes, constants)
+        return _resize(attributes)
     if node.op_type == "LayerNormalization" and any(node.output[1:]):
         return "with mean and deviation as outputs"
     if node.op_type == "ConvTranspose" and "output_shape" in attributes:
@@ -48,14 +48,10 @@ def _bit_shift(node: onnx.NodeProto, constants: Constants) -> str | None:
     return "by less than 0 or by all bits" if outside else None
 
 
-def _resize(node: onnx.NodeProto, attributes: dict[str, Any], constants: Constants) -> str | None:
-    for name in ("antialias", "exclude_outside"):
+def _resize(attributes: dict[str, Any]) -> str | None:
+    for name in ("antialias", "exclude_outside", "axes"):
         if attributes.get(name):
             return f"with {name}"
-    if attributes.get("mode", b"nearest") == b"nearest" or len(node.input) < 3:
-        return None
-    scales = constants.value(node.input[2])
-    # It takes the quotient of the sizes for the scale, which differs where a size is rounded.
-    if scales is not None and np.any(scales < 1) and np.any(np.rint(1 / scales) != 1 / scales):
-        return "by a scale below 1 that is no fraction 1/n"
+    if attributes.get("keep_aspect_ratio_policy", b"stretch") != b"stretch":
+        return "with a keep_aspect_ratio_policy"
     return None

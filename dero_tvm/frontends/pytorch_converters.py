@@ -1,0 +1,152 @@
+"""Operators of PyTorch that TVM's importer takes without a word and computes otherwise.
+
+It overlooks attributes (alpha of sums, scales of ELU, the divisor of average pooling,
+antialiasing), and looks for the nearest pixels elsewhere.  Found by comparing with PyTorch.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tvm import relax
+
+from .resize_scale import is_lost, refusal
+
+Converter = Callable[[Any, Any], relax.Var]  # of a node of torch.fx, and the importer
+
+
+def _sum(function: Callable[[Any, Any], relax.Expr], operation: Callable[..., Any]) -> Converter:
+    """``add.Tensor`` and ``sub.Tensor(input, other, *, alpha=1)``: `other` times `alpha`."""
+
+    def convert(node: Any, importer: Any) -> relax.Var:
+        alpha = node.kwargs.get("alpha", 1)
+        if alpha == 1:
+            return importer._binary_op(function, operation)(node)
+        left, right = importer.retrieve_args(node)
+        return importer.block_builder.emit(function(left, _times(right, alpha, left)))
+
+    return convert
+
+
+def _reverse_subtract(node: Any, importer: Any) -> relax.Var:
+    """``rsub(input, other, alpha=1)``: `other` less `input` times `alpha`."""
+    left, right, *alpha = importer.retrieve_args(node)
+    factor = alpha[0] if alpha else node.kwargs.get("alpha", 1)
+    right = _times(right, 1, left)
+    return importer.block_builder.emit(relax.op.subtract(right, _times(left, factor, left)))
+
+
+def _times(operand: Any, factor: float, like: Any) -> relax.Expr:
+    """`operand`, a tensor or a number, times a number, of the type of `like`."""
+    if not isinstance(operand, relax.Expr):
+        return relax.const(operand * factor, like.ty.dtype)
+    if operand.ty.dtype != like.ty.dtype:
+        raise ValueError(f"a scaled sum of {like.ty.dtype} and {operand.ty.dtype}")
+    if factor == 1:
+        return operand
+    return relax.op.multiply(operand, relax.const(factor, operand.ty.dtype))
+
+
+def _elu(node: Any, importer: Any) -> relax.Var:
+    """``elu(input, alpha=1, scale=1, input_scale=1)``; SELU and CELU are such."""
+    data, *factors = importer.retrieve_args(node)
+    alpha, scale, input_scale = (*factors, 1, 1, 1)[:3]
+    one = relax.const(1, data.ty.dtype)
+    emit = importer.block_builder.emit
+    power = emit(relax.op.exp(_times(data, input_scale, data)))
+    below = emit(relax.op.nn.relu(relax.op.subtract(one, power)))
+    result = emit(relax.op.subtract(relax.op.nn.relu(data), _times(below, alpha, data)))
+    return emit(_times(result, scale, data))
+
+
+def _extremum(function: Callable[..., relax.Expr]) -> Converter:
+    """``amax`` and ``amin(input, dim=(), keepdim=False)``, which the importer does not know."""
+
+    def convert(node: Any, importer: Any) -> relax.Var:
+        given = dict(zip(("input", "dim", "keepdim"), node.args)) | node.kwargs
+        return importer.block_builder.emit(
+            function(
+                importer.env[given["input"]],
+                list(given.get("dim", ())) or None,
+                given.get("keepdim", False),
+            )
+        )
+
+    return convert
+
+
+def _average_pool(node: Any, importer: Any) -> relax.Var:
+    """``avg_pool2d`` with a divisor: the average, padding counted, times the elements by it."""
+    operands, named = node.normalized_arguments(node)
+    names = ("input", "kernel_size", "stride", "padding", "ceil_mode", "count_include_pad")
+    given = dict(zip((*names, "divisor_override"), operands)) | named
+    divisor = given.get("divisor_override")
+    if divisor is None:
+        return importer._avg_pool2d(node)
+    if given.get("ceil_mode"):
+        raise ValueError("average pooling with a divisor and ceil_mode is not supported")
+    height, width = (*given["kernel_size"], *given["kernel_size"])[:2]
+    data = importer.env[given["input"]]
+    average = importer._avg_pool2d_impl(
+        data, [height, width], given.get("stride"), given.get("padding", 0), False, True
+    )
+    return importer.block_builder.emit(_times(average, height * width / divisor, data))
+
+
+def _nearest(node: Any, importer: Any) -> relax.Var:
+    """``upsample_nearest2d.vec(input, output_size, scale_factors)``."""
+    data, size, scales = node.args
+    if size is None:
+        lengths = _lengths(data, importer)
+        _refuse_lost(lengths, scales, coordinates="asymmetric", rounding="floor")
+        size = [int(length * scale) for length, scale in zip(lengths, scales)]
+    resized = relax.op.image.resize2d(
+        importer.env[data],
+        relax.ShapeExpr(list(size)),
+        layout="NCHW",
+        method="nearest_neighbor",
+        coordinate_transformation_mode="asymmetric",
+        rounding_method="floor",
+    )
+    return importer.block_builder.emit(resized)
+
+
+def _bilinear(node: Any, importer: Any) -> relax.Var:
+    """``upsample_bilinear2d.vec(input, output_size, align_corners, scale_factors)``."""
+    data, size, align_corners, scales = node.args
+    if size is None and not align_corners:  # which looks at the sizes alone
+        _refuse_lost(_lengths(data, importer), scales, coordinates="half_pixel", rounding=None)
+    return importer._upsample_bilinear2d(node)
+
+
+def _antialiased(node: Any, importer: Any) -> relax.Var:
+    raise ValueError("resizing with antialias=True is not supported")
+
+
+def _lengths(data: Any, importer: Any) -> list[int]:
+    return [int(length) for length in importer.shape_of(importer.env[data]).values[2:]]
+
+
+def _refuse_lost(
+    lengths: Sequence[int], scales: Sequence[float], *, coordinates: str, rounding: str | None
+) -> None:
+    for length, scale in zip(lengths, scales):
+        if is_lost(length, scale, coordinates=coordinates, rounding=rounding):
+            raise ValueError(refusal(length, scale))
+
+
+CONVERTERS: dict[str, Converter] = {
+    "add.Tensor": _sum(relax.op.add, operator.add),
+    "sub.Tensor": _sum(relax.op.subtract, operator.sub),
+    "rsub.Tensor": _reverse_subtract,
+    "rsub.Scalar": _reverse_subtract,
+    "elu.default": _elu,
+    "amax.default": _extremum(relax.op.max),
+    "amin.default": _extremum(relax.op.min),
+    "avg_pool2d.default": _average_pool,
+    "upsample_nearest2d.vec": _nearest,
+    "upsample_bilinear2d.vec": _bilinear,
+    "_upsample_bilinear2d_aa.default": _antialiased,
+}

@@ -1,0 +1,40 @@
+"""Scales of resizing that TVM's importers do not pass on.
+
+They keep the size of the result alone, and take the quotient of the sizes for the scale.  ONNX and
+PyTorch look for pixels with the scale itself: 5 pixels times 2.5 are 12, at steps of 1/2.5 pixels,
+not of 5/12.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from relax_passes.operators.resize2d import nearest_table
+
+
+def is_lost(length: int, scale: float, *, coordinates: str, rounding: str | None) -> bool:
+    """Whether an axis of `length` pixels is resized otherwise without the scale.
+
+    scale: float32, pixels of the result by pixel.
+    coordinates: ONNX' name of how positions are computed.
+    rounding: as in `operators.resize2d`; None where pixels are mixed.
+    """
+    out_length = int(np.float32(scale) * length)
+    if np.float32(out_length / length) == np.float32(scale):
+        return False
+    if rounding is None or coordinates not in ("asymmetric", "half_pixel"):
+        return not np.isclose(out_length, scale * length, rtol=1e-6)
+    asked, imported = (
+        nearest_table(length, out_length, step, coordinates, rounding, "divide")
+        for step in (1 / float(scale), None)
+    )
+    return asked != imported
+
+
+def refusal(length: int, scale: float) -> str:
+    """What to say of a scale that is lost."""
+    return (
+        f"scaling {length} pixels by {scale:g}, which gives no whole number of pixels, is not "
+        "supported; export the model with the size of the result (in PyTorch, "
+        "recompute_scale_factor=True)"
+    )

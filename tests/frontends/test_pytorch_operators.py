@@ -1,0 +1,208 @@
+"""Operators of PyTorch programs, from `torch.export` to C, against PyTorch itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+import dero_tvm
+from dero_tvm.errors import UserError
+
+torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+nn, F = torch.nn, torch.nn.functional
+
+IMAGE = (1, 4, 7, 6)
+
+
+class Function(nn.Module):
+    """A function of tensors as a module."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, *tensors: Any) -> Any:
+        return self.function(*tensors)
+
+
+def resized(**options: Any) -> Function:
+    return Function(lambda x: F.interpolate(x, **options))
+
+
+CASES: dict[str, tuple[Any, Sequence[tuple[int, ...]]]] = {
+    "conv": (nn.Conv2d(4, 6, (3, 2), stride=(2, 1), padding=(1, 0), dilation=(1, 2)), [IMAGE]),
+    "conv groups": (nn.Conv2d(4, 8, 3, groups=2, bias=False), [IMAGE]),
+    "conv same": (nn.Conv2d(4, 5, 4, padding="same"), [IMAGE]),
+    "depthwise": (nn.Conv2d(4, 8, 3, groups=4, padding=1), [IMAGE]),
+    "conv transpose": (
+        nn.ConvTranspose2d(4, 5, 3, stride=2, padding=1, output_padding=1),
+        [IMAGE],
+    ),
+    "conv reflect": (nn.Conv2d(4, 5, 3, padding=1, padding_mode="reflect"), [IMAGE]),
+    "conv1d": (nn.Conv1d(3, 5, 3, padding=1, stride=2), [(1, 3, 11)]),
+    "linear": (nn.Linear(6, 3), [(2, 6)]),
+    "batch norm": (nn.BatchNorm2d(4), [IMAGE]),
+    "group norm": (nn.GroupNorm(2, 4), [IMAGE]),
+    "layer norm": (nn.LayerNorm(6), [IMAGE]),
+    "max pool": (nn.MaxPool2d(3, stride=2, padding=1), [IMAGE]),
+    "max pool dilated": (nn.MaxPool2d(2, stride=1, dilation=2), [IMAGE]),
+    "max pool ceil": (nn.MaxPool2d(2, stride=2, ceil_mode=True), [IMAGE]),
+    "average pool": (nn.AvgPool2d(3, stride=2, padding=1), [IMAGE]),
+    "average pool exclusive": (nn.AvgPool2d(3, padding=1, count_include_pad=False), [IMAGE]),
+    "average pool ceil": (nn.AvgPool2d(3, stride=2, ceil_mode=True), [(1, 4, 8, 6)]),
+    "average pool ceil padded": (
+        nn.AvgPool2d(3, stride=2, padding=1, ceil_mode=True),
+        [(1, 4, 8, 6)],
+    ),
+    "average pool divisor": (nn.AvgPool2d(2, divisor_override=3), [IMAGE]),
+    "adaptive average": (nn.AdaptiveAvgPool2d(1), [IMAGE]),
+    "adaptive average sizes": (nn.AdaptiveAvgPool2d((3, 2)), [IMAGE]),
+    **{
+        type(module).__name__: (module, [IMAGE])
+        for module in (
+            *(nn.ReLU(), nn.ReLU6(), nn.LeakyReLU(0.2), nn.PReLU(4), nn.ELU(0.7), nn.SELU()),
+            *(nn.GELU(), nn.SiLU(), nn.Sigmoid(), nn.Tanh(), nn.Hardswish(), nn.Hardsigmoid()),
+            *(nn.Softplus(), nn.Mish(), nn.Hardtanh(-0.5, 0.7), nn.Softmax(1), nn.LogSoftmax(1)),
+            *(nn.PixelShuffle(2), nn.ChannelShuffle(2), nn.ZeroPad2d((1, 2, 0, 3)), nn.Flatten()),
+            *(nn.ConstantPad2d((1, 0, 2, 1), 0.5), nn.ReflectionPad2d(2)),
+        )
+    },
+    "gelu tanh": (nn.GELU("tanh"), [IMAGE]),
+    "nearest": (resized(scale_factor=2), [IMAGE]),
+    "nearest by halves": (resized(scale_factor=2.5), [IMAGE]),
+    "nearest to a size": (resized(size=(5, 11)), [IMAGE]),
+    "bilinear": (resized(scale_factor=2, mode="bilinear"), [IMAGE]),
+    "bilinear to a size": (resized(size=(5, 11), mode="bilinear"), [IMAGE]),
+    "bilinear corners": (
+        resized(size=(5, 11), mode="bilinear", align_corners=True),
+        [IMAGE],
+    ),
+    "add scaled": (Function(lambda x, y: torch.add(x, y, alpha=2)), [IMAGE, IMAGE]),
+    "subtract scaled": (Function(lambda x, y: torch.sub(x, y, alpha=3)), [IMAGE, IMAGE]),
+    "broadcast": (Function(lambda x, y: x * y + 1.5), [IMAGE, (4, 1, 1)]),
+    "divide": (Function(lambda x, y: x / (y.abs() + 1)), [IMAGE, IMAGE]),
+    "floor divide": (Function(lambda x: torch.div(x, 0.3, rounding_mode="floor")), [IMAGE]),
+    "truncate divide": (Function(lambda x: torch.div(x, 0.3, rounding_mode="trunc")), [IMAGE]),
+    "reverse subtract": (Function(lambda x: 1 - x), [IMAGE]),
+    "power": (Function(lambda x: x**3), [IMAGE]),
+    "clamp": (Function(lambda x: x.clamp(min=-0.3)), [IMAGE]),
+    "concatenate": (Function(lambda x, y: torch.cat([x, y, x], 1)), [IMAGE, (1, 2, 7, 6)]),
+    "chunk": (Function(lambda x: torch.cat(torch.chunk(x, 2, 1)[::-1], 1)), [IMAGE]),
+    "split": (Function(lambda x: torch.split(x, [1, 3], 1)[1]), [IMAGE]),
+    "slice": (Function(lambda x: x[:, 1:3, ::2, 1:]), [IMAGE]),
+    "slice from the end": (Function(lambda x: x[:, :, -3:, :-1]), [IMAGE]),
+    "mean": (Function(lambda x: x.mean((2, 3))), [IMAGE]),
+    "mean kept": (Function(lambda x: x.mean(1, keepdim=True)), [IMAGE]),
+    "sum": (Function(lambda x: x.sum((-1, 1))), [IMAGE]),
+    "amin": (Function(lambda x: x.amin()), [IMAGE]),
+    "nearest exact": (resized(scale_factor=2.5, mode="nearest-exact"), [IMAGE]),
+    "amax": (Function(lambda x: x.amax((2, 3))), [IMAGE]),
+    "variance": (Function(lambda x: x.var((2, 3))), [IMAGE]),
+    "population variance": (Function(lambda x: x.var((2, 3), unbiased=False)), [IMAGE]),
+    "norm": (Function(lambda x: F.normalize(x, dim=1)), [IMAGE]),
+    "permute": (Function(lambda x: x.permute(0, 2, 3, 1)), [IMAGE]),
+    "reshape": (Function(lambda x: x.reshape(1, 2, 14, 6).transpose(1, 2)), [IMAGE]),
+    "matrix product": (Function(lambda x, y: x @ y), [(1, 3, 5), (5, 4)]),
+    "attention": (
+        Function(lambda q, k, v: F.scaled_dot_product_attention(q, k, v)),
+        [(1, 2, 5, 4)] * 3,
+    ),
+    "where": (Function(lambda x, y: torch.where(x > y, x, y * 2)), [IMAGE, IMAGE]),
+    "minimum": (Function(lambda x, y: torch.minimum(x, torch.maximum(y, -x))), [IMAGE, IMAGE]),
+    "flip": (Function(lambda x: x.flip(3)), [IMAGE]),
+    "roll": (Function(lambda x: x.roll(2, 3)), [IMAGE]),
+    "repeat": (Function(lambda x: x.repeat(1, 2, 1, 2)), [IMAGE]),
+    "dropout": (nn.Dropout(0.5), [IMAGE]),
+    "CELU": (nn.CELU(0.6), [IMAGE]),
+    "softplus beta": (nn.Softplus(2.0, 1.0), [IMAGE]),
+    "softsign": (nn.Softsign(), [IMAGE]),
+    "hardshrink": (nn.Hardshrink(0.4), [IMAGE]),
+    "softshrink": (nn.Softshrink(0.4), [IMAGE]),
+    "threshold": (nn.Threshold(0.1, -2.0), [IMAGE]),
+    "glu": (nn.GLU(1), [IMAGE]),
+    "instance norm": (nn.InstanceNorm2d(4, affine=True), [IMAGE]),
+    "local response": (nn.LocalResponseNorm(3, 0.1), [IMAGE]),
+    "rms norm": (nn.RMSNorm(6), [IMAGE]),
+    "lp pool": (nn.LPPool2d(2, 2), [IMAGE]),
+    "average pool 1d": (nn.AvgPool1d(3, 2, padding=1), [(1, 3, 11)]),
+    "max pool 1d": (nn.MaxPool1d(3, 2, padding=1, ceil_mode=True), [(1, 3, 10)]),
+    "conv 3d": (nn.Conv3d(2, 3, 2), [(1, 2, 4, 5, 4)]),
+    "unshuffle": (nn.PixelUnshuffle(2), [(1, 2, 6, 4)]),
+    "replication pad": (nn.ReplicationPad2d(2), [IMAGE]),
+    "circular pad": (nn.CircularPad2d(1), [IMAGE]),
+    "negative pad": (Function(lambda x: F.pad(x, (-1, 2))), [IMAGE]),
+    "addmm": (
+        Function(lambda a, x, y: torch.addmm(a, x, y, beta=2, alpha=3)),
+        [(4,), (3, 5), (5, 4)],
+    ),
+    "add a number": (Function(lambda x: torch.add(x, 2.0, alpha=1.5)), [IMAGE]),
+    "rsub": (Function(lambda x, y: torch.rsub(x, y, alpha=2)), [IMAGE, IMAGE]),
+    "lerp": (Function(lambda x, y: torch.lerp(x, y, 0.3)), [IMAGE, IMAGE]),
+    "addcmul": (Function(lambda x, y: torch.addcmul(x, y, x, value=0.5)), [IMAGE, IMAGE]),
+    "std": (Function(lambda x: x.std(1)), [IMAGE]),
+    "argmax": (Function(lambda x: x.argmax(1).float()), [IMAGE]),
+    "remainder": (Function(lambda x: torch.remainder(x, 0.7)), [IMAGE]),
+    "fmod": (Function(lambda x: torch.fmod(x, 0.7)), [IMAGE]),
+    "round": (Function(lambda x: torch.round(x * 2)), [IMAGE]),
+    "round decimals": (Function(lambda x: torch.round(x, decimals=1)), [IMAGE]),
+    "logical": (Function(lambda x, y: ((x > 0) & (y > 0)).float()), [IMAGE, IMAGE]),
+    "index select": (Function(lambda x: x[:, [2, 0, 3]]), [IMAGE]),
+    "stack": (Function(lambda x, y: torch.stack([x, y], 2)), [IMAGE, IMAGE]),
+    "squeeze": (Function(lambda x: x.unsqueeze(-1).squeeze(0)), [IMAGE]),
+    "expand": (Function(lambda x: x.expand(1, 4, 7, 6)), [(1, 4, 1, 1)]),
+    "tril": (Function(lambda x: x.tril(1)), [IMAGE]),
+    "masked": (Function(lambda x: x.masked_fill(x > 0.5, 2.0)), [IMAGE]),
+    "einsum": (Function(lambda x, y: torch.einsum("bchw,cd->bdhw", x, y)), [IMAGE, (4, 3)]),
+    "clamp max": (Function(lambda x: x.clamp(max=0.3)), [IMAGE]),
+    "log1p": (Function(lambda x: torch.log1p(x.abs())), [IMAGE]),
+    "logsumexp": (Function(lambda x: x.logsumexp(1)), [IMAGE]),
+    "nan to num": (Function(lambda x: torch.nan_to_num(x)), [IMAGE]),
+    "avg pool mixed": (nn.AvgPool2d((3, 2), stride=(1, 2), padding=(1, 0)), [IMAGE]),
+    "adaptive average odd": (nn.AdaptiveAvgPool2d((4, 5)), [IMAGE]),
+    "batch matmul": (Function(lambda x, y: x @ y.transpose(1, 2)), [(2, 3, 5), (2, 4, 5)]),
+    "conv transpose grouped": (nn.ConvTranspose2d(4, 6, 2, stride=2, groups=2), [IMAGE]),
+    "conv transpose dilated": (nn.ConvTranspose2d(4, 5, 3, dilation=2), [IMAGE]),
+}
+REFUSED = {
+    "fractional bilinear": (
+        resized(scale_factor=1.5, mode="bilinear"),
+        "scaling 7 pixels by 1.5, which gives no whole number of pixels, is not supported",
+    ),
+    "fractional nearest": (resized(scale_factor=0.7), "scaling 7 pixels by 0.7"),
+    "antialiased": (
+        resized(size=(3, 3), mode="bilinear", antialias=True),
+        "antialias=True is not supported",
+    ),
+}
+
+
+def exported(module: Any, shapes: Sequence[tuple[int, ...]]) -> tuple[Any, list[Any]]:
+    """The program, and random operands for it."""
+    torch.manual_seed(0)
+    module.eval()
+    for buffer in module.buffers():
+        if buffer.is_floating_point():
+            buffer.uniform_(0.5, 1.5)
+    operands = [torch.randn(shape) for shape in shapes]
+    return torch.export.export(module, tuple(operands)), operands
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_equals_pytorch(name: str) -> None:
+    module, shapes = CASES[name]
+    program, operands = exported(module, shapes)
+    model = dero_tvm.compile(program)
+    feed = {port.name: x.numpy() for port, x in zip(model.archive.inputs, operands)}
+    (actual,) = model.run(feed, "host").values()
+    np.testing.assert_allclose(actual, module(*operands).detach().numpy(), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused(name: str) -> None:
+    module, reason = REFUSED[name]
+    program, _ = exported(module, [IMAGE])
+    with pytest.raises(UserError, match=reason):
+        dero_tvm.compile(program)
