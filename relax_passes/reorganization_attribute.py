@@ -70,11 +70,12 @@ def _weights(architecture: Architecture, calls: Mapping[str, relax.Expr]) -> dic
 
 def _constant(calls: Mapping[str, relax.Expr], variable: str, argument: int) -> np.ndarray:
     call = calls.get(variable)
-    if not isinstance(call, Call) or not isinstance(call.args[argument], GenericConst):
+    found = call.args[argument:] if isinstance(call, Call) else ()
+    if not found or not isinstance(found[0], GenericConst):
         raise ValueError(
             f"{variable} is no longer in the module: passes after ReorganizeResiduals rewrote it"
         )
-    return call.args[argument].value.numpy()
+    return found[0].value.numpy()
 
 
 def _plain(value: Any) -> Any:

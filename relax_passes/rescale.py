@@ -17,7 +17,7 @@ from tvm import relax
 from tvm.ir import Call
 
 from .operators import attributes_of, make_call, operator_of
-from .operators.fixed_point import quantize_multiplier
+from .operators.quantized import requantization
 
 _CONVOLUTIONS = ("dero.conv2d", "dero.dense")
 
@@ -64,7 +64,7 @@ def absorb(producer: relax.Expr, addition: Call, argument: int) -> Call | None:
     elif name in _CONVOLUTIONS:
         multiplier, shift = (arg.value.numpy() for arg in operands[3:])
         factors = np.ldexp(multiplier.astype(np.float64), shift - 31) * conversion.ratio
-        pairs = [quantize_multiplier(float(factor)) for factor in factors]
+        pairs = [requantization(float(factor)) for factor in factors]
         operands[3:] = [relax.const(np.array(column, np.int32)) for column in zip(*pairs)]
         low, high = (
             int(conversion(np.array([attrs[key] if attrs[key] is not None else edge]))[0])

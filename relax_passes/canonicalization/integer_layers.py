@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tvm import relax
 
 from ..operators import quantized as factors
+from ..operators.sum_range import SumRange
 from .constant_tensor import ConstantTensor
 from .dataflow import shape_of
 from .epilogue import Epilogue
-from .integer_operand import Refusal, integer_clamp, integer_factors, none_unless_quantized
+from .integer_operand import (
+    Quantized,
+    Refusal,
+    integer_clamp,
+    integer_factors,
+    none_unless_quantized,
+)
 
 if TYPE_CHECKING:
     from .integer_arithmetic import IntegerRewriter
@@ -29,20 +37,9 @@ def conv2d(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax.Expr |
         raise Refusal(f"its layout is {a.data_layout}, {a.kernel_layout}")
     weight = _weight(rewriter, call.args[1])
     epilogue = rewriter.epilogue(var, bias=True)
-    assert weight.scale is not None
-    scales = _scales(weight, 0)
-    multiplier, shift = integer_factors(
-        factors.convolution_factors, source.scale, scales, epilogue.scale, weight.shape[0]
-    )
     return rewriter.dero(
         "conv2d",
-        [
-            source.data,
-            relax.const(weight.values),
-            _bias(epilogue, source.scale, scales, weight.shape[0]),
-            relax.const(multiplier),
-            relax.const(shift),
-        ],
+        _operands(source, weight, epilogue, factors.convolution_factors),
         epilogue.absorbed,
         strides=a.strides,
         padding=a.padding,
@@ -65,25 +62,33 @@ def matmul(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax.Expr |
         raise Refusal("it is not a matrix of weights times rows of data")
     weight = weight.transpose((1, 0))
     epilogue = rewriter.epilogue(var, bias=True)
-    scales = _scales(weight, 0)
-    multiplier, shift = integer_factors(
-        factors.dense_factors, source.scale, scales, epilogue.scale, weight.shape[0]
-    )
     return rewriter.dero(
         "dense",
-        [
-            source.data,
-            relax.const(weight.values),
-            _bias(epilogue, source.scale, scales, weight.shape[0]),
-            relax.const(multiplier),
-            relax.const(shift),
-        ],
+        _operands(source, weight, epilogue, factors.dense_factors),
         epilogue.absorbed,
         input_zero_point=source.zero_point,
         output_zero_point=epilogue.zero_point,
         rounding=rewriter.rounding,
         **integer_clamp(epilogue),
     )
+
+
+def _operands(
+    source: Quantized,
+    weight: ConstantTensor,
+    epilogue: Epilogue,
+    factors_of: Callable[..., tuple[np.ndarray, np.ndarray]],
+) -> list[relax.Expr]:
+    """Data, weights [channels, ...], bias, multipliers and shifts.  Raises :class:`Refusal`."""
+    channels = weight.shape[0]
+    scales = _scales(weight, 0)
+    multiplier, shift = integer_factors(factors_of, source.scale, scales, epilogue.scale, channels)
+    bias = _bias(epilogue, source.scale, scales, channels)
+    sums = SumRange.of(weight.values.reshape(channels, -1), source.zero_point).with_bias(bias)
+    if sums.overflows(multiplier, shift).any():
+        raise Refusal("its sums can leave the range of 32 bits with these scales")
+    constants = (weight.values, bias, multiplier, shift)
+    return [source.data, *(relax.const(array) for array in constants)]
 
 
 def _weight(rewriter: IntegerRewriter, expr: relax.Expr) -> ConstantTensor:
@@ -118,17 +123,17 @@ def _scales(weight: ConstantTensor, axis: int) -> list[float] | float:
 
 def _bias(
     epilogue: Epilogue, input_scale: float, scales: list[float] | float, channels: int
-) -> relax.Expr:
+) -> np.ndarray:
     """int32 in units of the accumulator."""
     if epilogue.bias is None:
-        return relax.const(np.zeros(channels, np.int32))
+        return np.zeros(channels, np.int32)
     bias = epilogue.bias
     unit = np.broadcast_to(np.float64(np.float32(input_scale)) * np.asarray(scales), (channels,))
     if bias.is_quantized and bias.zero_point is not None and not bias.zero_point.any():
         # Converters compute the bias' scale as this product, with a rounding of their own.
         if bias.scale is not None and np.allclose(bias.scale, unit, rtol=1e-4, atol=0.0):
-            return relax.const(np.ascontiguousarray(bias.values).astype(np.int32))
+            return np.ascontiguousarray(bias.values).astype(np.int32)
     rounded = np.rint(bias.real().astype(np.float64) / unit)
     if (rounded < _INT32.min).any() or (rounded > _INT32.max).any():
         raise Refusal("its bias does not fit 32 bits in units of the accumulator")
-    return relax.const(rounded.astype(np.int32))
+    return rounded.astype(np.int32)

@@ -14,6 +14,7 @@ import numpy as np
 from tvm import relax
 
 from ..operators import quantized as factors
+from ..operators.sum_range import SumRange
 from .dataflow import dtype_of, is_call, shape_of
 from .epilogue import Epilogue, take_integer_clamp
 from .integer_layers import conv2d, matmul
@@ -151,8 +152,8 @@ def _reduce(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax.Expr 
     axes = range(len(shape)) if call.attrs.axis is None else call.attrs.axis
     axes = tuple(sorted(int(axis) % len(shape) for axis in axes))
     epilogue = rewriter.epilogue(var)
+    count = prod(shape[axis] for axis in axes)
     if is_call(call, "relax.mean"):
-        count = prod(shape[axis] for axis in axes)
         kind = "mean"
         multiplier, shift = integer_factors(
             factors.mean_factors, source.scale, epilogue.scale, count
@@ -160,6 +161,9 @@ def _reduce(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax.Expr 
     else:
         kind = "sum"
         multiplier, shift = integer_factors(factors.rescale_factors, source.scale, epilogue.scale)
+    sums = SumRange.of(np.full((1, 1), count), source.zero_point)
+    if sums.overflows(multiplier, shift).any():
+        raise Refusal("its sums can leave the range of 32 bits with these scales")
     return rewriter.dero(
         "reduce",
         [source.data],

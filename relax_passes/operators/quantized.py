@@ -19,6 +19,7 @@ from .fixed_point import quantize_multiplier
 
 INT8_MIN, INT8_MAX = -128, 127
 
+_SATURATING = (1 << 30, 9)  # 256, as multiplier and shift
 _ADD_LEFT_SHIFT = 20  # bits of headroom that int8 addition and subtraction compute with
 _SOFTMAX_INTEGER_BITS = 5  # the argument of exp() has 5 integer and 26 fractional bits
 
@@ -69,6 +70,23 @@ def dense_factors(
     return _factor_arrays([float(product) / _f64(output_scale)] * units)
 
 
+def requantization(factor: float) -> tuple[int, int]:
+    """``(multiplier, shift)`` of a factor >= 0 from int32 sums to a result that saturates as int8.
+
+    From 512 on it is 256, which brings every sum but 0 beyond int8, too, whatever the zero point:
+    products then stay in int32 where LiteRT's would overflow.
+    """
+    return _saturating(*quantize_multiplier(_not_too_large(factor)))
+
+
+def _not_too_large(factor: float) -> float:
+    return min(factor, 2.0**29) if math.isfinite(factor) else factor
+
+
+def _saturating(multiplier: int, shift: int) -> tuple[int, int]:
+    return (multiplier, shift) if shift <= _SATURATING[1] else _SATURATING
+
+
 def add_factors(a_scale: float, b_scale: float, output_scale: float) -> dict[str, Any]:
     """Attributes ``left_shift``, ``multipliers``, ``shifts`` (a, b, out) of an int8 addition."""
     twice_larger = 2 * max(_f64(a_scale), _f64(b_scale))
@@ -95,17 +113,18 @@ def subtract_factors(a_scale: float, b_scale: float, output_scale: float) -> dic
 
 def multiply_factors(a_scale: float, b_scale: float, output_scale: float) -> tuple[int, int]:
     """``(multiplier, shift)`` of an elementwise int8 product."""
-    return quantize_multiplier(_f64(a_scale) * _f64(b_scale) / _f64(output_scale))
+    return requantization(_f64(a_scale) * _f64(b_scale) / _f64(output_scale))
 
 
 def rescale_factors(input_scale: float, output_scale: float) -> tuple[int, int]:
     """``(multiplier, shift)`` from one scale to another, of QUANTIZE and SUM (float64)."""
-    return quantize_multiplier(_f64(input_scale) / _f64(output_scale))
+    return requantization(_f64(input_scale) / _f64(output_scale))
 
 
 def mean_factors(input_scale: float, output_scale: float, count: int) -> tuple[int, int]:
     """``(multiplier, shift)`` of an int8 mean of `count` elements, the division included."""
-    return divide_factor(*rescale_factors(input_scale, output_scale), count)
+    factor = _not_too_large(_f64(input_scale) / _f64(output_scale))
+    return _saturating(*divide_factor(*quantize_multiplier(factor), count))
 
 
 def divide_factor(multiplier: int, shift: int, count: int) -> tuple[int, int]:
@@ -124,7 +143,8 @@ def softmax_factors(input_scale: float, beta: float = 1.0) -> dict[str, int]:
     Its output has scale 1 / 256 and zero point -128.
     """
     fraction_bits = 31 - _SOFTMAX_INTEGER_BITS
-    factor = min(_f64(beta) * _f64(input_scale) * (1 << fraction_bits), (1 << 31) - 1.0)
+    # From half of LiteRT's limit on, a difference of one step is beyond what exp() gives int8.
+    factor = min(_f64(beta) * _f64(input_scale) * (1 << fraction_bits), (1 << 30) - 1.0)
     if factor <= 1.0:
         raise ValueError(
             f"softmax: an input scale of {input_scale} with beta {beta} is too small for int8"
@@ -152,7 +172,7 @@ def _scale_per_channel(scales: float | Sequence[float], channels: int) -> list[f
 
 
 def _factor_arrays(factors: Any) -> tuple[np.ndarray, np.ndarray]:
-    pairs = [quantize_multiplier(factor) for factor in factors]
+    pairs = [requantization(factor) for factor in factors]
     return (
         np.array([multiplier for multiplier, _ in pairs], np.int32),
         np.array([shift for _, shift in pairs], np.int32),

@@ -19,10 +19,11 @@ import numpy as np
 
 from . import fixed_point_functions as functions
 from .fixed_point import multiply_numpy, quantize_multiplier
-from .quantized import INT8_MAX, INT8_MIN, activation_range, rescale_factors
+from .quantized import INT8_MAX, INT8_MIN, activation_range, requantization, rescale_factors
 
 _INPUTS = np.arange(INT8_MIN, INT8_MAX + 1)
 _INT16_MIN, _INT16_MAX = -(1 << 15), (1 << 15) - 1
+_STEEP = 8.0  # input scales of logistic and tanh from which fixed point has no bits left
 
 
 def table_of(
@@ -86,7 +87,7 @@ def leaky_relu(
     slope = np.float32(input_scale) * np.float32(alpha) / np.float32(output_scale)
     values = _INPUTS - input_zero_point
     positive = _scaled(values, _float32_ratio(input_scale, output_scale))
-    negative = _scaled(values, quantize_multiplier(abs(float(slope))))
+    negative = _scaled(values, requantization(abs(float(slope))))
     if slope < 0:
         negative = -negative
     return _int8(np.where(values >= 0, positive, negative) + output_zero_point)
@@ -96,7 +97,8 @@ def logistic(
     input_scale: float, input_zero_point: int, output_scale: float, output_zero_point: int
 ) -> np.ndarray:
     """LOGISTIC, in fixed point to LiteRT's output scale 1 / 256 and zero point -128."""
-    if (np.float32(output_scale), output_zero_point) != (1 / 256, -128):
+    fixed = (np.float32(output_scale), output_zero_point) == (1 / 256, -128)
+    if not fixed or input_scale >= _STEEP:
         scales = (input_scale, input_zero_point, output_scale, output_zero_point)
         return table_of(lambda x: 1 / (1 + np.exp(-x)), *scales, rounding="half_away")
     inside, q4 = _on_scale_of_sixteen(input_scale, input_zero_point)
@@ -108,7 +110,8 @@ def tanh(
     input_scale: float, input_zero_point: int, output_scale: float, output_zero_point: int
 ) -> np.ndarray:
     """TANH, in fixed point to LiteRT's output scale 1 / 128 and zero point 0."""
-    if (np.float32(output_scale), output_zero_point) != (1 / 128, 0):
+    fixed = (np.float32(output_scale), output_zero_point) == (1 / 128, 0)
+    if not fixed or input_scale >= _STEEP:
         scales = (input_scale, input_zero_point, output_scale, output_zero_point)
         return table_of(np.tanh, *scales, rounding="half_away")
     inside, q4 = _on_scale_of_sixteen(input_scale, input_zero_point)
@@ -121,7 +124,7 @@ def elu(
 ) -> np.ndarray:
     """ELU with alpha 1, the only one TFLite has."""
     return _float_table(
-        lambda x: np.where(x < 0, _float32(np.exp, np.minimum(x, 0)) - np.float32(1), x),
+        lambda x: np.where(x < 0, _float32(np.expm1, np.minimum(x, 0)), x),
         input_scale,
         input_zero_point,
         output_scale,
@@ -314,7 +317,7 @@ def _float32(function: Callable[[Any], Any], x: np.ndarray) -> np.ndarray:
 
 
 def _float32_ratio(numerator: float, denominator: float) -> tuple[int, int]:
-    return quantize_multiplier(float(np.float32(numerator) / np.float32(denominator)))
+    return requantization(float(np.float32(numerator) / np.float32(denominator)))
 
 
 def _scaled(values: np.ndarray, factor: tuple[int, int]) -> np.ndarray:

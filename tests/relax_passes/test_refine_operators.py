@@ -26,6 +26,7 @@ from relax_passes.reorganization import (
 )
 from relax_passes.reorganization_attribute import read_reorganization
 from relax_passes.reorganize_residuals import ReorganizeResiduals
+from relax_passes.stream_rows import StreamRows
 
 SHAPE = (1, 6, 6, 4)
 
@@ -125,6 +126,12 @@ def test_networks_without_concatenations_stay():
 def test_needs_a_reorganized_module():
     with pytest.raises(ValueError, match="ReorganizeResiduals has not run"):
         RefineOperators()(network(dense_network, SHAPE))
+
+
+def test_refuses_a_module_that_was_rewritten_since():
+    reorganized = ReorganizeResiduals()(network(dense_network, SHAPE))
+    with pytest.raises(ValueError, match="passes after ReorganizeResiduals rewrote it"):
+        RefineOperators()(StreamRows()(reorganized))
 
 
 def densenet121():

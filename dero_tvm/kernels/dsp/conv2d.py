@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from relax_passes.operators import OperatorClass
+from relax_passes.operators.sum_range import SumRange
 
 from ..c_kernel import SUPPORT, CKernel, Request
 from ..table import register_kernel
 from ..window import pack_window
-from .factors import SumRange, pack_factors
+from .factors import pack_factors
 from .pairs import pack_pairs
 
 _DIRECT = """\

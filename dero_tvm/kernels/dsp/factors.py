@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from relax_passes.operators import Signature, fixed_point
+from relax_passes.operators.sum_range import SumRange
 
 from ..window import clamp
 
@@ -22,20 +23,6 @@ class Factors:
 
     records: np.ndarray
     rounding: int  # enum rounding
-
-
-@dataclass(frozen=True, eq=False)
-class SumRange:
-    """The least and the greatest sum of each filter, without its bias."""
-
-    low: np.ndarray
-    high: np.ndarray
-
-    @staticmethod
-    def of(weight: np.ndarray, zero_point: int) -> SumRange:
-        """Of weights [filters, taps] that meet int8 data; padding counts as zeros in between."""
-        ends = np.stack([weight.astype(np.int64) * (end - zero_point) for end in (-128, 127)])
-        return SumRange(ends.min(axis=0).sum(axis=1), ends.max(axis=0).sum(axis=1))
 
 
 def pack_factors(
@@ -69,7 +56,8 @@ def _narrow(
     """The filters' records for rounding by 32-bit arithmetic, and which filters it can do."""
     zero_point = int(signature["output_zero_point"])
     minimum, maximum = clamp(signature)
-    ends = np.stack([sums.low + bias, sums.high + bias])
+    totals = sums.with_bias(bias)
+    ends = np.stack([totals.low, totals.high])
     scaled = fixed_point.multiply_numpy(ends, multiplier, shift, signature["rounding"])
     first, last = np.clip(scaled + zero_point, minimum, maximum)
     greatest = np.abs(ends).max(axis=0)

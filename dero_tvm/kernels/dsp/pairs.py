@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .factors import SumRange
+from relax_passes.operators.sum_range import SumRange
 
 _ROOM = 1 << 23  # sums below it, times 256, fit an int32
 

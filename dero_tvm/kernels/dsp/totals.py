@@ -6,11 +6,12 @@ import numpy as np
 
 from relax_passes.operators import Signature, TensorSpec, operator_of
 from relax_passes.operators.quantized import divide_factor
+from relax_passes.operators.sum_range import SumRange
 
 from ..c_kernel import SUPPORT, CKernel, Request
 from ..table import register_kernel
 from ..window import clamp
-from .factors import ROUNDINGS, SumRange, pack_factors
+from .factors import ROUNDINGS, pack_factors
 
 _RESULTS = "const struct totals *results = (const struct totals *)totals;\n"
 _WHOLE = "dsp_totals(results, data, 1, 1, 0, out);\n"

@@ -210,6 +210,36 @@ def test_what_stays_in_float_is_noted(weight, reason) -> None:
     assert "relax.nn.conv2d" in names and "relax.quantize" in names
 
 
+@pytest.mark.parametrize(
+    ("operator", "output_scale", "reason"),
+    [
+        ("matmul", 0.02, None),
+        ("matmul", 1e-6, "matmul kept in float: its sums can leave the range of 32 bits"),
+        ("sum", 20.0, None),
+        ("sum", 1e-6, "sum kept in float: its sums can leave the range of 32 bits"),
+        ("mean", 1e-6, None),
+    ],
+)
+def test_sums_that_could_overflow_stay_in_float(operator, output_scale, reason) -> None:
+    depth = 1000 if operator == "matmul" else 70_000
+    x = relax.Var("x", relax.TensorType((2, depth), "int8"))
+    matrix = relax.const(np.full((depth, 3), 100, "int8"))
+    builder = relax.BlockBuilder()
+    with builder.function("main", [x]):
+        with builder.dataflow():
+            data = builder.emit(dequantize(x, 0.05, 0))
+            if operator == "matmul":
+                weight = builder.emit(relax.op.dequantize(matrix, real(0.1), integer(0)))
+                result = builder.emit(relax.op.matmul(data, weight))
+            else:
+                result = builder.emit(getattr(relax.op, operator)(data, 1))
+            output = builder.emit_output(quantize(result, output_scale, 0))
+        builder.emit_func_output(output)
+    notes = IntegerArithmetic()(builder.finalize())["main"].attrs.get(NOTES) or []
+    expected = [] if reason is None else [f"{reason} with these scales"]
+    assert [str(note) for note in notes] == expected
+
+
 def test_a_result_that_is_not_quantized_stays_in_float() -> None:
     @I.ir_module
     class Before:
