@@ -74,6 +74,21 @@ def assert_ranges_inside(kernel: RowKernel, argument: int) -> None:
         assert 0 <= first <= last <= rows
 
 
+def random_scales(rng: np.random.Generator, filters: int) -> tuple[float, np.ndarray, float]:
+    """Scales of an int8 input, of its weights by filter, and of the output; float32 numbers.
+
+    One in three has such that results vanish or saturate; LiteRT's sums still fit in int32.
+    """
+    if rng.random() < 2 / 3:
+        of_input, of_output = rng.uniform(0.001, 0.2), np.exp(rng.uniform(-6, 1))
+        of_weights = np.exp(rng.uniform(-8, 0, filters))
+    else:
+        of_input, of_output = np.exp(rng.uniform(-14, 4)), np.exp(rng.uniform(-10, 6))
+        of_weights = np.exp(rng.uniform(-16, 2, filters))
+        of_output = max(of_output, of_input * of_weights.max() / 2**9)
+    return float(np.float32(of_input)), of_weights.astype("float32"), float(np.float32(of_output))
+
+
 def random_array(rng: np.random.Generator, shape: Sequence[int], dtype: str) -> np.ndarray:
     """Normal float32 numbers, or int8 numbers of the full range."""
     if dtype == "float32":

@@ -10,15 +10,15 @@ from tvm import relax
 
 from relax_passes import canonicalize, pipeline
 from relax_passes.canonicalize import Canonicalize
-from tests.pass_pairs import PASSES, PHASES, Pairs
+from tests.pass_pairs import PASSES, Pairs
 from tests.random_networks import random_network
 
 
 @pytest.mark.slow
 def test_all_pairs() -> None:
-    pairs = Pairs(Canonicalize("nhwc")(random_network(0)), PASSES)
+    pairs = Pairs(Canonicalize("nhwc")(random_network(0)))
     assert not list(pairs.check())
-    assert pairs.counts["applied"] > 150 and pairs.counts["modules run"] > 20
+    assert pairs.counts["applied"] > 400 and pairs.counts["modules run"] > 20
 
 
 def module_of(operator: Callable[[relax.Expr], relax.Expr]) -> tvm.IRModule:
@@ -57,4 +57,4 @@ def test_the_list_is_whole() -> None:
         for name, value in vars(module).items()
         if name[0].isupper() and getattr(value, "__module__", "").startswith("relax_passes.")
     }
-    assert {*PASSES, *PHASES} == used - {"AS_THE_AUTHORS", "Choices"}
+    assert {*PASSES} == used - {"AS_THE_AUTHORS", "Choices"}

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dero_tvm.aot.c_constants import c_type, definition, words_of
 from dero_tvm.aot.float_literals import float_literal
 from dero_tvm.aot.standard_headers import standard_headers
+from tests.random_cases import cases
 
 INTEGERS = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64")
 FLOATS = ("float32", "float64")
@@ -86,7 +87,7 @@ def test_headers_are_found_without_reading_all_values(dtype: str) -> None:
 
 
 @given(st.floats(width=32, allow_nan=False, allow_infinity=False))
-@settings(deadline=None)
+@cases()
 def test_float32_literals_are_float_and_exact(value: float) -> None:
     text = float_literal(value, "float32")
     assert text.endswith("f") and any(c in text for c in ".e")
@@ -94,7 +95,7 @@ def test_float32_literals_are_float_and_exact(value: float) -> None:
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))
-@settings(deadline=None)
+@cases()
 def test_float64_literals_are_double_and_exact(value: float) -> None:
     text = float_literal(value, "float64")
     assert any(c in text for c in ".e")

@@ -7,10 +7,11 @@ import shutil
 import subprocess
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dero_tvm.aot.names import c_comment, c_identifier, c_identifiers
+from tests.random_cases import cases
 
 HOSTILE = [
     "",
@@ -44,7 +45,7 @@ HOSTILE = [
 
 
 @given(st.lists(st.text() | st.sampled_from(HOSTILE), max_size=30))
-@settings(deadline=None)
+@cases()
 def test_identifiers_are_valid_and_distinct_even_in_capitals(names: list[str]) -> None:
     found = c_identifiers(names)
     assert len(found) == len(names)
@@ -78,7 +79,7 @@ def test_compilers_take_hostile_names_as_members(language: str) -> None:
 
 
 @given(st.text())
-@settings(deadline=None)
+@cases()
 def test_a_comment_cannot_be_left(text: str) -> None:
     comment = c_comment(text)
     assert re.fullmatch(r"[ -~]*", comment)

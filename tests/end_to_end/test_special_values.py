@@ -13,13 +13,14 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from onnx import helper
 from tiny_models import model_of
 
 from tests.c_batch import CBatch, CLibrary, streamed_program
+from tests.random_cases import cases
 
 ort = pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed")
 
@@ -56,6 +57,10 @@ CASES = {
     "softmax": (model("Softmax", [LINE]), ANY),
     "concat": (model("Concat", [IMAGE, IMAGE], axis=1), ANY),
     "transpose": (model("Transpose", [IMAGE], perm=[0, 2, 3, 1]), ANY),
+    "resize": (
+        model("Resize", [IMAGE], [np.float32([]), np.float32([1, 1, 3, 0.5])], mode="nearest"),
+        ANY,
+    ),
     "pad": (
         model("Pad", [IMAGE], [np.int64([0, 0, 1, 1, 0, 0, 0, 2]), np.float32(np.inf)]),
         ANY,
@@ -116,7 +121,7 @@ def tolerance(name: str, given_arrays: dict[str, np.ndarray]) -> float:
 
 @pytest.mark.parametrize("name", CASES)
 def test_special_values(library: CLibrary, name: str) -> None:
-    @settings(deadline=None)
+    @cases()
     @given(inputs(name, CASES[name][1]))
     def agree(given_arrays: dict[str, np.ndarray]) -> None:
         outputs, _ = library.run(name, given_arrays)
@@ -132,7 +137,7 @@ def test_special_values(library: CLibrary, name: str) -> None:
 def test_not_a_number_in_a_comparison(library: CLibrary, name: str) -> None:
     """It gives not-a-number or a value that it is compared with, and nothing else."""
 
-    @settings(deadline=None)
+    @cases()
     @given(inputs(name, st.sampled_from([NAN, -1.0, 2.0, 5.0])))
     def one_of_them(given_arrays: dict[str, np.ndarray]) -> None:
         outputs, _ = library.run(name, given_arrays)

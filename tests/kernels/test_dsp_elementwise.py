@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from native_kernel_runner import NativeKernel
 from row_kernel_runner import RowKernel
@@ -12,6 +12,7 @@ from tflite_builder import TFLiteBuilder, run_litert_reference
 
 from relax_passes.operators import TensorSpec
 from relax_passes.operators.quantized import softmax_factors
+from tests.random_cases import cases
 
 DSP = {"dsp"}
 seeds = st.integers(0, 2**32 - 1)
@@ -53,14 +54,14 @@ def check_totals(name, data, ring, **attrs):
     st.sampled_from(["mean", "sum"]),
     st.booleans(),
     multipliers,
-    st.sampled_from([-12, -5, -3, 0, 2]),
+    st.integers(-31, 9),
     st.tuples(zero_points, zero_points),
     limits,
     roundings,
     st.integers(0, 2),
     seeds,
 )
-@settings(deadline=None, max_examples=8)
+@cases(8)
 def test_reductions(shape, kind, keepdims, factor, shift, zeros, bounds, rounding, ring, seed):
     check_totals(
         "reduce",
@@ -83,14 +84,14 @@ def test_reductions(shape, kind, keepdims, factor, shift, zeros, bounds, roundin
     images,
     st.sampled_from([("average", False), ("average", True), ("sum", True)]),
     multipliers,
-    st.sampled_from([-7, -1, 0]),
+    st.integers(-31, 9),
     st.tuples(zero_points, zero_points),
     limits,
     roundings,
     st.integers(0, 2),
     seeds,
 )
-@settings(deadline=None, max_examples=6)
+@cases(6)
 def test_global_pools(shape, kind, factor, shift, zeros, bounds, rounding, ring, seed):
     attrs = {"kind": kind[0], "pool_size": shape[1:3], "minimum": bounds[0], "maximum": bounds[1]}
     if kind[1]:
@@ -142,7 +143,7 @@ def test_other_axes_and_few_terms_are_left_to_the_portable_kernel(shape, axes):
     roundings,
     seeds,
 )
-@settings(deadline=None, max_examples=8)
+@cases(8)
 def test_products(shape, operands, strides, zeros, factor, shift, bounds, rounding, seed):
     channels = shape[-1]
     shapes = [shape, shape]
@@ -171,7 +172,7 @@ def test_products(shape, operands, strides, zeros, factor, shift, bounds, roundi
     st.tuples(gaps, gaps),
     seeds,
 )
-@settings(deadline=None, max_examples=5)
+@cases(5)
 def test_lookup(shape, strides, seed):
     table = np.random.default_rng(seed).integers(-128, 128, 256).astype(np.int8)
     specs = [TensorSpec(shape, "int8", shape[-1] + strides[0]), TensorSpec((256,), "int8")]
@@ -205,7 +206,7 @@ def native_softmax(data, scale, beta=1.0):
     st.booleans(),
     seeds,
 )
-@settings(deadline=None, max_examples=10)
+@cases(10)
 def test_softmax_is_litert(shape, exponent, beta, narrow, seed):
     scale, beta = float(np.float32(10**exponent)), float(np.float32(beta))
     data = random_bytes(seed, *shape) // (16 if narrow else 1)

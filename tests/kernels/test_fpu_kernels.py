@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from native_kernel_runner import NativeKernel
 from row_kernel_runner import RowKernel
@@ -15,9 +15,11 @@ from tvm import relax
 
 import dero_tvm
 from relax_passes.operators import TensorSpec, make_call
+from tests.random_cases import cases
 
 seeds = st.integers(0, 2**32 - 1)
 limits = st.sampled_from([(None, None), (0.0, None), (0.0, 6.0), (None, 0.5)])
+SPECIAL = np.float32([np.inf, -np.inf, np.nan])
 
 
 @st.composite
@@ -35,6 +37,7 @@ def layers(draw) -> dict[str, Any]:
         "weight": (filters, *kernel, 1 if depthwise else channels),
         "ring": draw(st.integers(0, 2)),
         "seed": draw(seeds),
+        "special": draw(st.booleans()),
         "attrs": {
             "strides": draw(st.tuples(st.integers(1, 2), st.integers(1, 3))),
             "padding": padding,
@@ -47,21 +50,24 @@ def layers(draw) -> dict[str, Any]:
 
 
 @given(layers())
-@settings(deadline=None, max_examples=8)
+@cases(8)
 def test_convolution(case):
     check("conv2d", case)
 
 
 @given(st.integers(1, 3), st.integers(1, 9), st.integers(1, 9), seeds)
-@settings(deadline=None, max_examples=2)
+@cases(2)
 def test_dense(rows, depth, units, seed):
     data = TensorSpec((rows, depth), "float32")
-    check("dense", {"data": data, "weight": (units, depth), "ring": 0, "seed": seed, "attrs": {}})
+    case = {"data": data, "weight": (units, depth), "ring": 0, "seed": seed, "attrs": {}}
+    check("dense", {**case, "special": bool(seed % 2)})
 
 
 def check(name: str, case: dict[str, Any]) -> None:
     rng = np.random.default_rng(case["seed"])
     data = rng.normal(size=case["data"].shape).astype(np.float32)
+    if case["special"]:
+        data = np.where(rng.random(data.shape) < 0.1, rng.choice(SPECIAL, data.shape), data)
     weight = rng.normal(size=case["weight"]).astype(np.float32)
     bias = rng.normal(size=len(weight)).astype(np.float32)
     specs = [case["data"], *(TensorSpec(array.shape, "float32") for array in (weight, bias))]
@@ -69,7 +75,15 @@ def check(name: str, case: dict[str, Any]) -> None:
     native = NativeKernel(name, specs, constants, features={"fpu"}, **case["attrs"])
     expected = RowKernel(name, specs, **case["attrs"]).run_rows(data, weight, bias)
     found = native.run_rows(data, ring=case["ring"])
-    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+    # What not-a-number is clamped to is left open, except that it is a bound or stays.
+    low, high = case["attrs"].get("minimum"), case["attrs"].get("maximum")
+    unbounded = RowKernel(name, specs, **{**case["attrs"], "minimum": None, "maximum": None})
+    undefined = np.isnan(unbounded.run_rows(data, weight, bias))
+    for values in (found, expected):
+        bounds = [bound for bound in (low, high) if bound is not None]
+        assert (np.isnan(values) | np.isin(values, bounds))[undefined].all()
+    defined = ~undefined
+    np.testing.assert_allclose(found[defined], expected[defined], rtol=1e-5, atol=1e-5)
 
 
 MISSING = [tool for tool in ("arm-none-eabi-gcc", "qemu-system-arm") if which(tool) is None]
@@ -85,10 +99,12 @@ def test_instructions_of_the_core(board: str):
     builder = relax.BlockBuilder()
     with builder.function("main", [data]):
         operands = [data, *map(relax.const, arrays)]
-        call = make_call("conv2d", operands, padding=(1, 1, 1, 1), minimum=0.0)
+        call = make_call("conv2d", operands, padding=(1, 1, 1, 1))
         builder.emit_func_output(builder.emit(call))
     model = dero_tvm.compile(builder.get(), target=board, dero="none")
     assert "fpu_conv2d" in model.archive.c_sources()["default_lib1.c"].decode()
-    inputs = {"data": rng.normal(size=(1, 5, 12, 3)).astype(np.float32)}
+    image = rng.normal(size=(1, 5, 12, 3)).astype(np.float32)
+    image[0, 1, [2, 7], 1], image[0, 4, 9] = SPECIAL[:2], SPECIAL[2]
+    inputs = {"data": image}
     (expected,), (found,) = (model.run(inputs, d).values() for d in ("host", f"qemu:{board}"))
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)

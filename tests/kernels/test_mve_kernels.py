@@ -11,10 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from kernel_batch import KernelBatch
 from mve_cases import KINDS, Case
+
+from tests.random_cases import cases
 
 COUNTS = {"convolution": 14, "depthwise convolution": 10}
 BOARD = "mps3-an547"
@@ -22,23 +24,23 @@ BOARD = "mps3-an547"
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_bits(kind: str, tmp_path: Path) -> None:
-    cases: list[tuple[Case, int]] = []
+    drawn: list[tuple[Case, int]] = []
 
     @given(KINDS[kind], st.integers(0, 2))
-    @settings(deadline=None, max_examples=COUNTS.get(kind, 6))
+    @cases(COUNTS.get(kind, 6))
     def collect(case: Case, ring: int) -> None:
-        cases.append((case, ring))
+        drawn.append((case, ring))
 
     collect()
     batch = KernelBatch()
-    for case, ring in cases:
+    for case, ring in drawn:
         native = case.native()
         assert native.kernel is not None, f"{case} is left to another kernel"
         batch.add(native, case.data, ring)
     results = [batch.run_on_host(tmp_path)]
     if shutil.which("arm-none-eabi-gcc") and shutil.which("qemu-system-arm"):
         results.append(batch.run_on_board(BOARD, tmp_path))
-    for index, (case, _) in enumerate(cases):
+    for index, (case, _) in enumerate(drawn):
         expected = case.expected()
         for outputs in results:
             np.testing.assert_array_equal(outputs[index], expected, err_msg=str(case))

@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from planning_problems import Network, random_options, random_problem, residual_block
 
@@ -22,6 +22,7 @@ from dero_tvm.planning import (
 )
 from dero_tvm.planning.budget import Budget
 from dero_tvm.planning.order import find_order
+from tests.random_cases import cases
 
 
 def all_orders(problem: Problem) -> Iterator[tuple[int, ...]]:
@@ -46,7 +47,7 @@ def all_orders(problem: Problem) -> Iterator[tuple[int, ...]]:
     return extend(())
 
 
-@settings(deadline=None, max_examples=150)
+@cases(150)
 @given(st.integers(0, 10**9), st.integers(1, 7))
 def test_a_proven_order_is_the_best_of_all_orders(seed: int, steps: int) -> None:
     problem, options = random_problem(seed, steps, alignments=(1, 4)), random_options(seed)

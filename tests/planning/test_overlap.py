@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import product
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dero_tvm.planning import (
@@ -19,6 +19,7 @@ from dero_tvm.planning import (
     liveness,
 )
 from dero_tvm.planning.overlap import is_legal, shared_bytes, valid_licences
+from tests.random_cases import cases
 
 
 def covered(placed: list[tuple[int, int]]) -> int:
@@ -26,7 +27,7 @@ def covered(placed: list[tuple[int, int]]) -> int:
     return len({byte for address, size in placed for byte in range(address, address + size)})
 
 
-@settings(deadline=None, max_examples=60)
+@cases(60)
 @given(st.integers(1, 4), st.lists(st.tuples(st.integers(1, 3), st.integers(-2, 4)), max_size=2))
 def test_least_span_is_the_least_over_all_addresses(
     output: int, inputs: list[tuple[int, int]]
@@ -45,7 +46,7 @@ def test_least_span_is_the_least_over_all_addresses(
     assert least_span(output, inputs) == min(found)
 
 
-@settings(deadline=None, max_examples=60)
+@cases(60)
 @given(
     st.lists(st.integers(1, 3), min_size=3, max_size=4),
     st.dictionaries(

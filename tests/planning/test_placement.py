@@ -7,7 +7,7 @@ from itertools import product
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from planning_problems import Network, random_options, random_problem, residual_block
 
@@ -34,9 +34,10 @@ from dero_tvm.planning.budget import Budget
 from dero_tvm.planning.packer import pack
 from dero_tvm.planning.packing import Packing
 from dero_tvm.planning.skyline import Strategy
+from tests.random_cases import cases
 
 
-@settings(deadline=None, max_examples=80)
+@cases(80)
 @given(st.integers(0, 10**9), st.integers(1, 25))
 def test_every_plan_is_right_and_never_below_the_bound(seed: int, steps: int) -> None:
     problem = random_problem(seed, steps, alignments=(1, 4, 8))
@@ -103,7 +104,7 @@ packings = st.integers(1, 6).flatmap(
 )
 
 
-@settings(deadline=None, max_examples=150)
+@cases(150)
 @given(packings)
 def test_what_is_proven_is_true(packing: Packing) -> None:
     packed = pack(packing, Budget(0.5))
@@ -113,7 +114,7 @@ def test_what_is_proven_is_true(packing: Packing) -> None:
         assert packed.height == least
 
 
-@settings(deadline=None, max_examples=150)
+@cases(150)
 @given(packings, st.sampled_from(("lowest", "slack", "first")))
 def test_exact_search_finds_what_there_is(packing: Packing, tie: str) -> None:
     least = least_height(packing, sum(packing.sizes) + 2 * len(packing))
@@ -129,7 +130,7 @@ def test_exact_search_finds_what_there_is(packing: Packing, tie: str) -> None:
     assert not relaxed.proven
 
 
-@settings(deadline=None, max_examples=25)
+@cases(25)
 @given(packings)
 def test_cp_sat_agrees(packing: Packing) -> None:
     if not constraint.available():
@@ -179,7 +180,7 @@ def with_regions(problem: Problem, *sizes: int | None) -> Problem:
     return replace(problem, regions=regions)
 
 
-@settings(deadline=None, max_examples=60)
+@cases(60)
 @given(st.integers(0, 10**9), st.integers(1, 12), st.floats(0.2, 1.1), st.floats(0.2, 1.1))
 def test_regions_hold_what_is_put_into_them(
     seed: int, steps: int, first: float, second: float

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from devices import started
 from fake_archive import FakeArchive, FakeTensor, expected_output, some_inputs
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dero_tvm.boards import targets_folder
@@ -22,6 +22,7 @@ from dero_tvm.errors import UserError
 from dero_tvm.projects.network_source import network_source
 from dero_tvm.runners import RunError, run
 from dero_tvm.runners.serial_protocol import Client, Link, run_on_link, with_crc
+from tests.random_cases import cases
 
 pytestmark = pytest.mark.skipif(not shutil.which("gcc"), reason="no gcc")
 
@@ -121,7 +122,7 @@ def test_answers(device, command, reply):
     assert process.returncode == (0 if command == "bye" else 1)
 
 
-@settings(max_examples=25, deadline=None)
+@cases(25)
 @given(noise=st.binary(max_size=400))
 def test_noise_does_no_harm(noise):
     # The bytes end with a line break, so that what follows is a line of its own.

@@ -7,7 +7,7 @@ Every network runs in buffers that are really shared, in the written order and i
 import numpy as np
 import tvm
 from buffer_executor import execute
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from network_parts import (
     activation,
@@ -33,6 +33,7 @@ from relax_passes.liveness import live_bytes, schedule
 from relax_passes.operators import make_call, spec_of
 from relax_passes.remove_residuals import RemoveResiduals
 from relax_passes.residuals import read_residuals
+from tests.random_cases import cases
 
 PASSES = [IdentifyResiduals(), ClassifyOperators(), AccumulateResiduals(), ConcatInPlace()]
 SHAPE = (1, 5, 3, 2)
@@ -79,7 +80,7 @@ def peak(mod):
     return max(live_bytes(schedule(operator_graph(mod))).values())
 
 
-@settings(deadline=None, max_examples=60)
+@cases(60)
 @given(st.lists(STEP, min_size=2, max_size=12), st.booleans(), st.integers(0, 99))
 def test_same_bits_in_shared_buffers(steps, extra_output, seed):
     before = build(steps, extra_output)
@@ -99,7 +100,7 @@ def test_same_bits_in_shared_buffers(steps, extra_output, seed):
     assert {n for n in graph if is_join(graph, n)} <= {d.join for d in decisions(after)}
 
 
-@settings(deadline=None, max_examples=40)
+@cases(40)
 @given(st.lists(STEP, min_size=2, max_size=12), st.booleans())
 def test_plain_twin_is_a_network_without_residuals(steps, extra_output):
     before = build(steps, extra_output)

@@ -6,12 +6,13 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dero_tvm.report import Report, ReportedBuffer, ReportedStep, Timeline
 from dero_tvm.report.build_timeline import live_bytes
 from dero_tvm.report.operators import Edge, ReportedOperator, edges
+from tests.random_cases import cases
 
 STEPS = 4
 
@@ -47,7 +48,7 @@ def bytes_of(timeline: Timeline, index: int) -> np.ndarray:
     return flags
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=60)
+@cases(60, slow_to_draw=True)
 @given(timelines())
 def test_layers_count_each_byte_once(timeline: Timeline) -> None:
     for step in range(STEPS):
@@ -61,7 +62,7 @@ def test_layers_count_each_byte_once(timeline: Timeline) -> None:
         assert seen.sum() == timeline.steps[step].live_bytes
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=60)
+@cases(60, slow_to_draw=True)
 @given(timelines())
 def test_sharers_are_mutual(timeline: Timeline) -> None:
     for index, buffer in enumerate(timeline.buffers):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ast
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dero_tvm.training.python_text import WIDTH, Call, Repeated, statement
+from tests.random_cases import cases
 
 names = st.sampled_from(["nn.Conv2d", "ReorganizedConv2d", "nn.Sequential", "f"])
 atoms = st.sampled_from(["16", "(1, 2)", "nn.ReLU", "stride"])
@@ -38,7 +39,7 @@ def flat(expression) -> str:
     return f"{expression.function}({', '.join(parts)})"
 
 
-@settings(max_examples=60)
+@cases(60)
 @given(calls(expressions | repeated, expressions))
 def test_layout_does_not_change_the_expression(expression) -> None:
     text = statement("x = ", expression)

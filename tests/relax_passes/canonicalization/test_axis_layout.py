@@ -6,10 +6,11 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from relax_passes.canonicalization.layout import Layout
+from tests.random_cases import cases
 
 SHAPES = ((1, 6, 4, 5), (2, 12, 1, 3), (24,), (4, 6), (1, 1, 8, 1))
 
@@ -21,7 +22,7 @@ def arrange(memory: np.ndarray, layout: Layout, axes: tuple[int, ...]) -> np.nda
     return moved.reshape([layout.shape[axis] for axis in axes])
 
 
-@settings(max_examples=80, deadline=None)
+@cases(80)
 @given(st.data())
 def test_a_chain_of_transposes_and_reshapes_moves_elements_once(data: st.DataObject) -> None:
     shape = data.draw(st.sampled_from(SHAPES))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import mutually_broadcastable_shapes
 from operator_checks import check_kernel, random_array
 
 from relax_passes.operators import OperatorClass, TensorSpec, operator_of
+from tests.random_cases import cases
 
 FUNCTIONS = {
     "add": np.add,
@@ -31,7 +32,7 @@ shapes = mutually_broadcastable_shapes(num_shapes=2, max_dims=5, max_side=4)
     st.tuples(st.sampled_from([None, -0.5]), st.sampled_from([None, 0.25])),
     st.integers(0, 2**32 - 1),
 )
-@settings(deadline=None, max_examples=40)
+@cases(40)
 def test_float_against_numpy(name, shapes, gaps, bounds, seed):
     rng = np.random.default_rng(seed)
     a, b = (random_array(rng, shape, "float32") for shape in shapes.input_shapes)
@@ -54,7 +55,7 @@ def test_float_against_numpy(name, shapes, gaps, bounds, seed):
 
 
 @given(st.sampled_from(["maximum", "minimum"]), shapes, st.integers(0, 2**32 - 1))
-@settings(deadline=None, max_examples=15)
+@cases(15)
 def test_int8_maximum_and_minimum(name, shapes, seed):
     rng = np.random.default_rng(seed)
     a, b = (random_array(rng, shape, "int8") for shape in shapes.input_shapes)

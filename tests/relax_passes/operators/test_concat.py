@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from operator_checks import check_kernel, random_array
 from row_kernel_runner import RowKernel
 
 from relax_passes.operators import OperatorClass, TensorSpec, operator_of
+from tests.random_cases import cases
 
 
 @st.composite
@@ -31,7 +32,7 @@ def concatenations(draw):
     st.sampled_from(["float32", "int8"]),
     st.integers(0, 2**32 - 1),
 )
-@settings(deadline=None, max_examples=40)
+@cases(40)
 def test_against_numpy(concatenation, out_gap, dtype, seed):
     shapes, axis, gaps = concatenation
     rng = np.random.default_rng(seed)

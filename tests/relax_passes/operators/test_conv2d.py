@@ -5,14 +5,15 @@ from __future__ import annotations
 import numpy as np
 import onnxruntime
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
-from operator_checks import check_kernel, random_array
+from operator_checks import check_kernel, random_array, random_scales
 from row_kernel_runner import RowKernel
 from tflite_builder import TFLiteBuilder, run_litert_reference
 
 from relax_passes.operators import OperatorClass, TensorSpec, operator_of, quantized
+from tests.random_cases import cases
 
 seeds = st.integers(0, 2**32 - 1)
 gaps = st.integers(0, 2)
@@ -71,7 +72,7 @@ def onnx_runtime(data, weight, bias, geometry):
 
 
 @given(geometries(), gaps, gaps, st.sampled_from([(None, None), (0.0, None), (-0.5, 1.0)]), seeds)
-@settings(deadline=None, max_examples=25)
+@cases(25)
 def test_float_equals_onnx_runtime(geometry, gap, out_gap, bounds, seed):
     rng = np.random.default_rng(seed)
     data, weight = (random_array(rng, geometry[name], "float32") for name in ("data", "weight"))
@@ -85,19 +86,10 @@ def test_float_equals_onnx_runtime(geometry, gap, out_gap, bounds, seed):
 
 
 class Quantization:
-    """Random scales and zero points of an int8 convolution, and what a frontend makes of them.
-
-    One in three has scales with which results vanish or saturate.
-    """
+    """Random scales and zero points of an int8 convolution, and what a frontend makes of them."""
 
     def __init__(self, rng, filters):
-        self.input_scale = float(np.float32(rng.uniform(0.001, 0.2)))
-        self.weight_scales = np.exp(rng.uniform(-8, 0, filters)).astype("float32")
-        self.output_scale = float(np.float32(np.exp(rng.uniform(-6, 1))))
-        if rng.random() < 1 / 3:
-            self.input_scale = float(np.float32(np.exp(rng.uniform(-14, 4))))
-            self.weight_scales = np.exp(rng.uniform(-16, 2, filters)).astype("float32")
-            self.output_scale = float(np.float32(np.exp(rng.uniform(-10, 6))))
+        self.input_scale, self.weight_scales, self.output_scale = random_scales(rng, filters)
         self.input_zero_point, self.output_zero_point = (int(n) for n in rng.integers(-128, 128, 2))
         self.multiplier, self.shift = quantized.convolution_factors(
             self.input_scale, [float(s) for s in self.weight_scales], self.output_scale, filters
@@ -158,7 +150,7 @@ activations = st.sampled_from(["NONE", "RELU", "RELU6"])
 
 
 @given(geometries(), gaps, gaps, activations, seeds)
-@settings(deadline=None, max_examples=25)
+@cases(25)
 def test_int8_equals_litert(geometry, gap, out_gap, activation, seed):
     """Any padding, dilation and grouping; LiteRT pads in an operator of its own."""
     rng = np.random.default_rng(seed)
@@ -184,7 +176,7 @@ def same_padding(length, kernel, stride, dilation):
 
 
 @given(geometries(asymmetric=False, group_counts=(1,)), st.integers(1, 3), activations, seeds)
-@settings(deadline=None, max_examples=25)
+@cases(25)
 def test_int8_depthwise_equals_litert(geometry, depth_multiplier, activation, seed):
     """SAME padding, and several filters a channel; LiteRT lays weights out as 1HWO."""
     rng = np.random.default_rng(seed)

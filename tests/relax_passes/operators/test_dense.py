@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from operator_checks import random_scales
 
 from relax_passes.operators import OperatorClass, TensorSpec
 from relax_passes.operators.quantized import activation_range, convolution_factors, dense_factors
+from tests.random_cases import cases
 from tests.row_kernel_runner import RowKernel, assert_reads_only_needed_rows
 from tests.tflite_builder import TFLiteBuilder, run_litert_reference
 from tests.tflite_micro_runner import run_tflite_micro
@@ -30,10 +32,8 @@ def int8_case(rows, depth, units, per_channel, relu, seed):
     data = rng.integers(-128, 128, (rows, depth)).astype(np.int8)
     weight = rng.integers(-127, 128, (units, depth)).astype(np.int8)
     bias = rng.integers(-2000, 2000, units).astype(np.int32)
-    input_scale = float(np.float32(10 ** rng.uniform(-3, -1)))
     count = units if per_channel else 1
-    weight_scales = (10 ** rng.uniform(-3, -1, count)).astype(np.float32)
-    output_scale = float(np.float32(input_scale * weight_scales.mean() * 40 * depth**0.5))
+    input_scale, weight_scales, output_scale = random_scales(rng, count)
     zero_in, zero_out = (int(z) for z in rng.integers(-128, 128, 2))
     builder = TFLiteBuilder()
     x = builder.input("data", data.shape, "int8", scale=input_scale, zero_point=zero_in)
@@ -61,7 +61,7 @@ def int8_case(rows, depth, units, per_channel, relu, seed):
     return model, data, kernel.run_rows(data, weight, bias, multiplier, shift)
 
 
-@settings(max_examples=15, deadline=None, derandomize=True)
+@cases(15)
 @given(lengths, lengths, lengths, st.booleans(), st.booleans(), seeds)
 def test_int8_is_within_one_of_litert(rows, depth, units, per_channel, relu, seed):
     # LiteRT's reference kernel multiplies by the factor in floating point.
@@ -70,7 +70,7 @@ def test_int8_is_within_one_of_litert(rows, depth, units, per_channel, relu, see
     assert np.abs(actual.astype(int) - expected).max() <= 1
 
 
-@settings(max_examples=15, deadline=None, derandomize=True)
+@cases(15)
 @given(lengths, lengths, lengths, st.booleans(), st.booleans(), seeds)
 def test_int8_is_tflite_micro(rows, depth, units, per_channel, relu, seed):
     model, data, actual = int8_case(rows, depth, units, per_channel, relu, seed)
@@ -78,7 +78,7 @@ def test_int8_is_tflite_micro(rows, depth, units, per_channel, relu, seed):
     np.testing.assert_array_equal(actual, expected)
 
 
-@settings(max_examples=10, deadline=None, derandomize=True)
+@cases(10)
 @given(
     st.lists(st.integers(1, 4), min_size=0, max_size=3),
     lengths,
@@ -131,6 +131,15 @@ def test_rows_and_strides(dtype):
 def test_errors(inputs, reason):
     with pytest.raises(ValueError, match=reason):
         RowKernel("dense", [TensorSpec(shape, dtype) for shape, dtype in inputs])
+
+
+def test_factors_beyond_int8_saturate():
+    """A factor of 2**40 would not fit in 32 bits, nor would its products."""
+    data = np.array([[-128], [-1], [0], [1], [127]], np.int8)
+    multiplier, shift = convolution_factors(1024.0, 1024.0, 2.0**-20, channels=1)
+    dense = RowKernel("dense", specs(data.shape, 1, "int8"), output_zero_point=-7)
+    found = dense.run_rows(data, np.int8([[127]]), np.zeros(1, "int32"), multiplier, shift)
+    assert found.ravel().tolist() == [-128, -128, -7, 127, 127]
 
 
 def test_factors_of_one_scale_are_products_in_float32():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import mutually_broadcastable_shapes
 from operator_checks import check_kernel, random_array
@@ -12,6 +12,7 @@ from row_kernel_runner import RowKernel
 from tflite_builder import TFLiteBuilder, run_litert_reference
 
 from relax_passes.operators import TensorSpec, quantized
+from tests.random_cases import cases
 
 ACTIVATIONS = {
     "NONE": (None, None),
@@ -59,7 +60,7 @@ def attributes(name, scales, zero_points, activation):
     st.tuples(st.integers(0, 2), st.integers(0, 2), st.integers(0, 2)),
     st.integers(0, 2**32 - 1),
 )
-@settings(deadline=None, max_examples=20)
+@cases(20)
 def test_sum_equals_litert(name, code, shapes, scales, zero_points, activation, gaps, seed):
     # LiteRT stops the process if the factor of the sum is not below 1.
     assume(max(scales[:2]) < scales[2] * 2**18)
@@ -83,7 +84,7 @@ def test_sum_equals_litert(name, code, shapes, scales, zero_points, activation, 
     st.tuples(st.integers(0, 2), st.integers(0, 2), st.integers(0, 2)),
     st.integers(0, 2**32 - 1),
 )
-@settings(deadline=None, max_examples=20)
+@cases(20)
 def test_product_equals_litert(shapes, scales, zero_points, activation, gaps, seed):
     # A product is shifted left inside 32 bits; every output is saturated long before.
     assume(scales[0] * scales[1] < scales[2] * 2**12)
@@ -124,7 +125,7 @@ def test_all_pairs_of_values(name, code):
     st.tuples(zero_points, zero_points, zero_points),
     st.integers(0, 2**32 - 1),
 )
-@settings(deadline=None, max_examples=10)
+@cases(10)
 def test_single_rounding_is_the_nearest_integer(name, scales, zero_points, seed):
     """With one rounding the result is within hardly more than half a unit of the real result."""
     assume(max(scales[:2]) < scales[2] * 2**10)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from operator_checks import check_kernel, random_array
 
 from relax_passes.operators import OperatorClass, TensorSpec, operator_of
+from tests.random_cases import cases
 
 shapes = st.lists(st.integers(1, 5), min_size=1, max_size=5).map(tuple)
 dtypes = st.sampled_from(["float32", "int8"])
@@ -17,7 +18,7 @@ seeds = st.integers(0, 2**32 - 1)
 
 
 @given(shapes, dtypes, gaps, gaps, st.data(), seeds)
-@settings(deadline=None, max_examples=25)
+@cases(25)
 def test_pad(shape, dtype, gap, out_gap, data, seed):
     amounts = st.lists(st.integers(0, 3), min_size=len(shape), max_size=len(shape))
     before, after = data.draw(amounts), data.draw(amounts)
@@ -46,7 +47,7 @@ def test_rows_of_padding_need_nothing():
 
 
 @given(shapes, dtypes, gaps, gaps, st.data(), seeds)
-@settings(deadline=None, max_examples=25)
+@cases(25)
 def test_slice(shape, dtype, gap, out_gap, data, seed):
     begin = [data.draw(st.integers(0, length - 1)) for length in shape]
     end = [data.draw(st.integers(b + 1, length)) for b, length in zip(begin, shape)]
@@ -61,7 +62,7 @@ def test_slice(shape, dtype, gap, out_gap, data, seed):
 
 
 @given(shapes, dtypes, gaps, gaps, st.data(), seeds)
-@settings(deadline=None, max_examples=25)
+@cases(25)
 def test_transpose(shape, dtype, gap, out_gap, data, seed):
     axes = tuple(data.draw(st.permutations(range(len(shape)))))
     array = random_array(np.random.default_rng(seed), shape, dtype)
@@ -86,7 +87,7 @@ def test_rows_of_a_transpose(shape, axes, needed):
 
 
 @given(shapes, dtypes, gaps, gaps, st.data(), seeds)
-@settings(deadline=None, max_examples=25)
+@cases(25)
 def test_reshape(shape, dtype, gap, out_gap, data, seed):
     array = random_array(np.random.default_rng(seed), shape, dtype)
     # Split the elements anew: a random factorization of their number.

@@ -5,19 +5,21 @@ from __future__ import annotations
 import numpy as np
 import onnxruntime
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
+from operator_checks import random_scales
 
 from relax_passes.operators import OperatorClass, TensorSpec
 from relax_passes.operators.quantized import rescale_factors
+from tests.random_cases import cases
 from tests.row_kernel_runner import RowKernel, assert_reads_only_needed_rows
 from tests.tflite_builder import TFLiteBuilder, run_litert_reference
 
 pairs = st.tuples(st.integers(1, 4), st.integers(1, 4))
 strides = st.tuples(st.integers(1, 3), st.integers(1, 3))
 seeds = st.integers(0, 2**32 - 1)
-SETTINGS = settings(max_examples=12, deadline=None, derandomize=True)
+CASES = cases(12)
 
 
 @st.composite
@@ -66,7 +68,7 @@ def onnx_pool(data, kind, attrs, count_include_pad):
     return result.transpose(0, 2, 3, 1)
 
 
-@SETTINGS
+@CASES
 @given(
     st.sampled_from(["max", "average"]),
     pairs,
@@ -114,7 +116,7 @@ def test_int8_is_litert(kind, size, stride, extent, padding, relu6, seed):
     np.testing.assert_array_equal(kernel.run_rows(data), expected)
 
 
-@SETTINGS
+@CASES
 @given(geometries(), st.sampled_from(["MaxPool", "AveragePool"]), st.booleans(), seeds)
 def test_float_is_onnxruntime(geometry, kind, include_pad, seed):
     shape, attrs = geometry
@@ -130,13 +132,13 @@ def test_float_is_onnxruntime(geometry, kind, include_pad, seed):
     np.testing.assert_allclose(kernel.run_rows(data), expected, rtol=1e-5, atol=1e-6)
 
 
-@SETTINGS
+@CASES
 @given(geometries(), st.booleans(), st.sampled_from(["double", "single"]), seeds)
 def test_rescaled_int8_average(geometry, include_pad, rounding, seed):
     shape, attrs = geometry
     rng = np.random.default_rng(seed)
     data = rng.integers(-128, 128, shape).astype(np.int8)
-    input_scale, output_scale = 0.05, 0.05 * rng.uniform(0.6, 2)
+    input_scale, _, output_scale = random_scales(rng, 1)
     zero_in, zero_out = (int(z) for z in rng.integers(-30, 30, 2))
     multiplier, shift = rescale_factors(input_scale, output_scale)
     kernel = RowKernel(
@@ -158,7 +160,7 @@ def test_rescaled_int8_average(geometry, include_pad, rounding, seed):
     assert np.abs(kernel.run_rows(data) - expected).max() <= limit + 1e-3
 
 
-@SETTINGS
+@CASES
 @given(geometries(), st.booleans(), st.sampled_from([7, -4]), seeds)
 def test_single_rounding_sends_ties_of_unscaled_averages_to_even(
     geometry, include_pad, zero_out, seed
@@ -181,7 +183,7 @@ def test_single_rounding_sends_ties_of_unscaled_averages_to_even(
     np.testing.assert_array_equal(kernel.run_rows(data), expected)
 
 
-@SETTINGS
+@CASES
 @given(geometries(), seeds)
 def test_sums_are_averages_times_the_window(geometry, seed):
     shape, attrs = geometry

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnxruntime
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 from operator_checks import check_kernel, random_array
@@ -13,6 +13,7 @@ from row_kernel_runner import RowKernel
 from tflite_builder import TFLiteBuilder, run_litert_reference
 
 from relax_passes.operators import OperatorClass, TensorSpec, operator_of
+from tests.random_cases import cases
 
 shapes = st.lists(st.integers(1, 5), min_size=1, max_size=5).map(tuple)
 scales = st.floats(-20.0, 12.0).map(lambda exponent: float(np.float32(2.0**exponent)))
@@ -61,7 +62,7 @@ def reals(rng, shape, scale):
 
 
 @given(shapes, scales, zero_points, gaps, gaps, seeds)
-@settings(deadline=None, max_examples=25)
+@cases(25)
 def test_half_away_equals_litert(shape, scale, zero_point, gap, out_gap, seed):
     array = reals(np.random.default_rng(seed), shape, scale)
     expected = litert("QUANTIZE", array, scale, zero_point)
@@ -70,7 +71,7 @@ def test_half_away_equals_litert(shape, scale, zero_point, gap, out_gap, seed):
 
 
 @given(shapes, scales, zero_points, seeds)
-@settings(deadline=None, max_examples=25)
+@cases(25)
 def test_half_even_equals_onnx_runtime(shape, scale, zero_point, seed):
     array = reals(np.random.default_rng(seed), shape, scale)
     expected = onnx_runtime_quantize(array, scale, zero_point)
@@ -101,7 +102,7 @@ def test_infinities_and_not_a_number(rounding):
 
 
 @given(shapes, scales, zero_points, gaps, gaps, seeds)
-@settings(deadline=None, max_examples=20)
+@cases(20)
 def test_dequantize_equals_litert(shape, scale, zero_point, gap, out_gap, seed):
     array = random_array(np.random.default_rng(seed), shape, "int8")
     expected = litert("DEQUANTIZE", array, scale, zero_point)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnxruntime
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 from operator_checks import check_kernel, random_array
@@ -13,6 +13,7 @@ from tflite_builder import TFLiteBuilder, run_litert_reference
 
 from relax_passes.operators import OperatorClass, TensorSpec, operator_of
 from relax_passes.operators.resize2d import _fit_line, nearest_table
+from tests.random_cases import cases
 
 LITERT = {
     "asymmetric": ("floor", {}),
@@ -84,7 +85,7 @@ seeds = st.integers(0, 2**32 - 1)
     st.integers(0, 2),
     seeds,
 )
-@settings(deadline=None, max_examples=25)
+@cases(25)
 def test_against_litert(shape, size, coordinates, dtype, gap, out_gap, seed):
     array = random_array(np.random.default_rng(seed), shape, dtype)
     rounding, options = LITERT[coordinates]
@@ -99,7 +100,7 @@ def test_against_litert(shape, size, coordinates, dtype, gap, out_gap, seed):
     st.sampled_from(sorted(ONNX_ROUNDING)),
     seeds,
 )
-@settings(deadline=None, max_examples=25)
+@cases(25)
 def test_against_onnx_runtime(shape, size, coordinates, rounding, seed):
     array = random_array(np.random.default_rng(seed), shape, "float32")
     check_kernel(
@@ -120,7 +121,7 @@ def test_against_onnx_runtime(shape, size, coordinates, rounding, seed):
     st.sampled_from(sorted(ONNX_ROUNDING)),
     seeds,
 )
-@settings(deadline=None, max_examples=20)
+@cases(20)
 def test_scales_that_are_no_quotient_of_the_sizes(shape, scale, coordinates, rounding, seed):
     scale = tuple(float(np.float32(factor)) for factor in scale)
     size = tuple(int(np.float32(n) * np.float32(s)) for n, s in zip(shape[1:3], scale))
@@ -167,7 +168,7 @@ def test_ties_fall_as_in_onnx_runtime(length, out_length, coordinates):
     st.sampled_from(sorted(ONNX_ROUNDING)),
     st.sampled_from(["multiply", "divide"]),
 )
-@settings(deadline=None, max_examples=150)
+@cases(150)
 def test_the_kernels_integers_reproduce_the_table(
     length, out_length, coordinates, rounding, arithmetic
 ):

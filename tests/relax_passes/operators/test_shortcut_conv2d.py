@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnxruntime
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 from operator_checks import check_kernel, random_array
@@ -13,6 +13,7 @@ from row_kernel_runner import RowKernel
 
 from relax_passes.operators import TensorSpec, operator_of
 from relax_passes.operators.shortcut_steps import CONV, DATA, Affine, Lookup, Term, encode
+from tests.random_cases import cases
 
 seeds = st.integers(0, 2**32 - 1)
 gaps = st.integers(0, 2)
@@ -90,7 +91,7 @@ def onnx_runtime(layer, tensors, activation):
 
 
 @given(layers(), gaps, gaps, st.sampled_from([None, "Relu", "Sigmoid"]), seeds)
-@settings(deadline=None, max_examples=10)
+@cases(10)
 def test_float_equals_onnx_runtime(layer, gap, out_gap, activation, seed):
     """With a normalisation before the convolution, whose constant stops at the borders."""
     rng = np.random.default_rng(seed)
@@ -120,7 +121,7 @@ def test_float_equals_onnx_runtime(layer, gap, out_gap, activation, seed):
 
 
 @given(layers(), gaps, gaps, seeds)
-@settings(deadline=None, max_examples=8)
+@cases(8)
 def test_int8_equals_its_steps_one_by_one(layer, gap, out_gap, seed):
     """Normalised, requantized, folded and added as NumPy rounds float64 numbers."""
     rng = np.random.default_rng(seed)
