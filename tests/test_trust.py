@@ -42,3 +42,18 @@ def test_failing_tests_are_not_recorded(elsewhere) -> None:
     (elsewhere / "test_it.py").write_text("def test_it():\n    pass\n")
     assert trust.record_tests("it", "c", ["-p", "no:cacheprovider", str(elsewhere)])
     assert "| 1 tests; " in trust.PAGE.read_text()
+
+
+def test_random_cases_are_counted(elsewhere) -> None:
+    (elsewhere / "test_it.py").write_text(
+        "from hypothesis import given, strategies as st\n"
+        "from tests.random_cases import cases\n"
+        "@given(st.floats())\n"
+        "@cases(4)\n"
+        "def test_it(x):\n"
+        "    pass\n"
+    )
+    arguments = ["-p", "no:cacheprovider", "-c", str(trust.ROOT / "pyproject.toml")]
+    assert trust.record_tests("it", "c", [*arguments, str(elsewhere)], times=3)
+    page = trust.PAGE.read_text()
+    assert "| 1 tests; 12 random cases at least; " in page and "tests.trust it --times 3`" in page

@@ -2,6 +2,7 @@
 
     python -m tests.trust                   writes the page anew from the records
     python -m tests.trust repeatability     first runs these tests, and records how many passed
+    python -m tests.trust kernels --times 20    with 20 times as many random cases, new ones
 
 A long command calls `record` when it is done, mostly because it was given `--record`.  A record is
 docs/trust/NAME.json.  Nothing on the page is typed: for a new row, write a record.
@@ -10,8 +11,11 @@ docs/trust/NAME.json.  Nothing on the page is typed: for a new row, write a reco
 from __future__ import annotations
 
 import argparse
+import base64
 import datetime
 import json
+import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -29,9 +33,9 @@ PAGE = ROOT / "docs" / "trust.md"
 TESTS = {
     "kernels": (
         "Kernels equal LiteRT's reference kernels, ONNX Runtime or NumPy on random shapes, strides,"
-        " paddings, dilations, groups, zero points and scales (of int8 additions, products and"
-        " convolutions also extreme ones), portable float32 ones on infinities and not-a-number;"
-        " those for Arm cores equal the portable ones.",
+        " paddings, dilations, groups, zero points and scales, those with which results vanish or"
+        " saturate among them, and on infinities and not-a-number; those for Arm cores equal the"
+        " portable ones.",
         [
             *("tests/relax_passes/operators", "tests/kernels"),
             *("tests/end_to_end/test_special_values.py", "tests/end_to_end/test_average_ties.py"),
@@ -138,28 +142,49 @@ def _row(entry: Mapping[str, object]) -> str:
     return f"| {' | '.join(str(cell).replace('|', chr(92) + '|') for cell in cells)} |\n"
 
 
-def record_tests(name: str, claim: str, arguments: Sequence[str]) -> bool:
-    """Run pytest with these arguments and record the counts; False, and no record, at a failure."""
+def record_tests(name: str, claim: str, arguments: Sequence[str], times: int = 1) -> bool:
+    """Run pytest with these arguments and record the counts; False, and no record, at a failure.
+
+    times: how many times the suite's number of random cases are tried.
+    """
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         command = [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}", *arguments]
-        if subprocess.run(command, cwd=ROOT).returncode:
+        environment = {**os.environ, "DERO_CASES": str(times)}
+        if subprocess.run(command, cwd=ROOT, env=environment).returncode:
             return False
         suite = ElementTree.parse(report).getroot().find("testsuite")
     skipped = int(suite.get("skipped"))
     counts = {"tests": int(suite.get("tests")) - skipped}
+    if cases := _random_cases(suite):
+        counts["random cases at least"] = cases
     if skipped:
         counts["skipped"] = skipped
-    record(name, claim=claim, command=f"python -m tests.trust {name}", counts=counts)
+    command = f"python -m tests.trust {name}" + (f" --times {times}" if times > 1 else "")
+    record(name, claim=claim, command=command, counts=counts)
     return True
+
+
+def _random_cases(suite: ElementTree.Element) -> int:
+    """How many cases hypothesis drew, of the statistics that it adds to pytest's report.
+
+    Those of functions inside a test are not in it.
+    """
+    total = 0
+    for entry in suite.iter("property"):
+        if entry.get("name", "").startswith("hypothesis-statistics-"):
+            text = base64.b64decode(entry.get("value", "")).decode()
+            total += sum(map(int, re.findall(r"(\d+) passing", text)))
+    return total
 
 
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description="Write docs/trust.md from docs/trust/*.json.")
     parser.add_argument("tests", nargs="*", choices=[[], *TESTS], help="tests to run before")
-    names = parser.parse_args().tests
-    failed = [name for name in names if not record_tests(name, *TESTS[name])]
+    parser.add_argument("--times", type=int, default=1, metavar="N", help="more random cases")
+    options = parser.parse_args()
+    failed = [name for name in options.tests if not record_tests(name, *TESTS[name], options.times)]
     PAGE.write_text(page())
     if failed:
         sys.exit(f"not recorded, as a test failed: {', '.join(failed)}")
