@@ -12,7 +12,9 @@ MVE_INLINE void mve_copy(int8_t *to, const int8_t *from, int32_t count) {
   }
   if (count > 0) {
     const mve_pred16_t some = vctp8q((uint32_t)count);
+    mve_keep_stores();
     vstrbq_p_s8(to, vldrbq_z_s8(from, some), some);
+    mve_keep_stores();
   }
 #else
   (void)memcpy(to, from, (size_t)count);
@@ -26,7 +28,9 @@ MVE_INLINE void mve_fill(int8_t *to, int32_t value, int32_t count) {
     vstrbq_s8(to, values);
   }
   if (count > 0) {
+    mve_keep_stores();
     vstrbq_p_s8(to, values, vctp8q((uint32_t)count));
+    mve_keep_stores();
   }
 #else
   (void)memset(to, value, (size_t)count);

@@ -65,6 +65,7 @@ MVE_INLINE void mve_dot(int32_t sums[4], const int8_t **data, const int32_t **we
 MVE_INLINE void mve_dot_start_rest(int32_t sums[4], const int8_t *data, const int32_t **weights,
                                    int32_t count) {
 #if defined(__ARM_FEATURE_MVE)
+  mve_keep_stores();
   const int8x16_t x = vldrbq_z_s8(data, vctp8q((uint32_t)count));
   int8x16_t v;
   __asm__ volatile(MVE_FOUR_CHANNELS("vmladav.s8")
@@ -81,6 +82,7 @@ MVE_INLINE void mve_dot_start_rest(int32_t sums[4], const int8_t *data, const in
 MVE_INLINE void mve_dot_rest(int32_t sums[4], const int8_t *data, const int32_t **weights,
                              int32_t count) {
 #if defined(__ARM_FEATURE_MVE)
+  mve_keep_stores();
   const int8x16_t x = vldrbq_z_s8(data, vctp8q((uint32_t)count));
   int8x16_t v;
   __asm__ volatile(MVE_FOUR_CHANNELS("vmladava.s8")

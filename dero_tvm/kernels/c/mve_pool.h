@@ -13,13 +13,16 @@ MVE_INLINE void mve_pool_greatest(int8_t *out, const int8_t *const *lines, int32
 #if defined(__ARM_FEATURE_MVE)
   const mve_pred16_t some = vctp8q((uint32_t)count);
   int8x16_t greatest = vdupq_n_s8((int8_t)low);
+  mve_keep_stores();
   for (int32_t i = 0; i < rows; ++i) {
     const int8_t *x = lines[i];
     for (int32_t j = 0; j < columns; ++j, x += step) {
       greatest = vmaxq_s8(greatest, vldrbq_z_s8(x, some));
     }
   }
+  mve_keep_stores();
   vstrbq_p_s8(out, vminq_s8(greatest, vdupq_n_s8((int8_t)high)), some);
+  mve_keep_stores();
 #else
   for (int32_t channel = 0; channel < count; ++channel) {
     int32_t greatest = low;
@@ -40,6 +43,7 @@ MVE_INLINE void mve_pool_add(int32_t sums[4], const int8_t *data, int32_t column
 #if defined(__ARM_FEATURE_MVE)
   const mve_pred16_t some = vctp32q((uint32_t)count);
   int32x4_t total = vldrwq_s32(sums);
+  mve_keep_stores();
   for (int32_t j = 0; j < columns; ++j, data += step) {
     total = vaddq_s32(total, vldrbq_z_s32(data, some));
   }

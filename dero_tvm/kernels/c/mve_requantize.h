@@ -72,7 +72,9 @@ MVE_INLINE void mve_store(int8_t *out, mve_int32x4 value, int32_t offset, int32_
   if (count == 4) {
     vstrbq_s32(out, value);
   } else {
+    mve_keep_stores();
     vstrbq_p_s32(out, value, vctp32q((uint32_t)count));
+    mve_keep_stores();
   }
 #else
   for (int32_t i = 0; i < count; ++i) {

@@ -30,6 +30,14 @@ typedef struct {
 #define MVE_FUNCTION static
 #endif
 
+#if defined(__ARM_FEATURE_MVE)
+/* Stands before and behind accesses under a mask.  gcc 12 takes such a store for one of all lanes,
+ * and overlooks what such a load reads, when it looks for stores that it can leave out. */
+MVE_INLINE void mve_keep_stores(void) {
+  __asm__ volatile("" : : : "memory");
+}
+#endif
+
 MVE_INLINE mve_int32x4 mve_load(const int32_t *values) {
 #if defined(__ARM_FEATURE_MVE)
   return vldrwq_s32(values);
