@@ -143,7 +143,9 @@ MVE_INLINE void mve_store_sums(int8_t *out, mve_sums sums, int32_t offset, int32
   narrow = vqaddq_n_s16(vqmovntq_s32(narrow, sums.odd), (int16_t)offset);
   narrow = vmaxq_s16(narrow, vdupq_n_s16((int16_t)low));
   narrow = vminq_s16(narrow, vdupq_n_s16((int16_t)high));
+  mve_keep_stores();
   vstrbq_s16(out, narrow);
+  mve_keep_stores();
 #else
   for (int32_t i = 0; i < 8; ++i) {
     const int32_t sum = i % 2 ? sums.odd.lane[i / 2] : sums.even.lane[i / 2];

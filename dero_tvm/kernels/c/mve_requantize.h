@@ -69,13 +69,13 @@ MVE_INLINE void mve_store(int8_t *out, mve_int32x4 value, int32_t offset, int32_
 #if defined(__ARM_FEATURE_MVE)
   value = vaddq_n_s32(value, offset);
   value = vminq_s32(vmaxq_s32(value, vdupq_n_s32(low)), vdupq_n_s32(high));
+  mve_keep_stores();
   if (count == 4) {
     vstrbq_s32(out, value);
   } else {
-    mve_keep_stores();
     vstrbq_p_s32(out, value, vctp32q((uint32_t)count));
-    mve_keep_stores();
   }
+  mve_keep_stores();
 #else
   for (int32_t i = 0; i < count; ++i) {
     const int32_t result = value.lane[i] + offset;

@@ -19,13 +19,9 @@ MVE_INLINE mve_int32x4 mve_splat(int32_t value) {
 MVE_INLINE mve_int32x4 mve_load_shifted(const int8_t *data, int32_t zero_point, int32_t left,
                                         int32_t count) {
 #if defined(__ARM_FEATURE_MVE)
-  int32x4_t values;
-  if (count == 4) {
-    values = vldrbq_s32(data);
-  } else {
-    mve_keep_stores();
-    values = vldrbq_z_s32(data, vctp32q((uint32_t)count));
-  }
+  mve_keep_stores();
+  const int32x4_t values =
+      count == 4 ? vldrbq_s32(data) : vldrbq_z_s32(data, vctp32q((uint32_t)count));
   return vshlq_r_s32(vsubq_n_s32(values, zero_point), left);
 #else
   mve_int32x4 vector = {{0}};

@@ -31,8 +31,9 @@ typedef struct {
 #endif
 
 #if defined(__ARM_FEATURE_MVE)
-/* Stands before and behind accesses under a mask.  gcc 12 takes such a store for one of all lanes,
- * and overlooks what such a load reads, when it looks for stores that it can leave out. */
+/* Stands before and behind accesses under a mask, or of elements that are wider in the vector than
+ * in memory.  gcc 12 takes the first for accesses of all lanes, and sees a part of the bytes of the
+ * others, when it looks for stores that it can leave out. */
 MVE_INLINE void mve_keep_stores(void) {
   __asm__ volatile("" : : : "memory");
 }
