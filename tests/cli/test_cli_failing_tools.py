@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 import pytest
+from default_signals import default_signals
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -125,6 +126,7 @@ def test_signal_while_a_tool_runs(tool, archive_file, tmp_path, number, status, 
         stderr=subprocess.PIPE,
         text=True,
         env={**ENVIRONMENT, "PATH": os.environ["PATH"], "TMPDIR": str(temporary)},
+        preexec_fn=default_signals,
     )
     wait_until(pids.exists)
     process.send_signal(number)

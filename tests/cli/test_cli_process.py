@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from default_signals import default_signals
 from onnx import helper
 from tiny_models import model_of, save
 
@@ -100,6 +101,7 @@ def test_interrupt(model_file, tmp_path):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=ENVIRONMENT,
+        preexec_fn=default_signals,
     )
     with pipe.open("wb"):  # waits until the compiler reads
         # On a busy machine a signal may come just before the system call that it should interrupt.

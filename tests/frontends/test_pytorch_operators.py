@@ -35,7 +35,7 @@ def resized(**options: Any) -> Function:
 CASES: dict[str, tuple[Any, Sequence[tuple[int, ...]]]] = {
     "conv": (nn.Conv2d(4, 6, (3, 2), stride=(2, 1), padding=(1, 0), dilation=(1, 2)), [IMAGE]),
     "conv groups": (nn.Conv2d(4, 8, 3, groups=2, bias=False), [IMAGE]),
-    "conv same": (nn.Conv2d(4, 5, 4, padding="same"), [IMAGE]),
+    "conv same": (nn.Conv2d(4, 5, 3, padding="same"), [IMAGE]),
     "depthwise": (nn.Conv2d(4, 8, 3, groups=4, padding=1), [IMAGE]),
     "conv transpose": (
         nn.ConvTranspose2d(4, 5, 3, stride=2, padding=1, output_padding=1),
