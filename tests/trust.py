@@ -35,10 +35,11 @@ TESTS = {
         "Kernels equal LiteRT's reference kernels, ONNX Runtime or NumPy on random shapes, strides,"
         " paddings, dilations, groups, zero points and scales, those with which results vanish or"
         " saturate among them, and on infinities and not-a-number; those for Arm cores equal the"
-        " portable ones.",
+        " portable ones. Operators of PyTorch programs, compiled, equal PyTorch's.",
         [
             *("tests/relax_passes/operators", "tests/kernels"),
             *("tests/end_to_end/test_special_values.py", "tests/end_to_end/test_average_ties.py"),
+            "tests/frontends/test_pytorch_operators.py",
         ],
     ),
     "repeatability": (
