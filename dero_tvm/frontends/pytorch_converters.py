@@ -7,12 +7,12 @@ antialiasing), and looks for the nearest pixels elsewhere.  Found by comparing w
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from tvm import relax
 
-from .resize_scale import is_lost, refusal
+from .resize_scale import refuse_lost_scales
 
 Converter = Callable[[Any, Any], relax.Var]  # of a node of torch.fx, and the importer
 
@@ -100,7 +100,7 @@ def _nearest(node: Any, importer: Any) -> relax.Var:
     data, size, scales = node.args
     if size is None:
         lengths = _lengths(data, importer)
-        _refuse_lost(lengths, scales, coordinates="asymmetric", rounding="floor")
+        refuse_lost_scales(lengths, scales, coordinates="asymmetric", rounding="floor")
         size = [int(length * scale) for length, scale in zip(lengths, scales)]
     resized = relax.op.image.resize2d(
         importer.env[data],
@@ -117,7 +117,9 @@ def _bilinear(node: Any, importer: Any) -> relax.Var:
     """``upsample_bilinear2d.vec(input, output_size, align_corners, scale_factors)``."""
     data, size, align_corners, scales = node.args
     if size is None and not align_corners:  # which looks at the sizes alone
-        _refuse_lost(_lengths(data, importer), scales, coordinates="half_pixel", rounding=None)
+        refuse_lost_scales(
+            _lengths(data, importer), scales, coordinates="half_pixel", rounding=None
+        )
     return importer._upsample_bilinear2d(node)
 
 
@@ -127,14 +129,6 @@ def _antialiased(node: Any, importer: Any) -> relax.Var:
 
 def _lengths(data: Any, importer: Any) -> list[int]:
     return [int(length) for length in importer.shape_of(importer.env[data]).values[2:]]
-
-
-def _refuse_lost(
-    lengths: Sequence[int], scales: Sequence[float], *, coordinates: str, rounding: str | None
-) -> None:
-    for length, scale in zip(lengths, scales):
-        if is_lost(length, scale, coordinates=coordinates, rounding=rounding):
-            raise ValueError(refusal(length, scale))
 
 
 CONVERTERS: dict[str, Converter] = {

@@ -7,18 +7,32 @@ not of 5/12.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 import numpy as np
 
 from relax_passes.operators.resize2d import nearest_table
 
 
-def is_lost(length: int, scale: float, *, coordinates: str, rounding: str | None) -> bool:
-    """Whether an axis of `length` pixels is resized otherwise without the scale.
+def refuse_lost_scales(
+    lengths: Sequence[int], scales: Iterable[float], *, coordinates: str, rounding: str | None
+) -> None:
+    """Raises ``ValueError`` if an axis would be resized otherwise without its scale.
 
-    scale: float32, pixels of the result by pixel.
+    lengths, scales: of each axis, in pixels, and float32 pixels of the result by pixel.
     coordinates: ONNX' name of how positions are computed.
     rounding: as in `operators.resize2d`; None where pixels are mixed.
     """
+    for length, scale in zip(lengths, scales):
+        if _is_lost(length, scale, coordinates, rounding):
+            raise ValueError(
+                f"scaling {length} pixels by {scale:g}, which gives no whole number of pixels, is "
+                "not supported; export the model with the size of the result (in PyTorch, "
+                "recompute_scale_factor=True)"
+            )
+
+
+def _is_lost(length: int, scale: float, coordinates: str, rounding: str | None) -> bool:
     out_length = int(np.float32(scale) * length)
     if np.float32(out_length / length) == np.float32(scale):
         return False
@@ -29,12 +43,3 @@ def is_lost(length: int, scale: float, *, coordinates: str, rounding: str | None
         for step in (1 / float(scale), None)
     )
     return asked != imported
-
-
-def refusal(length: int, scale: float) -> str:
-    """What to say of a scale that is lost."""
-    return (
-        f"scaling {length} pixels by {scale:g}, which gives no whole number of pixels, is not "
-        "supported; export the model with the size of the result (in PyTorch, "
-        "recompute_scale_factor=True)"
-    )

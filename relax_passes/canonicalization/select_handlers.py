@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tvm import relax
 
+from ..operators.resize2d import ONNX_ROUNDINGS
 from .dataflow import dtype_of, is_call, operands_of, shape_of
 from .epilogue import Epilogue, float_epilogue, take_integer_clamp
 from .fold_constants import clip_bounds, permutation
@@ -48,11 +49,8 @@ _BINARY = {
     for name in ("add", "subtract", "multiply", "divide", "maximum", "minimum", "power")
 }
 _RESIZE_ROUNDING = {
-    "floor": "floor",
-    "ceil": "ceil",
+    **ONNX_ROUNDINGS,
     "round": "round_half_down",  # to even in TVM; taken only where no position is a tie
-    "round_prefer_floor": "round_half_down",
-    "round_prefer_ceil": "round_half_up",
 }
 
 

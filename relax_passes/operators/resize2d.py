@@ -23,6 +23,12 @@ from .signature import Signature, TensorSpec
 
 COORDINATES = ("asymmetric", "half_pixel", "align_corners")
 ROUNDINGS = ("floor", "round_half_down", "round_half_up", "ceil")
+ONNX_ROUNDINGS = {  # ONNX' and TVM's names
+    "floor": "floor",
+    "ceil": "ceil",
+    "round_prefer_floor": "round_half_down",
+    "round_prefer_ceil": "round_half_up",
+}
 ARITHMETICS = ("multiply", "divide")
 
 _ONNX_RUNTIME_TIE = 1e-6  # as near to a half, ONNX Runtime 1.32 takes a position for a tie

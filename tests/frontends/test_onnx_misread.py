@@ -26,6 +26,10 @@ def model(
     return model_of([node], {"x": (1, 4, 6, 6)}, {"y": None}, held, kind, opset=18)
 
 
+NO_WHOLE_NUMBER = (
+    "which gives no whole number of pixels, is not supported; export the model with the size of "
+    "the result (in PyTorch, recompute_scale_factor=True)"
+)
 REFUSED = [
     (
         model(
@@ -42,14 +46,14 @@ REFUSED = [
             constants={"roi": np.zeros(0, "f"), "scales": np.array([1, 1, 0.6, 0.6], "f")},
             mode="linear",
         ),
-        "Resize (node 'n'): scaling 6 pixels by 0.6, which gives no whole number of pixels",
+        f"Resize (node 'n'): scaling 6 pixels by 0.6, {NO_WHOLE_NUMBER}",
     ),
     (
         model(
             "Resize",
             constants={"roi": np.zeros(0, "f"), "scales": np.array([1, 1, 1, 2.7], "f")},
         ),
-        "Resize (node 'n'): scaling 6 pixels by 2.7, which gives no whole number of pixels",
+        f"Resize (node 'n'): scaling 6 pixels by 2.7, {NO_WHOLE_NUMBER}",
     ),
     (
         model(
@@ -101,7 +105,7 @@ def test_refused(network: onnx.ModelProto, reason: str, tmp_path: Path) -> None:
     onnx.save(network, path)
     with pytest.raises(UserError) as caught:
         load(path)
-    assert reason in str(caught.value)
+    assert str(caught.value).endswith(reason)
 
 
 @pytest.mark.parametrize(

@@ -95,7 +95,8 @@ def check(name: str, case: dict[str, Any]) -> None:
         taps = weight.reshape(len(weight), -1)
         sums = SumRange.of(taps, case["attrs"]["input_zero_point"])
         large = sums.low.min() < -(2**23) or sums.high.max() >= 2**23
-        grows = len(weight) % 4 and weight.size > 512  # by filters up to a multiple of four
+        padding = np.pad(taps, [(0, -length % 4) for length in taps.shape]).size - taps.size
+        grows = padding > max(2048, taps.size // 2)
         assert (paired or large or grows) and case["attrs"].get("groups", 1) == 1
         return
     portable = RowKernel(name, specs, **case["attrs"])
