@@ -19,6 +19,7 @@ from .integer_operand import (
     integer_clamp,
     integer_factors,
     none_unless_quantized,
+    refuse_overflow,
 )
 
 if TYPE_CHECKING:
@@ -85,8 +86,7 @@ def _operands(
     multiplier, shift = integer_factors(factors_of, source.scale, scales, epilogue.scale, channels)
     bias = _bias(epilogue, source.scale, scales, channels)
     sums = SumRange.of(weight.values.reshape(channels, -1), source.zero_point).with_bias(bias)
-    if sums.overflows(multiplier, shift).any():
-        raise Refusal("its sums can leave the range of 32 bits with these scales")
+    refuse_overflow(sums, multiplier, shift)
     constants = (weight.values, bias, multiplier, shift)
     return [source.data, *(relax.const(array) for array in constants)]
 

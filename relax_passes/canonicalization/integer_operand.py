@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tvm import relax
 
 from ..operators import quantized as factors
+from ..operators.sum_range import SumRange
 from .epilogue import Epilogue
 
 if TYPE_CHECKING:
@@ -48,6 +49,12 @@ def integer_clamp(epilogue: Epilogue) -> dict[str, int | None]:
         "minimum": None if low <= factors.INT8_MIN else low,
         "maximum": None if high >= factors.INT8_MAX else high,
     }
+
+
+def refuse_overflow(sums: SumRange, multiplier: Any, shift: Any) -> None:
+    """Raises :class:`Refusal` if a sum, or its product with the factor, could leave int32."""
+    if sums.overflows(multiplier, shift).any():
+        raise Refusal("its sums can leave the range of 32 bits with these scales")
 
 
 def none_unless_quantized(rewriter: IntegerRewriter, *operands: relax.Expr) -> relax.Expr | None:

@@ -24,6 +24,7 @@ from .integer_operand import (
     integer_clamp,
     integer_factors,
     none_unless_quantized,
+    refuse_overflow,
 )
 
 if TYPE_CHECKING:
@@ -161,9 +162,7 @@ def _reduce(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax.Expr 
     else:
         kind = "sum"
         multiplier, shift = integer_factors(factors.rescale_factors, source.scale, epilogue.scale)
-    sums = SumRange.of(np.full((1, 1), count), source.zero_point)
-    if sums.overflows(multiplier, shift).any():
-        raise Refusal("its sums can leave the range of 32 bits with these scales")
+    refuse_overflow(SumRange.of(np.full((1, 1), count), source.zero_point), multiplier, shift)
     return rewriter.dero(
         "reduce",
         [source.data],
