@@ -25,7 +25,7 @@ class Pool2D(Operator):
     of elements inside the image, or by the whole window with ``count_include_pad``.
 
     int8 average and sum: with ``(multiplier, shift)``, the factor from the input's scale to the
-    output's (see `quantized.rescale_factors`), the result is ``requantize(sum(data -
+    output's (see `quantized.pooling_factors`), the result is ``requantize(sum(data -
     input_zero_point)) + output_zero_point``, where an average has the division included in its
     factor (`quantized.divide_factor`).  Without them the output keeps the input's scale, and an
     average is an integer division.  With ``double`` rounding, ties go away from zero and the zero

@@ -118,23 +118,30 @@ def multiply_factors(a_scale: float, b_scale: float, output_scale: float) -> tup
 
 def rescale_factors(input_scale: float, output_scale: float) -> tuple[int, int]:
     """``(multiplier, shift)`` from one scale to another, of QUANTIZE and SUM (float64)."""
-    return requantization(_f64(input_scale) / _f64(output_scale))
+    return divide_factor(*pooling_factors(input_scale, output_scale), 1)
 
 
 def mean_factors(input_scale: float, output_scale: float, count: int) -> tuple[int, int]:
     """``(multiplier, shift)`` of an int8 mean of `count` elements, the division included."""
-    factor = _not_too_large(_f64(input_scale) / _f64(output_scale))
-    return _saturating(*divide_factor(*quantize_multiplier(factor), count))
+    return divide_factor(*pooling_factors(input_scale, output_scale), count)
+
+
+def pooling_factors(input_scale: float, output_scale: float) -> tuple[int, int]:
+    """``(multiplier, shift)`` from one scale to another, to be divided by `divide_factor`.
+
+    It does not saturate: the average of a large window can be small.
+    """
+    return quantize_multiplier(_not_too_large(_f64(input_scale) / _f64(output_scale)))
 
 
 def divide_factor(multiplier: int, shift: int, count: int) -> tuple[int, int]:
-    """A factor divided by `count`, as LiteRT's ``QuantizedMeanOrSum`` does it.
+    """A factor divided by `count`, as LiteRT's ``QuantizedMeanOrSum`` does it; it saturates.
 
     The multiplier is first shifted left by as many bits as `count` has, less one, so that the
     integer division keeps its precision.
     """
     bits = min(count.bit_length() - 1, 32, 31 + shift)
-    return (multiplier << bits) // count, shift - bits
+    return _saturating((multiplier << bits) // count, shift - bits)
 
 
 def softmax_factors(input_scale: float, beta: float = 1.0) -> dict[str, int]:

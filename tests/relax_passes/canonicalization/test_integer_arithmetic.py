@@ -218,11 +218,15 @@ def test_what_stays_in_float_is_noted(weight, reason) -> None:
         ("sum", 20.0, None),
         ("sum", 1e-6, "sum kept in float: its sums can leave the range of 32 bits"),
         ("mean", 1e-6, None),
+        ("mean", 1e-12, "mean kept in float: its sums can leave the range of 32 bits"),
+        ("avg_pool2d", 1e-6, None),
+        ("avg_pool2d", 1e-12, "avg_pool2d kept in float: its sums can leave the range of 32 bits"),
     ],
 )
 def test_sums_that_could_overflow_stay_in_float(operator, output_scale, reason) -> None:
     depth = 1000 if operator == "matmul" else 70_000
-    x = relax.Var("x", relax.TensorType((2, depth), "int8"))
+    shape = (2, 1, depth, 1) if operator == "avg_pool2d" else (2, depth)
+    x = relax.Var("x", relax.TensorType(shape, "int8"))
     matrix = relax.const(np.full((depth, 3), 100, "int8"))
     builder = relax.BlockBuilder()
     with builder.function("main", [x]):
@@ -231,6 +235,9 @@ def test_sums_that_could_overflow_stay_in_float(operator, output_scale, reason) 
             if operator == "matmul":
                 weight = builder.emit(relax.op.dequantize(matrix, real(0.1), integer(0)))
                 result = builder.emit(relax.op.matmul(data, weight))
+            elif operator == "avg_pool2d":
+                pool = relax.op.nn.avg_pool2d(data, (1, depth), layout="NHWC")
+                result = builder.emit(pool)
             else:
                 result = builder.emit(getattr(relax.op, operator)(data, 1))
             output = builder.emit_output(quantize(result, output_scale, 0))
