@@ -244,6 +244,7 @@ def main() -> int:
                 "refused": counts["refused"],
                 "different results run": counts["modules run"],
             },
+            faults="RefineOperators behind StreamRows ended in an IndexError",
         )
     return 1 if faults else 0
 

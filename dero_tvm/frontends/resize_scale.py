@@ -7,23 +7,31 @@ not of 5/12.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from relax_passes.operators.resize2d import nearest_table
 
+_MOST_PIXELS = 1 << 24  # along an axis: float32 has all positions up to it
+
 
 def refuse_lost_scales(
-    lengths: Sequence[int], scales: Iterable[float], *, coordinates: str, rounding: str | None
+    lengths: Sequence[int], scales: Sequence[float], *, coordinates: str, rounding: str | None
 ) -> None:
-    """Raises ``ValueError`` if an axis would be resized otherwise without its scale.
+    """Raises ``ValueError`` if an axis would be resized otherwise without its scale, or to nothing.
 
     lengths, scales: of each axis, in pixels, and float32 pixels of the result by pixel.
     coordinates: ONNX' name of how positions are computed.
     rounding: as in `operators.resize2d`; None where pixels are mixed.
     """
+    if len(scales) != len(lengths):
+        raise ValueError(f"{len(scales)} scales for {len(lengths)} axes")
     for length, scale in zip(lengths, scales):
+        if not 1 <= np.float32(scale) * length <= _MOST_PIXELS:  # not-a-number is outside, too
+            raise ValueError(
+                f"scaling {length} pixels by {scale:g} does not give 1 to {_MOST_PIXELS:,} pixels"
+            )
         if _is_lost(length, scale, coordinates, rounding):
             raise ValueError(
                 f"scaling {length} pixels by {scale:g}, which gives no whole number of pixels, is "

@@ -26,6 +26,11 @@ def model(
     return model_of([node], {"x": (1, 4, 6, 6)}, {"y": None}, held, kind, opset=18)
 
 
+def resized_by(*scales: float) -> onnx.ModelProto:
+    constants = {"roi": np.zeros(0, "f"), "scales": np.array(scales, "f")}
+    return model("Resize", constants=constants)
+
+
 NO_WHOLE_NUMBER = (
     "which gives no whole number of pixels, is not supported; export the model with the size of "
     "the result (in PyTorch, recompute_scale_factor=True)"
@@ -49,11 +54,16 @@ REFUSED = [
         f"Resize (node 'n'): scaling 6 pixels by 0.6, {NO_WHOLE_NUMBER}",
     ),
     (
-        model(
-            "Resize",
-            constants={"roi": np.zeros(0, "f"), "scales": np.array([1, 1, 1, 2.7], "f")},
-        ),
+        resized_by(1, 1, 1, 2.7),
         f"Resize (node 'n'): scaling 6 pixels by 2.7, {NO_WHOLE_NUMBER}",
+    ),
+    (resized_by(1, 2), "Resize (node 'n'): 2 scales for 4 axes"),
+    *(
+        (
+            resized_by(1, 1, scale, 1),
+            f"scaling 6 pixels by {scale:g} does not give 1 to 16,777,216 pixels",
+        )
+        for scale in (0.1, -2, 3e6, np.inf, np.nan)
     ),
     (
         model(
@@ -115,6 +125,14 @@ def test_refused(network: onnx.ModelProto, reason: str, tmp_path: Path) -> None:
             "Resize",
             constants={"roi": np.zeros(0, "f"), "scales": np.array([1, 1, 0.5, 0.5], "f")},
             mode="linear",
+        ),
+        model(
+            "Resize",
+            constants={
+                "roi": np.zeros(0, "f"),
+                "scales": np.zeros(0, "f"),
+                "sizes": np.int64([1, 4, 12, 18]),
+            },
         ),
         model("IsInf"),
         model("BitShift", TensorProto.INT32, {"by": np.int32([31])}, direction="LEFT"),

@@ -28,7 +28,7 @@ from .pad import pad
 from .ports import quantized_ports
 from .qoperators import QOPERATORS, UnsupportedForm, qoperators_to_qdq
 from .reader import complaint, load_external_data
-from .resize import refuse_misread
+from .resize import drop_empty_scales, refuse_misread
 from .shape_arithmetic import fold_shape_arithmetic
 from .signed import unsigned_to_signed
 
@@ -147,6 +147,7 @@ class _Importer(ONNXGraphImporter):
             if op_name == "Pad" and (padded := pad(list(inputs), attrs)) is not None:
                 return self.bb.normalize(padded)
             if op_name == "Resize":
+                drop_empty_scales(inputs)
                 refuse_misread(inputs, attrs)
             if op_name == "Mod" and not attrs.get("fmod") and "float" in inputs[0].ty.dtype.dtype:
                 raise ValueError("of floating-point numbers it is supported with fmod=1 alone")

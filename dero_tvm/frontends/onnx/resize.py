@@ -1,8 +1,8 @@
-"""Resize by scales that TVM's importer would not pass on."""
+"""Resize: sizes beside empty scales, and scales that TVM's importer would not pass on."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableSequence, Sequence
 from typing import Any
 
 from tvm import relax
@@ -11,6 +11,13 @@ from tvm.ir import GenericConst
 from relax_passes.operators.resize2d import ONNX_ROUNDINGS
 
 from ..resize_scale import refuse_lost_scales
+
+
+def drop_empty_scales(inputs: MutableSequence[relax.Expr | None]) -> None:
+    """Leaves out scales without elements, beside which exporters to opset 11 write sizes."""
+    scales = inputs[2] if len(inputs) > 2 else None
+    if isinstance(scales, GenericConst) and scales.value.numpy().size == 0:
+        inputs[2] = None
 
 
 def refuse_misread(inputs: Sequence[relax.Expr | None], attrs: Mapping[str, Any]) -> None:
