@@ -109,11 +109,11 @@ def _average_pool(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax
     same_zero_point = source.zero_point == epilogue.zero_point
     divides = source.scale == epilogue.scale and (same_zero_point or rewriter.rounding == "single")
     if not divides:
-        pair = integer_factors(factors.pooling_factors, source.scale, epilogue.scale)
-        window["multiplier"], window["shift"] = pair
+        multiplier, shift = integer_factors(factors.pooling_factors, source.scale, epilogue.scale)
         count = prod(a.pool_size)
         sums = SumRange.of(np.full((1, 1), count), source.zero_point)
-        refuse_overflow(sums, *factors.divide_factor(*pair, count))
+        refuse_overflow(sums, *factors.divide_factor(multiplier, shift, count))
+        window["multiplier"], window["shift"] = multiplier, shift
     return rewriter.dero(
         "pool2d",
         [source.data],
