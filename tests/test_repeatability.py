@@ -13,6 +13,7 @@ from tiny_models import residual, save
 
 import dero_tvm
 from dero_tvm.aot.archive import load_archive
+from tests.archive_digests import differences
 
 ROOT = Path(__file__).resolve().parent.parent
 DIGITS = ROOT / "examples" / "models" / "digits_int8.onnx"
@@ -49,6 +50,11 @@ def archive(tmp_path_factory):
 
 def test_another_machine(archive, tmp_path):
     assert archive == compiled(DIGITS, tmp_path / "digits.tar", **ANOTHER_MACHINE)
+
+
+def test_the_machine_that_wrote_the_digests():
+    """Which is another one wherever this one did not write them."""
+    assert not differences(), "after a wanted change: python -m tests.archive_digests --write"
 
 
 def test_versions_in_the_metadata():

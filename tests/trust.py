@@ -43,9 +43,11 @@ TESTS = {
         ],
     ),
     "repeatability": (
-        "Equal inputs and versions give byte-identical archives: under other hash seeds, processor"
-        " features, numbers of threads, languages and time zones; in two threads and two processes"
-        " at a time; the oldest supported TVM gives the C that the newest does.",
+        "Equal inputs and versions give byte-identical archives: on the machine that wrote the"
+        " digests in `tests/archive_digests.json` and on the one that ran the tests; under other"
+        " hash seeds, processor features, numbers of threads, languages and time zones; in two"
+        " threads and two processes at a time; the oldest supported TVM gives the C that the newest"
+        " does.",
         ["tests/test_repeatability.py"],
     ),
     "lint": (
