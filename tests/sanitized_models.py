@@ -1,6 +1,7 @@
 """The C of model files under AddressSanitizer and UBSan, and between guards in QEMU.
 
     python -m tests.sanitized_models model.tflite other.onnx
+    python -m tests.sanitized_models --built resnet50             of `benchmarks/published.py`
     python -m tests.sanitized_models --record models/*.tflite     also a row of docs/trust.md
 
 Each model is compiled as written, accumulated and streamed, with portable kernels for the host, of
@@ -15,13 +16,16 @@ from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
+import onnx
 
 import dero_tvm
+from benchmarks.published import BUILT, network
 from dero_tvm.errors import UserError, first_line
 from dero_tvm.input_arrays import random_inputs
 from dero_tvm.runners import RunError, RunResult, run_host_c, run_qemu
@@ -79,29 +83,54 @@ class Checked:
             assert worst <= tolerance * scale, f"{label}: {name} differs by {worst}"
 
 
+def built(names: Iterable[str], folder: Path) -> Iterator[Path]:
+    """Published networks with random weights, in int8, as files in `folder`."""
+    for name in names:
+        model = network(name)
+        assert isinstance(model, onnx.ModelProto)
+        path = folder / f"{name}.onnx"
+        onnx.save(model, path)
+        yield path
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("models", nargs="+", type=Path)
+    parser.add_argument("models", nargs="*", type=Path)
+    parser.add_argument(
+        "--built",
+        nargs="+",
+        default=[],
+        choices=BUILT,
+        metavar="NETWORK",
+        help="with random weights",
+    )
     parser.add_argument("--record", action="store_true", help="for docs/trust.md")
     options = parser.parse_args()
+    if not (options.models or options.built):
+        parser.error("no models")
     counts: Counter[str] = Counter()
     faults = 0
-    for model in options.models:
-        try:
-            Checked(model, counts).run()
-            print(f"{model.name}: nothing found", flush=True)
-        except (AssertionError, RunError) as error:
-            faults += 1
-            print(f"{model.name}: {error}", flush=True)
-    print(f"{len(options.models)} models, {dict(counts)}, {faults} faults")
+    with tempfile.TemporaryDirectory() as folder:
+        for model in [*options.models, *built(options.built, Path(folder))]:
+            counts["models"] += 1
+            try:
+                Checked(model, counts).run()
+                print(f"{model.name}: nothing found", flush=True)
+            except (AssertionError, RunError) as error:
+                faults += 1
+                print(f"{model.name}: {error}", flush=True)
+    print(f"{dict(counts)}, {faults} faults")
     if options.record and not faults:
         record(
             "sanitized_models",
             claim="The C of published networks does nothing undefined under AddressSanitizer and"
             " UndefinedBehaviorSanitizer, and writes nothing outside its arenas on emulated boards;"
             " as written, accumulated and streamed it gives the same outputs.",
-            command="python -m tests.sanitized_models MODEL...",
-            counts={"models": len(options.models), **counts},
+            command=" ".join(
+                ["python -m tests.sanitized_models MODEL..."]
+                + (["--built", *options.built] if options.built else [])
+            ),
+            counts=counts,
         )
     return 1 if faults else 0
 
