@@ -7,10 +7,10 @@
 #include "mve_copy.h"
 
 struct mve_window {
-  int16_t height, width, channels; /* of the image */
-  int16_t pixel, row;              /* bytes from one to the next */
-  int16_t kernel_h, kernel_w, dilation_h, dilation_w;
-  int16_t zero_point;
+  int32_t height, width, channels; /* of the image */
+  int32_t pixel, row;              /* bytes from one to the next */
+  int32_t kernel_h, kernel_w, dilation_h, dilation_w;
+  int32_t zero_point;
 };
 
 /* `data` is a ring of `data_rows` rows; the window's first tap is at (top, left). */
