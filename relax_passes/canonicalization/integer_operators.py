@@ -14,6 +14,7 @@ import numpy as np
 from tvm import relax
 
 from ..operators import quantized as factors
+from ..operators.softmax import MOST_INT8_CHANNELS
 from ..operators.sum_range import SumRange
 from .dataflow import dtype_of, is_call, shape_of
 from .epilogue import Epilogue, take_integer_clamp
@@ -188,6 +189,8 @@ def _softmax(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax.Expr
         return none_unless_quantized(rewriter, call.args[0])
     if call.attrs.axis % len(shape_of(call)) != len(shape_of(call)) - 1:
         raise Refusal("it is not along the last axis")
+    if shape_of(call)[-1] > MOST_INT8_CHANNELS:
+        raise Refusal(f"in int8 it has at most {MOST_INT8_CHANNELS:,} channels")
     epilogue = rewriter.epilogue(var)
     if (epilogue.scale, epilogue.zero_point) != (1 / 256, -128):
         raise Refusal(

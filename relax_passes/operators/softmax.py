@@ -22,13 +22,16 @@ from .pixel_loop import PixelLoop, same_layout
 from .registry import Operator, OperatorClass, register
 from .signature import Signature, TensorSpec
 
+MOST_INT8_CHANNELS = 4095  # the sum of as many exponentials, in Q12.19, stays below 2^31
+
 
 @register
 class Softmax(Operator):
     """Softmax over the last axis: ``out = exp(data - max(data)) / sum(exp(data - max(data)))``.
 
     int8 follows LiteRT's fixed-point arithmetic bit by bit; its output has scale 1 / 256 and zero
-    point -128, and its attributes come from `quantized.softmax_factors`.
+    point -128, and its attributes come from `quantized.softmax_factors`.  It has at most
+    `MOST_INT8_CHANNELS` channels.
     """
 
     name = "softmax"
@@ -44,6 +47,8 @@ class Softmax(Operator):
             raise ValueError(f"softmax takes float32 or int8, got {data.dtype}")
         if data.dtype == "int8" and None in attrs.values():
             raise ValueError("softmax: int8 needs multiplier, shift and diff_min")
+        if data.dtype == "int8" and data.channels > MOST_INT8_CHANNELS:
+            raise ValueError(f"softmax: int8 takes at most {MOST_INT8_CHANNELS} channels")
         return TensorSpec(data.shape, data.dtype)
 
     def operator_class(self, signature: Signature) -> OperatorClass:

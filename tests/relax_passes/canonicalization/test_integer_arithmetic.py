@@ -247,6 +247,22 @@ def test_sums_that_could_overflow_stay_in_float(operator, output_scale, reason) 
     assert [str(note) for note in notes] == expected
 
 
+@pytest.mark.parametrize(
+    ("channels", "expected"),
+    [(4095, []), (4096, ["softmax kept in float: in int8 it has at most 4,095 channels"])],
+)
+def test_softmax_of_more_classes_than_its_sum_has_room_for(channels, expected) -> None:
+    x = relax.Var("x", relax.TensorType((2, channels), "int8"))
+    builder = relax.BlockBuilder()
+    with builder.function("main", [x]):
+        with builder.dataflow():
+            result = builder.emit(relax.op.nn.softmax(builder.emit(dequantize(x, 0.05, 0))))
+            output = builder.emit_output(quantize(result, 1 / 256, -128))
+        builder.emit_func_output(output)
+    notes = IntegerArithmetic()(builder.finalize())["main"].attrs.get(NOTES) or []
+    assert [str(note) for note in notes] == expected
+
+
 def test_a_result_that_is_not_quantized_stays_in_float() -> None:
     @I.ir_module
     class Before:

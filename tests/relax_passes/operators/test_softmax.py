@@ -67,6 +67,12 @@ def test_more_classes_than_litert_can_divide_by():
     assert np.abs(kernel.run_rows(data)[0] - expected).max() <= 1
 
 
+def test_as_many_equal_classes_as_the_sum_has_room_for():
+    data = np.full((1, 4095), -9, np.int8)
+    kernel = RowKernel("softmax", [TensorSpec(data.shape, "int8")], **softmax_factors(0.25))
+    assert (kernel.run_rows(data) == -128).all()
+
+
 @cases(10)
 @given(shapes, st.integers(0, 2**32 - 1), st.sampled_from([0.1, 1.0, 30.0]))
 def test_float_is_numpy(shape, seed, spread):
@@ -97,5 +103,7 @@ def test_errors():
         RowKernel("softmax", [TensorSpec((1, 4), "int8")])
     with pytest.raises(ValueError, match="float32 or int8"):
         RowKernel("softmax", [TensorSpec((1, 4), "int32")])
+    with pytest.raises(ValueError, match="at most 4095 channels"):
+        RowKernel("softmax", [TensorSpec((1, 4096), "int8")], **softmax_factors(0.25))
     with pytest.raises(ValueError, match="too small"):
         softmax_factors(1e-9)
