@@ -13,8 +13,11 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 from onnx import TensorProto, helper, numpy_helper
 
+from tests.onnx_backend.cases import node_cases
+
 from .hostile_values import FLOATS, NAMES, SIZES, damaged_bytes
 
+_LARGEST_NODE_SEED = 1 << 14  # bytes
 SECRET_PLACES = ["../secret.bin", "/proc/self/environ", "link.bin", "inside/../../secret.bin"]
 """Places that external data may not come from; the first, third and last are made by the worker."""
 
@@ -123,10 +126,17 @@ def onnx_seeds() -> list[onnx.ModelProto]:
     return [_convolutions(), _quantized(), _shapes(), _resized()]
 
 
+@functools.cache
+def node_seeds() -> list[onnx.ModelProto]:
+    """The node tests of the onnx package: all operators, mostly one each."""
+    models = [case.model for case in node_cases().values()]
+    return [model for model in models if model.ByteSize() <= _LARGEST_NODE_SEED]
+
+
 def onnx_case(rng: random.Random) -> bytes:
     """A changed model's bytes."""
     model = onnx.ModelProto()
-    model.CopyFrom(rng.choice(onnx_seeds()))
+    model.CopyFrom(rng.choice(onnx_seeds() if rng.random() < 0.5 else node_seeds()))
     if rng.random() < 0.35:
         return damaged_bytes(rng, model.SerializeToString())
     for _ in range(rng.choice([1, 1, 1, 2, 3])):
