@@ -1,0 +1,108 @@
+"""Random networks with the kernels of Arm cores, as written and streamed.
+
+    python -m tests.random_boards 100               seeds 0 to 99
+    python -m tests.random_boards 20 --first 400
+    python -m tests.random_boards 100 --record      also writes a row of docs/trust.md
+
+Each network of `random_networks` is compiled for boards whose cores take kernels of their own.  The
+C runs on the host under AddressSanitizer and UndefinedBehaviorSanitizer, where plain C stands for
+the instructions, and on the emulated board between guard bytes.  Outputs are compared with those of
+portable kernels and whole tensors: integers bit by bit, floating point to `_TOLERANCE`.
+Exits with 1 if anything was found.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import traceback
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+import dero_tvm
+from dero_tvm.boards import load_board
+from dero_tvm.input_arrays import random_inputs
+from dero_tvm.runners import RunResult, run_host_c, run_qemu
+from tests.random_networks import random_network
+from tests.trust import record
+
+BOARDS = ("mps2-an386", "mps3-an547")  # Cortex-M4 with DSP and FPU, Cortex-M55 with MVE
+MODES = ("none", "stream")
+_TOLERANCE = 1e-5  # of the largest number in a tensor
+
+Outputs = Mapping[str, np.ndarray]
+
+
+def check_network(seed: int, counts: Counter[str]) -> None:
+    """AssertionError or RunError at the first difference or report."""
+    network = random_network(seed)
+    portable = dero_tvm.compile(network, dero="none").archive
+    inputs = random_inputs(portable.inputs, np.random.default_rng(seed))
+    expected = _outputs(run_host_c(portable, [inputs]))
+    for board in BOARDS:
+        # The host, with the kernels that the board's core takes.
+        host = replace(load_board("host"), features=load_board(board).features)
+        for mode in MODES:
+            label = f"{board}, --dero {mode}"
+            model = dero_tvm.compile(network, target=host, dero=mode)
+            counts["operators with kernels of their own"] += sum(
+                operation.native is not None
+                for cascade in model.network.cascades
+                for operation in cascade.operations
+            )
+            result = run_host_c(model.archive, [inputs], sanitize=True)
+            _compare(f"{label}, sanitized", _outputs(result), expected)
+            counts["sanitized programs"] += 1
+            archive = dero_tvm.compile(network, target=board, dero=mode).archive
+            _compare(label, _outputs(run_qemu(archive, [inputs], machine=board)), expected)
+            counts["guarded runs in QEMU"] += 1
+
+
+def _outputs(result: RunResult) -> Outputs:
+    assert result.guard_ok, result.guard_report
+    (outputs,) = result.outputs
+    return outputs
+
+
+def _compare(label: str, found: Outputs, expected: Outputs) -> None:
+    for name, array in expected.items():
+        exact = array.dtype.kind != "f"
+        limit = 0.0 if exact else _TOLERANCE * np.abs(array).max(initial=0)
+        worst = np.abs(found[name].astype("float64") - array).max(initial=0)
+        assert worst <= limit, f"{label}: output {name} differs by {worst:g}"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("networks", type=int)
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
+    parser.add_argument("--record", action="store_true", help="for docs/trust.md")
+    options = parser.parse_args()
+    counts: Counter[str] = Counter()
+    faults = 0
+    for seed in range(options.first, options.first + options.networks):
+        try:
+            check_network(seed, counts)
+        except Exception:
+            faults += 1
+            print(f"seed {seed}: {traceback.format_exc(limit=-2)}", flush=True)
+        if (seed + 1) % 10 == 0:
+            print(f"to seed {seed}: {dict(counts)}, {faults} faults", flush=True)
+    print(f"{options.networks} networks, {dict(counts)}, {faults} faults")
+    if options.record and not faults:
+        record(
+            "random_boards",
+            claim="The kernels of Arm cores, in networks as written and streamed, give the outputs"
+            " of portable ones with whole tensors, do nothing undefined under AddressSanitizer and"
+            " UndefinedBehaviorSanitizer, and on emulated boards write nothing outside the arena.",
+            command=f"python -m tests.random_boards {options.networks}",
+            counts={"random networks": options.networks, **counts},
+        )
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
