@@ -78,7 +78,8 @@ def _record(
         faults="two crashes and an endless loop in TVM's importer (missing operands, a tensor taken"
         " for a sequence), tracebacks at two inputs of one name, at results that are sequences, and"
         " at names of external data that no file can have; an image of a million rows, which took"
-        " minutes to plan; in compilation, at tensors without elements inside a model",
+        " minutes to plan; in compilation, at tensors without elements inside a model and at inputs"
+        " without a type",
     )
 
 

@@ -121,6 +121,8 @@ def _spec(label: str, role: str, name: str, ty: tvm.ir.Type) -> TensorSpec:
     dims = None if shape is None else getattr(shape, "values", shape)
     if not isinstance(ty, relax.TensorType) or dims is None:
         raise UserError(f"{label}: {role} {name!r} is not a tensor of a known shape")
+    if ty.dtype is None:
+        raise UserError(f"{label}: {role} {name!r} is a tensor of an unknown type")
     if not all(isinstance(dim, tvm.tirx.IntImm) for dim in dims):
         written = ", ".join(str(dim) for dim in dims)
         raise UserError(

@@ -9,6 +9,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from tflite_builder import TFLiteBuilder
+from tvm.script import ir as I
+from tvm.script import relax as R
 
 import dero_tvm
 from dero_tvm.errors import UserError
@@ -154,6 +156,24 @@ def test_onnx_quantized_operator_with_computed_scale() -> None:
 def test_unsupported_onnx_type(tmp_path: Path) -> None:
     path = write(tmp_path / "half.onnx", relu(kind=TensorProto.FLOAT16))
     assert refusal(path).startswith(f"{path}: input 'x' has the unsupported type float16")
+
+
+def test_onnx_input_without_a_type(tmp_path: Path) -> None:
+    path = write(tmp_path / "vague.onnx", relu(kind=TensorProto.UNDEFINED))
+    assert refusal(path) == f"{path}: input 'x' has no type; the file is damaged or incomplete"
+
+
+def test_relax_input_without_a_type() -> None:
+    @I.ir_module
+    class Vague:
+        @R.function
+        def main(x: R.Tensor((2, 3))):
+            with R.dataflow():
+                gv = R.nn.relu(x)
+                R.output(gv)
+            return gv
+
+    assert refusal(Vague).endswith(": input 'x' is a tensor of an unknown type")
 
 
 def test_invalid_onnx_graph(tmp_path: Path) -> None:

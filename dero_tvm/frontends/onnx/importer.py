@@ -198,6 +198,8 @@ def _refuse_types(
         if not value.type.HasField("tensor_type"):
             raise UserError(f"{label}: input {value.name!r} is not a tensor")
     for what, kind in typed:
+        if kind == onnx.TensorProto.UNDEFINED:
+            raise UserError(f"{label}: {what} has no type; the file is damaged or incomplete")
         if kind in _UNSUPPORTED_TYPES:
             raise UserError(
                 f"{label}: {what} has the unsupported type {_UNSUPPORTED_TYPES[kind]}; convert "
