@@ -16,7 +16,7 @@ from relax_passes.reorganization import Architecture, Port
 from .forward import Forward
 from .identifiers import class_name
 from .layers import Layer, Layers, sequential
-from .python_text import WIDTH, Call, Expression, Repeated, statement
+from .python_text import WIDTH, Call, Expression, Repeated, in_docstring, statement
 from .segments import Segment, segments
 
 
@@ -124,7 +124,7 @@ def _head(
         if reorganized
         else "without its residual connections"
     )
-    summary = textwrap.wrap(f'"""{architecture.name} {what}.', WIDTH)
+    summary = textwrap.wrap(f'"""{in_docstring(architecture.name)} {what}.', WIDTH)
     return "\n".join(
         [
             *summary,
@@ -159,7 +159,8 @@ def _network(
         for parameter, port in zip(parameters, architecture.inputs)
     )
     gives = ", ".join(
-        f"{output} {_shape_text(port)}" for output, port in zip(output_names, architecture.outputs)
+        f"{in_docstring(output)} {_shape_text(port)}"
+        for output, port in zip(output_names, architecture.outputs)
     )
     lines = [f"class {name}(nn.Module):", *_docstring(f"{takes} -> {gives}.")]
     lines += ["", "    def __init__(self) -> None:", "        super().__init__()"]

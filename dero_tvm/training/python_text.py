@@ -7,8 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dero_tvm.printable import printable
+
 WIDTH = 88
 _STEP = "    "
+_LONGEST_NAME = 60  # characters of it in a docstring
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,11 @@ class Repeated:
 
 
 Expression = str | Call | Repeated
+
+
+def in_docstring(name: str) -> str:
+    """A name of unknown origin, with ``?`` for what could end a docstring or escape its end."""
+    return "".join("?" if c in '"\\' else c for c in printable(name, _LONGEST_NAME))
 
 
 def statement(prefix: str, expression: Expression, indent: int = 0) -> str:

@@ -11,6 +11,7 @@ NAMES = [
     "line\nbreak\r\n#error injected",
     "*/ int injected; /*",
     "// \\",
+    '""" + exit(1) + """',
     "../../etc/passwd",
     "/etc/passwd",
     "a\\b",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import math
 import subprocess
 import sys
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -34,6 +36,7 @@ from relax_passes.reorganization import (
     Upsample,
     Window,
 )
+from tests.fuzzing.hostile_values import NAMES
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 functional = torch.nn.functional
@@ -201,3 +204,20 @@ def test_what_pytorch_has_no_module_for() -> None:
     node = Pool("s.p", ("x",), (4, 4, 3), window)
     with pytest.raises(UserError, match=r"s\.p: PyTorch has no average pooling without"):
         network_of([node], (Port("x", (1, 3, 8, 8), "NCHW"),), (Port("s.p", (1, 3, 4, 4), "NCHW"),))
+
+
+def statements_of(name: str) -> Counter:
+    """Of a file in which the network, its input and its output are called so: kinds of nodes."""
+    node = Convolution("stage1.conv", (name,), (4, 4, 3), 2, 3, Window((1, 1)))
+    stages = (Stage("stage1", (Block("block1", (node,)),)),)
+    image, out = Port(name, (1, 2, 4, 4), "NCHW"), Port(node.name, (1, 3, 4, 4), "NCHW")
+    architecture = Architecture(name, (image,), stages, (out,))
+    source = python_source(
+        architecture, output_names=[name], file_name="network.py", weights_name="weights.pt"
+    )
+    return Counter(type(node).__name__ for node in ast.walk(ast.parse(source.text)))
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name])
+def test_names_end_no_string(name):
+    assert statements_of(name) == statements_of("plain")
