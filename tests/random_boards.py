@@ -100,6 +100,8 @@ def main() -> int:
             " UndefinedBehaviorSanitizer, and on emulated boards write nothing outside the arena.",
             command=f"python -m tests.random_boards {options.networks}",
             counts={"random networks": options.networks, **counts},
+            faults="gcc 12 warned of the depthwise float32 kernel where there are fewer than four"
+            " channels: of reads behind the bias that are not done",
         )
     return 1 if faults else 0
 
