@@ -139,8 +139,9 @@ def _range(low: float | None, high: float | None) -> str:
 
 
 def _number(value: float) -> str:
-    """The shortest text that is this number in float32, the type that the model has it in."""
-    return repr(float(str(np.float32(value))))
+    """The shortest expression of this number in float32, the type that the model has it in."""
+    text = repr(float(str(np.float32(value))))
+    return text if np.isfinite(value) else f'float("{text}")'
 
 
 def _in_name(value: float | None) -> str:

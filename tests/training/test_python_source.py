@@ -178,6 +178,10 @@ ACTIVATIONS = {
         lambda x: 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))),
     ),
     "clipped": (Activation("tanh", -0.5, None), lambda x: np.maximum(np.tanh(x), -0.5)),
+    "infinite slope": (
+        Activation("leaky_relu", alpha=math.inf),
+        lambda x: np.where(x < 0, -np.inf, x),
+    ),
     "negative": (Activation("negative"), lambda x: -x),
     "softmax": (
         Activation("softmax"),
