@@ -93,6 +93,9 @@ date in the row; "mended" are faults of the project that such runs ever found.
 |---|---|---|---|
 """
 _FOOT = """
+A model file is data, and may come from anybody. An archive is a program: `tvmc run` compiles and
+runs the C in it, so take archives only from those of whom you would take programs.
+
 Commands run in the repository's folder, in the environment that `./run-tests` makes, and exit with
 status 1 if they found something. `./run-tests` runs a small part of each every time. With
 `--record` they write their counts to `docs/trust/`, in JSON with the versions of what took part,
