@@ -11,7 +11,7 @@ CASES = 2000
 
 def test_both_readers() -> None:
     kinds: Counter[str] = Counter()
-    for outcome in run_cases(range(CASES), compile_every=200):
+    for outcome in run_cases(range(CASES), compile_every=50):
         assert not outcome.fault, f"seed {outcome.seed}: {outcome.kind}\n{outcome.message}"
         kinds[outcome.kind] += 1
     assert kinds.total() == CASES

@@ -20,10 +20,11 @@ needs_qemu = pytest.mark.skipif(
 @pytest.mark.parametrize(("seed", "board"), [(0, "mps2-an386"), (1, "mps3-an547")])
 def test_a_network(seed: int, board: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(random_boards, "BOARDS", (board,))
+    monkeypatch.setattr(random_boards, "MODES", ("stream",))
     counts: Counter[str] = Counter()
     random_boards.check_network(seed, counts)
     assert counts["operators with kernels of their own"] > 2
-    assert counts["sanitized programs"] == counts["guarded runs in QEMU"] == 2
+    assert counts["sanitized programs"] == counts["guarded runs in QEMU"] == 1
 
 
 def test_a_difference_is_told() -> None:

@@ -22,7 +22,7 @@ from dero_tvm import compile as compile_model
 from dero_tvm.errors import UserError
 from dero_tvm.frontends import load
 
-from .onnx_cases import onnx_case
+from .onnx_cases import node_seeds, onnx_case
 from .tflite_cases import tflite_case
 
 CPU_SECONDS = 10  # a case
@@ -60,6 +60,7 @@ def run_cases(seeds: Sequence[int], compile_every: int) -> Iterator[Outcome]:
 
     Of the files that load, one in `compile_every` is also compiled.
     """
+    node_seeds()  # here once, not in every child
     remaining = list(seeds)
     while remaining:
         read, write = os.pipe()
