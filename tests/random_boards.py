@@ -7,7 +7,7 @@
 Each network of `random_networks` is compiled for boards whose cores take kernels of their own.  The
 C runs on the host under AddressSanitizer and UndefinedBehaviorSanitizer, where plain C stands for
 the instructions, and on the emulated board between guard bytes.  Outputs are compared with those of
-portable kernels and whole tensors: integers bit by bit, floating point to `_TOLERANCE`.
+portable kernels and whole tensors as `compared_outputs` does it.
 Exits with 1 if anything was found.
 """
 
@@ -17,7 +17,6 @@ import argparse
 import sys
 import traceback
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -26,14 +25,12 @@ import dero_tvm
 from dero_tvm.boards import load_board
 from dero_tvm.input_arrays import random_inputs
 from dero_tvm.runners import RunResult, run_host_c, run_qemu
+from tests.compared_outputs import assert_equal_outputs, guarded_outputs
 from tests.random_networks import random_network
 from tests.trust import record
 
 BOARDS = ("mps2-an386", "mps3-an547")  # Cortex-M4 with DSP and FPU, Cortex-M55 with MVE
 MODES = ("none", "stream")
-_TOLERANCE = 1e-5  # of the largest number in a tensor
-
-Outputs = Mapping[str, np.ndarray]
 
 
 def check_network(seed: int, counts: Counter[str]) -> None:
@@ -41,7 +38,11 @@ def check_network(seed: int, counts: Counter[str]) -> None:
     network = random_network(seed)
     portable = dero_tvm.compile(network, dero="none").archive
     inputs = random_inputs(portable.inputs, np.random.default_rng(seed))
-    expected = _outputs(run_host_c(portable, [inputs]))
+    expected = guarded_outputs("portable", run_host_c(portable, [inputs]))
+
+    def look_at(label: str, result: RunResult) -> None:
+        assert_equal_outputs(label, guarded_outputs(label, result), expected)
+
     for board in BOARDS:
         # The host, with the kernels that the board's core takes.
         host = replace(load_board("host"), features=load_board(board).features)
@@ -54,25 +55,11 @@ def check_network(seed: int, counts: Counter[str]) -> None:
                 for operation in cascade.operations
             )
             result = run_host_c(model.archive, [inputs], sanitize=True)
-            _compare(f"{label}, sanitized", _outputs(result), expected)
+            look_at(f"{label}, sanitized", result)
             counts["sanitized programs"] += 1
             archive = dero_tvm.compile(network, target=board, dero=mode).archive
-            _compare(label, _outputs(run_qemu(archive, [inputs], machine=board)), expected)
+            look_at(label, run_qemu(archive, [inputs], machine=board))
             counts["guarded runs in QEMU"] += 1
-
-
-def _outputs(result: RunResult) -> Outputs:
-    assert result.guard_ok, result.guard_report
-    (outputs,) = result.outputs
-    return outputs
-
-
-def _compare(label: str, found: Outputs, expected: Outputs) -> None:
-    for name, array in expected.items():
-        exact = array.dtype.kind != "f"
-        limit = 0.0 if exact else _TOLERANCE * np.abs(array).max(initial=0)
-        worst = np.abs(found[name].astype("float64") - array).max(initial=0)
-        assert worst <= limit, f"{label}: output {name} differs by {worst:g}"
 
 
 def main() -> int:

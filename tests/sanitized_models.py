@@ -18,7 +18,7 @@ import argparse
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -29,14 +29,13 @@ from benchmarks.published import BUILT, network
 from dero_tvm.errors import UserError, first_line
 from dero_tvm.input_arrays import random_inputs
 from dero_tvm.runners import RunError, RunResult, run_host_c, run_qemu
+from tests.compared_outputs import Outputs, assert_equal_outputs, guarded_outputs
 from tests.trust import record
 
 MODES = ("none", "accumulate", "stream")
 COMPILERS = ("gcc", "clang")
 BOARDS = ("mps2-an386", "mps2-an500", "mps3-an547")
 _TIME_LIMIT = 1200.0
-
-Outputs = Mapping[str, np.ndarray]
 
 
 class Checked:
@@ -72,15 +71,10 @@ class Checked:
                 self.counts["guarded runs in QEMU"] += 1
 
     def _look_at(self, label: str, result: RunResult) -> None:
-        assert result.guard_ok, f"{label}: {result.guard_report}"
-        (outputs,) = result.outputs
+        outputs = guarded_outputs(label, result)
         if self.expected is None:
             self.expected = outputs
-        for name, array in outputs.items():
-            tolerance = 1e-5 if array.dtype.kind == "f" else 0
-            scale = np.abs(self.expected[name].astype("float64")).max(initial=0)
-            worst = np.abs(array.astype("float64") - self.expected[name]).max(initial=0)
-            assert worst <= tolerance * scale, f"{label}: {name} differs by {worst}"
+        assert_equal_outputs(label, outputs, self.expected)
 
 
 def built(names: Iterable[str], folder: Path) -> Iterator[Path]:

@@ -112,7 +112,7 @@ def _average_pool(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax
     if not divides:
         multiplier, shift = integer_factors(factors.pooling_factors, source.scale, epilogue.scale)
         count = prod(a.pool_size)
-        sums = SumRange.of(np.full((1, 1), count), source.zero_point)
+        sums = SumRange.of_elements(count, source.zero_point)
         refuse_overflow(sums, *factors.divide_factor(multiplier, shift, count))
         window["multiplier"], window["shift"] = multiplier, shift
     return rewriter.dero(
@@ -166,7 +166,7 @@ def _reduce(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax.Expr 
     else:
         kind = "sum"
         multiplier, shift = integer_factors(factors.rescale_factors, source.scale, epilogue.scale)
-    refuse_overflow(SumRange.of(np.full((1, 1), count), source.zero_point), multiplier, shift)
+    refuse_overflow(SumRange.of_elements(count, source.zero_point), multiplier, shift)
     return rewriter.dero(
         "reduce",
         [source.data],

@@ -20,6 +20,11 @@ class SumRange:
         ends = np.stack([weight.astype(np.int64) * (end - zero_point) for end in (-128, 127)])
         return SumRange(ends.min(axis=0).sum(axis=1), ends.max(axis=0).sum(axis=1))
 
+    @staticmethod
+    def of_elements(count: int, zero_point: int) -> SumRange:
+        """Of `count` int8 elements, each less the zero point."""
+        return SumRange.of(np.full((1, 1), count), zero_point)
+
     def with_bias(self, bias: np.ndarray) -> SumRange:
         """The same of sums to which `bias`, one number a filter, is added."""
         return SumRange(self.low + bias.astype(np.int64), self.high + bias.astype(np.int64))

@@ -26,9 +26,15 @@ def model(
     return model_of([node], {"x": (1, 4, 6, 6)}, {"y": None}, held, kind, opset=18)
 
 
-def resized_by(*scales: float) -> onnx.ModelProto:
+def resized_by(*scales: float, **attributes: object) -> onnx.ModelProto:
     constants = {"roi": np.zeros(0, "f"), "scales": np.array(scales, "f")}
-    return model("Resize", constants=constants)
+    return model("Resize", constants=constants, **attributes)
+
+
+def resized_to(*sizes: int, **attributes: object) -> onnx.ModelProto:
+    """With empty scales, as exporters to opset 11 write them."""
+    constants = {"roi": np.zeros(0, "f"), "scales": np.zeros(0, "f"), "sizes": np.int64(sizes)}
+    return model("Resize", constants=constants, **attributes)
 
 
 NO_WHOLE_NUMBER = (
@@ -37,20 +43,11 @@ NO_WHOLE_NUMBER = (
 )
 REFUSED = [
     (
-        model(
-            "Resize",
-            constants={"roi": np.zeros(0, "f"), "scales": np.array([1, 1, 0.5, 0.5], "f")},
-            mode="linear",
-            antialias=1,
-        ),
+        resized_by(1, 1, 0.5, 0.5, mode="linear", antialias=1),
         "Resize with antialias (node 'n')",
     ),
     (
-        model(
-            "Resize",
-            constants={"roi": np.zeros(0, "f"), "scales": np.array([1, 1, 0.6, 0.6], "f")},
-            mode="linear",
-        ),
+        resized_by(1, 1, 0.6, 0.6, mode="linear"),
         f"Resize (node 'n'): scaling 6 pixels by 0.6, {NO_WHOLE_NUMBER}",
     ),
     (
@@ -66,23 +63,11 @@ REFUSED = [
         for scale in (0.1, -2, 3e6, np.inf, np.nan)
     ),
     (
-        model(
-            "Resize",
-            constants={"roi": np.zeros(0, "f"), "scales": np.array([1, 2], "f")},
-            axes=[2, 3],
-        ),
+        resized_by(1, 2, axes=[2, 3]),
         "Resize with axes (node 'n')",
     ),
     (
-        model(
-            "Resize",
-            constants={
-                "roi": np.zeros(0, "f"),
-                "scales": np.zeros(0, "f"),
-                "sizes": np.int64([1, 4, 12, 18]),
-            },
-            keep_aspect_ratio_policy="not_larger",
-        ),
+        resized_to(1, 4, 12, 18, keep_aspect_ratio_policy="not_larger"),
         "Resize with a keep_aspect_ratio_policy (node 'n')",
     ),
     (
@@ -121,19 +106,8 @@ def test_refused(network: onnx.ModelProto, reason: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "network",
     [
-        model(
-            "Resize",
-            constants={"roi": np.zeros(0, "f"), "scales": np.array([1, 1, 0.5, 0.5], "f")},
-            mode="linear",
-        ),
-        model(
-            "Resize",
-            constants={
-                "roi": np.zeros(0, "f"),
-                "scales": np.zeros(0, "f"),
-                "sizes": np.int64([1, 4, 12, 18]),
-            },
-        ),
+        resized_by(1, 1, 0.5, 0.5, mode="linear"),
+        resized_to(1, 4, 12, 18),
         model("IsInf"),
         model("BitShift", TensorProto.INT32, {"by": np.int32([31])}, direction="LEFT"),
         model("Dropout", constants={"ratio": np.float32(0.5), "training": np.array(False)}),
