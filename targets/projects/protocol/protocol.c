@@ -12,8 +12,13 @@ static char line[LINE];
 static uint32_t line_length;
 static bool line_too_long;
 
+/* The last answer, kept so that a command that comes again is not carried out again. */
 static char reply[LINE];
 static uint32_t reply_length;
+static uint32_t answered_crc; /* of the line that it answers */
+static bool answered;
+
+static bool greeted; /* since the device has started */
 
 static uint32_t crc32(const char* text, uint32_t length) {
   uint32_t crc = 0xFFFFFFFFu;
@@ -27,7 +32,7 @@ static uint32_t crc32(const char* text, uint32_t length) {
 }
 
 static void put_character(char character) {
-  if (reply_length < LINE - CRC_TEXT - 1) {
+  if (reply_length < LINE) {
     reply[reply_length++] = character;
   }
 }
@@ -72,26 +77,26 @@ static int32_t hex_value(char digit) {
   return -1;
 }
 
-static void send_reply(void) {
-  const uint32_t crc = crc32(reply, reply_length);
-  reply[reply_length++] = ' ';
-  reply[reply_length++] = '*';
-  for (uint32_t shift = 32; shift > 0; shift -= 4) {
-    reply[reply_length++] = hex_digit((crc >> (shift - 4)) & 0xFu);
+static void send(const char* text, uint32_t length) {
+  const uint32_t crc = crc32(text, length);
+  char end[CRC_TEXT + 1] = {' ', '*'};
+  for (uint32_t i = 0; i < 8; i++) {
+    end[2 + i] = hex_digit((crc >> (28 - 4 * i)) & 0xFu);
   }
-  reply[reply_length++] = '\n';
-  platform_write(reply, reply_length);
+  end[CRC_TEXT] = '\n';
+  platform_write(text, length);
+  platform_write(end, sizeof(end));
 }
 
 /* The rest of the line that is still to be read. */
 static const char* rest;
 
-static bool take_number(uint32_t* value) {
-  if (*rest != ' ' || rest[1] < '0' || rest[1] > '9') {
+static bool take_digits(uint32_t* value) {
+  if (*rest < '0' || *rest > '9') {
     return false;
   }
   uint64_t number = 0;
-  for (rest++; *rest >= '0' && *rest <= '9'; rest++) {
+  for (; *rest >= '0' && *rest <= '9'; rest++) {
     number = number * 10u + (uint64_t)(*rest - '0');
     if (number > UINT32_MAX) {
       return false;
@@ -100,6 +105,14 @@ static bool take_number(uint32_t* value) {
   *value = (uint32_t)number;
   return true;
 }
+
+static bool take_space(void) {
+  const bool found = *rest == ' ';
+  rest += found;
+  return found;
+}
+
+static bool take_number(uint32_t* value) { return take_space() && take_digits(value); }
 
 static bool take_command(const char* name) {
   const size_t length = strlen(name);
@@ -180,41 +193,39 @@ static void run(void) {
 }
 
 /* Removes the CRC; false if the line has none. */
-static bool take_crc(bool* correct) {
+static bool take_crc(uint32_t* crc) {
   if (line_length < CRC_TEXT || line[line_length - CRC_TEXT] != ' ' ||
       line[line_length - CRC_TEXT + 1] != '*') {
     return false;
   }
-  uint32_t crc = 0;
+  *crc = 0;
   for (uint32_t i = line_length - 8; i < line_length; i++) {
     const int32_t value = hex_value(line[i]);
     if (value < 0) {
       return false;
     }
-    crc = crc << 4 | (uint32_t)value;
+    *crc = *crc << 4 | (uint32_t)value;
   }
   line_length -= CRC_TEXT;
   line[line_length] = '\0';
-  *correct = crc == crc32(line, line_length);
   return true;
 }
 
-static bool answer(void) {
-  bool correct = false, end = false;
-  if (!take_crc(&correct)) {
-    return false;
-  }
-  reply_length = 0;
-  rest = line;
-  if (!correct) {
-    put_text("error the line was damaged: its CRC is wrong");
-  } else if (take_command("hello")) {
+/* Returns true after "bye". */
+static bool carry_out(void) {
+  if (take_command("hello")) {
+    greeted = true;
     put_text("ok");
     put_number(PROTOCOL_VERSION);
     put_character(' ');
     put_text(network_name);
     put_number(network_input_count);
     put_number(network_output_count);
+  } else if (take_command("bye")) {
+    put_text("ok");
+    return true;
+  } else if (!greeted) {
+    put_text("error the device has restarted: say hello first");
   } else if (take_command("input")) {
     describe(take_tensor(network_inputs, network_input_count));
   } else if (take_command("output")) {
@@ -225,19 +236,47 @@ static bool answer(void) {
     read_output(take_tensor(network_outputs, network_output_count));
   } else if (take_command("run")) {
     run();
-  } else if (take_command("bye")) {
-    put_text("ok");
-    end = true;
   } else {
     put_text("error unknown command");
   }
-  send_reply();
+  return false;
+}
+
+static bool answer(void) {
+  static const char damaged[] = "error the line was damaged: its CRC is wrong";
+  static const char no_number[] = "error a line begins with a number";
+  uint32_t crc, number;
+  bool end = false;
+  if (!take_crc(&crc)) {
+    return false;
+  }
+  rest = line;
+  if (crc != crc32(line, line_length)) {
+    send(damaged, sizeof(damaged) - 1);
+    return false;
+  }
+  if (!answered || crc != answered_crc) {
+    reply_length = 0;
+    if (take_digits(&number) && take_space()) {
+      put_digits(number);
+      put_character(' ');
+    } else if (strcmp(line, "hello") != 0) { /* which asks for the version of the protocol */
+      send(no_number, sizeof(no_number) - 1);
+      return false;
+    }
+    end = carry_out();
+    answered = true;
+    answered_crc = crc;
+  }
+  send(reply, reply_length);
   return end;
 }
 
 void protocol_begin(void) {
   line_length = 0;
   line_too_long = false;
+  answered = false;
+  greeted = false;
   network_set_addresses();
 }
 

@@ -1,9 +1,14 @@
 /* A host talks to the device in lines of text, for example over a serial port:
  *
- *     COMMAND ARGUMENT... *CRC          ->   ok WORD... *CRC     or     error REASON *CRC
+ *     NUMBER COMMAND ARGUMENT... *CRC   ->   NUMBER ok WORD... *CRC   or   NUMBER error REASON *CRC
+ *
+ * The answer has its command's number, so that one that comes late is not taken for another's.
+ * A line that comes twice in succession is carried out once and answered twice: the host may repeat
+ * what was not answered, under the same number, and gives every other command another number.
  *
  * CRC is the CRC-32 (as in zlib and Ethernet) of what stands before " *", in eight hexadecimal
- * digits.  Lines with a wrong one are answered with an error; lines without one are ignored.
+ * digits.  Lines with a wrong one are answered with an error without a number; lines without one
+ * are ignored.
  *
  *     hello                     ok VERSION NAME INPUTS OUTPUTS     numbers of inputs and outputs
  *     input N                   ok NAME BYTES
@@ -12,6 +17,9 @@
  *     run                       ok STATUS MICROSECONDS             0 microseconds: not measured
  *     read N OFFSET COUNT       ok HEX                             bytes of output N
  *     bye                       ok
+ *
+ * "hello" comes first; so a host learns if the device has restarted.  Without a number, as hosts of
+ * version 1 send it, it is answered without one.
  *
  * Write every input before every run, and read outputs before the next write: they may share
  * memory.  Values are in the device's byte order (little-endian on every Cortex-M). */
@@ -25,7 +33,7 @@
 extern "C" {
 #endif
 
-#define PROTOCOL_VERSION 1
+#define PROTOCOL_VERSION 2
 #define PROTOCOL_CHUNK 64u /* bytes of a tensor in one line, at most */
 
 /* Of the platform. */
