@@ -45,7 +45,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from .errors import UserError
+from .errors import UserError, first_line
+from .whole_file import whole_file
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -53,6 +54,9 @@ else:
     import tomli as tomllib
 
 FEATURES = ("fpu", "fpu-double", "dsp", "mve")
+
+_LARGEST = 1 << 16  # bytes of a description
+_END = 1 << 32  # of the addresses that a core has
 
 _T = TypeVar("_T")
 
@@ -159,9 +163,11 @@ def load_board(name_or_path: str | Path) -> Board:
 
 def _read(path: Path) -> Board:
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not a TOML file: {error}.") from error
+        data = tomllib.loads(whole_file(path, _LARGEST).decode())
+    except ValueError as error:
+        raise UserError(f"{path} is not a TOML file: {first_line(error)}.") from None
+    except RecursionError:
+        raise UserError(f"{path} is not a TOML file: it is too deeply nested.") from None
     problems: list[str] = []
     board = _board(_Table(data, "", problems))
     if problems:
@@ -195,17 +201,24 @@ class _Table:
         return value
 
     def text(self, key: str, default: str | None = None) -> str:
-        return self._get(key, str, "a string", default)
+        value = self._get(key, str, "a string", default)
+        if not value.isprintable():
+            self.problem(f"'{self._prefix}{key}' must be one line, without control characters")
+            return ""
+        return value
 
     def number(self, key: str, *, least: int = 0, default: int | None = None) -> int:
         value = self._get(key, int, "an integer", default)
         if isinstance(self._data.get(key), int) and value < least:
             self.problem(f"'{self._prefix}{key}' must be at least {least}")
+        if value > _END:
+            self.problem(f"'{self._prefix}{key}' must be at most {_END}")
+            return least
         return value
 
     def texts(self, key: str) -> tuple[str, ...]:
         values = self._get(key, list, "a list of strings", None)
-        if not all(isinstance(value, str) for value in values):
+        if not all(isinstance(value, str) and value.isprintable() for value in values):
             self.problem(f"'{self._prefix}{key}' must be a list of strings")
             return ()
         return tuple(values)
@@ -226,6 +239,11 @@ class _Table:
             _Table(value, f"{self._prefix}{key}[{index}].", self._problems)
             for index, value in enumerate(values)
         ]
+
+    def inside(self, origin: int, size: int) -> None:
+        """Complain of a memory that no address can reach to its end."""
+        if origin + size > _END:
+            self.problem(f"'{self._prefix}size' leads beyond the last address, {_END - 1:#x}")
 
     def finish(self) -> None:
         """Complain of keys that nobody read: they are misspelt."""
@@ -285,6 +303,7 @@ def _ram(table: _Table) -> Ram:
         source=table.text("source"),
         zephyr_section=zephyr_section,
     )
+    table.inside(ram.origin, ram.size)
     table.finish()
     return ram
 
@@ -298,6 +317,7 @@ def _flash(table: _Table) -> Flash:
         source=table.text("source"),
         boot=table.text("boot", ""),
     )
+    table.inside(flash.origin, flash.size)
     table.finish()
     return flash
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -11,6 +9,8 @@ from typing import Protocol
 import numpy as np
 
 from dero_tvm.errors import UserError, first_line
+from dero_tvm.npz_arrays import OneArray, npz_arrays
+from dero_tvm.whole_file import size_of_plain_file
 
 _HINT = "save arrays by input name with numpy.savez"
 
@@ -18,23 +18,23 @@ _HINT = "save arrays by input name with numpy.savez"
 def read_npz(path: Path) -> dict[str, np.ndarray]:
     """The arrays of an .npz file; UserError if it is none, or if it holds Python objects."""
     try:
+        size_of_plain_file(path)
         with path.open("rb") as file:
-            loaded = np.load(file, allow_pickle=False)
-            if isinstance(loaded, np.ndarray):
-                raise UserError(f"{path}: is one array without a name; {_HINT}")
-            return {name: loaded[name] for name in loaded.files}
+            return npz_arrays(file)
+    except UserError:
+        raise
+    except OneArray:
+        raise UserError(f"{path}: is one array without a name; {_HINT}") from None
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except IsADirectoryError:
         raise UserError(f"{path}: is a folder; give an .npz file") from None
     except PermissionError:
         raise UserError(f"{path}: cannot be read (permission denied)") from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        if "allow_pickle" in str(error):
-            reason = "it holds Python objects (pickle), which are not loaded"
-        else:
-            reason = first_line(error)
-        raise UserError(f"{path}: not a readable .npz file ({reason}); {_HINT}") from None
+    except Exception as error:  # each reader below has its own for a damaged file
+        raise UserError(
+            f"{path}: not a readable .npz file ({first_line(error)}); {_HINT}"
+        ) from None
 
 
 class NamedTensor(Protocol):

@@ -91,7 +91,7 @@ def test_errors_about_the_model(tmp_path: Path) -> None:
         f"{other} is not an ONNX model: quantization takes float32 ONNX models"
     )
     assert refused(tmp_path / "none.onnx", feed) == f"{tmp_path / 'none.onnx'} does not exist"
-    assert refused(tmp_path, feed).startswith(f"{tmp_path} cannot be read")
+    assert refused(tmp_path, feed).startswith(f"{tmp_path} is a folder")
 
 
 def test_errors_about_the_inputs(digits, tmp_path: Path) -> None:

@@ -8,23 +8,24 @@ from __future__ import annotations
 
 import gzip
 import io
-import json
-import lzma
 import os
+import re
 import tarfile
-import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
 from math import prod
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from dero_tvm.atomic_write import write_atomically
-from dero_tvm.errors import UserError
+from dero_tvm.errors import UserError, first_line
+from dero_tvm.json_text import parsed_json
 from dero_tvm.structured import structured
+
+from .tar_reader import NoTarFile, tar_members
 
 INCLUDE = "codegen/host/include/"
 SOURCE = "codegen/host/src/"
@@ -32,6 +33,12 @@ METADATA = "metadata.json"
 HOST_PROGRAM = "src/host_program.ll"
 PARAMETERS = "parameters/"
 _LARGEST = 1 << 30  # bytes of an archive when unpacked
+_MEMORY = 1 << 30  # bytes of all arenas, inputs and outputs of a program that is run
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")  # of what appears in C
+_FILE = re.compile(r"[A-Za-z][A-Za-z0-9_]*\.[ch]")
+_TYPES = frozenset(
+    "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64".split()
+)
 
 
 @dataclass(frozen=True)
@@ -65,7 +72,7 @@ class ModelArchive:
     @cached_property
     def metadata(self) -> dict[str, Any]:
         """Content of ``metadata.json``."""
-        return json.loads(self.files[METADATA])
+        return parsed_json(self.files[METADATA])
 
     @cached_property
     def _module(self) -> dict[str, Any]:
@@ -108,13 +115,28 @@ class ModelArchive:
     def check(self) -> None:
         """KeyError, TypeError or ValueError if the metadata is not what `save` writes."""
         structured(dict, self.report)
-        _ = self.steps
         arenas = self.arena_bytes
-        for port in (*self.inputs, *self.outputs):
+        ports = (*self.inputs, *self.outputs)
+        names = [self.name, *self.steps, *arenas, *(port.c_name for port in ports)]
+        names += [port.context for port in ports if port.context]
+        files = [*self.c_sources(), *self.c_headers()]
+        if not all(map(_NAME.fullmatch, names)) or not all(map(_FILE.fullmatch, files)):
+            raise ValueError("names that cannot appear in C")
+        for kind in (self.inputs, self.outputs):
+            if len({port.name for port in kind}) < len(kind):
+                raise ValueError("two inputs or outputs have one name")
+        for port in ports:
+            if port.dtype not in _TYPES:
+                raise ValueError(f"{port.name} is {port.dtype}")
             size = prod(port.shape) * np.dtype(port.dtype).itemsize
             end = arenas[port.region] if port.region else size
             if size != port.size or min(*port.shape, 1) < 1 or not 0 <= port.offset <= end - size:
                 raise ValueError(f"{port.name} cannot lie where it should")
+        if not self.outputs:
+            raise ValueError("there are no outputs")
+        sizes = [*arenas.values(), *(port.size for port in ports)]
+        if min(sizes) < 0 or sum(sizes) > _MEMORY:
+            raise ValueError("arenas of no possible size")
 
     @property
     def report(self) -> dict[str, Any]:
@@ -173,20 +195,17 @@ def load_archive(path: str | os.PathLike[str]) -> ModelArchive:
     Raises UserError if the file is not such an archive.
     """
     try:
-        with tarfile.open(path, "r:*") as tar:
-            files = dict(_members(tar, str(path)))
+        files = tar_members(Path(path), _LARGEST)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except IsADirectoryError:
         raise UserError(f"{path}: is a folder; give the archive that tvmc compile wrote") from None
     except PermissionError:
         raise UserError(f"{path}: cannot be read (permission denied)") from None
-    except (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError) as error:
-        # tarfile lists what each of its formats had to say, line by line.
-        reason = str(error).splitlines()[0]
-        if reason.startswith("file could not be opened"):
-            reason = "it is no tar file"
-        raise UserError(f"{path}: not a model archive that tvmc compile wrote ({reason})") from None
+    except (NoTarFile, OSError) as error:
+        raise UserError(
+            f"{path}: not a model archive that tvmc compile wrote ({first_line(error)})"
+        ) from None
     archive = ModelArchive(files)
     try:
         archive.check()
@@ -196,7 +215,7 @@ def load_archive(path: str | os.PathLike[str]) -> ModelArchive:
     if missing:
         raise UserError(
             f"{path}: not an archive that tvmc compile wrote, or a damaged one: {missing[0]} is "
-            "missing; compile the model again"
+            "missing or wrong; compile the model again"
         )
     return archive
 
@@ -209,19 +228,3 @@ def _required(name: str) -> set[str]:
         f"{PARAMETERS}{name}.params",
         HOST_PROGRAM,
     }
-
-
-def _members(tar: tarfile.TarFile, path: str) -> Iterator[tuple[str, bytes]]:
-    total = 0
-    for member in tar:
-        name = PurePosixPath(member.name)
-        if member.isdir():
-            continue
-        if not member.isfile() or name.is_absolute() or ".." in name.parts:
-            raise UserError(f"{path}: refused: it holds {member.name!r}, which is no plain file")
-        total += member.size
-        if total > _LARGEST:
-            raise UserError(f"{path}: refused: it unpacks to more than {_LARGEST} bytes")
-        content = tar.extractfile(member)
-        assert content is not None
-        yield str(name), content.read()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,11 +13,13 @@ from rich.console import Console
 from dero_tvm.aot.archive import load_archive
 from dero_tvm.atomic_write import staged_write
 from dero_tvm.errors import UserError
+from dero_tvm.json_text import LARGEST, parsed_json
 from dero_tvm.printable import printable
 from dero_tvm.report import Report
 from dero_tvm.report.plot_file import check_plot
 from dero_tvm.report.table import print_report
 from dero_tvm.report.tuning_table import print_tuning
+from dero_tvm.whole_file import whole_file
 
 from .command import Command
 from .outputs import check_distinct, check_output
@@ -113,12 +114,10 @@ def read_report(source: Path) -> Report:
     if source.suffix != ".json":
         return parsed_report(source, load_archive(source).report)
     try:
-        data = json.loads(source.read_text(encoding="utf-8"))
+        data = parsed_json(whole_file(source, LARGEST))
     except FileNotFoundError:
         raise UserError(f"{source}: no such file") from None
-    except IsADirectoryError:
-        raise UserError(f"{source}: is a folder; give a file") from None
-    except (OSError, ValueError, RecursionError) as error:
+    except ValueError as error:
         raise UserError(f"{source}: not readable as JSON ({error})") from None
     return parsed_report(source, data)
 

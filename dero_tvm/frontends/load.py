@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -69,7 +70,7 @@ def load(
         return load_relax(source, label="the module", name="model", input_shapes=input_shapes)
     if isinstance(source, (str, os.PathLike)):
         path = Path(source)
-        data = _read(path)
+        data = model_bytes(path)
         return _from_bytes(
             data, str(path), path.stem, path.suffix.lower(), path.parent, input_shapes
         )
@@ -83,10 +84,13 @@ def load(
     )
 
 
-def _read(path: Path) -> bytes:
+def model_bytes(path: Path) -> bytes:
+    """The content of a model file; UserError if it is none."""
     if path.is_dir():
         raise UserError(f"{path} is a folder; give the model file itself: {_FORMATS}")
     try:
+        if stat.S_ISCHR(path.stat().st_mode):  # which may never end
+            raise UserError(f"{path} is a device; give a model file: {_FORMATS}")
         data = path.read_bytes()
     except FileNotFoundError:
         raise UserError(f"{path} does not exist") from None

@@ -17,6 +17,7 @@ import numpy as np
 import onnx
 
 from dero_tvm.errors import UserError
+from dero_tvm.frontends.load import model_bytes
 from dero_tvm.frontends.onnx.importer import load_onnx
 from dero_tvm.frontends.onnx.reader import parse_onnx
 from dero_tvm.input_arrays import NamedTensor, inferences, read_npz
@@ -98,12 +99,7 @@ def _quantizer() -> Any:
 
 
 def _read(path: Path) -> onnx.ModelProto:
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist") from None
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror or error}") from None
+    data = model_bytes(path)
     try:
         return parse_onnx(data, str(path))
     except UserError:

@@ -77,4 +77,4 @@ def maps_io(archive: Archive) -> bool:
 
 
 def _header_text(archive: Archive) -> str:
-    return "".join(text.decode() for text in archive.c_headers().values())
+    return "".join(text.decode(errors="replace") for text in archive.c_headers().values())

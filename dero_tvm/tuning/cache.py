@@ -20,6 +20,8 @@ from typing import Any
 
 from dero_tvm.atomic_write import write_atomically
 from dero_tvm.errors import UserError
+from dero_tvm.json_text import LARGEST, parsed_json
+from dero_tvm.whole_file import whole_file
 
 _FORMAT = 1
 
@@ -51,14 +53,12 @@ def read_cache(path: Path) -> dict[str, Entry]:
     Raises UserError if it cannot be read, or is not such a file.
     """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = parsed_json(whole_file(path, LARGEST))
         if not isinstance(data, dict) or data["format"] != _FORMAT:
             raise ValueError("another format")
         return {key: _entry(values) for key, values in data["trials"].items()}
     except FileNotFoundError:
         return {}
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror or error})") from None
     except (ValueError, KeyError, TypeError, AttributeError):  # not JSON, or not of this form
         raise UserError(
             f"{path} is not a cache of measured kernels: delete it, or name another file with "

@@ -11,7 +11,7 @@ import signal
 import tempfile
 import traceback
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from dero_tvm import compile as compile_model
 from dero_tvm.errors import UserError
 from dero_tvm.frontends import load
 
+from .data_cases import FORMATS, data_case, good_archive, read_data
 from .onnx_cases import node_seeds, onnx_case
 from .tflite_cases import tflite_case
 
@@ -47,27 +48,39 @@ class Outcome:
         return self.kind not in ("compiled", "loaded", "refused")
 
 
-def case(seed: int) -> tuple[str, bytes]:
-    """The suffix and the bytes of the file of a seed."""
+@dataclass(frozen=True)
+class Corpus:
+    """Files from seeds, and how they are read: fully, if `read` is asked to."""
+
+    case: Callable[[int], tuple[str, bytes]]  # suffix and content
+    formats: int  # of files, which take turns
+    read: Callable[[Path, bool], str]  # returns the kind of the outcome
+    prepare: Callable[[], object]
+
+
+def _model_case(seed: int) -> tuple[str, bytes]:
     rng = random.Random(seed)
     if seed % 2:
         return "tflite", tflite_case(rng)
     return "onnx", onnx_case(rng)
 
 
-def run_cases(seeds: Sequence[int], compile_every: int) -> Iterator[Outcome]:
+def run_cases(
+    seeds: Sequence[int], compile_every: int, corpus: Corpus | None = None
+) -> Iterator[Outcome]:
     """One outcome for each of `seeds`, from child processes.
 
-    Of the files that load, one in `compile_every` is also compiled.
+    Of the files that load, one in `compile_every` is also compiled, or made something of.
     """
-    node_seeds()  # here once, not in every child
+    corpus = corpus or MODELS
+    corpus.prepare()  # here once, not in every child
     remaining = list(seeds)
     while remaining:
         read, write = os.pipe()
         child = os.fork()
         if child == 0:
             os.close(read)
-            _work(remaining, compile_every, write)
+            _work(remaining, compile_every, write, corpus)
         os.close(write)
         done, status = 0, 0
         with os.fdopen(read, "rb") as pipe:
@@ -82,7 +95,7 @@ def run_cases(seeds: Sequence[int], compile_every: int) -> Iterator[Outcome]:
             died = os.waitstatus_to_exitcode(status)
             kind = "hang" if -died in (signal.SIGXCPU, signal.SIGKILL) else "crash"
             seed = remaining[done]
-            yield Outcome(seed, "tflite" if seed % 2 else "onnx", kind, f"status {died}")
+            yield Outcome(seed, corpus.case(seed)[0], kind, f"status {died}")
             done += 1
         remaining = remaining[done:]
 
@@ -102,7 +115,7 @@ def _lines(pipe: int) -> Iterator[bytes | None]:
         yield from lines
 
 
-def _work(seeds: Sequence[int], compile_every: int, pipe: int) -> None:
+def _work(seeds: Sequence[int], compile_every: int, pipe: int, corpus: Corpus) -> None:
     """In the child: never returns."""
     errors = 2
     try:
@@ -117,7 +130,7 @@ def _work(seeds: Sequence[int], compile_every: int, pipe: int) -> None:
         with tempfile.TemporaryDirectory() as folder:
             home = _home(Path(folder))
             for seed in seeds:
-                outcome = run_case(seed, home, compile_every)
+                outcome = run_case(seed, home, compile_every, corpus)
                 os.write(pipe, json.dumps(vars(outcome)).encode() + b"\n")
     except BaseException:
         os.write(errors, traceback.format_exc().encode())
@@ -135,22 +148,17 @@ def _home(folder: Path) -> Path:
     return home
 
 
-def run_case(seed: int, home: Path, compile_every: int) -> Outcome:
+def run_case(seed: int, home: Path, compile_every: int, corpus: Corpus) -> Outcome:
     """Write the file of `seed` into `home` and read it."""
-    suffix, data = case(seed)
+    suffix, data = corpus.case(seed)
     path = home / f"model.{suffix}"
     path.write_bytes(data)
     used = resource.getrusage(resource.RUSAGE_SELF)
     seconds = int(used.ru_utime + used.ru_stime) + CPU_SECONDS + 1
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, resource.RLIM_INFINITY))
     try:
-        loaded = load(path)
-        if SECRET[:20] in _constant_bytes(loaded.module):
-            return Outcome(seed, suffix, "leak", "the module holds a file outside its folder")
-        if seed % (2 * compile_every) < 2:
-            compile_model(loaded, time_limit=1.0)
-            return Outcome(seed, suffix, "compiled")
-        return Outcome(seed, suffix, "loaded")
+        kind = corpus.read(path, seed // corpus.formats % compile_every == 0)
+        return Outcome(seed, suffix, kind)
     except UserError as error:
         message = str(error)
         if "\n" in message or len(message) > _LONGEST_MESSAGE:
@@ -160,6 +168,15 @@ def run_case(seed: int, home: Path, compile_every: int) -> Outcome:
         return Outcome(seed, suffix, "memory", traceback.format_exc(limit=-2)[-500:])
     except Exception:
         return Outcome(seed, suffix, "traceback", traceback.format_exc()[-1500:])
+
+
+def _read_model(path: Path, thorough: bool) -> str:
+    loaded = load(path)
+    if SECRET[:20] in _constant_bytes(loaded.module):
+        return "leak"  # of a file outside the model's folder
+    if thorough:
+        compile_model(loaded, time_limit=1.0)
+    return "compiled" if thorough else "loaded"
 
 
 def _constant_bytes(module: tvm.IRModule) -> bytes:
@@ -175,3 +192,7 @@ def _constant_bytes(module: tvm.IRModule) -> bytes:
 
 def _address_space() -> int:
     return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+
+
+MODELS = Corpus(_model_case, 2, _read_model, node_seeds)
+DATA = Corpus(data_case, FORMATS, read_data, good_archive)
