@@ -94,8 +94,8 @@ def _record(
 def _record_data(cases: int, counts: Counter[tuple[str, str]], seconds: float) -> None:
     record(
         "hostile_data",
-        claim="A damaged or hostile archive, file of inputs, report, description of a board or cache"
-        f" of measured kernels is read, or refused with one clear error, within {CPU_SECONDS} s of"
+        claim="A damaged or hostile archive, file of inputs, report, description of a board or"
+        f" cache of measured kernels is read, or refused with one clear error, within {CPU_SECONDS} s of"
         f" processor time and {MEMORY >> 30} GiB.",
         command=f"python -m tests.fuzz_readers {cases} --data",
         counts={
@@ -103,8 +103,8 @@ def _record_data(cases: int, counts: Counter[tuple[str, str]], seconds: float) -
             **{f"{suffix} {kind}": count for (suffix, kind), count in sorted(counts.items())},
             "seconds of processor time": round(seconds),
         },
-        faults="an endless loop at a member of an archive with a negative size, tracebacks at deeply"
-        " nested JSON, at types and names that no program has, and at arrays that are encrypted,"
+        faults="an endless loop at a member of an archive with a negative size, tracebacks at"
+        " deeply nested JSON, at types and names that no program has, and at arrays that are encrypted,"
         " compressed in unknown ways, or of absurd shapes",
     )
 
