@@ -146,7 +146,8 @@ def compile(
         Bytes of the board's first memory region that are left to the stack and the application,
         as a number or a text such as ``"4KB"``.
     time_limit
-        Seconds that the search for an order and for addresses may take.
+        Seconds that the search for an order and for addresses may take on an ordinary desktop.
+        They are counted in steps, so that the result is the same on every machine.
     tune
         Measure the kernels that an operation may have and take the fastest: True keeps the figures
         in the user's own cache, a path in that file (see `dero_tvm.tuning`).  With

@@ -95,17 +95,17 @@ def _record_data(cases: int, counts: Counter[tuple[str, str]], seconds: float) -
     record(
         "hostile_data",
         claim="A damaged or hostile archive, file of inputs, report, description of a board or"
-        f" cache of measured kernels is read, or refused with one clear error, within {CPU_SECONDS} s of"
-        f" processor time and {MEMORY >> 30} GiB.",
+        " cache of measured kernels is read, or refused with one clear error, within"
+        f" {CPU_SECONDS} s of processor time and {MEMORY >> 30} GiB.",
         command=f"python -m tests.fuzz_readers {cases} --data",
         counts={
             "files": cases,
             **{f"{suffix} {kind}": count for (suffix, kind), count in sorted(counts.items())},
             "seconds of processor time": round(seconds),
         },
-        faults="an endless loop at a member of an archive with a negative size, tracebacks at"
-        " deeply nested JSON, at types and names that no program has, and at arrays that are encrypted,"
-        " compressed in unknown ways, or of absurd shapes",
+        faults="an endless loop at a member of an archive with a negative size; tracebacks at deep"
+        " JSON, at types and names that no program has, and at arrays that are encrypted, of absurd"
+        " shapes, or compressed in unknown ways",
     )
 
 

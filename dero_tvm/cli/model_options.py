@@ -58,7 +58,7 @@ time_limit_option = click.option(
     type=click.FloatRange(min=0),
     default=20.0,
     show_default=True,
-    help="For the search of each memory plan.",
+    help="For the search of each memory plan, counted in steps of the search.",
 )
 
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="No table, no progress.")

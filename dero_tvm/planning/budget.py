@@ -2,33 +2,33 @@
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 
 @dataclass
 class Budget:
-    """Seconds of searching, spent mainly as counted nodes.
+    """Seconds of searching, counted in what the searches do.
 
-    Searches stop after `rate` nodes for each second asked for, a rate that a present-day desktop
-    core exceeds, so that the same problem gives the same plan on any such machine.  The clock is
-    the second line of defence, for slow machines and costly nodes.
+    A search says how much it has done and how much of that a present-day desktop core does at
+    least in a second.  No clock is asked, so the same problem gives the same plan on every machine,
+    however slow or busy it is.
     """
 
     seconds: float
-    deadline: float = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.deadline = time.monotonic() + self.seconds
+    spent: float = 0.0
 
     def nodes(self, rate: int, share: float = 1.0) -> int:
         """How many nodes of a search that visits `rate` of them a second may be visited."""
         return max(int(self.seconds * share * rate), 0)
 
-    def expired(self) -> bool:
-        """Whether the clock has run out."""
-        return time.monotonic() >= self.deadline
+    def part(self, share: float) -> Budget:
+        """A budget of its own, for one of several searches."""
+        return Budget(self.seconds * share)
 
-    def remaining(self) -> float:
-        """Seconds left on the clock."""
-        return max(self.deadline - time.monotonic(), 0.0)
+    def spend(self, count: float, rate: int) -> None:
+        """Count something of which `rate` are done in a second."""
+        self.spent += count / rate
+
+    def expired(self) -> bool:
+        """Whether all has been spent."""
+        return self.spent >= self.seconds

@@ -30,8 +30,8 @@ def solve(
 
     One rectangle an item, no two of which overlap; a pair with a licence is taken out of that
     constraint and gets a disjunction of its legal relative addresses instead.  The lower bound is
-    above `upper` if there is no such placement.  The time is CP-SAT's deterministic one, which
-    is about a second on a desktop, so results repeat.
+    above `upper` if there is no such placement.  The time is CP-SAT's deterministic one, whose
+    second is about one of a desktop, so results repeat.
     """
     cp_model = _solver()
     if cp_model is None or upper < lower or seconds <= 0:
@@ -82,7 +82,6 @@ def solve(
     model.minimize(height)
     solver = cp_model.CpSolver()
     solver.parameters.max_deterministic_time = seconds
-    solver.parameters.max_time_in_seconds = 2 * seconds
     solver.parameters.num_workers = 1
     solver.parameters.random_seed = SEED
     status = solver.solve(model)

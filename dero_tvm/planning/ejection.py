@@ -28,12 +28,15 @@ from .packing import Packing, lowest_address
 SEED = 1
 TENURE = 10  # moves for which an address is tabu, at least; at most twice as many
 TABU_COST = 1000.0
+COMPARISONS_PER_SECOND = 5_000_000  # of buffers
+COMPARISONS_PER_MOVE = 120  # what a move costs besides, in comparisons
 
 
 def eject(
     packing: Packing, limit: int, turns: Sequence[int], budget: Budget, moves: int, seed: int = SEED
 ) -> list[int] | None:
-    """Addresses that keep to `limit`, or None after `moves` placements without success.
+    """Addresses that keep to `limit`, or None after `moves` placements without success, or when
+    the budget is spent.
 
     Begins with the buffers placed in turn where there is room.
     """
@@ -53,7 +56,7 @@ def eject(
     for move in range(moves):
         if not waiting:
             return [offset for offset in at if offset is not None]
-        if move % 256 == 0 and budget.expired():
+        if budget.expired():
             break
         item = max(waiting, key=lambda i: (sizes[i] * weight[i], i))
         if chance.random() < 0.2:
@@ -62,7 +65,10 @@ def eject(
         best_cost = None
         recent = tabu[item]
         best: list[tuple[int, list[int]]] = []
-        for address in _candidates(packing, item, at, limit):
+        candidates = _candidates(packing, item, at, limit)
+        comparisons = len(candidates) * len(packing.neighbours[item])
+        budget.spend(comparisons + COMPARISONS_PER_MOVE, COMPARISONS_PER_SECOND)
+        for address in candidates:
             hit = [
                 j
                 for j, above, below in packing.neighbours[item]

@@ -31,6 +31,8 @@ from .memory_state import MemoryState
 from .problem import Options, Problem
 
 NODES_PER_SECOND = 8_000
+COSTS_PER_SECOND = 200_000  # of steps, one after another
+SHARE = 0.5  # of the time limit
 BEAM_WIDTH = 32
 LONGEST_SAFE_SEQUENCE = 12
 
@@ -88,9 +90,9 @@ def find_order(problem: Problem, options: Options, budget: Budget) -> Order:
     if beam is not None:
         beam_peak = peak(problem, beam, options)
         if beam_peak < written_peak:
-            proof = f"best found within {options.time_limit:g} s"
+            proof = f"best found with a time limit of {options.time_limit:g} s"
             return Order(beam, beam_peak, proof, written_peak)
-    proof = f"written order, none better found within {options.time_limit:g} s"
+    proof = f"written order, none better found with a time limit of {options.time_limit:g} s"
     return Order(written, written_peak, proof, written_peak)
 
 
@@ -100,7 +102,8 @@ class _Search:
     def __init__(self, state: MemoryState, bound: int, budget: Budget):
         self.state = state
         self.bound = bound
-        self.budget = budget
+        self.nodes = budget.nodes(NODES_PER_SECOND, SHARE)
+        self.budget = budget.part(SHARE)
         self.visited = 0
 
     def run(self, limit: int) -> tuple[tuple[int, ...] | None, bool]:
@@ -117,7 +120,6 @@ class _Search:
         heap = [(self.bound, -root.done.bit_count(), serial, root)]
         best = {root.done: self.bound}
         closed: set[int] = set()
-        nodes = self.budget.nodes(NODES_PER_SECOND, share=0.5)
         while heap:
             highest, _, _, node = heapq.heappop(heap)
             if node.done == everything:
@@ -126,9 +128,10 @@ class _Search:
                 continue
             closed.add(node.done)
             self.visited += 1
-            if self.visited > nodes or (self.visited % 256 == 0 and self.budget.expired()):
+            if self.visited > self.nodes or self.budget.expired():
                 return None, False
             for step in bits(node.ready):
+                self.budget.spend(1, COSTS_PER_SECOND)
                 alive, held = state.cost(node.done, node.held, step)
                 reached = max(highest, alive)
                 if reached >= limit:
@@ -173,6 +176,7 @@ class _Search:
             if not state.mergeable[step]:
                 return None
             alive, held = state.cost(done, held, step)
+            self.budget.spend(1, COSTS_PER_SECOND)
             if alive > certain:
                 return None
             taken.append(step)

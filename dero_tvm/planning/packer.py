@@ -15,18 +15,14 @@ from dataclasses import dataclass
 
 from . import constraint, skyline
 from .budget import Budget
-from .ejection import eject
+from .ejection import COMPARISONS_PER_MOVE, COMPARISONS_PER_SECOND, eject
 from .greedy import best_greedy
 from .packing import Packing
+from .skyline import EXTRA_ITEMS, QUESTIONS_PER_SECOND
 from .strategies import luby, strategies
 from .windows import raise_bound
 
-QUESTIONS_PER_SECOND = 600_000  # of the exact search, times items and EXTRA_ITEMS
-UNLIMITED = 1 << 40
-EXTRA_ITEMS = 200  # what a question costs besides, in items
 SHORTEST_TRY = 400  # questions
-COMPARISONS_PER_SECOND = 5_000_000  # of buffers, in ejection
-COMPARISONS_PER_MOVE = 120  # what a move costs besides, in comparisons
 WINDOW_SHARE = 0.2  # of the time limit
 CONSTRAINT_SHARE = 0.2  # of the time limit
 
@@ -44,7 +40,7 @@ def pack(packing: Packing, budget: Budget, goal: int = 0) -> Packed:
     """The lowest placement that the budget allows to find.
 
     A placement of at most `goal` bytes is good enough and ends the search; if the goal is not
-    below the lower bound, nothing else is looked for, and only the clock limits the search.
+    below the lower bound, nothing else is looked for.
     """
     solid = [i for i, size in enumerate(packing.sizes) if size]
     if len(solid) < len(packing):
@@ -67,11 +63,7 @@ class _Packer:
         self.goal = goal
         self.turns, self.offsets, self.height = best_greedy(packing, self._target())
         self.is_about_goal = goal >= self.bound
-        self.questions = (
-            UNLIMITED
-            if self.is_about_goal
-            else budget.nodes(QUESTIONS_PER_SECOND) // (len(packing) + EXTRA_ITEMS)
-        )
+        self.questions = budget.nodes(QUESTIONS_PER_SECOND) // (len(packing) + EXTRA_ITEMS)
         neighbours = sum(len(near) for near in packing.neighbours) / len(packing)
         move = int(2 * neighbours**2) + COMPARISONS_PER_MOVE
         self.moves = budget.nodes(COMPARISONS_PER_SECOND, share=0.01) // move
@@ -99,7 +91,7 @@ class _Packer:
         """Meet the target by ejection, or halve the way to it again and again."""
         floor = limit = self._target()
         while floor < self.height:
-            found = eject(self.packing, limit, self.turns, self.budget, self.moves)
+            found = eject(self.packing, limit, self.turns, self.budget.part(1), self.moves)
             if found is not None:
                 self._accept(found)
             else:
@@ -117,7 +109,8 @@ class _Packer:
 
     def _raise_bound(self) -> None:
         questions = self.budget.nodes(QUESTIONS_PER_SECOND, WINDOW_SHARE) // EXTRA_ITEMS
-        self.bound = raise_bound(self.packing, self.bound, self.height, self.budget, questions)
+        budget = self.budget.part(WINDOW_SHARE)
+        self.bound = raise_bound(self.packing, self.bound, self.height, budget, questions)
 
     def _meet(self) -> None:
         self._decide(self._target(), 1 / 4)
@@ -134,7 +127,7 @@ class _Packer:
                 break
 
     def _constraint(self) -> None:
-        seconds = min(self.budget.seconds * CONSTRAINT_SHARE, self.budget.remaining())
+        seconds = self.budget.seconds * CONSTRAINT_SHARE
         offsets, bound = constraint.solve(
             self.packing, self.bound, self.height - self.unit, seconds, self.offsets
         )
@@ -154,9 +147,10 @@ class _Packer:
         shortest = max(SHORTEST_TRY, 2 * len(self.packing))
         for strategy, factor in zip(strategies(self.packing), luby(), strict=False):
             allowed = min(factor * shortest, self.questions - reserve)
-            if allowed <= 0 or self.budget.expired():
+            if allowed <= 0:
                 return False
-            verdict = skyline.search(self.packing, limit, self.budget, allowed, strategy)
+            budget = self.budget.part(1)
+            verdict = skyline.search(self.packing, limit, budget, allowed, strategy)
             self.questions -= verdict.nodes
             if verdict.offsets is not None:
                 self._accept(verdict.offsets)

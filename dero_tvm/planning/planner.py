@@ -15,8 +15,8 @@ from .verify import verify
 def plan_memory(problem: Problem, options: Options | None = None) -> MemoryPlan:
     """An order of the steps with the least peak, and an address for every buffer; verified.
 
-    The same problem and options give the same plan on every machine that is not so slow that it
-    runs into the time limit before the searches have visited their share of nodes.
+    The same problem and options give the same plan on every machine: the searches count what they
+    do, and no clock ends them.
 
     Raises ``ProblemError`` if the problem contradicts itself and ``DoesNotFit`` if no plan within
     the regions is found.

@@ -88,7 +88,7 @@ class Options:
     keep_inputs: bool = False  # inputs still hold their values after the run
     external_io: bool = False  # inputs and outputs lie outside the arena, in the caller's memory
     reorder: bool = True  # search for a better order than the written one
-    time_limit: float = 20.0  # seconds for all searching together
+    time_limit: float = 20.0  # seconds, see `budget`
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ def distribute(
         groups = _first_region_with_room(packing, turns, capacities)
         if groups is None:
             continue
-        quick = Budget(min(budget.seconds * TRY_SHARE, budget.remaining()))
+        quick = budget.part(TRY_SHARE)
         packed = [(items, pack(packing.subset(items), quick)) for items, _ in groups]
         for number, ((items, offsets), (_, result)) in enumerate(zip(groups, packed, strict=True)):
             height = packing.subset(items).height(offsets)

@@ -51,6 +51,8 @@ Ints = NDArray[np.signedinteger]
 
 FAR = 1 << 28  # above every address, in units; the sum of two fits 32 bits
 LARGEST = 600  # items
+QUESTIONS_PER_SECOND = 600_000  # times items and EXTRA_ITEMS
+EXTRA_ITEMS = 200  # what a question costs besides, in items
 FEWEST_ANSWERS = 1 << 40  # weight of one answer against the tie rule
 
 
@@ -274,7 +276,8 @@ class _Search:
         """Ask, try each answer, and go on with "none"."""
         while True:
             self.visited += 1
-            if self.visited > self.nodes or (self.visited % 256 == 0 and self.budget.expired()):
+            self.budget.spend(len(self.sizes) + EXTRA_ITEMS, QUESTIONS_PER_SECOND)
+            if self.visited > self.nodes or self.budget.expired():
                 raise _OutOfNodes
             on_top = self._raise_undecided(part)
             question = self._ask(part, on_top)

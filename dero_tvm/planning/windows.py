@@ -18,9 +18,11 @@ for all.  Where a plan cannot meet the live bytes, the reason is mostly local li
 
 from __future__ import annotations
 
+import math
+
 from . import skyline
 from .budget import Budget
-from .ejection import eject
+from .ejection import COMPARISONS_PER_SECOND, eject
 from .greedy import best_greedy
 from .packing import Packing
 from .skyline import Strategy
@@ -28,6 +30,7 @@ from .skyline import Strategy
 WIDTHS = (2, 3, 4, 6)  # moments
 PATIENCE = (400, 5_000)  # questions of the exact search about one window, in the two rounds
 MOVES = 200  # of ejection
+GREEDY_ORDERS = 10
 PROMISING = 32  # windows of each width
 
 
@@ -92,11 +95,16 @@ class _Raise:
         """Whether it is proven that nothing of at most `limit` bytes holds the window."""
         if self.left <= 0 or self.budget.expired():
             return False
+        # A place for each window in several orders, and in ejection, count against the budget; the
+        # questions of the exact search have a limit of their own.
+        neighbours = sum(map(len, window.neighbours))
+        self.budget.spend(GREEDY_ORDERS * neighbours, COMPARISONS_PER_SECOND)
         turns, _, height = best_greedy(window, limit)
         if height <= limit or eject(window, limit, turns, self.budget, MOVES) is not None:
             return False
         by_size = Strategy(tuple(sorted(range(len(window)), key=lambda i: (-window.sizes[i], i))))
         relaxed = min(window.licences.values(), default=0) < 0
-        verdict = skyline.search(window, limit, self.budget, patience, by_size, relaxed=relaxed)
+        budget = Budget(math.inf)
+        verdict = skyline.search(window, limit, budget, patience, by_size, relaxed=relaxed)
         self.left -= verdict.nodes
         return verdict.offsets is None and verdict.proven

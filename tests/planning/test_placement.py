@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
-from itertools import product
+from itertools import count, product
 from pathlib import Path
 
 import pytest
@@ -259,6 +260,16 @@ def streaming_chain(length: int) -> Problem:
 def test_several_hundred_buffers_are_placed_within_a_hundredth_of_the_bound() -> None:
     plan = plan_memory(streaming_chain(250), Options(time_limit=10))
     assert plan.total_bytes <= 1.01 * plan.lower_bound
+
+
+def test_no_clock_ends_a_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem, options = random_problem(5, 150), Options(time_limit=0.5)
+    plan = plan_memory(problem, options)
+    assert "proven" not in plan.order_proof  # the limit ended it
+    for clock in ("monotonic", "perf_counter", "process_time", "time"):
+        hours = count(0, 3600)
+        monkeypatch.setattr(time, clock, lambda hours=hours: next(hours))
+    assert plan_memory(problem, options) == plan
 
 
 def test_benchmark_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
