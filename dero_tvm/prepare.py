@@ -12,6 +12,9 @@ import tvm
 
 from relax_passes import pipeline
 from relax_passes.canonicalization.bound_indices import IndexOutside
+from relax_passes.canonicalization.channels_last import INPUT_LAYOUTS
+from relax_passes.canonicalization.dataflow import NOTES
+from relax_passes.decisions import with_main_attribute
 from relax_passes.stream_ports import CannotStream
 
 from .boards import Board, load_board
@@ -23,6 +26,7 @@ from .kernels import Choice, preferred
 from .memory_size import parse_size
 from .network_planner import STACK_RESERVE, NetworkPlanner, refuse_sizes
 from .planning import Options
+from .printable import printable
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +87,8 @@ def prepare(
         canonical = pipeline.canonicalize(input_layout, integer_io=integer_io)(loaded.module)
     except IndexOutside as error:
         raise UserError(f"{label}: {error}") from None
+    if input_layout == "nhwc":
+        canonical = _with_notes(canonical, _unchanged_layouts(loaded, canonical))
     options = Options(keep_inputs=keep_inputs, external_io=external_io, time_limit=time_limit)
     kept = 0 if reserve == 0 else parse_size(reserve, "--reserve")
     planner = NetworkPlanner(loaded, label, board, options, name, kept, choose)
@@ -97,6 +103,33 @@ def prepare(
         except CannotStream as error:
             raise UserError(f"{label}: {error}") from None
     return PreparedModel(loaded, board, canonical, planner, marked)
+
+
+def _unchanged_layouts(loaded: LoadedModel, canonical: tvm.IRModule) -> list[str]:
+    """A note for each input that ``--input-layout nhwc`` leaves as it is."""
+    attrs = canonical["main"].attrs
+    found = attrs[INPUT_LAYOUTS] if attrs is not None and INPUT_LAYOUTS in attrs else None
+    notes = []
+    for index, spec in enumerate(loaded.inputs):
+        if found is not None and list(map(int, found[index])) != sorted(map(int, found[index])):
+            continue
+        shape = list(spec.shape)
+        if len(shape) != 4:
+            reason = f"its shape is {shape}, and images have four dimensions"
+        else:
+            reason = f"its shape stays {shape}, for what reads it does not want it transposed"
+        notes.append(
+            f"--input-layout nhwc leaves the input {printable(spec.name, 60)} as it is: {reason}"
+        )
+    return notes
+
+
+def _with_notes(module: tvm.IRModule, notes: Sequence[str]) -> tvm.IRModule:
+    if not notes:
+        return module
+    attrs = module["main"].attrs
+    before = [str(note) for note in attrs[NOTES]] if attrs is not None and NOTES in attrs else []
+    return with_main_attribute(module, NOTES, [*before, *notes])
 
 
 def _ports(loaded: LoadedModel, kind: str, chosen: bool | Sequence[str]) -> list[int]:

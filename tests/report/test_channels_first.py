@@ -32,3 +32,24 @@ def test_no_remark_where_the_peak_is_elsewhere(layout):
     network = residual(spatial=True, channels=8, size=16)
     report = dero_tvm.compile(network, dero="none", input_layout=layout).report
     assert not report.notes
+
+
+def test_inputs_that_nhwc_leaves_as_they_are():
+    nodes = [
+        helper.make_node("Conv", ["image", "w"], ["scores"], pads=[1] * 4),
+        helper.make_node("Softmax", ["vector"], ["odds"]),
+        helper.make_node("Softmax", ["grid"], ["best"], axis=3),
+    ]
+    weight = {"w": np.ones((2, 3, 3, 3), "float32")}
+    inputs = {"image": (1, 3, 8, 8), "vector": (1, 5), "grid": (1, 2, 3, 4)}
+    outputs = {"scores": (1, 2, 8, 8), "odds": (1, 5), "best": (1, 2, 3, 4)}
+    model = model_of(nodes, inputs, outputs, weight)
+    assert not any("leaves" in note for note in dero_tvm.compile(model).report.notes)
+    for _ in range(2):  # the second time the same
+        report = dero_tvm.compile(model, input_layout="nhwc").report
+        assert report.notes == (
+            "--input-layout nhwc leaves the input vector as it is: its shape is [1, 5], and images "
+            "have four dimensions",
+            "--input-layout nhwc leaves the input grid as it is: its shape stays [1, 2, 3, 4], for "
+            "what reads it does not want it transposed",
+        )
