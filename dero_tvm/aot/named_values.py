@@ -56,7 +56,7 @@ def _reinterpretation(call: Call) -> tirx.Expr:
     if not _changes(operand):
         return call
     name = _name(operand)
-    return tirx.Let(name, operand, Call(call.ty, call.op, [name], call.attrs))
+    return tirx.Let(name, operand, tirx.reinterpret(call.ty, name))
 
 
 def _loop(loop: tirx.For) -> tirx.Stmt:
@@ -85,7 +85,9 @@ def _name(value: tirx.Expr) -> tirx.Var:
 
 def _is_text(value: tirx.Expr) -> bool:
     """Whether the generator gives `value` no name."""
-    return isinstance(value, tirx.Var | tirx.IntImm) and str(value.ty) == "int32"
+    return isinstance(value, tirx.Var) or (
+        isinstance(value, tirx.IntImm) and str(value.ty) in ("int32", "uint32")
+    )
 
 
 def _is_pointer(value: Any) -> bool:
