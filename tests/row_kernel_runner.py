@@ -15,29 +15,18 @@ its input row by row if there is one.
 from __future__ import annotations
 
 import ctypes
-import subprocess
-import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tvm
-from tvm import tirx
 
-from dero_tvm.aot.c_source import portable_function, typedefs
 from dero_tvm.aot.kernels import Kernel, KernelTable
-from dero_tvm.aot.lower import c_functions, lowering
-from dero_tvm.aot.standard_headers import standard_headers
 from dero_tvm.schedule.network import Operation
 from relax_passes.operators import Operator, Signature, TensorSpec, operator_of
+from tests.compiled_kernels import compile_kernels
 
-FLAGS = ("-std=c11", "-O0", "-ffp-contract=off", "-fPIC", "-shared")
 CANARY = 77  # what lies where an output is to be, and between its pixels
-# Not optimized: TVM tells LLVM that pointers of different types never meet, which an output on top
-# of an operand disproves.
-TARGET = tvm.target.Target({"kind": "llvm", "opt-level": 0})
 
 
 class RowKernel:
@@ -61,7 +50,7 @@ class RowKernel:
         self.signature = Signature(f"dero.{name}", tuple(inputs), output, values)
         self.state = operator.absorbs(self.signature)
         self._row_arguments = operator.row_arguments(self.signature)
-        library = _compile(self._kernels())
+        library = compile_kernels(self._kernels())
         self._function, self._by_llvm = library.row_kernel, library.row_kernel_by_llvm
         self._absorbing = library.absorbing_kernel if self.state else None
         self._scratch = np.zeros(max(operator.scratch_bytes(self.signature), 1), np.int8)
@@ -225,26 +214,3 @@ def assert_in_place(kernel: RowKernel, arrays: Sequence[np.ndarray]) -> None:
         for other, (now, then) in enumerate(zip(buffers, before, strict=True)):
             if other != index:
                 np.testing.assert_array_equal(now, then, err_msg=f"operand {other} was changed")
-
-
-def _compile(kernels: dict[str, Kernel]) -> Any:
-    """The kernels in C under their names, and `row_kernel` by LLVM, in one library."""
-    bodies = c_functions({name: kernel.function for name, kernel in kernels.items()})
-    code = "\n".join(portable_function(kernel, bodies[name]) for name, kernel in kernels.items())
-    code = code.replace("*/\nstatic void ", "*/\nvoid ")
-    headers = ["#include <stdint.h>", *standard_headers(code)]
-    with tempfile.TemporaryDirectory() as folder:
-        source, library = Path(folder) / "kernels.c", Path(folder) / "kernels.so"
-        source.write_text("\n".join([*headers, typedefs(code), code]))
-        object_file = source.with_suffix(".o")
-        _by_llvm(kernels["row_kernel"].function).write_to_file(str(object_file), "o")
-        command = ["gcc", *FLAGS, "-o", str(library), str(source), str(object_file), "-lm"]
-        subprocess.run(command, check=True)
-        return ctypes.CDLL(str(library))
-
-
-def _by_llvm(kernel: tirx.PrimFunc) -> Any:
-    function = kernel.with_attr("global_symbol", "row_kernel_by_llvm").with_attr("target", TARGET)
-    passes = [*lowering(), tirx.transform.LowerIntrin()]
-    lowered = tvm.transform.Sequential(passes)(tvm.IRModule({"row_kernel_by_llvm": function}))
-    return tvm.get_global_func("target.build.llvm")(lowered, TARGET)
