@@ -1,7 +1,9 @@
 """Runs a single row kernel on the host, for tests of kernels.
 
-The kernel is compiled as it stands to a native function over raw pointers, so a test chooses
-every address: rings lower than the tensor, pixel strides, an output on top of an operand.
+What runs is the C that the compiler generates of it, as a function over raw pointers, so a test
+chooses every address: rings lower than the tensor, pixel strides, an output on top of an operand.
+`run_rows` compares it with what LLVM makes of the same kernel, and with the kernel that absorbs
+its input row by row if there is one.
 
     kernel = RowKernel("pool2d", [TensorSpec((1, 8, 8, 3), "int8")], kind="max", pool_size=(2, 2))
     kernel.run_rows(data)                     # the whole operator, row by row
@@ -13,21 +15,18 @@ every address: rings lower than the tensor, pixel strides, an output on top of a
 from __future__ import annotations
 
 import ctypes
-import subprocess
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import tvm
-from tvm import s_tir, tirx
 
+from dero_tvm.aot.kernels import Kernel, KernelTable
+from dero_tvm.schedule.network import Operation
 from relax_passes.operators import Operator, Signature, TensorSpec, operator_of
+from tests.compiled_kernels import compile_kernels
 
-# Not optimized: TVM tells LLVM that pointers of different types never meet, which an output on top
-# of an operand disproves.
-TARGET = tvm.target.Target({"kind": "llvm", "opt-level": 0})
+CANARY = 77  # what lies where an output is to be, and between its pixels
 
 
 class RowKernel:
@@ -49,8 +48,27 @@ class RowKernel:
         output = TensorSpec(result.shape, result.dtype, out_pixel_stride)
         self.operator: Operator = operator
         self.signature = Signature(f"dero.{name}", tuple(inputs), output, values)
-        self._function = _compile(operator.row_kernel(self.signature))
+        self.state = operator.absorbs(self.signature)
+        self._row_arguments = operator.row_arguments(self.signature)
+        library = compile_kernels(self._kernels())
+        self._function, self._by_llvm = library.row_kernel, library.row_kernel_by_llvm
+        self._absorbing = library.absorbing_kernel if self.state else None
         self._scratch = np.zeros(max(operator.scratch_bytes(self.signature), 1), np.int8)
+
+    def _kernels(self) -> dict[str, Kernel]:
+        """The kernels that a compilation would generate."""
+        operation = Operation(
+            self.signature.operator,
+            self.signature,
+            ("",) * len(self.signature.inputs),
+            "",
+            self._row_arguments,
+            self.operator.scratch_bytes(self.signature),
+        )
+        kernels = {"row_kernel": KernelTable([]).of(operation)}
+        if self.state:
+            kernels["absorbing_kernel"] = KernelTable([]).of(replace(operation, state=self.state))
+        return {name: replace(kernel, name=name) for name, kernel in kernels.items()}
 
     def __call__(
         self,
@@ -64,19 +82,27 @@ class RowKernel:
         `arrays` are the buffers of all tensor arguments, laid out as their `TensorSpec` says;
         `rings` gives the ring height of a row argument where it is not the whole tensor.
         """
+        self._function(*self._arguments(row, arrays, out, rings))
+
+    def _arguments(
+        self,
+        row: int,
+        arrays: Sequence[np.ndarray],
+        out: np.ndarray,
+        rings: dict[int, int] | None = None,
+    ) -> list[Any]:
         assert out.flags.c_contiguous and out.dtype == self.signature.output.dtype
         assert out.size >= written_elements(self.signature.output)
         params: list[Any] = [ctypes.c_int32(row)]
-        row_arguments = self.operator.row_arguments(self.signature)
         for index, (array, spec) in enumerate(zip(arrays, self.signature.inputs, strict=True)):
             assert array.flags.c_contiguous and array.dtype == spec.dtype
             params.append(ctypes.c_void_p(array.ctypes.data))
-            if index in row_arguments:
+            if index in self._row_arguments:
                 params.append(ctypes.c_int32((rings or {}).get(index, spec.rows)))
         params.append(ctypes.c_void_p(out.ctypes.data))
         if self.operator.scratch_bytes(self.signature):
             params.append(ctypes.c_void_p(self._scratch.ctypes.data))
-        self._function(*params)
+        return params
 
     def run_rows(self, *arrays: np.ndarray) -> np.ndarray:
         """The whole operator, row by row, on dense arrays of the operands' shapes.
@@ -86,13 +112,34 @@ class RowKernel:
         """
         output = self.signature.output
         buffers = [strided(a, spec) for a, spec in zip(arrays, self.signature.inputs, strict=True)]
-        canary = 77
-        rows = np.full((output.rows, output.row_stride), canary, output.dtype)
-        for row in range(output.rows):
-            self(row, buffers, rows[row])
+        rows = self._all_rows(self._function, buffers)
+        by_llvm = self._all_rows(self._by_llvm, buffers)
+        # Both call the C library's functions, which LLVM replaces in part.
+        tolerance = 1e-6 if output.dtype.startswith("float") else 0
+        np.testing.assert_allclose(by_llvm, rows, tolerance, tolerance, err_msg="by LLVM")
+        if self.state:
+            np.testing.assert_array_equal(self._absorbed(buffers), rows, err_msg="absorbing")
         pixels = rows.reshape(-1, output.pixel_stride)
-        assert (pixels[:, output.channels :] == canary).all(), "wrote between pixels"
+        assert (pixels[:, output.channels :] == CANARY).all(), "wrote between pixels"
         return np.ascontiguousarray(pixels[:, : output.channels]).reshape(output.shape)
+
+    def _all_rows(self, function: Any, buffers: Sequence[np.ndarray]) -> np.ndarray:
+        output = self.signature.output
+        rows = np.full((output.rows, output.row_stride), CANARY, output.dtype)
+        for row in range(output.rows):
+            function(*self._arguments(row, buffers, rows[row]))
+        return rows
+
+    def _absorbed(self, buffers: Sequence[np.ndarray]) -> np.ndarray:
+        """The only output row, of an input that is there one row at a time."""
+        assert self.state is not None and self._absorbing is not None
+        output, spec = self.signature.output, self.signature.inputs[0]
+        state = np.full(self.state.elements, CANARY, self.state.dtype)
+        out = np.full((1, output.row_stride), CANARY, output.dtype)
+        for row, one in enumerate(buffers[0].reshape(spec.rows, -1)):
+            arguments = self._arguments(row, [one, *buffers[1:]], out, {0: 1})
+            self._absorbing(*arguments, ctypes.c_void_p(state.ctypes.data))
+        return out
 
 
 def strided(array: np.ndarray, spec: TensorSpec) -> np.ndarray:
@@ -167,30 +214,3 @@ def assert_in_place(kernel: RowKernel, arrays: Sequence[np.ndarray]) -> None:
         for other, (now, then) in enumerate(zip(buffers, before, strict=True)):
             if other != index:
                 np.testing.assert_array_equal(now, then, err_msg=f"operand {other} was changed")
-
-
-def _compile(kernel: tirx.PrimFunc) -> Any:
-    """The kernel as a native function with C calling convention."""
-    function = kernel.with_attr("global_symbol", "row_kernel").with_attr("target", TARGET)
-    module = tvm.IRModule({"row_kernel": function})
-    passes = [
-        s_tir.transform.CanonicalizeLoop(),
-        s_tir.transform.LowerInitBlock(),
-        s_tir.transform.PlanAndUpdateBufferAllocationLocation(),
-        s_tir.transform.ConvertBlocksToOpaque(),
-        s_tir.transform.CompactBufferAllocation(),
-        s_tir.transform.LowerMatchBuffer(),
-        s_tir.transform.LowerOpaqueBlock(),
-        tirx.transform.FlattenBuffer(),
-        tirx.transform.NarrowDataType(32),
-        tirx.transform.StmtSimplify(),
-        tirx.transform.RemoveNoOp(),
-        tirx.transform.LowerIntrin(),
-    ]
-    lowered = tvm.transform.Sequential(passes)(module)
-    built = tvm.get_global_func("target.build.llvm")(lowered, TARGET)
-    with tempfile.TemporaryDirectory() as folder:
-        object_file, library = Path(folder) / "kernel.o", Path(folder) / "kernel.so"
-        built.write_to_file(str(object_file), "o")
-        subprocess.run(["gcc", "-shared", "-o", str(library), str(object_file), "-lm"], check=True)
-        return ctypes.CDLL(str(library)).row_kernel

@@ -52,7 +52,7 @@ class _Printer:
         natives = [k for k in program.c_kernels if isinstance(k, NativeFunction)]
         support = support_code(file for kernel in natives for file in kernel.support)
         bodies = _bodies(portable)
-        kernels = [self._kernel(kernel, bodies[kernel.name]) for kernel in portable]
+        kernels = [portable_function(kernel, bodies[kernel.name]) for kernel in portable]
         kernels += [native_function(kernel) for kernel in natives]
         arrays = array_names(program, self.prefix)
         steps = [
@@ -69,19 +69,6 @@ class _Printer:
         debugging = macros(self.interface, [step.name for step in steps])
         parts = ["\n".join(headers), typedefs(code), "\n".join(constants), debugging, code]
         return "\n\n".join(part for part in parts if part) + "\n"
-
-    # --- kernels -----------------------------------------------------------------------------
-
-    def _kernel(self, kernel: Kernel, function: CFunction) -> str:
-        parameters = [
-            _declare(parameter, name)
-            for parameter, name in zip(kernel.parameters, function.parameters)
-        ]
-        body = function.body
-        unused = [n for n in function.parameters if not re.search(rf"\b{n}\b", body)]
-        marks = "".join(f"  (void){name};\n" for name in unused)
-        body = "{\n" + marks + body.removeprefix("{\n")
-        return f"{_head(kernel.comment, kernel.name, ', '.join(parameters))}{body}"
 
     # --- entry -------------------------------------------------------------------------------
 
@@ -177,6 +164,16 @@ def _bodies(kernels: Sequence[Kernel]) -> dict[str, CFunction]:
                     f"({first_line(error)}); replace it in the model"
                 ) from error
         raise
+
+
+def portable_function(kernel: Kernel, function: CFunction) -> str:
+    """The definition of a portable kernel, whose body TVM's generator wrote."""
+    names = function.parameters
+    parameters = ", ".join(map(_declare, kernel.parameters, names))
+    unused = [name for name in names if not re.search(rf"\b{name}\b", function.body)]
+    marks = "".join(f"  (void){name};\n" for name in unused)
+    body = function.body.removeprefix("{\n")
+    return f"{_head(kernel.comment, kernel.name, parameters)}{{\n{marks}{body}"
 
 
 def native_function(kernel: NativeFunction) -> str:

@@ -5,7 +5,8 @@ All changes are to the text of one function body and keep its meaning:
 - pointers become pointers to the ``may_alias`` types, because scratch memory holds values of
   different types in the same bytes;
 - arrays of one element become scalars, and counters without a name get one;
-- parentheses that change nothing, and declarations that nobody reads, go;
+- parentheses that change nothing, declarations that nobody reads, and pragmas, which not every
+  compiler knows, go;
 - integers that an ``int`` or ``int32_t`` cannot hold are written with the macros of stdint.h.
 """
 
@@ -24,6 +25,7 @@ _TYPE = "|".join(_TYPES)
 _POINTER = re.compile(rf"\b({_TYPE}) ?\*+(?!\*)")
 _SCRATCH = re.compile(r"\((\(\w+ \*\))\(\1\(&\((\w+\[[^\[\]]*\])\)\)\)\)")
 _UNUSED = re.compile(r"^ *(?:const )?\w+ (\w+) = [^;{}]*;\n", re.MULTILINE)
+_PRAGMA = re.compile(r"^ *#pragma .*\n", re.MULTILINE)
 _SINGLE = re.compile(rf"^ *(?:{_TYPE}) (\w+)_ptr\[1\];$", re.MULTILINE)
 _OPERAND = re.compile(r"\((\w+)\) ([<>]) \((-?\w+)\) \? \(\1\) : \(\3\)")
 _ANONYMOUS = re.compile(r"\b__(\d+)\b")
@@ -50,7 +52,7 @@ def tidy_body(body: str) -> str:
     body = _POINTER.sub(lambda match: f"{alias(_TYPES[match[1]])} *", body)
     body = re.sub(r"(tvmgen_\w+) \* +(?=\w)", r"\1 *", body)
     body = _SCRATCH.sub(r"\1&\2", body)
-    body = _without_unused(body)
+    body = _without_unused(_PRAGMA.sub("", body))
     body = _scalars(body)
     if "repeat_" not in body:  # names with two underscores are the compiler's
         body = _ANONYMOUS.sub(r"repeat_\1", body)

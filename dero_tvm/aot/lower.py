@@ -18,6 +18,7 @@ from tvm import s_tir, tirx
 
 from .float_literals import FloatLiterals
 from .kernel_body import tidy_body
+from .named_values import name_values
 
 _S = s_tir.transform
 _T = tirx.transform
@@ -82,7 +83,7 @@ def c_functions(functions: Mapping[str, tirx.PrimFunc]) -> dict[str, CFunction]:
         module = step(module)
     literals = FloatLiterals()
     for name, function in module.functions_items():
-        module.update_func(name, literals.hide(function))
+        module.update_func(name, literals.hide(name_values(function)))
     source = tvm.get_global_func("target.build.c")(module, target).inspect_source()
     source = literals.restore(source)
     bodies = {

@@ -31,6 +31,7 @@ from dero_tvm.aot.kernel_body import aliases_in, tidy_body
         ("  if ((bool)b) {", "  if ((bool)b) {"),
         ("  if ((a < b) && (c < d)) {", "  if ((a < b) && (c < d)) {"),
         ("  a[0] = (v_) > (-128) ? (v_) : (-128);", "  a[0] = v_ > -128 ? v_ : -128;"),
+        ("  #pragma unroll 1\n  while (1) {", "  while (1) {"),
         # integers
         ("  a[0] = (int64_t)-3000000000;", "  a[0] = -INT64_C(3000000000);"),
         ("  a[0] = (int64_t)31;", "  a[0] = (int64_t)31;"),

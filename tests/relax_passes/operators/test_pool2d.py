@@ -116,8 +116,10 @@ def test_int8_is_litert(kind, size, stride, extent, padding, relu6, seed):
 
 
 @CASES
-@given(geometries(), st.sampled_from(["MaxPool", "AveragePool"]), st.booleans(), seeds)
-def test_float_is_onnxruntime(geometry, kind, include_pad, seed):
+@given(
+    geometries(), st.sampled_from(["MaxPool", "AveragePool"]), st.booleans(), st.booleans(), seeds
+)
+def test_float_is_onnxruntime(geometry, kind, include_pad, bounded, seed):
     shape, attrs = geometry
     data = np.random.default_rng(seed).normal(size=shape).astype(np.float32)
     kernel = RowKernel(
@@ -125,10 +127,31 @@ def test_float_is_onnxruntime(geometry, kind, include_pad, seed):
         [TensorSpec(shape, "float32")],
         kind={"MaxPool": "max", "AveragePool": "average"}[kind],
         count_include_pad=include_pad,
+        minimum=-0.25 if bounded else None,
+        maximum=0.5 if bounded else None,
         **attrs,
     )
     expected = onnx_pool(data, kind, attrs, include_pad)
+    if bounded:
+        expected = expected.clip(-0.25, 0.5)
     np.testing.assert_allclose(kernel.run_rows(data), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "float32"])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_windows_of_one_element(dtype, stride):
+    data = np.random.default_rng(6).integers(-128, 128, (1, 4, 5, 3)).astype(dtype)
+    kernel = RowKernel(
+        "pool2d",
+        [TensorSpec(data.shape, dtype)],
+        kind="max",
+        pool_size=(1, 1),
+        strides=(stride, stride),
+        minimum=-50,
+        maximum=70,
+    )
+    expected = data[:, ::stride, ::stride].clip(-50, 70)
+    np.testing.assert_array_equal(kernel.run_rows(data), expected)
 
 
 @CASES

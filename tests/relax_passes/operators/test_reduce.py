@@ -113,14 +113,16 @@ def test_global_int8_mean_is_tflite_micro(height, width, keepdims, seed):
 
 
 @CASES
-@given(st.sampled_from(sorted(NUMPY)), reductions(), st.integers(0, 2**32 - 1))
-def test_float_is_numpy(kind, reduction, seed):
+@given(st.sampled_from(sorted(NUMPY)), reductions(), st.booleans(), st.integers(0, 2**32 - 1))
+def test_float_is_numpy(kind, reduction, bounded, seed):
     shape, axes, keepdims = reduction
     data = np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+    bounds = {"minimum": -0.5, "maximum": 0.75} if bounded else {}
     kernel = RowKernel(
-        "reduce", [TensorSpec(shape, "float32")], kind=kind, axes=axes, keepdims=keepdims
+        "reduce", [TensorSpec(shape, "float32")], kind=kind, axes=axes, keepdims=keepdims, **bounds
     )
     expected = NUMPY[kind](data, axis=axes, keepdims=keepdims)
+    expected = expected.clip(bounds.get("minimum"), bounds.get("maximum")) if bounds else expected
     np.testing.assert_allclose(kernel.run_rows(data), expected, rtol=1e-5, atol=1e-5)
 
 
