@@ -7,7 +7,7 @@ from typing import Any
 from tvm import tirx
 from tvm.script import tirx as T
 
-from . import indexing, script
+from . import fixed_point, indexing, script
 from .registry import REQUIRED, Operator, OperatorClass, register
 from .resize2d import COORDINATES
 from .signature import Signature, TensorSpec
@@ -81,26 +81,36 @@ class ResizeBilinear(Operator):
         ):
             X = T.decl_buffer((indexing.buffer_elements(spec),), "int8", data=data)
             O = T.decl_buffer((spec_out.row_stride,), "int8", data=out)
-            near = T.alloc_buffer((6,), "int32")  # y: first, last, weight; x: the same
-            total = T.alloc_buffer((1,), "int32")
-            y_position = _position(signature, 0, indexing.leading_indices(spec_out, row)[1])
-            near[0] = _neighbours(y_position, height)[0]
-            near[1] = _neighbours(y_position, height)[1]
-            near[2] = y_position - _ONE * near[0]
+            top = T.alloc_buffer((1,), "int32")
+            bottom = T.alloc_buffer((1,), "int32")
+            left = T.alloc_buffer((1,), "int32")
+            right = T.alloc_buffer((1,), "int32")
+            down = T.alloc_buffer((1,), "int32")  # weights, of 1024
+            across = T.alloc_buffer((1,), "int32")
+            before = T.alloc_buffer((1,), "int32")
+            after = T.alloc_buffer((1,), "int32")
+            position = T.alloc_buffer((1,), "int32")
+            position[0] = _position(signature, 0, indexing.leading_indices(spec_out, row)[1])
+            top[0] = _neighbours(position[0], height)[0]
+            bottom[0] = _neighbours(position[0], height)[1]
+            down[0] = position[0] - _ONE * top[0]
             for x in range(out_width):
-                x_position = _position(signature, 1, x)
-                near[3] = _neighbours(x_position, width)[0]
-                near[4] = _neighbours(x_position, width)[1]
-                near[5] = x_position - _ONE * near[3]
+                position[0] = _position(signature, 1, x)
+                left[0] = _neighbours(position[0], width)[0]
+                right[0] = _neighbours(position[0], width)[1]
+                across[0] = position[0] - _ONE * left[0]
                 for c in range(channels):
-                    total[0] = (
-                        pixel(X, row, data_rows, near[0], near[3], c) * (_ONE - near[2])
-                        + pixel(X, row, data_rows, near[1], near[3], c) * near[2]
-                    ) * (_ONE - near[5]) + (
-                        pixel(X, row, data_rows, near[0], near[4], c) * (_ONE - near[2])
-                        + pixel(X, row, data_rows, near[1], near[4], c) * near[2]
-                    ) * near[5]
-                    O[indexing.offset_in_row(spec_out, (x, c))] = _rounded(total[0])
+                    before[0] = (
+                        pixel(X, row, data_rows, top[0], left[0], c) * (_ONE - down[0])
+                        + pixel(X, row, data_rows, bottom[0], left[0], c) * down[0]
+                    )
+                    after[0] = (
+                        pixel(X, row, data_rows, top[0], right[0], c) * (_ONE - down[0])
+                        + pixel(X, row, data_rows, bottom[0], right[0], c) * down[0]
+                    )
+                    O[indexing.offset_in_row(spec_out, (x, c))] = _rounded(
+                        before[0] * (_ONE - across[0]) + after[0] * across[0]
+                    )
 
         return resize_bilinear_row
 
@@ -128,5 +138,6 @@ def _neighbours(position: Any, length: int) -> tuple[Any, Any]:
 def _rounded(total: Any) -> Any:
     """int8 from a sum of pixels times weights, each of which has two factors of 10 bits."""
     half = 1 << (2 * _BITS - 1)
+    total = fixed_point.hold("total", total)
     nudged = total + T.Select(total > 0, half, -half)
     return T.cast(T.truncdiv(nudged, 2 * half), "int8")
