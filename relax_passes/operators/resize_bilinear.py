@@ -89,16 +89,17 @@ class ResizeBilinear(Operator):
             across = T.alloc_buffer((1,), "int32")
             before = T.alloc_buffer((1,), "int32")
             after = T.alloc_buffer((1,), "int32")
-            position = T.alloc_buffer((1,), "int32")
-            position[0] = _position(signature, 0, indexing.leading_indices(spec_out, row)[1])
-            top[0] = _neighbours(position[0], height)[0]
-            bottom[0] = _neighbours(position[0], height)[1]
-            down[0] = position[0] - _ONE * top[0]
+            y_place = T.alloc_buffer((1,), "int32")
+            x_place = T.alloc_buffer((1,), "int32")
+            y_place[0] = _position(signature, 0, indexing.leading_indices(spec_out, row)[1])
+            top[0] = _neighbours(y_place[0], height)[0]
+            bottom[0] = _neighbours(y_place[0], height)[1]
+            down[0] = y_place[0] - _ONE * top[0]
             for x in range(out_width):
-                position[0] = _position(signature, 1, x)
-                left[0] = _neighbours(position[0], width)[0]
-                right[0] = _neighbours(position[0], width)[1]
-                across[0] = position[0] - _ONE * left[0]
+                x_place[0] = _position(signature, 1, x)
+                left[0] = _neighbours(x_place[0], width)[0]
+                right[0] = _neighbours(x_place[0], width)[1]
+                across[0] = x_place[0] - _ONE * left[0]
                 for c in range(channels):
                     before[0] = (
                         pixel(X, row, data_rows, top[0], left[0], c) * (_ONE - down[0])
