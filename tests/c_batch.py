@@ -31,6 +31,7 @@ from dero_tvm.aot.lower import CFunction, c_functions
 from dero_tvm.aot.program import Program, build_program
 from dero_tvm.choose import smallest
 from dero_tvm.dero import Dero
+from dero_tvm.frontends import LoadedModel
 from dero_tvm.network_planner import naming
 from dero_tvm.prepare import prepare
 from tests import sanitized_batch
@@ -118,6 +119,14 @@ def streamed_program(model: onnx.ModelProto) -> Program:
     """The smallest program of a model for the host, with portable kernels."""
     prepared = prepare(model, target="host")
     chosen = smallest(prepared.candidates(), Dero.STREAM)
+    with naming(prepared.planner.label):
+        return build_program(chosen.scheduled, chosen.plan)
+
+
+def whole_program(model: LoadedModel) -> Program:
+    """The program of a model for the host with every tensor whole, with portable kernels."""
+    prepared = prepare(model, target="host")
+    chosen = smallest(prepared.candidates(), Dero.NONE)
     with naming(prepared.planner.label):
         return build_program(chosen.scheduled, chosen.plan)
 

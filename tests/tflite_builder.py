@@ -102,6 +102,7 @@ class _Tensor:
     axis: int = 0
     shape_signature: tuple[int, ...] | None = None
     is_variable: bool = False
+    quantized: bool = False
 
 
 @dataclass
@@ -135,7 +136,10 @@ class TFLiteBuilder:
         shape_signature: Sequence[int] | None = None,
         is_variable: bool = False,
     ) -> int:
-        """A tensor that an operator computes; `shape` None leaves its shape to LiteRT."""
+        """A tensor that an operator computes; `shape` None leaves its shape to LiteRT.
+
+        No scales at all (`[]`) make an empty table of quantization.
+        """
         scales = () if scale is None else tuple(np.atleast_1d(np.asarray(scale, "float64")))
         if zero_point is None:
             zeros: tuple[int, ...] = (0,) * len(scales)
@@ -152,6 +156,7 @@ class TFLiteBuilder:
                 axis,
                 None if shape_signature is None else tuple(shape_signature),
                 is_variable,
+                scale is not None,
             )
         )
         return len(self._tensors) - 1
@@ -286,7 +291,7 @@ def _buffer(fb: flatbuffers.Builder, data: np.ndarray | None) -> int:
 def _tensor(fb: flatbuffers.Builder, tensor: _Tensor, buffer: int) -> int:
     module = importlib.import_module("tflite.Tensor")
     quantization = None
-    if tensor.scale:
+    if tensor.quantized:
         parameters = importlib.import_module("tflite.QuantizationParameters")
         scale = fb.CreateNumpyVector(np.asarray(tensor.scale, "float32"))
         zeros = tensor.zero_point

@@ -21,6 +21,7 @@ INT8_MIN, INT8_MAX = -128, 127
 
 _SATURATING = (1 << 30, 9)  # 256, as multiplier and shift
 _ADD_LEFT_SHIFT = 20  # bits of headroom that int8 addition and subtraction compute with
+_SQUARE_LEFT_SHIFT = 7  # as many as leave a squared difference in 32 bits
 _SOFTMAX_INTEGER_BITS = 5  # the argument of exp() has 5 integer and 26 fractional bits
 
 
@@ -114,6 +115,38 @@ def subtract_factors(a_scale: float, b_scale: float, output_scale: float) -> dic
 def multiply_factors(a_scale: float, b_scale: float, output_scale: float) -> tuple[int, int]:
     """``(multiplier, shift)`` of an elementwise int8 product."""
     return requantization(_f64(a_scale) * _f64(b_scale) / _f64(output_scale))
+
+
+def prelu_factors(
+    input_scale: float, slope_scale: float, output_scale: float
+) -> dict[str, tuple[int, int]]:
+    """Attributes ``multipliers`` and ``shifts`` (of kept, of scaled inputs) of an int8 PRELU.
+
+    Computed in float32, as LiteRT does.
+    """
+    data, slope, output = (np.float32(scale) for scale in (input_scale, slope_scale, output_scale))
+    factors = (float(data / output), float(data * slope / output))
+    multipliers, shifts = zip(*(requantization(factor) for factor in factors))
+    return {"multipliers": multipliers, "shifts": shifts}
+
+
+def squared_difference_factors(
+    a_scale: float, b_scale: float, output_scale: float
+) -> dict[str, Any]:
+    """Attributes ``left_shift``, ``multipliers``, ``shifts`` (a, b, out) of a squared difference.
+
+    Raises ``ValueError`` for an output scale with which LiteRT's 32 bits overflow.
+    """
+    twice_larger = 2 * max(_f64(a_scale), _f64(b_scale))
+    output = twice_larger**2 / (4**_SQUARE_LEFT_SHIFT * _f64(output_scale))
+    if output >= 1.0:
+        raise ValueError(
+            "squared difference: the output scale is too small for int8 arithmetic (less than a "
+            f"{4 ** (_SQUARE_LEFT_SHIFT - 1)}th of the square of the larger operand's)"
+        )
+    factors = (_f64(a_scale) / twice_larger, _f64(b_scale) / twice_larger, output)
+    multipliers, shifts = zip(*(quantize_multiplier(factor) for factor in factors))
+    return {"left_shift": _SQUARE_LEFT_SHIFT, "multipliers": multipliers, "shifts": shifts}
 
 
 def rescale_factors(input_scale: float, output_scale: float) -> tuple[int, int]:

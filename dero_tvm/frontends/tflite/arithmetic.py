@@ -9,6 +9,7 @@ import tflite
 from tvm import ir, relax
 
 from .constant_shapes import options_of
+from .transpose_conv import transpose_conv
 
 if TYPE_CHECKING:
     from .converter import Converter
@@ -50,12 +51,10 @@ def _l2_normalization(converter: Converter, op: tflite.Operator) -> ir.Expr:
     return converter.through_float(op, normalize)
 
 
-def _prelu(converter: Converter, op: tflite.Operator) -> ir.Expr:
-    def prelu(data: ir.Expr, alpha: ir.Expr) -> ir.Expr:
-        negative = relax.op.minimum(data, _f32(0.0))
-        return relax.op.add(relax.op.nn.relu(data), relax.op.multiply(alpha, negative))
-
-    return converter.through_float(op, prelu, inputs=(0, 1))
+def prelu(data: ir.Expr, alpha: ir.Expr) -> ir.Expr:
+    """PRELU of real numbers."""
+    negative = relax.op.minimum(data, _f32(0.0))
+    return relax.op.add(relax.op.nn.relu(data), relax.op.multiply(alpha, negative))
 
 
 def _softmax(converter: Converter, op: tflite.Operator) -> ir.Expr:
@@ -88,41 +87,18 @@ def _fully_connected(converter: Converter, op: tflite.Operator) -> ir.Expr:
     return relax.op.reshape(out, [*shape[:-1], units]) if keep else out
 
 
-def _transpose_conv(converter: Converter, op: tflite.Operator) -> ir.Expr:
-    """In NCHW, the only layout of transposed convolution that TVM can compile."""
-    options = options_of(op, tflite.TransposeConvOptions)
-    size_tensor, weight, data, *bias = converter.get_input_tensors(op)
-    size = [int(n) for n in converter.get_tensor_value(size_tensor)]
-    _, *kernel, _ = converter.get_tensor_shape(weight)
-    _, *source, _ = converter.get_tensor_shape(data)
-    strides = (options.StrideH(), options.StrideW())
-    padding, extra = [], []
-    for target, kernel_size, rows, stride in zip(size[1:3], kernel, source, strides, strict=True):
-        total = (rows - 1) * stride + kernel_size - target
-        # SAME puts the odd row of padding behind; VALID has none, and an output larger than what
-        # the kernel reaches is filled with the bias.
-        padding.append((max(total, 0) // 2, max(total, 0) - max(total, 0) // 2))
-        extra.append(max(-total, 0))
+def _batch_matmul(converter: Converter, op: tflite.Operator) -> ir.Expr:
+    """Of any ranks; leading axes are broadcast."""
+    options = options_of(op, tflite.BatchMatMulOptions)
 
-    def convolve(x: ir.Expr, w: ir.Expr, *offset: ir.Expr) -> ir.Expr:
-        out = relax.op.nn.conv2d_transpose(
-            relax.op.permute_dims(x, [0, 3, 1, 2]),
-            relax.op.permute_dims(w, [3, 0, 1, 2]),
-            strides=strides,
-            padding=(padding[0][0], padding[1][0], padding[0][1], padding[1][1]),
-            output_padding=tuple(extra),
-            data_layout="NCHW",
-            kernel_layout="IOHW",
-        )
-        out = relax.op.permute_dims(out, [0, 2, 3, 1])
-        return relax.op.add(out, offset[0]) if offset else out
+    def operand(index: int, transposed: bool) -> ir.Expr:
+        expr = converter.bb.normalize(converter.get_expr(op.Inputs(index)))
+        if not transposed:
+            return expr
+        rank = len(converter.static_shape(expr))
+        return relax.op.permute_dims(expr, [*range(rank - 2), rank - 1, rank - 2])
 
-    def activated(*operands: ir.Expr) -> ir.Expr:
-        return converter.convert_fused_activation_function(
-            convolve(*operands), options.FusedActivationFunction()
-        )
-
-    return converter.through_float(op, activated, inputs=(2, 1, 3) if bias else (2, 1))
+    return relax.op.matmul(operand(0, options.AdjX()), operand(1, options.AdjY()))
 
 
 def _index_of_extreme(function: Callable) -> Rule:
@@ -140,12 +116,12 @@ def _index_of_extreme(function: Callable) -> Rule:
 ARITHMETIC_RULES: dict[str, Rule] = {
     "ARG_MAX": _index_of_extreme(relax.op.argmax),
     "ARG_MIN": _index_of_extreme(relax.op.argmin),
+    "BATCH_MATMUL": _batch_matmul,
     "ELU": _elu,
     "FULLY_CONNECTED": _fully_connected,
     "GELU": _gelu,
     "L2_NORMALIZATION": _l2_normalization,
-    "PRELU": _prelu,
     "SOFTMAX": _softmax,
     "SQUARE": _square,
-    "TRANSPOSE_CONV": _transpose_conv,
+    "TRANSPOSE_CONV": transpose_conv,
 }

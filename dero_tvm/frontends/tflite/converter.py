@@ -17,12 +17,14 @@ import tflite
 from tvm import ir, relax
 from tvm.relax.frontend.tflite.tflite_frontend import OperatorConverter, TensorWrapper
 
-from dero_tvm.errors import UserError, first_line
+from dero_tvm.errors import InternalError, UserError, first_line
 
 from .arithmetic import ARITHMETIC_RULES
-from .constant_shapes import evaluate
+from .bias import bias_of, bias_quantization
+from .declared import check_outputs
+from .folding import fold
+from .integer_kernels import INTEGER_RULES
 from .moves import DATA_INPUT, MOVE_RULES
-from .reader import constant_value
 
 # Output values are input values, so quantization commutes with them.
 _MOVES = frozenset(
@@ -61,6 +63,8 @@ class Converter(OperatorConverter):
     """Converts one graph; passed to TVM's ``from_tflite`` as its `op_converter`.
 
     `label` names the model in the :class:`UserError` of an operator that cannot be converted.
+    `declared_shapes` says that the shapes in the file hold: it is read for the inputs it was
+    written with.
     """
 
     def __init__(
@@ -72,14 +76,15 @@ class Converter(OperatorConverter):
         conversion_state: Any = None,
         *,
         label: str = "",
+        declared_shapes: bool = True,
     ) -> None:
         super().__init__(model, subgraph, exp_tab, ctx, conversion_state)
         self._label = label
+        self._declared_shapes = declared_shapes
         self._moving = False
-        own = {
-            code: functools.partial(rule, self)
-            for code, rule in (ARITHMETIC_RULES | MOVE_RULES).items()
-        }
+        self._bias: tuple[int | None, dict[str, Any]] | None = None
+        rules = ARITHMETIC_RULES | INTEGER_RULES | MOVE_RULES
+        own = {code: functools.partial(rule, self) for code, rule in rules.items()}
         self._SUPPORTED_QUANTIZED_OPS = (
             OperatorConverter._SUPPORTED_QUANTIZED_OPS
             | _MOVES
@@ -99,15 +104,20 @@ class Converter(OperatorConverter):
         """Done by the caller before the import, for all operators at once."""
 
     def get_tensors(self, tensors_idx_list: Sequence[int]) -> list[TensorWrapper]:
-        wrappers = super().get_tensors(tensors_idx_list)
+        wrappers = [self._wrapper(int(i)) for i in self._indices_or_empty(tensors_idx_list)]
         # An omitted bias is written as a last input of index -1.
         while wrappers and wrappers[-1].tensor_idx < 0:
             wrappers.pop()
-        for wrapper in wrappers:
-            parameters = wrapper.qnn_params
-            if parameters and not parameters["scale"].value.numpy().shape:
-                parameters["axis"] = 0  # one scale has no axis, whatever the file says
         return wrappers
+
+    def _wrapper(self, index: int) -> TensorWrapper:
+        if index < 0:
+            return TensorWrapper(index, 0, 0)
+        tensor = self.subgraph.Tensors(index)
+        buffer = self.model.Buffers(tensor.Buffer())
+        if self._bias is not None and index == self._bias[0]:
+            return TensorWrapper(index, tensor, buffer, dict(self._bias[1]))
+        return TensorWrapper(index, tensor, buffer, quantization_of(tensor))
 
     def get_tensor_value(
         self, tensor_wrapper: TensorWrapper, is_sparse: bool = False
@@ -138,47 +148,53 @@ class Converter(OperatorConverter):
     # Wrappers around every converter
 
     def _guarded(self, code: str, convert: Callable, op: tflite.Operator) -> ir.Expr | None:
+        output = self.subgraph.Tensors(op.Outputs(0)).Name().decode()
+        where = f"{self._label}: the operator {code} that computes {output!r}"
         try:
-            if self._fold(code, op):
+            self._take_bias(code, op)
+            values = fold(self, code, convert, op)
+            if values is not None:
+                self._prefetch(where, op, values)
                 return None
             result = convert(op=op)
-            return None if result is None else self.bb.normalize(result)
-        except UserError:
+            if result is None:
+                return None
+            result = self.bb.normalize(result)
+            several = isinstance(result.ty, relax.TupleType)
+            self._check(where, op, list(result.ty.fields) if several else [result.ty])
+            return result
+        except (UserError, InternalError):
             raise
         except Exception as error:  # TVM's converters assert, look up and raise freely
-            output = self.subgraph.Tensors(op.Outputs(0)).Name().decode()
             raise UserError(
                 f"{self._label}: cannot import the operator {code} that computes {output!r}: "
                 f"{first_line(error)}"
             ) from error
+        finally:
+            self._bias = None
 
-    def _fold(self, code: str, op: tflite.Operator) -> bool:
-        """Evaluate integer operators on constants; whether this was one."""
-        if op.OutputsLength() != 1:
-            return False
-        output = op.Outputs(0)
-        kind = self.subgraph.Tensors(output).Type()
-        if kind not in (tflite.TensorType.INT32, tflite.TensorType.INT64):
-            return False
-        dtype = "int32" if kind == tflite.TensorType.INT32 else "int64"
-        if code == "SHAPE":
-            value = np.array(self.static_shape(self.get_expr(op.Inputs(0))))
-        else:
-            known = [self._known(op.Inputs(i)) for i in range(op.InputsLength())]
-            inputs = [array for array in known if array is not None]
-            folded = evaluate(code, op, inputs) if inputs and len(inputs) == len(known) else None
-            if folded is None:
-                return False
-            value = folded
-        self.set_prefetched_node(output, value.astype(dtype))
-        return True
+    def _take_bias(self, code: str, op: tflite.Operator) -> None:
+        """From now on `get_tensors` gives the operator's bias the units of its sums."""
+        index = bias_of(code, op, self.subgraph)
+        quantization = (
+            None if index is None else bias_quantization(code, self.get_input_tensors(op))
+        )
+        self._bias = None if quantization is None else (index, quantization)
 
-    def _known(self, index: int) -> np.ndarray | None:
-        if index < 0 or self.has_expr(index):
-            return None
-        if self.is_prefetched(index):
-            return self.get_prefetched_node(index)
-        return constant_value(self.model, self.subgraph.Tensors(index))
+    def _prefetch(self, where: str, op: tflite.Operator, values: Sequence[np.ndarray]) -> None:
+        """Let the outputs be constants."""
+        types = []
+        for index, value in enumerate(values):
+            tensor = op.Outputs(index)
+            dtype = self.get_tensor_type_str(self.subgraph.Tensors(tensor).Type())
+            self.set_prefetched_node(tensor, value.astype(dtype))
+            types.append(relax.TensorType(value.shape, dtype))
+        self._check(where, op, types)
+
+    def _check(self, where: str, op: tflite.Operator, types: Sequence[relax.Type]) -> None:
+        outputs = [op.Outputs(index) for index in range(op.OutputsLength())]
+        kinds = [self.get_tensor_type_str(self.subgraph.Tensors(i).Type()) for i in outputs]
+        check_outputs(where, self.subgraph, outputs, types, kinds, shapes=self._declared_shapes)
 
     def _move(self, code: str, convert: Callable, op: tflite.Operator) -> ir.Expr:
         self._moving = True
@@ -232,3 +248,19 @@ class Converter(OperatorConverter):
         out = function(*operands)
         target = self.get_output_tensors(op)[0]
         return self.quantize(out, target) if target.qnn_params else out
+
+
+def quantization_of(tensor: tflite.Tensor) -> dict[str, Any] | None:
+    """Scale, zero point and axis as TVM's importer wants them; None for other tensors."""
+    parameters = tensor.Quantization()
+    if parameters is None:
+        return None
+    scales = parameters.ScaleAsNumpy()
+    several = scales.size > 1  # one scale has no axis, whatever the file says
+    return {
+        "scale": relax.const(scales if several else float(scales[0]), "float32"),
+        "zero_point": relax.const(
+            int(parameters.ZeroPoint(0)) if parameters.ZeroPointLength() else 0, "int32"
+        ),
+        "axis": int(parameters.QuantizedDimension()) if several else 0,
+    }

@@ -43,6 +43,13 @@ def _gather(converter: Converter, op: tflite.Operator) -> ir.Expr:
     )
 
 
+def _gather_nd(converter: Converter, op: tflite.Operator) -> ir.Expr:
+    data, indices = (
+        converter.get_tensor_expr(tensor) for tensor in converter.get_input_tensors(op)
+    )
+    return relax.op.gather_nd(data, relax.op.astype(indices, "int64"))
+
+
 def _pad(converter: Converter, op: tflite.Operator) -> ir.Expr:
     data, amounts, *values = converter.get_input_tensors(op)
     value: float = 0
@@ -198,6 +205,7 @@ MOVE_RULES: dict[str, Rule] = {
     "BATCH_TO_SPACE_ND": _batch_to_space,
     "EXPAND_DIMS": _expand_dims,
     "GATHER": _gather,
+    "GATHER_ND": _gather_nd,
     "PAD": _pad,
     "PADV2": _pad,
     "RESIZE_NEAREST_NEIGHBOR": _resize_nearest,

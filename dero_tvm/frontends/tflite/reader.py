@@ -14,6 +14,8 @@ import tflite
 
 from dero_tvm.errors import UserError
 
+from .foreign import refuse_accelerator
+
 IDENTIFIER = b"TFL3"
 
 _ITEM_SIZES = {
@@ -27,6 +29,12 @@ _ITEM_SIZES = {
     tflite.TensorType.BOOL: 1,
 }
 
+_NEVER_QUANTIZED = (
+    tflite.TensorType.FLOAT32,
+    tflite.TensorType.FLOAT16,
+    tflite.TensorType.BOOL,
+)
+
 
 class NamedTensor(tflite.Tensor):
     """A tensor whose name is unique in its graph, as TVM's importer needs and files do not say."""
@@ -35,6 +43,12 @@ class NamedTensor(tflite.Tensor):
 
     def Name(self) -> bytes:
         return self.unique_name.encode()
+
+    def Quantization(self) -> tflite.QuantizationParameters | None:
+        # Some converters write the table for every tensor, leave it empty, or fill it in for
+        # tensors that are not quantized.
+        parameters = None if self.Type() in _NEVER_QUANTIZED else super().Quantization()
+        return parameters if parameters is not None and parameters.ScaleLength() else None
 
 
 class NamedSubGraph(tflite.SubGraph):
@@ -74,11 +88,7 @@ def read_model(data: bytes, label: str) -> NamedModel:
         subgraphs = _length(model.SubgraphsLength(), len(data), "subgraphs")
         if subgraphs == 0:
             raise ValueError("it has no graph")
-        if subgraphs > 1:
-            raise UserError(
-                f"{label} has {subgraphs} subgraphs; models with control flow or several "
-                "signatures are not supported, export a single inference graph"
-            )
+        _refuse_accelerators(model, len(data), label)
         model.names = _unique_names(tflite.Model.Subgraphs(model, 0), len(data))
         _check_graph(model, model.Subgraphs(0), len(data))
     return model
@@ -143,6 +153,13 @@ def _length(length: int, file_size: int, what: str) -> int:
     if length > file_size:
         raise ValueError(f"it claims {length} {what}")
     return length
+
+
+def _refuse_accelerators(model: tflite.Model, file_size: int, label: str) -> None:
+    for index in range(_length(model.OperatorCodesLength(), file_size, "operator codes")):
+        name = model.OperatorCodes(index).CustomCode()
+        if name:
+            refuse_accelerator(name.decode("utf-8", "replace"), label)
 
 
 def _unique_names(graph: tflite.SubGraph, file_size: int) -> list[str]:

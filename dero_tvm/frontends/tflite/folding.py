@@ -1,0 +1,94 @@
+"""Operators whose operands are all constants, evaluated at import.
+
+Models converted with an open batch compute shapes in the graph, and others compute tables,
+indices and paddings there.  TVM's importer needs many of them as constants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import tflite
+from tvm import relax
+from tvm.ir import GenericConst
+
+from ..builder import abandon
+from .constant_shapes import evaluate
+from .reader import constant_value
+
+if TYPE_CHECKING:
+    from .converter import Converter
+
+_NEVER_THE_SAME = ("MULTINOMIAL", "RANDOM_STANDARD_NORMAL", "RANDOM_UNIFORM")
+_INTEGERS = (tflite.TensorType.INT32, tflite.TensorType.INT64)
+_MOST_ELEMENTS = 1 << 24
+
+
+def fold(
+    converter: Converter, code: str, convert: Callable[..., Any], op: tflite.Operator
+) -> list[np.ndarray] | None:
+    """The values of the outputs of the operator `code`; None if it has to be computed later.
+
+    Quantized arithmetic stays in the graph, where it is done in integers.
+    """
+    if code == "SHAPE":
+        return [np.array(converter.static_shape(converter.get_expr(op.Inputs(0))))]
+    inputs = [_known(converter, op.Inputs(i)) for i in range(op.InputsLength())]
+    known = [array for array in inputs if array is not None]
+    if not known or len(known) < len(inputs) or code in _NEVER_THE_SAME:
+        return None
+    tensors = converter.get_output_tensors(op)
+    if code != "DEQUANTIZE":
+        tensors += converter.get_input_tensors(op)
+    if any(tensor.qnn_params for tensor in tensors):
+        return None
+    kinds = {converter.subgraph.Tensors(op.Outputs(i)).Type() for i in range(op.OutputsLength())}
+    if kinds <= set(_INTEGERS):
+        value = evaluate(code, op, known)
+        if value is not None:
+            return [value]
+    return _by_tvm(converter, convert, op)
+
+
+def _known(converter: Converter, index: int) -> np.ndarray | None:
+    if index < 0 or converter.has_expr(index):
+        return None
+    if converter.is_prefetched(index):
+        return converter.get_prefetched_node(index)
+    return constant_value(converter.model, converter.subgraph.Tensors(index))
+
+
+def _by_tvm(
+    converter: Converter, convert: Callable[..., Any], op: tflite.Operator
+) -> list[np.ndarray] | None:
+    """Imports the operator into a function of its own, and has TVM compute that."""
+    outer, converter.bb = converter.bb, relax.BlockBuilder()
+    try:
+        with converter.bb.function("main", []):
+            with converter.bb.dataflow():
+                result = converter.bb.normalize(convert(op=op))
+                tuple_of = isinstance(result.ty, relax.TupleType)
+                parts = [result[i] for i in range(op.OutputsLength())] if tuple_of else [result]
+                outputs = [converter.bb.emit_output(part) for part in parts]
+            converter.bb.emit_func_output(relax.Tuple(outputs))
+        if sum(prod(int(dim) for dim in out.ty.shape) for out in outputs) > _MOST_ELEMENTS:
+            return None
+        main = relax.transform.FoldConstant()(converter.bb.finalize())["main"]
+    except Exception:  # what is wrong is said when it is imported into the network
+        abandon(converter.bb)
+        return None
+    finally:
+        converter.bb = outer
+    values = {b.var: b.value for block in main.body.blocks for b in block.bindings}
+    fields = [values.get(field, field) for field in _fields(main.body.body, values)]
+    if not all(isinstance(field, GenericConst) for field in fields):
+        return None
+    return [field.value.numpy() for field in fields]
+
+
+def _fields(result: Any, values: dict[Any, Any]) -> list[Any]:
+    result = values.get(result, result)
+    return list(result.fields) if isinstance(result, relax.Tuple) else [result]

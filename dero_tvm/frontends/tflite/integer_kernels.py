@@ -1,0 +1,114 @@
+"""Operators whose int8 arithmetic is LiteRT's own, imported as operators of this project's set.
+
+What LiteRT computes for them in integers is not what rounding the real result would give, so
+between dequantize and quantize nothing of it would be left to recognize.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import tflite
+from tvm import ir, relax
+
+from relax_passes.operators import make_call
+from relax_passes.operators import quantized as factors
+from relax_passes.operators.indexing import MAXIMUM_RANK
+
+from .arithmetic import Rule, prelu
+from .constant_shapes import options_of
+
+if TYPE_CHECKING:
+    from .converter import Converter
+
+Quantization = tuple[float, int]
+"""Scale and zero point."""
+
+
+def _int8(
+    converter: Converter, op: tflite.Operator, inputs: int
+) -> tuple[list[ir.Expr], list[Quantization]] | None:
+    """The first `inputs` operands, and their quantization and then the output's.
+
+    None if they are not all int8 with one scale, or of a rank that kernels do not take, or if all
+    are constants.
+    """
+    tensors = [*converter.get_input_tensors(op)[:inputs], *converter.get_output_tensors(op)]
+    if any(
+        tensor.tensor.Type() != tflite.TensorType.INT8
+        or not tensor.qnn_params
+        or tensor.qnn_params["scale"].value.numpy().shape
+        for tensor in tensors
+    ):
+        return None
+    if not any(converter.has_expr(tensor.tensor_idx) for tensor in tensors[:-1]):
+        return None
+    operands = [converter.get_tensor_expr(tensor) for tensor in tensors[:-1]]
+    if any(not 1 <= len(converter.static_shape(expr)) <= MAXIMUM_RANK for expr in operands):
+        return None
+    quantization = [
+        (
+            float(tensor.qnn_params["scale"].value.numpy()),
+            int(tensor.qnn_params["zero_point"].value.numpy()),
+        )
+        for tensor in tensors
+    ]
+    return operands, quantization
+
+
+def _zero_points(quantization: list[Quantization]) -> tuple[int, ...]:
+    return tuple(zero_point for _, zero_point in quantization)
+
+
+def _prelu(converter: Converter, op: tflite.Operator) -> ir.Expr:
+    found = _int8(converter, op, 2)
+    if found is None:
+        return converter.through_float(op, prelu, inputs=(0, 1))
+    operands, quantization = found
+    scales = factors.prelu_factors(*(scale for scale, _ in quantization))
+    return make_call("prelu", operands, zero_points=_zero_points(quantization), **scales)
+
+
+def _squared_difference(converter: Converter, op: tflite.Operator) -> ir.Expr:
+    def squared(a: ir.Expr, b: ir.Expr) -> ir.Expr:
+        difference = converter.bb.normalize(relax.op.subtract(a, b))
+        return relax.op.multiply(difference, difference)
+
+    found = _int8(converter, op, 2)
+    attributes: dict[str, Any] = {}
+    if found is not None:
+        operands, quantization = found
+        try:
+            scales = factors.squared_difference_factors(*(scale for scale, _ in quantization))
+            attributes = {"zero_points": _zero_points(quantization), **scales}
+        except ValueError:  # LiteRT ends the process
+            found = None
+    if found is None:
+        return converter.through_float(op, squared, inputs=(0, 1))
+    return make_call("squared_difference", operands, **attributes)
+
+
+def _resize_bilinear(converter: Converter, op: tflite.Operator) -> ir.Expr:
+    found = _int8(converter, op, 1)
+    if found is None:
+        return converter.convert_resize_bilinear(op)
+    options = options_of(op, tflite.ResizeBilinearOptions)
+    if options.AlignCorners() and options.HalfPixelCenters():
+        raise ValueError("align_corners and half_pixel_centers exclude each other")
+    coordinates = "align_corners" if options.AlignCorners() else "asymmetric"
+    if options.HalfPixelCenters():
+        coordinates = "half_pixel"
+    size = converter.get_tensor_value(converter.get_input_tensors(op)[1])
+    return make_call(
+        "resize_bilinear",
+        found[0],
+        size=tuple(int(length) for length in size),
+        coordinates=coordinates,
+    )
+
+
+INTEGER_RULES: dict[str, Rule] = {
+    "PRELU": _prelu,
+    "RESIZE_BILINEAR": _resize_bilinear,
+    "SQUARED_DIFFERENCE": _squared_difference,
+}

@@ -1,0 +1,150 @@
+"""What a readable TFLite file may hold that cannot be compiled, said before anything is."""
+
+from __future__ import annotations
+
+import numpy as np
+import tflite
+
+from dero_tvm.errors import UserError
+
+from .bias import bias_of
+from .converter import Converter
+from .reader import NamedModel, operator_name, type_name
+
+_STATE = (
+    *("ASSIGN_VARIABLE", "CALL_ONCE", "READ_VARIABLE", "VAR_HANDLE"),
+    *("HASHTABLE", "HASHTABLE_FIND", "HASHTABLE_IMPORT", "HASHTABLE_LOOKUP", "HASHTABLE_SIZE"),
+)
+_BRANCHES = ("CALL", "IF", "STABLEHLO_WHILE", "WHILE")
+_TYPES = frozenset(
+    getattr(tflite.TensorType, name)
+    for name in ("FLOAT32", "FLOAT16", "INT8", "UINT8", "INT32", "INT64", "BOOL")
+)
+_ZERO_POINTS = {
+    tflite.TensorType.INT8: np.iinfo(np.int8),
+    tflite.TensorType.UINT8: np.iinfo(np.uint8),
+}
+
+
+def refuse_state(model: NamedModel, label: str) -> None:
+    """Variables, branches, and other graphs than the first."""
+    graph = model.Subgraphs(0)
+    used = {operator_name(model, graph.Operators(i)) for i in range(graph.OperatorsLength())}
+    variables = [
+        graph.names[i] for i in range(graph.TensorsLength()) if graph.Tensors(i).IsVariable()
+    ]
+    if variables or used & set(_STATE):
+        found = sorted(used & set(_STATE))
+        if variables:
+            found.append(f"the variable {variables[0]!r}")
+        raise UserError(
+            f"{label} keeps state from one inference to the next ({', '.join(found)}), which is "
+            "not supported yet; export a model that takes its state as inputs and gives it as "
+            "outputs"
+        )
+    if branches := sorted(used & set(_BRANCHES)):
+        raise UserError(
+            f"{label} branches at run time ({', '.join(branches)}), which is not supported; "
+            "export a single inference graph"
+        )
+    if model.SubgraphsLength() > 1:
+        raise UserError(
+            f"{label} has {model.SubgraphsLength()} subgraphs, of which only one could be "
+            "compiled; export each signature as a model of its own"
+        )
+
+
+def refuse_types(model: NamedModel, label: str) -> None:
+    """Types of tensors that operators use, and quantizations that say nothing sensible."""
+    graph = model.Subgraphs(0)
+    users: dict[int, str] = {}
+    layers: set[int] = set()  # tensors other than biases, whose quantization nobody reads
+    for position in reversed(range(graph.OperatorsLength())):  # the first user names the tensor
+        operator = graph.Operators(position)
+        operands = [operator.Inputs(j) for j in range(operator.InputsLength())]
+        results = [operator.Outputs(j) for j in range(operator.OutputsLength())]
+        used = [tensor for tensor in (*operands, *results) if tensor >= 0]
+        users.update(dict.fromkeys(used, f" of {_title(model, operator)}"))
+        bias = bias_of(operator_name(model, operator), operator, graph)
+        layers.update(tensor for tensor in used if tensor != bias)
+    inputs = [graph.Inputs(position) for position in range(graph.InputsLength())]
+    users.update(dict.fromkeys(inputs, ""))
+    layers.update(inputs)
+    for index, where in sorted(users.items()):
+        tensor = graph.Tensors(index)
+        what = f"{label}: tensor {graph.names[index]!r}{where}"
+        if tensor.Type() not in _TYPES:
+            raise UserError(
+                f"{what} has the unsupported type {type_name(tensor.Type())}; convert the model "
+                "to float32 or to int8"
+            )
+        if index in layers:
+            _refuse_quantization(tensor, what)
+
+
+def _refuse_quantization(tensor: tflite.Tensor, what: str) -> None:
+    quantization = tensor.Quantization()
+    scales = 0 if quantization is None else quantization.ScaleLength()
+    if scales == 0:
+        return
+    zero_points = quantization.ZeroPointAsNumpy()
+    listed = np.atleast_1d(zero_points).tolist()
+    if quantization.ZeroPointLength() != scales or (scales > 1 and np.any(zero_points)):
+        raise UserError(
+            f"{what} has {scales} scales with the zero points {listed}; a scale per channel needs "
+            "zero points of 0"
+        )
+    limits = _ZERO_POINTS.get(tensor.Type())
+    if limits is not None and np.any((zero_points < limits.min) | (zero_points > limits.max)):
+        raise UserError(
+            f"{what} of {type_name(tensor.Type())} has a zero point outside of its type: {listed}"
+        )
+    values = quantization.ScaleAsNumpy()
+    if not np.all(np.isfinite(values)) or np.any(values <= 0):
+        raise UserError(f"{what} has a quantization scale that is not a positive number")
+    axis = quantization.QuantizedDimension()
+    if scales > 1 and not 0 <= axis < tensor.ShapeLength():
+        raise UserError(
+            f"{what} has a scale for each index along axis {axis}, but only "
+            f"{tensor.ShapeLength()} axes"
+        )
+    if scales > 1 and tensor.Shape(axis) != scales:
+        raise UserError(
+            f"{what} has {scales} scales for the {tensor.Shape(axis)} indices along axis {axis}"
+        )
+
+
+def refuse_operators(model: NamedModel, label: str) -> None:
+    """Name every operator that has no converter, and every mix of types that has none."""
+    graph = model.Subgraphs(0)
+    # An instance only for its tables; it converts nothing.
+    tables = Converter(model, graph, None, None)
+    problems: list[str] = []
+    for i in range(graph.OperatorsLength()):
+        operator = graph.Operators(i)
+        code = operator_name(model, operator)
+        where = _title(model, operator)
+        if code not in tables.convert_map or code.startswith("STABLEHLO"):
+            problems.append(where)
+            continue
+        quantized = [
+            bool(wrapper.qnn_params)
+            for wrapper in tables.get_input_tensors(operator)
+            if wrapper.tensor_idx >= 0
+        ]
+        results = [bool(wrapper.qnn_params) for wrapper in tables.get_output_tensors(operator)]
+        if any(quantized[1:]) and not quantized[0] and not any(results) and code != "SPLIT":
+            problems.append(
+                f"{where} with float activations and quantized weights (dynamic-range "
+                "quantization; convert with full integer quantization)"
+            )
+        elif any(quantized + results) and code not in tables._SUPPORTED_QUANTIZED_OPS:
+            problems.append(f"{where} on quantized tensors")
+    if problems:
+        raise UserError(f"{label}: unsupported operators: {'; '.join(problems)}")
+
+
+def _title(model: NamedModel, operator: tflite.Operator) -> str:
+    graph = model.Subgraphs(0)
+    output = graph.names[operator.Outputs(0)] if operator.OutputsLength() else ""
+    return f"{operator_name(model, operator)} ({output!r})"

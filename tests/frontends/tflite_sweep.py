@@ -1,0 +1,261 @@
+"""Quantized TFLite operators with random scales, zero points and shapes, for sweeps.
+
+A case is a function of a builder and a random generator that adds one operator to a model and
+returns the model's outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from tflite_builder import TFLiteBuilder
+
+Case = Callable[[TFLiteBuilder, np.random.Generator], list[int]]
+
+ACTIVATIONS = ("NONE", "RELU", "RELU6", "RELU_N1_TO_1")
+
+
+def quantization(rng: np.random.Generator, scale: float | None = None) -> dict[str, Any]:
+    """A scale (near `scale`, by up to a factor of 8) and a zero point, often an extreme one."""
+    exponent = rng.uniform(-8, 0) if scale is None else np.log2(scale) + rng.uniform(-3, 3)
+    zero_points = (-128, 127, 0, int(rng.integers(-128, 128)), int(rng.integers(-128, 128)))
+    return {"scale": float(np.float32(2.0**exponent)), "zero_point": int(rng.choice(zero_points))}
+
+
+def shape(rng: np.random.Generator, least: int = 1) -> tuple[int, ...]:
+    height, width, channels = (int(n) for n in rng.integers(least, least + 6, 3))
+    return (1, height, width, channels)
+
+
+def unary(
+    code: str, out: dict[str, Any] | None = None, *, positive: bool = False, **options: Any
+) -> Case:
+    """One operand, with all its 256 values; `out` None leaves the output's scale to chance."""
+
+    def build(b: TFLiteBuilder, rng: np.random.Generator) -> list[int]:
+        own = quantization(rng)
+        if positive:
+            own["zero_point"] = -128
+        x = b.input("x", (1, 16, 16, 2), "int8", **own)
+        drawn = {key: value(rng) if callable(value) else value for key, value in options.items()}
+        y = b.tensor("y", (1, 16, 16, 2), "int8", **(out or quantization(rng, own["scale"])))
+        b.operator(code, [x], [y], **drawn)
+        return [y]
+
+    return build
+
+
+def same(code: str, **options: Any) -> Case:
+    """One operand of which the output has scale and zero point."""
+
+    def build(b: TFLiteBuilder, rng: np.random.Generator) -> list[int]:
+        own = quantization(rng)
+        x = b.input("x", shape(rng, 3), "int8", **own)
+        drawn = {key: value(rng) if callable(value) else value for key, value in options.items()}
+        y = b.tensor("y", None, "int8", **own)
+        b.operator(code, [x], [y], **drawn)
+        return [y]
+
+    return build
+
+
+def binary(code: str, like: str = "sum", activations: bool = True) -> Case:
+    """Two operands, one of them broadcast; the output's scale is `like` a sum, product, ..."""
+
+    def build(b: TFLiteBuilder, rng: np.random.Generator) -> list[int]:
+        whole = shape(rng)
+        part = tuple(n if rng.random() < 0.5 else 1 for n in whole)
+        first = quantization(rng)
+        second = first if like == "operands" else quantization(rng, first["scale"])
+        larger = max(first["scale"], second["scale"])
+        scale = {"sum": larger, "square": 8 * larger**2, "operands": larger}.get(
+            like, 8 * first["scale"] * second["scale"]
+        )
+        out = first if like == "operands" else quantization(rng, scale)
+        options = {"fused_activation_function": str(rng.choice(ACTIVATIONS))} if activations else {}
+        x = b.input("x", whole, "int8", **first)
+        z = b.input("z", part, "int8", **second)
+        y = b.tensor("y", None, "int8", **out)
+        operands = [x, z] if like == "slopes" or rng.random() < 0.5 else [z, x]
+        b.operator(code, operands, [y], **options)
+        return [y]
+
+    return build
+
+
+def reduction(code: str, requantized: bool = True) -> Case:
+    def build(b: TFLiteBuilder, rng: np.random.Generator) -> list[int]:
+        own = quantization(rng)
+        x = b.input("x", shape(rng, 2), "int8", **own)
+        axes = [[1, 2], [3], [1], [0, 3], [2, 3]][rng.integers(5)]
+        out = quantization(rng, own["scale"]) if requantized and rng.random() < 0.7 else own
+        y = b.tensor("y", None, "int8", **out)
+        keep = bool(rng.random() < 0.5)
+        b.operator(code, [x, b.constant("axes", axes, "int32")], [y], keep_dims=keep)
+        return [y]
+
+    return build
+
+
+def pooling(code: str) -> Case:
+    def build(b: TFLiteBuilder, rng: np.random.Generator) -> list[int]:
+        own = quantization(rng)
+        x = b.input("x", shape(rng, 4), "int8", **own)
+        y = b.tensor("y", None, "int8", **own)
+        names = ("filter_width", "filter_height", "stride_w", "stride_h")
+        options = {name: int(rng.integers(2, 4)) for name in names}
+        options["padding"] = str(rng.choice(["SAME", "VALID"]))
+        options["fused_activation_function"] = str(rng.choice(ACTIVATIONS))
+        b.operator(code, [x], [y], **options)
+        return [y]
+
+    return build
+
+
+def bilinear(b: TFLiteBuilder, rng: np.random.Generator) -> list[int]:
+    own = quantization(rng)
+    x = b.input("x", shape(rng), "int8", **own)
+    size = b.constant("size", rng.integers(1, 16, 2), "int32")
+    y = b.tensor("y", None, "int8", **own)
+    mode = rng.choice(["", "align_corners", "half_pixel_centers"])
+    b.operator("RESIZE_BILINEAR", [x, size], [y], **({str(mode): True} if mode else {}))
+    return [y]
+
+
+def layer(code: str) -> Case:
+    """A layer with weights, and a bias whose scale says anything or nothing."""
+
+    def build(b: TFLiteBuilder, rng: np.random.Generator) -> list[int]:
+        own = quantization(rng)
+        dims = shape(rng, 4)
+        if code == "FULLY_CONNECTED":
+            dims = (int(rng.integers(1, 4)), int(rng.integers(1, 20)))
+        channels = int(rng.integers(1, 6))
+        kernel = (int(rng.integers(1, 5)), int(rng.integers(1, 5)))
+        stride = {"stride_h": int(rng.integers(1, 4)), "stride_w": int(rng.integers(1, 4))}
+        padding = str(rng.choice(["SAME", "VALID"]))
+        options: dict[str, Any] = {"padding": padding, **stride}
+        if code in ("CONV_2D", "DEPTHWISE_CONV_2D") and padding == "SAME":
+            options["dilation_h_factor"] = int(rng.integers(1, 3))
+            options["dilation_w_factor"] = int(rng.integers(1, 4))
+        axis, weight_shape = 0, (channels, *kernel, dims[-1])
+        if code == "FULLY_CONNECTED":
+            options, weight_shape = {}, (channels, dims[-1])
+        if code == "DEPTHWISE_CONV_2D":
+            options["depth_multiplier"] = int(rng.integers(1, 3))
+            channels = dims[-1] * options["depth_multiplier"]
+            axis, weight_shape = 3, (1, *kernel, channels)
+        if code != "TRANSPOSE_CONV":
+            options["fused_activation_function"] = str(rng.choice(ACTIVATIONS))
+        several = code != "FULLY_CONNECTED" and rng.random() < 0.7
+        scales = np.exp2(rng.uniform(-9, -3, channels if several else 1)).astype("float32")
+        unit = scales * np.float32(own["scale"])
+        values = rng.integers(-127, 128, weight_shape).astype("int8")
+        x = b.input("x", dims, "int8", **own)
+        w = b.constant("w", values, scale=scales, axis=axis)
+        operands = [x, w]
+        if code == "TRANSPOSE_CONV":
+            size = [_grown(*a, padding) for a in zip(dims[1:3], kernel, stride.values())]
+            operands = [b.constant("shape", [1, *size, channels], "int32"), w, x]
+        if code == "CONV_2D" or rng.random() < 0.8:
+            # LiteRT wants the bias of a fully connected layer near the product.
+            other = unit if code == "FULLY_CONNECTED" else unit * rng.choice([1, 1.001, 5, 1e-3])
+            bias = rng.integers(-3000, 3000, channels)
+            operands.append(b.constant("b", bias, "int32", scale=other))
+        fan_in = values[0].size if axis == 0 else kernel[0] * kernel[1]
+        out = quantization(rng, float(unit.max()) * 40 * np.sqrt(fan_in))
+        y = b.tensor("y", None, "int8", **out)
+        version = 3 if code == "TRANSPOSE_CONV" else 1
+        b.operator(code, operands, [y], version=version, **options)
+        return [y]
+
+    return build
+
+
+def _grown(rows: int, kernel: int, stride: int, padding: str) -> int:
+    return rows * stride if padding == "SAME" else (rows - 1) * stride + kernel
+
+
+def concatenation(b: TFLiteBuilder, rng: np.random.Generator) -> list[int]:
+    own = quantization(rng)
+    dims = shape(rng)
+    parts = [b.input(f"x{i}", dims, "int8", **own) for i in range(3)]
+    y = b.tensor("y", None, "int8", **own)
+    b.operator("CONCATENATION", parts, [y], axis=int(rng.integers(-1, 4)))
+    return [y]
+
+
+def converted(source: str, target: str) -> Case:
+    """QUANTIZE and DEQUANTIZE between two types."""
+
+    def build(b: TFLiteBuilder, rng: np.random.Generator) -> list[int]:
+        def of(dtype: str, like: float | None = None) -> dict[str, Any]:
+            if dtype == "float32":
+                return {}
+            own = quantization(rng, like)
+            return {**own, "zero_point": own["zero_point"] + (128 if dtype == "uint8" else 0)}
+
+        own = of(source)
+        x = b.input("x", (1, 16, 16, 2), source, **own)
+        y = b.tensor("y", None, target, **of(target, own.get("scale")))
+        b.operator("DEQUANTIZE" if target == "float32" else "QUANTIZE", [x], [y])
+        return [y]
+
+    return build
+
+
+UNIT = {"scale": 1 / 256, "zero_point": -128}
+SYMMETRIC = {"scale": 1 / 128, "zero_point": 0}
+
+LITERT: dict[str, Case] = {
+    "ABS": unary("ABS"),
+    "ADD": binary("ADD"),
+    "AVERAGE_POOL_2D": pooling("AVERAGE_POOL_2D"),
+    "CONCATENATION": concatenation,
+    "CONV_2D": layer("CONV_2D"),
+    "DEPTHWISE_CONV_2D": layer("DEPTHWISE_CONV_2D"),
+    "DEQUANTIZE": converted("int8", "float32"),
+    "DEQUANTIZE of uint8": converted("uint8", "float32"),
+    "EXP": unary("EXP"),
+    "GELU": unary("GELU", approximate=lambda rng: bool(rng.random() < 0.5)),
+    "HARD_SWISH": unary("HARD_SWISH"),
+    "L2_NORMALIZATION": unary("L2_NORMALIZATION", SYMMETRIC),
+    "LEAKY_RELU": unary("LEAKY_RELU", alpha=lambda rng: float(rng.uniform(-1, 2))),
+    "LOG": unary("LOG"),
+    "LOG_SOFTMAX": unary("LOG_SOFTMAX", {"scale": 16 / 256, "zero_point": 127}),
+    "MAXIMUM": binary("MAXIMUM", "operands", activations=False),
+    "MAX_POOL_2D": pooling("MAX_POOL_2D"),
+    "MEAN": reduction("MEAN"),
+    "MINIMUM": binary("MINIMUM", "operands", activations=False),
+    "MUL": binary("MUL", "product"),
+    "PRELU": binary("PRELU", "slopes", activations=False),
+    "QUANTIZE": unary("QUANTIZE"),
+    "QUANTIZE of float32": converted("float32", "int8"),
+    "QUANTIZE of uint8": converted("uint8", "int8"),
+    "QUANTIZE to uint8": converted("int8", "uint8"),
+    "REDUCE_MAX": reduction("REDUCE_MAX", requantized=False),
+    "REDUCE_MIN": reduction("REDUCE_MIN", requantized=False),
+    "RELU": unary("RELU"),
+    "RELU6": unary("RELU6"),
+    "RELU_0_TO_1": unary("RELU_0_TO_1"),
+    "RELU_N1_TO_1": unary("RELU_N1_TO_1"),
+    "RESIZE_BILINEAR": bilinear,
+    "RSQRT": unary("RSQRT", positive=True),
+    "SOFTMAX": unary("SOFTMAX", UNIT, beta=lambda rng: float(rng.uniform(0.2, 2))),
+    "SQRT": unary("SQRT", positive=True),
+    "SQUARED_DIFFERENCE": binary("SQUARED_DIFFERENCE", "square", activations=False),
+    "SUB": binary("SUB"),
+    "TRANSPOSE_CONV": layer("TRANSPOSE_CONV"),
+}
+"""Operators with the bits of LiteRT's reference kernels."""
+
+MICRO: dict[str, Case] = {
+    "ELU": unary("ELU"),
+    "FULLY_CONNECTED": layer("FULLY_CONNECTED"),
+    "LOGISTIC": unary("LOGISTIC", UNIT),
+    "SUM": reduction("SUM"),
+    "TANH": unary("TANH", SYMMETRIC),
+}
+"""Operators for which LiteRT's reference kernels lack int8, or leave its fixed point."""
