@@ -1,27 +1,89 @@
-"""The error that a user meets: one line that says what is wrong and what to do."""
+"""The errors that a user meets: one line that says what is wrong and what to do."""
 
 from __future__ import annotations
 
+import functools
+import re
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
 
-class UserError(Exception):
-    """Something the user can mend: a file, a flag, an operator, a missing tool.
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 
-    The message is one line (line breaks are replaced by spaces) and names what it is about.  The
-    command line prints it without a traceback.
-    """
+
+class _OneLine(Exception):
+    """An error whose message is one line (line breaks are replaced by spaces)."""
 
     def __init__(self, message: str) -> None:
         super().__init__(" ".join(message.split()))
 
 
+class UserError(_OneLine):
+    """Something the user can mend: a file, a flag, an operator, a missing tool.
+
+    The message names what it is about.  The command line prints it without a traceback.
+    """
+
+
+class InternalError(_OneLine):
+    """A mistake of the compiler, or of a library below it.  The cause, if any, is its origin."""
+
+
+# Of Python itself: they say something to who wrote the code, nothing to who runs it.
+_SPEECHLESS = (
+    *(AttributeError, IndexError, KeyError, NameError, RecursionError, TypeError),
+    *(UnboundLocalError, ZeroDivisionError),
+)
+_UNKNOWN_FORM = "it has a form that is not supported"
+_CHECK = re.compile(r"^.*?Check failed: ")
+_CONDITION = re.compile(r" is false(?::|\.|$)| : |$")
+_NOISE = re.compile(r"Traceback|File |\[|\d+: |at /|Stack trace")
+
+
 def first_line(error: BaseException, limit: int = 200) -> str:
     """The informative line of another library's exception, for use inside a :class:`UserError`.
 
-    TVM puts C++ locations and tracebacks around its messages; the line that follows them is what
-    a reader can use.
+    TVM puts C++ locations, tracebacks and the condition that was not met around its messages, and
+    Python's own errors speak of the code that failed; what is left is what a reader can use.
     """
+    if isinstance(error, _SPEECHLESS):
+        return _UNKNOWN_FORM
     lines = [line.strip() for line in str(error).splitlines()]
-    noise = ("Traceback", "File ", "Check failed", "[")
-    useful = [line for line in lines if line and not line.startswith(noise)]
-    text = useful[0] if useful else (lines[0] if lines else "") or type(error).__name__
+    spoken = (_without_condition(line) for line in lines if line and not _NOISE.match(line))
+    text = next((line for line in spoken if line), "")
+    if not text:
+        text = _UNKNOWN_FORM if lines else type(error).__name__
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _without_condition(line: str) -> str:
+    """What a failed check says beside the C++ condition; nothing where that is all it says."""
+    check = _CHECK.match(line)
+    if check is None:
+        return line
+    end = _CONDITION.search(line, check.end())
+    assert end is not None  # it matches the end, too
+    return line[end.end() :].strip()
+
+
+def internal_errors(function: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Decorator of what users call: only errors that are made for them come out.
+
+    Everything else that is raised inside is a mistake, and becomes an :class:`InternalError` in
+    one line, with the original as its cause.  What the machine lacks (memory, files) stays as it
+    is.
+    """
+
+    @functools.wraps(function)
+    def calling(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        try:
+            return function(*args, **kwargs)
+        except (UserError, InternalError, MemoryError, OSError):
+            raise
+        except Exception as error:
+            raise InternalError(
+                f"internal error: {type(error).__name__}: {first_line(error)}; please report it "
+                "as a bug, with the model and the whole traceback"
+            ) from error
+
+    return calling
