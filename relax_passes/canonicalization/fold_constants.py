@@ -45,6 +45,7 @@ _FILLED = {  # with this number, or with the second operand
     "relax.full": None,
     "relax.full_like": None,
 }
+_MOST_BYTES = 1 << 28  # of a result that is larger than every constant of the module
 _NEUTRAL = {"relax.add": 0.0, "relax.subtract": 0.0, "relax.multiply": 1.0, "relax.divide": 1.0}
 
 
@@ -62,6 +63,7 @@ class _Rewriter(DataflowRewriter):
     def __init__(self, module: tvm.IRModule) -> None:
         super().__init__(module)
         self.values: dict[relax.Var, ConstantTensor] = {}
+        self._most_bytes = max(_MOST_BYTES, _largest_constant(module))
 
     def rewrite(self, var: relax.Var, expr: relax.Expr) -> relax.Expr | None:
         if isinstance(expr, (relax.Var, GenericConst)):
@@ -101,6 +103,8 @@ class _Rewriter(DataflowRewriter):
     def _fold(self, call: Any) -> ConstantTensor | None:
         if call.op.name in ("relax.shape_to_tensor", "relax.size"):
             return _shape_as_constant(call)
+        if call.op.name not in _MOVES and _bytes_of(call.ty) > self._most_bytes:
+            return None  # a few bytes can ask for a constant of any size
         if call.op.name == "relax.arange":
             return _range(call)
         if call.op.name in _FILLED:
@@ -177,6 +181,27 @@ class _Rewriter(DataflowRewriter):
             if value.values.size and (value.real() == _NEUTRAL[call.op.name]).all():
                 return self.new(operand)
         return None
+
+
+def _largest_constant(module: tvm.IRModule) -> int:
+    """Bytes of the largest constant in ``main``."""
+    largest = [0]
+
+    def visit(expr: Any) -> None:
+        if isinstance(expr, GenericConst):
+            largest.append(_bytes_of(expr.ty))
+
+    relax.analysis.post_order_visit(module["main"], visit)
+    return max(largest)
+
+
+def _bytes_of(ty: Any) -> int:
+    """Of a tensor whose shape and type are known; 0 for everything else."""
+    dims = getattr(getattr(ty, "shape", None), "values", None)
+    if dims is None or not all(isinstance(dim, tvm.tirx.IntImm) for dim in dims):
+        return 0
+    itemsize = int(tvm.DataType(str(ty.dtype)).itemsize)
+    return math.prod(int(dim) for dim in dims) * itemsize
 
 
 def _shape_as_constant(call: Any) -> ConstantTensor | None:

@@ -131,9 +131,8 @@ def test_onnx_quantized_operator_with_computed_scale() -> None:
     node = helper.make_node(
         "QLinearConv", ["x", "s", "z", "w", "ws", "wz", "ys", "yz", "b"], ["y"], name="conv"
     )
-    scale = helper.make_node("Abs", ["raw"], ["s"])
+    scale = helper.make_node("ReduceMax", ["raw"], ["s"], keepdims=0)
     constants = {
-        "raw": np.array(0.1, "float32"),
         "z": np.array(0, "int8"),
         "w": np.ones((2, 1, 1, 1), "int8"),
         "ws": np.array(0.1, "float32"),
@@ -145,7 +144,10 @@ def test_onnx_quantized_operator_with_computed_scale() -> None:
     graph = helper.make_graph(
         [scale, node],
         "computed",
-        [helper.make_tensor_value_info("x", TensorProto.INT8, (1, 1, 4, 4))],
+        [
+            helper.make_tensor_value_info("x", TensorProto.INT8, (1, 1, 4, 4)),
+            helper.make_tensor_value_info("raw", TensorProto.FLOAT, (2,)),
+        ],
         [helper.make_tensor_value_info("y", TensorProto.INT8, (1, 2, 4, 4))],
         [numpy_helper.from_array(value, name) for name, value in constants.items()],
     )
@@ -399,7 +401,7 @@ def test_too_many_rows() -> None:
 
 def test_empty_tensor_between_operators() -> None:
     nodes = [
-        helper.make_node("MaxPool", ["x"], ["p"], kernel_shape=[2, 2], strides=[2, 2]),
+        helper.make_node("Slice", ["x", "none", "none", "last"], ["p"]),
         helper.make_node("GlobalAveragePool", ["p"], ["y"]),
     ]
     graph = helper.make_graph(
@@ -407,9 +409,10 @@ def test_empty_tensor_between_operators() -> None:
         "thin",
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 2, 6, 1])],
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 2, 1, 1])],
+        [numpy_helper.from_array(np.array([n]), k) for k, n in (("none", 0), ("last", 3))],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
-    assert "uses a tensor of shape [1, 2, 3, 0], which has no elements" in refusal(model)
+    assert "uses a tensor of shape [1, 2, 6, 0], which has no elements" in refusal(model)
 
 
 def test_zero_point_outside_of_its_type(tmp_path: Path) -> None:

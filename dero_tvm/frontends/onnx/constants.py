@@ -20,6 +20,8 @@ class Constants:
                 for attribute in node.attribute:
                     if attribute.name == "value":
                         self._protos[node.output[0]] = attribute.t
+        self.initial_elements = sum(map(self.size, self._protos))
+        self._initializers = {tensor.name for tensor in graph.initializer}
         self._taken = set(self._protos) | {value.name for value in graph.input}
         for node in graph.node:
             self._taken.update(node.output)
@@ -31,6 +33,11 @@ class Constants:
         """The values of the tensor `name`, or None if they are computed."""
         proto = self._protos.get(name)
         return None if proto is None else numpy_helper.to_array(proto)
+
+    def tensor(self, name: str, most: int) -> onnx.TensorProto | None:
+        """The tensor `name` if it is known and has at most `most` elements."""
+        proto = self._protos.get(name)
+        return proto if proto is not None and self.size(name) <= most else None
 
     def size(self, name: str) -> int:
         """Elements of the tensor `name`; 0 if it is computed."""
@@ -44,7 +51,7 @@ class Constants:
 
     def is_initializer(self, name: str) -> bool:
         """Whether the tensor is an initializer of the graph, so that it can be replaced."""
-        return any(tensor.name == name for tensor in self._graph.initializer)
+        return name in self._initializers
 
     def add(self, hint: str, value: np.ndarray) -> str:
         """Add an initializer; its name, which begins with `hint`."""
@@ -56,7 +63,20 @@ class Constants:
         """Add an initializer under a name that nothing else defines, or will from now on."""
         proto = numpy_helper.from_array(np.asarray(value, order="C"), name)
         self._graph.initializer.append(proto)
+        self._initializers.add(name)
         self._protos[name] = proto
+
+    def drop_unread(self, names: set[str]) -> None:
+        """Remove those initializers among `names` that no node reads."""
+        read = {name for node in self._graph.node for name in node.input}
+        dropped = {*names} - read - {value.name for value in self._graph.output}
+        initializers = self._graph.initializer
+        for position in reversed(range(len(initializers))):
+            if initializers[position].name in dropped:
+                del initializers[position]
+        for name in dropped:
+            self._initializers.discard(name)
+            del self._protos[name]
 
     def fresh(self, hint: str) -> str:
         """A tensor name that the graph does not use yet."""

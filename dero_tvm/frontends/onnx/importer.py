@@ -7,36 +7,31 @@ import io
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import onnx
 import tvm
-from onnx import inliner, version_converter
-from tvm import relax
-from tvm.relax.frontend.onnx.onnx_frontend import ONNXGraphImporter, _get_convert_map
+from tvm.relax.frontend.onnx.onnx_frontend import _get_convert_map
 
-from dero_tvm.errors import UserError, first_line
+from dero_tvm.errors import InternalError, UserError, first_line
 from relax_passes.port_quantization import PortQuantization
 
 from ..builder import abandon
 from ..loaded import LoadedModel, finish
 from ..shapes import Dimension, resolve_input_shapes
-from .clip import clip
+from .constant_forms import constants_to_initializers
 from .constants import Constants
+from .folding import fold_constants
+from .functions import inline_functions
 from .misread import misread
-from .pad import pad
+from .node_order import drop_unread_results, order_nodes
+from .nodes import Importer
 from .ports import quantized_ports
 from .qoperators import QOPERATORS, UnsupportedForm, qoperators_to_qdq
 from .reader import complaint, load_external_data
-from .resize import drop_empty_scales, refuse_misread
-from .shape_arithmetic import fold_shape_arithmetic
 from .signed import unsigned_to_signed
+from .types import check_types, declared_types
 
 _STANDARD_DOMAINS = ("", "ai.onnx", "com.microsoft")
-# Before 7, broadcasting was an attribute, which TVM's importer ignores.
-_OLDEST_OPSET = 7
-# It reads no Upsample with its scales as an operand; Resize, which came after, it reads well.
-_REPLACED_IN = {"Upsample": 11}
 _CONTROL_FLOW = ("If", "Loop", "Scan", "SequenceMap")
 _SEQUENCES = (  # what makes one
     *("SequenceConstruct", "SequenceEmpty", "SequenceErase", "SequenceInsert"),
@@ -70,10 +65,9 @@ def load_onnx(
     model = _copy(model)
     load_external_data(model, label, folder)
     try:
-        if model.functions:
-            model = inliner.inline_local_functions(model)
+        model = inline_functions(model, label)
         names, outputs, quantization, module = _import(model, label, input_shapes)
-    except UserError:
+    except (UserError, InternalError):
         raise
     except Exception as error:  # TVM's converters assert, look up and raise freely
         invalid = complaint(model)
@@ -97,6 +91,7 @@ def _import(
     """Names of inputs and outputs, what integers there mean, and the module.  Changes `model`."""
     graph = model.graph
     held = {tensor.name for tensor in graph.initializer}
+    held.update(sparse.values.name for sparse in graph.sparse_initializer)
     inputs = [value for value in graph.input if value.name not in held]
     _refuse_types(graph, inputs, label)
     names = [value.name for value in inputs]
@@ -109,17 +104,21 @@ def _import(
     for value in inputs:
         _fix(value, shapes[value.name])
 
+    order_nodes(graph, label)
+    drop_unread_results(graph)
+    constants_to_initializers(graph, label)
+    _refuse_types(graph, inputs, label)
     _refuse_operators(graph, label)
     _refuse_missing_operands(graph, _opset(model), label)
+    inferred = fold_constants(model, _opset(model), label)
+    declared = declared_types(graph)
     try:
         qoperators_to_qdq(graph)
     except UnsupportedForm as error:
         raise UserError(f"{label}: unsupported operators: {error}") from error
     quantization = quantized_ports(graph)
     unsigned_to_signed(graph)
-    fold_shape_arithmetic(model, _opset(model))
-    model = _upgrade(model, label)
-    importer = _Importer(shapes, label)
+    importer = Importer(shapes, label)
     # TVM's importer warns about names it changes and prints before it raises.
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
@@ -128,35 +127,8 @@ def _import(
         except Exception:
             abandon(importer.bb)
             raise
+    check_types(importer.types(), graph, declared, inferred, label)
     return tuple(names), tuple(value.name for value in graph.output), quantization, module
-
-
-class _Importer(ONNXGraphImporter):
-    """TVM's importer, saying which node it could not convert."""
-
-    def __init__(self, shapes: Mapping[str, Sequence[int]], label: str) -> None:
-        super().__init__({name: list(shape) for name, shape in shapes.items()}, "float32")
-        self._label = label
-
-    def _convert_operator(
-        self, op_name: str, inputs: Any, attrs: dict[str, Any], opset: int
-    ) -> relax.Expr:
-        try:
-            if op_name == "Clip" and (clipped := clip(list(inputs), attrs, opset)) is not None:
-                return self.bb.normalize(clipped)
-            if op_name == "Pad" and (padded := pad(list(inputs), attrs)) is not None:
-                return self.bb.normalize(padded)
-            if op_name == "Resize":
-                drop_empty_scales(inputs)
-                refuse_misread(inputs, attrs)
-            if op_name == "Mod" and not attrs.get("fmod") and "float" in inputs[0].ty.dtype.dtype:
-                raise ValueError("of floating-point numbers it is supported with fmod=1 alone")
-            return super()._convert_operator(op_name, inputs, attrs, opset)
-        except Exception as error:  # converters assert, look up and raise freely
-            raise UserError(
-                f"{self._label}: cannot import the operator {op_name} "
-                f"(node {attrs['tvm_custom']['name']!r}): {first_line(error)}"
-            ) from error
 
 
 def _opset(model: onnx.ModelProto) -> int:
@@ -249,34 +221,3 @@ def _refuse_missing_operands(graph: onnx.GraphProto, opset: int, label: str) -> 
                     f"{label}: the operator {node.op_type} (node {node.name!r}) lacks its operand "
                     f"{operand.name!r}: the file is damaged"
                 )
-
-
-def _upgrade(model: onnx.ModelProto, label: str) -> onnx.ModelProto:
-    """`model` in a newer operator set if TVM's importer would misread the operators of its own."""
-    opset = _opset(model)
-    wanted = max(opset, _OLDEST_OPSET)
-    known = _get_convert_map()
-    for node in model.graph.node:
-        if node.domain not in ("", "ai.onnx"):
-            continue
-        wanted = max(wanted, _REPLACED_IN.get(node.op_type, 0))
-        # The importer falls back on the oldest form of an operator that it knows.
-        versions = [
-            int(attribute.removeprefix("_impl_v"))
-            for attribute in dir(known.get(node.op_type))
-            if attribute.startswith("_impl_v")
-        ]
-        if not versions or min(versions) <= opset:
-            continue
-        own = onnx.defs.get_schema(node.op_type, opset).since_version
-        if own != onnx.defs.get_schema(node.op_type, min(versions)).since_version:
-            wanted = max(wanted, min(versions))
-    if wanted == opset:
-        return model
-    try:
-        return version_converter.convert_version(model, wanted)
-    except Exception as error:  # RuntimeError or ConvertError, by onnx version
-        raise UserError(
-            f"{label}: uses operator set {opset}, and cannot be converted to {wanted}: "
-            f"{first_line(error)}"
-        ) from error

@@ -20,8 +20,6 @@ def misread(node: onnx.NodeProto, constants: Constants) -> str | None:
         return _resize(attributes)
     if node.op_type == "LayerNormalization" and any(node.output[1:]):
         return "with mean and deviation as outputs"
-    if node.op_type == "ConvTranspose" and "output_shape" in attributes:
-        return "with an output_shape"
     if node.op_type == "RoiAlign" and attributes.get("mode") == b"max":
         return "with mode=max"
     if node.op_type == "SpaceToDepth" and attributes.get("mode", b"DCR") != b"DCR":
@@ -49,7 +47,7 @@ def _bit_shift(node: onnx.NodeProto, constants: Constants) -> str | None:
 
 
 def _resize(attributes: dict[str, Any]) -> str | None:
-    for name in ("antialias", "exclude_outside", "axes"):
+    for name in ("antialias", "exclude_outside"):
         if attributes.get(name):
             return f"with {name}"
     if attributes.get("keep_aspect_ratio_policy", b"stretch") != b"stretch":

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import onnx
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from google.protobuf.descriptor import FieldDescriptor  # type: ignore[import-untyped]
+from google.protobuf.message import DecodeError, Message  # type: ignore[import-untyped]
 from onnx import external_data_helper
 
 from dero_tvm.errors import UserError, first_line
@@ -36,7 +37,7 @@ def load_external_data(model: onnx.ModelProto, label: str, folder: Path | None) 
 
     `folder` None means that the model is not from a file and may not refer to one.
     """
-    for tensor in _all_tensors(model.graph):
+    for tensor in _all_tensors(model):
         if not external_data_helper.uses_external_data(tensor):
             continue
         entries = {entry.key: entry.value for entry in tensor.external_data}
@@ -75,17 +76,14 @@ def complaint(model: onnx.ModelProto) -> str | None:
     return None
 
 
-def _all_tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
-    yield from graph.initializer
-    for sparse in graph.sparse_initializer:
-        yield sparse.values
-        yield sparse.indices
-    for node in graph.node:
-        for attribute in node.attribute:
-            if attribute.HasField("t"):
-                yield attribute.t
-            yield from attribute.tensors
-            if attribute.HasField("g"):
-                yield from _all_tensors(attribute.g)
-            for subgraph in attribute.graphs:
-                yield from _all_tensors(subgraph)
+def _all_tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
+    """Every tensor of the file, wherever one can stand: whatever message holds it."""
+    waiting: list[Message] = [model]
+    while waiting:
+        message = waiting.pop()
+        if isinstance(message, onnx.TensorProto):
+            yield message
+            continue
+        for field, value in message.ListFields():
+            if field.cpp_type == FieldDescriptor.CPPTYPE_MESSAGE:
+                waiting.extend([value] if isinstance(value, Message) else value)

@@ -1,33 +1,121 @@
-"""Resize: sizes beside empty scales, and scales that TVM's importer would not pass on."""
+"""Resize in the form that TVM's importer reads as ONNX means it, or refused."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableSequence, Sequence
+from collections.abc import Callable, MutableSequence
 from typing import Any
 
+import numpy as np
 from tvm import relax
 from tvm.ir import GenericConst
 
 from relax_passes.operators.resize2d import ONNX_ROUNDINGS
 
 from ..resize_scale import refuse_lost_scales
+from .old_operators import SHRINKING_ROUNDS_UP, reshaped, shape_of
+
+Inputs = MutableSequence[Any]  # data, roi, scales, sizes
+Convert = Callable[[Inputs, dict[str, Any]], relax.Expr]  # TVM's
 
 
-def drop_empty_scales(inputs: MutableSequence[relax.Expr | None]) -> None:
-    """Leaves out scales without elements, beside which exporters to opset 11 write sizes."""
-    scales = inputs[2] if len(inputs) > 2 else None
-    if isinstance(scales, GenericConst) and scales.value.numpy().size == 0:
-        inputs[2] = None
+def resize(inputs: Inputs, attrs: dict[str, Any], convert: Convert) -> relax.Expr:
+    """The converted operator; raises ``ValueError`` if TVM's would differ from ONNX'."""
+    inputs = [*inputs, *[None] * (4 - len(inputs))]
+    for index in (2, 3):  # exporters to opset 11 write empty scales beside sizes
+        values = _values(inputs[index])
+        if values is not None and values.size == 0:
+            inputs[index] = None
+    _state_all_axes(inputs, attrs)
+    scales = _values(inputs[2])
+    if attrs.get("nearest_mode") == SHRINKING_ROUNDS_UP:
+        assert scales is not None
+        return _in_two_steps(inputs, attrs, scales, convert)
+    sizes = _result(inputs)
+    if sizes is not None:
+        lengths = shape_of(inputs[0])
+        if len(sizes) == len(lengths) and sizes[:2] != lengths[:2]:
+            raise ValueError("resizing the batch or the channels is not supported")
+        corners = attrs.get("coordinate_transformation_mode") == b"align_corners"
+        if corners and 1 in sizes[2:] and min(sizes, default=0) > 0:
+            return _first_pixels(inputs, attrs, sizes, convert)
+    return convert(inputs, attrs)
 
 
-def refuse_misread(inputs: Sequence[relax.Expr | None], attrs: Mapping[str, Any]) -> None:
-    """Raises ``ValueError`` if the importer's Resize would differ from ONNX'."""
-    scales = inputs[2] if len(inputs) > 2 else None
-    if not isinstance(scales, GenericConst) or inputs[0] is None:
+def _values(expr: Any) -> np.ndarray | None:
+    return expr.value.numpy() if isinstance(expr, GenericConst) else None
+
+
+def _state_all_axes(inputs: Inputs, attrs: dict[str, Any]) -> None:
+    """Scales, sizes and the region of all axes, where those of some are given."""
+    axes = attrs.pop("axes", None)
+    if axes is None:
+        return
+    lengths = shape_of(inputs[0])
+    chosen = [int(axis) % len(lengths) for axis in axes]
+    for index, others in ((2, np.ones(len(lengths), "f")), (3, np.array(lengths, np.int64))):
+        values = _values(inputs[index])
+        if values is None:
+            if inputs[index] is not None:
+                raise ValueError("scales or sizes of some axes must be constants")
+            continue
+        if len(values) != len(chosen):
+            raise ValueError(f"{len(values)} scales or sizes for {len(chosen)} axes")
+        others[chosen] = values
+        inputs[index] = relax.const(others)
+    region = _values(inputs[1])
+    if region is not None and region.size == 2 * len(chosen):
+        whole = np.repeat(np.array([0, 1], region.dtype), len(lengths)).reshape(2, -1)
+        whole[:, chosen] = region.reshape(2, -1)
+        inputs[1] = relax.const(whole.reshape(-1))
+
+
+def _result(inputs: Inputs) -> list[int] | None:
+    """The shape that is asked for, after checking scales; None if it is not known."""
+    scales, sizes = _values(inputs[2]), _values(inputs[3])
+    lengths = shape_of(inputs[0])
+    if scales is not None and len(scales) == len(lengths) and np.all(np.isfinite(scales)):
+        return [int(np.float32(scale) * length) for scale, length in zip(scales, lengths)]
+    return None if sizes is None else [int(size) for size in sizes]
+
+
+def refuse_misread(inputs: Inputs, attrs: dict[str, Any]) -> None:
+    """Raises ``ValueError`` if TVM's importer would lose the scales."""
+    scales = _values(inputs[2])
+    if scales is None:
         return
     coordinates = attrs.get("coordinate_transformation_mode", b"half_pixel").decode()
     rounding = None
     if attrs.get("mode", b"nearest") == b"nearest":
         rounding = ONNX_ROUNDINGS.get(attrs.get("nearest_mode", b"round_prefer_floor").decode())
-    lengths = [int(length) for length in inputs[0].ty.shape]
-    refuse_lost_scales(lengths, scales.value.numpy(), coordinates=coordinates, rounding=rounding)
+    refuse_lost_scales(
+        shape_of(inputs[0]), scales.tolist(), coordinates=coordinates, rounding=rounding
+    )
+
+
+def _in_two_steps(
+    inputs: Inputs, attrs: dict[str, Any], scales: np.ndarray, convert: Convert
+) -> relax.Expr:
+    """The axes that become longer, rounding positions down, then the others, rounding up."""
+    data, builder = inputs[0], relax.BlockBuilder()
+    longer = np.maximum(scales, np.float32(1))
+    for part, rounding in ((longer, b"floor"), (scales / longer, b"ceil")):
+        if np.any(part != 1) or rounding == b"floor":
+            step = [data, None, relax.const(part), None]
+            data = builder.normalize(resize(step, {**attrs, "nearest_mode": rounding}, convert))
+    return data
+
+
+def _first_pixels(
+    inputs: Inputs, attrs: dict[str, Any], sizes: list[int], convert: Convert
+) -> relax.Expr:
+    """Axes of which one pixel remains, with the corners aligned: the first; then the other axes."""
+    builder = relax.BlockBuilder()
+    axes = [axis for axis in range(2, len(sizes)) if sizes[axis] == 1]
+    first = relax.op.strided_slice(inputs[0], axes, [0] * len(axes), [1] * len(axes))
+    rest = [axis for axis in range(len(sizes)) if axis not in axes]
+    lengths = shape_of(inputs[0])
+    if len(rest) == 2:
+        return first
+    data = reshaped(builder.normalize(first), [lengths[axis] for axis in rest])
+    kept = relax.const(np.array([sizes[axis] for axis in rest], np.int64))
+    return reshaped(builder.normalize(convert([data, None, None, kept], attrs)), sizes)

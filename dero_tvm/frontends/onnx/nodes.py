@@ -1,0 +1,85 @@
+"""One node of an ONNX graph as a Relax expression: TVM's importer, put right."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, MutableSequence, Sequence
+from typing import Any
+
+from tvm import relax
+from tvm.relax.frontend.onnx.onnx_frontend import ONNXGraphImporter
+
+from dero_tvm.errors import UserError, first_line
+
+from .clip import clip
+from .joins import JOINS, join
+from .old_operators import Node, in_newer_form
+from .pad import pad
+from .resize import refuse_misread, resize
+from .windows import WINDOWS, resolve_padding, with_zeros
+
+_WITH_BIAS = ("Conv", "ConvTranspose", "Gemm")
+
+
+class Importer(ONNXGraphImporter):
+    """TVM's importer, with operators that it misreads converted here.
+
+    It says which node it could not convert.
+    """
+
+    def __init__(self, shapes: Mapping[str, Sequence[int]], label: str) -> None:
+        super().__init__({name: list(shape) for name, shape in shapes.items()}, "float32")
+        self._label = label
+
+    def types(self) -> dict[str, relax.Type]:
+        """The type of every tensor that has been imported, by its name in the file."""
+        return {name: expr.ty for name, expr in self._nodes.items() if isinstance(expr, relax.Expr)}
+
+    def _convert_operator(
+        self, op_name: str, inputs: Any, attrs: dict[str, Any], opset: int
+    ) -> relax.Expr:
+        node = Node(op_name, inputs, attrs, opset)
+        try:
+            in_newer_form(node)
+            return self.bb.normalize(self._converted(node))
+        except Exception as error:  # converters assert, look up and raise freely
+            raise UserError(
+                f"{self._label}: cannot import the operator {op_name} "
+                f"(node {attrs['tvm_custom']['name']!r}): {first_line(error)}"
+            ) from error
+
+    def _converted(self, node: Node) -> relax.Expr:
+        inputs, attrs = node.inputs, node.attrs
+        if node.result is not None:
+            return node.result
+        if node.name in JOINS:
+            return join(node.name, inputs, self.bb)
+        if node.name == "Clip" and (clipped := clip(inputs)) is not None:
+            return clipped
+        if node.name == "Pad" and (padded := pad(inputs, attrs)) is not None:
+            return padded
+        if node.name == "Dropout" and attrs["tvm_custom"]["num_outputs"] == 1:
+            return inputs[0]
+        if node.name == "Resize":
+            return resize(inputs, attrs, lambda i, a: self._resized(i, a, node.opset))
+        if node.name == "Mod" and not attrs.get("fmod") and "float" in str(inputs[0].ty.dtype):
+            raise ValueError("of floating-point numbers it is supported with fmod=1 alone")
+        if node.name in WINDOWS:
+            zeros = resolve_padding(node.name, inputs, attrs)
+            inputs[0] = self.bb.normalize(with_zeros(inputs[0], zeros))
+        if node.name in _WITH_BIAS:
+            _match_bias(inputs)
+        return super()._convert_operator(node.name, inputs, attrs, node.opset)
+
+    def _resized(
+        self, inputs: MutableSequence[Any], attrs: dict[str, Any], opset: int
+    ) -> relax.Expr:
+        refuse_misread(inputs, attrs)
+        return super()._convert_operator("Resize", inputs, attrs, opset)
+
+
+def _match_bias(inputs: MutableSequence[Any]) -> None:
+    """A bias of another type than the data is converted, as it would be by adding it."""
+    if len(inputs) > 2 and inputs[2] is not None:
+        kind = str(inputs[0].ty.dtype)
+        if str(inputs[2].ty.dtype) != kind:
+            inputs[2] = relax.BlockBuilder().normalize(relax.op.astype(inputs[2], kind))

@@ -1,0 +1,174 @@
+"""The windows of convolutions and poolings: their padding resolved, once, as ONNX defines it.
+
+ONNX says in three ways where windows lie: by amounts (`pads`), by a rule (`auto_pad`) or, for
+ConvTranspose, by the size of the result; and `ceil_mode` adds a window that hangs over the end.
+All become amounts here, so that what TVM's importer makes of the rules does not matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from tvm import relax
+
+POOLS = ("AveragePool", "LpPool", "MaxPool")
+WINDOWS = ("Conv", "ConvTranspose", *POOLS)
+_RULES = ("NOTSET", "SAME_LOWER", "SAME_UPPER", "VALID")
+
+
+def resolve_padding(
+    name: str, inputs: Sequence[relax.Expr | None], attrs: dict[str, Any]
+) -> list[tuple[int, int]]:
+    """Replaces what says the padding in `attrs` by `pads`.
+
+    Returns the zeros that the data must get before, by axis: those that are elements for an
+    operator, not padding.  Raises ``ValueError`` for attributes that make no sense together.
+    """
+    data = inputs[0]
+    assert data is not None
+    lengths = [int(length) for length in data.ty.shape][2:]
+    kernel = attrs.get("kernel_shape")
+    if kernel is None:
+        weight = inputs[1] if len(inputs) > 1 else None
+        if name in POOLS or weight is None:
+            raise ValueError("it has no kernel_shape")
+        kernel = [int(length) for length in weight.ty.shape][2:]
+        attrs["kernel_shape"] = kernel
+    strides = _numbers(attrs, "strides", len(lengths))
+    dilations = _numbers(attrs, "dilations", len(lengths))
+    if len(kernel) != len(lengths) or min(kernel, default=1) < 1:
+        raise ValueError(f"the kernel_shape {list(kernel)} does not fit {len(lengths)} axes")
+    spans = [(size - 1) * dilation + 1 for size, dilation in zip(kernel, dilations)]
+    rule = attrs.pop("auto_pad", b"NOTSET").decode()
+    if rule not in _RULES:
+        raise ValueError(f"the auto_pad {rule!r} is none of {', '.join(_RULES)}")
+    pads = _amounts(attrs, len(lengths)) if rule == "NOTSET" else [(0, 0)] * len(lengths)
+    if name == "ConvTranspose":
+        pads = _transposed(attrs, rule, pads, lengths, strides, spans)
+    elif rule.startswith("SAME"):
+        sizes = [-(-length // stride) for length, stride in zip(lengths, strides)]
+        pads = [
+            _shared((size - 1) * stride + span - length, rule)
+            for size, stride, span, length in zip(sizes, strides, spans, lengths)
+        ]
+    zeros = [(0, 0)] * len(lengths)
+    if name in POOLS:
+        pads, zeros = _pooled(name, attrs, pads, lengths, strides, spans, dilations)
+    attrs["pads"] = [before for before, _ in pads] + [after for _, after in pads]
+    return zeros
+
+
+def with_zeros(data: relax.Expr, zeros: Sequence[tuple[int, int]]) -> relax.Expr:
+    """`data` with zeros before and after its last axes."""
+    width = [0, 0] * (len(data.ty.shape) - len(zeros)) + [n for pair in zeros for n in pair]
+    return relax.op.nn.pad(data, width) if any(width) else data
+
+
+def _numbers(attrs: dict[str, Any], name: str, axes: int) -> list[int]:
+    numbers = [int(number) for number in attrs.get(name) or [1] * axes]
+    if len(numbers) != axes or min(numbers, default=1) < 1:
+        raise ValueError(f"{name}={numbers} does not fit {axes} axes")
+    attrs[name] = numbers
+    return numbers
+
+
+def _amounts(attrs: dict[str, Any], axes: int) -> list[tuple[int, int]]:
+    pads = [int(number) for number in attrs.get("pads") or [0] * 2 * axes]
+    if len(pads) != 2 * axes or min(pads, default=0) < 0:
+        raise ValueError(f"pads={pads} does not fit {axes} axes")
+    return list(zip(pads[:axes], pads[axes:]))
+
+
+def _shared(total: int, rule: str) -> tuple[int, int]:
+    """An amount before and after; the odd one goes where the rule says."""
+    total = max(total, 0)
+    less = total // 2
+    return (less, total - less) if rule == "SAME_UPPER" else (total - less, less)
+
+
+def _transposed(
+    attrs: dict[str, Any],
+    rule: str,
+    pads: list[tuple[int, int]],
+    lengths: Sequence[int],
+    strides: Sequence[int],
+    spans: Sequence[int],
+) -> list[tuple[int, int]]:
+    """What is cut off the result of a ConvTranspose."""
+    more = [int(number) for number in attrs.get("output_padding") or [0] * len(lengths)]
+    wanted = attrs.pop("output_shape", None)
+    if wanted is None:
+        if not rule.startswith("SAME"):
+            return pads
+        # A result of `length * stride`, if the windows reach as far.
+        return [
+            _shared(extra + span - stride, rule)
+            for extra, span, stride in zip(more, spans, strides)
+        ]
+    wanted = [int(size) for size in wanted][-len(lengths) :]
+    pads = []
+    for axis, (length, stride, span) in enumerate(zip(lengths, strides, spans)):
+        total = (length - 1) * stride + more[axis] + span - wanted[axis]
+        if total < 0:
+            more[axis] -= total
+        pads.append(_shared(total, rule))
+    attrs["output_padding"] = more
+    return pads
+
+
+def _pooled(
+    name: str,
+    attrs: dict[str, Any],
+    pads: Sequence[tuple[int, int]],
+    lengths: Sequence[int],
+    strides: Sequence[int],
+    spans: Sequence[int],
+    dilations: Sequence[int],
+) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    """Padding after which every window is whole, and zeros to add to the data before.
+
+    Elements of `pads` count in an average if it says so, those under the part of a last window
+    that hangs over the end never do.
+    """
+    ceil = attrs.pop("ceil_mode", 0)
+    counted = name == "LpPool" or (name == "AveragePool" and attrs.get("count_include_pad"))
+    ends = []
+    for length, (before, after), stride, span in zip(lengths, pads, strides, spans):
+        steps = length + before + after - span
+        if steps < 0:
+            raise ValueError(f"its window of {span} is larger than {length} with their padding")
+        count = (-(-steps // stride) if ceil else steps // stride) + 1
+        if ceil and (count - 1) * stride >= length + before:
+            count -= 1  # a window that begins behind the data
+        ends.append(max((count - 1) * stride + span - length - before, 0))
+    hangs_over = any(end > after for end, (_, after) in zip(ends, pads))
+    if name != "LpPool" and not counted:
+        _refuse_empty(pads, ends, lengths, strides, spans, dilations)
+    if name == "LpPool":  # the importer would divide by elements, and multiply by them again
+        return [(0, 0)] * len(pads), [(before, end) for (before, _), end in zip(pads, ends)]
+    if counted and hangs_over:
+        attrs["count_include_pad"] = 0
+        extra = [(0, max(end - after, 0)) for end, (_, after) in zip(ends, pads)]
+        inside = [(before, min(end, after)) for end, (before, after) in zip(ends, pads)]
+        return extra, inside
+    return [(before, end) for (before, _), end in zip(pads, ends)], [(0, 0)] * len(pads)
+
+
+def _refuse_empty(
+    pads: Sequence[tuple[int, int]],
+    ends: Sequence[int],
+    lengths: Sequence[int],
+    strides: Sequence[int],
+    spans: Sequence[int],
+    dilations: Sequence[int],
+) -> None:
+    """Windows that hold nothing but padding have no maximum and no average."""
+    for (before, _), end, length, stride, span, dilation in zip(
+        pads, ends, lengths, strides, spans, dilations
+    ):
+        starts = np.arange(-before, length + end - span + 1, stride)
+        first = np.where(starts < 0, starts % dilation, starts)  # the first element not before 0
+        if np.any(first >= np.minimum(length, starts + span)):
+            raise ValueError("some of its windows hold nothing but padding")
