@@ -27,6 +27,7 @@ _ELEMENTWISE = tuple(
     f"dero.{name}"
     for name in "add subtract multiply divide quantize dequantize unary lookup".split()
 )
+_WITHOUT_AXES = {"dero.lookup": (1,)}  # operands that have none of the data's axes: a table
 _BY_AXIS = {"dero.pad": ("pad_before", "pad_after"), "dero.slice": ("begin", "end", "strides")}
 
 
@@ -130,12 +131,12 @@ class _Rewriter(DataflowRewriter):
         return self._done[key]
 
     def _rebuilt(self, call: Any, axes: tuple[int, ...]) -> Call:
-        args = [
-            self._transposed(arg, axes)
-            if isinstance(arg, relax.Var)
-            else _constant(arg, call, axes)
-            for arg in call.args
-        ]
+        args = list(call.args)
+        for index, arg in enumerate(args):
+            if isinstance(arg, relax.Var):
+                args[index] = self._transposed(arg, axes)
+            elif index not in _WITHOUT_AXES.get(call.op.name, ()):
+                args[index] = _constant(arg, axes)
         attrs = attributes_of(call)
         for name in _BY_AXIS.get(call.op.name, ()):
             if attrs[name] is not None:
@@ -153,10 +154,8 @@ def _transpose(data: relax.Expr, shape: tuple[int, ...], axes: tuple[int, ...]) 
     return make_call("transpose", [data], axes=axes)
 
 
-def _constant(arg: GenericConst, call: Any, axes: tuple[int, ...]) -> relax.Expr:
-    """A constant operand in the new order of axes; a table has no axes of the data."""
-    if is_call(call, "dero.lookup"):
-        return arg
+def _constant(arg: GenericConst, axes: tuple[int, ...]) -> relax.Expr:
+    """A constant operand in the new order of axes."""
     values = arg.value.numpy()
     values = values.reshape((1,) * (len(axes) - values.ndim) + values.shape)
     return relax.const(values.transpose(axes).copy(), str(values.dtype))

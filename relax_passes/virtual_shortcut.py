@@ -127,6 +127,8 @@ def _normalised(
 def _integer_call(old: Dataflow, pair: Pair) -> Call:
     conv = old.definitions[pair.conv]
     source = _source(old, pair)
+    if attributes_of(conv)["weight_zero_point"] != 0:
+        raise NotLinear("belongs to a convolution whose weights have a zero point")
     reader = ShortcutReader(old, (source, pair.conv))
     steps = IntegerSteps(reader, source, pair.conv)
     normalisation = -1

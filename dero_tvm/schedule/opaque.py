@@ -18,6 +18,7 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script import builder as T
 
 from dero_tvm.errors import UserError, first_line
+from relax_passes.operators import TensorSpec, spec_of
 
 _SCRATCH_ALIGNMENT = 8
 
@@ -43,7 +44,28 @@ def opaque_operation(
         function, arguments = _legalized(call)
     if len(function.params) != len(arguments) + 1 or not _has_root(function):
         raise UserError(f"operator {opaque_name(call)} is no static kernel over plain tensors")
+    _refuse_other_types(call, function, arguments)
     return _with_pointers(function), _scratch_bytes(function), arguments
+
+
+def _refuse_other_types(
+    call: Call, function: tirx.PrimFunc, arguments: Sequence[relax.Expr]
+) -> None:
+    """Raises :class:`UserError` if the kernel's tensors are not those that the module declares.
+
+    TVM infers a call's type and generates its kernel in two places, which do not always agree (an
+    average of int32 is declared int32 and computed as int64); a buffer of the declared size would
+    be overrun, and its readers would take halves of elements.
+    """
+    for buffer, tensor in zip(function.params, [*arguments, call]):
+        kernel = TensorSpec(tuple(int(dim) for dim in buffer.shape), str(buffer.dtype))
+        declared = spec_of(tensor.ty)
+        if (kernel.dtype, kernel.elements) != (declared.dtype, declared.elements):
+            raise UserError(
+                f"operator {opaque_name(call)} cannot be compiled (TVM's kernel has {kernel.dtype} "
+                f"of shape {kernel.shape} where the model declares {declared.dtype} of shape "
+                f"{declared.shape}); replace it in the model"
+            )
 
 
 def opaque_name(call: Call) -> str:

@@ -18,22 +18,7 @@ from tvm import relax
 from tvm.ir import Call, GenericConst
 
 from .dataflow import DataflowRewriter, is_call, with_operands
-
-_MOVES = (
-    "relax.reshape",
-    "relax.permute_dims",
-    "relax.strided_slice",
-    "relax.concat",
-    "relax.broadcast_to",
-    "relax.tile",
-    "relax.repeat",
-    "relax.flip",
-    "relax.nn.max_pool2d",
-    "relax.max",
-    "relax.min",
-    "relax.maximum",
-    "relax.minimum",
-)
+from .moves import is_move, pad_value, pads_with_constant
 
 
 @tvm.transform.module_pass(opt_level=0, name="CommuteQuantization")
@@ -58,16 +43,9 @@ class _Rewriter(DataflowRewriter):
             return None if parameters is None else self._dequantize(call, parameters)
         if is_call(expr, "relax.quantize"):
             return self._cancelled(with_operands(expr, self.new))
-        if not self._is_move(expr):
+        if not is_move(expr) and not pads_with_constant(expr):
             return None
         return self._moved(with_operands(expr, self.new))
-
-    def _is_move(self, expr: relax.Expr) -> bool:
-        if is_call(expr, "relax.image.resize2d"):
-            return expr.attrs.method == "nearest_neighbor"
-        if is_call(expr, "relax.nn.pad"):
-            return expr.attrs.pad_mode in ("constant", "reflect", "replicate")
-        return is_call(expr, *_MOVES)
 
     def _cancelled(self, call: Any) -> relax.Expr | None:
         source = self.emitted(call.args[0])
@@ -104,7 +82,7 @@ class _Rewriter(DataflowRewriter):
             return None
         if all(isinstance(source.args[0], GenericConst) for source in sources):
             return None
-        if is_call(call, "relax.nn.pad"):
+        if pads_with_constant(call):
             padded = _padded(moved, *known)
             if padded is None:
                 return None
@@ -133,11 +111,8 @@ def _parameters(call: Any) -> tuple[float, int] | None:
 
 def _padded(call: Any, scale: float, zero_point: int) -> relax.Expr | None:
     """The padding in quantized units; None if no integer stands for the value."""
-    a = call.attrs
-    width = [int(w) for w in a.pad_width]
-    if a.pad_mode != "constant":
-        return relax.op.nn.pad(call.args[0], width, a.pad_mode)
-    quotient = float(getattr(a.pad_value, "value", a.pad_value)) / scale
+    width = [int(w) for w in call.attrs.pad_width]
+    quotient = pad_value(call) / scale
     value = zero_point + round(quotient)
     if abs(quotient - round(quotient)) > 1e-6 * max(1.0, abs(quotient)) or not -128 <= value < 128:
         return None

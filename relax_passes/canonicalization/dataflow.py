@@ -26,6 +26,9 @@ ROUNDING = "dero.rounding"
 """Attribute of `main`: ``double`` (LiteRT's arithmetic, if absent) or ``single`` (the closest to
 ONNX Runtime's)."""
 
+UNSIGNED_CONVOLUTIONS = "dero.unsigned_convolutions"
+"""Attribute of `main`: true if convolutions had uint8 operands before they became int8."""
+
 
 class Dataflow:
     """The bindings of a function whose body is straight-line code, with who reads what."""

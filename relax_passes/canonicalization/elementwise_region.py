@@ -17,6 +17,7 @@ import numpy as np
 from tvm import relax
 from tvm.ir import Call
 
+from .constant_tensor import ConstantTensor
 from .dataflow import Dataflow, is_call, shape_of, variables_of
 from .fold_constants import clip_bounds
 
@@ -79,20 +80,28 @@ class Region:
         return [self.old.definitions[member] for member in self.members]
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
-        """The region's value for real inputs `x`, computed in float64."""
-        values = {self.source: np.asarray(x, np.float64)}
+        """The region's value for real inputs `x`, each operator's result rounded to their type.
+
+        For float32 that is what a program computes that runs the operators one after the other: a
+        float64 result of float32 operands, rounded, is the float32 result.
+        """
+        values = {self.source: np.asarray(x)}
 
         def operand(expr: relax.Expr) -> np.ndarray:
             if isinstance(expr, relax.Var) and expr in values:
-                return values[expr]
-            constant = self.old.constant(expr)
-            assert constant is not None  # what `_operands` checked
-            return constant.real().astype(np.float64).reshape(())
+                return values[expr].astype(np.float64)
+            return self.scalar(expr).real().astype(np.float64).reshape(())
 
         with np.errstate(all="ignore"):
             for member, call in zip(self.members, self.calls):
-                values[member] = _evaluate(call, operand)
+                values[member] = np.asarray(_evaluate(call, operand)).astype(x.dtype)
         return values[self.members[-1]]
+
+    def scalar(self, expr: relax.Expr) -> ConstantTensor:
+        """The constant operand `expr`, which has one element."""
+        constant = self.old.constant(expr)
+        assert constant is not None  # what `_operands` checked
+        return constant
 
 
 def regions_ending_at(old: Dataflow, last: relax.Var) -> Iterator[Region]:
@@ -143,7 +152,7 @@ def _evaluate(call: Call, operand: Callable[[relax.Expr], np.ndarray]) -> np.nda
         return np.clip(operand(call.args[0]), *clip_bounds(call))
     if is_call(call, "relax.nn.leakyrelu"):
         x = operand(call.args[0])
-        return np.where(x >= 0, x, x * float(call.attrs.alpha))
+        return np.where(x >= 0, x, x * float(np.float32(call.attrs.alpha)))
     if is_call(call, *_UNARY):
         return _UNARY[call.op.name](operand(call.args[0]))
     return _BINARY[call.op.name](*(operand(arg) for arg in call.args))

@@ -153,13 +153,34 @@ class IntegerRewriter(DataflowRewriter):
             return tables.requantize(*parameters)
         return tables.table_of(lambda x: x, *parameters)
 
+    def concat_table(self, source: Quantized, target: Epilogue) -> np.ndarray:
+        """The change of scale within a concatenation, which LiteRT has for uint8 alone."""
+        assert target.scale is not None
+        parameters = (source.scale, source.zero_point, target.scale, target.zero_point)
+        if self.rounding == "double":
+            return tables.concat_unsigned(*parameters)
+        return self.rescale_table(source, target)
+
     def _table(
         self, source: Quantized, table: np.ndarray, target: Epilogue, absorbed: list[relax.Var]
     ) -> relax.Expr:
-        low = -128 if target.minimum is None else target.minimum
-        high = 127 if target.maximum is None else target.maximum
+        bounds = {"minimum": target.minimum, "maximum": target.maximum}
+        result = self.looked_up(source, table, bounds)
+        for var in absorbed:
+            self.replace(var, result)
+        return result
+
+    def looked_up(
+        self, source: Quantized, table: np.ndarray, bounds: dict[str, int | None]
+    ) -> relax.Expr:
+        """`source` through `table` limited to `bounds`: a new tensor, constant if it is."""
+        low = -128 if bounds["minimum"] is None else bounds["minimum"]
+        high = 127 if bounds["maximum"] is None else bounds["maximum"]
         limited = np.clip(table, low, high).astype(np.int8)
-        return self.dero("lookup", [source.data, relax.const(limited)], absorbed)
+        if isinstance(source.data, GenericConst):
+            values = source.data.value.numpy().astype(np.int64)
+            return relax.const(np.asarray(limited[values + 128]))
+        return self.dero("lookup", [source.data, relax.const(limited)], [])
 
     # --- notes -------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from tvm import relax
 from ..operators import quantized as factors
 from ..operators.sum_range import SumRange
 from .constant_tensor import ConstantTensor
-from .dataflow import shape_of
+from .dataflow import UNSIGNED_CONVOLUTIONS, shape_of
 from .epilogue import Epilogue
 from .integer_operand import (
     Quantized,
@@ -29,24 +30,28 @@ _INT32 = np.iinfo(np.int32)
 
 
 def conv2d(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax.Expr | None:
-    """Convolution with symmetric weights, one scale for each or for all output channels."""
+    """Convolution with one scale of the weights for each or for all output channels."""
     source = rewriter.quantized(call.args[0])
     if source is None:
         return none_unless_quantized(rewriter, call.args[0])
     a = call.attrs
     if (a.data_layout, a.kernel_layout, a.out_layout) != ("NHWC", "OHWI", "NHWC"):
         raise Refusal(f"its layout is {a.data_layout}, {a.kernel_layout}")
-    weight = _weight(rewriter, call.args[1])
+    weight, weight_zero_point = _weight(rewriter, call.args[1])
     epilogue = rewriter.epilogue(var, bias=True)
+    # LiteRT multiplies the scales of a convolution in float32 if its tensors are uint8.
+    unsigned = rewriter.attrs.get(UNSIGNED_CONVOLUTIONS, False)
+    factors_of = factors.dense_factors if unsigned else factors.convolution_factors
     return rewriter.dero(
         "conv2d",
-        _operands(source, weight, epilogue, factors.convolution_factors),
+        _operands(source, weight, weight_zero_point, epilogue, factors_of),
         epilogue.absorbed,
         strides=a.strides,
         padding=a.padding,
         dilation=a.dilation,
         groups=a.groups,
         input_zero_point=source.zero_point,
+        weight_zero_point=weight_zero_point,
         output_zero_point=epilogue.zero_point,
         rounding=rewriter.rounding,
         **integer_clamp(epilogue),
@@ -58,16 +63,17 @@ def matmul(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax.Expr |
     source = rewriter.quantized(call.args[0])
     if source is None:
         return none_unless_quantized(rewriter, *call.args)
-    weight = _weight(rewriter, call.args[1])
+    weight, weight_zero_point = _weight(rewriter, call.args[1])
     if len(weight.shape) != 2 or len(shape_of(call.args[0])) < 2:
         raise Refusal("it is not a matrix of weights times rows of data")
     weight = weight.transpose((1, 0))
     epilogue = rewriter.epilogue(var, bias=True)
     return rewriter.dero(
         "dense",
-        _operands(source, weight, epilogue, factors.dense_factors),
+        _operands(source, weight, weight_zero_point, epilogue, factors.dense_factors),
         epilogue.absorbed,
         input_zero_point=source.zero_point,
+        weight_zero_point=weight_zero_point,
         output_zero_point=epilogue.zero_point,
         rounding=rewriter.rounding,
         **integer_clamp(epilogue),
@@ -77,6 +83,7 @@ def matmul(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax.Expr |
 def _operands(
     source: Quantized,
     weight: ConstantTensor,
+    weight_zero_point: int,
     epilogue: Epilogue,
     factors_of: Callable[..., tuple[np.ndarray, np.ndarray]],
 ) -> list[relax.Expr]:
@@ -85,14 +92,19 @@ def _operands(
     scales = _scales(weight, 0)
     multiplier, shift = integer_factors(factors_of, source.scale, scales, epilogue.scale, channels)
     bias = _bias(epilogue, source.scale, scales, channels)
-    sums = SumRange.of(weight.values.reshape(channels, -1), source.zero_point).with_bias(bias)
+    taps = weight.values.reshape(channels, -1).astype(np.int64) - weight_zero_point
+    sums = SumRange.of(taps, source.zero_point).with_bias(bias)
     refuse_overflow(sums, multiplier, shift)
     constants = (weight.values, bias, multiplier, shift)
     return [source.data, *(relax.const(array) for array in constants)]
 
 
-def _weight(rewriter: IntegerRewriter, expr: relax.Expr) -> ConstantTensor:
-    """Symmetric int8 weights.  Raises :class:`Refusal`."""
+def _weight(rewriter: IntegerRewriter, expr: relax.Expr) -> tuple[ConstantTensor, int]:
+    """int8 weights, and their one zero point.  Raises :class:`Refusal`.
+
+    It is 0, which is what the kernels of Arm cores know, wherever the weights less their zero
+    points fit int8; otherwise as close to 0 as they allow.
+    """
     weight = rewriter.constant(expr)
     if weight is None:
         raise Refusal("its weights are not constant")
@@ -100,14 +112,13 @@ def _weight(rewriter: IntegerRewriter, expr: relax.Expr) -> ConstantTensor:
         raise Refusal("its weights are not quantized")
     if weight.values.dtype != np.int8:
         raise Refusal(f"its weights are {weight.values.dtype}, not int8")
-    if weight.zero_point.any():
-        zero_points = sorted(set(np.asarray(weight.zero_point).reshape(-1).tolist()))
-        raise Refusal(
-            f"its weights have zero point {zero_points[0]}"
-            if len(zero_points) == 1
-            else f"its weights have {len(zero_points)} different zero points"
-        )
-    return weight
+    centred = weight.values.astype(np.int64) - weight.zero_point
+    least, greatest = factors.INT8_MIN - centred.min(), factors.INT8_MAX - centred.max()
+    if least > greatest:
+        raise Refusal("its weights less their zero points span more than 8 bits")
+    zero_point = int(np.clip(0, least, greatest))
+    values = (centred + zero_point).astype(np.int8)
+    return replace(weight, values=values, zero_point=np.full_like(centred, zero_point)), zero_point
 
 
 def _scales(weight: ConstantTensor, axis: int) -> list[float] | float:

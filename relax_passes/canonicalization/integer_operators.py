@@ -10,7 +10,6 @@ from collections.abc import Callable
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from tvm import relax
 
 from ..operators import quantized as factors
@@ -115,12 +114,14 @@ def _average_pool(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax
         sums = SumRange.of_elements(count, source.zero_point)
         refuse_overflow(sums, *factors.divide_factor(multiplier, shift, count))
         window["multiplier"], window["shift"] = multiplier, shift
+    # LiteRT divides sums of the integers as they are; what padding adds has to be real zeros.
+    as_they_are = divides and rewriter.rounding == "double" and not a.count_include_pad
     return rewriter.dero(
         "pool2d",
         [source.data],
         epilogue.absorbed,
-        input_zero_point=source.zero_point,
-        output_zero_point=epilogue.zero_point,
+        input_zero_point=0 if as_they_are else source.zero_point,
+        output_zero_point=0 if as_they_are else epilogue.zero_point,
         **window,
         **integer_clamp(epilogue),
     )
@@ -245,11 +246,8 @@ def _concat(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax.Expr 
         if parameters == (epilogue.scale, epilogue.zero_point) and not clamped:
             operands.append(source.data)
             continue
-        table = rewriter.rescale_table(source, epilogue)
-        low = -128 if bounds["minimum"] is None else bounds["minimum"]
-        high = 127 if bounds["maximum"] is None else bounds["maximum"]
-        limited = np.clip(table, low, high).astype(np.int8)
-        operands.append(rewriter.dero("lookup", [source.data, relax.const(limited)], []))
+        table = rewriter.concat_table(source, epilogue)
+        operands.append(rewriter.looked_up(source, table, bounds))
     axis = call.attrs.axis % len(shape_of(call))
     return rewriter.dero("concat", operands, epilogue.absorbed, axis=axis)
 

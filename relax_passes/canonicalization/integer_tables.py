@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
+from tvm import relax
 
 from ..operators import tables
+from ..operators.binary_tables import Operand, table_of_binary
+from ..operators.quantized import activation_range
 from .activation_functions import recognize
 from .dataflow import is_call
 from .elementwise_region import Region
+from .epilogue import float_bounds
 from .fold_constants import clip_bounds
 
 Parameters = tuple[float, int, float, int]
@@ -26,12 +31,14 @@ _LITERT: dict[str, Callable[..., np.ndarray]] = {
     "relax.sqrt": tables.sqrt,
     "relax.tanh": tables.tanh,
 }
+_BINARY = ("relax.add", "relax.subtract", "relax.multiply")
 
 
 def table_of_region(region: Region, parameters: Parameters, rounding: str) -> np.ndarray:
     """256 int8 numbers, indexed by the quantized input plus 128.
 
-    Where LiteRT has an int8 kernel for the function, its arithmetic; elsewhere float arithmetic.
+    Where LiteRT has an int8 kernel for the function, its arithmetic; elsewhere float32 arithmetic,
+    operator by operator.
     """
     if rounding == "double":
         table = _litert_table(region, parameters)
@@ -50,11 +57,49 @@ def _litert_table(region: Region, parameters: Parameters) -> np.ndarray | None:
             return tables.leaky_relu(*parameters, float(call.attrs.alpha))
         if is_call(call, "relax.nn.gelu_tanh"):
             return tables.gelu(*parameters, approximate=True)
-        function = _LITERT.get(call.op.name)
-        return None if function is None else function(*parameters)
+        if call.op.name in _LITERT:
+            return _LITERT[call.op.name](*parameters)
+    if is_call(region.calls[0], *_BINARY):
+        return _binary_table(region, parameters)
     known = recognize(region)
     if known is not None and known["function"] == "hard_swish":
         return tables.hard_swish(*parameters)
     if known is not None and known["function"] == "elu" and abs(known["alpha"] - 1.0) < 1e-6:
         return tables.elu(*parameters)
     return None
+
+
+def _binary_table(region: Region, parameters: Parameters) -> np.ndarray | None:
+    """ADD, SUB or MUL with a quantized constant, and the clamps fused into it; None if other."""
+    call, *clamps = region.calls
+    constants = [arg for arg in call.args if not arg.same_as(region.source)]
+    if len(constants) != 1 or not region.scalar(constants[0]).is_quantized:
+        return None
+    scale, zero_point = parameters[2:]
+    low, high = -math.inf, math.inf
+    for clamp in clamps:
+        bounds = float_bounds(clamp)
+        if bounds is None:
+            return None
+        low, high = max(low, bounds[0]), min(high, bounds[1])
+    a, b = (
+        Operand.every_input(*parameters[:2])
+        if arg.same_as(region.source)
+        else _scalar_operand(region, arg)
+        for arg in call.args
+    )
+    name = call.op.name.removeprefix("relax.")
+    try:
+        table = table_of_binary(name, a, b, scale, zero_point, "double")
+    except ValueError:  # scales that int8 arithmetic does not have
+        return None
+    finite = (None if math.isinf(bound) else bound for bound in (low, high))
+    return np.clip(table, *activation_range(scale, zero_point, *finite))
+
+
+def _scalar_operand(region: Region, expr: relax.Expr) -> Operand:
+    constant = region.scalar(expr)
+    assert constant.scale is not None and constant.zero_point is not None
+    parts = (constant.values, constant.scale, constant.zero_point)
+    values, scale, zero = (part.item() for part in parts)
+    return Operand(values, scale, zero)

@@ -3,9 +3,13 @@
     quantize(x, s, z) : uint8    ->   quantize(x, s, z - 128) : int8
     dequantize(q : uint8, s, z)  ->   dequantize(q - 128 : int8, s, z - 128)
 
-The real values stay the same.  In between, moves (reshape, transpose, slice, concat, nearest
-resize), max pooling, clips and padding work on the shifted integers as they did on the others.
-Constants shift at compile time, which makes weights with zero point 128 symmetric.
+The real values stay the same.  In between, moves (see `moves`), clips and
+padding work on the shifted integers as they did on the others, and so do averages, with LiteRT's
+rounding of the integers as they were.  Constants shift at compile time, which makes weights with
+zero point 128 symmetric.
+
+LiteRT multiplies the scales of convolutions of uint8 in another precision than those of int8:
+`main`'s attribute ``dero.unsigned_convolutions`` says that there are some.
 
 Inputs and results of `main` keep their uint8; an explicit shift converts them.  An operator that
 is not named above gets its uint8 operand back by such a shift.
@@ -20,22 +24,12 @@ import tvm
 from tvm import relax
 from tvm.ir import GenericConst
 
-from .dataflow import DataflowRewriter, dtype_of, is_call, with_operands
+from ..operators import make_call
+from .dataflow import UNSIGNED_CONVOLUTIONS, DataflowRewriter, dtype_of, is_call, with_operands
 from .fold_constants import clip_bounds
+from .moves import is_move, pad_value, pads_with_constant
 
 _OFFSET = 128
-_MOVES = (
-    "relax.reshape",
-    "relax.permute_dims",
-    "relax.strided_slice",
-    "relax.concat",
-    "relax.image.resize2d",
-    "relax.nn.max_pool2d",
-    "relax.max",
-    "relax.min",
-    "relax.maximum",
-    "relax.minimum",
-)
 
 
 @tvm.transform.module_pass(opt_level=0, name="SignQuantization")
@@ -70,22 +64,52 @@ class _Rewriter(DataflowRewriter):
             lowered = self._lowered(zero_point)
             if lowered is None:
                 return None
+            readers = self.old.readers.get(var, [])
+            if self.rounding == "double" and any(map(self._is_convolution, readers)):
+                self.attrs[UNSIGNED_CONVOLUTIONS] = True
             return relax.op.dequantize(
                 self._signed(data), self.new(scale), lowered, expr.attrs.axis
             )
         if not isinstance(var.ty, relax.TensorType) or dtype_of(var) != "uint8":
             return None
-        if is_call(expr, *_MOVES):
+        if is_move(expr):
             return self._keep(var, with_operands(expr, self._signed))
         if is_call(expr, "relax.clip"):
             low, high = (bound - _OFFSET for bound in clip_bounds(expr))
             return self._keep(var, relax.op.clip(self._signed(expr.args[0]), low, high))
-        if is_call(expr, "relax.nn.pad") and expr.attrs.pad_mode == "constant":
-            value = float(getattr(expr.attrs.pad_value, "value", expr.attrs.pad_value)) - _OFFSET
+        if pads_with_constant(expr):
             width = [int(w) for w in expr.attrs.pad_width]
-            data = self._signed(expr.args[0])
+            data, value = self._signed(expr.args[0]), pad_value(expr) - _OFFSET
             return self._keep(var, relax.op.nn.pad(data, width, "constant", value))
-        return None
+        pool = self._average_pool(expr)
+        return None if pool is None else self._keep(var, pool)
+
+    def _is_convolution(self, reader: relax.Var | None) -> bool:
+        return reader is not None and is_call(self.old.definitions[reader], "relax.nn.conv2d")
+
+    def _average_pool(self, narrow: Any) -> relax.Expr | None:
+        """``astype(avg_pool2d(astype(q, int32)), uint8)``, as TFLite's pooling is imported."""
+        if not is_call(narrow, "relax.astype"):
+            return None
+        pool = self.old.definition(narrow.args[0])
+        if not is_call(pool, "relax.nn.avg_pool2d") or dtype_of(pool) != "int32":
+            return None
+        a, widen = pool.attrs, self.old.definition(pool.args[0])
+        if not is_call(widen, "relax.astype") or dtype_of(widen.args[0]) != "uint8":
+            return None
+        if (a.layout, a.out_layout) != ("NHWC", "NHWC") or a.ceil_mode or a.count_include_pad:
+            return None
+        return make_call(
+            "pool2d",
+            [self._signed(widen.args[0])],
+            kind="average",
+            pool_size=a.pool_size,
+            strides=a.strides,
+            padding=a.padding,
+            dilation=a.dilation,
+            input_zero_point=-_OFFSET,
+            output_zero_point=-_OFFSET,
+        )
 
     def new(self, expr: relax.Expr) -> relax.Expr:
         if isinstance(expr, relax.Var) and expr in self._shifted:

@@ -22,10 +22,10 @@ class Conv2D(Operator):
 
     float32: ``out = clamp(sum(data * weight) + bias, minimum, maximum)``.
 
-    int8: ``out = clamp(requantize(sum((data - input_zero_point) * weight) + bias)
-    + output_zero_point, minimum, maximum)`` with an int32 accumulator and bias, and the factor of
-    output channel o given by ``multiplier[o]``, ``shift[o]`` (see `fixed_point`).  Padding stands
-    for real zeros.
+    int8: ``out = clamp(requantize(sum((data - input_zero_point) * (weight - weight_zero_point))
+    + bias) + output_zero_point, minimum, maximum)`` with an int32 accumulator and bias, and the
+    factor of output channel o given by ``multiplier[o]``, ``shift[o]`` (see `fixed_point`).
+    Padding stands for real zeros.
     """
 
     name = "conv2d"
@@ -38,6 +38,7 @@ class Conv2D(Operator):
         "minimum": None,
         "maximum": None,
         "input_zero_point": 0,
+        "weight_zero_point": 0,
         "output_zero_point": 0,
         "rounding": "double",
     }
@@ -142,6 +143,7 @@ def _float_row(signature: Signature) -> tirx.PrimFunc:
 def _int8_row(signature: Signature) -> tirx.PrimFunc:
     g = Geometry(signature)
     zero_in, zero_out = signature["input_zero_point"], signature["output_zero_point"]
+    zero_weight = signature["weight_zero_point"]
     low = -128 if signature["minimum"] is None else signature["minimum"]
     high = 127 if signature["maximum"] is None else signature["maximum"]
     rounding = signature["rounding"]
@@ -179,7 +181,10 @@ def _int8_row(signature: Signature) -> tirx.PrimFunc:
                                     acc[0] += (
                                         T.cast(X[g.data_index(start[0], iw, oc, ic)], "int32")
                                         - zero_in
-                                    ) * T.cast(Wt[g.weight_index(oc, kh, kw, ic)], "int32")
+                                    ) * (
+                                        T.cast(Wt[g.weight_index(oc, kh, kw, ic)], "int32")
+                                        - zero_weight
+                                    )
                 scaled: T.let[T.int32] = (
                     fixed_point.multiply(acc[0], M[oc], S[oc], rounding) + zero_out
                 )

@@ -21,9 +21,9 @@ class Dense(Operator):
 
     float32: ``out = clamp(data @ weight.T + bias, minimum, maximum)``.
 
-    int8: ``out = clamp(requantize(sum((data - input_zero_point) * weight) + bias)
-    + output_zero_point, minimum, maximum)`` with an int32 accumulator and bias, and the factor of
-    output n given by ``multiplier[n]``, ``shift[n]`` (see `quantized.dense_factors`).
+    int8: ``out = clamp(requantize(sum((data - input_zero_point) * (weight - weight_zero_point))
+    + bias) + output_zero_point, minimum, maximum)`` with an int32 accumulator and bias, and the
+    factor of output n given by ``multiplier[n]``, ``shift[n]`` (see `quantized.dense_factors`).
     """
 
     name = "dense"
@@ -32,6 +32,7 @@ class Dense(Operator):
         "minimum": None,
         "maximum": None,
         "input_zero_point": 0,
+        "weight_zero_point": 0,
         "output_zero_point": 0,
         "rounding": "double",
     }
@@ -118,6 +119,7 @@ def _int8_row(signature: Signature) -> tirx.PrimFunc:
     g = PixelLoop(signature.inputs[0], signature.output)
     units, depth = signature.inputs[1].shape
     zero_in, zero_out = signature["input_zero_point"], signature["output_zero_point"]
+    zero_weight = signature["weight_zero_point"]
     low, high = signature["minimum"], signature["maximum"]
     rounding = signature["rounding"]
 
@@ -143,9 +145,9 @@ def _int8_row(signature: Signature) -> tirx.PrimFunc:
                 acc = T.alloc_buffer((1,), "int32")
                 acc[0] = B[n]
                 for k in range(depth):
-                    acc[0] += (
-                        T.cast(X[g.data_index(row, data_rows, p, k)], "int32") - zero_in
-                    ) * T.cast(W[n * depth + k], "int32")
+                    acc[0] += (T.cast(X[g.data_index(row, data_rows, p, k)], "int32") - zero_in) * (
+                        T.cast(W[n * depth + k], "int32") - zero_weight
+                    )
                 scaled: T.let[T.int32] = (
                     fixed_point.multiply(acc[0], M[n], S[n], rounding) + zero_out
                 )

@@ -28,9 +28,10 @@ class Pool2D(Operator):
     output's (see `quantized.pooling_factors`), the result is ``requantize(sum(data -
     input_zero_point)) + output_zero_point``, where an average has the division included in its
     factor (`quantized.divide_factor`).  Without them the output keeps the input's scale, and an
-    average is an integer division.  With ``double`` rounding, ties go away from zero and the zero
-    point is kept as well: LiteRT's AVERAGE_POOL_2D.  With ``single`` rounding, ties go to even:
-    ONNX's QuantizeLinear.
+    average is an integer division of ``sum(data - input_zero_point)``.  With ``double`` rounding,
+    ties go away from zero: LiteRT's AVERAGE_POOL_2D divides sums of the integers as they are, so
+    that both zero points are 0 for its int8, and -128 for its uint8 less 128.  With ``single``
+    rounding, ties go to even: ONNX's QuantizeLinear.
     """
 
     name = "pool2d"
@@ -62,11 +63,6 @@ class Pool2D(Operator):
             raise ValueError(f"pool2d: kind must be one of {KINDS}, not {attrs['kind']!r}")
         if (attrs["multiplier"] is None) != (attrs["shift"] is None):
             raise ValueError("pool2d: multiplier and shift go together")
-        moved = attrs["input_zero_point"] != attrs["output_zero_point"]
-        if attrs["multiplier"] is None and moved and attrs["rounding"] != "single":
-            raise ValueError(
-                "pool2d: different zero points need a multiplier and a shift, or single rounding"
-            )
         fixed_point.check_rounding("pool2d", attrs["rounding"])
         axes = [Axis.of(data, attrs, axis) for axis in (0, 1)]
         for axis in axes:
@@ -308,16 +304,14 @@ class _Window:
             return (
                 fixed_point.multiply(centred, multiplier, shift, self.attrs["rounding"]) + zero_out
             )
+        real = total - count * zero_in
         if self.kind == "sum":
-            return total - count * zero_in + zero_out
-        if self.attrs["count_include_pad"]:
-            total = total + (self.size - count) * zero_in
+            return real + zero_out
         divisor = self._divisor(count, "int32")
         if self.attrs["rounding"] == "single":
-            real = total - divisor * zero_in
             return _divide_half_even(real, divisor) + zero_out
         half = T.truncdiv(divisor, 2)
-        return T.truncdiv(T.Select(total > 0, total + half, total - half), divisor)
+        return T.truncdiv(T.Select(real > 0, real + half, real - half), divisor) + zero_out
 
     def _divisor(self, count, dtype: str):
         if self.attrs["count_include_pad"]:

@@ -61,6 +61,16 @@ def requantize(
     return _int8(_scaled(_INPUTS - input_zero_point, factor) + output_zero_point)
 
 
+def concat_unsigned(
+    input_scale: float, input_zero_point: int, output_scale: float, output_zero_point: int
+) -> np.ndarray:
+    """An operand of CONCATENATION of another scale, of uint8 tensors less 128, in float32."""
+    factor = np.float32(input_scale) * (np.float32(1) / np.float32(output_scale))
+    offset = np.float32(-(input_zero_point + 128)) * factor
+    scaled = (_INPUTS + 128).astype(np.float32) * factor + offset
+    return _int8(np.clip(_round_half_away(scaled), -1e6, 1e6) + output_zero_point)
+
+
 def relu(
     input_scale: float,
     input_zero_point: int,

@@ -26,6 +26,8 @@ def pool2d(request: Request) -> CKernel | None:
         return None
     if average and (s["rounding"] == "single" or height * width > _MOST_TERMS):
         return None
+    if average and s["input_zero_point"] != 0:
+        return None
     window = pack_window(s, (height, width), 0)
     if window is None:
         return None

@@ -45,7 +45,7 @@ def global_pool(request: Request) -> CKernel | None:
     if s["multiplier"] is not None:
         terms = data.rows * data.pixels if average else 1
         return _totals(request, divide_factor(s["multiplier"], s["shift"], terms))
-    if not average or s["rounding"] != "double":
+    if not average or s["rounding"] != "double" or s["input_zero_point"] != 0:
         return None
     return _totals(request, None)
 

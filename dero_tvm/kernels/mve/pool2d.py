@@ -27,6 +27,8 @@ def pool2d(request: Request) -> CKernel | None:
     elif s["kind"] == "average" and s["multiplier"] is None and s["rounding"] == "double":
         if s["count_include_pad"] and (rows.clipped or columns.clipped):
             return None
+        if s["input_zero_point"] != 0:
+            return None
         if request.state is None:
             body = _windows(s, rows, columns, _average(s))
         else:
