@@ -116,7 +116,7 @@ class CBatch:
 
 def streamed_program(model: Any) -> Program:
     """The smallest program of a model for the host, with portable kernels."""
-    prepared = prepare(model, target="host")
+    prepared = prepare(model, target="host", time_limit=1.0)
     return _program(prepared, smallest(prepared.candidates(), Dero.STREAM))
 
 
