@@ -14,13 +14,12 @@ from __future__ import annotations
 import ctypes
 import re
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 from tvm import tirx
 
 from dero_tvm.aot import c_source as printer
@@ -29,11 +28,12 @@ from dero_tvm.aot.c_source import c_source, typedefs
 from dero_tvm.aot.header import header, interface_of
 from dero_tvm.aot.lower import CFunction, c_functions
 from dero_tvm.aot.program import Program, build_program
+from dero_tvm.candidates import Candidate
 from dero_tvm.choose import smallest
 from dero_tvm.dero import Dero
 from dero_tvm.frontends import LoadedModel
 from dero_tvm.network_planner import naming
-from dero_tvm.prepare import prepare
+from dero_tvm.prepare import PreparedModel, prepare
 from tests import sanitized_batch
 from tests.sanitized_batch import SanitizedPrograms
 
@@ -115,12 +115,22 @@ class CBatch:
         return SanitizedPrograms(program, self._programs)
 
 
-def streamed_program(model: onnx.ModelProto) -> Program:
+def streamed_program(model: Any) -> Program:
     """The smallest program of a model for the host, with portable kernels."""
-    prepared = prepare(model, target="host")
-    chosen = smallest(prepared.candidates(), Dero.STREAM)
+    prepared = prepare(model, target="host", time_limit=1.0)
+    return _program(prepared, smallest(prepared.candidates(), Dero.STREAM))
+
+
+def programs_of(model: Any, modes: Iterable[Dero] = tuple(Dero)) -> dict[Dero, Program]:
+    """The first program of each mode, small or not, for the host, with portable kernels."""
+    prepared = prepare(model, target="host", time_limit=1.0)
+    candidates = prepared.candidates()
+    return {mode: _program(prepared, next(candidates.of(mode))) for mode in modes}
+
+
+def _program(prepared: PreparedModel, candidate: Candidate) -> Program:
     with naming(prepared.planner.label):
-        return build_program(chosen.scheduled, chosen.plan)
+        return build_program(candidate.scheduled, candidate.plan)
 
 
 def whole_program(model: LoadedModel) -> Program:

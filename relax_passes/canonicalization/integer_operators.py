@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from tvm import relax
 
 from ..operators import quantized as factors
+from ..operators import spec_of
+from ..operators.pool2d import windows_meet_image
 from ..operators.softmax import MOST_INT8_CHANNELS
 from ..operators.sum_range import SumRange
 from .dataflow import dtype_of, is_call, shape_of
@@ -104,6 +106,8 @@ def _average_pool(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax
     source = rewriter.quantized(call.args[0])
     if source is None:
         return none_unless_quantized(rewriter, call.args[0])
+    if not windows_meet_image(spec_of(call.args[0].ty), window):
+        raise Refusal("some of its windows lie in the padding alone")
     epilogue = rewriter.epilogue(var)
     # An average in the input's scale is often a tie, which an integer division sees exactly.
     same_zero_point = source.zero_point == epilogue.zero_point

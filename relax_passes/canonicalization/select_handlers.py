@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tvm import relax
 
+from ..operators import spec_of
+from ..operators.pool2d import windows_meet_image
 from ..operators.resize2d import ONNX_ROUNDINGS
 from .dataflow import dtype_of, is_call, operands_of, shape_of
 from .epilogue import Epilogue, float_epilogue, take_integer_clamp
@@ -181,18 +183,17 @@ def _pool2d(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Exp
         return None
     if average and dtype_of(call) != "float32":
         return None
-    return _clamped(
-        rewriter,
-        var,
-        "pool2d",
-        [call.args[0]],
-        kind="average" if average else "max",
-        pool_size=a.pool_size,
-        strides=a.strides,
-        padding=a.padding,
-        dilation=a.dilation,
-        count_include_pad=a.count_include_pad,
-    )
+    window = {
+        "pool_size": a.pool_size,
+        "strides": a.strides,
+        "padding": a.padding,
+        "dilation": a.dilation,
+        "count_include_pad": a.count_include_pad,
+    }
+    if not windows_meet_image(spec_of(call.args[0].ty), window):
+        return None
+    kind = "average" if average else "max"
+    return _clamped(rewriter, var, "pool2d", [call.args[0]], kind=kind, **window)
 
 
 def _reduce(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Expr | None:

@@ -65,13 +65,12 @@ class Pool2D(Operator):
             raise ValueError("pool2d: multiplier and shift go together")
         fixed_point.check_rounding("pool2d", attrs["rounding"])
         axes = [Axis.of(data, attrs, axis) for axis in (0, 1)]
-        for axis in axes:
-            if min(axis.counts()) < 1:
-                raise ValueError(
-                    f"pool2d: with a window of {attrs['pool_size']} and padding "
-                    f"{attrs['padding']} (top, left, bottom, right) some windows lie outside "
-                    "the image"
-                )
+        if not windows_meet_image(data, attrs):
+            raise ValueError(
+                f"pool2d: with a window of {attrs['pool_size']} and padding "
+                f"{attrs['padding']} (top, left, bottom, right) some windows lie outside "
+                "the image"
+            )
         return TensorSpec(
             (data.shape[0], axes[0].out_length, axes[1].out_length, data.shape[3]), data.dtype
         )
@@ -248,6 +247,14 @@ class Axis:
     def tap(self, origin, index):
         """Coordinate of a tap."""
         return origin + index * self.dilation
+
+
+def windows_meet_image(data: TensorSpec, attrs: Any) -> bool:
+    """True if every window has an element of the image in it, as this operator demands.
+
+    With dilation a window may lie around a narrow image, all taps in its padding.
+    """
+    return all(min(Axis.of(data, attrs, axis).counts()) > 0 for axis in (0, 1))
 
 
 class _Window:

@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import tvm
 from tvm import relax
-from tvm.ir import GenericConst
+from tvm.ir import Call, GenericConst
 
 
 def pad(inputs: Sequence[relax.Expr | None], attrs: Mapping[str, Any]) -> relax.Expr | None:
@@ -20,6 +21,7 @@ def pad(inputs: Sequence[relax.Expr | None], attrs: Mapping[str, Any]) -> relax.
     attributes hold what became operands in operator set 11.
     """
     data, amounts, value, axes = (_operand(inputs, index) for index in range(4))
+    value = _real(value)
     if attrs.get("mode", b"constant") != b"constant" or not isinstance(amounts, GenericConst):
         return None
     if any(o is not None and not isinstance(o, GenericConst) for o in (value, axes)):
@@ -33,6 +35,16 @@ def pad(inputs: Sequence[relax.Expr | None], attrs: Mapping[str, Any]) -> relax.
     width[chosen, 0], width[chosen, 1] = before, after
     fill = 0.0 if value is None or value.value.numpy().size == 0 else value.value.numpy().item()
     return relax.op.nn.pad(data, width.reshape(-1).tolist(), "constant", float(fill))
+
+
+def _real(value: Any) -> Any:
+    """A constant behind DequantizeLinear, as quantizers write the value too, as its float."""
+    if not isinstance(value, Call) or value.op != tvm.ir.Op.get("relax.dequantize"):
+        return value
+    if not all(isinstance(argument, GenericConst) for argument in value.args):
+        return value
+    quantized, scale, zero_point = (argument.value.numpy() for argument in value.args)
+    return relax.const((quantized.astype("int32") - zero_point).astype("float32") * scale)
 
 
 def _operand(inputs: Sequence[relax.Expr | None], index: int) -> Any:
