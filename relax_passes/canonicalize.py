@@ -17,6 +17,7 @@ from .canonicalization.fold_constants import FoldConstants
 from .canonicalization.integer_arithmetic import IntegerArithmetic
 from .canonicalization.select_operators import SelectOperators
 from .canonicalization.signed_quantization import SignQuantization
+from .canonicalization.spell_shortcuts import SpellShortcuts
 
 
 def Canonicalize(input_layout: str = "model") -> tvm.transform.Pass:
@@ -41,6 +42,7 @@ def Canonicalize(input_layout: str = "model") -> tvm.transform.Pass:
             DecomposeComposites(),
             FoldConstants(),
             FoldAffine(),
+            SpellShortcuts(),
             # One layout
             ChannelsLast(input_layout),
             # Integers between dequantize and quantize

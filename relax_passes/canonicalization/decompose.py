@@ -5,7 +5,7 @@ before                                           after
 ===============================================  ================================================
 ``batch_norm(x)[0]``, parameters constant        ``x * scale + offset``
 ``dropout(x)[0]``                                ``x``
-``split(x)[i]``                                  ``strided_slice(x)``
+``split(x)[i]``                                  ``strided_slice(x)``; ``x`` where it is whole
 ``sum(stack(a, b, c), axis=0)`` (ONNX ``Sum``)   ``a + b + c``; likewise ``max`` and ``min``
 ``squeeze``, ``expand_dims``, ``flatten``        ``reshape``
 ``relu6(x)``                                     ``clip(x, 0, 6)``
@@ -86,6 +86,10 @@ class _Rewriter(DataflowRewriter):
         return relax.op.strided_slice(self.new(call.args[0]), axes=[axis], begin=[begin], end=[end])
 
     # --- calls -------------------------------------------------------------------------------
+
+    def split_whole(self, call: Any) -> relax.Expr | None:
+        """A split into one part, whose type is no tuple."""
+        return self.new(call.args[0]) if isinstance(call.ty, relax.TensorType) else None
 
     def reduce_stack(self, call: Any) -> relax.Expr | None:
         stack = self.old.definition(call.args[0])
@@ -230,6 +234,7 @@ _TUPLE_MEMBERS = {
     "relax.split": _Rewriter.split,
 }
 _CALLS = {
+    "relax.split": _Rewriter.split_whole,
     "relax.sum": _Rewriter.reduce_stack,
     "relax.max": _Rewriter.reduce_stack,
     "relax.min": _Rewriter.reduce_stack,

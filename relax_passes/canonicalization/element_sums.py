@@ -1,0 +1,195 @@
+"""What a chain of moves and sums computes, element by element.
+
+Reshaping, transposing, slicing, padding, stacking and adding up along an axis are moves of
+elements and sums of them, in whatever shapes the author of a network liked.  An `ElementSum` holds
+for every element e of a tensor what it amounts to:
+
+    sum over terms of coefficient[e] * element number[e]  +  offset[e]
+
+Elements of the tensors that the chain begins with, its *sources*, are numbered one source after
+the other.  A move of the tensor is the same move of these arrays of numbers, so that every
+operator is its NumPy counterpart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import reduce
+
+import numpy as np
+
+ABSENT = -1
+
+Move = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class ElementTerm:
+    """One summand of every element; `coefficients` is a number or has the shape of `numbers`."""
+
+    numbers: np.ndarray  # int64, ABSENT where the summand is missing
+    coefficients: np.ndarray  # float64
+
+    def moved(self, move: Move, fill: Move | None = None) -> ElementTerm:
+        """After a move; `fill` is the same for numbers, where it brings in elements from nowhere."""
+        moved = (fill or move)(self.numbers)
+        if self.coefficients.ndim == 0:
+            return ElementTerm(moved, self.coefficients)
+        return ElementTerm(moved, move(self.coefficients))
+
+    def scaled(self, factor: np.ndarray) -> ElementTerm:
+        coefficients = self.coefficients * factor
+        if coefficients.ndim:
+            coefficients = np.broadcast_to(coefficients, self.numbers.shape)
+        return ElementTerm(self.numbers, coefficients)
+
+    @property
+    def spread(self) -> np.ndarray:
+        """A coefficient for every element."""
+        return np.broadcast_to(self.coefficients, self.numbers.shape)
+
+
+@dataclass(frozen=True, eq=False)
+class ElementSum:
+    """A tensor; see the module's docstring."""
+
+    terms: tuple[ElementTerm, ...]
+    offset: np.ndarray  # float64
+
+    @staticmethod
+    def of(first: int, shape: Sequence[int]) -> ElementSum:
+        """A source whose elements are numbered from `first` on."""
+        count = int(np.prod(shape))
+        numbers = np.arange(first, first + count).reshape(tuple(shape))
+        return ElementSum((ElementTerm(numbers, np.float64(1.0)),), np.zeros(tuple(shape)))
+
+    @staticmethod
+    def constant(values: np.ndarray) -> ElementSum:
+        """Numbers that are known."""
+        return ElementSum((), np.asarray(values, np.float64))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.offset.shape
+
+    @property
+    def cost(self) -> int:
+        """Numbers that this holds."""
+        return self.offset.size * (1 + len(self.terms))
+
+    @property
+    def only_moves(self) -> bool:
+        """Whether every element is one element of a source, or known."""
+        present = np.zeros(self.shape, np.int64)
+        for term in self.terms:
+            here = term.numbers != ABSENT
+            present += here
+            if (term.spread[here] != 1.0).any():
+                return False
+        return bool((present <= 1).all() and not self.offset[present == 1].any())
+
+    def moved(self, move: Move) -> ElementSum:
+        """After an operator that moves elements."""
+        return ElementSum(tuple(term.moved(move) for term in self.terms), move(self.offset))
+
+    def padded(self, widths: Sequence[tuple[int, int]], value: float) -> ElementSum:
+        """With known elements around it."""
+
+        def absent(array: np.ndarray) -> np.ndarray:
+            return np.pad(array, widths, constant_values=ABSENT)
+
+        def nothing(array: np.ndarray) -> np.ndarray:
+            return np.pad(array, widths)
+
+        terms = tuple(term.moved(nothing, absent) for term in self.terms)
+        return ElementSum(terms, np.pad(self.offset, widths, constant_values=value))
+
+    def scaled(self, factor: np.ndarray) -> ElementSum:
+        """Times numbers that broadcast to its shape."""
+        factor = np.asarray(factor, np.float64)
+        if factor.size == 1:
+            factor = factor.reshape(())
+        terms = tuple(term.scaled(factor) for term in self.terms)
+        return ElementSum(terms, self.offset * factor)
+
+    def shifted(self, summand: np.ndarray) -> ElementSum:
+        """Plus numbers that broadcast to its shape."""
+        return ElementSum(self.terms, self.offset + summand)
+
+    def plus(self, other: ElementSum) -> ElementSum:
+        """The sum of two tensors of one shape."""
+        return ElementSum(self.terms + other.terms, self.offset + other.offset)
+
+    def summed(self, axis: int) -> ElementSum:
+        """The sum along an axis, which goes."""
+        slices = (self.moved(lambda a, i=i: a.take(i, axis)) for i in range(self.shape[axis]))
+        return reduce(ElementSum.plus, slices)
+
+    def windows(
+        self, size: Sequence[int], strides: Sequence[int], padding: Sequence[int]
+    ) -> ElementSum:
+        """Sums of windows along the last two axes, `padding` being top, left, bottom, right."""
+        top, left, bottom, right = padding
+        frame = [(0, 0)] * (len(self.shape) - 2)
+        image = self.padded([*frame, (top, bottom), (left, right)], 0.0)
+        rows, columns = (
+            (length - window) // stride + 1
+            for length, window, stride in zip(image.shape[-2:], size, strides)
+        )
+        shifted = (
+            image.moved(
+                lambda a, y=y, x=x: a[
+                    ..., y : y + rows * strides[0] : strides[0], x : x + columns * strides[1] : strides[1]
+                ][..., :rows, :columns]
+            )
+            for y in range(size[0])
+            for x in range(size[1])
+        )
+        return reduce(ElementSum.plus, shifted)
+
+    def mixed(self, matrix: np.ndarray, axis: int) -> ElementSum:
+        """``out[o] = sum over c of matrix[o, c] * self[c]`` along an axis."""
+        used = matrix != 0.0
+        order = np.argsort(~used, axis=1, kind="stable")[:, : max(int(used.sum(1).max()), 1)]
+        weights = np.take_along_axis(matrix, order, 1)
+        spread = (-1,) + (1,) * (len(self.shape) - 1 - axis)
+        parts = (
+            self.moved(lambda a, t=t: a.take(order[:, t], axis))
+            .only(weights[:, t].reshape(spread) != 0.0)
+            .scaled(weights[:, t].reshape(spread))
+            for t in range(order.shape[1])
+        )
+        return reduce(ElementSum.plus, parts)
+
+    def only(self, mask: np.ndarray) -> ElementSum:
+        """With terms where `mask` says so."""
+        terms = (
+            ElementTerm(np.where(mask, term.numbers, ABSENT), term.coefficients)
+            for term in self.terms
+        )
+        return ElementSum(tuple(terms), np.where(mask, self.offset, 0.0))
+
+
+def joined(parts: Sequence[ElementSum], axis: int) -> ElementSum:
+    """Tensors after one another along an axis."""
+    terms = []
+    for index in range(max(len(part.terms) for part in parts)):
+        present = [part.terms[index] if index < len(part.terms) else None for part in parts]
+        numbers = [
+            np.full(part.shape, ABSENT) if term is None else term.numbers
+            for part, term in zip(parts, present)
+        ]
+        factors = {float(t.coefficients) for t in present if t and t.coefficients.ndim == 0}
+        if len(factors) == 1 and all(t is None or t.coefficients.ndim == 0 for t in present):
+            coefficients = np.float64(factors.pop())
+        else:
+            coefficients = np.concatenate(
+                [
+                    np.ones(part.shape) if term is None else term.spread
+                    for part, term in zip(parts, present)
+                ],
+                axis,
+            )
+        terms.append(ElementTerm(np.concatenate(numbers, axis), coefficients))
+    return ElementSum(tuple(terms), np.concatenate([part.offset for part in parts], axis))

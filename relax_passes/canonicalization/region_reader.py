@@ -1,0 +1,243 @@
+"""How far a shortcut's moves and sums reach back: the sources of an `ElementSum`.
+
+Three kinds of tensors:
+
+- **moved** ones, which an operator of `element_reader` made of others in a way that the later
+  passes do not read: a reshape, a stack, a sum along an axis, a slice of pixels, ...; whatever
+  linear operators make of moved tensors is moved as well;
+- elementwise operators on tensors whose elements are only moved: ``f(move(x)) = move(f(x))``, so
+  ``f(x)`` is the source;
+- all others are sources.
+
+The sum of tensors with different sources is where residuals join, so it is a source, too, except
+along an axis of a stack.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from tvm import relax
+from tvm.ir import Call, GenericConst, Op
+
+from ..channel_sums import NotLinear
+from .dataflow import Dataflow, dtype_of, is_call, shape_of
+from .element_reader import READERS, fixed_weight
+from .element_sums import ABSENT, ElementSum
+from .image_sums import Numbering
+
+ELEMENTWISE = tuple(
+    f"relax.{name}"
+    for name in (
+        "quantize dequantize clip nn.relu nn.leakyrelu nn.silu sigmoid tanh nn.gelu negative abs"
+    ).split()
+)
+_CHANNEL_AXIS = 1
+_LARGEST = 1 << 25  # numbers in an element sum
+
+
+@dataclass(frozen=True)
+class Source:
+    """A tensor of the network, and elementwise operators on it, each with its name for `==`."""
+
+    base: relax.Var
+    names: tuple[Hashable, ...] = ()
+
+
+class RegionReader:
+    """Reads tensors as element sums; every one is read once."""
+
+    def __init__(self, old: Dataflow) -> None:
+        self.old = old
+        self.numberings: dict[Hashable, Numbering] = {}
+        self.calls: dict[Source, Call] = {}  # the last elementwise operator of a source
+        self._values: dict[relax.Var, ElementSum | None] = {}
+        self._next = 0
+
+    def moved(self, var: relax.Expr) -> ElementSum | None:
+        """What a moved tensor amounts to; None for a source."""
+        if not isinstance(var, relax.Var):
+            return None
+        if var not in self._values:
+            self._values[var] = self._read(self.old.definition(var))
+        return self._values[var]
+
+    def value(self, expr: relax.Expr) -> ElementSum:
+        """Any tensor.  Raises `NotLinear` for what is no image of a batch of one."""
+        constant = self.old.constant(expr)
+        if constant is not None:
+            return ElementSum.constant(constant.real())
+        moved = self.moved(expr)
+        return self._source(Source(expr)) if moved is None else moved
+
+    def sources(self, value: ElementSum) -> list[Source]:
+        """The sources that take part."""
+        found = []
+        for source, numbering in self.numberings.items():
+            inside = (
+                (term.numbers >= numbering.first) & (term.numbers < numbering.end)
+                for term in value.terms
+            )
+            if any(mask.any() for mask in inside):
+                found.append(source)
+        return found
+
+    @staticmethod
+    def limit(cost: int) -> None:
+        """Raise `NotLinear` for sums of more numbers than are looked at."""
+        if cost > _LARGEST:
+            raise NotLinear("is a sum of too many elements")
+
+    def _source(self, source: Source, shape: tuple[int, ...] | None = None) -> ElementSum:
+        shape = shape or shape_of(source.base)
+        if source not in self.numberings:
+            if len(shape) != 4 or shape[0] != 1:
+                raise NotLinear("comes from something else than one image")
+            self.numberings[source] = Numbering(source, self._next, shape)
+            self._next = self.numberings[source].end
+        return ElementSum.of(self.numberings[source].first, shape)
+
+    def _read(self, call: Any) -> ElementSum | None:
+        if not isinstance(call, Call) or not isinstance(call.op, Op):
+            return None
+        if not isinstance(call.ty, relax.TensorType) or self.old.constant(call) is not None:
+            return None
+        try:
+            if is_call(call, *ELEMENTWISE):
+                return self._elementwise(call)
+            if not is_call(call, *READERS) or not self._moves(call):
+                return None
+            value = READERS[call.op.name](self, call)
+            self.limit(value.cost)
+            return None if self._joins(call, value) else value
+        except NotLinear:
+            return None
+
+    def _moves(self, call: Any) -> bool:
+        """Whether the result is moved: an operand is, or the operator is no everyday one."""
+        operands = list(call.args[:1])
+        if is_call(call, "relax.concat", "relax.stack", "relax.einsum"):
+            fields = self.old.definition(call.args[0])
+            operands = list(fields.fields) if isinstance(fields, relax.Tuple) else []
+        elif is_call(call, *_TWO_OPERANDS):
+            operands = list(call.args)
+        if is_call(call, "relax.sum", "relax.mean") and _over_the_image(call):
+            return False
+        return any(self.moved(o) is not None for o in operands) or self._unusual(call)
+
+    def _unusual(self, call: Any) -> bool:
+        """Whether later passes do not read the operator as one on channels."""
+        if is_call(call, "relax.add", "relax.subtract", "relax.multiply", "relax.divide"):
+            return False
+        if is_call(call, "relax.nn.conv2d"):
+            return fixed_weight(self.old, call) is not None
+        if is_call(call, "relax.nn.avg_pool2d"):
+            return self._pools_the_other_axis(call)
+        if is_call(call, "relax.nn.max_pool2d"):
+            return set(call.attrs.pool_size) == {1}
+        rank = len(shape_of(call))
+        if is_call(call, "relax.concat"):
+            return rank != 4 or int(call.attrs.axis) % rank != _CHANNEL_AXIS
+        if is_call(call, "relax.nn.pad", "relax.strided_slice"):
+            before, after = shape_of(call.args[0]), shape_of(call)
+            others = [a == b for axis, (a, b) in enumerate(zip(before, after)) if axis != 1]
+            return rank != 4 or not all(others) or _has_steps(self.old, call)
+        return True
+
+    def _pools_the_other_axis(self, call: Any) -> bool:
+        """A window of rows of a window of columns, or the other way round."""
+        below = self.old.definition(call.args[0])
+        while is_call(below, "relax.multiply", "relax.divide"):
+            below = self.old.definition(below.args[0])
+        if not is_call(below, "relax.nn.avg_pool2d"):
+            return False
+        return all(1 in sizes for sizes in zip(call.attrs.pool_size, below.attrs.pool_size))
+
+    def _joins(self, call: Any, value: ElementSum) -> bool:
+        """Whether tensors with different sources come together in an everyday operator."""
+        if is_call(call, "relax.add", "relax.subtract"):
+            operands = list(call.args)
+        elif is_call(call, "relax.concat") and not self._unusual(call):
+            operands = list(self.old.definition(call.args[0]).fields)
+        else:
+            return False
+        moving = [o for o in operands if self.old.constant(o) is None]
+        found = [set(self.sources(self.value(o))) for o in moving]
+        return any(sources != found[0] for sources in found)
+
+    def _elementwise(self, call: Any) -> ElementSum | None:
+        value = self.moved(call.args[0])
+        if value is None or not value.only_moves:
+            return None
+        name = self._name(call)
+        if name is None:
+            return None
+        terms, offset = value.terms, value.offset
+        result = ElementSum((), self._on_known(call, offset))
+        for source in self.sources(value):
+            numbering = self.numberings[source]
+            behind = Source(source.base, (*source.names, name))
+            self.calls.setdefault(behind, call)
+            first = self._source(behind, numbering.shape).terms[0].numbers.flat[0]
+            for term in terms:
+                inside = (term.numbers >= numbering.first) & (term.numbers < numbering.end)
+                if inside.any():
+                    numbers = np.where(inside, term.numbers - numbering.first + first, ABSENT)
+                    one = ElementSum((type(term)(numbers, np.float64(1.0)),), np.zeros(()))
+                    result = ElementSum(
+                        result.terms + one.terms, np.where(inside, 0.0, result.offset)
+                    )
+        return result
+
+    def _name(self, call: Any) -> Hashable | None:
+        """What tells an elementwise operator from others; None if it is not the same everywhere."""
+        parts: list[Hashable] = [call.op.name, str(call.attrs)]
+        for arg in call.args[1:]:
+            if isinstance(arg, (relax.Var, GenericConst)):
+                constant = self.old.constant(arg)
+                if constant is None or constant.values.size != 1:
+                    return None
+                parts.append(float(constant.real().reshape(-1)[0]))
+            else:
+                parts.append(str(arg))
+        return tuple(parts)
+
+    def _on_known(self, call: Any, values: np.ndarray) -> np.ndarray:
+        """The operator on numbers that are known: those that were padded with, mostly zeros."""
+        if is_call(call, "relax.quantize", "relax.dequantize"):
+            scale, zero = (
+                float(self.old.constant(arg).real().reshape(-1)[0]) for arg in call.args[1:]
+            )
+            if is_call(call, "relax.dequantize"):
+                return (values - zero) * scale
+            limits = np.iinfo(call.attrs.out_dtype)
+            return np.clip(np.rint(values / scale) + zero, limits.min, limits.max)
+        if is_call(call, "relax.nn.relu"):
+            return np.maximum(values, 0.0)
+        if values.any() or is_call(call, "relax.sigmoid", "relax.clip"):
+            raise NotLinear("applies a function to constants")
+        return values
+
+
+_TWO_OPERANDS = tuple(f"relax.{name}" for name in "add subtract multiply divide matmul".split())
+
+
+def _over_the_image(call: Any) -> bool:
+    """A mean or sum over height, width, or both, of an image: the pooling at the network's end."""
+    rank = len(shape_of(call.args[0]))
+    if rank != 4 or call.attrs.axis is None:
+        return False
+    return {int(axis) % rank for axis in call.attrs.axis} <= {2, 3}
+
+
+def _has_steps(old: Dataflow, call: Any) -> bool:
+    if not is_call(call, "relax.strided_slice") or len(call.args) < 5:
+        return False
+    steps = old.definition(call.args[4])
+    return any(int(getattr(step, "value", step)) != 1 for step in getattr(steps, "fields", []))
+
+
+__all__ = ["ELEMENTWISE", "RegionReader", "Source", "dtype_of"]
