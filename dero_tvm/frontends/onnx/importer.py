@@ -6,6 +6,7 @@ import contextlib
 import io
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,11 @@ import onnx
 import tvm
 from onnx import inliner, version_converter
 from tvm import relax
+from tvm.ir import Call
 from tvm.relax.frontend.onnx.onnx_frontend import ONNXGraphImporter, _get_convert_map
 
 from dero_tvm.errors import UserError, first_line
+from relax_passes.origins import Origin
 from relax_passes.port_quantization import PortQuantization
 
 from ..builder import abandon
@@ -72,7 +75,7 @@ def load_onnx(
     try:
         if model.functions:
             model = inliner.inline_local_functions(model)
-        names, outputs, quantization, module = _import(model, label, input_shapes)
+        imported = _import(model, label, input_shapes)
     except UserError:
         raise
     except Exception as error:  # TVM's converters assert, look up and raise freely
@@ -80,21 +83,33 @@ def load_onnx(
         remark = "" if invalid is None else f" (and the ONNX checker says: {invalid})"
         raise UserError(f"{label}: cannot be imported: {first_line(error)}{remark}") from error
     return finish(
-        module,
+        imported.module,
         label=label,
         name=name,
         format="onnx",
         rounding="single",
-        input_names=names,
-        output_names=outputs,
-        quantization=quantization,
+        input_names=imported.inputs,
+        output_names=imported.outputs,
+        quantization=imported.quantization,
+        origins=imported.origins,
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _Imported:
+    """Names of inputs and outputs, what integers there mean, the module, and where it is from."""
+
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    quantization: Mapping[str, PortQuantization]
+    module: tvm.IRModule
+    origins: Mapping[relax.Expr, Origin]
 
 
 def _import(
     model: onnx.ModelProto, label: str, input_shapes: Mapping[str, Sequence[int]] | None
-) -> tuple[tuple[str, ...], tuple[str, ...], dict[str, PortQuantization], tvm.IRModule]:
-    """Names of inputs and outputs, what integers there mean, and the module.  Changes `model`."""
+) -> _Imported:
+    """Changes `model`."""
     graph = model.graph
     held = {tensor.name for tensor in graph.initializer}
     inputs = [value for value in graph.input if value.name not in held]
@@ -128,7 +143,8 @@ def _import(
         except Exception:
             abandon(importer.bb)
             raise
-    return tuple(names), tuple(value.name for value in graph.output), quantization, module
+    outputs = tuple(value.name for value in graph.output)
+    return _Imported(tuple(names), outputs, quantization, module, importer.origins)
 
 
 class _Importer(ONNXGraphImporter):
@@ -137,6 +153,16 @@ class _Importer(ONNXGraphImporter):
     def __init__(self, shapes: Mapping[str, Sequence[int]], label: str) -> None:
         super().__init__({name: list(shape) for name, shape in shapes.items()}, "float32")
         self._label = label
+        self.origins: dict[relax.Expr, Origin] = {}
+
+    def _construct_nodes(self, graph: onnx.GraphProto) -> None:
+        super()._construct_nodes(graph)
+        for node in graph.node:
+            origin = Origin(node.op_type, node.name or next(iter(node.output), ""))
+            for output in node.output:
+                converted = self._nodes.get(output)
+                if isinstance(converted, (relax.Var, Call, relax.TupleGetItem)):
+                    self.origins.setdefault(converted, origin)
 
     def _convert_operator(
         self, op_name: str, inputs: Any, attrs: dict[str, Any], opset: int

@@ -18,6 +18,7 @@ from tvm import ir, relax
 from tvm.relax.frontend.tflite.tflite_frontend import OperatorConverter, TensorWrapper
 
 from dero_tvm.errors import UserError, first_line
+from relax_passes.origins import Origin
 
 from .arithmetic import ARITHMETIC_RULES
 from .constant_shapes import evaluate
@@ -76,6 +77,7 @@ class Converter(OperatorConverter):
         super().__init__(model, subgraph, exp_tab, ctx, conversion_state)
         self._label = label
         self._moving = False
+        self.origins: dict[relax.Expr, Origin] = {}
         own = {
             code: functools.partial(rule, self)
             for code, rule in (ARITHMETIC_RULES | MOVE_RULES).items()
@@ -142,7 +144,11 @@ class Converter(OperatorConverter):
             if self._fold(code, op):
                 return None
             result = convert(op=op)
-            return None if result is None else self.bb.normalize(result)
+            if result is None:
+                return None
+            result = self.bb.normalize(result)
+            self._note_origin(code, op, result)
+            return result
         except UserError:
             raise
         except Exception as error:  # TVM's converters assert, look up and raise freely
@@ -151,6 +157,13 @@ class Converter(OperatorConverter):
                 f"{self._label}: cannot import the operator {code} that computes {output!r}: "
                 f"{first_line(error)}"
             ) from error
+
+    def _note_origin(self, code: str, op: tflite.Operator, result: ir.Expr) -> None:
+        outputs = [self.subgraph.Tensors(op.Outputs(i)) for i in range(op.OutputsLength())]
+        parts = list(result.fields) if isinstance(result, relax.Tuple) else [result]
+        for part, output in zip(parts, outputs):
+            if isinstance(part, (relax.Var, ir.Call, relax.TupleGetItem)):
+                self.origins.setdefault(part, Origin(code, output.Name().decode()))
 
     def _fold(self, code: str, op: tflite.Operator) -> bool:
         """Evaluate integer operators on constants; whether this was one."""

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import tflite
-from tvm import relax
 from tvm.relax.frontend.tflite import from_tflite
 
 from dero_tvm.errors import UserError, first_line
@@ -69,18 +68,18 @@ def load_tflite(
         shapes = _input_shapes(model, names, label, input_shapes)
         _refuse_operators(model, label)
         quantization = _quantization(model, (*names, *outputs))
-    builders: list[relax.BlockBuilder] = []
+    converters: list[Converter] = []
 
     def converter(*args: object) -> Converter:
         created = Converter(*args, label=label)
-        builders.append(created.bb)
+        converters.append(created)
         return created
 
     try:
         module = from_tflite(model, shape_dict=dict(shapes), op_converter=converter)
     except Exception as error:  # from_tflite asserts and looks up freely
-        for builder in builders:
-            abandon(builder)
+        for created in converters:
+            abandon(created.bb)
         if isinstance(error, UserError):
             raise
         raise UserError(f"{label}: cannot be imported: {first_line(error)}") from error
@@ -93,6 +92,7 @@ def load_tflite(
         input_names=tuple(names),
         output_names=tuple(outputs),
         quantization=quantization,
+        origins={k: origin for c in converters for k, origin in c.origins.items()},
     )
 
 
