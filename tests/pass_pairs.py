@@ -40,7 +40,7 @@ from relax_passes.canonicalization.signed_quantization import SignQuantization
 from relax_passes.canonicalize import Canonicalize
 from relax_passes.classify_operators import ClassifyOperators
 from relax_passes.concat_in_place import ConcatInPlace
-from relax_passes.describe_network import CannotReorganize
+from relax_passes.cannot_reorganize import CannotReorganize
 from relax_passes.fold_padding import FoldPadding
 from relax_passes.fuse_shortcuts import FuseShortcuts
 from relax_passes.hoist_transposes import HoistTransposes

@@ -16,7 +16,7 @@ from dero_tvm.network_planner import refuse_sizes
 from dero_tvm.one_at_a_time import one_at_a_time
 from relax_passes.canonicalize import Canonicalize
 from relax_passes.decisions import decisions
-from relax_passes.describe_network import CannotReorganize
+from relax_passes.cannot_reorganize import CannotReorganize
 from relax_passes.graph import operator_graph
 from relax_passes.refine_operators import RefineOperators
 from relax_passes.reorganization import Choices, Reorganization
