@@ -9,8 +9,8 @@ r"""A shortcut around every convolution: the second half of residual reconstruct
 * ``match``: fewer channels are filled up with zeros, more are folded (`MatchChannels`).
 * ``norm_sc`` on the result's channels.
 
-The shortcut of a convolution whose result is gated is added before the gate: what the gate reads and
-multiplies is the sum, so the convolution's input is dead when the convolution is done, as it is
+The shortcut of a convolution whose result is gated is added before the gate: what the gate reads
+and multiplies is the sum, so the convolution's input is dead when the convolution is done, as it is
 where no gate follows.  Convolutions inside a gate stay as they are: they are no block operators,
 and their results have to be factors, not sums.
 

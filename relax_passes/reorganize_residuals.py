@@ -30,9 +30,9 @@ from dataclasses import replace
 import tvm
 from tvm import relax
 
+from .cannot_reorganize import CannotReorganize
 from .channel_widths import propagate
 from .decisions import forget, record
-from .cannot_reorganize import CannotReorganize
 from .describe_network import Description
 from .fold_padding import FoldPadding
 from .give_shortcuts import give_shortcuts

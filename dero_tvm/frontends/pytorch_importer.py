@@ -1,5 +1,6 @@
 """TVM's importer of PyTorch programs, with the converters it lacks, and the module behind each
-variable."""
+variable.
+"""
 
 from __future__ import annotations
 
