@@ -4,15 +4,16 @@ Where joins went, or where ``RefineOperators`` chooses other widths, a convoluti
 gets, a depthwise one is as wide as its input, and whatever is between hands the width on.  The
 tensors that a dense layer reads keep theirs: if the width before a global pooling changed, a
 pointwise convolution that restores it is put in front (the transition at the end of a DenseNet).
+The dense layers of a gate follow the image that it multiplies.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from math import prod
 
-from .describe_network import CannotReorganize
+from .cannot_reorganize import CannotReorganize, refusing
 from .reorganization import (
     Activate,
     AnyNode,
@@ -39,13 +40,49 @@ def propagate(
     """
     shapes = dict(inputs)
     made: dict[str, AnyNode] = {}
+    nodes = list(nodes)
+    gated = _gated_images(nodes)
     for node in nodes:
-        if isinstance(node, (GlobalPool, Flatten)):
-            node = _restored(node, shapes, made)
-        node = _fitted(node, [shapes[name] for name in node.inputs], widths or {})
+        with refusing(node.title):
+            if isinstance(node, Flatten) or (isinstance(node, GlobalPool) and not node.in_gate):
+                node = _restored(node, shapes, made)
+            given = [shapes[name] for name in node.inputs]
+            if isinstance(node, Dense) and node.in_gate and len(given[0]) == 1:
+                width = shapes[gated[node.name]][-1] if node.name in gated else node.out_channels
+                node = _gate_layer(node, given[0][-1], width)
+            else:
+                node = _fitted(node, given, widths or {})
         shapes[node.name] = node.shape
         made[node.name] = node
     return list(made.values())
+
+
+def _gated_images(nodes: Sequence[AnyNode]) -> dict[str, str]:
+    """For the last dense layer of each gate the image of its width that the gate multiplies."""
+    known = {node.name: node for node in nodes}
+    gated = {}
+    for node in nodes:
+        if not isinstance(node, Elementwise):
+            continue
+        for gate, image in (node.inputs, reversed(node.inputs)):
+            while isinstance(known.get(gate), Activate):
+                (gate,) = known[gate].inputs
+            last, shape = known.get(gate), known[image].shape if image in known else ()
+            if isinstance(last, Dense) and last.in_gate and len(shape) == 3:
+                if shape[-1] == last.out_channels:
+                    gated[gate] = image
+    return gated
+
+
+def _gate_layer(node: Dense, channels: int, filters: int) -> Dense:
+    same = (channels, filters) == (node.in_channels, node.out_channels)
+    return replace(
+        node,
+        shape=(filters,),
+        in_channels=channels,
+        out_channels=filters,
+        inherited=node.inherited and same,
+    )
 
 
 def _fitted(node: AnyNode, given: list[Shape], widths: Mapping[str, int]) -> AnyNode:
@@ -55,16 +92,19 @@ def _fitted(node: AnyNode, given: list[Shape], widths: Mapping[str, int]) -> Any
         return replace(node, shape=(*node.shape[:-1], sum(shape[-1] for shape in given)))
     if isinstance(node, (Pool, Upsample, Activate)):
         return replace(node, shape=(*node.shape[:-1], given[0][-1]))
-    if isinstance(node, Elementwise) and len({shape[-1] for shape in given}) > 1:
-        raise CannotReorganize(
-            f"{node.function} ({node.name}) joins tensors of {given[0][-1]} and {given[1][-1]} "
-            "channels once residual joins are removed"
-        )
+    if isinstance(node, GlobalPool):
+        return replace(node, shape=given[0][-1:])
     if isinstance(node, Elementwise):
-        return replace(node, shape=(*node.shape[:-1], given[0][-1]))
+        first, second = (shape[-1] for shape in given)
+        if first != second and 1 not in (first, second):
+            raise CannotReorganize(
+                f"{node.title} joins tensors of {first} and {second} channels once residual joins "
+                "are removed"
+            )
+        return replace(node, shape=(*node.shape[:-1], max(first, second)))
     if isinstance(node, Dense) and given[0] != (node.in_channels,):
         raise CannotReorganize(
-            f"the dense layer {node.name} would read {given[0][-1]} values for {node.in_channels}"
+            f"the dense layer {node.title} would read {given[0][-1]} values for {node.in_channels}"
         )
     return node
 
@@ -75,7 +115,7 @@ def _convolution(node: Convolution, channels: int, filters: int) -> Convolution:
         groups, filters = channels, channels * (node.out_channels // node.in_channels)
     elif groups > 1 and channels != node.in_channels:
         raise CannotReorganize(
-            f"the convolution {node.name} has {groups} groups, which do not fit the "
+            f"the convolution {node.title} has {groups} groups, which do not fit the "
             f"{channels} channels that it would get instead of {node.in_channels}"
         )
     fitted = replace(
@@ -107,6 +147,7 @@ def _restored(
         Window((1, 1)),
         activation=getattr(made.get(source), "activation", None),
         inherited=False,
+        origin=node.origin,
     )
     made[restoring.name] = restoring
     shapes[restoring.name] = restoring.shape

@@ -9,15 +9,22 @@ r"""A shortcut around every convolution: the second half of residual reconstruct
 * ``match``: fewer channels are filled up with zeros, more are folded (`MatchChannels`).
 * ``norm_sc`` on the result's channels.
 
+The shortcut of a convolution whose result is gated is added before the gate: what the gate reads
+and multiplies is the sum, so the convolution's input is dead when the convolution is done, as it is
+where no gate follows.  Convolutions inside a gate stay as they are: they are no block operators,
+and their results have to be factors, not sums.
+
 Where a max pooling belongs to the convolution (a stem), the shortcut goes on with a sum over that
 pooling's windows and another normalisation, and the convolution has no normalisation before it.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 
+from .cannot_reorganize import refusing
 from .reorganization import (
     AnyNode,
     Architecture,
@@ -40,16 +47,26 @@ _Steps = list[PoolWindow | MatchChannels | Normalize]
 def give_shortcuts(architecture: Architecture, choices: Choices) -> Architecture:
     """`architecture` with the normalisations and shortcuts that `choices` ask for.
 
-    Those it has already are replaced.  Convolutions of the head stay as they are.
+    Those it has already are replaced.  Convolutions of the head and of gates stay as they are.
     """
     shapes: dict[str, Shape] = image_shapes(architecture)
     nodes: dict[str, AnyNode] = {}
+    readers = Counter(name for node in architecture.nodes for name in node.inputs)
+    readers.update(port.name for port in architecture.outputs)
+    alone = {name for name, count in readers.items() if count == 1}
     stages = []
     for stage in architecture.stages:
         blocks = []
         for block in stage.blocks:
             for node in block.nodes:
-                nodes[node.name] = _given(node, stage, shapes, nodes, choices)
+                if isinstance(node, GlobalPool):
+                    apart = node.inputs[0] in alone and _ends_in_sum(nodes.get(node.inputs[0]))
+                    nodes[node.name] = replace(node, apart=apart)
+                elif isinstance(node, Convolution) and stage.name != "head" and not node.in_gate:
+                    with refusing(node.title):
+                        nodes[node.name] = _given(node, stage, shapes, choices)
+                else:
+                    nodes[node.name] = node
                 shapes[node.name] = node.shape
             blocks.append(replace(block, nodes=tuple(nodes[n.name] for n in block.nodes)))
         stages.append(replace(stage, blocks=tuple(blocks)))
@@ -64,23 +81,18 @@ def image_shapes(architecture: Architecture) -> dict[str, Shape]:
     }
 
 
+def _ends_in_sum(node: AnyNode | None) -> bool:
+    """Whether a node is the sum of a convolution and its shortcut, with nothing behind it."""
+    return (
+        isinstance(node, Convolution)
+        and node.shortcut is not None
+        and node.final_activation is None
+    )
+
+
 def _given(
-    node: AnyNode,
-    stage: Stage,
-    shapes: Mapping[str, Shape],
-    nodes: Mapping[str, AnyNode],
-    choices: Choices,
-) -> AnyNode:
-    if isinstance(node, GlobalPool):
-        source = nodes.get(node.inputs[0])
-        apart = (
-            isinstance(source, Convolution)
-            and source.shortcut is not None
-            and source.final_activation is None
-        )
-        return replace(node, apart=apart)
-    if not isinstance(node, Convolution) or stage.name == "head":
-        return node
+    node: Convolution, stage: Stage, shapes: Mapping[str, Shape], choices: Choices
+) -> Convolution:
     norm = choices.normalization
     if stage.name == "stem" and node.pool is not None and norm == "before":
         norm = None

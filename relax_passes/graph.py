@@ -19,6 +19,7 @@ Node attributes:
 ``bytes``           bytes of the tensor
 ``macs``            multiply-accumulates of the operator
 ``index``           position in the written order; -1 for inputs, the number of bindings for outputs
+``origin``          `Origin`, the layer of the model file, or None if that is not known
 ``operands``        for each tensor argument its node, or None for a constant
 ``function``        the outlined function of a cascade, otherwise None
 ``inner``           the `StraightLine` of that function, otherwise None
@@ -36,6 +37,7 @@ from tvm import relax
 from tvm.ir import Call, GlobalVar, Op
 
 from .operators import OperatorClass, TensorSpec, operator_of, signature_of, spec_of
+from .origins import origin_of
 from .straight_line import leaves, read_function
 
 CASCADE = "dero.cascade"
@@ -58,7 +60,9 @@ def operator_graph(mod: tvm.IRModule, *, flatten: bool = False) -> nx.DiGraph:
         spec = spec_of(parameter.ty)
         _add(graph, parameter.name, kind="input", spec=spec, bytes=spec.bytes, index=-1)
     for index, (var, value) in enumerate(line.bindings):
-        _add(graph, var.name, index=index, call=value, **_describe(mod, value))
+        _add(
+            graph, var.name, index=index, call=value, origin=origin_of(var), **_describe(mod, value)
+        )
     for position, leaf in enumerate(line.results):
         operand = leaf.name if isinstance(leaf, relax.Var) else None
         spec = spec_of(leaf.ty)
@@ -139,6 +143,7 @@ def _add(graph: nx.DiGraph, name: str, **given: Any) -> None:
         "operator_class": None,
         "macs": 0,
         "operands": (),
+        "origin": None,
         "function": None,
         "inner": None,
         "in_place": None,

@@ -104,6 +104,12 @@ class Node:
     name: str
     inputs: tuple[str, ...]
     shape: tuple[int, ...]  # of the result: (height, width, channels), or (channels,)
+    origin: str = field(default="", kw_only=True, compare=False)  # the layer in the model file
+
+    @property
+    def title(self) -> str:
+        """What messages call it."""
+        return self.origin or self.name
 
     @property
     def variable(self) -> str:
@@ -130,6 +136,7 @@ class Convolution(Node):
     shortcut: Shortcut | None = None
     final_activation: Activation | None = None
     refinable: bool = False  # its width only went into removed concatenations, so it may change
+    in_gate: bool = False  # it makes what an image is multiplied with, so it gets no shortcut
     inherited: bool = True  # the weights are the original network's; otherwise drawn at random
 
     @property
@@ -175,6 +182,7 @@ class GlobalPool(Node):
     """
 
     apart: bool = False
+    in_gate: bool = False
 
 
 @dataclass(frozen=True)
@@ -192,6 +200,7 @@ class Dense(Node):
     out_channels: int
     activation: Activation | None = None
     inherited: bool = True
+    in_gate: bool = False  # its width follows that of the image which the gate multiplies
 
     @property
     def parameters(self) -> int:

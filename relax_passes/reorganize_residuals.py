@@ -30,13 +30,15 @@ from dataclasses import replace
 import tvm
 from tvm import relax
 
+from .cannot_reorganize import CannotReorganize
 from .channel_widths import propagate
 from .decisions import forget, record
-from .describe_network import CannotReorganize, Description, around_shortcut
+from .describe_network import Description
 from .fold_padding import FoldPadding
 from .give_shortcuts import give_shortcuts
 from .graph import operator_graph
 from .identify_residuals import find_residuals
+from .join_verdicts import around_shortcut, judge
 from .reorganization import Architecture, Choices, Convolution, Reorganization
 from .reorganization_attribute import ATTRIBUTE, write_reorganization
 from .residuals import Residual
@@ -73,9 +75,9 @@ def reorganize(mod: tvm.IRModule, choices: Choices, name: str, pass_name: str) -
     mod = forget(mod, ("AccumulateResiduals", "ConcatInPlace"))
     graph = operator_graph(mod)
     residuals = find_residuals(graph)
-    found = Description(
-        graph, {r.join: r for r in residuals}, pass_name, choices.join_activation
-    ).read()
+    by_join = {residual.join: residual for residual in residuals}
+    verdicts = judge(graph, residuals)
+    found = Description(graph, by_join, verdicts, pass_name, choices.join_activation).read()
     if not found.removed:
         kept = [f"{d.join}: {d.reason}" for d in found.decisions if d.action == "left alone"]
         raise CannotReorganize(
@@ -125,7 +127,7 @@ def _assembled(
 def _region(found: Description, residual: Residual) -> set[str]:
     """The nodes between a fork and its join; of a join that stays also what it reads."""
     if residual in found.removed:
-        return around_shortcut(residual, {b.operand for b in residual.shortcuts})
+        return around_shortcut(residual)
     operators = {name for branch in residual.branches for name in branch.operators}
     return operators | {residual.join} | found.nodes_of(b.operand for b in residual.branches)
 
@@ -136,7 +138,7 @@ def _refinable(found: Description) -> set[str]:
     for residual in found.removed:
         if residual.operator != "dero.concat":
             continue
-        around = around_shortcut(residual, {b.operand for b in residual.shortcuts})
+        around = around_shortcut(residual)
         sizes = {found.graph.nodes[n]["spec"].shape[1:3] for n in around}
         if len(sizes) == 1:
             nodes = (found.nodes.get(n) for n in around)

@@ -89,10 +89,11 @@ def convolved(node: Convolution, shape: tuple[int, ...]) -> tuple[int, int]:
 def _head(nodes: Sequence[AnyNode], joined: set[str]) -> set[str]:
     """What no convolution follows, but for convolutions of a block or before a dense layer."""
     graph = nx.DiGraph((source, node.name) for node in nodes for source in node.inputs)
-    kinds = {node.name: type(node) for node in nodes}
+    graph.add_nodes_from(node.name for node in nodes)
+    kinds = {n.name: type(n) for n in nodes if not getattr(n, "in_gate", False)}
     head = set()
     for node in nodes:
-        after = {kinds[name] for name in nx.descendants(graph, node.name)}
+        after = {kinds.get(name) for name in nx.descendants(graph, node.name)}
         trunk = isinstance(node, Convolution) and (Dense in after or node.name in joined)
         if Convolution not in after and not trunk:
             head.add(node.name)

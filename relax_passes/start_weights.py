@@ -29,8 +29,14 @@ def start_weights(
     weights: dict[str, np.ndarray] = {}
     for node in architecture.nodes:
         if isinstance(node, Dense):
-            for key in (f"{node.name}.weight", f"{node.name}.bias"):
-                weights[key] = known[key]
+            shape = (node.out_channels, node.in_channels)
+            drawn = {
+                "weight": _normal(node.name, shape, shape[0]),
+                "bias": np.zeros(shape[:1], np.float32),
+            }
+            for role, array in drawn.items():
+                key = f"{node.name}.{role}"
+                weights[key] = known[key] if node.inherited else array
         if not isinstance(node, Convolution):
             continue
         zeros = np.zeros(node.out_channels, np.float32)
@@ -46,6 +52,9 @@ def start_weights(
 
 def _drawn(node: Convolution) -> np.ndarray:
     filters, height, width, _ = node.weight_shape
-    deviation = math.sqrt(2 / (filters / node.groups * height * width))
-    rng = np.random.default_rng(zlib.crc32(node.name.encode()))
-    return rng.standard_normal(node.weight_shape, np.float32) * np.float32(deviation)
+    return _normal(node.name, node.weight_shape, filters / node.groups * height * width)
+
+
+def _normal(name: str, shape: tuple[int, ...], fan: float) -> np.ndarray:
+    rng = np.random.default_rng(zlib.crc32(name.encode()))
+    return rng.standard_normal(shape, np.float32) * np.float32(math.sqrt(2 / fan))

@@ -86,13 +86,13 @@ def write_function(
 
 
 def build_function(line: StraightLine, attrs: tvm.ir.Attrs | None) -> relax.Function:
-    """A Relax function with new variables; a variable's type is that of the value it names."""
+    """A Relax function with new variables, each of the type of the value that it names."""
     renamed: dict[relax.Var, relax.Expr] = {}
     bindings = []
     for var, value in line.bindings:
         value = substitute(value, renamed)
         kind = relax.Var if line.result.same_as(var) else relax.DataflowVar
-        new = kind(var.name, value.ty)
+        new = kind(var.name, value.ty, var.span)
         renamed[var] = new
         bindings.append(relax.VarBinding(new, value))
     result = substitute(line.result, renamed)
@@ -173,7 +173,7 @@ def unique_names(mod: tvm.IRModule) -> tvm.IRModule:
             number += 1
             name = f"{var.name}_{number}"
         seen.add(name)
-        meaning[var] = var if name == var.name else relax.Var(name, var.ty)
+        meaning[var] = var if name == var.name else relax.Var(name, var.ty, var.span)
     renamed = StraightLine(
         tuple(meaning[var] for var in line.parameters),
         tuple((meaning[var], substitute(value, meaning)) for var, value in line.bindings),

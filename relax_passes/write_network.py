@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from tvm import relax
 
-from .describe_network import CannotReorganize
+from .cannot_reorganize import CannotReorganize, refusing
 from .operators import make_call, spec_of
 from .reorganization import (
     EPSILON,
@@ -78,7 +78,8 @@ class _Writer:
                     self.tensors[port.name] = self._input(parameter, port)
                 for node in architecture.nodes:
                     apart = node.name in pooled_apart and reads.count(node.name) == 1
-                    self._node(node, apart)
+                    with refusing(node.title):
+                        self._node(node, apart)
                 results = [self._output(port) for port in architecture.outputs]
                 outputs = [self.builder.emit_output(result) for result in results]
             self.builder.emit_func_output(outputs[0] if len(outputs) == 1 else outputs)
@@ -127,7 +128,7 @@ class _Writer:
         elif isinstance(node, Upsample):
             result = self._emit(label, "resize2d", x, size=node.shape[:2])
         elif isinstance(node, Concat):
-            result = self._emit(label, "concat", x, *others, axis=3)
+            result = self._emit(label, "concat", x, *others, axis=len(node.shape))
         elif isinstance(node, Flatten):
             if node.channels_first:
                 x = self._emit(f"{label}_nchw", "transpose", x, axes=(0, 3, 1, 2))

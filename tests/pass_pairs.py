@@ -28,6 +28,7 @@ from tvm import relax
 
 from dero_tvm.frontends import load
 from relax_passes.accumulate_residuals import AccumulateResiduals
+from relax_passes.cannot_reorganize import CannotReorganize
 from relax_passes.canonicalization.bound_indices import BoundIndices
 from relax_passes.canonicalization.channels_last import ChannelsLast
 from relax_passes.canonicalization.commute_quantization import CommuteQuantization
@@ -40,7 +41,6 @@ from relax_passes.canonicalization.signed_quantization import SignQuantization
 from relax_passes.canonicalize import Canonicalize
 from relax_passes.classify_operators import ClassifyOperators
 from relax_passes.concat_in_place import ConcatInPlace
-from relax_passes.describe_network import CannotReorganize
 from relax_passes.fold_padding import FoldPadding
 from relax_passes.fuse_shortcuts import FuseShortcuts
 from relax_passes.hoist_transposes import HoistTransposes

@@ -10,6 +10,7 @@ import tvm
 from tvm import relax
 
 from dero_tvm.errors import UserError
+from relax_passes.origins import Origin, with_origins
 from relax_passes.port_quantization import Kind, PortQuantization, with_port_quantization
 
 
@@ -57,11 +58,13 @@ def finish(
     input_names: tuple[str, ...],
     output_names: tuple[str, ...],
     quantization: Mapping[str, PortQuantization] = {},
+    origins: Mapping[relax.Expr, Origin] = {},
 ) -> LoadedModel:
     """Bundle an imported module, reading shapes and types from ``main``'s signature.
 
     `label` is how messages name the model (its path); `rounding` None keeps what ``main`` says.
-    `quantization` is that of inputs and outputs that are integers, by name.
+    `quantization` is that of inputs and outputs that are integers, by name; `origins` are the
+    file's operators by what each was converted to.
     Raises :class:`UserError` when a shape is known only at run time.
     """
     main = module["main"]
@@ -72,6 +75,8 @@ def finish(
         main = main.with_attr("dero.rounding", rounding)
     module = module.clone()
     module["main"] = main
+    module = with_origins(module, origins)
+    main = module["main"]
     ports: tuple[tuple[Kind, tuple[str, ...]], ...]
     ports = (("input", input_names), ("output", output_names))
     for kind, names in ports:

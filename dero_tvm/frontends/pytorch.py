@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from dero_tvm.errors import UserError, first_line
 
 from .loaded import LoadedModel, finish
-from .pytorch_converters import CONVERTERS
+from .pytorch_importer import import_program
 from .relax_module import bind_dimensions
 from .untrusted import ForbiddenAction, untrusted
 
@@ -48,14 +48,10 @@ def load_exported_program(
     input_shapes: Mapping[str, Sequence[int]] | None = None,
 ) -> LoadedModel:
     """Import a program of ``torch.export``.  `label` names it in a :class:`UserError`."""
-    from tvm.relax.frontend.torch import from_exported_program
-
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            module = from_exported_program(
-                program, unwrap_unit_return_tuple=True, custom_convert_map=CONVERTERS
-            )
+            module, origins = import_program(program)
     except Exception as error:  # converters assert, look up and raise freely
         raise UserError(f"{label}: cannot be imported: {first_line(error)}") from error
     signature = program.graph_signature
@@ -72,4 +68,5 @@ def load_exported_program(
         rounding="single",
         input_names=inputs,
         output_names=outputs,
+        origins=origins,
     )

@@ -111,10 +111,10 @@ class Forward:
         elif node.function in _FUNCTIONS:
             value = f"{_FUNCTIONS[node.function]}({first}, {second})"
         else:
-            raise UserError(f"{node.name}: {node.function} cannot be written in PyTorch")
+            raise UserError(f"{node.title}: {node.function} cannot be written in PyTorch")
         if node.activation is None:
             return value
-        return f"{self._layers.activation_name(node.activation)}()({value})"
+        return f"{self._layers.activation_name(node.activation, node)}()({value})"
 
     def _shaped(self, value: str, port: Port) -> str:
         """`value` in the rank that the model's output has."""

@@ -93,17 +93,17 @@ class Layers:
             If PyTorch has no module that computes the same.
         """
         if isinstance(node, Convolution):
-            return [*self._convolution(node), *self._activation(node.final_activation)]
+            return [*self._convolution(node), *self._activation(node.final_activation, node)]
         if isinstance(node, Dense):
             sizes = (str(node.in_channels), str(node.out_channels))
             linear = Layer(Call("nn.Linear", sizes), _keys(node.name, "weight", "bias"))
-            return [linear, *self._activation(node.activation)]
+            return [linear, *self._activation(node.activation, node)]
         if isinstance(node, Pool):
             return self._pool(node, node.pool)
         if isinstance(node, Upsample):
             return [Layer(Call("nn.Upsample", (), (("scale_factor", _size(node.factor)),)))]
         assert isinstance(node, Activate)
-        return self._activation(node.activation)
+        return self._activation(node.activation, node)
 
     def _convolution(self, node: Convolution) -> list[Layer]:
         """The convolution up to the addition of its shortcut."""
@@ -124,12 +124,12 @@ class Layers:
         if kind.shortcut:
             self._sources.setdefault("SumPool2d", SUM_POOL_SOURCE)
             self._sources.setdefault("MatchChannels", MATCH_CHANNELS_SOURCE)
-        self.activation_name(kind.activation)
+        self.activation_name(kind.activation, node)
         named = _window_arguments(node.window, kind.sides)
         if node.groups != 1:
             named.append(("groups", str(node.groups)))
         if node.activation != kind.activation:
-            named.append(("activation", self.activation_name(node.activation)))
+            named.append(("activation", self.activation_name(node.activation, node)))
         self._sources.setdefault(kind.name, convolution_source(kind))
         sizes = (str(node.in_channels), str(node.out_channels), _size(node.window.kernel))
         weights = {f"conv.{key}": value for key, value in _convolution_keys(node).items()}
@@ -156,7 +156,7 @@ class Layers:
             layers.insert(0, _norm(node.in_channels))
         if node.norm == "after":
             layers.append(_norm(node.out_channels, {"bias": f"{node.name}.shift"}))
-        layers += self._activation(node.activation)
+        layers += self._activation(node.activation, node)
         return [*layers, *([] if node.pool is None else self._pool(node, node.pool))]
 
     def _shortcut(self, node: Convolution, shortcut: Shortcut) -> list[Layer]:
@@ -171,14 +171,17 @@ class Layers:
                 layers.append(_norm(step.channels))
         return layers
 
-    def _activation(self, activation: Activation | None) -> list[Layer]:
+    def _activation(self, activation: Activation | None, node: Node) -> list[Layer]:
         if activation is None:
             return []
-        return [Layer(Call(self.activation_name(activation)))]
+        return [Layer(Call(self.activation_name(activation, node)))]
 
-    def activation_name(self, activation: Activation | None) -> str:
-        """The class of an activation."""
-        found = activation_class(activation)
+    def activation_name(self, activation: Activation | None, node: Node) -> str:
+        """The class of an activation of `node`; UserError if PyTorch has no such function."""
+        try:
+            found = activation_class(activation)
+        except UserError as error:
+            raise UserError(f"{node.title}: {error}") from None
         if found.source:
             self._sources.setdefault(found.expression, found.source)
         return found.expression
@@ -187,7 +190,7 @@ class Layers:
         window = pool.window
         if window.dilation != (1, 1) and pool.kind != "max":
             raise UserError(
-                f"{node.name}: PyTorch has no {pool.kind} pooling with dilation "
+                f"{node.title}: PyTorch has no {pool.kind} pooling with dilation "
                 f"{list(window.dilation)}"
             )
         sides = not _is_symmetric(window)
@@ -204,7 +207,7 @@ class Layers:
                 pad = Call("nn.ZeroPad2d", (outside,))
             else:
                 raise UserError(
-                    f"{node.name}: PyTorch has no average pooling without its padding where that "
+                    f"{node.title}: PyTorch has no average pooling without its padding where that "
                     "differs between sides"
                 )
             layers.append(Layer(pad))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -10,13 +11,13 @@ from typing import Any, Literal
 import tvm
 from tvm.ir import GenericConst
 
-from dero_tvm.errors import UserError
+from dero_tvm.errors import UserError, first_line
 from dero_tvm.frontends import LoadedModel, load
 from dero_tvm.network_planner import refuse_sizes
 from dero_tvm.one_at_a_time import one_at_a_time
+from relax_passes.cannot_reorganize import CannotReorganize
 from relax_passes.canonicalize import Canonicalize
 from relax_passes.decisions import decisions
-from relax_passes.describe_network import CannotReorganize
 from relax_passes.graph import operator_graph
 from relax_passes.refine_operators import RefineOperators
 from relax_passes.reorganization import Choices, Reorganization
@@ -145,21 +146,20 @@ def reorganize(
     canonical = Canonicalize()(loaded.module)
     _refuse_quantized(canonical, label)
     progress("reorganizing")
-    module = _rewritten(canonical, choices, loaded.name, label)
-    description = read_reorganization(module)
+    with _explained(label):
+        module = _rewritten(canonical, choices, loaded.name)
+        description = read_reorganization(module)
     progress("writing PyTorch")
-    try:
+    with _explained(label):
         source = python_source(
             description.architecture,
             output_names=[spec.name for spec in loaded.outputs],
             file_name=NETWORK,
             weights_name=WEIGHTS,
         )
-    except UserError as error:
-        raise UserError(f"{label}: {error}") from None
-    written = network_module(source, description.weights)
+        written = network_module(source, description.weights)
     bare = Choices(normalization=None, shortcuts="none", join_activation=join_activation)
-    modules = {"original": canonical, "plain": _rewritten(canonical, bare, loaded.name, label)}
+    modules = {"original": canonical, "plain": _rewritten(canonical, bare, loaded.name)}
     if not plain:
         modules["reorganized"] = module
     shortcuts_given, without = described_shortcuts(description.architecture, source.modules)
@@ -190,12 +190,20 @@ def _refuse_quantized(canonical: tvm.IRModule, label: str) -> None:
             )
 
 
-def _rewritten(canonical: tvm.IRModule, choices: Choices, name: str, label: str) -> tvm.IRModule:
+def _rewritten(canonical: tvm.IRModule, choices: Choices, name: str) -> tvm.IRModule:
     passes = [ReorganizeResiduals(choices, name), RefineOperators()]
+    return tvm.transform.Sequential(passes, name="reorganize")(canonical)
+
+
+@contextmanager
+def _explained(label: str) -> Iterator[None]:
+    """Every failure as an error of the model `label`: networks differ in unforeseen ways."""
     try:
-        return tvm.transform.Sequential(passes, name="reorganize")(canonical)
-    except CannotReorganize as error:
+        yield
+    except (CannotReorganize, UserError) as error:
         raise UserError(f"{label}: {error}") from None
+    except Exception as error:
+        raise UserError(f"{label}: cannot be reorganized: {first_line(error)}") from error
 
 
 def _trained_numbers(canonical: tvm.IRModule) -> int:

@@ -107,6 +107,7 @@ class DataflowRewriter:
         self._notes: list[tuple[relax.Var, str]] = []
         self._decisions: list[tuple[relax.Var, Decision]] = []
         self._normalizer = relax.BlockBuilder()
+        self._origin: tvm.ir.Span | None = None  # of the old binding that is being rewritten
 
     @property
     def rounding(self) -> str:
@@ -142,7 +143,7 @@ class DataflowRewriter:
         if isinstance(expr, (relax.Var, GenericConst)):
             return expr
         expr = self._normalizer.normalize(expr)
-        var = relax.DataflowVar("lv", expr.ty)
+        var = relax.DataflowVar("lv", expr.ty, self._origin)
         self._bindings.append((var, expr))
         self._emitted[var] = expr
         return var
@@ -164,8 +165,10 @@ class DataflowRewriter:
         for var, expr in self.old.bindings:
             if var in self._new:
                 continue
+            self._origin = var.span
             new = self.rewrite(var, expr)
             self._new[var] = self.emit(with_operands(expr, self.new) if new is None else new)
+        self._origin = None
         result = self.result()
         live = _live(self._bindings, result)
         self._keep_notes(live)
@@ -311,7 +314,7 @@ def _build(
                 name = kind + (str(counts[kind]) if counts[kind] else "")
                 counts[kind] += 1
                 make = relax.Var if var in outputs else relax.DataflowVar
-                renamed[var] = make(name, var.ty)
+                renamed[var] = make(name, var.ty, var.span)
                 renewed = with_operands(expr, rename)
                 if renewed is not expr:
                     if isinstance(renewed, Call):  # its type is known, for only names differ

@@ -140,7 +140,9 @@ class ElementSum:
         shifted = (
             image.moved(
                 lambda a, y=y, x=x: a[
-                    ..., y : y + rows * strides[0] : strides[0], x : x + columns * strides[1] : strides[1]
+                    ...,
+                    y : y + rows * strides[0] : strides[0],
+                    x : x + columns * strides[1] : strides[1],
                 ][..., :rows, :columns]
             )
             for y in range(size[0])

@@ -157,9 +157,7 @@ class _Rewriter(DataflowRewriter):
         assert total is not None
         return self._scaled(total, np.where(run.reads().any(0), factors, factors.max()))
 
-    def _slice(
-        self, image: relax.Expr, run: Run, start: int, channels: int
-    ) -> relax.Expr | None:
+    def _slice(self, image: relax.Expr, run: Run, start: int, channels: int) -> relax.Expr | None:
         """Channels `start` and following of an image, zeros where the run has none."""
         begin, end = max(run.begin, start), min(run.end, start + channels)
         if begin >= end:

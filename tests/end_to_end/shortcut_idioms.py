@@ -45,7 +45,9 @@ def sum_of_list(x, filters):
 
 
 def reduced(x, filters):
-    return functools.reduce(torch.add, padded(x, filters).tensor_split(-(-x.shape[1] // filters), 1))
+    return functools.reduce(
+        torch.add, padded(x, filters).tensor_split(-(-x.shape[1] // filters), 1)
+    )
 
 
 def reduced_right(x, filters):
@@ -84,8 +86,10 @@ def unflattened(x, filters):
 
 def flat_pixels(x, filters):
     x = padded(x, filters)
-    return x.reshape(x.shape[0], -1, filters, x[0, 0].numel()).sum(1).reshape(
-        x.shape[0], filters, *x.shape[2:]
+    return (
+        x.reshape(x.shape[0], -1, filters, x[0, 0].numel())
+        .sum(1)
+        .reshape(x.shape[0], filters, *x.shape[2:])
     )
 
 

@@ -21,9 +21,9 @@ from tvm import relax
 from tvm.script import ir as I
 from tvm.script import relax as R
 
+from relax_passes.cannot_reorganize import CannotReorganize
 from relax_passes.classify_operators import ClassifyOperators
 from relax_passes.decisions import decisions
-from relax_passes.describe_network import CannotReorganize
 from relax_passes.identify_residuals import IdentifyResiduals
 from relax_passes.operators import make_call
 from relax_passes.reorganization import Choices, Convolution

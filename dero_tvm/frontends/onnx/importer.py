@@ -6,13 +6,16 @@ import contextlib
 import io
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
 import tvm
+from tvm import relax
 from tvm.relax.frontend.onnx.onnx_frontend import _get_convert_map
 
 from dero_tvm.errors import InternalError, UserError, first_line
+from relax_passes.origins import Origin
 from relax_passes.port_quantization import PortQuantization
 
 from ..builder import abandon
@@ -66,7 +69,7 @@ def load_onnx(
     load_external_data(model, label, folder)
     try:
         model = inline_functions(model, label)
-        names, outputs, quantization, module = _import(model, label, input_shapes)
+        imported = _import(model, label, input_shapes)
     except (UserError, InternalError):
         raise
     except Exception as error:  # TVM's converters assert, look up and raise freely
@@ -74,21 +77,33 @@ def load_onnx(
         remark = "" if invalid is None else f" (and the ONNX checker says: {invalid})"
         raise UserError(f"{label}: cannot be imported: {first_line(error)}{remark}") from error
     return finish(
-        module,
+        imported.module,
         label=label,
         name=name,
         format="onnx",
         rounding="single",
-        input_names=names,
-        output_names=outputs,
-        quantization=quantization,
+        input_names=imported.inputs,
+        output_names=imported.outputs,
+        quantization=imported.quantization,
+        origins=imported.origins,
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _Imported:
+    """Names of inputs and outputs, what integers there mean, the module, and where it is from."""
+
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    quantization: Mapping[str, PortQuantization]
+    module: tvm.IRModule
+    origins: Mapping[relax.Expr, Origin]
 
 
 def _import(
     model: onnx.ModelProto, label: str, input_shapes: Mapping[str, Sequence[int]] | None
-) -> tuple[tuple[str, ...], tuple[str, ...], dict[str, PortQuantization], tvm.IRModule]:
-    """Names of inputs and outputs, what integers there mean, and the module.  Changes `model`."""
+) -> _Imported:
+    """Changes `model`."""
     graph = model.graph
     held = {tensor.name for tensor in graph.initializer}
     held.update(sparse.values.name for sparse in graph.sparse_initializer)
@@ -128,7 +143,8 @@ def _import(
             abandon(importer.bb)
             raise
     check_types(importer.types(), graph, declared, inferred, label)
-    return tuple(names), tuple(value.name for value in graph.output), quantization, module
+    outputs = tuple(value.name for value in graph.output)
+    return _Imported(tuple(names), outputs, quantization, module, importer.origins)
 
 
 def _opset(model: onnx.ModelProto) -> int:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, MutableSequence, Sequence
 from typing import Any
 
+import onnx
 from tvm import relax
+from tvm.ir import Call
 from tvm.relax.frontend.onnx.onnx_frontend import ONNXGraphImporter
 
 from dero_tvm.errors import UserError, first_line
+from relax_passes.origins import Origin
 
 from .clip import clip
 from .joins import JOINS, join
@@ -23,12 +26,22 @@ _WITH_BIAS = ("Conv", "ConvTranspose", "Gemm")
 class Importer(ONNXGraphImporter):
     """TVM's importer, with operators that it misreads converted here.
 
-    It says which node it could not convert.
+    It says which node it could not convert, and keeps from which node each tensor is.
     """
 
     def __init__(self, shapes: Mapping[str, Sequence[int]], label: str) -> None:
         super().__init__({name: list(shape) for name, shape in shapes.items()}, "float32")
         self._label = label
+        self.origins: dict[relax.Expr, Origin] = {}
+
+    def _construct_nodes(self, graph: onnx.GraphProto) -> None:
+        super()._construct_nodes(graph)
+        for node in graph.node:
+            origin = Origin(node.op_type, node.name or next(iter(node.output), ""))
+            for output in node.output:
+                converted = self._nodes.get(output)
+                if isinstance(converted, (relax.Var, Call, relax.TupleGetItem)):
+                    self.origins.setdefault(converted, origin)
 
     def types(self) -> dict[str, relax.Type]:
         """The type of every tensor that has been imported, by its name in the file."""

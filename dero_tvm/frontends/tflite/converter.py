@@ -18,6 +18,7 @@ from tvm import ir, relax
 from tvm.relax.frontend.tflite.tflite_frontend import OperatorConverter, TensorWrapper
 
 from dero_tvm.errors import InternalError, UserError, first_line
+from relax_passes.origins import Origin
 
 from .arithmetic import ARITHMETIC_RULES
 from .bias import bias_of, bias_quantization
@@ -83,6 +84,7 @@ class Converter(OperatorConverter):
         self._declared_shapes = declared_shapes
         self._moving = False
         self._bias: tuple[int | None, dict[str, Any]] | None = None
+        self.origins: dict[relax.Expr, Origin] = {}
         rules = ARITHMETIC_RULES | INTEGER_RULES | MOVE_RULES
         own = {code: functools.partial(rule, self) for code, rule in rules.items()}
         self._SUPPORTED_QUANTIZED_OPS = (
@@ -162,6 +164,7 @@ class Converter(OperatorConverter):
             result = self.bb.normalize(result)
             several = isinstance(result.ty, relax.TupleType)
             self._check(where, op, list(result.ty.fields) if several else [result.ty])
+            self._note_origin(code, op, result)
             return result
         except (UserError, InternalError):
             raise
@@ -180,6 +183,13 @@ class Converter(OperatorConverter):
             None if index is None else bias_quantization(code, self.get_input_tensors(op))
         )
         self._bias = None if quantization is None else (index, quantization)
+
+    def _note_origin(self, code: str, op: tflite.Operator, result: ir.Expr) -> None:
+        outputs = [self.subgraph.Tensors(op.Outputs(i)) for i in range(op.OutputsLength())]
+        parts = list(result.fields) if isinstance(result, relax.Tuple) else [result]
+        for part, output in zip(parts, outputs):
+            if isinstance(part, (relax.Var, ir.Call, relax.TupleGetItem)):
+                self.origins.setdefault(part, Origin(code, output.Name().decode()))
 
     def _prefetch(self, where: str, op: tflite.Operator, values: Sequence[np.ndarray]) -> None:
         """Let the outputs be constants."""

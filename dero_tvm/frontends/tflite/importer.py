@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import tflite
-from tvm import relax
 from tvm.relax.frontend.tflite import from_tflite
 
 from dero_tvm.errors import InternalError, UserError, first_line
@@ -46,18 +45,18 @@ def load_tflite(
         quantization = _quantization(model, (*names, *outputs))
         written = [shape_of(graph.Tensors(graph.Inputs(i))) for i in range(graph.InputsLength())]
         as_written = written == list(shapes.values())
-    builders: list[relax.BlockBuilder] = []
+    converters: list[Converter] = []
 
     def converter(*args: object) -> Converter:
         created = Converter(*args, label=label, declared_shapes=as_written)
-        builders.append(created.bb)
+        converters.append(created)
         return created
 
     try:
         module = from_tflite(model, shape_dict=dict(shapes), op_converter=converter)
     except Exception as error:  # from_tflite asserts and looks up freely
-        for builder in builders:
-            abandon(builder)
+        for created in converters:
+            abandon(created.bb)
         if isinstance(error, (UserError, InternalError)):
             raise
         raise UserError(f"{label}: cannot be imported: {first_line(error)}") from error
@@ -70,6 +69,7 @@ def load_tflite(
         input_names=tuple(names),
         output_names=tuple(outputs),
         quantization=quantization,
+        origins={k: origin for c in converters for k, origin in c.origins.items()},
     )
 
 

@@ -1,0 +1,115 @@
+r"""Which joins a reorganization removes, which stay and why, and what is left to read each tensor.
+
+A join goes if it is a residual addition or concatenation around convolutions.  These stay:
+
+* parallel branches, which have no shortcut;
+* products and differences.  What a product's image is multiplied with is a **gate** (squeeze and
+  excitation), ``x * gate(x)``; a gate is no block operator, so nothing inside it is reorganized;
+* an addition around no convolution, or to something of another shape;
+* a concatenation around poolings alone (a pyramid), or around depthwise convolutions alone: there
+  one layer gives half of its channels cheaply (a ghost module), and none goes around another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import networkx as nx
+
+from .operators import OperatorClass
+from .residuals import IDENTITY, NONE, Residual
+
+CONVOLUTIONS = (OperatorClass.POINTWISE, OperatorClass.DEPTHWISE, OperatorClass.SPATIAL)
+_SQUASHING = ("sigmoid", "hard_sigmoid", "tanh", "softmax")
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """See the fields.
+
+    Attributes
+    ----------
+    removed
+        The joins that go.
+    kept
+        For each other join the reason why it stays.
+    gates
+        The operators that gates alone need.
+    live
+        The graph without the removed joins' shortcuts and what only they needed.
+    """
+
+    removed: dict[str, Residual]
+    kept: dict[str, str]
+    gates: frozenset[str]
+    live: nx.DiGraph
+
+
+def judge(graph: nx.DiGraph, residuals: Sequence[Residual]) -> Verdicts:
+    """The verdicts on all joins of a network."""
+    gates = frozenset().union(*(_gate(graph, residual) for residual in residuals))
+    reasons = {r.join: _reason_to_stay(graph, r, gates) for r in residuals}
+    removed = {r.join: r for r in residuals if not reasons[r.join]}
+    live = nx.DiGraph(graph.edges)
+    live.add_nodes_from(graph)
+    for join, residual in removed.items():
+        live.remove_edges_from((branch.operand, join) for branch in residual.shortcuts)
+    outputs = [node for node, data in graph.nodes(data=True) if data["kind"] == "output"]
+    needed = set(outputs).union(*(nx.ancestors(live, output) for output in outputs))
+    live.remove_nodes_from(set(live) - needed)
+    kept = {join: reason for join, reason in reasons.items() if reason}
+    return Verdicts(removed, kept, gates, live)
+
+
+def around_shortcut(residual: Residual, shortcuts: Iterable[str] | None = None) -> set[str]:
+    """The operators between a residual's fork and join that no shortcut operand needs."""
+    if shortcuts is None:
+        shortcuts = {branch.operand for branch in residual.shortcuts}
+    paths = {branch.operand: set(branch.operators) for branch in residual.branches}
+    needed = set().union(*(paths[operand] for operand in shortcuts))
+    return set().union(*paths.values()) - needed
+
+
+def _gate(graph: nx.DiGraph, residual: Residual) -> set[str]:
+    """What only the gates of a product need."""
+    if residual.operator != "dero.multiply":
+        return set()
+    if residual.shortcut == IDENTITY:
+        return around_shortcut(residual)
+    squashed = [b.operand for b in residual.branches if _is_squashed(graph.nodes[b.operand])]
+    images = [b.operand for b in residual.branches if b.operand not in squashed]
+    return around_shortcut(residual, images) if squashed and images else set()
+
+
+def _is_squashed(data: dict) -> bool:
+    if data["operator"] == "dero.softmax":
+        return True
+    return data["operator"] == "dero.unary" and data["signature"]["function"] in _SQUASHING
+
+
+def _reason_to_stay(graph: nx.DiGraph, residual: Residual, gates: frozenset[str]) -> str:
+    addition = residual.operator == "dero.add"
+    if residual.operator not in ("dero.add", "dero.concat"):
+        return f"{residual.operator} is a gate or a difference, not a residual join"
+    if residual.shortcut == NONE:
+        return "its branches are parallel: none is a shortcut"
+    around = around_shortcut(residual)
+    classes = {graph.nodes[n]["operator_class"] for n in around - gates} & set(CONVOLUTIONS)
+    if around and around <= gates:
+        return "it lies inside a gate, which is not reorganized"
+    if not classes and addition:
+        return "it goes around no convolution, so there is none that its shortcut could be given to"
+    if not classes:
+        return "a pyramid of poolings: no convolution lies between its operands"
+    if classes == {OperatorClass.DEPTHWISE} and not addition:
+        return "depthwise convolutions alone lie between its operands: they are halves of one layer"
+    shapes = {graph.nodes[name]["spec"].shape for name in _main(residual)}
+    if addition and shapes != {graph.nodes[residual.join]["spec"].shape}:
+        return "its main branch has another shape than the sum"
+    return ""
+
+
+def _main(residual: Residual) -> list[str]:
+    shortcuts = {branch.operand for branch in residual.shortcuts}
+    return [b.operand for b in residual.branches if b.operand not in shortcuts]
