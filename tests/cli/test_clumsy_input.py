@@ -220,3 +220,19 @@ def test_a_pipe_is_no_file_of_inputs(refused, archive_file, tmp_path) -> None:
     path = tmp_path / "inputs.npz"
     os.mkfifo(path)
     assert refused("run", archive_file, "--inputs", path) == f"{path}: is no plain file"
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "1e300", "-1", "-inf", "soon", ""])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["compile", "MODEL"],
+        ["fit", "MODEL", "--board", "nrf52840dk"],
+        ["run", "ARCHIVE", "--device", "host-c"],
+    ],
+)
+def test_times_that_are_none(refused, model_file, archive_file, words, value) -> None:
+    places = {"MODEL": model_file, "ARCHIVE": archive_file}
+    words = [places.get(word, word) for word in words]
+    message = refused(*words, f"--time-limit={value}", status=2)
+    assert "'--time-limit'" in message
