@@ -86,6 +86,8 @@ def _explain(error: BaseException) -> tuple[str, int]:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{error.strerror}: free some space, or set TMPDIR to another disk", FAILED
+    if isinstance(error, FileNotFoundError) and error.filename is None:  # of os.getcwd
+        return "the folder in which tvmc was started is gone: change to another", FAILED
     if isinstance(error, OSError) and error.errno in _NO_PATH and error.filename:
         return f"{error.filename}: {error.strerror}; give another path", FAILED
     return (

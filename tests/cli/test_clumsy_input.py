@@ -236,3 +236,12 @@ def test_times_that_are_none(refused, model_file, archive_file, words, value) ->
     words = [places.get(word, word) for word in words]
     message = refused(*words, f"--time-limit={value}", status=2)
     assert "'--time-limit'" in message
+
+
+def test_a_folder_that_is_gone(refused, archive_file, tmp_path, monkeypatch) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    message = refused("run", archive_file, "-o", "outputs.npz")
+    assert message == "the folder in which tvmc was started is gone: change to another"
