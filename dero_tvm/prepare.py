@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -76,6 +77,8 @@ def prepare(
             f"module name {name!r}: use up to 48 letters, digits and underscores, as they become "
             "part of C names"
         )
+    if not 0 <= time_limit < math.inf:  # nor is it NaN
+        raise UserError(f"--time-limit {time_limit}: give a number of seconds, 0 or more")
     board = target if isinstance(target, Board) else load_board(str(target))
     progress("reading the model")
     loaded = model if isinstance(model, LoadedModel) else load(model, input_shapes=input_shapes)

@@ -34,8 +34,8 @@ HOST_PROGRAM = "src/host_program.ll"
 PARAMETERS = "parameters/"
 _LARGEST = 1 << 30  # bytes of an archive when unpacked
 _MEMORY = 1 << 30  # bytes of all arenas, inputs and outputs of a program that is run
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")  # of what appears in C
-_FILE = re.compile(r"[A-Za-z][A-Za-z0-9_]*\.[ch]")
+_NAME = re.compile(r"[A-Za-z0-9_]+")  # of what appears in C, perhaps behind something else
+_FILE = re.compile(r"[A-Za-z0-9_]+\.[ch]")
 _TYPES = frozenset(
     "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64".split()
 )

@@ -220,7 +220,7 @@ class _StepPrinter:
         (argument,) = stage.arguments
         assert isinstance(argument, Argument)
         context = f"{kind}s->{port.context}"
-        call = f"{kind}s->{port.member}({context}, {row}, {self._address(argument, row)})"
+        call = f"({kind}s->{port.member})({context}, {row}, {self._address(argument, row)})"
         return _checked(call, indent)
 
     def _port(self, callback: RowCallback) -> tuple[str, CPort]:

@@ -2,6 +2,11 @@
 
 A model may call its tensors anything.  No such name reaches C source as it is: it is reduced to
 letters, digits and underscores, kept off reserved words, and made unique.
+
+Macros are what a struct's member must not be called, whoever defines them.  All those of generated
+code begin with ``tvmgen`` in some spelling, so no member does; those of the C library, of compilers
+and of frameworks (Arduino's ``INPUT``) are written in capitals, so no member of two letters or more
+is.  Macros that take arguments do no harm: no member stands right before a parenthesis.
 """
 
 from __future__ import annotations
@@ -9,7 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-# C and C++ (the header serves both), and macros that headers or compilers may define.
+# C and C++ (the header serves both), and macros in small letters that headers or compilers define.
 _RESERVED = frozenset(
     "auto break case char const continue default do double else enum extern float for goto if "
     "inline int long register restrict return short signed sizeof static struct switch typedef "
@@ -19,13 +24,12 @@ _RESERVED = frozenset(
     "dynamic_cast explicit export friend mutable namespace new noexcept not not_eq nullptr "
     "operator or or_eq private protected public reinterpret_cast requires static_assert "
     "static_cast template this thread_local throw try typeid typename using virtual wchar_t xor "
-    "xor_eq complex imaginary noreturn assert errno stdin stdout stderr linux unix arm i386 sun "
-    "I NULL NAN INFINITY HUGE_VAL EOF".split()
+    "xor_eq typeof_unqual complex imaginary noreturn assert errno stdin stdout stderr environ "
+    "tzname signgam math_errhandling strtodf basename fd_set physadr quad linux unix arm i386 sun "
+    "mips sparc near far huge interrupt interface small byte I".split()
 )
-# Macros of <stdint.h>, <limits.h>, <float.h> and <math.h>, such as INT8_MAX and M_PI.
-_MACROS = re.compile(
-    r"[A-Z][A-Z0-9_]*_(MAX|MIN|C|BIT|WIDTH|DIG|EPSILON)|(FLT|DBL|LDBL|FP|M|MATH)_\w+"
-)
+# Macros of generated code; capitals; and families of the C library's such as PRIu8 and M_PIf.
+_MACROS = re.compile(r"(?i:tvmgen)\w*|[^a-z]{2,}|(PRI|SCN)\w+|([MLP]|si|sa|sigev)_\w+")
 _LONGEST = 48  # C11 promises 63 significant characters, and prefixes need some of them
 
 

@@ -20,6 +20,7 @@ FAILED, MISUSED, INTERNAL, INTERRUPTED = 1, 2, 70, 130
 """Exit statuses: the user can mend it, the command line is wrong, our mistake, Ctrl-C."""
 
 
+_NO_PATH = (errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR)
 _LONGEST = 2000  # characters of a message; names in a model may be longer than that
 _MOST_LINES = 20  # of what a compiler or an emulator printed
 
@@ -85,6 +86,10 @@ def _explain(error: BaseException) -> tuple[str, int]:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{error.strerror}: free some space, or set TMPDIR to another disk", FAILED
+    if isinstance(error, FileNotFoundError) and error.filename is None:  # of os.getcwd
+        return "the folder in which tvmc was started is gone: change to another", FAILED
+    if isinstance(error, OSError) and error.errno in _NO_PATH and error.filename:
+        return f"{error.filename}: {error.strerror}; give another path", FAILED
     return (
         f"internal error: {type(error).__name__}: {first_line(error)}; please report it as a bug, "
         "with the model and what --debug adds",

@@ -52,10 +52,23 @@ def reserve_option(region: str) -> Callable[[F], F]:
     )
 
 
+class Seconds(click.FloatRange):
+    """A number of seconds, up to some months: clocks count no further."""
+
+    def __init__(self, *, min_open: bool = False) -> None:
+        super().__init__(min=0, max=1e7, min_open=min_open)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        seconds = super().convert(value, param, ctx)
+        if seconds != seconds:  # NaN, which is in every range
+            self.fail(f"{value!r} is no number of seconds.", param, ctx)
+        return seconds
+
+
 time_limit_option = click.option(
     "--time-limit",
     metavar="SECONDS",
-    type=click.FloatRange(min=0),
+    type=Seconds(),
     default=20.0,
     show_default=True,
     help="For the search of each memory plan, counted in steps of the search.",

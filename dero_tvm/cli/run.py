@@ -26,7 +26,7 @@ from .compile import compile_with_progress
 from .completion import complete_device, complete_target
 from .inputs import filled
 from .legacy import board_of_target
-from .model_options import input_shapes_option
+from .model_options import Seconds, input_shapes_option
 from .outputs import check_distinct, check_output, npz_bytes
 from .progress import stages
 from .report import parsed_report
@@ -95,7 +95,7 @@ _ARCHIVES = (".tar", ".tar.gz", ".tgz")
 @click.option(
     "--time-limit",
     metavar="SECONDS",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Seconds(min_open=True),
     help="Stop a run that takes longer; default: 60 on host-c, 120 on qemu:BOARD.",
 )
 @click.option(

@@ -40,6 +40,8 @@ def untrusted() -> Iterator[None]:
     if _installed.acquire(blocking=False):  # once: a hook cannot be removed
         sys.addaudithook(_watch)
     compiled, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # what PyTorch imports
+    # The hook itself must not ask for this: finding it out for the first time opens files.
+    _reading.temporary = os.path.realpath(tempfile.gettempdir())
     _reading.file = True
     try:
         yield
@@ -61,6 +63,5 @@ def _writes(path: object, mode: object, flags: object) -> bool:
     """Whether a file is written elsewhere than among temporary ones, where PyTorch has some."""
     if not isinstance(path, (str, bytes)) or not isinstance(flags, int):
         return False
-    folder = os.path.realpath(tempfile.gettempdir())
-    inside = os.path.realpath(os.fsdecode(path)).startswith(folder + os.sep)
+    inside = os.path.realpath(os.fsdecode(path)).startswith(_reading.temporary + os.sep)
     return bool(flags & (os.O_WRONLY | os.O_RDWR)) and not inside

@@ -48,7 +48,11 @@ def create_project(
                 path = staged / name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(content.encode() if isinstance(content, str) else content)
-            staged.rename(folder)
+            if folder.exists():  # an empty one, which stays: a shell may be in it
+                for path in staged.iterdir():
+                    path.rename(folder / path.name)
+            else:
+                staged.rename(folder)
     except OSError as error:
         raise UserError(f"{folder}: cannot be written ({error.strerror or error})") from None
     return [folder / name for name in sorted(files)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -422,3 +424,17 @@ def test_zero_point_outside_of_its_type(tmp_path: Path) -> None:
     builder.operator("RELU", [x], [y])
     message = refusal(write(tmp_path / "far.tflite", builder.build(outputs=[y])))
     assert "tensor 'x' of int8 has a zero point outside of its type: [-129]" in message
+
+
+def test_what_watches_an_untrusted_file_opens_none_itself() -> None:
+    """Where Python has not asked for the folder of temporary files yet."""
+    program = (
+        "import os, tempfile\n"
+        "from dero_tvm.frontends.untrusted import untrusted\n"
+        "tempfile.tempdir = None\n"
+        "with untrusted():\n"
+        "    tempfile.tempdir = None\n"
+        "    assert tempfile.gettempdir()\n"
+        "    open(os.devnull, 'rb').close()\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)

@@ -53,6 +53,13 @@ def test_an_empty_folder_will_do(tmp_path):
     assert (tmp_path / "app" / "prj.conf").is_file()
 
 
+def test_the_folder_in_which_one_is_will_do_and_stays(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    create_project("cmake", Path("."), FakeArchive(), load_board(BOARDS["cmake"]))
+    assert Path.cwd() == tmp_path  # a folder in its place would leave the shell in none
+    assert Path("CMakeLists.txt").is_file()
+
+
 def changed(name: str, **changes: object) -> Board:
     return replace(load_board(name), **changes)
 
