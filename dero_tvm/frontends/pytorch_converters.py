@@ -12,9 +12,7 @@ from collections.abc import Callable
 from math import prod
 from typing import Any
 
-import numpy as np
 from tvm import relax, tirx
-from tvm.ir import GenericConst
 
 from .resize_scale import refuse_lost_scales
 
@@ -156,7 +154,7 @@ def _from_the_start(index: Any, length: Any) -> Any:
 def _index(node: Any, importer: Any) -> relax.Var:
     """``index.Tensor(input, indices)``; indices are broadcast, negative ones count from the end."""
     data, indices = importer.retrieve_args(node)
-    shape = importer.shape_of(data)
+    shape = list(importer.shape_of(data))
     if data.ty.ndim == 0 or any(str(i.ty.dtype) == "bool" for i in indices if i is not None):
         return importer._index_tensor(node)
     axes = [axis for axis, index in enumerate(indices) if index is not None]
@@ -167,36 +165,25 @@ def _index(node: Any, importer: Any) -> relax.Var:
     emit = importer.block_builder.emit
     place: Any = None  # among the elements of all these axes together
     for axis in axes:
-        index = _counted_from_the_start(indices[axis], shape[axis], importer)
+        index = _counted_from_the_start(indices[axis], shape[axis], emit)
+        if len(axes) > 1:  # outside of its axis it would be another element of all these
+            index = emit(relax.op.clip(index, 0, int(shape[axis]) - 1))
         if place is None:
             place = index
-        elif isinstance(index, GenericConst) and isinstance(place, GenericConst):
-            place = relax.const(place.value.numpy() * int(shape[axis]) + index.value.numpy())
         else:
-            # Outside of its axis an index would be another one's element.
-            raise ValueError("several indices that are computed are not supported")
+            factor = relax.const(int(shape[axis]), str(index.ty.dtype))
+            place = emit(relax.op.add(emit(relax.op.multiply(place, factor)), index))
     if len(axes) > 1:
         together = prod(int(shape[axis]) for axis in axes)
         data = emit(relax.op.reshape(data, [*shape[: axes[0]], together, *shape[axes[-1] + 1 :]]))
     return emit(relax.op.take(data, place, axis=axes[0]))
 
 
-def _counted_from_the_start(indices: Any, length: Any, importer: Any) -> Any:
-    """Indices of an axis with negative ones replaced; :class:`ValueError` for what is outside."""
-    kind = str(indices.ty.dtype)
-    emit = importer.block_builder.emit
-    if isinstance(indices, GenericConst):
-        values = indices.value.numpy()
-        if not isinstance(length, tirx.IntImm):
-            if (values < 0).any():
-                raise ValueError("a negative index of an axis whose length is not known")
-            return indices
-        size = int(length)
-        if values.size and not -size <= values.min() <= values.max() < size:
-            raise ValueError(f"an index is outside of an axis of {size}")
-        return relax.const(np.where(values < 0, values + size, values).astype(kind), kind)
+def _counted_from_the_start(indices: Any, length: Any, emit: Callable[[Any], Any]) -> Any:
+    """Indices of an axis with negative ones replaced."""
     if not isinstance(length, tirx.IntImm):
         return indices
+    kind = str(indices.ty.dtype)
     moved = emit(relax.op.add(indices, relax.const(int(length), kind)))
     negative = emit(relax.op.less(indices, relax.const(0, kind)))
     return emit(relax.op.where(negative, moved, indices))

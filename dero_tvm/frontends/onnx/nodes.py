@@ -57,8 +57,8 @@ class Importer(ONNXGraphImporter):
             return clipped
         if node.name == "Pad" and (padded := pad(inputs, attrs)) is not None:
             return padded
-        if node.name == "Dropout" and attrs["tvm_custom"]["num_outputs"] == 1:
-            return inputs[0]
+        if node.name == "Dropout":
+            return self._everything(inputs[0], attrs["tvm_custom"]["num_outputs"])
         if node.name == "Resize":
             return resize(inputs, attrs, lambda i, a: self._resized(i, a, node.opset))
         if node.name == "Mod" and not attrs.get("fmod") and "float" in str(inputs[0].ty.dtype):
@@ -69,6 +69,13 @@ class Importer(ONNXGraphImporter):
         if node.name in _WITH_BIAS:
             _match_bias(inputs)
         return super()._convert_operator(node.name, inputs, attrs, node.opset)
+
+    def _everything(self, data: relax.Expr, results: int) -> relax.Expr:
+        """Dropout as it is in a trained network; a second result says what it keeps."""
+        if results == 1:
+            return data
+        kept = relax.op.full(data.ty.shape, relax.const(True), "bool")
+        return relax.Tuple([data, self.bb.emit(kept)])
 
     def _resized(
         self, inputs: MutableSequence[Any], attrs: dict[str, Any], opset: int
