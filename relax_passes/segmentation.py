@@ -30,8 +30,8 @@ from .row_schedule import CascadeOperator, RowSchedule, simulate
 
 _NEVER = 1 << 62  # bytes that no segment has
 SHORT = 16  # operators: the length of the segments that are looked at first
-_MOST_WORK = 20_000_000  # tensors and rows looked at for one table; then segments stay short
-_ROW_WORK = 32  # of making a row, in tensors looked at
+_MOST_WORK = 64_000_000  # tensors looked at for one table, about; then segments stay short
+_ROW_WORK, _OPERATOR_WORK = 32, 300  # of making a row and of reading an operator, in the same unit
 ALIGNMENT = 4  # bytes to which each tensor and ring is rounded up in the estimate
 
 
@@ -223,6 +223,7 @@ class _Costs:
             members = self._ancestors(driver, earliest)
             whole = [name for name in self.made_at if self.last_read[name] > driver]
             operators = [self.items[i].operator for i in members]
+            self._work += _OPERATOR_WORK * len(operators)
             self._work += _ROW_WORK * sum(operator.steps for operator in operators)
             schedule = simulate(operators, whole=whole)
             self._runs[key] = members, schedule

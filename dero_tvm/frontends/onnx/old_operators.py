@@ -38,7 +38,8 @@ class Node:
     def operands(self, *values: Any) -> None:
         """Replace all operands behind the first; arrays become constants."""
         self.inputs[1:] = [
-            relax.const(value) if isinstance(value, np.ndarray) else value for value in values
+            relax.const(value, str(value.dtype)) if isinstance(value, np.ndarray) else value
+            for value in values
         ]
 
 
@@ -62,7 +63,8 @@ def shape_of(expr: Any) -> list[int]:
 def reshaped(expr: Any, shape: list[int], builder: relax.BlockBuilder) -> relax.Expr:
     """`expr` in another shape; a constant stays one."""
     if isinstance(expr, GenericConst):
-        return relax.const(expr.value.numpy().reshape(shape))
+        values = expr.value.numpy().reshape(shape)
+        return relax.const(values, str(values.dtype))  # else 64 bits become 32
     return builder.emit(relax.op.reshape(expr, shape))
 
 

@@ -148,11 +148,11 @@ def _pooled(
     ends = []
     for length, (before, after), stride, span in zip(lengths, pads, strides, spans):
         steps = length + before + after - span
-        if steps < 0:
-            raise ValueError(f"its window of {span} is larger than {length} with their padding")
         count = (-(-steps // stride) if ceil else steps // stride) + 1
         if ceil and (count - 1) * stride >= length + before:
             count -= 1  # a window that begins behind the data
+        if count < 1:
+            raise ValueError(f"its window of {span} is larger than {length} with their padding")
         ends.append(max((count - 1) * stride + span - length - before, 0))
     hangs_over = any(end > after for end, (_, after) in zip(ends, pads))
     if name != "LpPool" and not counted:
