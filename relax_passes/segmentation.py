@@ -30,6 +30,8 @@ from .row_schedule import CascadeOperator, RowSchedule, simulate
 
 _NEVER = 1 << 62  # bytes that no segment has
 SHORT = 16  # operators: the length of the segments that are looked at first
+_MOST_WORK = 64_000_000  # tensors looked at for one table, about; then segments stay short
+_ROW_WORK, _OPERATOR_WORK = 32, 300  # of making a row and of reading an operator, in the same unit
 ALIGNMENT = 4  # bytes to which each tensor and ring is rounded up in the estimate
 
 
@@ -147,6 +149,7 @@ class _Costs:
         kept = set(outputs) | (set(inputs) if keep_inputs else set())
         self.last_read.update(dict.fromkeys(kept, len(items)))
         self._runs: dict[tuple[int, int], tuple[list[int], RowSchedule]] = {}
+        self._work = 0  # done for the table that is being made
 
     def table(self, longest: int | None = None, ceiling: int = _NEVER) -> list[dict[int, int]]:
         """``table[end][begin]`` for every segment that can run as one.
@@ -155,8 +158,13 @@ class _Costs:
         than `ceiling` bytes: they grow with the segment.
         """
         longest = len(self.items) if longest is None else longest
-        drivers = range(len(self.items))
-        return [{}, *(self._with_driver(driver, longest, ceiling) for driver in drivers)]
+        self._work = 0
+        columns: list[dict[int, int]] = [{}]
+        for driver in range(len(self.items)):
+            if self._work > _MOST_WORK:  # hundreds of operators in a row, with small rings
+                longest = min(longest, SHORT)
+            columns.append(self._with_driver(driver, longest, ceiling))
+        return columns
 
     def _with_driver(self, driver: int, longest: int, ceiling: int) -> dict[int, int]:
         if self.items[driver].never_whole:
@@ -199,6 +207,7 @@ class _Costs:
                 rings += aligned(item.state)
             if rings > ceiling:
                 return costs, True
+            self._work += len(self.made_at)
             costs[begin] = self._bytes(begin, driver, members, schedule) + rings + scratch
             if self.items[driver].state:  # it absorbs in a cascade, and takes all at once alone
                 if begin == driver:
@@ -213,7 +222,10 @@ class _Costs:
         if key not in self._runs:
             members = self._ancestors(driver, earliest)
             whole = [name for name in self.made_at if self.last_read[name] > driver]
-            schedule = simulate([self.items[i].operator for i in members], whole=whole)
+            operators = [self.items[i].operator for i in members]
+            self._work += _OPERATOR_WORK * len(operators)
+            self._work += _ROW_WORK * sum(operator.steps for operator in operators)
+            schedule = simulate(operators, whole=whole)
             self._runs[key] = members, schedule
         return self._runs[key]
 

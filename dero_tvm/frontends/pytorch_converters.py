@@ -1,16 +1,18 @@
 """Operators of PyTorch that TVM's importer takes without a word and computes otherwise.
 
 It overlooks attributes (alpha of sums, scales of ELU, the divisor of average pooling,
-antialiasing), and looks for the nearest pixels elsewhere.  Found by comparing with PyTorch.
+antialiasing), looks for the nearest pixels elsewhere, and does not count negative indices from the
+end.  Found by comparing with PyTorch.
 """
 
 from __future__ import annotations
 
 import operator
 from collections.abc import Callable
+from math import prod
 from typing import Any
 
-from tvm import relax
+from tvm import relax, tirx
 
 from .resize_scale import refuse_lost_scales
 
@@ -127,6 +129,66 @@ def _antialiased(node: Any, importer: Any) -> relax.Var:
     raise ValueError("resizing with antialias=True is not supported")
 
 
+def _select(node: Any, importer: Any) -> relax.Var:
+    """``select(input, dim, index)``: a slice of one, without its axis."""
+    data, axis, index = importer.retrieve_args(node)
+    begin = _from_the_start(index, importer.shape_of(data)[axis])
+    part = importer.block_builder.emit(relax.op.strided_slice(data, [axis], [begin], [begin + 1]))
+    return importer.block_builder.emit(relax.op.squeeze(part, [axis]))
+
+
+def _narrow(node: Any, importer: Any) -> relax.Var:
+    """``narrow(input, dim, start, length)``."""
+    data, axis, start, length = importer.retrieve_args(node)
+    begin = _from_the_start(start, importer.shape_of(data)[axis])
+    return importer.block_builder.emit(
+        relax.op.strided_slice(data, [axis], [begin], [begin + length])
+    )
+
+
+def _from_the_start(index: Any, length: Any) -> Any:
+    """A number of an element; negative ones count from the end."""
+    return index + length if isinstance(index, int) and index < 0 else index
+
+
+def _index(node: Any, importer: Any) -> relax.Var:
+    """``index.Tensor(input, indices)``; indices are broadcast, negative ones count from the end."""
+    data, indices = importer.retrieve_args(node)
+    shape = list(importer.shape_of(data))
+    if data.ty.ndim == 0 or any(str(i.ty.dtype) == "bool" for i in indices if i is not None):
+        return importer._index_tensor(node)
+    axes = [axis for axis, index in enumerate(indices) if index is not None]
+    if axes != list(range(axes[0], axes[-1] + 1)):
+        raise ValueError("indices of axes that are not neighbours are not supported")
+    if len(axes) > 1 and not all(isinstance(shape[axis], tirx.IntImm) for axis in axes):
+        raise ValueError("several indices of a tensor whose shape is not known")
+    emit = importer.block_builder.emit
+    place: Any = None  # among the elements of all these axes together
+    for axis in axes:
+        index = _counted_from_the_start(indices[axis], shape[axis], emit)
+        if len(axes) > 1:  # outside of its axis it would be another element of all these
+            index = emit(relax.op.clip(index, 0, int(shape[axis]) - 1))
+        if place is None:
+            place = index
+        else:
+            factor = relax.const(int(shape[axis]), str(index.ty.dtype))
+            place = emit(relax.op.add(emit(relax.op.multiply(place, factor)), index))
+    if len(axes) > 1:
+        together = prod(int(shape[axis]) for axis in axes)
+        data = emit(relax.op.reshape(data, [*shape[: axes[0]], together, *shape[axes[-1] + 1 :]]))
+    return emit(relax.op.take(data, place, axis=axes[0]))
+
+
+def _counted_from_the_start(indices: Any, length: Any, emit: Callable[[Any], Any]) -> Any:
+    """Indices of an axis with negative ones replaced."""
+    if not isinstance(length, tirx.IntImm):
+        return indices
+    kind = str(indices.ty.dtype)
+    moved = emit(relax.op.add(indices, relax.const(int(length), kind)))
+    negative = emit(relax.op.less(indices, relax.const(0, kind)))
+    return emit(relax.op.where(negative, moved, indices))
+
+
 def _lengths(data: Any, importer: Any) -> list[int]:
     return [int(length) for length in importer.shape_of(importer.env[data]).values[2:]]
 
@@ -143,4 +205,7 @@ CONVERTERS: dict[str, Converter] = {
     "upsample_nearest2d.vec": _nearest,
     "upsample_bilinear2d.vec": _bilinear,
     "_upsample_bilinear2d_aa.default": _antialiased,
+    "index.Tensor": _index,
+    "narrow.default": _narrow,
+    "select.int": _select,
 }

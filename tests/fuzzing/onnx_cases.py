@@ -264,10 +264,11 @@ def _retype(rng: random.Random, model: onnx.ModelProto) -> None:
 
 
 def _external(rng: random.Random, model: onnx.ModelProto) -> None:
+    """A tensor is kept in another file: one of the graph, or one hidden elsewhere."""
+    tensor = _hidden(rng, model)
     tensors = list(model.graph.initializer)
-    if not tensors:
-        return
-    tensor = rng.choice(tensors)
+    if tensors and rng.random() < 0.5:
+        tensor = rng.choice(tensors)
     size = len(tensor.raw_data)
     tensor.ClearField("raw_data")
     tensor.data_location = TensorProto.EXTERNAL
@@ -279,6 +280,107 @@ def _external(rng: random.Random, model: onnx.ModelProto) -> None:
         entries["offset"] = str(rng.choice([0, 1, *SIZES, "%s"]))
     for key, value in entries.items():
         tensor.external_data.add(key=key, value=value)
+
+
+def _hidden(rng: random.Random, model: onnx.ModelProto) -> TensorProto:
+    """A new tensor of float32 somewhere in the file, and a node that reads it if it can."""
+    tensor = TensorProto(name="hidden", data_type=TensorProto.FLOAT, dims=[4], raw_data=bytes(16))
+    places = numpy_helper.from_array(np.arange(4), "places")
+    sparse = onnx.SparseTensorProto(values=tensor, indices=places, dims=[rng.choice([9, *SIZES])])
+    constant = helper.make_node("Constant", [], ["hidden"])
+    kind = onnx.AttributeProto.AttributeType
+    match rng.randrange(4):
+        case 0:
+            model.graph.sparse_initializer.append(sparse)
+            return model.graph.sparse_initializer[-1].values
+        case 1:
+            constant.attribute.add(name="value", t=tensor, type=kind.TENSOR)
+            model.graph.node.insert(0, constant)
+            return model.graph.node[0].attribute[0].t
+        case 2:
+            constant.attribute.add(
+                name="sparse_value", sparse_tensor=sparse, type=kind.SPARSE_TENSOR
+            )
+            model.graph.node.insert(0, constant)
+            return model.graph.node[0].attribute[0].sparse_tensor.values
+    constant.attribute.add(name="value", t=tensor, type=kind.TENSOR)
+    opsets = [helper.make_opsetid("", 13), helper.make_opsetid("own", 1)]
+    model.functions.append(helper.make_function("own", "f", [], ["hidden"], [constant], opsets))
+    model.opset_import.add(domain="own", version=1)
+    model.graph.node.insert(0, helper.make_node("f", [], ["hidden"], domain="own"))
+    return model.functions[-1].node[0].attribute[0].t
+
+
+def _added(model: onnx.ModelProto, nodes: list, constants: dict[str, np.ndarray]) -> None:
+    """The first output becomes the sum of what it was and of ``bomb``, which `nodes` compute."""
+    graph = model.graph
+    for name, value in constants.items():
+        graph.initializer.append(numpy_helper.from_array(value, name))
+    graph.node.extend(nodes)
+    if graph.output:
+        name = graph.output[0].name
+        graph.node.append(helper.make_node("Add", [name, "bomb"], ["bombed"]))
+        graph.output[0].name = "bombed"
+
+
+def _huge_constant(rng: random.Random, model: onnx.ModelProto) -> None:
+    """A constant that is computed from a few bytes, and reduced to one element."""
+    node = helper.make_node
+    size = np.array([rng.choice([100, 3000, 26_000, 60_000])] * 2, "int64")
+    one = np.ones((1, 1), rng.choice(["float32", "int64"]))
+    makers = {
+        "ConstantOfShape": [node("ConstantOfShape", ["size"], ["huge"])],
+        "Expand": [node("Expand", ["one", "size"], ["huge"])],
+        "Tile": [node("Tile", ["one", "size"], ["huge"])],
+        "Pad": [node("Pad", ["one", "pads"], ["huge"])],
+        "Range": [node("Range", ["from", "to", "by"], ["huge"])],
+        "Outer": [
+            node("Expand", ["one", "column"], ["a"]),
+            node("Transpose", ["a"], ["b"], perm=[1, 0]),
+            node(rng.choice(["Add", "MatMul", "Mul"]), ["a", "b"], ["huge"]),
+        ],
+        "Pool": [
+            node("ConstantOfShape", ["image"], ["a"]),
+            node("MaxPool", ["a"], ["huge"], kernel_shape=[size[0] // 2] * 2),
+        ],
+    }
+    chain = [node("Neg", [f"h{i}"], [f"h{i + 1}"]) for i in range(rng.choice([0, 1, 200]))]
+    if chain:
+        chain[0].input[0] = "huge"
+    last = chain[-1].output[0] if chain else "huge"
+    ends = [
+        node("Cast", [last], ["floats"], to=TensorProto.FLOAT),
+        node("ReduceMax", ["floats"], ["bomb"], keepdims=0),
+    ]
+    constants = {
+        "size": size,
+        "one": one,
+        "pads": np.array([0, 0, *size]),
+        "column": np.array([size[0], 1]),
+        "image": np.array([1, 1, *size]),
+        "from": np.array(0),
+        "to": np.array(int(size[0]) ** 2),
+        "by": np.array(1),
+    }
+    _added(model, [*rng.choice(list(makers.values())), *chain, *ends], constants)
+
+
+def _join_of_many(rng: random.Random, model: onnx.ModelProto) -> None:
+    tensors = _tensors_of(model)
+    if not tensors:
+        return
+    operands = [rng.choice(tensors)] * rng.choice([2, 20, 150, 5000])
+    operator = rng.choice(["Concat", "Max", "Mean", "Min", "Sum"])
+    attributes = {"axis": 0} if operator == "Concat" else {}
+    _added(model, [helper.make_node(operator, operands, ["bomb"], **attributes)], {})
+
+
+def _circle(rng: random.Random, model: onnx.ModelProto) -> None:
+    """A node reads what is computed from its own result."""
+    nodes = [node for node in model.graph.node if node.input and node.output]
+    if nodes:
+        first, last = sorted(rng.choices(range(len(nodes)), k=2))
+        nodes[first].input[rng.randrange(len(nodes[first].input))] = nodes[last].output[0]
 
 
 def _other_operator(rng: random.Random, model: onnx.ModelProto) -> None:
@@ -299,8 +401,11 @@ def _subgraph(rng: random.Random, model: onnx.ModelProto) -> None:
 
 
 def _function(rng: random.Random, model: onnx.ModelProto) -> None:
-    """A local function that calls itself, or another that calls it."""
+    """A local function that calls itself, or another that calls it, or others many times."""
     opsets = [helper.make_opsetid("", 13), helper.make_opsetid("own", 1)]
+    if rng.random() < 0.3:
+        _many_calls(rng, model, opsets)
+        return
     called = rng.choice(["f", "g"])
     for name, inner in (("f", called), ("g", "f")):
         body = [helper.make_node(inner, ["a"], ["b"], domain="own")]
@@ -309,6 +414,22 @@ def _function(rng: random.Random, model: onnx.ModelProto) -> None:
     if model.graph.node:
         node = rng.choice(model.graph.node)
         node.op_type, node.domain = "f", "own"
+
+
+def _many_calls(rng: random.Random, model: onnx.ModelProto, opsets: list) -> None:
+    """Functions of which each calls the one before ten times."""
+    node = helper.make_node
+    body = [node("Relu", ["a"], ["b"])]
+    levels = rng.choice([1, 2, 6, 10])
+    for level in range(levels):
+        model.functions.append(helper.make_function("own", f"f{level}", ["a"], ["b"], body, opsets))
+        names = ["a", *(f"t{i}" for i in range(9)), "b"]
+        body = [node(f"f{level}", [x], [y], domain="own") for x, y in zip(names, names[1:])]
+    model.opset_import.add(domain="own", version=1)
+    tensors = _tensors_of(model)
+    if tensors:
+        call = node(f"f{levels - 1}", [rng.choice(tensors)], ["bomb"], domain="own")
+        _added(model, [call], {})
 
 
 _OPERATORS = sorted({schema.name for schema in onnx.defs.get_all_schemas() if not schema.domain})
@@ -325,6 +446,9 @@ _CHANGES: list[Callable[[random.Random, onnx.ModelProto], None]] = [
     _resize,
     _retype,
     _external,
+    _huge_constant,
+    _join_of_many,
+    _circle,
     _other_operator,
     _subgraph,
     _function,

@@ -18,6 +18,8 @@ def misread(node: onnx.NodeProto, constants: Constants) -> str | None:
     attributes = {attr.name: onnx.helper.get_attribute_value(attr) for attr in node.attribute}
     if node.op_type == "Resize":
         return _resize(attributes)
+    if node.op_type == "NonMaxSuppression":
+        return "with a result whose size is known only at run time"
     if node.op_type == "LayerNormalization" and any(node.output[1:]):
         return "with mean and deviation as outputs"
     if node.op_type == "RoiAlign" and attributes.get("mode") == b"max":

@@ -50,7 +50,7 @@ class Importer(ONNXGraphImporter):
     def _convert_operator(
         self, op_name: str, inputs: Any, attrs: dict[str, Any], opset: int
     ) -> relax.Expr:
-        node = Node(op_name, inputs, attrs, opset)
+        node = Node(op_name, inputs, attrs, opset, self.bb)
         try:
             in_newer_form(node)
             return self.bb.normalize(self._converted(node))
@@ -70,18 +70,25 @@ class Importer(ONNXGraphImporter):
             return clipped
         if node.name == "Pad" and (padded := pad(inputs, attrs)) is not None:
             return padded
-        if node.name == "Dropout" and attrs["tvm_custom"]["num_outputs"] == 1:
-            return inputs[0]
+        if node.name == "Dropout":
+            return self._everything(inputs[0], attrs["tvm_custom"]["num_outputs"])
         if node.name == "Resize":
-            return resize(inputs, attrs, lambda i, a: self._resized(i, a, node.opset))
+            return resize(inputs, attrs, lambda i, a: self._resized(i, a, node.opset), self.bb)
         if node.name == "Mod" and not attrs.get("fmod") and "float" in str(inputs[0].ty.dtype):
             raise ValueError("of floating-point numbers it is supported with fmod=1 alone")
         if node.name in WINDOWS:
             zeros = resolve_padding(node.name, inputs, attrs)
             inputs[0] = self.bb.normalize(with_zeros(inputs[0], zeros))
         if node.name in _WITH_BIAS:
-            _match_bias(inputs)
+            self._match_bias(inputs)
         return super()._convert_operator(node.name, inputs, attrs, node.opset)
+
+    def _everything(self, data: relax.Expr, results: int) -> relax.Expr:
+        """Dropout as it is in a trained network; a second result says what it keeps."""
+        if results == 1:
+            return data
+        kept = relax.op.full(data.ty.shape, relax.const(True), "bool")
+        return relax.Tuple([data, self.bb.emit(kept)])
 
     def _resized(
         self, inputs: MutableSequence[Any], attrs: dict[str, Any], opset: int
@@ -89,10 +96,9 @@ class Importer(ONNXGraphImporter):
         refuse_misread(inputs, attrs)
         return super()._convert_operator("Resize", inputs, attrs, opset)
 
-
-def _match_bias(inputs: MutableSequence[Any]) -> None:
-    """A bias of another type than the data is converted, as it would be by adding it."""
-    if len(inputs) > 2 and inputs[2] is not None:
-        kind = str(inputs[0].ty.dtype)
-        if str(inputs[2].ty.dtype) != kind:
-            inputs[2] = relax.BlockBuilder().normalize(relax.op.astype(inputs[2], kind))
+    def _match_bias(self, inputs: MutableSequence[Any]) -> None:
+        """A bias of another type than the data is converted, as it would be by adding it."""
+        if len(inputs) > 2 and inputs[2] is not None:
+            kind = str(inputs[0].ty.dtype)
+            if str(inputs[2].ty.dtype) != kind:
+                inputs[2] = self.bb.emit(relax.op.astype(inputs[2], kind))

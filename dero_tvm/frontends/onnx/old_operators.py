@@ -25,18 +25,21 @@ class Node:
     inputs: expressions, None where an operand is left out.
     attrs: by name.
     opset: the operator set in whose form it is.
+    builder: of the function that is being made.
     """
 
     name: str
     inputs: MutableSequence[Any]
     attrs: dict[str, Any]
     opset: int
+    builder: relax.BlockBuilder
     result: relax.Expr | None = None  # of a node that a rule has converted itself
 
     def operands(self, *values: Any) -> None:
         """Replace all operands behind the first; arrays become constants."""
         self.inputs[1:] = [
-            relax.const(value) if isinstance(value, np.ndarray) else value for value in values
+            relax.const(value, str(value.dtype)) if isinstance(value, np.ndarray) else value
+            for value in values
         ]
 
 
@@ -57,11 +60,12 @@ def shape_of(expr: Any) -> list[int]:
     return [int(length) for length in expr.ty.shape]
 
 
-def reshaped(expr: Any, shape: list[int]) -> relax.Expr:
+def reshaped(expr: Any, shape: list[int], builder: relax.BlockBuilder) -> relax.Expr:
     """`expr` in another shape; a constant stays one."""
     if isinstance(expr, GenericConst):
-        return relax.const(expr.value.numpy().reshape(shape))
-    return relax.BlockBuilder().normalize(relax.op.reshape(expr, shape))
+        values = expr.value.numpy().reshape(shape)
+        return relax.const(values, str(values.dtype))  # else 64 bits become 32
+    return builder.emit(relax.op.reshape(expr, shape))
 
 
 def numbers(expr: Any, what: str) -> np.ndarray:
@@ -80,7 +84,7 @@ def _aligned(node: Node) -> None:
     behind = rank - int(axis) % rank - len(other)
     if behind < 0:
         raise ValueError(f"{len(other)} axes from axis {axis} on, of {rank}")
-    node.inputs[1] = reshaped(node.inputs[1], other + [1] * behind)
+    node.inputs[1] = reshaped(node.inputs[1], other + [1] * behind, node.builder)
 
 
 def _batch_normalization(node: Node) -> None:
@@ -123,7 +127,7 @@ def _prelu(node: Node) -> None:
     slope = shape_of(node.inputs[1])
     rank = len(shape_of(node.inputs[0]))
     if len(slope) == 1 and rank > 1:
-        node.inputs[1] = reshaped(node.inputs[1], slope + [1] * (rank - 2))
+        node.inputs[1] = reshaped(node.inputs[1], slope + [1] * (rank - 2), node.builder)
 
 
 def _reshape(node: Node) -> None:

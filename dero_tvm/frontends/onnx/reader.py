@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import onnx
@@ -14,6 +14,7 @@ from dero_tvm.errors import UserError, first_line
 from dero_tvm.printable import printable
 
 _LONGEST_NAME = 120
+_MOST_SHARED = 1 << 27  # bytes of tensors kept in files that do not have as many
 
 
 def parse_onnx(data: bytes, label: str) -> onnx.ModelProto:
@@ -37,6 +38,8 @@ def load_external_data(model: onnx.ModelProto, label: str, folder: Path | None) 
 
     `folder` None means that the model is not from a file and may not refer to one.
     """
+    loaded = 0
+    files: dict[Path, int] = {}
     for tensor in _all_tensors(model):
         if not external_data_helper.uses_external_data(tensor):
             continue
@@ -56,12 +59,27 @@ def load_external_data(model: onnx.ModelProto, label: str, folder: Path | None) 
             raise UserError(f"{where}, which is outside the model's folder; move it there")
         if not exists:
             raise UserError(f"{where}, which does not exist beside the model")
+        files[target] = target.stat().st_size
+        loaded += _external_bytes(entries, files[target])
+        if loaded > max(_MOST_SHARED, 2 * sum(files.values())):
+            raise UserError(
+                f"{where}, of which its tensors together want {loaded:,} bytes, many times what "
+                "there are; the file is damaged"
+            )
         try:
             external_data_helper.load_external_data_for_tensor(tensor, str(home))
         except Exception as error:  # bounds and value errors of several onnx versions
             raise UserError(f"{where}, which cannot be read: {first_line(error)}") from error
         tensor.data_location = onnx.TensorProto.DEFAULT
         del tensor.external_data[:]
+
+
+def _external_bytes(entries: Mapping[str, str], size: int) -> int:
+    """What a tensor wants of a file of `size` bytes; all of it if it does not say."""
+    try:
+        return min(max(int(entries.get("length", size)), 0), size)
+    except ValueError:
+        return size
 
 
 def complaint(model: onnx.ModelProto) -> str | None:

@@ -18,7 +18,9 @@ Inputs = MutableSequence[Any]  # data, roi, scales, sizes
 Convert = Callable[[Inputs, dict[str, Any]], relax.Expr]  # TVM's
 
 
-def resize(inputs: Inputs, attrs: dict[str, Any], convert: Convert) -> relax.Expr:
+def resize(
+    inputs: Inputs, attrs: dict[str, Any], convert: Convert, builder: relax.BlockBuilder
+) -> relax.Expr:
     """The converted operator; raises ``ValueError`` if TVM's would differ from ONNX'."""
     inputs = [*inputs, *[None] * (4 - len(inputs))]
     for index in (2, 3):  # exporters to opset 11 write empty scales beside sizes
@@ -29,7 +31,7 @@ def resize(inputs: Inputs, attrs: dict[str, Any], convert: Convert) -> relax.Exp
     scales = _values(inputs[2])
     if attrs.get("nearest_mode") == SHRINKING_ROUNDS_UP:
         assert scales is not None
-        return _in_two_steps(inputs, attrs, scales, convert)
+        return _in_two_steps(inputs, attrs, scales, convert, builder)
     sizes = _result(inputs)
     if sizes is not None:
         lengths = shape_of(inputs[0])
@@ -37,7 +39,7 @@ def resize(inputs: Inputs, attrs: dict[str, Any], convert: Convert) -> relax.Exp
             raise ValueError("resizing the batch or the channels is not supported")
         corners = attrs.get("coordinate_transformation_mode") == b"align_corners"
         if corners and 1 in sizes[2:] and min(sizes, default=0) > 0:
-            return _first_pixels(inputs, attrs, sizes, convert)
+            return _first_pixels(inputs, attrs, sizes, convert, builder)
     return convert(inputs, attrs)
 
 
@@ -93,29 +95,38 @@ def refuse_misread(inputs: Inputs, attrs: dict[str, Any]) -> None:
 
 
 def _in_two_steps(
-    inputs: Inputs, attrs: dict[str, Any], scales: np.ndarray, convert: Convert
+    inputs: Inputs,
+    attrs: dict[str, Any],
+    scales: np.ndarray,
+    convert: Convert,
+    builder: relax.BlockBuilder,
 ) -> relax.Expr:
     """The axes that become longer, rounding positions down, then the others, rounding up."""
-    data, builder = inputs[0], relax.BlockBuilder()
+    data = inputs[0]
     longer = np.maximum(scales, np.float32(1))
     for part, rounding in ((longer, b"floor"), (scales / longer, b"ceil")):
         if np.any(part != 1) or rounding == b"floor":
             step = [data, None, relax.const(part), None]
-            data = builder.normalize(resize(step, {**attrs, "nearest_mode": rounding}, convert))
+            data = resize(step, {**attrs, "nearest_mode": rounding}, convert, builder)
+            data = builder.emit(data)
     return data
 
 
 def _first_pixels(
-    inputs: Inputs, attrs: dict[str, Any], sizes: list[int], convert: Convert
+    inputs: Inputs,
+    attrs: dict[str, Any],
+    sizes: list[int],
+    convert: Convert,
+    builder: relax.BlockBuilder,
 ) -> relax.Expr:
     """Axes of which one pixel remains, with the corners aligned: the first; then the other axes."""
-    builder = relax.BlockBuilder()
     axes = [axis for axis in range(2, len(sizes)) if sizes[axis] == 1]
-    first = relax.op.strided_slice(inputs[0], axes, [0] * len(axes), [1] * len(axes))
+    ends = [0] * len(axes), [1] * len(axes)
+    first = builder.emit(relax.op.strided_slice(inputs[0], axes, *ends))
     rest = [axis for axis in range(len(sizes)) if axis not in axes]
-    lengths = shape_of(inputs[0])
     if len(rest) == 2:
         return first
-    data = reshaped(builder.normalize(first), [lengths[axis] for axis in rest])
+    lengths = shape_of(inputs[0])
+    data = reshaped(first, [lengths[axis] for axis in rest], builder)
     kept = relax.const(np.array([sizes[axis] for axis in rest], np.int64))
-    return reshaped(builder.normalize(convert([data, None, None, kept], attrs)), sizes)
+    return reshaped(builder.emit(convert([data, None, None, kept], attrs)), sizes, builder)

@@ -48,11 +48,12 @@ def resolve_padding(
     if name == "ConvTranspose":
         pads = _transposed(attrs, rule, pads, lengths, strides, spans)
     elif rule.startswith("SAME"):
-        sizes = [-(-length // stride) for length, stride in zip(lengths, strides)]
-        pads = [
-            _shared((size - 1) * stride + span - length, rule)
-            for size, stride, span, length in zip(sizes, strides, spans, lengths)
-        ]
+        pads = _same(rule, lengths, strides, spans)
+        if name in POOLS and pads != _same(rule, lengths, strides, kernel):
+            raise ValueError(
+                f"ONNX defines the {rule} padding of dilated windows otherwise than ONNX Runtime "
+                "computes it; export the model with pads in place of auto_pad"
+            )
     zeros = [(0, 0)] * len(lengths)
     if name in POOLS:
         pads, zeros = _pooled(name, attrs, pads, lengths, strides, spans, dilations)
@@ -79,6 +80,16 @@ def _amounts(attrs: dict[str, Any], axes: int) -> list[tuple[int, int]]:
     if len(pads) != 2 * axes or min(pads, default=0) < 0:
         raise ValueError(f"pads={pads} does not fit {axes} axes")
     return list(zip(pads[:axes], pads[axes:]))
+
+
+def _same(
+    rule: str, lengths: Sequence[int], strides: Sequence[int], spans: Sequence[int]
+) -> list[tuple[int, int]]:
+    """Padding with which there is a window for every `stride` elements."""
+    return [
+        _shared((-(-length // stride) - 1) * stride + span - length, rule)
+        for length, stride, span in zip(lengths, strides, spans)
+    ]
 
 
 def _shared(total: int, rule: str) -> tuple[int, int]:
@@ -137,11 +148,11 @@ def _pooled(
     ends = []
     for length, (before, after), stride, span in zip(lengths, pads, strides, spans):
         steps = length + before + after - span
-        if steps < 0:
-            raise ValueError(f"its window of {span} is larger than {length} with their padding")
         count = (-(-steps // stride) if ceil else steps // stride) + 1
         if ceil and (count - 1) * stride >= length + before:
             count -= 1  # a window that begins behind the data
+        if count < 1:
+            raise ValueError(f"its window of {span} is larger than {length} with their padding")
         ends.append(max((count - 1) * stride + span - length - before, 0))
     hangs_over = any(end > after for end, (_, after) in zip(ends, pads))
     if name != "LpPool" and not counted:
