@@ -64,4 +64,4 @@ class QDQModel:
             for name, (_, dtype) in outputs.items()
         ]
         graph = helper.make_graph(nodes, "model", self._inputs, ports, self._constants)
-        return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+        return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9)
