@@ -102,8 +102,9 @@ def _request(
     operator = operator_of(op.signature.operator)
     if operator is None or op.function is not None:
         return None
-    if op.signature.attrs.get("weight_zero_point"):
-        return None  # generators need not know of it: few networks have it
+    attrs = op.signature.attrs
+    if attrs.get("weight_zero_point") or attrs.get("rounding") == "away":
+        return None  # generators need not know of what only uint8 of TensorFlow 1 has
     known = {}
     names = operator.argument_names(op.signature)
     for index, (name, operand) in enumerate(zip(names, op.operands)):

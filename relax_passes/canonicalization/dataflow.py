@@ -26,8 +26,8 @@ ROUNDING = "dero.rounding"
 """Attribute of `main`: ``double`` (LiteRT's arithmetic, if absent) or ``single`` (the closest to
 ONNX Runtime's)."""
 
-UNSIGNED_CONVOLUTIONS = "dero.unsigned_convolutions"
-"""Attribute of `main`: true if convolutions had uint8 operands before they became int8."""
+UNSIGNED_LAYERS = "dero.unsigned_layers"
+"""Attribute of `main`: true if layers with weights had uint8 operands before they became int8."""
 
 
 class Dataflow:

@@ -12,7 +12,7 @@ from tvm import relax
 from ..operators import quantized as factors
 from ..operators.sum_range import SumRange
 from .constant_tensor import ConstantTensor
-from .dataflow import UNSIGNED_CONVOLUTIONS, shape_of
+from .dataflow import UNSIGNED_LAYERS, shape_of
 from .epilogue import Epilogue
 from .integer_operand import (
     Quantized,
@@ -40,8 +40,7 @@ def conv2d(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax.Expr |
     weight, weight_zero_point = _weight(rewriter, call.args[1])
     epilogue = rewriter.epilogue(var, bias=True)
     # LiteRT multiplies the scales of a convolution in float32 if its tensors are uint8.
-    unsigned = rewriter.attrs.get(UNSIGNED_CONVOLUTIONS, False)
-    factors_of = factors.dense_factors if unsigned else factors.convolution_factors
+    factors_of = factors.dense_factors if _unsigned(rewriter) else factors.convolution_factors
     return rewriter.dero(
         "conv2d",
         _operands(source, weight, weight_zero_point, epilogue, factors_of),
@@ -67,17 +66,24 @@ def matmul(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax.Expr |
     if len(weight.shape) != 2 or len(shape_of(call.args[0])) < 2:
         raise Refusal("it is not a matrix of weights times rows of data")
     weight = weight.transpose((1, 0))
+    # LiteRT multiplies sums by the factor in float64 if the tensors are uint8.
+    rounding = "away" if _unsigned(rewriter) else rewriter.rounding
+    factors_of = factors.convolution_factors if _unsigned(rewriter) else factors.dense_factors
     epilogue = rewriter.epilogue(var, bias=True)
     return rewriter.dero(
         "dense",
-        _operands(source, weight, weight_zero_point, epilogue, factors.dense_factors),
+        _operands(source, weight, weight_zero_point, epilogue, factors_of),
         epilogue.absorbed,
         input_zero_point=source.zero_point,
         weight_zero_point=weight_zero_point,
         output_zero_point=epilogue.zero_point,
-        rounding=rewriter.rounding,
+        rounding=rounding,
         **integer_clamp(epilogue),
     )
+
+
+def _unsigned(rewriter: IntegerRewriter) -> bool:
+    return bool(rewriter.attrs.get(UNSIGNED_LAYERS, False))
 
 
 def _operands(

@@ -8,8 +8,8 @@ padding work on the shifted integers as they did on the others, and so do averag
 rounding of the integers as they were.  Constants shift at compile time, which makes weights with
 zero point 128 symmetric.
 
-LiteRT multiplies the scales of convolutions of uint8 in another precision than those of int8:
-`main`'s attribute ``dero.unsigned_convolutions`` says that there are some.
+LiteRT requantizes the sums of layers with weights in another way if they are uint8: `main`'s
+attribute ``dero.unsigned_layers`` says that there are some.
 
 Inputs and results of `main` keep their uint8; an explicit shift converts them.  An operator that
 is not named above gets its uint8 operand back by such a shift.
@@ -25,7 +25,7 @@ from tvm import relax
 from tvm.ir import GenericConst
 
 from ..operators import make_call
-from .dataflow import UNSIGNED_CONVOLUTIONS, DataflowRewriter, dtype_of, is_call, with_operands
+from .dataflow import UNSIGNED_LAYERS, DataflowRewriter, dtype_of, is_call, with_operands
 from .fold_constants import clip_bounds
 from .moves import is_move, pad_value, pads_with_constant
 
@@ -65,8 +65,8 @@ class _Rewriter(DataflowRewriter):
             if lowered is None:
                 return None
             readers = self.old.readers.get(var, [])
-            if self.rounding == "double" and any(map(self._is_convolution, readers)):
-                self.attrs[UNSIGNED_CONVOLUTIONS] = True
+            if self.rounding == "double" and any(map(self._is_layer, readers)):
+                self.attrs[UNSIGNED_LAYERS] = True
             return relax.op.dequantize(
                 self._signed(data), self.new(scale), lowered, expr.attrs.axis
             )
@@ -84,8 +84,9 @@ class _Rewriter(DataflowRewriter):
         pool = self._average_pool(expr)
         return None if pool is None else self._keep(var, pool)
 
-    def _is_convolution(self, reader: relax.Var | None) -> bool:
-        return reader is not None and is_call(self.old.definitions[reader], "relax.nn.conv2d")
+    def _is_layer(self, reader: relax.Var | None) -> bool:
+        layers = ("relax.nn.conv2d", "relax.matmul")
+        return reader is not None and is_call(self.old.definitions[reader], *layers)
 
     def _average_pool(self, narrow: Any) -> relax.Expr | None:
         """``astype(avg_pool2d(astype(q, int32)), uint8)``, as TFLite's pooling is imported."""

@@ -1,7 +1,7 @@
 """Fixed-point arithmetic of int8 operators, as scalar TIR expressions and as Python numbers.
 
 A real factor ``f`` is carried as ``multiplier * 2 ** (shift - 31)`` with ``multiplier`` in
-``[2**30, 2**31)``.  Two ways of rounding the product with an int32 accumulator are offered:
+``[2**30, 2**31)``.  Three ways of rounding the product with an int32 accumulator are offered:
 
 ``double``
     rounds the doubled high half of the 64-bit product to the nearest (ties away from zero), then
@@ -10,6 +10,9 @@ A real factor ``f`` is carried as ``multiplier * 2 ** (shift - 31)`` with ``mult
 ``single``
     one rounding of the whole product (ties upwards).  It lies closest to the float arithmetic of
     ONNX Runtime.
+``away``
+    one rounding of the whole product, ties away from zero: LiteRT's fully connected layers of
+    uint8, which multiply by the factor in float64.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ from tvm.script import tirx as T
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script import builder
 
-ROUNDINGS = ("double", "single")
+ROUNDINGS = ("double", "single", "away")
 
 
 def quantize_multiplier(factor: float) -> tuple[int, int]:
@@ -56,6 +59,11 @@ def multiply(value, multiplier, shift, rounding: str):
     product = T.cast(value, "int64") * T.cast(multiplier, "int64")
     if rounding == "single":
         return T.cast(_shift_half_up(product, tirx.const(31, "int32") - shift), "int32")
+    if rounding == "away":
+        right = tirx.const(31, "int32") - shift
+        return let(
+            "product", product, "int64", lambda wide: T.cast(_round_shift64(wide, right), "int32")
+        )
     shift = tirx.const(shift, "int32") if isinstance(shift, int) else shift
     left = T.max(shift, 0)
     high = _shift_half_up(product, tirx.const(31, "int32") - left)
@@ -129,6 +137,9 @@ def multiply_numpy(
     if rounding == "single":
         drop = 31 - shift
         return (values * multiplier + (1 << (drop - 1))) >> drop
+    if rounding == "away":
+        product = values * multiplier
+        return np.sign(product) * ((np.abs(product) + (1 << (30 - shift))) >> (31 - shift))
     shift = np.asarray(shift, dtype=np.int64)
     product = (values << np.maximum(shift, 0)) * multiplier
     nudge = np.where(product >= 0, 1 << 30, 1 - (1 << 30))

@@ -11,6 +11,7 @@ from networks import module_of
 from tvm import relax
 
 import dero_tvm
+from dero_tvm.errors import UserError
 from dero_tvm.runners.host_c import run_host_c
 from relax_passes.operators import make_call
 
@@ -52,6 +53,16 @@ def test_no_plain_pointer_in_a_kernel(case: str) -> None:
     source = archive.c_sources()["default_lib1.c"].decode()
     assert "scratch" in source
     assert not re.search(r"\b(?:float|double|u?int\d+_t) ?\*", source.replace("uint8_t *)", ""))
+
+
+def test_a_kernel_of_another_type_than_declared_is_refused() -> None:
+    """TVM declares an average of int32 as int32 and computes int64, twice the bytes."""
+
+    def average(builder: relax.BlockBuilder, x: relax.Var) -> relax.Expr:
+        return relax.op.nn.avg_pool2d(x, pool_size=(2, 2), layout="NHWC")
+
+    with pytest.raises(UserError, match="avg_pool2d.* int64 of shape .* declares int32.*replace"):
+        dero_tvm.compile(module_of(SHAPE, "int32", average))
 
 
 @pytest.mark.parametrize("device", ["host", "host-c"])

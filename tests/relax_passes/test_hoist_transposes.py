@@ -58,6 +58,37 @@ def test_elementwise_operators_and_paddings() -> None:
     assert_same_results(Before, after)
 
 
+def test_a_constant_that_goes_through_a_table() -> None:
+    """The table stays as it is; what it looks up moves."""
+    numbers = np.arange(60).astype("int8").reshape(1, 3, 4, 5)
+    table = relax.const(np.arange(256)[::-1].astype("uint8").view("int8"))
+
+    @I.ir_module
+    class Before:
+        @R.function
+        def main(x: R.Tensor((1, 3, 4, 5), "int8")):
+            with R.dataflow():
+                a = make_call("lookup", [relax.const(numbers), table])
+                b = make_call("concat", [x, a], axis=1)
+                c = nhwc(b)
+                R.output(c)
+            return c
+
+    @I.ir_module
+    class Expected:
+        @R.function
+        def main(x: R.Tensor((1, 3, 4, 5), "int8")):
+            with R.dataflow():
+                d = nhwc(x)
+                a = make_call("lookup", [relax.const(numbers.transpose(0, 2, 3, 1).copy()), table])
+                c = make_call("concat", [d, a], axis=3)
+                R.output(c)
+            return c
+
+    after = HoistTransposes()(Before)
+    tvm.ir.assert_structural_equal(after, Expected)
+
+
 def test_a_transposition_spelled_as_reshapes() -> None:
     @I.ir_module
     class Before:
