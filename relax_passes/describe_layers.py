@@ -23,6 +23,8 @@ from .reorganization import (
     GlobalPool,
     Pool,
     PoolWindow,
+    Shuffle,
+    Slice,
     Upsample,
     Window,
 )
@@ -47,6 +49,7 @@ class LayerRules(PartialDescription):
             "dero.softmax": self._softmax,
             "dero.transpose": self._transpose,
             "dero.reshape": self._reshape,
+            "dero.slice": self._slice,
             **dict.fromkeys(_AFFINE, self._affine),
         }.get(operator)
 
@@ -112,6 +115,8 @@ class LayerRules(PartialDescription):
                 and not conv.in_gate
                 and signature["kind"] == "max"
                 and window.strides != (1, 1)
+                and conv.inputs[0] not in self.nodes  # but an input of the network
+                and self.graph.out_degree(source) == 1
                 and self._alone(source, name)
             ):
                 self.nodes[source] = replace(conv, pool=pool, shape=shape)
@@ -183,6 +188,37 @@ class LayerRules(PartialDescription):
         (source,) = self._sources(name, data)
         return self._add(Activate(name, (source,), self._shape(source), Activation("softmax")))
 
+    def _slice(self, name: str, data: dict) -> DescribedTensor:
+        source = self._image(name, data)
+        old, shape = data["signature"].inputs[0].shape, data["signature"].output.shape
+        begin, end = data["signature"]["begin"][-1], data["signature"]["end"][-1]
+        if old[:-1] != shape[:-1] or end - begin != shape[-1]:
+            raise no_counterpart(name, data, " of what is no run of channels")
+        return self._add(Slice(name, (source,), shape[1:], begin, end))
+
+    def _shuffled(self, name: str, data: dict) -> DescribedTensor | None:
+        """An image whose pixels are made matrices, transposed, and made an image again; or None."""
+        pixels = data["spec"].shape
+        readers = list(self.graph.successors(name))
+        swap = self.graph.nodes[readers[0]] if len(readers) == 1 else data
+        after = list(self.graph.successors(readers[0])) if readers else []
+        last = self.graph.nodes[after[0]] if len(after) == 1 else data
+        old = data["signature"].inputs[0].shape
+        if (
+            len(old) != 4
+            or len(pixels) != 3
+            or pixels[0] != prod(old[:3])
+            or swap["operator"] != "dero.transpose"
+            or swap["signature"]["axes"] != (0, 2, 1)
+            or last["operator"] != "dero.reshape"
+            or last["spec"].shape != old
+        ):
+            return None
+        source = self._image(name, data)
+        tensor = self._add(Shuffle(name, (source,), old[1:], pixels[1]))
+        self._tensors |= dict.fromkeys((readers[0], after[0]), tensor)
+        return tensor
+
     def _transpose(self, name: str, data: dict) -> DescribedTensor:
         (operand,) = data["operands"]
         tensor, axes = self._tensors[operand], data["signature"]["axes"]
@@ -199,6 +235,8 @@ class LayerRules(PartialDescription):
             return DescribedTensor(tensor.source, not tensor.channels_first)
         if shape == data["signature"].inputs[0].shape:
             return tensor
+        if (shuffled := self._shuffled(name, data)) is not None:
+            return shuffled
         if shape[0] != 1 or prod(shape) != max(shape):  # more than one axis that is not 1
             raise no_counterpart(name, data, f" to {shape}")
         if len(old) == 1:  # (1, C), (1, 1, 1, C), (1, C, 1, 1): the same vector

@@ -6,6 +6,8 @@ A join goes if it is a residual addition or concatenation around convolutions.  
 * products and differences.  What a product's image is multiplied with is a **gate** (squeeze and
   excitation), ``x * gate(x)``; a gate is no block operator, so nothing inside it is reorganized;
 * an addition around no convolution, or to something of another shape;
+* joins with a part of a tensor's channels, or what is computed from one (ShuffleNet V2, Res2Net,
+  YOLO's C2f): such parts are branches side by side, and none goes around another;
 * a concatenation around poolings alone (a pyramid), or around depthwise convolutions alone: there
   one layer gives half of its channels cheaply (a ghost module), and none goes around another.
 """
@@ -82,6 +84,10 @@ def _gate(graph: nx.DiGraph, residual: Residual) -> set[str]:
     return around_shortcut(residual, images) if squashed and images else set()
 
 
+def _is_part(data: dict) -> bool:
+    return data["operator"] == "dero.slice" and len(data["spec"].shape) == 4
+
+
 def _is_squashed(data: dict) -> bool:
     if data["operator"] == "dero.softmax":
         return True
@@ -96,6 +102,8 @@ def _reason_to_stay(graph: nx.DiGraph, residual: Residual, gates: frozenset[str]
         return "its branches are parallel: none is a shortcut"
     around = around_shortcut(residual)
     classes = {graph.nodes[n]["operator_class"] for n in around - gates} & set(CONVOLUTIONS)
+    if any(_is_part(graph.nodes[n]) for branch in residual.shortcuts for n in branch.operators):
+        return "its shortcut is a part of a tensor's channels, or computed from one: a branch beside it"
     if around and around <= gates:
         return "it lies inside a gate, which is not reorganized"
     if not classes and addition:

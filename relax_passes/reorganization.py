@@ -174,6 +174,21 @@ class Concat(Node):
 
 
 @dataclass(frozen=True)
+class Slice(Node):
+    """Channels `begin` up to `end`."""
+
+    begin: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Shuffle(Node):
+    """Channels in another order: of `groups` runs of channels, every first, every second, ..."""
+
+    groups: int
+
+
+@dataclass(frozen=True)
 class GlobalPool(Node):
     """Mean over all pixels; the result has the shape (channels,).
 
@@ -224,7 +239,17 @@ class Activate(Node):
 
 
 AnyNode = (
-    Convolution | Pool | Upsample | Concat | GlobalPool | Flatten | Dense | Elementwise | Activate
+    Convolution
+    | Pool
+    | Upsample
+    | Concat
+    | Slice
+    | Shuffle
+    | GlobalPool
+    | Flatten
+    | Dense
+    | Elementwise
+    | Activate
 )
 
 
