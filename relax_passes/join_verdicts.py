@@ -103,7 +103,7 @@ def _reason_to_stay(graph: nx.DiGraph, residual: Residual, gates: frozenset[str]
     around = around_shortcut(residual)
     classes = {graph.nodes[n]["operator_class"] for n in around - gates} & set(CONVOLUTIONS)
     if any(_is_part(graph.nodes[n]) for branch in residual.shortcuts for n in branch.operators):
-        return "its shortcut is a part of a tensor's channels, or computed from one: a branch beside it"
+        return "its shortcut is, or comes from, a part of a tensor's channels: a branch of its own"
     if around and around <= gates:
         return "it lies inside a gate, which is not reorganized"
     if not classes and addition:
