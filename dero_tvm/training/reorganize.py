@@ -26,6 +26,7 @@ from relax_passes.reorganize_residuals import ReorganizeResiduals
 
 from .arenas import planned_arenas
 from .folder import write_folder
+from .identifiers import Names
 from .network_module import network_module
 from .python_source import PythonSource, python_source
 from .pytorch import require_pytorch
@@ -150,10 +151,11 @@ def reorganize(
         module = _rewritten(canonical, choices, loaded.name)
         description = read_reorganization(module)
     progress("writing PyTorch")
+    names = Names(set())  # a model may give one tensor twice
     with _explained(label):
         source = python_source(
             description.architecture,
-            output_names=[spec.name for spec in loaded.outputs],
+            output_names=[names.new(spec.name) for spec in loaded.outputs],
             file_name=NETWORK,
             weights_name=WEIGHTS,
         )
