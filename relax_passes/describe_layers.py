@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from math import prod
+from typing import Any
 
 import networkx as nx
 import numpy as np
@@ -31,7 +32,6 @@ from .reorganization import (
 
 TO_NHWC, TO_NCHW = (0, 2, 3, 1), (0, 3, 1, 2)
 _AFFINE = ("dero.multiply", "dero.add", "dero.subtract", "dero.divide")
-_ORDERED = ("dero.subtract", "dero.divide")
 
 
 class LayerRules(PartialDescription):
@@ -247,16 +247,24 @@ class LayerRules(PartialDescription):
     def _affine(self, name: str, data: dict) -> DescribedTensor:
         tensors = self._operands(name, data)
         constants = [a for a in data["call"].args if isinstance(a, GenericConst)]
-        shapes = [constant.value.numpy().shape for constant in constants]
+        arrays = [constant.value.numpy() for constant in constants]
         rank = len(data["spec"].shape)
         channels = 1 if tensors[0].channels_first and rank == 4 else rank - 1
         wanted = tuple(n if axis == channels else 1 for axis, n in enumerate(data["spec"].shape))
-        fits = [prod(s) == 1 or (1,) * (rank - len(s)) + s == wanted for s in shapes]
+        fits = [_is_uniform(a) or (1,) * (rank - a.ndim) + a.shape == wanted for a in arrays]
         if len(tensors) != 1 or fits != [True]:
             raise no_counterpart(name, data, " with a constant that is not one number a channel")
-        if data["operator"] in _ORDERED and data["operands"][0] is None:
-            raise no_counterpart(name, data, " of a constant by or less the tensor")
-        return self._normalization(name, tensors[0], clamp_of(data["signature"].attrs))
+        first = data["operands"][0] is None
+        limits = clamp_of(data["signature"].attrs)
+        if (first and data["operator"] == "dero.subtract") or name in self.verdicts.gates:
+            line = _line(data["operator"], arrays[0], first)
+            if line is None:
+                raise no_counterpart(name, data, " in a gate with a number for each channel")
+            tensor = self._activated(name, tensors[0], replace(limits or Activation(), **line))
+            return tensor
+        if first and data["operator"] == "dero.divide":
+            raise no_counterpart(name, data, " of a constant by the tensor")
+        return self._normalization(name, tensors[0], limits)
 
 
 def _of_one_pixel(weight: np.ndarray, window: Window) -> np.ndarray | None:
@@ -271,6 +279,25 @@ def _of_one_pixel(weight: np.ndarray, window: Window) -> np.ndarray | None:
     if any(place != int(place) for place in places):
         return None
     return weight[:, int(places[0]), int(places[1]), :]
+
+
+def _is_uniform(constant: np.ndarray) -> bool:
+    """Whether it is one number, however often it is written."""
+    return bool((constant == constant.reshape(-1)[0]).all())
+
+
+def _line(operator: str, constant: np.ndarray, first: bool) -> dict[str, Any] | None:
+    """A factor and a summand as an activation; None if it is none."""
+    if not _is_uniform(constant) or (first and operator == "dero.divide"):
+        return None
+    number = float(constant.reshape(-1)[0])
+    alpha, beta = {
+        "dero.add": (1.0, number),
+        "dero.subtract": (-1.0, number) if first else (1.0, -number),
+        "dero.multiply": (number, 0.0),
+        "dero.divide": (1.0 / number if number else 0.0, 0.0),
+    }[operator]
+    return {"function": "line", "alpha": alpha, "beta": beta}
 
 
 def is_transposition(data: dict, axes: tuple[int, ...]) -> bool:

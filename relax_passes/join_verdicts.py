@@ -79,16 +79,29 @@ def _gate(graph: nx.DiGraph, residual: Residual) -> set[str]:
         return set()
     if residual.shortcut == IDENTITY:
         return around_shortcut(residual)
-    squashed = [b.operand for b in residual.branches if _is_squashed(graph.nodes[b.operand])]
+    squashed = [b.operand for b in residual.branches if _is_squashed(graph, b.operand)]
     images = [b.operand for b in residual.branches if b.operand not in squashed]
     return around_shortcut(residual, images) if squashed and images else set()
+
+
+def _convolution(data: dict) -> OperatorClass | None:
+    """The class of a convolution that can have a shortcut, on an image of several pixels."""
+    known = data["operator_class"] in CONVOLUTIONS and data["operator"] == "dero.conv2d"
+    return data["operator_class"] if known and data["spec"].shape[1:3] != (1, 1) else None
 
 
 def _is_part(data: dict) -> bool:
     return data["operator"] == "dero.slice" and len(data["spec"].shape) == 4
 
 
-def _is_squashed(data: dict) -> bool:
+def _is_squashed(graph: nx.DiGraph, name: str) -> bool:
+    """Whether a tensor is a squashed one, perhaps times or plus a constant."""
+    data = graph.nodes[name]
+    while data["operator"] in ("dero.add", "dero.subtract", "dero.multiply", "dero.divide"):
+        computed = [operand for operand in data["operands"] if operand is not None]
+        if len(computed) != 1:
+            return False
+        data = graph.nodes[computed[0]]
     if data["operator"] == "dero.softmax":
         return True
     return data["operator"] == "dero.unary" and data["signature"]["function"] in _SQUASHING
@@ -101,7 +114,7 @@ def _reason_to_stay(graph: nx.DiGraph, residual: Residual, gates: frozenset[str]
     if residual.shortcut == NONE:
         return "its branches are parallel: none is a shortcut"
     around = around_shortcut(residual)
-    classes = {graph.nodes[n]["operator_class"] for n in around - gates} & set(CONVOLUTIONS)
+    classes = {c for n in around - gates if (c := _convolution(graph.nodes[n])) is not None}
     if any(_is_part(graph.nodes[n]) for branch in residual.shortcuts for n in branch.operators):
         return "its shortcut is, or comes from, a part of a tensor's channels: a branch of its own"
     if around and around <= gates:

@@ -51,8 +51,9 @@ class Window:
 class Activation:
     """A function on single elements.
 
-    ``clip`` limits to [`minimum`, `maximum`] (ReLU: 0 and None; ReLU6: 0 and 6); any other
-    `function`, with its `alpha` and `beta`, is one of ``dero.unary``'s.
+    ``clip`` limits to [`minimum`, `maximum`] (ReLU: 0 and None; ReLU6: 0 and 6); ``line`` is
+    ``alpha * x + beta``; any other `function`, with its `alpha` and `beta`, is one of
+    ``dero.unary``'s.
     """
 
     function: str = "clip"

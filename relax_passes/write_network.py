@@ -269,6 +269,13 @@ class _Writer:
     def _activation(self, label: str, x: relax.Expr, activation: Activation) -> relax.Expr:
         if activation.function == "softmax":
             return self._emit(label, "softmax", x)
+        if activation.function == "line":
+            alpha, beta = (
+                relax.const(value, "float32") for value in (activation.alpha, activation.beta)
+            )
+            x = self._emit(f"{label}_scaled", "multiply", x, alpha)
+            limits = {"minimum": activation.minimum, "maximum": activation.maximum}
+            return self._emit(label, "add", x, beta, **limits)
         attrs = {
             "function": activation.function,
             "alpha": activation.alpha,
