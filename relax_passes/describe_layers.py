@@ -65,10 +65,11 @@ class LayerRules(PartialDescription):
         )
         if tensor.channels_first or (len(shape) == 1 and signature.inputs[0].shape[1:3] != (1, 1)):
             raise one_axis(name, data)
-        if window == Window((1, 1)) and groups == channels == filters > 1:
+        scaling = window == Window((1, 1)) and groups == channels == filters > 1
+        if scaling and name not in self.verdicts.gates:
             return self._normalization(name, tensor, activation)
         if len(shape) == 1:
-            return self._dense_of(name, data, source, _of_one_pixel(weight, window), bias)
+            return self._dense_of(name, data, source, _of_one_pixel(weight, window, groups), bias)
         self._keep(name, weight, bias)
         shape = signature.output.shape[1:]
         made = Convolution(
@@ -86,8 +87,8 @@ class LayerRules(PartialDescription):
     def _dense_of(
         self, name: str, data: dict, source: str, weight: np.ndarray | None, bias: np.ndarray
     ) -> DescribedTensor:
-        if weight is None or weight.shape[1] != data["signature"].inputs[0].channels:
-            raise no_counterpart(name, data, " on a single pixel, with groups or several results")
+        if weight is None:
+            raise no_counterpart(name, data, " on a single pixel with several results")
         self._keep(name, weight, bias)
         activation = clamp_of(data["signature"].attrs)
         filters, channels = weight.shape
@@ -267,8 +268,8 @@ class LayerRules(PartialDescription):
         return self._normalization(name, tensors[0], limits)
 
 
-def _of_one_pixel(weight: np.ndarray, window: Window) -> np.ndarray | None:
-    """A convolution's weights on an image of one pixel; None if it gives more, or has groups."""
+def _of_one_pixel(weight: np.ndarray, window: Window, groups: int) -> np.ndarray | None:
+    """A convolution on an image of one pixel as a dense layer's weights; None if it gives more."""
     top, left, bottom, right = window.padding
     rows, columns = (d * (k - 1) + 1 for d, k in zip(window.dilation, window.kernel))
     # The pixel must lie under one weight, and the window fit only once.
@@ -278,7 +279,11 @@ def _of_one_pixel(weight: np.ndarray, window: Window) -> np.ndarray | None:
     places = (top / window.dilation[0], left / window.dilation[1])
     if any(place != int(place) for place in places):
         return None
-    return weight[:, int(places[0]), int(places[1]), :]
+    filters, channels = len(weight) // groups, weight.shape[-1]
+    whole = np.zeros((groups, filters, groups, channels), weight.dtype)
+    for group, part in enumerate(np.split(weight[:, int(places[0]), int(places[1]), :], groups)):
+        whole[group, :, group] = part
+    return whole.reshape(groups * filters, groups * channels)
 
 
 def _is_uniform(constant: np.ndarray) -> bool:

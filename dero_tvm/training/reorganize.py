@@ -35,6 +35,7 @@ from .report_text import report_text
 
 NETWORK, WEIGHTS, ONNX, REPORT = "network.py", "weights.pt", "network.onnx", "report.json"
 REPORT_TEXT = "report.txt"
+_QUANTIZED = ("int8", "uint8", "int16")
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,7 +186,7 @@ def reorganize(
 def _refuse_quantized(canonical: tvm.IRModule, label: str) -> None:
     for _, data in operator_graph(canonical).nodes(data=True):
         spec = data.get("spec")
-        if spec is not None and spec.dtype != "float32":
+        if spec is not None and spec.dtype in _QUANTIZED:
             raise UserError(
                 f"{label}: is quantized ({spec.dtype}), and such a network cannot be trained; "
                 "reorganize the float32 network, and quantize it after training"

@@ -17,6 +17,7 @@ pytest.importorskip("onnxscript", reason="onnxscript, which PyTorch exports ONNX
 import network_families as families  # noqa: E402
 from host_module import run_on_host  # noqa: E402
 from network_families import Add, Gate, basic, classified, conv, gate_then_join  # noqa: E402
+from tflite_builder import TFLiteBuilder  # noqa: E402
 from torch import nn  # noqa: E402
 
 import dero_tvm  # noqa: E402
@@ -211,3 +212,60 @@ def test_pytorch_programs_name_their_modules() -> None:
     with pytest.raises(dero_tvm.UserError) as caught:
         dero_tvm.reorganize(program)
     assert str(caught.value) == f"model: native_group_norm '1.main.0.1'{STATISTICS}"
+
+
+def gated_tflite(enlarge: str) -> bytes:
+    """A block whose main branch ends in a gate, and what makes the image larger."""
+    rng = np.random.default_rng(0)
+    b = TFLiteBuilder()
+    same = {"padding": "SAME", "stride_w": 1, "stride_h": 1}
+
+    def conv2d(source: int, name: str, kernel: int, channels: int = 8, **options: str) -> int:
+        weight = rng.standard_normal((8, kernel, kernel, channels)).astype("float32") / 8
+        operands = [
+            source,
+            b.constant(f"{name}/w", weight),
+            b.constant(f"{name}/b", weight[:, 0, 0, 0]),
+        ]
+        result = b.tensor(name, None)
+        b.operator("CONV_2D", operands, [result], **same, **options)
+        return result
+
+    def simple(code: str, name: str, *operands: int, **options: object) -> int:
+        result = b.tensor(name, None)
+        b.operator(code, list(operands), [result], **options)
+        return result
+
+    relu = {"fused_activation_function": "RELU"}
+    stem = conv2d(b.input("image", (1, 8, 8, 3)), "stem", 3, 3, **relu)
+    inner = conv2d(stem, "block/conv", 3, **relu)
+    axes = b.constant("axes", [1, 2], "int32")
+    squeezed = simple("MEAN", "block/squeeze", inner, axes, keep_dims=True)
+    gate = conv2d(conv2d(squeezed, "block/reduce", 1, **relu), "block/expand", 1)
+    gated = simple("MUL", "block/gated", inner, simple("LOGISTIC", "block/gate", gate))
+    total = simple("ADD", "block/add", gated, stem)
+    size = b.constant("size", [16, 16], "int32")
+    return b.build([conv2d(simple(enlarge, "larger", total, size), "scores", 1)])
+
+
+def test_tflite_gate() -> None:
+    made = dero_tvm.reorganize(gated_tflite("RESIZE_NEAREST_NEIGHBOR"))
+    assert len(made.report.shortcuts) == 2
+    assert [(d.join, d.action) for d in made.report.decisions] == [
+        ("MUL 'block/gated'", "left alone"),
+        ("ADD 'block/add'", "removed"),
+    ]
+    assert made.report.decisions[1].reason.endswith("the shortcut was CONV_2D 'stem'")
+    image = np.random.default_rng(1).standard_normal((1, 8, 8, 3)).astype(np.float32)
+    (actual,) = run_on_host(made.module, [image])
+    expected = made.network().eval()(torch.from_numpy(image.transpose(0, 3, 1, 2)))
+    expected = expected.detach().numpy().transpose(0, 2, 3, 1)
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+
+
+def test_tflite_tensor_in_a_refusal() -> None:
+    with pytest.raises(dero_tvm.UserError) as caught:
+        dero_tvm.reorganize(gated_tflite("RESIZE_BILINEAR"))
+    assert str(caught.value) == (
+        "model: RESIZE_BILINEAR 'larger' has no counterpart in a reorganized network"
+    )
