@@ -9,7 +9,7 @@ from typing import Any
 
 import tvm
 
-_STATISTICS = ("norm", "variance", "moments", "std")
+_STATISTICS = ("norm", "variance")
 _CONVOLUTIONS = ("conv", "conv1d", "conv3d", "convolution", "conv_2d", "conv_3d")
 _ERRORS = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
 
@@ -30,11 +30,11 @@ def no_counterpart(name: str, data: Mapping[str, Any], why: str = "") -> CannotR
     """For an operator that the description of a network has no node for; `why` qualifies it."""
     origin, word = data["origin"], _word(data)
     own = "" if origin is None else origin.operator.lower()
-    if any(part in own or part in word for part in _STATISTICS):
+    if "batch" not in own and any(part in own or part in word for part in _STATISTICS):
         return CannotReorganize(
-            f"{layer(name, data)} normalizes each image by its own mean and variance; a "
-            "reorganized network has batch normalizations, which training must have fixed: use "
-            "BatchNorm in its place"
+            f"{layer(name, data)} normalizes each image by its own statistics; a reorganized "
+            "network has batch normalizations, whose statistics training fixes: use BatchNorm in "
+            "its place"
         )
     if own in _CONVOLUTIONS and _is_layout(data) and len(data["signature"].inputs[0].shape) != 4:
         return one_axis(name, data)

@@ -110,7 +110,7 @@ def _is_squashed(graph: nx.DiGraph, name: str) -> bool:
 def _reason_to_stay(graph: nx.DiGraph, residual: Residual, gates: frozenset[str]) -> str:
     addition = residual.operator == "dero.add"
     if residual.operator not in ("dero.add", "dero.concat"):
-        return f"{residual.operator} is a gate or a difference, not a residual join"
+        return _other_join(graph, residual)
     if residual.shortcut == NONE:
         return "its branches are parallel: none is a shortcut"
     around = around_shortcut(residual)
@@ -129,6 +129,17 @@ def _reason_to_stay(graph: nx.DiGraph, residual: Residual, gates: frozenset[str]
     if addition and shapes != {graph.nodes[residual.join]["spec"].shape}:
         return "its main branch has another shape than the sum"
     return ""
+
+
+def _other_join(graph: nx.DiGraph, residual: Residual) -> str:
+    if residual.operator == "dero.multiply":
+        return "a product is a gate, not a residual join"
+    inputs = {graph.nodes[branch.operand]["kind"] for branch in residual.branches}
+    word = {"dero.subtract": "difference", "dero.divide": "quotient"}.get(residual.operator)
+    what = f"a {word or residual.operator.removeprefix('dero.')}"
+    if "input" in inputs:
+        what += " with the network's input"
+    return f"{what} is no residual join"
 
 
 def _main(residual: Residual) -> list[str]:

@@ -291,7 +291,7 @@ def test_refuses_networks_without_residuals():
 
     assert refusal(chain) == "the network has no residual connection"
     message = refusal(gated)
-    assert "that could be reorganized (c: dero.multiply is a gate" in message
+    assert "that could be reorganized (c: a product is a gate" in message
 
 
 def test_refuses_a_residual_around_no_convolution():

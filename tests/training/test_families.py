@@ -134,8 +134,8 @@ def tensors(outputs):
 
 
 STATISTICS = (
-    " normalizes each image by its own mean and variance; a reorganized network has batch "
-    "normalizations, which training must have fixed: use BatchNorm in its place"
+    " normalizes each image by its own statistics; a reorganized network has batch "
+    "normalizations, whose statistics training fixes: use BatchNorm in its place"
 )
 ONE_AXIS = (
     " is a convolution along another number of axes than two; only networks of two-dimensional "
@@ -163,7 +163,7 @@ REFUSED = {
     ),
     "difference with the image": (
         lambda: families.DnCNN(3),
-        f"{NO_RESIDUAL}(Sub '/Sub': dero.subtract is a gate or a difference, not a residual join)",
+        f"{NO_RESIDUAL}(Sub '/Sub': a difference with the network's input is no residual join)",
     ),
     "transposed convolution": (
         lambda: families.UNet(nn.ConvTranspose2d(8, 8, 2, 2)),
