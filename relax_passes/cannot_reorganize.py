@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import tvm
 
-_STATISTICS = ("norm", "variance", "moments", "std")
-_CONVOLUTIONS = ("conv", "conv1d", "conv3d", "convolution", "conv_2d", "conv_3d", "expand_dims")
+_STATISTICS = ("norm", "variance")
+_CONVOLUTIONS = ("conv", "conv1d", "conv3d", "convolution", "conv_2d", "conv_3d")
 _ERRORS = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
 
 
@@ -29,20 +30,21 @@ def no_counterpart(name: str, data: Mapping[str, Any], why: str = "") -> CannotR
     """For an operator that the description of a network has no node for; `why` qualifies it."""
     origin, word = data["origin"], _word(data)
     own = "" if origin is None else origin.operator.lower()
-    if any(part in own or part in word for part in _STATISTICS):
+    if "batch" not in own and any(part in own or part in word for part in _STATISTICS):
         return CannotReorganize(
-            f"{layer(name, data)} normalizes each image by its own mean and variance; a "
-            "reorganized network has batch normalizations, which training must have fixed: use "
-            "BatchNorm in its place"
+            f"{layer(name, data)} normalizes each image by its own statistics; a reorganized "
+            "network has batch normalizations, whose statistics training fixes: use BatchNorm in "
+            "its place"
         )
-    if own in _CONVOLUTIONS and word != "conv2d" and "transpose" not in word:
+    if own in _CONVOLUTIONS and _is_layout(data) and len(data["signature"].inputs[0].shape) != 4:
         return one_axis(name, data)
-    if origin is None or word.replace(".", "").replace("_", "") in own.replace("_", ""):
+    if origin is None or _letters(word) in _letters(own):
         return CannotReorganize(
             f"{layer(name, data)}{why} has no counterpart in a reorganized network"
         )
+    reads = "reads a tensor through" if _is_layout(data) else "comes to"
     return CannotReorganize(
-        f"{layer(name, data)} comes to the operator {word}{why}, which has no counterpart in a "
+        f"{layer(name, data)} {reads} the operator {word}{why}, which has no counterpart in a "
         "reorganized network"
     )
 
@@ -67,6 +69,15 @@ def refusing(what: str) -> Iterator[None]:
         raise CannotReorganize(
             f"{what} is used in a way that reorganization does not know ({said})"
         ) from error
+
+
+def _letters(word: str) -> str:
+    """``image.resize2d`` and ``RESIZE_BILINEAR`` -> ``resize``, ``resizebilinear``."""
+    return re.sub("image|[0-9]d|[^a-z]", "", word)
+
+
+def _is_layout(data: Mapping[str, Any]) -> bool:
+    return data["operator"] in ("dero.reshape", "dero.transpose")
 
 
 def _word(data: Mapping[str, Any]) -> str:

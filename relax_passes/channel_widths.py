@@ -24,6 +24,8 @@ from .reorganization import (
     Flatten,
     GlobalPool,
     Pool,
+    Shuffle,
+    Slice,
     Upsample,
     Window,
 )
@@ -67,10 +69,10 @@ def _gated_images(nodes: Sequence[AnyNode]) -> dict[str, str]:
         for gate, image in (node.inputs, reversed(node.inputs)):
             while isinstance(known.get(gate), Activate):
                 (gate,) = known[gate].inputs
-            last, shape = known.get(gate), known[image].shape if image in known else ()
-            if isinstance(last, Dense) and last.in_gate and len(shape) == 3:
-                if shape[-1] == last.out_channels:
-                    gated[gate] = image
+            last, other = known.get(gate), known.get(image)
+            of_image = other is not None and len(other.shape) == 3
+            if isinstance(last, Dense) and last.in_gate and last.out_channels > 1 and of_image:
+                gated[gate] = image
     return gated
 
 
@@ -91,6 +93,18 @@ def _fitted(node: AnyNode, given: list[Shape], widths: Mapping[str, int]) -> Any
     if isinstance(node, Concat):
         return replace(node, shape=(*node.shape[:-1], sum(shape[-1] for shape in given)))
     if isinstance(node, (Pool, Upsample, Activate)):
+        return replace(node, shape=(*node.shape[:-1], given[0][-1]))
+    if isinstance(node, Slice) and given[0][-1] < node.end:
+        raise CannotReorganize(
+            f"{node.title} takes channels {node.begin} to {node.end} of a tensor that has "
+            f"{given[0][-1]} once residual joins are removed"
+        )
+    if isinstance(node, Shuffle):
+        if given[0][-1] % node.groups:
+            raise CannotReorganize(
+                f"{node.title} shuffles {node.groups} groups of channels, which the "
+                f"{given[0][-1]} that remain once residual joins are removed are no multiple of"
+            )
         return replace(node, shape=(*node.shape[:-1], given[0][-1]))
     if isinstance(node, GlobalPool):
         return replace(node, shape=given[0][-1:])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from math import prod
+from typing import Any
 
 import networkx as nx
 import numpy as np
@@ -23,13 +24,14 @@ from .reorganization import (
     GlobalPool,
     Pool,
     PoolWindow,
+    Shuffle,
+    Slice,
     Upsample,
     Window,
 )
 
 TO_NHWC, TO_NCHW = (0, 2, 3, 1), (0, 3, 1, 2)
 _AFFINE = ("dero.multiply", "dero.add", "dero.subtract", "dero.divide")
-_ORDERED = ("dero.subtract", "dero.divide")
 
 
 class LayerRules(PartialDescription):
@@ -47,6 +49,7 @@ class LayerRules(PartialDescription):
             "dero.softmax": self._softmax,
             "dero.transpose": self._transpose,
             "dero.reshape": self._reshape,
+            "dero.slice": self._slice,
             **dict.fromkeys(_AFFINE, self._affine),
         }.get(operator)
 
@@ -62,10 +65,11 @@ class LayerRules(PartialDescription):
         )
         if tensor.channels_first or (len(shape) == 1 and signature.inputs[0].shape[1:3] != (1, 1)):
             raise one_axis(name, data)
-        if window == Window((1, 1)) and groups == channels == filters > 1:
+        scaling = window == Window((1, 1)) and groups == channels == filters > 1
+        if scaling and name not in self.verdicts.gates:
             return self._normalization(name, tensor, activation)
         if len(shape) == 1:
-            return self._dense_of(name, data, source, _of_one_pixel(weight, window), bias)
+            return self._dense_of(name, data, source, _of_one_pixel(weight, window, groups), bias)
         self._keep(name, weight, bias)
         shape = signature.output.shape[1:]
         made = Convolution(
@@ -83,8 +87,8 @@ class LayerRules(PartialDescription):
     def _dense_of(
         self, name: str, data: dict, source: str, weight: np.ndarray | None, bias: np.ndarray
     ) -> DescribedTensor:
-        if weight is None or weight.shape[1] != data["signature"].inputs[0].channels:
-            raise no_counterpart(name, data, " on a single pixel, with groups or several results")
+        if weight is None:
+            raise no_counterpart(name, data, " on a single pixel with several results")
         self._keep(name, weight, bias)
         activation = clamp_of(data["signature"].attrs)
         filters, channels = weight.shape
@@ -112,6 +116,8 @@ class LayerRules(PartialDescription):
                 and not conv.in_gate
                 and signature["kind"] == "max"
                 and window.strides != (1, 1)
+                and conv.inputs[0] not in self.nodes  # but an input of the network
+                and self.graph.out_degree(source) == 1
                 and self._alone(source, name)
             ):
                 self.nodes[source] = replace(conv, pool=pool, shape=shape)
@@ -183,6 +189,37 @@ class LayerRules(PartialDescription):
         (source,) = self._sources(name, data)
         return self._add(Activate(name, (source,), self._shape(source), Activation("softmax")))
 
+    def _slice(self, name: str, data: dict) -> DescribedTensor:
+        source = self._image(name, data)
+        old, shape = data["signature"].inputs[0].shape, data["signature"].output.shape
+        begin, end = data["signature"]["begin"][-1], data["signature"]["end"][-1]
+        if old[:-1] != shape[:-1] or end - begin != shape[-1]:
+            raise no_counterpart(name, data, " of what is no run of channels")
+        return self._add(Slice(name, (source,), shape[1:], begin, end))
+
+    def _shuffled(self, name: str, data: dict) -> DescribedTensor | None:
+        """An image whose pixels are made matrices, transposed, and made an image again; or None."""
+        pixels = data["spec"].shape
+        readers = list(self.graph.successors(name))
+        swap = self.graph.nodes[readers[0]] if len(readers) == 1 else data
+        after = list(self.graph.successors(readers[0])) if readers else []
+        last = self.graph.nodes[after[0]] if len(after) == 1 else data
+        old = data["signature"].inputs[0].shape
+        if (
+            len(old) != 4
+            or len(pixels) != 3
+            or pixels[0] != prod(old[:3])
+            or swap["operator"] != "dero.transpose"
+            or swap["signature"]["axes"] != (0, 2, 1)
+            or last["operator"] != "dero.reshape"
+            or last["spec"].shape != old
+        ):
+            return None
+        source = self._image(name, data)
+        tensor = self._add(Shuffle(name, (source,), old[1:], pixels[1]))
+        self._tensors |= dict.fromkeys((readers[0], after[0]), tensor)
+        return tensor
+
     def _transpose(self, name: str, data: dict) -> DescribedTensor:
         (operand,) = data["operands"]
         tensor, axes = self._tensors[operand], data["signature"]["axes"]
@@ -199,6 +236,8 @@ class LayerRules(PartialDescription):
             return DescribedTensor(tensor.source, not tensor.channels_first)
         if shape == data["signature"].inputs[0].shape:
             return tensor
+        if (shuffled := self._shuffled(name, data)) is not None:
+            return shuffled
         if shape[0] != 1 or prod(shape) != max(shape):  # more than one axis that is not 1
             raise no_counterpart(name, data, f" to {shape}")
         if len(old) == 1:  # (1, C), (1, 1, 1, C), (1, C, 1, 1): the same vector
@@ -209,20 +248,28 @@ class LayerRules(PartialDescription):
     def _affine(self, name: str, data: dict) -> DescribedTensor:
         tensors = self._operands(name, data)
         constants = [a for a in data["call"].args if isinstance(a, GenericConst)]
-        shapes = [constant.value.numpy().shape for constant in constants]
+        arrays = [constant.value.numpy() for constant in constants]
         rank = len(data["spec"].shape)
         channels = 1 if tensors[0].channels_first and rank == 4 else rank - 1
         wanted = tuple(n if axis == channels else 1 for axis, n in enumerate(data["spec"].shape))
-        fits = [prod(s) == 1 or (1,) * (rank - len(s)) + s == wanted for s in shapes]
+        fits = [_is_uniform(a) or (1,) * (rank - a.ndim) + a.shape == wanted for a in arrays]
         if len(tensors) != 1 or fits != [True]:
             raise no_counterpart(name, data, " with a constant that is not one number a channel")
-        if data["operator"] in _ORDERED and data["operands"][0] is None:
-            raise no_counterpart(name, data, " of a constant by or less the tensor")
-        return self._normalization(name, tensors[0], clamp_of(data["signature"].attrs))
+        first = data["operands"][0] is None
+        limits = clamp_of(data["signature"].attrs)
+        if (first and data["operator"] == "dero.subtract") or name in self.verdicts.gates:
+            line = _line(data["operator"], arrays[0], first)
+            if line is None:
+                raise no_counterpart(name, data, " in a gate with a number for each channel")
+            tensor = self._activated(name, tensors[0], replace(limits or Activation(), **line))
+            return tensor
+        if first and data["operator"] == "dero.divide":
+            raise no_counterpart(name, data, " of a constant by the tensor")
+        return self._normalization(name, tensors[0], limits)
 
 
-def _of_one_pixel(weight: np.ndarray, window: Window) -> np.ndarray | None:
-    """A convolution's weights on an image of one pixel; None if it gives more, or has groups."""
+def _of_one_pixel(weight: np.ndarray, window: Window, groups: int) -> np.ndarray | None:
+    """A convolution on an image of one pixel as a dense layer's weights; None if it gives more."""
     top, left, bottom, right = window.padding
     rows, columns = (d * (k - 1) + 1 for d, k in zip(window.dilation, window.kernel))
     # The pixel must lie under one weight, and the window fit only once.
@@ -232,7 +279,30 @@ def _of_one_pixel(weight: np.ndarray, window: Window) -> np.ndarray | None:
     places = (top / window.dilation[0], left / window.dilation[1])
     if any(place != int(place) for place in places):
         return None
-    return weight[:, int(places[0]), int(places[1]), :]
+    filters, channels = len(weight) // groups, weight.shape[-1]
+    whole = np.zeros((groups, filters, groups, channels), weight.dtype)
+    for group, part in enumerate(np.split(weight[:, int(places[0]), int(places[1]), :], groups)):
+        whole[group, :, group] = part
+    return whole.reshape(groups * filters, groups * channels)
+
+
+def _is_uniform(constant: np.ndarray) -> bool:
+    """Whether it is one number, however often it is written."""
+    return bool((constant == constant.reshape(-1)[0]).all())
+
+
+def _line(operator: str, constant: np.ndarray, first: bool) -> dict[str, Any] | None:
+    """A factor and a summand as an activation; None if it is none."""
+    if not _is_uniform(constant) or (first and operator == "dero.divide"):
+        return None
+    number = float(constant.reshape(-1)[0])
+    alpha, beta = {
+        "dero.add": (1.0, number),
+        "dero.subtract": (-1.0, number) if first else (1.0, -number),
+        "dero.multiply": (number, 0.0),
+        "dero.divide": (1.0 / number if number else 0.0, 0.0),
+    }[operator]
+    return {"function": "line", "alpha": alpha, "beta": beta}
 
 
 def is_transposition(data: dict, axes: tuple[int, ...]) -> bool:

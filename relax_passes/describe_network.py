@@ -11,9 +11,9 @@ Walks the network in written order.  What the walk does with
   a reorganized network has its own; their activation moves to the convolution before them if
   nothing else will read that;
 * a convolution after a global pooling: a dense layer;
-* a max pooling with a stride that is the only reader of a convolution (a stem): belongs to the
-  convolution, as one shortcut goes around both.  An average commutes with the addition, so it
-  stands after convolution and shortcut.
+* a max pooling with a stride that is the only reader of a convolution of the network's input (a
+  stem): belongs to the convolution, as one shortcut goes around both.  An average commutes with
+  the addition, so it stands after convolution and shortcut.
 
 Raises ``CannotReorganize``, with the reason and the layer as the model file calls it, for quantized
 networks and for operators that the description has no node for.
@@ -41,6 +41,8 @@ class Description(LayerRules):
         for name in self.graph.graph["inputs"]:
             self._input(name)
         for name in operators_in_order(self.graph):
+            if name in self._tensors:  # with an operator before it
+                continue
             with refusing(self._layer(name)):
                 self._tensors[name] = self._tensor(name)
         outputs = [n for n, data in self.graph.nodes(data=True) if data["kind"] == "output"]

@@ -6,6 +6,8 @@ A join goes if it is a residual addition or concatenation around convolutions.  
 * products and differences.  What a product's image is multiplied with is a **gate** (squeeze and
   excitation), ``x * gate(x)``; a gate is no block operator, so nothing inside it is reorganized;
 * an addition around no convolution, or to something of another shape;
+* joins with a part of a tensor's channels, or what is computed from one (ShuffleNet V2, Res2Net,
+  YOLO's C2f): such parts are branches side by side, and none goes around another;
 * a concatenation around poolings alone (a pyramid), or around depthwise convolutions alone: there
   one layer gives half of its channels cheaply (a ghost module), and none goes around another.
 """
@@ -77,12 +79,29 @@ def _gate(graph: nx.DiGraph, residual: Residual) -> set[str]:
         return set()
     if residual.shortcut == IDENTITY:
         return around_shortcut(residual)
-    squashed = [b.operand for b in residual.branches if _is_squashed(graph.nodes[b.operand])]
+    squashed = [b.operand for b in residual.branches if _is_squashed(graph, b.operand)]
     images = [b.operand for b in residual.branches if b.operand not in squashed]
     return around_shortcut(residual, images) if squashed and images else set()
 
 
-def _is_squashed(data: dict) -> bool:
+def _convolution(data: dict) -> OperatorClass | None:
+    """The class of a convolution that can have a shortcut, on an image of several pixels."""
+    known = data["operator_class"] in CONVOLUTIONS and data["operator"] == "dero.conv2d"
+    return data["operator_class"] if known and data["spec"].shape[1:3] != (1, 1) else None
+
+
+def _is_part(data: dict) -> bool:
+    return data["operator"] == "dero.slice" and len(data["spec"].shape) == 4
+
+
+def _is_squashed(graph: nx.DiGraph, name: str) -> bool:
+    """Whether a tensor is a squashed one, perhaps times or plus a constant."""
+    data = graph.nodes[name]
+    while data["operator"] in ("dero.add", "dero.subtract", "dero.multiply", "dero.divide"):
+        computed = [operand for operand in data["operands"] if operand is not None]
+        if len(computed) != 1:
+            return False
+        data = graph.nodes[computed[0]]
     if data["operator"] == "dero.softmax":
         return True
     return data["operator"] == "dero.unary" and data["signature"]["function"] in _SQUASHING
@@ -91,11 +110,13 @@ def _is_squashed(data: dict) -> bool:
 def _reason_to_stay(graph: nx.DiGraph, residual: Residual, gates: frozenset[str]) -> str:
     addition = residual.operator == "dero.add"
     if residual.operator not in ("dero.add", "dero.concat"):
-        return f"{residual.operator} is a gate or a difference, not a residual join"
+        return _other_join(graph, residual)
     if residual.shortcut == NONE:
         return "its branches are parallel: none is a shortcut"
     around = around_shortcut(residual)
-    classes = {graph.nodes[n]["operator_class"] for n in around - gates} & set(CONVOLUTIONS)
+    classes = {c for n in around - gates if (c := _convolution(graph.nodes[n])) is not None}
+    if any(_is_part(graph.nodes[n]) for branch in residual.shortcuts for n in branch.operators):
+        return "its shortcut is, or comes from, a part of a tensor's channels: a branch of its own"
     if around and around <= gates:
         return "it lies inside a gate, which is not reorganized"
     if not classes and addition:
@@ -108,6 +129,17 @@ def _reason_to_stay(graph: nx.DiGraph, residual: Residual, gates: frozenset[str]
     if addition and shapes != {graph.nodes[residual.join]["spec"].shape}:
         return "its main branch has another shape than the sum"
     return ""
+
+
+def _other_join(graph: nx.DiGraph, residual: Residual) -> str:
+    if residual.operator == "dero.multiply":
+        return "a product is a gate, not a residual join"
+    inputs = {graph.nodes[branch.operand]["kind"] for branch in residual.branches}
+    word = {"dero.subtract": "difference", "dero.divide": "quotient"}.get(residual.operator)
+    what = f"a {word or residual.operator.removeprefix('dero.')}"
+    if "input" in inputs:
+        what += " with the network's input"
+    return f"{what} is no residual join"
 
 
 def _main(residual: Residual) -> list[str]:

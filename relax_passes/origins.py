@@ -98,4 +98,4 @@ def _renewed(
     body = relax.SeqExpr(blocks, substitute(main.body.body, renamed))
     copy = module.clone()
     copy["main"] = relax.Function(list(main.params), body, main.ret_ty, main.is_pure, main.attrs)
-    return copy
+    return relax.transform.Normalize()(copy)

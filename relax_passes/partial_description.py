@@ -152,10 +152,7 @@ class PartialDescription:
     def _normalization(
         self, name: str, tensor: DescribedTensor, activation: Activation | None
     ) -> DescribedTensor:
-        reason = "a reorganized network has normalisations of its own"
-        if name in self.verdicts.gates:
-            reason = "it scales or shifts a gate, which training does, too"
-        self._decide(name, "dropped", reason)
+        self._decide(name, "dropped", "a reorganized network has normalisations of its own")
         return self._activated(name, tensor, activation)
 
 

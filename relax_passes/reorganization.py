@@ -51,8 +51,9 @@ class Window:
 class Activation:
     """A function on single elements.
 
-    ``clip`` limits to [`minimum`, `maximum`] (ReLU: 0 and None; ReLU6: 0 and 6); any other
-    `function`, with its `alpha` and `beta`, is one of ``dero.unary``'s.
+    ``clip`` limits to [`minimum`, `maximum`] (ReLU: 0 and None; ReLU6: 0 and 6); ``line`` is
+    ``alpha * x + beta``; any other `function`, with its `alpha` and `beta`, is one of
+    ``dero.unary``'s.
     """
 
     function: str = "clip"
@@ -174,6 +175,21 @@ class Concat(Node):
 
 
 @dataclass(frozen=True)
+class Slice(Node):
+    """Channels `begin` up to `end`."""
+
+    begin: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Shuffle(Node):
+    """Channels in another order: of `groups` runs of channels, every first, every second, ..."""
+
+    groups: int
+
+
+@dataclass(frozen=True)
 class GlobalPool(Node):
     """Mean over all pixels; the result has the shape (channels,).
 
@@ -224,7 +240,17 @@ class Activate(Node):
 
 
 AnyNode = (
-    Convolution | Pool | Upsample | Concat | GlobalPool | Flatten | Dense | Elementwise | Activate
+    Convolution
+    | Pool
+    | Upsample
+    | Concat
+    | Slice
+    | Shuffle
+    | GlobalPool
+    | Flatten
+    | Dense
+    | Elementwise
+    | Activate
 )
 
 

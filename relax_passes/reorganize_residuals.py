@@ -113,7 +113,7 @@ def _assembled(
         else stage
         for stage in stages
     )
-    outputs = tuple(replace(port, name=names[port.name]) for port in found.outputs)
+    outputs = tuple(replace(port, name=names.get(port.name, port.name)) for port in found.outputs)
     architecture = Architecture(name, tuple(found.inputs), stages, outputs)
     architecture = give_shortcuts(architecture, choices)
     weights = {}

@@ -26,6 +26,8 @@ from .reorganization import (
     Flatten,
     GlobalPool,
     Pool,
+    Shuffle,
+    Slice,
     Stage,
     Upsample,
 )
@@ -36,6 +38,8 @@ _WORDS = {
     GlobalPool: "pool",
     Upsample: "upsample",
     Concat: "concat",
+    Slice: "part",
+    Shuffle: "shuffle",
     Flatten: "flatten",
     Dense: "dense",
     Activate: "activation",

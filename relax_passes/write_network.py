@@ -41,6 +41,8 @@ from .reorganization import (
     Port,
     Reorganization,
     Shortcut,
+    Shuffle,
+    Slice,
     Upsample,
     Window,
 )
@@ -129,6 +131,10 @@ class _Writer:
             result = self._emit(label, "resize2d", x, size=node.shape[:2])
         elif isinstance(node, Concat):
             result = self._emit(label, "concat", x, *others, axis=len(node.shape))
+        elif isinstance(node, Slice):
+            result = self._slice(label, x, node.begin, node.end)
+        elif isinstance(node, Shuffle):
+            result = self._shuffle(node, x)
         elif isinstance(node, Flatten):
             if node.channels_first:
                 x = self._emit(f"{label}_nchw", "transpose", x, axes=(0, 3, 1, 2))
@@ -141,6 +147,17 @@ class _Writer:
         else:
             result = self._activation(label, x, node.activation)
         self.tensors[node.name] = result
+
+    def _slice(self, label: str, x: relax.Expr, begin: int, end: int) -> relax.Expr:
+        ends = (*spec_of(x.ty).shape[:3], end)
+        return self._emit(label, "slice", x, begin=(0, 0, 0, begin), end=ends)
+
+    def _shuffle(self, node: Shuffle, x: relax.Expr) -> relax.Expr:
+        height, width, channels = node.shape
+        apart = (height * width, node.groups, channels // node.groups)
+        x = self._emit(f"{node.variable}_apart", "reshape", x, shape=apart)
+        x = self._emit(f"{node.variable}_swapped", "transpose", x, axes=(0, 2, 1))
+        return self._emit(node.variable, "reshape", x, shape=(1, *node.shape))
 
     def _convolution(self, node: Convolution, x: relax.Expr, apart: bool) -> None:
         label = node.variable
@@ -189,7 +206,7 @@ class _Writer:
         return x
 
     def _match(self, label: str, x: relax.Expr, match: MatchChannels) -> relax.Expr:
-        shape, width = spec_of(x.ty).shape, match.out_channels
+        width = match.out_channels
         missing = -match.in_channels % width
         if missing:
             after = (0, 0, 0, missing)
@@ -199,8 +216,7 @@ class _Writer:
             return x
         total: relax.Expr | None = None
         for chunk in range(chunks):
-            begin, end = (0, 0, 0, chunk * width), (*shape[:3], (chunk + 1) * width)
-            part = self._emit(f"{label}_chunk{chunk}", "slice", x, begin=begin, end=end)
+            part = self._slice(f"{label}_chunk{chunk}", x, chunk * width, (chunk + 1) * width)
             total = part if total is None else self._emit(f"{label}_sum", "add", total, part)
         return total
 
@@ -253,6 +269,13 @@ class _Writer:
     def _activation(self, label: str, x: relax.Expr, activation: Activation) -> relax.Expr:
         if activation.function == "softmax":
             return self._emit(label, "softmax", x)
+        if activation.function == "line":
+            alpha, beta = (
+                relax.const(value, "float32") for value in (activation.alpha, activation.beta)
+            )
+            x = self._emit(f"{label}_scaled", "multiply", x, alpha)
+            limits = {"minimum": activation.minimum, "maximum": activation.maximum}
+            return self._emit(label, "add", x, beta, **limits)
         attrs = {
             "function": activation.function,
             "alpha": activation.alpha,

@@ -99,6 +99,10 @@ def _unclipped(activation: Activation) -> ActivationClass:
         own = "HardSigmoid"
         body = f"(x * {_number(alpha)} + {_number(beta)}).clamp(0.0, 1.0)"
         return ActivationClass(own, _class(own, "nn.Module", "A line, limited to [0, 1].", body))
+    if name == "line":
+        own = f"Times{_in_name(alpha)}Plus{_in_name(beta)}"
+        body = f"x * {_number(alpha)} + {_number(beta)}"
+        return ActivationClass(own, _class(own, "nn.Module", f"{body}.", body))
     if name in _FUNCTIONS:
         own = name.capitalize()
         of = "over the channels" if name == "softmax" else "of each element"

@@ -221,3 +221,15 @@ class MatchChannels(nn.Module):
         for chunk in others:
             total = total + chunk
         return total'''
+
+SHUFFLE_CHANNELS_SOURCE = '''\
+class ShuffleChannels(nn.Module):
+    """The first channel of each group of x, then the second of each, and so on."""
+
+    def __init__(self, groups: int) -> None:
+        super().__init__()
+        self.groups = groups
+
+    def forward(self, x: Tensor) -> Tensor:
+        apart = x.unflatten(1, (self.groups, x.shape[1] // self.groups))
+        return apart.transpose(1, 2).flatten(1, 2)'''

@@ -14,6 +14,7 @@ from relax_passes.reorganization import (
     Flatten,
     GlobalPool,
     Port,
+    Slice,
 )
 
 from .identifiers import Names, identifier
@@ -96,6 +97,8 @@ class Forward:
             return f"{operands[0]}{order}.flatten(1)"
         if isinstance(node, Concat):
             return Call("torch.cat", (Call("", tuple(operands)),), (("dim", "1"),))
+        if isinstance(node, Slice):
+            return f"{operands[0]}[:, {node.begin}:{node.end}]"
         assert isinstance(node, Elementwise)
         return self._elementwise(node, operands)
 

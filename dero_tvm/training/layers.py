@@ -21,6 +21,7 @@ from relax_passes.reorganization import (
     Pool,
     PoolWindow,
     Shortcut,
+    Shuffle,
     Upsample,
     Window,
 )
@@ -30,13 +31,14 @@ from .class_definitions import (
     BRANCHES,
     BRANCHES_SOURCE,
     MATCH_CHANNELS_SOURCE,
+    SHUFFLE_CHANNELS_SOURCE,
     SUM_POOL_SOURCE,
     ConvolutionClass,
     convolution_source,
 )
 from .python_text import Call, Expression
 
-MODULES = (Convolution, Dense, Pool, Upsample, Activate)
+MODULES = (Convolution, Dense, Pool, Upsample, Shuffle, Activate)
 """The nodes that are modules; the others are expressions in ``forward``."""
 
 
@@ -102,6 +104,9 @@ class Layers:
             return self._pool(node, node.pool)
         if isinstance(node, Upsample):
             return [Layer(Call("nn.Upsample", (), (("scale_factor", _size(node.factor)),)))]
+        if isinstance(node, Shuffle):
+            self._sources.setdefault("ShuffleChannels", SHUFFLE_CHANNELS_SOURCE)
+            return [Layer(Call("ShuffleChannels", (str(node.groups),)))]
         assert isinstance(node, Activate)
         return self._activation(node.activation, node)
 

@@ -26,6 +26,7 @@ from relax_passes.reorganize_residuals import ReorganizeResiduals
 
 from .arenas import planned_arenas
 from .folder import write_folder
+from .identifiers import Names
 from .network_module import network_module
 from .python_source import PythonSource, python_source
 from .pytorch import require_pytorch
@@ -34,6 +35,7 @@ from .report_text import report_text
 
 NETWORK, WEIGHTS, ONNX, REPORT = "network.py", "weights.pt", "network.onnx", "report.json"
 REPORT_TEXT = "report.txt"
+_QUANTIZED = ("int8", "uint8", "int16")
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,10 +152,11 @@ def reorganize(
         module = _rewritten(canonical, choices, loaded.name)
         description = read_reorganization(module)
     progress("writing PyTorch")
+    names = Names(set())  # a model may give one tensor twice
     with _explained(label):
         source = python_source(
             description.architecture,
-            output_names=[spec.name for spec in loaded.outputs],
+            output_names=[names.new(spec.name) for spec in loaded.outputs],
             file_name=NETWORK,
             weights_name=WEIGHTS,
         )
@@ -183,7 +186,7 @@ def reorganize(
 def _refuse_quantized(canonical: tvm.IRModule, label: str) -> None:
     for _, data in operator_graph(canonical).nodes(data=True):
         spec = data.get("spec")
-        if spec is not None and spec.dtype != "float32":
+        if spec is not None and spec.dtype in _QUANTIZED:
             raise UserError(
                 f"{label}: is quantized ({spec.dtype}), and such a network cannot be trained; "
                 "reorganize the float32 network, and quantize it after training"

@@ -168,7 +168,7 @@ class DataflowRewriter:
             self._origin = var.span
             new = self.rewrite(var, expr)
             self._new[var] = self.emit(with_operands(expr, self.new) if new is None else new)
-        self._origin = None
+        self._origin = self.old.result.span if isinstance(self.old.result, relax.Var) else None
         result = self.result()
         live = _live(self._bindings, result)
         self._keep_notes(live)

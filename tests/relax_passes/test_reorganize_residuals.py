@@ -291,7 +291,7 @@ def test_refuses_networks_without_residuals():
 
     assert refusal(chain) == "the network has no residual connection"
     message = refusal(gated)
-    assert "that could be reorganized (c: dero.multiply is a gate" in message
+    assert "that could be reorganized (c: a product is a gate" in message
 
 
 def test_refuses_a_residual_around_no_convolution():
@@ -300,7 +300,7 @@ def test_refuses_a_residual_around_no_convolution():
         b = emit(make_call("unary", [a], function="tanh"), "b")
         return emit(add(a, b), "c")
 
-    assert "c goes around no convolution" in refusal(build)
+    assert "(c: it goes around no convolution, so there is none" in refusal(build)
 
 
 def test_refuses_a_concatenation_that_is_the_output():
@@ -324,12 +324,15 @@ def test_refuses_quantized_networks():
     ("operator", "words"),
     [
         (lambda x: make_call("reduce", [x], kind="max", axes=(1, 2)), "no mean over the pixels"),
-        (lambda x: make_call("slice", [x], begin=(0,) * 4, end=(1, 7, 6, 2)), "operator slice"),
+        (
+            lambda x: make_call("slice", [x], begin=(0,) * 4, end=(1, 3, 6, 4)),
+            "no run of channels",
+        ),
         (lambda x: make_call("transpose", [x], axes=(0, 2, 1, 3)), "with the axes (0, 2, 1, 3)"),
         (lambda x: make_call("reshape", [x], shape=(1, 42, 4)), "to (1, 42, 4)"),
         (lambda x: make_call("resize2d", [x], size=(9, 5)), "by a factor that is no integer"),
         (lambda x: concat(x, x, axis=1), "not one of channels"),
-        (lambda x: relax.op.nn.softplus(x), "operator nn.softplus"),
+        (lambda x: relax.op.nn.softplus(x), "operator softplus"),
     ],
 )
 def test_refuses_operators_without_a_counterpart(operator, words):

@@ -1,7 +1,6 @@
 """Small networks of the families that people reorganize, as PyTorch modules with random weights.
 
-Each is the published structure at a width of a few channels; `FAMILIES` has them by name, with the
-shape of their image.
+Each has the published structure at a width of a few channels.
 """
 
 from __future__ import annotations
@@ -137,22 +136,10 @@ def efficientnet():
     )
 
 
-def gate_then_block(kind="linear"):
-    """A gate on one convolution's result, and a residual block behind it."""
-    return classified(conv(3, 8), Gate(8, kind), basic(8, 8))
-
-
 def gate_then_join(kind, squash: Act, act: Act = nn.ReLU):
     """SE-ResNet: the gate ends the main branch, the activation follows the sum."""
     main = nn.Sequential(conv(8, 8), conv(8, 8, act=None), Gate(8, kind, act, squash))
     return classified(conv(3, 8), Add(main, act=nn.ReLU), basic(8, 8))
-
-
-def gate_before_activation():
-    main = nn.Sequential(
-        conv(8, 8, act=None), Gate(8), nn.ReLU(), conv(8, 8, groups=8, act=None), Gate(8), nn.SiLU()
-    )
-    return classified(conv(3, 8), Add(main), conv(8, 8))
 
 
 # --- residual networks -------------------------------------------------------------------------
@@ -197,14 +184,8 @@ def hourglass(depth=2):
     )
 
 
-def resnext():
-    main = nn.Sequential(conv(8, 8, 1), conv(8, 8, groups=4), conv(8, 16, 1, act=None))
-    return classified(
-        conv(3, 8, 7, 2),
-        nn.MaxPool2d(3, 2, 1),
-        Add(main, conv(8, 16, 1, act=None), nn.ReLU),
-        width=16,
-    )
+def resnext_block():
+    return Add(nn.Sequential(conv(8, 8, 1), conv(8, 8, groups=4), conv(8, 8, 1, act=None)))
 
 
 class Res2Block(nn.Module):
@@ -233,11 +214,12 @@ class Shuffle(nn.Module):
         return x.reshape(-1, channels, height, width)
 
 
-def shufflenet():
+def shuffle_block():
+    """ShuffleNet's first: grouped convolutions with their channels shuffled."""
     main = nn.Sequential(
         conv(8, 4, 1, groups=2), Shuffle(), conv(4, 4, groups=4, act=None), conv(4, 8, 1, groups=2)
     )
-    return classified(conv(3, 8), Add(main, act=nn.ReLU), conv(8, 8))
+    return Add(main, act=nn.ReLU)
 
 
 class ShuffleUnit(nn.Module):
@@ -264,9 +246,8 @@ class Ghost(nn.Module):
         return torch.cat([own, self.cheap(own)], 1)
 
 
-def ghostnet():
-    block = nn.Sequential(Ghost(8, 16), Gate(16, squash=nn.Hardsigmoid), Ghost(16, 8, None))
-    return classified(conv(3, 8, stride=2), Add(block), conv(8, 8, 1))
+def ghost_block():
+    return Add(nn.Sequential(Ghost(8, 16), Gate(16, squash=nn.Hardsigmoid), Ghost(16, 8, None)))
 
 
 class C2f(nn.Module):
@@ -298,15 +279,6 @@ class C3(nn.Module):
         return self.last(torch.cat([self.block(self.left(x)), self.right(x)], 1))
 
 
-def yolo(block):
-    return nn.Sequential(
-        conv(3, 8, stride=2, act=nn.SiLU),
-        block,
-        conv(8, 8, stride=2, act=nn.SiLU),
-        nn.Conv2d(8, 6, 1),
-    )
-
-
 class UNet(nn.Module):
     def __init__(self, upsample=None):
         super().__init__()
@@ -321,12 +293,13 @@ class UNet(nn.Module):
 
 
 class DnCNN(nn.Module):
-    """The noise is what is predicted: the network's input less the last convolution."""
+    """The noise is what is predicted, and subtracted from the image (or added to it)."""
 
-    def __init__(self, sign=-1):
+    def __init__(self, channels, sign=-1):
         super().__init__()
         self.sign = sign
-        self.layers = nn.Sequential(conv(1, 8), conv(8, 8), nn.Conv2d(8, 1, 3, padding=1))
+        last = nn.Conv2d(8, channels, 3, padding=1)
+        self.layers = nn.Sequential(conv(channels, 8), conv(8, 8), last)
 
     def forward(self, x):
         noise = self.layers(x)
@@ -409,20 +382,20 @@ def group_norm(channels):
     return nn.GroupNorm(2, channels)
 
 
-def densenet():
-    class Layer(nn.Module):
-        def __init__(self, channels):
-            super().__init__()
-            self.main = nn.Sequential(
-                nn.BatchNorm2d(channels),
-                nn.ReLU(),
-                nn.Conv2d(channels, 4, 3, padding=1, bias=False),
-            )
+class DenseLayer(nn.Module):
+    def __init__(self, channels):
+        super().__init__()
+        convolution = nn.Conv2d(channels, 4, 3, padding=1, bias=False)
+        self.main = nn.Sequential(nn.BatchNorm2d(channels), nn.ReLU(), convolution)
 
-        def forward(self, x):
-            return torch.cat([x, self.main(x)], 1)
+    def forward(self, x):
+        return torch.cat([x, self.main(x)], 1)
 
-    return classified(conv(3, 8), Layer(8), Layer(12), conv(16, 8, 1))
+
+def gated_densenet():
+    """Gates on tensors that lose channels with the concatenations."""
+    layers = (DenseLayer(8), DenseLayer(12), Gate(16), conv(16, 8, 1), Gate(8, "linear"))
+    return classified(conv(3, 8), *layers, conv(8, 8))
 
 
 class TwoHeads(nn.Module):

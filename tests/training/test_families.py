@@ -1,0 +1,271 @@
+"""Families of networks from export to compiled code: reorganized, trained, fused; or refused."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+
+import numpy as np
+import onnx
+import pytest
+
+torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+pytest.importorskip("onnxscript", reason="onnxscript, which PyTorch exports ONNX with, is missing")
+
+import network_families as families  # noqa: E402
+from host_module import run_on_host  # noqa: E402
+from network_families import Add, Gate, basic, classified, conv, gate_then_join  # noqa: E402
+from tflite_builder import TFLiteBuilder  # noqa: E402
+from torch import nn  # noqa: E402
+
+import dero_tvm  # noqa: E402
+
+IMAGE = (1, 3, 16, 16)
+
+
+@pytest.fixture(autouse=True)
+def without_plans(monkeypatch):
+    """The report's arenas, which take half of the time and are looked at elsewhere."""
+    monkeypatch.setattr("dero_tvm.training.reorganize.planned_arenas", lambda *_: {})
+
+
+def exported(model, shape=IMAGE) -> onnx.ModelProto:
+    buffer = io.BytesIO()
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            example = (torch.zeros(*shape),)
+            names = {"input_names": ["image"], "opset_version": 17}
+            torch.onnx.export(model.eval(), example, buffer, dynamo=False, **names)
+    finally:
+        logging.disable(before)
+    return onnx.load_from_string(buffer.getvalue())
+
+
+def gates():
+    """Every way to make a gate, on main branches and between blocks."""
+    return classified(
+        conv(3, 8, stride=2),
+        Gate(8, "linear"),
+        Add(nn.Sequential(conv(8, 8), conv(8, 8, act=None), Gate(8, "linear", nn.Hardswish))),
+        Add(nn.Sequential(conv(8, 8), Gate(8, squash=nn.Hardsigmoid)), act=nn.ReLU),
+        Add(nn.Sequential(conv(8, 8, act=None), Gate(8), nn.ReLU(), conv(8, 8, groups=8))),
+        families.inverted(8, 8, 12, Gate(12, act=nn.SiLU), kernel=5),
+        Add(nn.Sequential(conv(8, 8), families.PixelGate(8), conv(8, 8, act=None))),
+    )
+
+
+def residual_blocks():
+    return classified(
+        conv(3, 8, stride=2),
+        families.preactivated(8, 8, 2),
+        families.preactivated(8, 8),
+        families.resnext_block(),
+        families.RepBlock(),
+        families.LayerScale(),
+    )
+
+
+def blocks_of_parts():
+    return classified(
+        conv(3, 8, stride=2),
+        families.Res2Block(),
+        families.shuffle_block(),
+        families.ShuffleUnit(),
+        families.C2f(),
+        families.C3(),
+        families.ghost_block(),
+    )
+
+
+# Network -> convolutions with a shortcut, and without: of heads, and of gates on images.
+REORGANIZED = {
+    "gates": (gates, 11, 1),
+    "MobileNetV3": (families.mobilenet_v3, 14, 0),
+    "EfficientNet": (families.efficientnet, 11, 0),
+    "residual blocks": (residual_blocks, 13, 0),
+    "parts of channels": (blocks_of_parts, 25, 0),
+    "hourglass": (families.hourglass, 29, 1),
+    "U-Net": (families.UNet, 4, 1),
+    "DenseNet with gates": (families.gated_densenet, 5, 0),
+    "denoising, added to the image": (lambda: families.DnCNN(3, 1), 3, 0),
+    "two heads": (families.TwoHeads, 5, 2),
+    "two resolutions": (families.DualPath, 10, 0),
+}
+
+
+@pytest.mark.parametrize("name", REORGANIZED)
+def test_reorganized(name) -> None:
+    build, given, without = REORGANIZED[name]
+    torch.manual_seed(0)
+    made = dero_tvm.reorganize(exported(build()))
+    assert len(made.report.shortcuts) == given
+    assert len(made.report.without_shortcut) == without
+    network = made.network().train()
+    optimizer = torch.optim.SGD(network.parameters(), 1e-3)
+    sum(
+        output.square().mean() for output in tensors(network(torch.randn(4, *IMAGE[1:])))
+    ).backward()
+    assert all(parameter.grad is not None for parameter in network.parameters())
+    optimizer.step()
+    file = onnx.load_from_string(made.files()["network.onnx"])
+    compiled = dero_tvm.compile(file, dero="stream")
+    assert [s.reason for s in compiled.report.shortcuts if s.action != "fused"] == []
+    assert len(compiled.report.shortcuts) == given
+    image = torch.randn(*IMAGE)
+    (outputs,) = compiled.run([{"image": image.numpy()}])
+    fresh = made.network().eval()
+    results = [list(outputs.values())]
+    if name in ("parts of channels", "DenseNet with gates"):
+        results.append(run_on_host(made.module, [image.numpy()]))
+    for actuals in results:
+        for expected, actual in zip(tensors(fresh(image)), actuals, strict=True):
+            expected = expected.detach().numpy()
+            limit = 1e-5 * np.abs(expected).max()
+            np.testing.assert_allclose(actual, expected, rtol=0, atol=limit)
+
+
+def tensors(outputs):
+    return outputs if isinstance(outputs, tuple) else (outputs,)
+
+
+STATISTICS = (
+    " normalizes each image by its own statistics; a reorganized network has batch "
+    "normalizations, whose statistics training fixes: use BatchNorm in its place"
+)
+ONE_AXIS = (
+    " is a convolution along another number of axes than two; only networks of two-dimensional "
+    "convolutions on images can be reorganized"
+)
+NO_RESIDUAL = "the network has no residual connection that could be reorganized "
+
+
+def block_with(norm):
+    return classified(conv(3, 8), basic(8, 8, norm=norm))
+
+
+REFUSED = {
+    "GroupNorm": (
+        lambda: block_with(families.group_norm),
+        "InstanceNormalization '/1/main/main.1/InstanceNormalization'" + STATISTICS,
+    ),
+    "LayerNorm": (
+        lambda: classified(nn.Conv2d(3, 8, 4, 4), families.ConvNeXtBlock()),
+        "LayerNormalization '/1/norm/LayerNormalization'" + STATISTICS,
+    ),
+    "ECA": (
+        lambda: classified(conv(3, 8), basic(8, 8), families.ChannelAttention(), conv(8, 8)),
+        "Conv '/2/conv/Conv'" + ONE_AXIS,
+    ),
+    "difference with the image": (
+        lambda: families.DnCNN(3),
+        f"{NO_RESIDUAL}(Sub '/Sub': a difference with the network's input is no residual join)",
+    ),
+    "transposed convolution": (
+        lambda: families.UNet(nn.ConvTranspose2d(8, 8, 2, 2)),
+        "ConvTranspose '/upsample/ConvTranspose' has no counterpart in a reorganized network",
+    ),
+    "interpolation": (
+        lambda: families.UNet(nn.Upsample(scale_factor=2, mode="bilinear")),
+        "Resize '/upsample/Resize' has no counterpart in a reorganized network",
+    ),
+    "PReLU": (
+        lambda: classified(conv(3, 8), basic(8, 8, act=lambda: nn.PReLU(8))),
+        "PRelu '/1/main/main.2/PRelu' has no counterpart in a reorganized network",
+    ),
+    "attention": (
+        lambda: classified(conv(3, 8), basic(8, 8), families.SelfAttention()),
+        "MatMul '/2/MatMul' reads a tensor through the operator reshape to (1, 256, 8), which has "
+        "no counterpart in a reorganized network",
+    ),
+    "pixel shuffle": (
+        families.SuperResolution,
+        "DepthToSpace '/tail/tail.1/DepthToSpace' reads a tensor through the operator reshape to "
+        "(16, 16, 3, 2, 2), which has no counterpart in a reorganized network",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused(name) -> None:
+    build, expected = REFUSED[name]
+    with pytest.raises(dero_tvm.UserError) as caught:
+        dero_tvm.reorganize(exported(build()))
+    assert str(caught.value) == f"main_graph: {expected}"
+
+
+def test_convolution_along_one_axis_is_refused() -> None:
+    model = exported(nn.Sequential(families.TemporalBlock()), (1, 4, 16))
+    with pytest.raises(dero_tvm.UserError) as caught:
+        dero_tvm.reorganize(model)
+    assert str(caught.value) == f"main_graph: Conv '/0/convs.0/Conv'{ONE_AXIS}"
+
+
+def test_pytorch_programs_name_their_modules() -> None:
+    model = gate_then_join("conv", nn.Sigmoid)
+    model[1].main[0][1] = nn.GroupNorm(2, 8)
+    program = torch.export.export(model.eval(), (torch.zeros(*IMAGE),))
+    with pytest.raises(dero_tvm.UserError) as caught:
+        dero_tvm.reorganize(program)
+    assert str(caught.value) == f"model: native_group_norm '1.main.0.1'{STATISTICS}"
+
+
+def gated_tflite(enlarge: str) -> bytes:
+    """A block whose main branch ends in a gate, and what makes the image larger."""
+    rng = np.random.default_rng(0)
+    b = TFLiteBuilder()
+    same = {"padding": "SAME", "stride_w": 1, "stride_h": 1}
+
+    def conv2d(source: int, name: str, kernel: int, channels: int = 8, **options: str) -> int:
+        weight = rng.standard_normal((8, kernel, kernel, channels)).astype("float32") / 8
+        operands = [
+            source,
+            b.constant(f"{name}/w", weight),
+            b.constant(f"{name}/b", weight[:, 0, 0, 0]),
+        ]
+        result = b.tensor(name, None)
+        b.operator("CONV_2D", operands, [result], **same, **options)
+        return result
+
+    def simple(code: str, name: str, *operands: int, **options: object) -> int:
+        result = b.tensor(name, None)
+        b.operator(code, list(operands), [result], **options)
+        return result
+
+    relu = {"fused_activation_function": "RELU"}
+    stem = conv2d(b.input("image", (1, 8, 8, 3)), "stem", 3, 3, **relu)
+    inner = conv2d(stem, "block/conv", 3, **relu)
+    axes = b.constant("axes", [1, 2], "int32")
+    squeezed = simple("MEAN", "block/squeeze", inner, axes, keep_dims=True)
+    gate = conv2d(conv2d(squeezed, "block/reduce", 1, **relu), "block/expand", 1)
+    gated = simple("MUL", "block/gated", inner, simple("LOGISTIC", "block/gate", gate))
+    total = simple("ADD", "block/add", gated, stem)
+    size = b.constant("size", [16, 16], "int32")
+    return b.build([conv2d(simple(enlarge, "larger", total, size), "scores", 1)])
+
+
+def test_tflite_gate() -> None:
+    made = dero_tvm.reorganize(gated_tflite("RESIZE_NEAREST_NEIGHBOR"))
+    assert len(made.report.shortcuts) == 2
+    assert [(d.join, d.action) for d in made.report.decisions] == [
+        ("MUL 'block/gated'", "left alone"),
+        ("ADD 'block/add'", "removed"),
+    ]
+    assert made.report.decisions[1].reason.endswith("the shortcut was CONV_2D 'stem'")
+    image = np.random.default_rng(1).standard_normal((1, 8, 8, 3)).astype(np.float32)
+    (actual,) = run_on_host(made.module, [image])
+    expected = made.network().eval()(torch.from_numpy(image.transpose(0, 3, 1, 2)))
+    expected = expected.detach().numpy().transpose(0, 2, 3, 1)
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+
+
+def test_tflite_tensor_in_a_refusal() -> None:
+    with pytest.raises(dero_tvm.UserError) as caught:
+        dero_tvm.reorganize(gated_tflite("RESIZE_BILINEAR"))
+    assert str(caught.value) == (
+        "model: RESIZE_BILINEAR 'larger' has no counterpart in a reorganized network"
+    )
