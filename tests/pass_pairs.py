@@ -269,7 +269,8 @@ def main() -> int:
                 "refused": counts["refused"],
                 "different results run": counts["modules run"],
             },
-            faults="RefineOperators behind StreamRows ended in an IndexError",
+            faults="RefineOperators behind StreamRows ended in an IndexError; behind cascades"
+            " FoldPadding renamed tensors that findings name, so that IdentifyResiduals refused",
         )
     return 1 if faults else 0
 
