@@ -4,7 +4,8 @@ Main's attribute ``dero.classes`` maps each variable to the class of its operato
 pointwise convolution, depthwise convolution, spatial convolution, pooling, resize, concat,
 reduction, layout or opaque (`operators.OperatorClass`).  If ``IdentifyResiduals`` ran before, each
 join in ``dero.residuals`` also gets the classes of its ``producers`` (one an operand, ``input``
-for a network input) and ``consumers`` (``output`` for a network output).
+for a network input) and ``consumers`` (``output`` for a network output); joins that are no longer
+there are dropped.
 
 Does not rewrite anything.  Cascades are looked through.
 """
@@ -18,7 +19,7 @@ import tvm
 
 from .decisions import with_main_attribute
 from .graph import operator_graph, operators_in_order, readers
-from .residuals import read_residuals, write_residuals
+from .residuals import Residual, read_residuals, write_residuals
 from .straight_line import unique_names
 
 ATTRIBUTE = "dero.classes"
@@ -40,16 +41,22 @@ class ClassifyOperators:
         if not residuals:
             return mod
         return write_residuals(
-            mod,
-            [
-                replace(
-                    residual,
-                    producers=tuple(_word(graph, b.operand) for b in residual.branches),
-                    consumers=tuple(_word(graph, n) for n in readers(graph, residual.join)),
-                )
-                for residual in residuals
-            ],
+            mod, [with_classes(graph, found) for found in residuals if _is_there(graph, found)]
         )
+
+
+def with_classes(graph: nx.DiGraph, residual: Residual) -> Residual:
+    """`residual` with the classes of its producers and consumers."""
+    return replace(
+        residual,
+        producers=tuple(_word(graph, branch.operand) for branch in residual.branches),
+        consumers=tuple(_word(graph, node) for node in readers(graph, residual.join)),
+    )
+
+
+def _is_there(graph: nx.DiGraph, residual: Residual) -> bool:
+    """Another pass may have rewritten the network since the residual was found."""
+    return all(name in graph for name in (residual.join, *(b.operand for b in residual.branches)))
 
 
 def operator_classes(mod: tvm.IRModule) -> dict[str, str]:

@@ -34,8 +34,10 @@ from tvm.ir import Call, Op
 
 from .canonicalization.dataflow import NOTES, Dataflow, DataflowRewriter, dtype_of, is_call
 from .channel_sums import NotLinear
+from .inline import inlined
 from .operators import OperatorClass, attributes_of, operator_of, signature_of
 from .shortcut_reader import channel_vector
+from .straight_line import read_function
 from .virtual_shortcut import Pair, fused
 
 PASS = "FuseShortcuts"
@@ -172,10 +174,9 @@ def _without_stale_notes(module: tvm.IRModule) -> tvm.IRModule:
     main = module["main"]
     notes = [str(note) for note in (main.attrs or {}).get(NOTES, [])]
     left = set()
-    functions = [main, *(f for f in module.functions.values() if isinstance(f, relax.Function))]
-    for _, call in (binding for function in functions for binding in Dataflow(function).bindings):
-        # A cascade's operators are in a function of its own.  One with several results has a
-        # tuple's type, and no note.
+    # A cascade's operators are in a function of its own.
+    for _, call in read_function(inlined(module)).bindings:
+        # One with several results has a tuple's type, and no note.
         operator = isinstance(call, Call) and isinstance(call.op, Op)
         if operator and isinstance(call.ty, relax.TensorType) and dtype_of(call) == "float32":
             name = call.op.name.rsplit(".", 1)[-1]

@@ -36,6 +36,7 @@ import tvm
 from tvm import relax
 from tvm.ir import Call, GlobalVar, Op
 
+from .inline import inlined
 from .operators import OperatorClass, TensorSpec, operator_of, signature_of, spec_of
 from .origins import origin_of
 from .straight_line import leaves, read_function
@@ -53,7 +54,7 @@ def operator_graph(mod: tvm.IRModule, *, flatten: bool = False) -> nx.DiGraph:
     Raises ``ValueError`` for names that are not unique and for tensors without a static shape.
     """
     if flatten:
-        mod = relax.transform.InlinePrivateFunctions()(mod)
+        mod = inlined(mod)
     line = read_function(mod)
     graph = nx.DiGraph()
     for parameter in line.parameters:

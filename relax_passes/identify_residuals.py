@@ -22,7 +22,8 @@ A product of two tensors has a shortcut in the same sense (a gate goes around no
 network could do without, but it keeps its operand alive all the same).
 
 Does not rewrite anything: findings go to main's attribute ``dero.residuals``
-(`residuals.read_residuals`).  Cascades are looked through, so the findings are the same before
+(`residuals.read_residuals`), with the classes of producers and consumers if ``ClassifyOperators``
+ran before.  Cascades are looked through, so the findings are the same before
 and after ``AccumulateResiduals``.
 """
 
@@ -31,6 +32,7 @@ from __future__ import annotations
 import networkx as nx
 import tvm
 
+from .classify_operators import operator_classes, with_classes
 from .graph import is_concat_join, is_join, operator_graph, operators_in_order
 from .liveness import is_reshape
 from .operators import OperatorClass
@@ -60,7 +62,11 @@ class IdentifyResiduals:
     ) -> tvm.IRModule:
         """Return `mod` with its joins described in main's attribute ``dero.residuals``."""
         mod = unique_names(mod)
-        return write_residuals(mod, find_residuals(operator_graph(mod, flatten=True)))
+        graph = operator_graph(mod, flatten=True)
+        found = find_residuals(graph)
+        if operator_classes(mod):
+            found = [with_classes(graph, residual) for residual in found]
+        return write_residuals(mod, found)
 
 
 def find_residuals(graph: nx.DiGraph) -> list[Residual]:

@@ -2,7 +2,7 @@
 
 The function is a unit of execution: what later stages run row by row.  Its attributes say how.
 Constants stay with the operators that use them; every other tensor that the piece reads is a
-parameter.  ``relax.transform.InlinePrivateFunctions`` undoes it.
+parameter.  `inline.inlined` undoes it, as ``relax.transform.InlinePrivateFunctions`` does.
 """
 
 from __future__ import annotations

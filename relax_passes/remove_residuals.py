@@ -43,6 +43,7 @@ from .channel_selection import CannotNarrow, Kept, narrow
 from .decisions import Decision, forget, record
 from .graph import is_concat_join, operator_graph
 from .identify_residuals import find_residuals
+from .inline import inlined
 from .operators import attributes_of, make_call, operator_of
 from .refine_operators import RefineOperators
 from .reorganization import Choices
@@ -77,7 +78,7 @@ class RemoveResiduals:
             if any(is_concat_join(graph, r.join) and r.shortcuts for r in find_residuals(graph)):
                 twin = reorganize(mod, _PLAIN, "plain", "RemoveResiduals")
                 return tvm.transform.Sequential([RefineOperators()])(twin)
-        mod = unique_names(relax.transform.InlinePrivateFunctions()(unique_names(mod)))
+        mod = inlined(mod)
         mod = forget(mod, ("AccumulateResiduals", "ConcatInPlace"))
         removed = {""}
         while removed:  # what is left may have shortcuts that were none before

@@ -28,7 +28,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import tvm
-from tvm import relax
 
 from .cannot_reorganize import CannotReorganize
 from .channel_widths import propagate
@@ -38,13 +37,13 @@ from .fold_padding import FoldPadding
 from .give_shortcuts import give_shortcuts
 from .graph import operator_graph
 from .identify_residuals import find_residuals
+from .inline import inlined
 from .join_verdicts import around_shortcut, judge
 from .reorganization import Architecture, Choices, Convolution, Reorganization
 from .reorganization_attribute import ATTRIBUTE, write_reorganization
 from .residuals import Residual
 from .stages import arrange
 from .start_weights import start_weights
-from .straight_line import unique_names
 
 AS_THE_AUTHORS = Choices()
 
@@ -69,7 +68,7 @@ class ReorganizeResiduals:
 
 def reorganize(mod: tvm.IRModule, choices: Choices, name: str, pass_name: str) -> tvm.IRModule:
     """`mod` reorganized, with decisions under `pass_name`."""
-    mod = unique_names(relax.transform.InlinePrivateFunctions()(unique_names(mod)))
+    mod = inlined(mod)
     if "dero.pad" in {data["operator"] for _, data in operator_graph(mod).nodes(data=True)}:
         mod = tvm.transform.Sequential([FoldPadding()])(mod)
     mod = forget(mod, ("AccumulateResiduals", "ConcatInPlace"))

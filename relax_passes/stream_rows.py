@@ -32,6 +32,7 @@ from tvm.ir import Call
 
 from .decisions import Decision, decisions, record, with_decisions
 from .graph import CASCADE, operator_graph, operators_in_order
+from .inline import inlined
 from .operators import attributes_of, make_call, operator_of
 from .outline import outline
 from .row_ports import check_rings, ports_of, why_not, with_ports
@@ -40,7 +41,6 @@ from .segmentation import Item, NoSegmentation, segment
 from .straight_line import (
     StraightLine,
     read_function,
-    unique_names,
     without_dead_bindings,
     write_function,
 )
@@ -128,7 +128,7 @@ def with_ascending_rows(mod: tvm.IRModule) -> tvm.IRModule | None:
 
 def _flat(mod: tvm.IRModule) -> tvm.IRModule:
     """`mod` as it was before this or another pass grouped its operators."""
-    mod = unique_names(relax.transform.InlinePrivateFunctions()(mod))
+    mod = inlined(mod)
     line = without_dead_bindings(read_function(mod))
     bindings = tuple((var, _ordinary(value)) for var, value in line.bindings)
     mod = write_function(mod, StraightLine(line.parameters, bindings, line.result))

@@ -10,7 +10,8 @@ from tvm import relax
 
 from relax_passes import canonicalize, pipeline
 from relax_passes.canonicalize import Canonicalize
-from tests.pass_pairs import PASSES, Pairs
+from relax_passes.straight_line import StraightLine, read_function, write_function
+from tests.pass_pairs import PASSES, PIPELINES, Pairs
 from tests.random_networks import random_network
 
 
@@ -19,6 +20,29 @@ def test_all_pairs() -> None:
     pairs = Pairs(Canonicalize("nhwc")(random_network(0)))
     assert not list(pairs.check())
     assert pairs.counts["applied"] > 400 and pairs.counts["modules run"] > 20
+
+
+@pytest.mark.slow
+def test_later_pairs_on_outputs_that_are_one_tensor() -> None:
+    later = list(PASSES)[list(PASSES).index("Canonicalize") :]
+    pairs = Pairs(
+        outputs_twice(), {name: (PASSES | PIPELINES)[name] for name in [*later, *PIPELINES]}
+    )
+    assert not list(pairs.check())
+    assert pairs.counts["applied"] > 200
+
+
+def outputs_twice() -> tvm.IRModule:
+    """A tensor and an input are two outputs each, and the inputs of a join are slices of one."""
+    x = relax.Var("x", relax.TensorType((1, 4, 6), "float32"))
+    builder = relax.BlockBuilder()
+    with builder.function("main", [x]):
+        with builder.dataflow():
+            halves = builder.emit(relax.op.split(x, 2, axis=2))
+            parts = [builder.emit(relax.TupleGetItem(halves, index)) for index in range(2)]
+            y = builder.emit_output(relax.op.add(parts[1], parts[0]))
+        builder.emit_func_output(relax.Tuple([y, x, y, x]))
+    return Canonicalize("nhwc")(builder.get())
 
 
 def module_of(operator: Callable[[relax.Expr], relax.Expr]) -> tvm.IRModule:
@@ -46,6 +70,25 @@ def test_what_it_finds() -> None:
         "Canonicalize then Wrong: output 0",
         "Wrong then Canonicalize: output 0",
         "Wrong then Wrong: output 0",
+    ]
+
+
+def test_what_it_finds_of_a_pass_on_its_own_result() -> None:
+    @tvm.transform.module_pass(opt_level=0)
+    class Growing:
+        """The same function, longer every time."""
+
+        def transform_module(self, module, context):
+            line = read_function(module)
+            var, value = line.bindings[-1]
+            extra = relax.Var(f"again_{len(line.bindings)}", value.ty)
+            bindings = (*line.bindings[:-1], (extra, value), (var, relax.op.abs(extra)))
+            return write_function(module, StraightLine(line.parameters, bindings, line.result))
+
+    found = list(Pairs(module_of(relax.op.exp), {"Growing": Growing}).check())
+    assert [line.split(" at ")[0] for line in found] == [
+        "Growing: changes its own result",
+        "Growing then Growing: changes its own result",
     ]
 
 

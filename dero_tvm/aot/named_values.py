@@ -28,6 +28,7 @@ from tvm.ir import Call, Op, PointerType, TensorLoad
 _HINT = "v_"  # of the generator's own names, which it numbers
 _PURE = 1  # TVM's call effects up to this one: the result depends on the arguments alone
 _EFFECT = "TCallEffectKind"
+_REINTERPRET = Op.get("tirx.reinterpret")
 
 
 def name_values(function: tirx.PrimFunc) -> tirx.PrimFunc:
@@ -50,7 +51,7 @@ def _extremum(node: tirx.Min | tirx.Max) -> tirx.Expr:
 
 def _reinterpretation(call: Call) -> tirx.Expr:
     """A number's bits as those of another type: the generator takes the address of a variable."""
-    if call.op != Op.get("tirx.reinterpret") or _is_pointer(call) or _is_pointer(call.args[0]):
+    if not call.op.same_as(_REINTERPRET) or _is_pointer(call) or _is_pointer(call.args[0]):
         return call
     (operand,) = call.args
     if not _changes(operand):

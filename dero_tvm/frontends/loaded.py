@@ -13,6 +13,8 @@ from dero_tvm.errors import UserError
 from relax_passes.origins import Origin, with_origins
 from relax_passes.port_quantization import Kind, PortQuantization, with_port_quantization
 
+from .port_names import distinct_names
+
 
 class TensorSpec(NamedTuple):
     """A model input or output under the name that the model's file gives it."""
@@ -38,7 +40,7 @@ class LoadedModel:
     format
         ``tflite``, ``onnx``, ``pytorch`` or ``relax``.
     inputs, outputs
-        In the model's order, under the model's own names.
+        In the model's order, under the model's own names, with numbers where several are alike.
     """
 
     module: tvm.IRModule
@@ -82,6 +84,7 @@ def finish(
     for kind, names in ports:
         known = {i: quantization[n] for i, n in enumerate(names) if n in quantization}
         module = with_port_quantization(module, kind, known)
+    input_names, output_names = distinct_names(input_names), distinct_names(output_names)
 
     result = main.ret_ty
     types = list(result.fields) if isinstance(result, relax.TupleType) else [result]

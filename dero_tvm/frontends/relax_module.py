@@ -10,6 +10,7 @@ from tvm import relax, tirx
 from dero_tvm.errors import UserError
 
 from .loaded import LoadedModel, finish
+from .port_names import distinct_names
 from .shapes import Dimension, resolve_input_shapes
 
 
@@ -29,7 +30,7 @@ def load_relax(
     main = module["main"]
     if not isinstance(main, relax.Function):
         raise UserError(f"{label}: its 'main' is not a Relax function")
-    names = tuple(parameter.name for parameter in main.params)
+    names = distinct_names(parameter.name for parameter in main.params)
     module = bind_dimensions(module, names, label, input_shapes)
     main = module["main"]
     result = main.ret_ty

@@ -183,10 +183,7 @@ class _Extractor:
         function = self.module[call.op]
         kind = function.attrs.get(CASCADE) if function.attrs else None
         if kind is None:
-            raise UserError(
-                f"the network calls function {call.op.name_hint}, which is not a cascade: inline "
-                "private functions first (relax.transform.InlinePrivateFunctions)"
-            )
+            raise UserError(_not_a_cascade(call.op.name_hint, function))
         for param, arg in zip(function.params, call.args):
             self.names[param] = self._operand(arg)
         operations = []
@@ -326,3 +323,20 @@ class _Extractor:
             candidate, count = f"{name}_{count}", count + 1
         self.taken.add(candidate)
         return candidate
+
+
+def _not_a_cascade(name: str, function: relax.Function) -> str:
+    """Why a function that ``main`` calls cannot be compiled, and what to do."""
+    attrs = function.attrs or {}
+    for part in ("Codegen", "Composite"):
+        if part in attrs:
+            return (
+                f"the network calls function {name}, which FuseOpsByPattern or "
+                f"MergeCompositeFunctions cut out of it for {attrs[part]}: compile the module as "
+                "it was before it was partitioned"
+            )
+    private = "" if "global_symbol" not in attrs else " without its attribute global_symbol"
+    return (
+        f"the network calls function {name}, which is not a cascade: inline it{private} first "
+        "(relax.transform.InlinePrivateFunctions)"
+    )

@@ -4,19 +4,26 @@ The phases of canonicalization all have the same shape: walk the bindings of `ma
 written order, look at what surrounds a binding, and emit something in its place.  Because a
 pattern is always replaced where its *first* operator stood, the order of a network's operators
 survives every phase.
+
+Variables of the new function are numbered in their order, unless something in the module knows the
+old ones by their names: findings of the analyses, and cascades, whose result is called the same
+inside and outside.  Then what is left alone keeps its name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
+from itertools import count
 from typing import Any
 
 import tvm
+import tvm_ffi
 from tvm import relax
 from tvm.ir import Call, GenericConst, Op
 
 from ..decisions import Decision, decisions, record, with_decisions
+from ..findings import names_in_use
 from .constant_tensor import ConstantTensor
 
 NOTES = "dero.notes"
@@ -108,6 +115,7 @@ class DataflowRewriter:
         self._decisions: list[tuple[relax.Var, Decision]] = []
         self._normalizer = relax.BlockBuilder()
         self._origin: tvm.ir.Span | None = None  # of the old binding that is being rewritten
+        self._changed = False
 
     @property
     def rounding(self) -> str:
@@ -137,6 +145,7 @@ class DataflowRewriter:
     def replace(self, var: relax.Var, new: relax.Expr) -> None:
         """Let `new` stand for `var`; its own binding is skipped when the walk reaches it."""
         self._new[var] = new
+        self._changed = True
 
     def emit(self, expr: relax.Expr) -> relax.Expr:
         """Bind a new expression to a fresh variable; variables and constants are returned."""
@@ -161,22 +170,55 @@ class DataflowRewriter:
         self._decisions.append((join, Decision(pass_name, join.name, action, reason)))
 
     def run(self) -> tvm.IRModule:
-        """The module with `main` rebuilt, without what nothing reads."""
+        """The module with `main` rebuilt, without what nothing reads.
+
+        A module whose names are in use is returned as it is if there is nothing to change.
+        """
         for var, expr in self.old.bindings:
             if var in self._new:
                 continue
             self._origin = var.span
             new = self.rewrite(var, expr)
+            self._changed |= new is not None
             self._new[var] = self.emit(with_operands(expr, self.new) if new is None else new)
         self._origin = self.old.result.span if isinstance(self.old.result, relax.Var) else None
         result = self.result()
         live = _live(self._bindings, result)
         self._keep_notes(live)
         bindings = [(var, expr) for var, expr in self._bindings if var in live]
-        function, names = _build(self.params, bindings, result, self.attrs)
+        taken = names_in_use(self.module)
+        if taken and self._is_as_before(bindings, result):
+            return self.module
+        kept = self._kept_names(taken) if taken else {}
+        function, names = _build(self.params, bindings, result, self.attrs, kept)
         module = self.module.clone()
         module.update_func(module.get_global_var("main"), function)
         return self._with_decisions(module, names)
+
+    def _is_as_before(self, bindings: list, result: relax.Expr) -> bool:
+        copies = [v for v, e in self.old.bindings if isinstance(e, (relax.Var, GenericConst))]
+        computed = [v for v, e in self.old.bindings if not isinstance(e, relax.Tuple)]
+        attrs = self.old.attrs
+        return (
+            not self._changed
+            and not copies
+            and [self._new[var] for var in computed] == [var for var, _ in bindings]
+            and all(new.same_as(old) for new, old in zip(self.params, self.old.params))
+            and self.attrs.keys() == attrs.keys()
+            and all(tvm_ffi.structural_equal(self.attrs[name], attrs[name]) for name in attrs)
+            and tvm_ffi.structural_equal(result, self.new(self.old.result), map_free_vars=False)
+            and not self._decisions
+        )
+
+    def _kept_names(self, taken: Collection[str]) -> dict[relax.Var, str]:
+        """A name for every new variable: that of an old one for which it stands, or a free one."""
+        names: dict[relax.Var, str] = {}
+        for var, _ in self.old.bindings:
+            new = self._new[var]
+            if isinstance(new, relax.Var) and new in self._emitted:
+                names[new] = var.name  # the last one it stands for: what others know it by
+        free = (f"lv{number}" for number in count() if f"lv{number}" not in taken)
+        return names | {var: next(free) for var, _ in self._bindings if var not in names}
 
     def _with_decisions(self, module: tvm.IRModule, names: dict[relax.Var, str]) -> tvm.IRModule:
         """`module` with earlier decisions and new ones, for the joins that are still there."""
@@ -295,8 +337,11 @@ def _build(
     bindings: list[tuple[relax.Var, relax.Expr]],
     result: relax.Expr,
     attrs: dict[str, Any],
+    given: Mapping[relax.Var, str],
 ) -> tuple[relax.Function, dict[relax.Var, str]]:
-    """A function of the bindings with variables named in order, and the name each has now."""
+    """A function of the bindings, and the name each variable has now: the one that is given, or
+    one by its order.
+    """
     outputs = set(variables_of(result))
     renamed: dict[relax.Var, relax.Expr] = {}
 
@@ -311,7 +356,7 @@ def _build(
         with builder.dataflow():
             for var, expr in bindings:
                 kind = "gv" if var in outputs else "lv"
-                name = kind + (str(counts[kind]) if counts[kind] else "")
+                name = given.get(var) or kind + (str(counts[kind]) if counts[kind] else "")
                 counts[kind] += 1
                 make = relax.Var if var in outputs else relax.DataflowVar
                 renamed[var] = make(name, var.ty, var.span)

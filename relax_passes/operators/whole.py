@@ -27,8 +27,8 @@ def whole_operator(operator: Operator, signature: Signature) -> tirx.PrimFunc:
     row, *params = kernel.params
     row_arguments = operator.row_arguments(signature)
     with IRBuilder() as builder:
-        with T.prim_func(s_tir=True):
-            T.func_name(signature.operator.split(".")[-1])
+        # Private: TVM calls the function as the module does, where names are unique.
+        with T.prim_func(private=True, s_tir=True):
             T.func_attr({"tirx.noalias": False, "op_pattern": _OPAQUE_PATTERN})
             names = operator.argument_names(signature)
             buffers = [

@@ -5,7 +5,12 @@ from __future__ import annotations
 import pytest
 import tvm
 from tvm import relax, tirx
+from tvm.relax.dpl import is_op, wildcard
+from tvm.relax.transform import FuseOpsByPattern, MergeCompositeFunctions
+from tvm.script import ir as I
+from tvm.script import relax as R
 
+import dero_tvm
 from dero_tvm.errors import UserError
 from dero_tvm.frontends import TensorSpec, load
 
@@ -47,3 +52,41 @@ def test_open_dimension() -> None:
 def test_module_without_main() -> None:
     with pytest.raises(UserError, match="no function named 'main'"):
         load(tvm.IRModule({}))
+
+
+PATTERN = [("mine.relu", is_op("relax.nn.relu")(wildcard()))]
+
+
+@pytest.mark.parametrize(
+    ("passes", "target"),
+    [
+        ([FuseOpsByPattern(PATTERN)], "mine.relu"),
+        ([FuseOpsByPattern(PATTERN, annotate_codegen=True)], "mine"),
+        ([FuseOpsByPattern(PATTERN), MergeCompositeFunctions()], "mine"),
+    ],
+)
+def test_partitioned_module(passes: list[tvm.transform.Pass], target: str) -> None:
+    module = tvm.transform.Sequential(passes)(relu(3))
+    with pytest.raises(
+        UserError, match=f"cut out of it for {target}: compile the module as it was before"
+    ):
+        dero_tvm.compile(module)
+
+
+def test_function_that_is_not_private() -> None:
+    @I.ir_module
+    class Module:
+        @R.function
+        def helper(x: R.Tensor((3, 4), "float32")) -> R.Tensor((3, 4), "float32"):
+            return R.nn.relu(x)
+
+        @R.function
+        def main(x: R.Tensor((3, 4), "float32")) -> R.Tensor((3, 4), "float32"):
+            cls = Module
+            with R.dataflow():
+                y = cls.helper(x)
+                R.output(y)
+            return y
+
+    with pytest.raises(UserError, match="helper, .* inline it without its attribute global_symbol"):
+        dero_tvm.compile(Module)

@@ -7,6 +7,7 @@ from tvm import relax
 from tvm.script import ir as I
 from tvm.script import relax as R
 
+from relax_passes.inline import inlined
 from relax_passes.outline import outline, parameters_of
 
 SHAPE = (1, 6, 5, 4)
@@ -62,7 +63,7 @@ def test_moves_bindings_into_a_private_function():
 
 def test_inlining_undoes_it():
     after = outline(Before, ["b", "d"], "unit", {"dero.cascade": "accumulate"})
-    back = relax.transform.InlinePrivateFunctions()(after)
+    back = inlined(after)
     assert len(back.functions) == 1
     assert sorted(binding_names(back)) == sorted(binding_names(Before))
     assert_same_results(Before, back)
