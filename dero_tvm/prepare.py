@@ -17,7 +17,7 @@ from relax_passes.stream_ports import CannotStream
 from .boards import Board, load_board
 from .candidates import Candidates
 from .dero import Dero
-from .errors import UserError
+from .errors import UserError, first_line
 from .frontends import LoadedModel, load
 from .kernels import Choice, preferred
 from .memory_size import parse_size
@@ -83,6 +83,8 @@ def prepare(
         canonical = pipeline.canonicalize(input_layout, integer_io=integer_io)(loaded.module)
     except IndexOutside as error:
         raise UserError(f"{label}: {error}") from None
+    except ValueError as error:  # control flow, and forms of operators that no pass foresees
+        raise UserError(f"{label}: cannot be compiled: {first_line(error)}") from error
     options = Options(keep_inputs=keep_inputs, external_io=external_io, time_limit=time_limit)
     kept = 0 if reserve == 0 else parse_size(reserve, "--reserve")
     planner = NetworkPlanner(loaded, label, board, options, name, kept, choose)

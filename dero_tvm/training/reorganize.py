@@ -10,7 +10,7 @@ from typing import Any, Literal
 import tvm
 from tvm.ir import GenericConst
 
-from dero_tvm.errors import UserError
+from dero_tvm.errors import UserError, internal_errors
 from dero_tvm.frontends import LoadedModel, load
 from dero_tvm.network_planner import refuse_sizes
 from dero_tvm.one_at_a_time import one_at_a_time
@@ -82,6 +82,7 @@ class ReorganizedModel:
 
 
 @one_at_a_time
+@internal_errors
 def reorganize(
     model: Any,
     *,

@@ -58,6 +58,9 @@ _MOVES = frozenset(
 # Order is what matters to these, and quantization keeps it; SHAPE does not look at values.
 _QUANTIZATION_BLIND = frozenset({"ARG_MAX", "ARG_MIN", "SHAPE"})
 
+# LiteRT computes them with the integers as they are, whatever they stand for.
+_WITHOUT_SCALES = frozenset({"FLOOR_DIV", "FLOOR_MOD"})
+
 
 class Converter(OperatorConverter):
     """Converts one graph; passed to TVM's ``from_tflite`` as its `op_converter`.
@@ -91,7 +94,7 @@ class Converter(OperatorConverter):
             | _QUANTIZATION_BLIND
             | frozenset(own)
             | {"RELU_0_TO_1"}
-        )
+        ) - _WITHOUT_SCALES
         self.convert_map.update(own)
         for code in _MOVES:
             self.convert_map[code] = functools.partial(self._move, code, self.convert_map[code])
