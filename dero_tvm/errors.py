@@ -31,9 +31,11 @@ class InternalError(_OneLine):
 
 # Of Python itself: they say something to who wrote the code, nothing to who runs it.
 _SPEECHLESS = (
-    *(AttributeError, IndexError, KeyError, NameError, RecursionError, TypeError),
-    *(UnboundLocalError, ZeroDivisionError),
+    *(AttributeError, IndexError, KeyError, NameError, RecursionError, UnboundLocalError),
+    ZeroDivisionError,
 )
+# A TypeError may be of a library, which means the types of tensors, or of Python.
+_OF_PYTHON = re.compile(r"' object |operand type|NoneType|'\w+' and '\w+'|(positional|keyword) arg")
 _UNKNOWN_FORM = "it has a form that is not supported"
 _CHECK = re.compile(r"^.*?Check failed: ")
 _CONDITION = re.compile(r" is false(?::|\.|$)| : |$")
@@ -46,7 +48,10 @@ def first_line(error: BaseException, limit: int = 200) -> str:
     TVM puts C++ locations, tracebacks and the condition that was not met around its messages, and
     Python's own errors speak of the code that failed; what is left is what a reader can use.
     """
-    text = "" if isinstance(error, _SPEECHLESS) else _spoken(error)
+    speechless = isinstance(error, _SPEECHLESS) or (
+        isinstance(error, TypeError) and _OF_PYTHON.search(str(error))
+    )
+    text = "" if speechless else _spoken(error)
     if not text:
         text = _UNKNOWN_FORM if str(error) else type(error).__name__
     return _shortened(text, limit)

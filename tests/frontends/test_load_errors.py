@@ -342,6 +342,9 @@ def test_tflite_of_an_accelerator(name: str, machine: str) -> None:
     ("error", "text"),
     [
         (ValueError("Matmul requires:\n  more"), "Matmul requires:"),
+        (TypeError("Reshape requires a shape"), "Reshape requires a shape"),
+        (TypeError("'NoneType' object is not iterable"), "it has a form that"),
+        (TypeError("unsupported operand type(s) for +: 'int' and 'str'"), "it has a form that"),
         (KeyError("num_heads"), "it has a form that is not supported"),
         (AttributeError("'Type' object has no attribute 'shape'"), "it has a form that"),
         (RuntimeError("Check failed: (a == b) is false: no such axis"), "no such axis"),

@@ -1,4 +1,4 @@
-"""A TFLite file's own shapes, types and quantization: compared, or not looked at, as LiteRT does."""
+"""A TFLite file's own shapes, types and quantization: compared, or, as in LiteRT, not looked at."""
 
 from __future__ import annotations
 

@@ -164,7 +164,10 @@ class Converter(OperatorConverter):
                 return None
             result = self.bb.normalize(result)
             several = isinstance(result.ty, relax.TupleType)
-            self._check(where, op, list(result.ty.fields) if several else [result.ty])
+            types = list(result.ty.fields) if several else [result.ty]
+            self._check(where, op, types)
+            if any(0 in self._sizes(ty) for ty in types):
+                raise UserError(f"{where} gives no elements; empty tensors are not supported")
             return result
         except (UserError, InternalError):
             raise
@@ -198,6 +201,10 @@ class Converter(OperatorConverter):
         outputs = [op.Outputs(index) for index in range(op.OutputsLength())]
         kinds = [self.get_tensor_type_str(self.subgraph.Tensors(i).Type()) for i in outputs]
         check_outputs(where, self.subgraph, outputs, types, kinds, shapes=self._declared_shapes)
+
+    @staticmethod
+    def _sizes(ty: relax.Type) -> list[Any]:
+        return [getattr(dim, "value", dim) for dim in getattr(ty, "shape", None) or ()]
 
     def _move(self, code: str, convert: Callable, op: tflite.Operator) -> ir.Expr:
         self._moving = True
