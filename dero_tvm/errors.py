@@ -25,6 +25,14 @@ class UserError(_OneLine):
     """
 
 
+class OperatorError(UserError):
+    """What is wrong with an operator; `operator` is its name in Relax."""
+
+    def __init__(self, message: str, operator: str) -> None:
+        super().__init__(message)
+        self.operator = operator
+
+
 class InternalError(_OneLine):
     """A mistake of the compiler, or of a library below it.  The cause, if any, is its origin."""
 

@@ -13,7 +13,7 @@ from .report import Report
 
 def generate(prepared: PreparedModel, chosen: Candidate, report: Report | None) -> ModelArchive:
     """The archive of one candidate; without a report for measurements alone."""
-    with naming(prepared.planner.label):
+    with naming(prepared.planner.label, prepared.loaded.origins):
         return emit(
             build_program(chosen.scheduled, chosen.plan),
             target=prepared.board.name,

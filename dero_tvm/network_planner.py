@@ -15,6 +15,7 @@ from relax_passes.operators.signature import TensorSpec
 from .boards import Board
 from .errors import UserError
 from .frontends import LoadedModel
+from .frontends.origins import with_origin
 from .kernels import Choice, preferred, with_kernels
 from .planning import DoesNotFit, MemoryPlan, Options, lower_bound, plan_memory, verify
 from .planning.problem import Region
@@ -40,12 +41,12 @@ def board_regions(board: Board, reserve: int) -> tuple[Region, ...]:
 
 
 @contextmanager
-def naming(label: str) -> Iterator[None]:
-    """Errors about an operator say in which model it is."""
+def naming(label: str, origins: Mapping[str, tuple[str, ...]] = {}) -> Iterator[None]:
+    """Errors about an operator say in which model it is, and what it is there."""
     try:
         yield
     except UserError as error:
-        raise UserError(f"{label}: {error}") from error.__cause__
+        raise UserError(f"{label}: {with_origin(error, origins)}") from error.__cause__
 
 
 def refuse_sizes(model: str, tensors: Mapping[str, Any]) -> None:
@@ -87,7 +88,7 @@ class NetworkPlanner:
 
     def network(self, module: tvm.IRModule) -> Network:
         """The operators and tensors of a module."""
-        with naming(self.label):
+        with naming(self.label, self.loaded.origins):
             return extract(
                 module,
                 name=self.name,

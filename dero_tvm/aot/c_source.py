@@ -6,7 +6,7 @@ import re
 import textwrap
 from collections.abc import Sequence
 
-from dero_tvm.errors import UserError
+from dero_tvm.errors import OperatorError
 from dero_tvm.kernels.support import support_code
 
 from .c_constants import array_names, c_type, declaration
@@ -172,9 +172,10 @@ def _bodies(kernels: Sequence[Kernel]) -> dict[str, CFunction]:
             try:
                 c_functions({kernel.name: kernel.function})
             except Exception as error:
-                raise UserError(
+                raise OperatorError(
                     f"operator {kernel.comment}: no C can be generated for it; replace it in the "
-                    "model"
+                    "model",
+                    kernel.comment.split(":")[0],
                 ) from error
         raise
 

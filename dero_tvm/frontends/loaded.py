@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import tvm
@@ -38,6 +38,9 @@ class LoadedModel:
         ``tflite``, ``onnx``, ``pytorch`` or ``relax``.
     inputs, outputs
         In the model's order, under the model's own names.
+    origins
+        What messages call the model's operators, by the Relax operators that they were imported
+        as; empty where the frontend does not say (see `frontends.origins`).
     """
 
     module: tvm.IRModule
@@ -45,6 +48,7 @@ class LoadedModel:
     format: str
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+    origins: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def finish(
@@ -57,6 +61,7 @@ def finish(
     input_names: tuple[str, ...],
     output_names: tuple[str, ...],
     quantization: Mapping[str, PortQuantization] = {},
+    origins: Mapping[str, tuple[str, ...]] = {},
 ) -> LoadedModel:
     """Bundle an imported module, reading shapes and types from ``main``'s signature.
 
@@ -93,7 +98,7 @@ def finish(
         for tensor_name, ty in zip(output_names, types, strict=True)
     ]
     _refuse_empty(main, label)
-    return LoadedModel(module, name, format, tuple(inputs), tuple(outputs))
+    return LoadedModel(module, name, format, tuple(inputs), tuple(outputs), origins)
 
 
 def _refuse_empty(main: relax.Function, label: str) -> None:

@@ -17,7 +17,8 @@ from tvm.s_tir import SBlock, SBlockRealize
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script import builder as T
 
-from dero_tvm.errors import UserError, first_line
+from dero_tvm.errors import OperatorError, UserError, first_line
+from relax_passes.unfinished import abandoned_on_failure
 
 _SCRATCH_ALIGNMENT = 8
 
@@ -32,9 +33,10 @@ def opaque_operation(
     and, if scratch is not 0, one for scratch.
     """
     if not isinstance(call.ty, relax.TensorType):
-        raise UserError(
+        raise OperatorError(
             f"operator {opaque_name(call)} has several results, which only operators of this "
-            "project's set may have"
+            "project's set may have",
+            opaque_name(call),
         )
     if call.op.name == "relax.call_tir":
         function: tirx.PrimFunc = module[call.args[0]]
@@ -42,7 +44,10 @@ def opaque_operation(
     else:
         function, arguments = _legalized(call)
     if len(function.params) != len(arguments) + 1 or not _has_root(function):
-        raise UserError(f"operator {opaque_name(call)} is no static kernel over plain tensors")
+        raise OperatorError(
+            f"operator {opaque_name(call)} is no static kernel over plain tensors",
+            opaque_name(call),
+        )
     return _with_pointers(function), _scratch_bytes(function), arguments
 
 
@@ -63,9 +68,10 @@ def _legalized(call: Call) -> tuple[tirx.PrimFunc, Sequence[relax.Expr]]:
     except UserError:
         raise
     except Exception as error:  # TVM's legalizations assert and raise freely
-        raise UserError(
+        raise OperatorError(
             f"operator {opaque_name(call)} cannot be compiled ({first_line(error)}); replace it "
-            "in the model"
+            "in the model",
+            opaque_name(call),
         ) from error
 
 
@@ -76,23 +82,40 @@ def _legalize(call: Call) -> tuple[tirx.PrimFunc, Sequence[relax.Expr]]:
         arg: relax.Var(f"operand{i}", arg.ty) for i, arg in enumerate(dict.fromkeys(arguments))
     }
     builder = relax.BlockBuilder()
-    with builder.function("main", list(params.values())):
+    with abandoned_on_failure(builder), builder.function("main", list(params.values())):
         with builder.dataflow():
             new_args = [_replace(arg, params) for arg in call.args]
             result = builder.emit_output(Call(call.op, new_args, call.attrs))
         builder.emit_func_output(result)
+    _try_legalization(call, params)
     legalized = relax.transform.LegalizeOps()(builder.get())
     legalized = relax.transform.FuseTIR()(relax.transform.FoldConstant()(legalized))
     bindings = [b for block in legalized["main"].body.blocks for b in block.bindings]
     calls = [b.value for b in bindings if isinstance(b.value, Call)]
     if len(calls) != 1 or calls[0].op.name != "relax.call_tir":
-        raise UserError(
+        raise OperatorError(
             f"operator {call.op.name} has no implementation as a static kernel; replace it in the "
-            "model"
+            "model",
+            opaque_name(call),
         )
     inverse = {var: arg for arg, var in params.items()}
     operands = [inverse.get(arg, arg) for arg in calls[0].args[1].fields]
     return legalized[calls[0].args[0]], operands
+
+
+def _try_legalization(call: Call, params: dict) -> None:
+    """Raises what the operator's legalization does: inside LegalizeOps TVM would add a warning."""
+    legalization = call.op.get_attr("FLegalize")
+    if legalization is None:
+        return
+    builder = relax.BlockBuilder()
+    with abandoned_on_failure(builder), builder.function("main", list(params.values())):
+        with builder.dataflow():
+            again = builder.normalize(
+                Call(call.op, [_replace(a, params) for a in call.args], call.attrs)
+            )
+            result = builder.emit_output(legalization(builder, again))
+        builder.emit_func_output(result)
 
 
 def _tensor_arguments(call: Call) -> list[relax.Expr]:

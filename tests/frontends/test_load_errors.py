@@ -494,3 +494,20 @@ def test_zero_point_outside_of_its_type(tmp_path: Path) -> None:
     builder.operator("RELU", [x], [y])
     message = refusal(write(tmp_path / "far.tflite", builder.build(outputs=[y])))
     assert "tensor 'x' of RELU ('y') has a zero point outside of its type int8: [-129]" in message
+
+
+def test_operators_that_tvm_cannot_compile_are_named(capfd: pytest.CaptureFixture[str]) -> None:
+    builder = TFLiteBuilder()
+    x = builder.input("x", (1, 4), "int32")
+    z = builder.input("z", (1, 4), "int32")
+    y = builder.tensor("risen", (1, 4), "int32")
+    total = builder.tensor("total", (1, 4), "int32")
+    builder.operator("POW", [x, z], [y])
+    builder.operator("ADD", [y, x], [total])
+    with pytest.raises(UserError) as caught:
+        dero_tvm.compile(builder.build([total]))
+    assert str(caught.value) == (
+        "model: operator relax.power cannot be compiled (power only applies to float); replace it "
+        "in the model (in the model: POW that computes 'risen')"
+    )
+    assert capfd.readouterr() == ("", "")

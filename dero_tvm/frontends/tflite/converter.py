@@ -19,6 +19,7 @@ from tvm.relax.frontend.tflite.tflite_frontend import OperatorConverter, TensorW
 
 from dero_tvm.errors import InternalError, UserError, first_line
 
+from ..origins import Origins
 from .arithmetic import ARITHMETIC_RULES
 from .bias import bias_of, bias_quantization
 from .declared import check_outputs
@@ -67,7 +68,7 @@ class Converter(OperatorConverter):
 
     `label` names the model in the :class:`UserError` of an operator that cannot be converted.
     `declared_shapes` says that the shapes in the file hold: it is read for the inputs it was
-    written with.
+    written with.  What each operator became is noted in `origins`.
     """
 
     def __init__(
@@ -80,10 +81,12 @@ class Converter(OperatorConverter):
         *,
         label: str = "",
         declared_shapes: bool = True,
+        origins: Origins | None = None,
     ) -> None:
         super().__init__(model, subgraph, exp_tab, ctx, conversion_state)
         self._label = label
         self._declared_shapes = declared_shapes
+        self._origins = origins or Origins()
         self._moving = False
         self._bias: tuple[int | None, dict[str, Any]] | None = None
         rules = ARITHMETIC_RULES | INTEGER_RULES | MOVE_RULES
@@ -162,6 +165,9 @@ class Converter(OperatorConverter):
             result = convert(op=op)
             if result is None:
                 return None
+            known = [op.Inputs(i) for i in range(op.InputsLength()) if op.Inputs(i) >= 0]
+            operands = [self.get_expr(index) for index in known if self.has_expr(index)]
+            self._origins.note(f"{code} that computes {output!r}", result, operands)
             result = self.bb.normalize(result)
             several = isinstance(result.ty, relax.TupleType)
             types = list(result.ty.fields) if several else [result.ty]

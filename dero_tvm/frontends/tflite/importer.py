@@ -13,6 +13,7 @@ from relax_passes.port_quantization import PortQuantization
 
 from ..builder import abandon
 from ..loaded import LoadedModel, finish
+from ..origins import Origins
 from ..shapes import Dimension, resolve_input_shapes
 from .converter import Converter
 from .reader import NamedModel, read_model, reading, shape_of
@@ -47,9 +48,10 @@ def load_tflite(
         written = [shape_of(graph.Tensors(graph.Inputs(i))) for i in range(graph.InputsLength())]
         as_written = written == list(shapes.values())
     builders: list[relax.BlockBuilder] = []
+    origins = Origins()
 
     def converter(*args: object) -> Converter:
-        created = Converter(*args, label=label, declared_shapes=as_written)
+        created = Converter(*args, label=label, declared_shapes=as_written, origins=origins)
         builders.append(created.bb)
         return created
 
@@ -70,6 +72,7 @@ def load_tflite(
         input_names=tuple(names),
         output_names=tuple(outputs),
         quantization=quantization,
+        origins=origins.titles(),
     )
 
 
