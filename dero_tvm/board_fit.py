@@ -17,7 +17,7 @@ from .boards import Board, load_board
 from .candidates import Candidate, Candidates
 from .choose import smallest
 from .dero import BARE, Dero, parse_dero
-from .errors import UserError
+from .errors import UserError, internal_errors
 from .generate import generate
 from .kernels.table import registered
 from .memory_size import parse_size
@@ -29,6 +29,7 @@ from .report.fit import BoardFit, Fit, Need, Verdict
 from .runners.code_size import code_size
 
 
+@internal_errors
 def fit(
     model: Any,
     *,

@@ -16,7 +16,7 @@ from .boards import Board, load_board
 from .candidates import Candidate
 from .choose import fastest_within, smallest
 from .dero import BARE, Dero, parse_dero
-from .errors import UserError
+from .errors import UserError, internal_errors
 from .generate import generate
 from .kernels import preferred
 from .memory_size import parse_size
@@ -88,6 +88,7 @@ class CompiledModel:
 
 
 @one_at_a_time
+@internal_errors
 def compile(
     model: Any,
     *,

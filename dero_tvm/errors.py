@@ -31,9 +31,11 @@ class InternalError(_OneLine):
 
 # Of Python itself: they say something to who wrote the code, nothing to who runs it.
 _SPEECHLESS = (
-    *(AttributeError, IndexError, KeyError, NameError, RecursionError, TypeError),
-    *(UnboundLocalError, ZeroDivisionError),
+    *(AttributeError, IndexError, KeyError, NameError, RecursionError, UnboundLocalError),
+    ZeroDivisionError,
 )
+# A TypeError may be of a library, which means the types of tensors, or of Python.
+_OF_PYTHON = re.compile(r"' object |operand type|NoneType|'\w+' and '\w+'|(positional|keyword) arg")
 _UNKNOWN_FORM = "it has a form that is not supported"
 _CHECK = re.compile(r"^.*?Check failed: ")
 _CONDITION = re.compile(r" is false(?::|\.|$)| : |$")
@@ -46,13 +48,32 @@ def first_line(error: BaseException, limit: int = 200) -> str:
     TVM puts C++ locations, tracebacks and the condition that was not met around its messages, and
     Python's own errors speak of the code that failed; what is left is what a reader can use.
     """
-    if isinstance(error, _SPEECHLESS):
-        return _UNKNOWN_FORM
+    speechless = isinstance(error, _SPEECHLESS) or (
+        isinstance(error, TypeError) and _OF_PYTHON.search(str(error))
+    )
+    text = "" if speechless else _spoken(error)
+    if not text:
+        text = _UNKNOWN_FORM if str(error) else type(error).__name__
+    return _shortened(text, limit)
+
+
+def internal_error(error: BaseException) -> InternalError:
+    """What is said of an exception that nobody expected."""
+    text = _shortened(_spoken(error), 200)
+    kind = "TVM" if type(error).__module__.startswith("tvm") else type(error).__name__
+    return InternalError(
+        f"internal error: {kind}{': ' if text else ''}{text}; please report it as a bug, with the "
+        "model and the traceback (which tvmc prints with --debug)"
+    )
+
+
+def _spoken(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines()]
     spoken = (_without_condition(line) for line in lines if line and not _NOISE.match(line))
-    text = next((line for line in spoken if line), "")
-    if not text:
-        text = _UNKNOWN_FORM if lines else type(error).__name__
+    return next((line for line in spoken if line), "")
+
+
+def _shortened(text: str, limit: int) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
@@ -81,9 +102,8 @@ def internal_errors(function: Callable[_P, _R]) -> Callable[_P, _R]:
         except (UserError, InternalError, MemoryError, OSError):
             raise
         except Exception as error:
-            raise InternalError(
-                f"internal error: {type(error).__name__}: {first_line(error)}; please report it "
-                "as a bug, with the model and the whole traceback"
-            ) from error
+            if error.__traceback__ is None or error.__traceback__.tb_next is None:
+                raise  # in the call itself: arguments that the function does not have
+            raise internal_error(error) from error
 
     return calling

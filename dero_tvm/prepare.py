@@ -21,7 +21,7 @@ from relax_passes.stream_ports import CannotStream
 from .boards import Board, load_board
 from .candidates import Candidates
 from .dero import Dero
-from .errors import UserError
+from .errors import UserError, first_line
 from .frontends import LoadedModel, load
 from .kernels import Choice, preferred
 from .memory_size import parse_size
@@ -90,6 +90,8 @@ def prepare(
         canonical = pipeline.canonicalize(input_layout, integer_io=integer_io)(loaded.module)
     except IndexOutside as error:
         raise UserError(f"{label}: {error}") from None
+    except ValueError as error:  # control flow, and forms of operators that no pass foresees
+        raise UserError(f"{label}: cannot be compiled: {first_line(error)}") from error
     if input_layout == "nhwc":
         canonical = _with_notes(canonical, _unchanged_layouts(loaded, canonical))
     options = Options(keep_inputs=keep_inputs, external_io=external_io, time_limit=time_limit)

@@ -11,7 +11,7 @@ import numpy as np
 from .candidates import Candidate, Candidates
 from .choose import smallest
 from .dero import Dero
-from .errors import UserError, first_line
+from .errors import UserError, first_line, internal_errors
 from .generate import generate
 from .input_arrays import random_inputs
 from .one_at_a_time import one_at_a_time
@@ -23,6 +23,7 @@ _QEMU = "qemu:mps2-an500"
 
 
 @one_at_a_time
+@internal_errors
 def sweep(
     model: Any,
     *,

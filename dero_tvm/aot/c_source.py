@@ -6,7 +6,7 @@ import re
 import textwrap
 from collections.abc import Sequence
 
-from dero_tvm.errors import UserError, first_line
+from dero_tvm.errors import UserError
 from dero_tvm.kernels.support import support_code
 
 from .c_constants import array_names, c_type, declaration
@@ -160,8 +160,8 @@ def _bodies(kernels: Sequence[Kernel]) -> dict[str, CFunction]:
                 c_functions({kernel.name: kernel.function})
             except Exception as error:
                 raise UserError(
-                    f"operator {kernel.comment}: no C can be generated for it "
-                    f"({first_line(error)}); replace it in the model"
+                    f"operator {kernel.comment}: no C can be generated for it; replace it in the "
+                    "model"
                 ) from error
         raise
 

@@ -13,7 +13,7 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from dero_tvm.errors import UserError, first_line
+from dero_tvm.errors import InternalError, UserError, internal_error
 from dero_tvm.printable import printable
 
 FAILED, MISUSED, INTERNAL, INTERRUPTED = 1, 2, 70, 130
@@ -74,6 +74,8 @@ def _explain(error: BaseException) -> tuple[str, int]:
         return "interrupted", INTERRUPTED
     if isinstance(error, Terminated):
         return f"ended by {signal.Signals(error.number).name}", 128 + error.number
+    if isinstance(error, InternalError):
+        return str(error), INTERNAL
     if isinstance(error, UserError):
         return str(error), FAILED
     if isinstance(error, click.UsageError):
@@ -90,8 +92,4 @@ def _explain(error: BaseException) -> tuple[str, int]:
         return "the folder in which tvmc was started is gone: change to another", FAILED
     if isinstance(error, OSError) and error.errno in _NO_PATH and error.filename:
         return f"{error.filename}: {error.strerror}; give another path", FAILED
-    return (
-        f"internal error: {type(error).__name__}: {first_line(error)}; please report it as a bug, "
-        "with the model and what --debug adds",
-        INTERNAL,
-    )
+    return str(internal_error(error)), INTERNAL

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import onnx
 import tvm
 
-from dero_tvm.errors import UserError
+from dero_tvm.errors import UserError, internal_errors
 from dero_tvm.one_at_a_time import one_at_a_time
 
 from .loaded import LoadedModel
@@ -39,6 +39,7 @@ _ADVICE = {
 
 
 @one_at_a_time
+@internal_errors
 def load(
     source: str | os.PathLike[str] | bytes | onnx.ModelProto | tvm.IRModule | ExportedProgram,
     *,

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from dero_tvm.errors import UserError
+from dero_tvm.errors import UserError, internal_errors
 from dero_tvm.frontends.load import model_bytes
 from dero_tvm.frontends.onnx.importer import load_onnx
 from dero_tvm.frontends.onnx.reader import parse_onnx
@@ -45,6 +45,7 @@ class Quantized:
 
 
 @one_at_a_time
+@internal_errors
 def quantize(
     model: str | os.PathLike[str] | onnx.ModelProto,
     calibration: str | os.PathLike[str] | Mapping[str, np.ndarray] | Iterable[Feed],

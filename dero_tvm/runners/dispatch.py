@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..boards import list_boards, load_board
-from ..errors import UserError
+from ..errors import UserError, internal_errors
 from .baremetal import find_cross_compiler
 from .host_c import find_compiler, run_host_c
 from .qemu import find_emulator, run_qemu
@@ -56,6 +56,7 @@ def check_profile(device: str) -> None:
         )
 
 
+@internal_errors
 def run(
     archive: ModelArchive,
     inputs: Sequence[Mapping[str, Tensor]],

@@ -21,6 +21,7 @@ from dero_tvm.errors import UserError
 from relax_passes.graph import CASCADE
 from relax_passes.operators import Signature, TensorSpec, operator_of, signature_of, spec_of
 from relax_passes.operators.row_ports import sink_signature, source_signature
+from relax_passes.origins import origin_of
 from relax_passes.port_quantization import port_quantization
 from relax_passes.stream_ports import streamed_inputs, streamed_outputs
 from relax_passes.stream_rows import DESCENDING, DIRECTION, HAS_PORTS
@@ -167,7 +168,13 @@ class _Extractor:
         return operation
 
     def _opaque(self, var: Var, call: Call) -> Operation:
-        function, scratch, arguments = opaque_operation(call, self.module)
+        try:
+            function, scratch, arguments = opaque_operation(call, self.module)
+        except UserError as error:
+            origin = origin_of(var)
+            if origin is None:
+                raise
+            raise UserError(f"{error} (in the model: {origin})") from error.__cause__
         operands = tuple(self._operand(arg) for arg in arguments)
         output = spec_of(var.ty)
         signature = Signature(

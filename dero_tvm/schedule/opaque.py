@@ -19,6 +19,7 @@ from tvm.tirx.script import builder as T
 
 from dero_tvm.errors import UserError, first_line
 from relax_passes.operators import TensorSpec, spec_of
+from relax_passes.unfinished import abandoned_on_failure
 
 _SCRATCH_ALIGNMENT = 8
 
@@ -98,11 +99,12 @@ def _legalize(call: Call) -> tuple[tirx.PrimFunc, Sequence[relax.Expr]]:
         arg: relax.Var(f"operand{i}", arg.ty) for i, arg in enumerate(dict.fromkeys(arguments))
     }
     builder = relax.BlockBuilder()
-    with builder.function("main", list(params.values())):
+    with abandoned_on_failure(builder), builder.function("main", list(params.values())):
         with builder.dataflow():
             new_args = [_replace(arg, params) for arg in call.args]
             result = builder.emit_output(Call(call.op, new_args, call.attrs))
         builder.emit_func_output(result)
+    _try_legalization(call, params)
     legalized = relax.transform.LegalizeOps()(builder.get())
     legalized = relax.transform.FuseTIR()(relax.transform.FoldConstant()(legalized))
     bindings = [b for block in legalized["main"].body.blocks for b in block.bindings]
@@ -115,6 +117,21 @@ def _legalize(call: Call) -> tuple[tirx.PrimFunc, Sequence[relax.Expr]]:
     inverse = {var: arg for arg, var in params.items()}
     operands = [inverse.get(arg, arg) for arg in calls[0].args[1].fields]
     return legalized[calls[0].args[0]], operands
+
+
+def _try_legalization(call: Call, params: dict) -> None:
+    """Raises what the operator's legalization does: inside LegalizeOps TVM would add a warning."""
+    legalization = call.op.get_attr("FLegalize")
+    if legalization is None:
+        return
+    builder = relax.BlockBuilder()
+    with abandoned_on_failure(builder), builder.function("main", list(params.values())):
+        with builder.dataflow():
+            again = builder.normalize(
+                Call(call.op, [_replace(a, params) for a in call.args], call.attrs)
+            )
+            result = builder.emit_output(legalization(builder, again))
+        builder.emit_func_output(result)
 
 
 def _tensor_arguments(call: Call) -> list[relax.Expr]:

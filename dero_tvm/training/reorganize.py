@@ -11,7 +11,7 @@ from typing import Any, Literal
 import tvm
 from tvm.ir import GenericConst
 
-from dero_tvm.errors import UserError, first_line
+from dero_tvm.errors import UserError, first_line, internal_errors
 from dero_tvm.frontends import LoadedModel, load
 from dero_tvm.network_planner import refuse_sizes
 from dero_tvm.one_at_a_time import one_at_a_time
@@ -85,6 +85,7 @@ class ReorganizedModel:
 
 
 @one_at_a_time
+@internal_errors
 def reorganize(
     model: Any,
     *,

@@ -20,6 +20,7 @@ import tvm
 from tvm import relax
 from tvm.ir import Call, GenericConst, Op
 
+from ..unfinished import abandoned_on_failure
 from .constant_tensor import ConstantTensor, exact_constant
 from .dataflow import DataflowRewriter, dtype_of, is_call, operands_of, shape_of, with_operands
 
@@ -143,7 +144,7 @@ class _Rewriter(DataflowRewriter):
             return expr if value is None else exact_constant(value.real())
 
         builder = relax.BlockBuilder()
-        with builder.function("main", []):
+        with abandoned_on_failure(builder), builder.function("main", []):
             with builder.dataflow():
                 value = builder.emit_output(with_operands(call, real))
             builder.emit_func_output(value)

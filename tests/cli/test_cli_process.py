@@ -139,7 +139,7 @@ class TestInternalErrors:
         message = refused("run", archive_file, status=70)
         assert message == (
             "internal error: IndexError: list index out of range; please report it as a bug, "
-            "with the model and what --debug adds"
+            "with the model and the traceback (which tvmc prints with --debug)"
         )
 
     @pytest.mark.parametrize("words", [["--debug"], []])

@@ -15,7 +15,7 @@ from tvm.script import ir as I
 from tvm.script import relax as R
 
 import dero_tvm
-from dero_tvm.errors import UserError
+from dero_tvm.errors import InternalError, UserError, first_line, internal_errors
 from dero_tvm.frontends import load
 
 
@@ -290,7 +290,9 @@ def test_tflite_types_states_and_subgraphs(tmp_path: Path) -> None:
     y = builder.tensor("y", (1, 4), "int16", scale=0.1)
     builder.operator("RELU", [x], [y])
     path = write(tmp_path / "model.tflite", builder.build([y]))
-    assert refusal(path).startswith(f"{path}: tensor 'x' has the unsupported type int16")
+    assert refusal(path).startswith(
+        f"{path}: tensor 'x' of RELU ('y') has the unsupported type int16"
+    )
 
     builder = tflite_relu()
     path = write(tmp_path / "model.tflite", builder.build([1], subgraphs=2))
@@ -299,12 +301,85 @@ def test_tflite_types_states_and_subgraphs(tmp_path: Path) -> None:
     builder = tflite_relu()
     builder.tensor("state", (1, 4), "float32", is_variable=True)
     path = write(tmp_path / "model.tflite", builder.build([1]))
-    assert "keeps state or branches at run time (the variable 'state')" in refusal(path)
+    kept = "keeps state from one inference to the next"
+    assert f"{kept} (the variable 'state'), which is not supported yet" in refusal(path)
+
+    builder = tflite_relu()
+    state = builder.tensor("state", (1, 4), "float32", is_variable=True)
+    builder.operator("ADD", [1, state], [builder.tensor("z", (1, 4), "float32")])
+    assert f"{kept} (the variable 'state' of ADD ('z'))" in refusal(builder.build([1]))
 
     builder = tflite_relu()
     handle = builder.tensor("handle", (1,), "int32")
     builder.operator("VAR_HANDLE", [], [handle])
-    assert "(VAR_HANDLE)" in refusal(builder.build([1]))
+    builder.operator("CALL_ONCE", [], [])
+    assert f"{kept} (CALL_ONCE, VAR_HANDLE)" in refusal(builder.build([1], subgraphs=2))
+
+    builder = tflite_relu()
+    builder.operator("WHILE", [1], [builder.tensor("z", (1, 4), "float32")])
+    assert "branches at run time (WHILE)" in refusal(builder.build([1], subgraphs=3))
+
+
+@pytest.mark.parametrize(
+    ("name", "machine"),
+    [
+        ("ethos-u", "an Arm Ethos-U, by Vela"),
+        ("edgetpu-custom-op", "a Coral Edge TPU, by the Edge TPU compiler"),
+        ("NeutronGraph", "an eIQ Neutron accelerator, by NXP's converter"),
+        ("XC_conv2d_v2", "an xcore processor, by XMOS' optimizer"),
+    ],
+)
+def test_tflite_of_an_accelerator(name: str, machine: str) -> None:
+    """Whose tensors follow rules of their own."""
+    builder = TFLiteBuilder()
+    x = builder.input("x", (1, 4), "int8", scale=0.1)
+    program = builder.tensor("program", (100,), "uint8")
+    scratch = builder.tensor("scratch", (-5,), "int8")
+    y = builder.tensor("y", (1, 4), "int8", scale=0.1)
+    builder.operator("CUSTOM", [x, program, scratch], [y], custom_code=name)
+    message = refusal(builder.build([y]))
+    assert f"is compiled for {machine} (its custom operator {name!r}" in message
+    assert "give the file from which it was made" in message
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (ValueError("Matmul requires:\n  more"), "Matmul requires:"),
+        (TypeError("Reshape requires a shape"), "Reshape requires a shape"),
+        (TypeError("'NoneType' object is not iterable"), "it has a form that"),
+        (TypeError("unsupported operand type(s) for +: 'int' and 'str'"), "it has a form that"),
+        (KeyError("num_heads"), "it has a form that is not supported"),
+        (AttributeError("'Type' object has no attribute 'shape'"), "it has a form that"),
+        (RuntimeError("Check failed: (a == b) is false: no such axis"), "no such axis"),
+        (RuntimeError("Check failed: a == b (1 vs. 0) : no such axis"), "no such axis"),
+        (RuntimeError("Check failed: (a == b) is false: "), "it has a form that is not"),
+        (
+            RuntimeError("Traceback:\n  File x.cc\nInternalError: Check failed: (a) is false: b"),
+            "b",
+        ),
+        (RuntimeError(""), "RuntimeError"),
+    ],
+)
+def test_what_is_told_of_other_libraries_errors(error: Exception, text: str) -> None:
+    told = first_line(error)
+    assert told.startswith(text)
+    assert "Check failed" not in told and "InternalError" not in told
+
+
+def test_only_errors_made_for_users_come_out() -> None:
+    @internal_errors
+    def fails(error: Exception) -> None:
+        raise error
+
+    with pytest.raises(InternalError, match="^internal error: ValueError: odd; please report"):
+        fails(ValueError("odd"))
+    for error in (UserError("as it is"), MemoryError(), OSError("disk"), InternalError("known")):
+        with pytest.raises(type(error)) as caught:
+            fails(error)
+        assert caught.value is error
+    with pytest.raises(TypeError, match="unexpected keyword"):
+        fails(mistake=1)
 
 
 def test_tflite_operand_that_must_be_constant(capfd: pytest.CaptureFixture[str]) -> None:
@@ -423,7 +498,7 @@ def test_zero_point_outside_of_its_type(tmp_path: Path) -> None:
     y = builder.tensor("y", (1, 4), "int8", scale=0.5, zero_point=-129)
     builder.operator("RELU", [x], [y])
     message = refusal(write(tmp_path / "far.tflite", builder.build(outputs=[y])))
-    assert "tensor 'x' of int8 has a zero point outside of its type: [-129]" in message
+    assert "tensor 'x' of RELU ('y') has a zero point outside of its type int8: [-129]" in message
 
 
 def test_what_watches_an_untrusted_file_opens_none_itself() -> None:
@@ -438,3 +513,20 @@ def test_what_watches_an_untrusted_file_opens_none_itself() -> None:
         "    open(os.devnull, 'rb').close()\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+def test_operators_that_tvm_cannot_compile_are_named(capfd: pytest.CaptureFixture[str]) -> None:
+    builder = TFLiteBuilder()
+    x = builder.input("x", (1, 4), "int32")
+    z = builder.input("z", (1, 4), "int32")
+    y = builder.tensor("risen", (1, 4), "int32")
+    total = builder.tensor("total", (1, 4), "int32")
+    builder.operator("POW", [x, z], [y])
+    builder.operator("ADD", [y, x], [total])
+    with pytest.raises(UserError) as caught:
+        dero_tvm.compile(builder.build([total]))
+    assert str(caught.value) == (
+        "model: operator relax.power cannot be compiled (power only applies to float); replace it "
+        "in the model (in the model: POW 'risen')"
+    )
+    assert capfd.readouterr() == ("", "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from host_module import run_on_host
 from tflite_builder import TFLiteBuilder, run_litert_reference
 
+import dero_tvm
 from dero_tvm.frontends import TensorSpec, load
 
 
@@ -56,6 +58,54 @@ def test_float_network() -> None:
     x = np.random.default_rng(0).standard_normal((1, 9, 8, 3)).astype("float32")
     (expected,) = run_litert_reference(model, {"image:0": x})
     np.testing.assert_allclose(run_on_host(loaded.module, [x])[0], expected, rtol=1e-5, atol=1e-6)
+
+
+def matrix_product(b: TFLiteBuilder, rng: np.random.Generator) -> list[int]:
+    x = b.input("x", (1, 2, 3, 4), "float32")
+    w = b.constant("w", rng.standard_normal((5, 2, 6, 4)).astype("float32"))
+    y = b.tensor("y", None, "float32")
+    b.operator("BATCH_MATMUL", [x, w], [y], adj_y=True)
+    z = b.tensor("z", None, "float32")
+    b.operator("BATCH_MATMUL", [b.constant("v", np.ones((7, 3), "float32")), y], [z])
+    return [z]
+
+
+def gathered(b: TFLiteBuilder, rng: np.random.Generator) -> list[int]:
+    x = b.input("x", (1, 2, 3, 4), "float32")
+    indices = b.constant("i", [[0, 1, 2], [0, 0, 1]], "int32")
+    y = b.tensor("y", None, "float32")
+    b.operator("GATHER_ND", [x, indices], [y])
+    return [y]
+
+
+def computed_size(b: TFLiteBuilder, rng: np.random.Generator) -> list[int]:
+    """Twice the size of the image, by way of floating point, as tools write it."""
+    x = b.input("x", (1, 2, 3, 4), "float32", shape_signature=(-1, 2, 3, 4))
+    kinds = {"shape": "int32", "real": "float32", "grown": "float32", "floor": "float32"}
+    shape, real, grown, floor = (b.tensor(name, (4,), kind) for name, kind in kinds.items())
+    whole, size = b.tensor("whole", (4,), "int32"), b.tensor("size", (2,), "int32")
+    b.operator("SHAPE", [x], [shape], out_type=2)
+    b.operator("CAST", [shape], [real], in_data_type="INT32", out_data_type="FLOAT32")
+    b.operator("MUL", [real, b.constant("two", 2.0, "float32")], [grown])
+    b.operator("FLOOR", [grown], [floor])
+    b.operator("CAST", [floor], [whole], in_data_type="FLOAT32", out_data_type="INT32")
+    bounds = [b.constant(name, [n], "int32") for name, n in (("begin", 1), ("length", 2))]
+    b.operator("SLICE", [whole, *bounds], [size])
+    y = b.tensor("y", (1, 4, 6, 4), "float32")
+    b.operator("RESIZE_NEAREST_NEIGHBOR", [x, size], [y])
+    return [y]
+
+
+@pytest.mark.parametrize("build", [matrix_product, gathered, computed_size])
+def test_float_operators(build: Callable[..., list[int]]) -> None:
+    rng = np.random.default_rng(3)
+    builder = TFLiteBuilder()
+    model = builder.build(build(builder, rng))
+    x = rng.standard_normal((1, 2, 3, 4)).astype("float32")
+    (expected,) = run_litert_reference(model, {"x": x})
+    (computed,) = dero_tvm.compile(model, time_limit=1.0).run({"x": x}).values()
+    assert computed.shape == expected.shape
+    np.testing.assert_allclose(computed, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_other_batch_size() -> None:

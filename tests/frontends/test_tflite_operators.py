@@ -190,6 +190,44 @@ def _(b: TFLiteBuilder, rng: np.random.Generator) -> list[int]:
     return [z]
 
 
+@case("layer_normalization")
+def _(b: TFLiteBuilder, rng: np.random.Generator) -> list[int]:
+    """As Keras' LayerNormalization is converted."""
+
+    def step(code: str, operands: list[int], scale: float, zero_point: int = 0, **options) -> int:
+        name = f"{code} {len(b._tensors)}"
+        out = b.tensor(name, None, "int8", scale=scale, zero_point=zero_point)
+        b.operator(code, operands, [out], **options)
+        return out
+
+    x = b.input("x", SHAPE, "int8", **IN)
+    axis = b.constant("axis", [3], "int32")
+    epsilon = b.constant("epsilon", np.array([1], "int8"), scale=0.001)
+    gamma = b.constant("gamma", rng.integers(50, 127, 4, "int8"), scale=0.01)
+    beta = b.constant("beta", rng.integers(-100, 100, 4, "int8"), scale=0.005)
+    mean = step("MEAN", [x, axis], 0.02, 1, keep_dims=True)
+    square = step("SQUARED_DIFFERENCE", [x, mean], 0.2, -128)
+    variance = step("MEAN", [square, axis], 0.1, -128, keep_dims=True)
+    inverse = step("RSQRT", [step("ADD", [variance, epsilon], 0.1, -128)], 0.01, -128)
+    factor = step("MUL", [inverse, gamma], 0.01, -128)
+    offset = step("SUB", [beta, step("MUL", [mean, factor], 0.02)], 0.03, 2)
+    return [step("ADD", [step("MUL", [x, factor], 0.04), offset], 0.04)]
+
+
+@case("weights_of_other_types")
+def _(b: TFLiteBuilder, rng: np.random.Generator) -> list[int]:
+    """Which DEQUANTIZE makes float32: the table is constant, and nothing is computed with it."""
+    half = b.constant("half", rng.standard_normal((3, 4)).astype("float16"))
+    table = b.constant("table", rng.integers(-128, 128, (3, 4), "int8"), scale=[0.1, 0.2, 0.7])
+    x = b.input("x", (2, 4), "float32")
+    parts = [b.tensor(name, (3, 4), "float32") for name in ("a", "b")]
+    for source, part in zip((half, table), parts):
+        b.operator("DEQUANTIZE", [source], [part])
+    y = b.tensor("y", None, "float32")
+    b.operator("CONCATENATION", [x, *parts], [y], axis=0)
+    return [y]
+
+
 @case("prelu")
 def _(b: TFLiteBuilder, rng: np.random.Generator) -> list[int]:
     x = b.input("x", SHAPE, "int8", **IN)

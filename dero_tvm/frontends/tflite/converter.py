@@ -59,6 +59,9 @@ _MOVES = frozenset(
 # Order is what matters to these, and quantization keeps it; SHAPE does not look at values.
 _QUANTIZATION_BLIND = frozenset({"ARG_MAX", "ARG_MIN", "SHAPE"})
 
+# LiteRT computes them with the integers as they are, whatever they stand for.
+_WITHOUT_SCALES = frozenset({"FLOOR_DIV", "FLOOR_MOD"})
+
 
 class Converter(OperatorConverter):
     """Converts one graph; passed to TVM's ``from_tflite`` as its `op_converter`.
@@ -93,7 +96,7 @@ class Converter(OperatorConverter):
             | _QUANTIZATION_BLIND
             | frozenset(own)
             | {"RELU_0_TO_1"}
-        )
+        ) - _WITHOUT_SCALES
         self.convert_map.update(own)
         for code in _MOVES:
             self.convert_map[code] = functools.partial(self._move, code, self.convert_map[code])
@@ -163,7 +166,10 @@ class Converter(OperatorConverter):
                 return None
             result = self.bb.normalize(result)
             several = isinstance(result.ty, relax.TupleType)
-            self._check(where, op, list(result.ty.fields) if several else [result.ty])
+            types = list(result.ty.fields) if several else [result.ty]
+            self._check(where, op, types)
+            if any(0 in self._sizes(ty) for ty in types):
+                raise UserError(f"{where} gives no elements; empty tensors are not supported")
             self._note_origin(code, op, result)
             return result
         except (UserError, InternalError):
@@ -205,6 +211,10 @@ class Converter(OperatorConverter):
         outputs = [op.Outputs(index) for index in range(op.OutputsLength())]
         kinds = [self.get_tensor_type_str(self.subgraph.Tensors(i).Type()) for i in outputs]
         check_outputs(where, self.subgraph, outputs, types, kinds, shapes=self._declared_shapes)
+
+    @staticmethod
+    def _sizes(ty: relax.Type) -> list[Any]:
+        return [getattr(dim, "value", dim) for dim in getattr(ty, "shape", None) or ()]
 
     def _move(self, code: str, convert: Callable, op: tflite.Operator) -> ir.Expr:
         self._moving = True

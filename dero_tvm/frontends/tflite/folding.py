@@ -40,9 +40,9 @@ def fold(
     known = [array for array in inputs if array is not None]
     if not known or len(known) < len(inputs) or code in _NEVER_THE_SAME:
         return None
-    tensors = converter.get_output_tensors(op)
-    if code != "DEQUANTIZE":
-        tensors += converter.get_input_tensors(op)
+    if code == "DEQUANTIZE":  # weights of a network in floating point
+        return [_dequantized(known[0], converter.get_input_tensors(op)[0].qnn_params)]
+    tensors = [*converter.get_input_tensors(op), *converter.get_output_tensors(op)]
     if any(tensor.qnn_params for tensor in tensors):
         return None
     kinds = {converter.subgraph.Tensors(op.Outputs(i)).Type() for i in range(op.OutputsLength())}
@@ -59,6 +59,19 @@ def _known(converter: Converter, index: int) -> np.ndarray | None:
     if converter.is_prefetched(index):
         return converter.get_prefetched_node(index)
     return constant_value(converter.model, converter.subgraph.Tensors(index))
+
+
+def _dequantized(values: np.ndarray, quantization: dict[str, Any] | None) -> np.ndarray:
+    """float32 of float16 or of integers, which are multiplied by their scale in float32."""
+    if quantization is None:
+        return values.astype(np.float32)
+    scale = quantization["scale"].value.numpy()
+    if scale.ndim:
+        shape = [1] * values.ndim
+        shape[quantization["axis"]] = scale.size
+        scale = scale.reshape(shape)
+    zero_point = int(quantization["zero_point"].value.numpy())
+    return scale * (values.astype(np.int64) - zero_point).astype(np.float32)
 
 
 def _by_tvm(

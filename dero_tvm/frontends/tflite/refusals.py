@@ -30,13 +30,8 @@ def refuse_state(model: NamedModel, label: str) -> None:
     """Variables, branches, and other graphs than the first."""
     graph = model.Subgraphs(0)
     used = {operator_name(model, graph.Operators(i)) for i in range(graph.OperatorsLength())}
-    variables = [
-        graph.names[i] for i in range(graph.TensorsLength()) if graph.Tensors(i).IsVariable()
-    ]
-    if variables or used & set(_STATE):
-        found = sorted(used & set(_STATE))
-        if variables:
-            found.append(f"the variable {variables[0]!r}")
+    found = sorted(used & set(_STATE)) + _variables(model)
+    if found:
         raise UserError(
             f"{label} keeps state from one inference to the next ({', '.join(found)}), which is "
             "not supported yet; export a model that takes its state as inputs and gives it as "
@@ -54,6 +49,23 @@ def refuse_state(model: NamedModel, label: str) -> None:
         )
 
 
+def _variables(model: NamedModel) -> list[str]:
+    """The first variable of each kind of operator that has one; one that none has, if no other."""
+    graph = model.Subgraphs(0)
+    named = {
+        i: graph.names[i] for i in range(graph.TensorsLength()) if graph.Tensors(i).IsVariable()
+    }
+    found: dict[str, str] = {}
+    for position in range(graph.OperatorsLength()):
+        operator = graph.Operators(position)
+        for index in (operator.Inputs(j) for j in range(operator.InputsLength())):
+            if index in named:
+                where = f"the variable {named[index]!r} of {_title(model, operator)}"
+                found.setdefault(operator_name(model, operator), where)
+    unused = [f"the variable {name!r}" for name in named.values()]
+    return list(found.values()) or unused[:1]
+
+
 def refuse_types(model: NamedModel, label: str) -> None:
     """Types of tensors that operators use, and quantizations that say nothing sensible."""
     graph = model.Subgraphs(0)
@@ -68,15 +80,17 @@ def refuse_types(model: NamedModel, label: str) -> None:
         bias = bias_of(operator_name(model, operator), operator, graph)
         layers.update(tensor for tensor in used if tensor != bias)
     inputs = [graph.Inputs(position) for position in range(graph.InputsLength())]
-    users.update(dict.fromkeys(inputs, ""))
+    users = {**dict.fromkeys(inputs, ""), **users}
     layers.update(inputs)
     for index, where in sorted(users.items()):
         tensor = graph.Tensors(index)
         what = f"{label}: tensor {graph.names[index]!r}{where}"
         if tensor.Type() not in _TYPES:
+            kind = type_name(tensor.Type())
+            remark = ", with which int8 weights make 16x8 quantization" if kind == "int16" else ""
             raise UserError(
-                f"{what} has the unsupported type {type_name(tensor.Type())}; convert the model "
-                "to float32 or to int8"
+                f"{what} has the unsupported type {kind}{remark}; convert the model to float32 or "
+                "to int8"
             )
         if index in layers:
             _refuse_quantization(tensor, what)
@@ -97,7 +111,7 @@ def _refuse_quantization(tensor: tflite.Tensor, what: str) -> None:
     limits = _ZERO_POINTS.get(tensor.Type())
     if limits is not None and np.any((zero_points < limits.min) | (zero_points > limits.max)):
         raise UserError(
-            f"{what} of {type_name(tensor.Type())} has a zero point outside of its type: {listed}"
+            f"{what} has a zero point outside of its type {type_name(tensor.Type())}: {listed}"
         )
     values = quantization.ScaleAsNumpy()
     if not np.all(np.isfinite(values)) or np.any(values <= 0):
