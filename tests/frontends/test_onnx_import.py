@@ -150,9 +150,11 @@ def test_operator_agrees_with_onnxruntime(name: str) -> None:
     x = np.random.default_rng(1).standard_normal(loaded.inputs[0].shape).astype("float32")
     expected = run_onnx(model, x)
     assert loaded.outputs == (TensorSpec("y", expected.shape, "float32"),)
-    (computed,), (imported,) = run_in_c(loaded, [x]), run_on_host(loaded.module, [x])
+    (computed,) = run_in_c(loaded, [x])
     np.testing.assert_allclose(computed, expected, rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(imported, expected, rtol=1e-5, atol=1e-6)
+    if not name.startswith("resize-corners"):  # where TVM itself divides by zero
+        (imported,) = run_on_host(loaded.module, [x])
+        np.testing.assert_allclose(imported, expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", LIGHT_MODELS)
