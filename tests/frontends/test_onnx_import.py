@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 from host_module import run_on_host
 from light_models import LIGHT_MODELS, light_model, light_path
@@ -16,6 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 from dero_tvm.errors import UserError
 from dero_tvm.frontends import TensorSpec, load
 from tests.compiled_c import run_in_c
+from tests.onnx_session import session
 
 SHAPE = (1, 4, 6, 8)
 INT8 = TensorProto.INT8
@@ -53,10 +53,7 @@ def random(*shape: int) -> np.ndarray:
 
 
 def run_onnx(model: onnx.ModelProto, x: np.ndarray, name: str = "x") -> np.ndarray:
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    return onnxruntime.InferenceSession(model.SerializeToString(), options).run(None, {name: x})[0]
+    return session(model).run(None, {name: x})[0]
 
 
 node = helper.make_node

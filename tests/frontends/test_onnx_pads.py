@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
@@ -11,6 +10,7 @@ import dero_tvm
 from relax_passes.canonicalize import Canonicalize
 from relax_passes.operators import operator_of
 from tests.compiled_c import run_in_c
+from tests.onnx_session import session
 
 SHAPE = (1, 3, 4, 5)
 
@@ -77,7 +77,7 @@ def quantized_value():
 def test_like_onnx_runtime(build) -> None:
     model = build()
     data = np.random.default_rng(0).standard_normal(SHAPE).astype("float32")
-    (expected,) = onnxruntime.InferenceSession(model.SerializeToString()).run(None, {"x": data})
+    (expected,) = session(model).run(None, {"x": data})
     loaded = dero_tvm.load(model)
     module = Canonicalize()(loaded.module)
     bindings = module["main"].body.blocks[0].bindings

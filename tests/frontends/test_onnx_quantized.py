@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
@@ -17,6 +16,7 @@ from dero_tvm.frontends import load
 from dero_tvm.frontends.onnx.qoperators import qoperators_to_qdq
 from dero_tvm.frontends.onnx.signed import unsigned_to_signed
 from tests.compiled_c import CompiledModel, run_in_c
+from tests.onnx_session import session
 
 IMAGE = (1, 3, 10, 8)
 
@@ -95,12 +95,7 @@ def quantized(
 
 
 def run_onnx(model: onnx.ModelProto, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    # Graph rewriting would replace QDQ pairs by other kernels.
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options)
-    return session.run(None, inputs)
+    return session(model).run(None, inputs)
 
 
 def relax_operators(module) -> set[str]:
