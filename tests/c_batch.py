@@ -39,6 +39,7 @@ from tests.sanitized_batch import SanitizedPrograms
 
 GUARD = 64
 PATTERN = 0x5A
+_TIME_LIMIT = 0.3  # seconds a plan, of which these tests do not want the smallest
 _HEAD = """\
 #include <math.h>
 #include <stdbool.h>
@@ -117,13 +118,13 @@ class CBatch:
 
 def streamed_program(model: Any) -> Program:
     """The smallest program of a model for the host, with portable kernels."""
-    prepared = prepare(model, target="host", time_limit=1.0)
+    prepared = prepare(model, target="host", time_limit=_TIME_LIMIT)
     return _program(prepared, smallest(prepared.candidates(), Dero.STREAM))
 
 
 def programs_of(model: Any, modes: Iterable[Dero] = tuple(Dero)) -> dict[Dero, Program]:
     """The first program of each mode, small or not, for the host, with portable kernels."""
-    prepared = prepare(model, target="host", time_limit=1.0)
+    prepared = prepare(model, target="host", time_limit=_TIME_LIMIT)
     candidates = prepared.candidates()
     return {mode: _program(prepared, next(candidates.of(mode))) for mode in modes}
 

@@ -13,6 +13,7 @@ before                                           after
 ``conv1d``, ``max_pool1d``, ``avg_pool1d``       ``reshape``, the same in 2-D with a width of 1
 ``adaptive_*_pool2d`` whose windows are equal    ``mean``, ``*_pool2d``
 pooling with ``ceil_mode``                       pooling with more padding after, if that is equal
+``resize2d`` by corners to a height of 1         the first row, resized as two of them, one taken
 ===============================================  ================================================
 
 Does not handle: training-mode batch norm, batch norm with computed parameters.
@@ -189,7 +190,42 @@ class _Rewriter(DataflowRewriter):
             return None
         return tvm.ir.Call(changed.op, [self.new(call.args[0])], changed.attrs)
 
+    def resize2d(self, call: Any) -> relax.Expr | None:
+        """Mixed pixels whose corners are aligned, with one row or column in the result.
+
+        That is the first one of the image, but TVM divides by the number of steps to the last.
+        """
+        a = call.attrs
+        if a.coordinate_transformation_mode != "align_corners" or a.method == "nearest_neighbor":
+            return None
+        axes = [a.layout.index(letter) for letter in "HW"]
+        single = [axis for axis in axes if shape_of(call)[axis] == 1]
+        if not single or dtype_of(call) != dtype_of(call.args[0]):
+            return None
+        data = self._first(self.new(call.args[0]), single)
+        if single == axes:
+            return data
+        (axis,) = single
+        pair = self.emit(relax.op.concat([data, data], axis))
+        sizes = [2 if other == axis else shape_of(call)[other] for other in axes]
+        resized = relax.op.image.resize2d(
+            pair,
+            tuple(sizes),
+            layout=a.layout,
+            method=a.method,
+            coordinate_transformation_mode=a.coordinate_transformation_mode,
+            rounding_method=a.rounding_method,
+            cubic_alpha=a.cubic_alpha,
+            cubic_exclude=a.cubic_exclude,
+        )
+        return self._first(self.emit(resized), single)
+
     # --- parts -------------------------------------------------------------------------------
+
+    def _first(self, expr: relax.Expr, axes: list[int]) -> relax.Expr:
+        """What lies at the beginning of some axes."""
+        ends = [1] * len(axes)
+        return self.emit(relax.op.strided_slice(expr, axes, [0] * len(axes), ends))
 
     def _with_width(self, expr: relax.Expr) -> relax.Expr:
         return self.emit(relax.op.reshape(expr, (*shape_of(expr), 1)))
@@ -252,4 +288,5 @@ _CALLS = {
     "relax.nn.adaptive_max_pool2d": _Rewriter.adaptive_pool,
     "relax.nn.max_pool2d": _Rewriter.pool2d,
     "relax.nn.avg_pool2d": _Rewriter.pool2d,
+    "relax.image.resize2d": _Rewriter.resize2d,
 }

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 import tflite
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+from tests.onnx_session import session
 
 Feed = dict[str, np.ndarray]
 
@@ -77,12 +78,9 @@ def litert(model: Path | bytes, inputs: Iterable[np.ndarray]) -> list[np.ndarray
 
 def onnx_runtime(model: onnx.ModelProto, feeds: Iterable[Feed]) -> list[Feed]:
     """ONNX Runtime's outputs by name, node by node as the model is written."""
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options)
-    names = [port.name for port in session.get_outputs()]
-    return [dict(zip(names, session.run(None, feed))) for feed in feeds]
+    run = session(model)
+    names = [port.name for port in run.get_outputs()]
+    return [dict(zip(names, run.run(None, feed))) for feed in feeds]
 
 
 def extremes(shape: Sequence[int]) -> list[np.ndarray]:

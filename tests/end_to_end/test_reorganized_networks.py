@@ -151,11 +151,12 @@ FORMS = [
 
 @pytest.mark.parametrize(("norm", "spelling", "exporter"), FORMS)
 def test_float32(norm: str, spelling: str, exporter: str) -> None:
+    skip_unless_runnable("host-c")
     model = exported(Bank(norm=norm, spelling=spelling), exporter)
     compiled = dero_tvm.compile(model, dero="none")
     assert all_fused(compiled) == 6
     feeds = list(feature_maps(2, 1))
-    for actual, expected in zip(compiled.run(feeds), onnx_runtime(model, feeds)):
+    for actual, expected in zip(compiled.run(feeds, "host-c"), onnx_runtime(model, feeds)):
         for name, values in expected.items():
             assert relative_difference(actual[name], values) <= 1e-5
 
@@ -170,6 +171,7 @@ def test_float32(norm: str, spelling: str, exporter: str) -> None:
 )
 def test_int8(norm: str, spelling: str, quantizer: str, record_property) -> None:
     """Each kind of layer within one step of ONNX Runtime."""
+    skip_unless_runnable("host-c")
     model = exported(Bank(norm=norm, spelling=spelling), "legacy")
     if quantizer == "dero_tvm.quantize":
         model = dero_tvm.quantize(model, feature_maps(6, 2)).model
@@ -181,7 +183,7 @@ def test_int8(norm: str, spelling: str, quantizer: str, record_property) -> None
     steps = output_steps(model)
     feeds = list(feature_maps(8, 3))
     unequal = []
-    for actual, expected in zip(compiled.run(feeds), onnx_runtime(model, feeds)):
+    for actual, expected in zip(compiled.run(feeds, "host-c"), onnx_runtime(model, feeds)):
         for name, values in expected.items():
             difference = np.rint(np.abs(actual[name] - values) / steps[name])
             assert difference.max() <= 1, name

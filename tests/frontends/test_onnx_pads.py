@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-import onnxruntime
 import pytest
-from host_module import run_on_host
 from onnx import TensorProto, helper, numpy_helper
 
 import dero_tvm
 from relax_passes.canonicalize import Canonicalize
 from relax_passes.operators import operator_of
+from tests.compiled_c import run_in_c
+from tests.onnx_session import session
 
 SHAPE = (1, 3, 4, 5)
 
@@ -61,13 +61,26 @@ def without_value():
     return network([helper.make_node("Pad", ["x", "amounts"], ["y"])], {"amounts": [0, 1] * 4})
 
 
-@pytest.mark.parametrize("build", [traced, chosen_axes, without_value])
+def quantized_value():
+    """As ONNX Runtime's quantizer writes it."""
+    nodes = [
+        helper.make_node("DequantizeLinear", ["q", "scale", "zero"], ["value"]),
+        helper.make_node("Pad", ["x", "amounts", "value"], ["y"]),
+    ]
+    constants = {
+        "amounts": [0, 1] * 4, "q": np.int8(9), "scale": np.float32(0.25), "zero": np.int8(-3),
+    }  # fmt: skip
+    return network(nodes, constants)
+
+
+@pytest.mark.parametrize("build", [traced, chosen_axes, without_value, quantized_value])
 def test_like_onnx_runtime(build) -> None:
     model = build()
     data = np.random.default_rng(0).standard_normal(SHAPE).astype("float32")
-    (expected,) = onnxruntime.InferenceSession(model.SerializeToString()).run(None, {"x": data})
-    module = Canonicalize()(dero_tvm.load(model).module)
+    (expected,) = session(model).run(None, {"x": data})
+    loaded = dero_tvm.load(model)
+    module = Canonicalize()(loaded.module)
     bindings = module["main"].body.blocks[0].bindings
     assert all(operator_of(binding.value) is not None for binding in bindings)
-    (actual,) = run_on_host(module, [data])
+    (actual,) = run_in_c(loaded, [data])
     np.testing.assert_array_equal(actual, expected)

@@ -7,9 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
-from host_module import host_function, run_on_host
 from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from tvm import relax
@@ -17,6 +15,8 @@ from tvm import relax
 from dero_tvm.frontends import load
 from dero_tvm.frontends.onnx.qoperators import qoperators_to_qdq
 from dero_tvm.frontends.onnx.signed import unsigned_to_signed
+from tests.compiled_c import CompiledModel, run_in_c
+from tests.onnx_session import session
 
 IMAGE = (1, 3, 10, 8)
 
@@ -95,12 +95,7 @@ def quantized(
 
 
 def run_onnx(model: onnx.ModelProto, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    # Graph rewriting would replace QDQ pairs by other kernels.
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options)
-    return session.run(None, inputs)
+    return session(model).run(None, inputs)
 
 
 def relax_operators(module) -> set[str]:
@@ -159,11 +154,11 @@ def test_quantized_network_agrees_with_onnxruntime(
     }
     assert set(scales) == {"probabilities", "silu"}
     rng = np.random.default_rng(11)
-    run = host_function(loaded.module)
+    run = CompiledModel(loaded).run
     for _ in range(3):
         image = rng.standard_normal(IMAGE).astype("float32")
         expected = run_onnx(model, {"image": image})
-        computed = run(image)
+        computed = run([image])
         for want, have, name in zip(expected, computed, ("probabilities", "silu"), strict=True):
             steps = np.abs(want - have) / scales[name]
             assert steps.max() <= 2.01
@@ -259,7 +254,7 @@ def test_single_qoperator(op: str) -> None:
     loaded = load(model)
     data = np.random.default_rng(2).integers(-128, 128, loaded.inputs[0].shape).astype("int8")
     (expected,) = run_onnx(model, {"x": data})
-    (computed,) = run_on_host(loaded.module, [data])
+    (computed,) = run_in_c(loaded, [data])
     assert computed.dtype == expected.dtype == np.int8
     assert len(np.unique(expected)) > 3
     difference = np.abs(expected.astype(int) - computed.astype(int))
@@ -279,7 +274,7 @@ def test_gemm_without_output_scale_is_float() -> None:
     loaded = load(model)
     data = np.random.default_rng(2).integers(-128, 128, (2, 12)).astype("int8")
     (expected,) = run_onnx(model, {"x": data})
-    (computed,) = run_on_host(loaded.module, [data])
+    (computed,) = run_in_c(loaded, [data])
     np.testing.assert_allclose(computed, expected, rtol=1e-5, atol=1e-5)
 
 
@@ -300,7 +295,7 @@ def test_conv_integer_and_matmul_integer_are_exact() -> None:
         out_kind=TensorProto.INT32,
         pads=[1, 1, 1, 1],
     )
-    (computed,) = run_on_host(load(model).module, [data])
+    (computed,) = run_in_c(load(model), [data])
     np.testing.assert_array_equal(computed, run_onnx(model, {"x": data})[0])
 
     data = rng.integers(-128, 128, (3, 12)).astype("int8")
@@ -312,7 +307,7 @@ def test_conv_integer_and_matmul_integer_are_exact() -> None:
         domain="",
         out_kind=TensorProto.INT32,
     )
-    (computed,) = run_on_host(load(model).module, [data])
+    (computed,) = run_in_c(load(model), [data])
     np.testing.assert_array_equal(computed, run_onnx(model, {"x": data})[0])
 
 
@@ -341,7 +336,7 @@ def test_unsigned_model_inputs_stay_unsigned() -> None:
     loaded = load(model)
     assert loaded.inputs[0].dtype == loaded.outputs[0].dtype == "uint8"
     data = np.random.default_rng(2).integers(0, 256, (2, 50)).astype("uint8")
-    (computed,) = run_on_host(loaded.module, [data])
+    (computed,) = run_in_c(loaded, [data])
     expected = run_onnx(model, {"x": data})[0]
     assert np.abs(expected.astype(int) - computed.astype(int)).max() <= 1
 
@@ -372,5 +367,5 @@ def test_padding_of_shifted_tensors() -> None:
     assert constant_types(loaded.module)["uint8"] == 0
     data = np.random.default_rng(4).standard_normal((2, 5)).astype("float32")
     np.testing.assert_allclose(
-        run_on_host(loaded.module, [data])[0], run_onnx(model, {"x": data})[0], atol=1e-6
+        run_in_c(loaded, [data])[0], run_onnx(model, {"x": data})[0], atol=1e-6
     )

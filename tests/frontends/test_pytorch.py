@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from host_module import run_on_host
 
 from dero_tvm.errors import UserError
 from dero_tvm.frontends import TensorSpec, load
+from tests.compiled_c import run_in_c
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def test_saved_program(torch, network, tmp_path: Path) -> None:
     assert loaded.inputs == (TensorSpec("image", (1, 3, 8, 8), "float32"),)
     assert loaded.outputs[0].shape == (1, 5)
     assert loaded.module["main"].attrs["dero.rounding"] == "single"
-    (computed,) = run_on_host(loaded.module, [image.numpy()])
+    (computed,) = run_in_c(loaded, [image.numpy()])
     expected = network(image).detach().numpy()
     np.testing.assert_allclose(computed, expected, rtol=1e-5, atol=1e-6)
 
@@ -65,7 +65,7 @@ def test_open_batch(torch, network) -> None:
     loaded = load(program, input_shapes={"image": (3, 3, 8, 8)})
     assert loaded.outputs[0].shape == (3, 5)
     image = torch.randn(3, 3, 8, 8)
-    (computed,) = run_on_host(loaded.module, [image.numpy()])
+    (computed,) = run_in_c(loaded, [image.numpy()])
     expected = network(image).detach().numpy()
     np.testing.assert_allclose(computed, expected, rtol=1e-5, atol=1e-6)
 

@@ -10,6 +10,7 @@ import pytest
 
 import dero_tvm
 from dero_tvm.errors import UserError
+from tests.compiled_c import run_in_c
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 nn, F = torch.nn, torch.nn.functional
@@ -203,9 +204,7 @@ def exported(module: Any, shapes: Sequence[tuple[int, ...]]) -> tuple[Any, list[
 def test_equals_pytorch(name: str) -> None:
     module, shapes = CASES[name]
     program, operands = exported(module, shapes)
-    model = dero_tvm.compile(program)
-    feed = {port.name: x.numpy() for port, x in zip(model.archive.inputs, operands)}
-    (actual,) = model.run(feed, "host").values()
+    (actual,) = run_in_c(dero_tvm.load(program), [x.numpy() for x in operands])
     np.testing.assert_allclose(actual, module(*operands).detach().numpy(), rtol=1e-5, atol=1e-5)
 
 

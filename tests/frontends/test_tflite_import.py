@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from host_module import run_on_host
 from tflite_builder import TFLiteBuilder, run_litert_reference
 
 import dero_tvm
 from dero_tvm.frontends import TensorSpec, load
+from tests.compiled_c import run_in_c
 
 
 def float_network() -> TFLiteBuilder:
@@ -57,7 +57,7 @@ def test_float_network() -> None:
     assert loaded.outputs == (TensorSpec("out", (1, 10), "float32"),)
     x = np.random.default_rng(0).standard_normal((1, 9, 8, 3)).astype("float32")
     (expected,) = run_litert_reference(model, {"image:0": x})
-    np.testing.assert_allclose(run_on_host(loaded.module, [x])[0], expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(run_in_c(loaded, [x])[0], expected, rtol=1e-5, atol=1e-6)
 
 
 def matrix_product(b: TFLiteBuilder, rng: np.random.Generator) -> list[int]:
@@ -116,7 +116,7 @@ def test_other_batch_size() -> None:
     loaded = load(model, input_shapes={"image:0": (3, 9, 8, 3)})
     assert loaded.outputs == (TensorSpec("out", (3, 10), "float32"),)
     x = np.random.default_rng(0).standard_normal((3, 9, 8, 3)).astype("float32")
-    (computed,) = run_on_host(loaded.module, [x])
+    (computed,) = run_in_c(loaded, [x])
     for index in range(3):
         (expected,) = run_litert_reference(model, {"image:0": x[index : index + 1]})
         np.testing.assert_allclose(computed[index], expected[0], rtol=1e-5, atol=1e-6)
@@ -137,7 +137,7 @@ def test_real_int8_model(shared: Path, stem: str, golden: str, tolerance: int) -
     loaded = load(shared / "models" / f"{stem}.tflite")
     values = np.load(shared / "golden" / f"{golden}.npz")
     data = values["input_q_seed0"].reshape(loaded.inputs[0].shape)
-    (computed,) = run_on_host(loaded.module, [data])
+    (computed,) = run_in_c(loaded, [data])
     expected = values["output0_seed0"].reshape(loaded.outputs[0].shape)
     assert computed.dtype == np.int8
     assert np.abs(computed.astype(int) - expected.astype(int)).max() <= tolerance

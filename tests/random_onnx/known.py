@@ -55,8 +55,14 @@ def _norm_rounded_up(node: onnx.NodeProto, attributes: dict, shapes: Shapes) -> 
     return node.op_type == "LpPool" and bool(attributes.get("ceil_mode"))
 
 
+def _linear_upsample(node: onnx.NodeProto, attributes: dict, shapes: Shapes) -> bool:
+    """Its pixels are taken for those of a later Resize."""
+    return node.op_type == "Upsample" and attributes.get("mode") == b"linear"
+
+
 _CONDITIONS: Mapping[str, Condition] = {
     "maximum of one element": _single_maximum,
     "SAME padding": _padded_by_rule,
     "LpPool with ceil_mode": _norm_rounded_up,
+    "linear Upsample": _linear_upsample,
 }

@@ -7,7 +7,7 @@ from tests.random_onnx.graph import Graph, Unfit
 
 def convolution(g: Graph, x: str) -> str:
     """Any kernel, stride, dilation, padding, group; depthwise with multipliers too."""
-    channels, axes = g.shape(x)[1], _spatial_axes(g, x)
+    axes, channels = _spatial_axes(g, x), g.shape(x)[1]
     kernel = [g.random.choice((1, 2, 3, 3, 4, 5)) for _ in range(axes)]
     attributes = {
         "strides": [g.random.choice((1, 1, 2, 3, 6)) for _ in range(axes)],
@@ -24,7 +24,7 @@ def convolution(g: Graph, x: str) -> str:
 
 def same_convolution(g: Graph, x: str, filters: int | None = None) -> str:
     """A result of the data's height and width."""
-    channels, axes = g.shape(x)[1], _spatial_axes(g, x)
+    axes, channels = _spatial_axes(g, x), g.shape(x)[1]
     kernel = [g.random.choice((1, 3, 3, 5)) for _ in range(axes)]
     groups = channels if g.chance(0.25) and filters in (None, channels) else 1
     pads = [size // 2 for size in kernel] * 2
@@ -55,7 +55,7 @@ def _groups(g: Graph, channels: int) -> tuple[int, int]:
 
 def transposed_convolution(g: Graph, x: str) -> str:
     """ConvTranspose of any stride, dilation, padding and group."""
-    channels, axes = g.shape(x)[1], _spatial_axes(g, x)
+    axes, channels = _spatial_axes(g, x), g.shape(x)[1]
     kernel = [g.random.choice((1, 2, 3, 4)) for _ in range(axes)]
     strides = [g.random.choice((1, 2, 2, 3)) for _ in range(axes)]
     groups = channels if g.chance(0.25) else 1

@@ -9,8 +9,8 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from tests.onnx_session import session
 from tests.random_onnx.forms import Network
-from tests.random_onnx.oracle import session
 
 Verdicts = Callable[[Mapping[str, Network]], Mapping[str, str | None]]
 _ROUNDS = 6

@@ -1,7 +1,4 @@
-"""ONNX Runtime as the judge: every node computed as it is written, in one thread.
-
-With graph optimizations on, ONNX Runtime would replace quantized nodes by kernels whose 16-bit
-sums of products saturate on processors without VNNI, and merge float ones.
+"""What ONNX Runtime computes of a network, and inputs for which that is certain.
 
     ``round(value / scale) + zero_point`` of a float32 `value` near a tie
 
@@ -16,24 +13,14 @@ from collections.abc import Mapping
 
 import numpy as np
 import onnx
-import onnxruntime
 from onnx import helper, numpy_helper
+
+from tests.onnx_session import session
 
 Arrays = Mapping[str, np.ndarray]
 
 NEAR = 1e-4  # of a step of the scale; the float32 sums of these networks err by a third of it
 _ATTEMPTS = 60  # at drawing inputs
-
-onnxruntime.set_default_logger_severity(4)
-
-
-def session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
-    """Runs `model` node by node."""
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 4
-    return onnxruntime.InferenceSession(model.SerializeToString(), options)
 
 
 def expected_outputs(model: onnx.ModelProto, inputs: Arrays) -> dict[str, np.ndarray]:

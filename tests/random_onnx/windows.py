@@ -32,7 +32,19 @@ def pool(g: Graph, x: str) -> str:
         attributes["ceil_mode"] = g.random.choice((0, 0, 1))
     if kind == "AveragePool":
         attributes["count_include_pad"] = g.random.choice((0, 1))
+    _refuse_larger_windows(g.shape(x)[2:], attributes)
     return g.emit(kind, x, **attributes)
+
+
+def _refuse_larger_windows(lengths: tuple[int, ...], attributes: dict[str, Any]) -> None:
+    """A window beyond the padded image has no result in ONNX; ONNX Runtime gives it one."""
+    axes = len(lengths)
+    pads = attributes.get("pads", [0] * 2 * axes)
+    dilations = attributes.get("dilations", [1] * axes)
+    for axis, length in enumerate(lengths):
+        span = (attributes["kernel_shape"][axis] - 1) * dilations[axis] + 1
+        if "SAME" not in attributes.get("auto_pad", "") and span > length + sum(pads[axis::axes]):
+            raise Unfit("a window larger than the image")
 
 
 def same_pool(g: Graph, x: str) -> str:
