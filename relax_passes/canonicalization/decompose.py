@@ -9,6 +9,7 @@ before                                           after
 ``sum(stack(a, b, c), axis=0)`` (ONNX ``Sum``)   ``a + b + c``; likewise ``max`` and ``min``
 ``squeeze``, ``expand_dims``, ``flatten``        ``reshape``
 ``relu6(x)``                                     ``clip(x, 0, 6)``
+``power(x, 1)``, ``sign(x) * relu(abs(x))``      ``x``
 ``maximum(x, c)``, ``minimum(x, c)``, c scalar   ``clip(x, c, inf)``, ``clip(x, -inf, c)``
 ``conv1d``, ``max_pool1d``, ``avg_pool1d``       ``reshape``, the same in 2-D with a width of 1
 ``adaptive_*_pool2d`` whose windows are equal    ``mean``, ``*_pool2d``
@@ -129,6 +130,24 @@ class _Rewriter(DataflowRewriter):
             return relax.op.clip(self.new(operand), low, high)
         return None
 
+    def power(self, call: Any) -> relax.Expr | None:
+        exponent = self.old.constant(call.args[1])
+        same = shape_of(call.args[0]) == shape_of(call)
+        if exponent is None or not same or (exponent.real() != 1.0).any():
+            return None
+        return self.new(call.args[0])
+
+    def signed_magnitude(self, call: Any) -> relax.Expr | None:
+        """As PyTorch's power pooling says x, for the sake of its gradient."""
+        for sign, magnitude in (call.args, reversed(list(call.args))):
+            parts = [self.old.definition(sign), self.old.definition(magnitude)]
+            if is_call(parts[1], "relax.nn.relu"):
+                parts[1] = self.old.definition(parts[1].args[0])
+            if is_call(parts[0], "relax.sign") and is_call(parts[1], "relax.abs"):
+                if parts[0].args[0].same_as(parts[1].args[0]):
+                    return self.new(parts[0].args[0])
+        return None
+
     def conv1d(self, call: Any) -> relax.Expr | None:
         a = call.attrs
         if (a.data_layout, a.kernel_layout, a.out_layout) != ("NCW", "OIW", "NCW"):
@@ -243,6 +262,8 @@ _CALLS = {
     "relax.flatten": _Rewriter.reshape_only,
     "relax.nn.batch_flatten": _Rewriter.reshape_only,
     "relax.nn.relu6": _Rewriter.relu6,
+    "relax.power": _Rewriter.power,
+    "relax.multiply": _Rewriter.signed_magnitude,
     "relax.maximum": _Rewriter.bound,
     "relax.minimum": _Rewriter.bound,
     "relax.nn.conv1d": _Rewriter.conv1d,
