@@ -2,6 +2,7 @@
 
     add(mean(a), mean(b))        ->   mean(add(a, b))
     add(mean(a), f(mean(b)))     ->   mean(add(a, f(b)))
+    add(n * mean(a), mean(b))    ->   n * mean(add(a, b / n))
 
 for means of float32 images of one shape over the same windows, or over the same axes, that nothing
 else reads: poolings and reductions, sums among them, whose number of elements is a factor then.
@@ -17,6 +18,7 @@ Does not handle: int8, where each mean is rounded to a scale of its own, and cla
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,9 +81,10 @@ class _Rewriter(DataflowRewriter):
     def __init__(self, module: tvm.IRModule) -> None:
         super().__init__(module)
         self.found: dict[relax.Var, tuple[relax.Var, relax.Var]] = {}
+        self._rewritten: dict[relax.Var, relax.Expr] = {}
         taken: set[relax.Var] = set()
         for var, expr in self.old.bindings:
-            pair = self._pair(expr)
+            pair = self._pair(var, expr)
             if pair is not None and taken.isdisjoint(pair):
                 self.found[var] = pair
                 taken |= {var, *pair}
@@ -90,16 +93,20 @@ class _Rewriter(DataflowRewriter):
         if var not in self.found:
             return None
         main, branch = self.found[var]
-        call = self._source(main)
-        mean = _mean(call)
-        assert mean is not None
-        total = make_call("add", [self.new(call.args[0]), self._unpooled(branch, mean)])
-        attrs = attributes_of(call) | {key: attributes_of(expr)[key] for key in _CLAMP}
-        name = call.op.name.removeprefix("dero.")
-        result = self.emit(make_call(name, [self.emit(total)], **attrs))
+        mean, factor = self._scaled_mean(main)
+        call = mean.call
+        added = self._unpooled(branch, mean)
+        clamp = {key: attributes_of(expr)[key] for key in _CLAMP}
+        if factor != 1.0:
+            added = self.emit(make_call("multiply", [added, _number(1.0 / factor)]))
+        total = self.emit(make_call("add", [self.new(call.args[0]), added]))
+        attrs = attributes_of(call) | (clamp if factor == 1.0 else {})
+        result = self.emit(make_call(call.op.name.removeprefix("dero."), [total], **attrs))
+        if factor != 1.0:
+            result = self.emit(make_call("multiply", [result, _number(factor)], **clamp))
         return self._reshaped(result, shape_of(expr))
 
-    def _pair(self, expr: Any) -> tuple[relax.Var, relax.Var] | None:
+    def _pair(self, var: relax.Var, expr: Any) -> tuple[relax.Var, relax.Var] | None:
         """The operands of an addition, a mean first, if they can be merged."""
         if not is_call(expr, "dero.add") or dtype_of(expr) != "float32":
             return None
@@ -107,15 +114,30 @@ class _Rewriter(DataflowRewriter):
         if not isinstance(left, relax.Var) or not isinstance(right, relax.Var):
             return None
         for main, branch in ((left, right), (right, left)):
-            mean = _mean(self._source(main))
-            if mean is None or main.same_as(branch) or not self._read_once(main):
+            if main.same_as(branch):
                 continue
             try:
-                self._check(branch, mean)
+                mean, _ = self._scaled_mean(main)
+                chain = {*self._chain(main, mean), *self._chain(branch, mean)}
             except _NotMeans:
                 continue
-            return main, branch
+            readers = {reader for link in chain for reader in self.old.readers[link]}
+            if readers <= chain | {var}:
+                return main, branch
         return None
+
+    def _scaled_mean(self, var: relax.Expr) -> tuple[_Mean, float]:
+        """A mean and the number that it is multiplied with.  Raises `_NotMeans`."""
+        call, factor = self._source(var), 1.0
+        if is_call(call, "dero.multiply"):
+            data, others = _linear(self.old, call)
+            values = self.old.constant(others[0]).values if others else np.zeros(1)
+            if len(data) == 1 and values.flat[0] and (values == values.flat[0]).all():
+                call, factor = self._source(data[0]), float(values.flat[0])
+        mean = _mean(call)
+        if mean is None:
+            raise _NotMeans
+        return mean, factor
 
     def _source(self, var: relax.Expr) -> Any:
         """What a variable is computed by, behind a reduction through reshapes."""
@@ -126,39 +148,39 @@ class _Rewriter(DataflowRewriter):
             call = self.old.definition(call.args[0])
         return call
 
-    def _read_once(self, var: relax.Var) -> bool:
-        """Whether nothing else reads a mean, nor the mean behind a reshape."""
-        while self.old.sole_reader(var) is not None:
-            call = self.old.definitions[var]
-            if not is_call(call, "dero.reshape"):
-                return True
-            var = call.args[0]
-        return False
+    def _chain(self, branch: relax.Expr, like: _Mean) -> Iterator[relax.Var]:
+        """The tensors from `branch` back to means of the same kind as `like`, these included.
 
-    def _check(self, branch: relax.Expr, like: _Mean) -> None:
-        """Raise `_NotMeans` unless `branch` is a chain on means of the same kind as `like`."""
+        Raises `_NotMeans` if there is anything else.
+        """
         if not isinstance(branch, relax.Var):
             raise _NotMeans
+        yield branch
         call = self._source(branch)
+        if call is not self.old.definition(branch):  # a reshape, of which the others are read
+            yield from self._chain(self.old.definition(branch).args[0], like)
+            return
         mean = _mean(call)
         if mean is not None:
-            if mean.kind != like.kind or not self._read_once(branch):
+            if mean.kind != like.kind:
                 raise _NotMeans
             return
         data, others = _linear(self.old, call)
-        if like.borders and others and is_call(call, "dero.add", "dero.subtract"):
-            raise _NotMeans
-        if self.old.sole_reader(branch) is None or not data:
-            raise _NotMeans
-        if is_call(call, "dero.pad") and (attributes_of(call)["value"] and like.borders):
-            raise _NotMeans
-        if not is_call(call, *_BINARY) and len(shape_of(call)) != 4:
+        summand = bool(others) and is_call(call, "dero.add", "dero.subtract")
+        summand = summand or (is_call(call, "dero.pad") and attributes_of(call)["value"] != 0.0)
+        flat = not is_call(call, *_BINARY) and len(shape_of(call)) != 4
+        if not data or flat or (summand and like.borders):
             raise _NotMeans
         for operand in data:
-            self._check(operand, like)
+            yield from self._chain(operand, like)
 
     def _unpooled(self, branch: relax.Expr, like: _Mean) -> relax.Expr:
         """`branch` as a chain on what its means are of; a new expression."""
+        if branch not in self._rewritten:
+            self._rewritten[branch] = self._on_images(branch, like)
+        return self._rewritten[branch]
+
+    def _on_images(self, branch: relax.Expr, like: _Mean) -> relax.Expr:
         call = self._source(branch)
         mean = _mean(call)
         if mean is not None:
