@@ -59,6 +59,15 @@ def _take(reader: RegionReader, call: Any) -> ElementSum:
     return reader.value(call.args[0]).moved(lambda a: a.take(chosen, axis))
 
 
+def _gather_nd(reader: RegionReader, call: Any) -> ElementSum:
+    """Along the first axis."""
+    indices = reader.old.constant(call.args[1])
+    if indices is None or indices.shape[-1] != 1 or int(call.attrs.batch_dims):
+        raise NotLinear("takes elements that are computed")
+    chosen = indices.values[..., 0].astype(np.int64)
+    return reader.value(call.args[0]).moved(lambda a: a.take(chosen, 0))
+
+
 def _concat(reader: RegionReader, call: Any) -> ElementSum:
     fields = reader.old.definition(call.args[0])
     if not isinstance(fields, relax.Tuple):
@@ -189,9 +198,9 @@ def _matmul(reader: RegionReader, call: Any) -> ElementSum:
 def _einsum(reader: RegionReader, call: Any) -> ElementSum:
     """One tensor, and at most vectors of constants along its axes; other axes are summed."""
     fields = reader.old.definition(call.args[0])
-    operands, result = call.attrs.subscripts.replace(" ", "").split("->")
+    operands, arrow, result = call.attrs.subscripts.replace(" ", "").partition("->")
     letters = operands.split(",")
-    if not isinstance(fields, relax.Tuple) or "." in operands:
+    if not isinstance(fields, relax.Tuple) or "." in operands or not arrow:
         raise NotLinear("is an Einstein sum of another kind")
     moving = [i for i, f in enumerate(fields.fields) if reader.old.constant(f) is None]
     if len(moving) != 1 or len(set(letters[moving[0]])) != len(letters[moving[0]]):
@@ -256,6 +265,7 @@ READERS: dict[str, Reader] = {
     "relax.broadcast_to": _broadcast_to,
     "relax.strided_slice": _strided_slice,
     "relax.take": _take,
+    "relax.gather_nd": _gather_nd,
     "relax.concat": _concat,
     "relax.stack": _stack,
     "relax.nn.pad": _pad,

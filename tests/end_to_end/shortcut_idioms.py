@@ -28,7 +28,8 @@ def split_stack_sum(x, filters):
 
 
 def stack_last(x, filters):
-    return torch.stack(padded(x, filters).chunk(-(-x.shape[1] // filters), 1), -1).sum(-1)
+    x = padded(x, filters)
+    return torch.stack(x.chunk(x.shape[1] // filters, 1), -1).sum(-1)
 
 
 def stack_in_the_middle(x, filters):
@@ -45,7 +46,8 @@ def sum_of_list(x, filters):
 
 
 def reduced(x, filters):
-    return functools.reduce(torch.add, padded(x, filters).tensor_split(-(-x.shape[1] // filters), 1))
+    x = padded(x, filters)
+    return functools.reduce(torch.add, x.tensor_split(x.shape[1] // filters, 1))
 
 
 def reduced_right(x, filters):

@@ -15,19 +15,21 @@ from onnx import shape_inference
 from onnx.reference import ReferenceEvaluator
 
 from .constants import Constants
+from .sequences import spell_out_sequences
 
 _OPERATORS = frozenset(
     "Abs Add Cast Concat ConstantOfShape Div Expand Gather Identity Max Min Mod Mul Neg Range "
-    "ReduceProd Reshape Slice Squeeze Sub Transpose Unsqueeze".split()
+    "ReduceProd Reshape Slice Squeeze Sub Tile Transpose Unsqueeze".split()
 )
+_ASKING = ("Shape", "SplitToSequence")  # for the shape of an activation
 _MOST_ELEMENTS = 1024  # of what is arithmetic on shapes, and not on data
 
 
 def fold_shape_arithmetic(model: onnx.ModelProto, opset: int) -> None:
     """Replace the nodes of `model` that compute known integers by their results, in place."""
     # The amounts of one padding may be computed from the shape behind another.
-    while _fold_once(model, opset):
-        if not any(node.op_type == "Shape" for node in model.graph.node):
+    while _fold_once(model, opset) | spell_out_sequences(model.graph, opset, _shapes(model)):
+        if not any(node.op_type in _ASKING for node in model.graph.node):
             return
 
 
@@ -58,7 +60,7 @@ def _fold_once(model: onnx.ModelProto, opset: int) -> bool:
 
 def _shapes(model: onnx.ModelProto) -> dict[str, np.ndarray]:
     """The shapes of activations that are known, if any node asks for one."""
-    if not any(node.op_type == "Shape" for node in model.graph.node):
+    if not any(node.op_type in _ASKING for node in model.graph.node):
         return {}
     graph = shape_inference.infer_shapes(model).graph
     known = {}
