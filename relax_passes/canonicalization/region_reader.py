@@ -56,13 +56,17 @@ class RegionReader:
         self.calls: dict[Source, Call] = {}  # the last elementwise operator of a source
         self._values: dict[relax.Var, ElementSum | None] = {}
         self._next = 0
+        self._read_until = 0  # so many bindings have been read
 
     def moved(self, var: relax.Expr) -> ElementSum | None:
         """What a moved tensor amounts to; None for a source."""
-        if not isinstance(var, relax.Var):
+        if not isinstance(var, relax.Var) or var not in self.old.position:
             return None
-        if var not in self._values:
-            self._values[var] = self._read(self.old.definition(var))
+        # In written order, so that a deep network is no deep recursion.
+        while self._read_until <= self.old.position[var]:
+            reading, call = self.old.bindings[self._read_until]
+            self._read_until += 1
+            self._values[reading] = self._read(self.old.definition(call))
         return self._values[var]
 
     def value(self, expr: relax.Expr) -> ElementSum:
