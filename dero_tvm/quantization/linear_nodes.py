@@ -47,10 +47,11 @@ class _Chains:
 
     def __init__(self, graph: onnx.GraphProto) -> None:
         self._producer = {output: node for node in graph.node for output in node.output}
-        self._constants = {tensor.name for tensor in graph.initializer}
-        self._constants |= {
-            output for node in graph.node if node.op_type == "Constant" for output in node.output
-        }
+        constants = {tensor.name for tensor in graph.initializer}
+        self._computed = {value.name for value in graph.input} - constants
+        for node in graph.node:
+            if node.op_type != "Constant":
+                self._computed.update(node.output)
         self._outputs = {value.name for value in graph.output}
         self._readers: dict[str, list[onnx.NodeProto]] = defaultdict(list)
         for node in graph.node:
@@ -74,13 +75,14 @@ class _Chains:
     def _is_link(self, node: onnx.NodeProto) -> bool:
         if node.op_type not in _LINEAR or self._outputs.intersection(node.output):
             return False
-        computed = [name for name in node.input if name and name not in self._constants]
+        computed = [name for name in node.input if name in self._computed]
         if node.op_type in _FACTORS and len(computed) != 1:
             return False
-        return len(self._roots_of(node.output[0])) == 1
+        roots = self._roots_of(node.output[0])
+        return len(roots) == 1 and node.output[0] not in roots  # not a join itself
 
     def _roots_of(self, name: str) -> frozenset[str]:
-        """The tensors that linear nodes make `name` of; joins of several are such themselves."""
+        """The tensor that linear nodes make `name` of; the join of several is one itself."""
         if name not in self._roots:
             self._roots[name] = frozenset(self._find_roots(name))
         return self._roots[name]
@@ -90,7 +92,7 @@ class _Chains:
         if node is None or node.op_type not in (*_LINEAR, _NORM):
             yield name
             return
-        computed = [operand for operand in node.input if operand and operand not in self._constants]
+        computed = [operand for operand in node.input if operand in self._computed]
         if node.op_type == _NORM:
             computed = computed[:1]
         found = frozenset().union(*(self._roots_of(operand) for operand in computed))
@@ -101,7 +103,7 @@ class _Chains:
         waiting, (root,) = [node], self._roots_of(node.output[0])
         while waiting:
             node = waiting.pop()
-            computed = [name for name in node.input if name and name not in self._constants]
+            computed = [name for name in node.input if name in self._computed]
             if node.op_type in (*_POOLS, *_REDUCTIONS):
                 return True
             if node.op_type in _SUMS and len(computed) > 1:
