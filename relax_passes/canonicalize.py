@@ -41,8 +41,8 @@ def Canonicalize(input_layout: str = "model") -> tvm.transform.Pass:
             FoldConstants(),
             DecomposeComposites(),
             FoldConstants(),
-            FoldAffine(),
             SpellShortcuts(),
+            FoldAffine(),
             # One layout
             ChannelsLast(input_layout),
             # Integers between dequantize and quantize

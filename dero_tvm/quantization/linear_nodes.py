@@ -6,45 +6,107 @@ A quantizer that rounds after each of these adds noise, and needs a number forma
 are no matrix (ONNX Runtime gives the factors of a batch norm one scale for all channels).  Nothing
 is gained by it either: the compiler computes the whole chain in integers between the rounding in
 front and the one behind.
+
+A chain ends in a batch norm, or, if elements are added up in it, where it joins a residual.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 
 import onnx
 
-_ENDS = ("BatchNormalization",)
-_LINEAR = ("AveragePool", "Concat", "Identity", "Mul", "Pad", "Slice", "Split")
-_SUMS = ("Add", "Sum")
+_NORM = "BatchNormalization"
+_MOVES = (
+    *("Concat", "Flatten", "Gather", "Identity", "Pad", "Reshape", "Slice", "Split"),
+    *("SpaceToDepth", "Squeeze", "Transpose", "Unsqueeze"),
+)
+_POOLS = ("AveragePool",)
+_REDUCTIONS = ("Einsum", "ReduceMean", "ReduceSum")
+_FACTORS = ("Div", "Mul")
+_SUMS = ("Add", "Sub", "Sum")
+_LINEAR = (*_MOVES, *_POOLS, *_REDUCTIONS, *_FACTORS, *_SUMS)
 
 
 def linear_nodes(graph: onnx.GraphProto) -> list[str]:
-    """Names of the batch norms, and of the linear nodes before them that only they read."""
-    producer = {output: node for node in graph.node for output in node.output}
-    readers = defaultdict(list)
-    for node in graph.node:
-        for name in node.input:
-            readers[name].append(node.name)
-    outputs = {value.name for value in graph.output}
+    """Names of the batch norms, and of the linear nodes before them that only they read.
+
+    Also of the linear nodes that only the join of a residual reads, if sums are among them.
+    """
+    chains = _Chains(graph)
     chosen: set[str] = set()
     for node in reversed(graph.node):  # in topological order: readers come first
-        if node.op_type in _ENDS:
-            chosen.add(node.name)
-            continue
-        read_by = [reader for name in node.output for reader in readers[name]]
-        if not read_by or not chosen.issuperset(read_by) or outputs.intersection(node.output):
-            continue
-        if _is_linear(node, producer):
+        if node.op_type == _NORM or chains.read_by(node, chosen) or chains.ends_at_join(node):
             chosen.add(node.name)
     return [node.name for node in graph.node if node.name in chosen]
 
 
-def _is_linear(node: onnx.NodeProto, producer: dict[str, onnx.NodeProto]) -> bool:
-    computed = [producer[name] for name in node.input if name in producer]
-    computed = [source for source in computed if source.op_type != "Constant"]
-    if node.op_type in _SUMS:  # of slices; the join of a residual block is no part of a chain
-        return all(source.op_type in ("Slice", "Split", *_SUMS) for source in computed) and all(
-            _is_linear(source, producer) for source in computed
-        )
-    return node.op_type in _LINEAR and (node.op_type != "Mul" or len(computed) == 1)
+class _Chains:
+    """A graph, with where the linear nodes of each tensor begin."""
+
+    def __init__(self, graph: onnx.GraphProto) -> None:
+        self._producer = {output: node for node in graph.node for output in node.output}
+        constants = {tensor.name for tensor in graph.initializer}
+        self._computed = {value.name for value in graph.input} - constants
+        for node in graph.node:
+            if node.op_type != "Constant":
+                self._computed.update(node.output)
+        self._outputs = {value.name for value in graph.output}
+        self._readers: dict[str, list[onnx.NodeProto]] = defaultdict(list)
+        for node in graph.node:
+            for name in node.input:
+                self._readers[name].append(node)
+        self._roots: dict[str, frozenset[str]] = {}
+
+    def read_by(self, node: onnx.NodeProto, chosen: set[str]) -> bool:
+        """Whether a linear node of one tensor is read by chosen ones alone."""
+        readers = [reader.name for name in node.output for reader in self._readers[name]]
+        return bool(readers) and chosen.issuperset(readers) and self._is_link(node)
+
+    def ends_at_join(self, node: onnx.NodeProto) -> bool:
+        """Whether a linear node of one tensor, with sums before it, is read by a join alone."""
+        readers = [reader for name in node.output for reader in self._readers[name]]
+        if len(readers) != 1 or readers[0].op_type not in ("Add", "Sum"):
+            return False
+        joined = {self._roots_of(name) for name in readers[0].input}
+        return len(joined) > 1 and self._is_link(node) and self._adds_up(node)
+
+    def _is_link(self, node: onnx.NodeProto) -> bool:
+        if node.op_type not in _LINEAR or self._outputs.intersection(node.output):
+            return False
+        computed = [name for name in node.input if name in self._computed]
+        if node.op_type in _FACTORS and len(computed) != 1:
+            return False
+        roots = self._roots_of(node.output[0])
+        return len(roots) == 1 and node.output[0] not in roots  # not a join itself
+
+    def _roots_of(self, name: str) -> frozenset[str]:
+        """The tensor that linear nodes make `name` of; the join of several is one itself."""
+        if name not in self._roots:
+            self._roots[name] = frozenset(self._find_roots(name))
+        return self._roots[name]
+
+    def _find_roots(self, name: str) -> Iterator[str]:
+        node = self._producer.get(name)
+        if node is None or node.op_type not in (*_LINEAR, _NORM):
+            yield name
+            return
+        computed = [operand for operand in node.input if operand in self._computed]
+        if node.op_type == _NORM:
+            computed = computed[:1]
+        found = frozenset().union(*(self._roots_of(operand) for operand in computed))
+        yield from found if len(found) == 1 else [name]
+
+    def _adds_up(self, node: onnx.NodeProto) -> bool:
+        """Whether windows or channels of one tensor are added up by a node or before it."""
+        waiting, (root,) = [node], self._roots_of(node.output[0])
+        while waiting:
+            node = waiting.pop()
+            computed = [name for name in node.input if name in self._computed]
+            if node.op_type in (*_POOLS, *_REDUCTIONS):
+                return True
+            if node.op_type in _SUMS and len(computed) > 1:
+                return True
+            waiting += [self._producer[name] for name in computed if name != root]
+        return False

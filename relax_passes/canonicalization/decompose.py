@@ -8,7 +8,10 @@ before                                           after
 ``split(x)[i]``                                  ``strided_slice(x)``; ``x`` where it is whole
 ``sum(stack(a, b, c), axis=0)`` (ONNX ``Sum``)   ``a + b + c``; likewise ``max`` and ``min``
 ``squeeze``, ``expand_dims``, ``flatten``        ``reshape``
+``mean(mean(x, 3), 2)``, ``mean(flatten(x, 2), 2)``   ``mean(x, (2, 3))``
+``take(x, 0)`` along an axis of length 1         ``reshape(x)``
 ``relu6(x)``                                     ``clip(x, 0, 6)``
+``power(x, 1)``, ``sign(x) * relu(abs(x))``      ``x``
 ``maximum(x, c)``, ``minimum(x, c)``, c scalar   ``clip(x, c, inf)``, ``clip(x, -inf, c)``
 ``conv1d``, ``max_pool1d``, ``avg_pool1d``       ``reshape``, the same in 2-D with a width of 1
 ``adaptive_*_pool2d`` whose windows are equal    ``mean``, ``*_pool2d``
@@ -128,6 +131,53 @@ class _Rewriter(DataflowRewriter):
             value = float(constant.values.reshape(-1)[0])
             low, high = (value, math.inf) if is_call(call, "relax.maximum") else (-math.inf, value)
             return relax.op.clip(self.new(operand), low, high)
+        return None
+
+    def mean(self, call: Any) -> relax.Expr | None:
+        """Over height and width, however they are named one after the other."""
+        below: Any = self.old.definition(call.args[0])
+        shape = shape_of(call.args[0])
+        axes = {int(a) % len(shape) for a in call.attrs.axis or range(len(shape))}
+        if is_call(below, "relax.reshape", "relax.flatten") and len(shape) == 3 and axes == {2}:
+            image = shape_of(below.args[0])
+            if len(image) != 4 or image[:2] != shape[:2]:
+                return None
+        elif is_call(below, "relax.mean") and len(shape_of(below.args[0])) == 4:
+            image = shape_of(below.args[0])
+            inner = {int(a) % 4 for a in below.attrs.axis or range(4)}
+            left = [axis for axis in range(4) if below.attrs.keepdims or axis not in inner]
+            if inner | {left[axis] for axis in axes} != {2, 3}:
+                return None
+        else:
+            return None
+        mean = self.emit(relax.op.mean(self.new(below.args[0]), axis=[2, 3], keepdims=True))
+        return relax.op.reshape(mean, shape_of(call))
+
+    def take_only(self, call: Any) -> relax.Expr | None:
+        """One element of an axis that has one."""
+        indices = self.old.constant(call.args[1])
+        if indices is None or indices.values.size != 1 or call.attrs.axis is None:
+            return None
+        if shape_of(call.args[0])[int(call.attrs.axis)] != 1:
+            return None
+        return relax.op.reshape(self.new(call.args[0]), shape_of(call))
+
+    def power(self, call: Any) -> relax.Expr | None:
+        exponent = self.old.constant(call.args[1])
+        same = shape_of(call.args[0]) == shape_of(call)
+        if exponent is None or not same or (exponent.real() != 1.0).any():
+            return None
+        return self.new(call.args[0])
+
+    def signed_magnitude(self, call: Any) -> relax.Expr | None:
+        """As PyTorch's power pooling says x, for the sake of its gradient."""
+        for sign, magnitude in (call.args, reversed(list(call.args))):
+            parts = [self.old.definition(sign), self.old.definition(magnitude)]
+            if is_call(parts[1], "relax.nn.relu"):
+                parts[1] = self.old.definition(parts[1].args[0])
+            if is_call(parts[0], "relax.sign") and is_call(parts[1], "relax.abs"):
+                if parts[0].args[0].same_as(parts[1].args[0]):
+                    return self.new(parts[0].args[0])
         return None
 
     def conv1d(self, call: Any) -> relax.Expr | None:
@@ -279,6 +329,10 @@ _CALLS = {
     "relax.flatten": _Rewriter.reshape_only,
     "relax.nn.batch_flatten": _Rewriter.reshape_only,
     "relax.nn.relu6": _Rewriter.relu6,
+    "relax.mean": _Rewriter.mean,
+    "relax.take": _Rewriter.take_only,
+    "relax.power": _Rewriter.power,
+    "relax.multiply": _Rewriter.signed_magnitude,
     "relax.maximum": _Rewriter.bound,
     "relax.minimum": _Rewriter.bound,
     "relax.nn.conv1d": _Rewriter.conv1d,

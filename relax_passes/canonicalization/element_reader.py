@@ -59,6 +59,15 @@ def _take(reader: RegionReader, call: Any) -> ElementSum:
     return reader.value(call.args[0]).moved(lambda a: a.take(chosen, axis))
 
 
+def _gather_nd(reader: RegionReader, call: Any) -> ElementSum:
+    """Along the first axis."""
+    indices = reader.old.constant(call.args[1])
+    if indices is None or indices.shape[-1] != 1 or int(call.attrs.batch_dims):
+        raise NotLinear("takes elements that are computed")
+    chosen = indices.values[..., 0].astype(np.int64)
+    return reader.value(call.args[0]).moved(lambda a: a.take(chosen, 0))
+
+
 def _concat(reader: RegionReader, call: Any) -> ElementSum:
     fields = reader.old.definition(call.args[0])
     if not isinstance(fields, relax.Tuple):
@@ -126,9 +135,9 @@ def _conv2d(reader: RegionReader, call: Any) -> ElementSum:
         raise NotLinear("comes from a convolution")
     filters, depth, *size = weight.shape
     if depth == 1:
-        return _windows(reader, call, size, float(weight[0, 0, 0, 0]))
+        return _windows(reader, call, size, 1.0).scaled(weight[:, 0, :1, :1])
     value = _windows(reader, call, size, 1.0)
-    reader.limit(value.cost * 2)
+    reader.limit(value.cost * int((weight != 0.0).sum(1).max()))
     return value.mixed(weight.reshape(filters, depth), 1)
 
 
@@ -143,27 +152,27 @@ def _windows(reader: RegionReader, call: Any, size: Any, factor: float) -> Eleme
 def fixed_weight(old: Any, call: Any) -> np.ndarray | None:
     """The weights [O, I, H, W] of a convolution that adds up elements; None if it does not.
 
-    Depthwise all weights are one number; pointwise they are zeros and ones, a one for each channel
-    of the data.
+    Depthwise, all weights of a channel are one number; pointwise, every channel of the data goes
+    to one channel of the result, whose weights are one number.
     """
     a = call.attrs
     if (a.data_layout, a.kernel_layout, a.out_layout) != ("NCHW", "OIHW", "NCHW"):
         return None
-    if set(a.dilation) != {1}:
-        return None
     filters, depth, height, width = shape_of(call.args[1])
     channels = shape_of(call.args[0])[1]
-    depthwise = depth == 1 and a.groups == filters == channels
-    if not depthwise and (a.groups != 1 or (height, width) != (1, 1)):
+    depthwise = depth == 1 and a.groups == filters == channels and height * width > 1
+    pointwise = a.groups == 1 and depth > 1 and (height, width) == (1, 1)
+    if not (depthwise or pointwise) or any(int(step) != 1 for step in a.dilation):
         return None
     constant = old.constant(call.args[1])
     if constant is None:
         return None
     weight = constant.real().astype(np.float64)
     if depthwise:
-        return weight if (weight == weight[0, 0, 0, 0]).all() and weight.any() else None
-    zeros_and_ones = ((weight == 0.0) | (weight == 1.0)).all()
-    return weight if zeros_and_ones and (weight.sum(0) == 1.0).all() else None
+        return weight if (weight == weight[:, :, :1, :1]).all() else None
+    used = weight != 0.0
+    same = weight == weight.max(1, keepdims=True) + weight.min(1, keepdims=True)
+    return weight if (used.sum(0) == 1).all() and same[used].all() else None
 
 
 def _matmul(reader: RegionReader, call: Any) -> ElementSum:
@@ -189,9 +198,9 @@ def _matmul(reader: RegionReader, call: Any) -> ElementSum:
 def _einsum(reader: RegionReader, call: Any) -> ElementSum:
     """One tensor, and at most vectors of constants along its axes; other axes are summed."""
     fields = reader.old.definition(call.args[0])
-    operands, result = call.attrs.subscripts.replace(" ", "").split("->")
+    operands, arrow, result = call.attrs.subscripts.replace(" ", "").partition("->")
     letters = operands.split(",")
-    if not isinstance(fields, relax.Tuple) or "." in operands:
+    if not isinstance(fields, relax.Tuple) or "." in operands or not arrow:
         raise NotLinear("is an Einstein sum of another kind")
     moving = [i for i, f in enumerate(fields.fields) if reader.old.constant(f) is None]
     if len(moving) != 1 or len(set(letters[moving[0]])) != len(letters[moving[0]]):
@@ -256,6 +265,7 @@ READERS: dict[str, Reader] = {
     "relax.broadcast_to": _broadcast_to,
     "relax.strided_slice": _strided_slice,
     "relax.take": _take,
+    "relax.gather_nd": _gather_nd,
     "relax.concat": _concat,
     "relax.stack": _stack,
     "relax.nn.pad": _pad,

@@ -34,13 +34,21 @@ class Numbering:
 
 
 @dataclass(frozen=True, eq=False)
-class _Shifted:
-    """One term: which channel each channel reads, and from which pixel."""
+class _Regular:
+    """One term: the channel that each channel reads, the row of each row, the column of each."""
 
     numbering: Numbering
-    channels: np.ndarray
+    present: np.ndarray  # [channels, height, width]
+    channels: np.ndarray  # NO_CHANNEL where there is none
     coefficients: np.ndarray
-    steps: tuple[int | None, int | None]  # None: there is but one row or column
+    positions: tuple[np.ndarray, np.ndarray]  # of rows and of columns, -1 outside
+
+
+@dataclass(frozen=True, eq=False)
+class _Shifted:
+    """One term whose pixels follow each other at equal distances."""
+
+    term: _Regular
     shifts: tuple[int, int]
 
 
@@ -51,24 +59,26 @@ def channel_sum(value: ElementSum, numberings: Mapping[Hashable, Numbering]) -> 
     offset = value.offset[0, :, 0, 0]
     if (value.offset != offset[None, :, None, None]).any():
         raise NotLinear("has summands that differ from pixel to pixel")
-    found: list[_Shifted] = []
+    groups: dict[Hashable, list[_Regular]] = {}
     for term in value.terms:
         for numbering in numberings.values():
             inside = (term.numbers >= numbering.first) & (term.numbers < numbering.end)
             if inside.any():
                 numbers = np.where(inside, term.numbers - numbering.first, ABSENT)
-                found.append(_shifted(ElementTerm(numbers, term.coefficients), numbering))
-    return ChannelSum(tuple(_windows(found, value.shape[2:])), offset)
+                regular = _regular(ElementTerm(numbers, term.coefficients), numbering)
+                groups.setdefault(numbering.source, []).append(regular)
+    terms = (term for group in groups.values() for term in _windows(group))
+    return ChannelSum(tuple(terms), offset)
 
 
-def _shifted(term: ElementTerm, numbering: Numbering) -> _Shifted:
-    """The regular order in a term of one source."""
+def _regular(term: ElementTerm, numbering: Numbering) -> _Regular:
+    """A term of one source, if channels, rows and columns do not depend on each other."""
     present = term.numbers[0] != ABSENT
     channel, row, column = np.unravel_index(np.maximum(term.numbers[0], 0), numbering.shape[1:])
+    spread = term.spread[0]
     channels = np.where(present, channel, NO_CHANNEL).max((1, 2))
     rows = np.where(present, row, -1).max((0, 2))
     columns = np.where(present, column, -1).max((0, 1))
-    spread = term.spread[0]
     coefficients = np.where(present, spread, -np.inf).max((1, 2))
     regular = (
         (channel == channels[:, None, None])
@@ -78,74 +88,73 @@ def _shifted(term: ElementTerm, numbering: Numbering) -> _Shifted:
     )
     if not regular[present].all():
         raise NotLinear("moves pixels or channels")
-    steps, shifts = zip(*(_progression(positions) for positions in (rows, columns)))
-    reads = (channels != NO_CHANNEL)[:, None, None]
-    for axis, (positions, length) in enumerate(zip((rows, columns), numbering.shape[2:])):
-        step, shift = steps[axis], shifts[axis]
-        wanted = np.arange(len(positions)) * (step or 1) + shift
-        inside = (wanted >= 0) & (wanted < length)
-        if step is None:
-            inside = positions >= 0
-        if ((positions >= 0) != inside).any() or (positions[inside] != wanted[inside]).any():
-            raise NotLinear("moves pixels or channels")
-        reads = reads & inside.reshape((1, -1, 1) if axis == 0 else (1, 1, -1))
-    if (reads != present).any():
-        raise NotLinear("leaves out pixels")
-    return _Shifted(
-        numbering, channels, np.where(channels == NO_CHANNEL, 0.0, coefficients), steps, shifts
-    )
+    coefficients = np.where(channels == NO_CHANNEL, 0.0, coefficients)
+    return _Regular(numbering, present, channels, coefficients, (rows, columns))
 
 
-def _progression(positions: np.ndarray) -> tuple[int | None, int]:
-    """Step and start of positions that are one apart; those below 0 are outside."""
-    (here,) = np.nonzero(positions >= 0)
-    if len(here) < 2:
-        return (None, int(positions[here[0]]) - int(here[0])) if len(here) else (None, 0)
-    step = int(positions[here[1]] - positions[here[0]]) // int(here[1] - here[0])
-    return step, int(positions[here[0]]) - step * int(here[0])
-
-
-def _windows(terms: list[_Shifted], size: tuple[int, ...]) -> Iterator[ChannelTerm]:
-    """Terms of the same channels that fill a window, as one each."""
-    groups: dict[Hashable, list[_Shifted]] = {}
+def _windows(terms: list[_Regular]) -> Iterator[ChannelTerm]:
+    """Terms of one source; those of the same channels that fill a window become one."""
+    steps = _step(terms, 0), _step(terms, 1)
+    groups: dict[bytes, list[_Shifted]] = {}
     for term in terms:
-        group = groups.setdefault((term.numbering.source, term.channels.tobytes()), [])
-        group.append(term)
+        groups.setdefault(term.channels.tobytes(), []).append(_shifted(term, steps))
     for group in groups.values():
-        yield _window(group, size)
+        yield _window(group, steps)
 
 
-def _window(group: list[_Shifted], size: tuple[int, ...]) -> ChannelTerm:
-    first = group[0]
-    coefficients = first.coefficients
-    spots = {term.shifts for term in group}
-    if any(
-        not np.allclose(term.coefficients, coefficients, rtol=_EQUAL, atol=0.0) for term in group
-    ):
-        raise NotLinear("weights the pixels of a window differently")
-    low = [min(spot[axis] for spot in spots) for axis in (0, 1)]
-    extent = tuple(max(spot[axis] for spot in spots) - low[axis] + 1 for axis in (0, 1))
-    if len(spots) != len(group) or extent[0] * extent[1] != len(group):
-        raise NotLinear("adds up pixels that fill no window")
-    image = first.numbering.shape[2:]
-    steps, before, after = [], [], []
-    for axis in (0, 1):
-        known = {term.steps[axis] for term in group} - {None}
-        if len(known) > 1 or low[axis] > 0:
+def _step(terms: list[_Regular], axis: int) -> int:
+    """The distance of pixels that are read for neighbouring ones."""
+    steps = set()
+    for positions in (term.positions[axis] for term in terms):
+        (here,) = np.nonzero(positions >= 0)
+        if len(here) > 1:
+            steps.add(int(positions[here[1]] - positions[here[0]]) // int(here[1] - here[0]))
+    if len(steps) > 1 or min(steps, default=1) < 1:
+        raise NotLinear("moves pixels")
+    if steps:
+        return steps.pop()
+    positions = terms[0].positions[axis]
+    if len(positions) > 1:
+        raise NotLinear("has windows of which none has two pixels inside the image")
+    # One window: it may move by anything that leaves no room for a second.
+    last = max(int(term.positions[axis][0]) for term in terms)
+    return max(2, terms[0].numbering.shape[2 + axis] - last)
+
+
+def _shifted(term: _Regular, steps: tuple[int, int]) -> _Shifted:
+    reads = (term.channels != NO_CHANNEL)[:, None, None]
+    shifts = []
+    for axis, (positions, step) in enumerate(zip(term.positions, steps)):
+        (here,) = np.nonzero(positions >= 0)
+        shift = int(positions[here[0]]) - step * int(here[0])
+        wanted = np.arange(len(positions)) * step + shift
+        inside = (wanted >= 0) & (wanted < term.numbering.shape[2 + axis])
+        if (positions[inside] != wanted[inside]).any():
             raise NotLinear("moves pixels")
-        step = known.pop() if known else _only_step(image[axis] - low[axis] - extent[axis])
-        reached = (size[axis] - 1) * step + extent[axis] + low[axis]
-        steps.append(step)
-        before.append(-low[axis])
-        after.append(max(reached - image[axis], 0))
-        if (image[axis] - low[axis] + after[axis] - extent[axis]) // step + 1 != size[axis]:
+        reads = reads & inside.reshape((1, -1, 1) if axis == 0 else (1, 1, -1))
+        shifts.append(shift)
+    if (reads != term.present).any():
+        raise NotLinear("leaves out pixels")
+    return _Shifted(term, (shifts[0], shifts[1]))
+
+
+def _window(group: list[_Shifted], steps: tuple[int, int]) -> ChannelTerm:
+    first = group[0].term
+    for other in group:
+        if not np.allclose(other.term.coefficients, first.coefficients, rtol=_EQUAL, atol=0.0):
+            raise NotLinear("weights the pixels of a window differently")
+    spots = {shifted.shifts for shifted in group}
+    low = [min(spot[axis] for spot in spots) for axis in (0, 1)]
+    height, width = (max(spot[axis] for spot in spots) - low[axis] + 1 for axis in (0, 1))
+    if len(spots) != len(group) or height * width != len(group) or max(low) > 0:
+        raise NotLinear("adds up pixels that fill no window")
+    before, after = [-low[0], -low[1]], []
+    for axis, extent in enumerate((height, width)):
+        length, count = first.numbering.shape[2 + axis], len(first.positions[axis])
+        after.append(max((count - 1) * steps[axis] + extent - before[axis] - length, 0))
+        if (length + before[axis] + after[axis] - extent) // steps[axis] + 1 != count:
             raise NotLinear("leaves out pixels at the border")
-    window: Window | None = (extent, (steps[0], steps[1]), (*before, *after))
+    window: Window | None = ((height, width), steps, (*before, *after))
     if window == ((1, 1), (1, 1), (0, 0, 0, 0)):
         window = None
-    return ChannelTerm(first.numbering.source, 0, first.channels, coefficients, window)
-
-
-def _only_step(room: int) -> int:
-    """The stride of a window that stays where it is, with `room` pixels behind it."""
-    return 1 if room <= 0 else max(2, room + 1)
+    return ChannelTerm(first.numbering.source, 0, first.channels, first.coefficients, window)

@@ -7,7 +7,7 @@ Three kinds of tensors:
   linear operators make of moved tensors is moved as well;
 - elementwise operators on tensors whose elements are only moved: ``f(move(x)) = move(f(x))``, so
   ``f(x)`` is the source;
-- all others are sources.
+- all others are sources, except slices and paddings of channels on the way to one.
 
 The sum of tensors with different sources is where residuals join, so it is a source, too, except
 along an axis of a stack.
@@ -56,13 +56,17 @@ class RegionReader:
         self.calls: dict[Source, Call] = {}  # the last elementwise operator of a source
         self._values: dict[relax.Var, ElementSum | None] = {}
         self._next = 0
+        self._read_until = 0  # so many bindings have been read
 
     def moved(self, var: relax.Expr) -> ElementSum | None:
         """What a moved tensor amounts to; None for a source."""
-        if not isinstance(var, relax.Var):
+        if not isinstance(var, relax.Var) or var not in self.old.position:
             return None
-        if var not in self._values:
-            self._values[var] = self._read(self.old.definition(var))
+        # In written order, so that a deep network is no deep recursion.
+        while self._read_until <= self.old.position[var]:
+            reading, call = self.old.bindings[self._read_until]
+            self._read_until += 1
+            self._values[reading] = self._read(self.old.definition(call))
         return self._values[var]
 
     def value(self, expr: relax.Expr) -> ElementSum:
@@ -71,7 +75,14 @@ class RegionReader:
         if constant is not None:
             return ElementSum.constant(constant.real())
         moved = self.moved(expr)
-        return self._source(Source(expr)) if moved is None else moved
+        if moved is not None:
+            return moved
+        call = self.old.definition(expr)
+        if is_call(call, *_CHANNEL_MOVES) and self._moves_one(call):
+            value = READERS[call.op.name](self, call)
+            self.limit(value.cost)
+            return value
+        return self._source(Source(expr))
 
     def sources(self, value: ElementSum) -> list[Source]:
         """The sources that take part."""
@@ -134,8 +145,8 @@ class RegionReader:
             return False
         if is_call(call, "relax.nn.conv2d"):
             return fixed_weight(self.old, call) is not None
-        if is_call(call, "relax.nn.avg_pool2d"):
-            return self._pools_the_other_axis(call)
+        if is_call(call, "relax.nn.avg_pool2d"):  # rows first, then columns
+            return len(set(call.attrs.pool_size)) == 2 and 1 in call.attrs.pool_size
         if is_call(call, "relax.nn.max_pool2d"):
             return set(call.attrs.pool_size) == {1}
         rank = len(shape_of(call))
@@ -147,14 +158,13 @@ class RegionReader:
             return rank != 4 or not all(others) or _has_steps(self.old, call)
         return True
 
-    def _pools_the_other_axis(self, call: Any) -> bool:
-        """A window of rows of a window of columns, or the other way round."""
-        below = self.old.definition(call.args[0])
-        while is_call(below, "relax.multiply", "relax.divide"):
-            below = self.old.definition(below.args[0])
-        if not is_call(below, "relax.nn.avg_pool2d"):
-            return False
-        return all(1 in sizes for sizes in zip(call.attrs.pool_size, below.attrs.pool_size))
+    def _moves_one(self, call: Any) -> bool:
+        """Whether channels of one tensor alone are sliced, padded, or joined by constants."""
+        if not is_call(call, "relax.concat"):
+            return True
+        fields = self.old.definition(call.args[0])
+        members = fields.fields if isinstance(fields, relax.Tuple) else []
+        return sum(self.old.constant(member) is None for member in members) == 1
 
     def _joins(self, call: Any, value: ElementSum) -> bool:
         """Whether tensors with different sources come together in an everyday operator."""
@@ -222,15 +232,16 @@ class RegionReader:
         return values
 
 
+_CHANNEL_MOVES = ("relax.strided_slice", "relax.nn.pad", "relax.concat")
 _TWO_OPERANDS = tuple(f"relax.{name}" for name in "add subtract multiply divide matmul".split())
 
 
 def _over_the_image(call: Any) -> bool:
-    """A mean or sum over height, width, or both, of an image: the pooling at the network's end."""
+    """A mean or sum over height and width of an image: the pooling at the network's end."""
     rank = len(shape_of(call.args[0]))
     if rank != 4 or call.attrs.axis is None:
         return False
-    return {int(axis) % rank for axis in call.attrs.axis} <= {2, 3}
+    return {int(axis) % rank for axis in call.attrs.axis} == {2, 3}
 
 
 def _has_steps(old: Dataflow, call: Any) -> bool:

@@ -28,7 +28,8 @@ def split_stack_sum(x, filters):
 
 
 def stack_last(x, filters):
-    return torch.stack(padded(x, filters).chunk(-(-x.shape[1] // filters), 1), -1).sum(-1)
+    x = padded(x, filters)
+    return torch.stack(x.chunk(x.shape[1] // filters, 1), -1).sum(-1)
 
 
 def stack_in_the_middle(x, filters):

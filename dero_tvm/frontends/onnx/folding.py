@@ -129,7 +129,10 @@ class _Folding:
             )
         except Exception:  # no such operator in ONNX, or operands that do not fit
             return declared
-        return {**declared, **{name: ty for name, ty in found.items() if _shape(ty) is not None}}
+        return {
+            **declared,
+            **{name: ty for name, ty in found.items() if fixed_shape(ty) is not None},
+        }
 
     # --- values ------------------------------------------------------------------------------
 
@@ -165,7 +168,7 @@ class _Folding:
         )
 
     def _shape_of(self, node: onnx.NodeProto) -> Sequence[np.ndarray] | None:
-        shape = _shape(self.types[node.input[0]]) if node.input[0] in self.types else None
+        shape = fixed_shape(self.types[node.input[0]]) if node.input[0] in self.types else None
         if shape is None:
             return None
         ends = {attribute.name: attribute.i for attribute in node.attribute}
@@ -224,16 +227,16 @@ class _Folding:
         return max(prod(window), 1) if window else largest
 
     def _dims(self, name: str) -> Sequence[int]:
-        return _shape(self.types[name]) or () if name in self.types else ()
+        return fixed_shape(self.types[name]) or () if name in self.types else ()
 
     def _elements(self, name: str) -> int:
         """Of a tensor; those of one whose shape is not known count as few."""
         if not name or name not in self.types:
             return 0
-        return prod(_shape(self.types[name]) or ())
+        return prod(fixed_shape(self.types[name]) or ())
 
 
-def _shape(ty: onnx.TypeProto) -> list[int] | None:
+def fixed_shape(ty: onnx.TypeProto) -> list[int] | None:
     """The shape of a type of tensors, if all of it is known."""
     tensor = ty.tensor_type
     if not ty.HasField("tensor_type") or not tensor.HasField("shape"):

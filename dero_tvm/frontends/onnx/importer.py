@@ -23,7 +23,7 @@ from ..loaded import LoadedModel, finish
 from ..shapes import Dimension, resolve_input_shapes
 from .constant_forms import constants_to_initializers
 from .constants import Constants
-from .folding import fold_constants
+from .folding import Types, fixed_shape, fold_constants
 from .functions import inline_functions
 from .joins import MOST_OPERANDS
 from .misread import misread
@@ -32,6 +32,7 @@ from .nodes import Importer
 from .ports import quantized_ports
 from .qoperators import QOPERATORS, UnsupportedForm, qoperators_to_qdq
 from .reader import complaint, load_external_data
+from .sequences import spell_out_sequences
 from .signed import unsigned_to_signed
 from .types import check_types, declared_types
 
@@ -124,9 +125,11 @@ def _import(
     drop_unread_results(graph)
     constants_to_initializers(graph, label)
     _refuse_types(graph, inputs, label)
-    _refuse_operators(graph, label)
     _refuse_missing_operands(graph, _opset(model), label)
     inferred = fold_constants(model, _opset(model), label)
+    while spell_out_sequences(graph, _opset(model), _fixed_shapes(inferred)):
+        inferred = fold_constants(model, _opset(model), label)
+    _refuse_operators(graph, label)
     declared = declared_types(graph)
     try:
         qoperators_to_qdq(graph)
@@ -146,6 +149,11 @@ def _import(
     check_types(importer.types(), graph, declared, inferred, label)
     outputs = tuple(value.name for value in graph.output)
     return _Imported(tuple(names), outputs, quantization, module, importer.origins)
+
+
+def _fixed_shapes(types: Types) -> dict[str, tuple[int, ...]]:
+    shapes = {name: fixed_shape(ty) for name, ty in types.items()}
+    return {name: tuple(shape) for name, shape in shapes.items() if shape is not None}
 
 
 def _opset(model: onnx.ModelProto) -> int:
