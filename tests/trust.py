@@ -5,7 +5,9 @@
     python -m tests.trust kernels --times 20    with 20 times as many random cases, new ones
 
 A long command calls `record` when it is done, mostly because it was given `--record`.  A record is
-docs/trust/NAME.json.  Nothing on the page is typed: for a new row, write a record.
+docs/trust/NAME.json.  No count on the page is typed: for a new row, write a record.
+
+docs/trust/missed.toml is written by hand: faults that none of these runs had found.
 """
 
 from __future__ import annotations
@@ -25,8 +27,14 @@ from xml.etree import ElementTree
 
 from dero_tvm.versions import versions
 
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
 ROOT = Path(__file__).resolve().parent.parent
 RECORDS = ROOT / "docs" / "trust"
+MISSED = RECORDS / "missed.toml"
 PAGE = ROOT / "docs" / "trust.md"
 
 # What tests alone show: claim, and pytest's arguments.
@@ -92,7 +100,19 @@ date in the row; "mended" are faults of the project that such runs ever found.
 | claim | last run | found and mended | again |
 |---|---|---|---|
 """
+_MISSED_HEAD = """
+## What these runs had missed
+
+Faults that were found otherwise: with public model files, from bug reports about other tools, by
+generators of networks and files that others wrote. Each was taken for one of a kind, and a run that
+finds the kind was added.
+
+| date | fault | missed by, and why | found now by |
+|---|---|---|---|
+"""
 _FOOT = """
+## How to read this page
+
 A model file is data, and may come from anybody. An archive is a program: `tvmc run` compiles and
 runs the C in it, so take archives only from those of whom you would take programs.
 
@@ -139,7 +159,13 @@ def record(
 def page() -> str:
     """docs/trust.md, made of the records, in the order of their names."""
     records = [json.loads(path.read_text()) for path in sorted(RECORDS.glob("*.json"))]
-    return _HEAD + "".join(map(_row, records)) + _FOOT
+    missed = tomllib.loads(MISSED.read_text())["fault"] if MISSED.exists() else []
+    rows = [
+        _cells([fault[key] for key in ("date", "what", "missed_by", "found_by")])
+        for fault in missed
+    ]
+    section = _MISSED_HEAD + "".join(rows) if rows else ""
+    return _HEAD + "".join(map(_row, records)) + section + _FOOT
 
 
 def _row(entry: Mapping[str, object]) -> str:
@@ -148,7 +174,10 @@ def _row(entry: Mapping[str, object]) -> str:
         for what, count in entry["counts"].items()
     ]
     shown = "; ".join([*counts, str(entry["date"])])
-    cells = [entry["claim"], shown, entry["faults"], f"`{entry['command']}`"]
+    return _cells([entry["claim"], shown, entry["faults"], f"`{entry['command']}`"])
+
+
+def _cells(cells: Sequence[object]) -> str:
     return f"| {' | '.join(str(cell).replace('|', chr(92) + '|') for cell in cells)} |\n"
 
 
