@@ -82,7 +82,8 @@ def test_what_it_finds_of_a_pass_on_its_own_result() -> None:
             line = read_function(module)
             var, value = line.bindings[-1]
             extra = relax.Var(f"again_{len(line.bindings)}", value.ty)
-            bindings = (*line.bindings[:-1], (extra, value), (var, relax.op.abs(extra)))
+            again = relax.BlockBuilder().normalize(relax.op.abs(extra))
+            bindings = (*line.bindings[:-1], (extra, value), (var, again))
             return write_function(module, StraightLine(line.parameters, bindings, line.result))
 
     found = list(Pairs(module_of(relax.op.exp), {"Growing": Growing}).check())
