@@ -167,7 +167,7 @@ def test_concatenation_rescales_what_differs() -> None:
                 R.output(gv)
             return gv
 
-    table = tables.requantize(0.02, 0, 0.05, 3)
+    table = tables.concat_unsigned(0.02, 0, 0.05, 3)
 
     @I.ir_module
     class Expected:
