@@ -88,10 +88,32 @@ def _moves() -> bytes:
     return net.build([y])
 
 
+def _integers() -> bytes:
+    net = TFLiteBuilder()
+    x = net.input("x", (1, 4, 4, 2), "int8", scale=0.5, zero_point=3)
+    size = net.constant("size", np.array([3, 5], "int32"))
+    r = net.tensor("r", (1, 3, 5, 2), "int8", scale=0.5, zero_point=3)
+    net.operator("RESIZE_BILINEAR", [x, size], [r], half_pixel_centers=True)
+    shape = net.constant("shape", np.array([1, 6, 10, 3], "int32"))
+    w = net.constant("w", np.ones((3, 3, 2, 2), "int8"), scale=[0.5, 0.25, 0.1], axis=0)
+    b = net.constant("b", np.zeros(3, "int32"), scale=[0.25, 0.125, 0.05], axis=0)
+    t = net.tensor("t", (1, 6, 10, 3), "int8", scale=4.0)
+    net.operator("TRANSPOSE_CONV", [shape, w, r, b], [t], padding="SAME", stride_w=2, stride_h=2)
+    slopes = net.constant("slopes", np.array([[[3, -4, 5]]], "int8"), scale=0.1, zero_point=1)
+    p = net.tensor("p", (1, 6, 10, 3), "int8", scale=4.0)
+    net.operator("PRELU", [t, slopes], [p])
+    d = net.tensor("d", (1, 6, 10, 3), "int8", scale=90.0, zero_point=-128)
+    net.operator("SQUARED_DIFFERENCE", [p, t], [d])
+    indices = net.constant("indices", np.array([[0, 5], [0, 0]], "int32"))
+    g = net.tensor("g", (2, 10, 3), "int8", scale=90.0, zero_point=-128)
+    net.operator("GATHER_ND", [d, indices], [g])
+    return net.build([g])
+
+
 @functools.cache
 def tflite_seeds() -> list[bytes]:
     """Valid models that together use many operators."""
-    return [_quantized(), _floating(), _moves()]
+    return [_quantized(), _floating(), _moves(), _integers()]
 
 
 def tflite_case(rng: random.Random) -> bytes:
