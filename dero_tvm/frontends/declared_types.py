@@ -12,14 +12,18 @@ from typing import Any
 
 from tvm import relax, tirx
 
-from dero_tvm.errors import InternalError
+from dero_tvm.errors import InternalError, UserError
 
 Declared = Sequence[int | None]
 """The size of each axis; None where the file leaves it open."""
 
 
-class DeclaredOtherwise(InternalError):
-    """A tensor was imported with another shape or type than its file declares."""
+class DeclaredOtherwise(UserError, InternalError):
+    """A tensor was imported with another shape or type than its file declares.
+
+    The file is damaged, which is for the user to mend, or it is misread, which is a mistake here:
+    nobody but the file's author can tell.
+    """
 
 
 def check_declared(
