@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from hypothesis import given
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 from onnx_runtime import run_plainly
@@ -163,10 +163,12 @@ def departs(model: onnx.ModelProto) -> bool:
     found = {attr.name: helper.get_attribute_value(attr) for attr in node.attribute}
     same = found.get("auto_pad", b"").startswith(b"SAME")
     beyond = np.any(np.array(found.get("strides", 1)) > np.array(found.get("kernel_shape", 1)))
-    return bool(node.op_type == "LpPool" and same and beyond)
+    return bool("Pool" in node.op_type and same and beyond)
 
 
 _SEEDS = st.lists(st.integers(0, 1 << 32), min_size=_TOGETHER, max_size=_TOGETHER)
+
+_PHASES = (Phase.generate,)  # a failure names its seed; fewer seeds would not say more
 
 
 @pytest.fixture(scope="module")
@@ -175,12 +177,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @given(_SEEDS)
-@cases(4)
+@settings(cases(4), phases=_PHASES)
 def test_windows(folder: Path, seeds: list[int]) -> None:
     compare(window, seeds, folder)
 
 
 @given(_SEEDS)
-@cases(3)
+@settings(cases(3), phases=_PHASES)
 def test_resizing(folder: Path, seeds: list[int]) -> None:
     compare(resizing, seeds, folder)

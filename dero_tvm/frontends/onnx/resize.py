@@ -128,5 +128,9 @@ def _first_pixels(
         return first
     lengths = shape_of(inputs[0])
     data = reshaped(first, [lengths[axis] for axis in rest], builder)
-    kept = relax.const(np.array([sizes[axis] for axis in rest], np.int64))
-    return reshaped(builder.emit(convert([data, None, None, kept], attrs)), sizes, builder)
+    said: list[Any] = [None, None]  # scales or sizes, as in the model: scales may be refused
+    for index, dtype in ((2, "float32"), (3, "int64")):
+        values = _values(inputs[index])
+        if values is not None:
+            said[index - 2] = relax.const(values[rest].astype(dtype), dtype)
+    return reshaped(builder.emit(convert([data, None, *said], attrs)), sizes, builder)
