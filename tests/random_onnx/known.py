@@ -21,11 +21,15 @@ def known_fault(model: onnx.ModelProto) -> str | None:
     for port in (*inferred.value_info, *inferred.input, *inferred.output):
         dims = port.type.tensor_type.shape.dim
         shapes[port.name] = tuple(dim.dim_value for dim in dims)
+    dequantized: set[str] = set()  # constants, behind DequantizeLinear
     constants = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
     for node in model.graph.node:
         attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
         if node.op_type.startswith("Reduce") and len(node.input) > 1:
             attributes["axes"] = constants[node.input[1]].tolist()
+        if node.op_type == "DequantizeLinear" and node.input[0] in constants:
+            dequantized.update(node.output)
+        attributes["dequantized"] = dequantized
         for name, condition in _CONDITIONS.items():
             if condition(node, attributes, shapes):
                 return name
@@ -60,9 +64,15 @@ def _linear_upsample(node: onnx.NodeProto, attributes: dict, shapes: Shapes) -> 
     return node.op_type == "Upsample" and attributes.get("mode") == b"linear"
 
 
+def _constant_operand(node: onnx.NodeProto, attributes: dict, shapes: Shapes) -> bool:
+    """In a scale of its own it is rescaled in the wrong layout."""
+    return node.op_type == "Concat" and not attributes["dequantized"].isdisjoint(node.input)
+
+
 _CONDITIONS: Mapping[str, Condition] = {
     "maximum of one element": _single_maximum,
     "SAME padding": _padded_by_rule,
     "LpPool with ceil_mode": _norm_rounded_up,
     "linear Upsample": _linear_upsample,
+    "Concat with a quantized constant": _constant_operand,
 }
