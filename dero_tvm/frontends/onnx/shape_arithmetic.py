@@ -18,9 +18,10 @@ from .constants import Constants
 from .sequences import spell_out_sequences
 
 _OPERATORS = frozenset(
-    "Abs Add Cast Concat ConstantOfShape Div Expand Gather Identity Max Min Mod Mul Neg Range "
-    "ReduceProd Reshape Slice Squeeze Sub Tile Transpose Unsqueeze".split()
+    "Abs Add Cast Concat ConstantOfShape Div Equal Expand Gather Identity Max Min Mod Mul Neg Range "
+    "ReduceProd Reshape Slice Squeeze Sub Tile Transpose Unsqueeze Where".split()
 )
+_KINDS = "bi"  # booleans are what integers were compared for
 _ASKING = ("Shape", "SplitToSequence")  # for the shape of an activation
 _MOST_ELEMENTS = 1024  # of what is arithmetic on shapes, and not on data
 
@@ -79,7 +80,7 @@ def _value(node: onnx.NodeProto, constants: Constants, opset: int) -> np.ndarray
         if not name:
             continue
         value = constants.value(name) if constants.size(name) <= _MOST_ELEMENTS else None
-        if value is None or value.dtype.kind != "i":
+        if value is None or value.dtype.kind not in _KINDS:
             return None
         feeds[name] = value
     if not feeds:
@@ -97,4 +98,4 @@ def _value(node: onnx.NodeProto, constants: Constants, opset: int) -> np.ndarray
     )
     outputs: Any = evaluator.run(None, feeds)
     result = np.asarray(outputs[0])
-    return result if result.dtype.kind == "i" and result.size <= _MOST_ELEMENTS else None
+    return result if result.dtype.kind in _KINDS and result.size <= _MOST_ELEMENTS else None
