@@ -166,6 +166,8 @@ class _Rewriter(DataflowRewriter):
                 raise _NotMeans
             return
         data, others = _linear(self.old, call)
+        if like.kind[0] == "reduce" and len(like.kind) > 2:  # of something else than one image
+            raise _NotMeans
         summand = bool(others) and is_call(call, "dero.add", "dero.subtract")
         summand = summand or (is_call(call, "dero.pad") and attributes_of(call)["value"] != 0.0)
         flat = not is_call(call, *_BINARY) and len(shape_of(call)) != 4
@@ -229,9 +231,9 @@ def _mean(call: Any) -> _Mean | None:
             return None
         names = ("pool_size", "strides", "padding", "dilation")
         return _Mean(call, ("pool2d", shape[:3], *(attrs[name] for name in names)))
-    if len(shape) != 4 or shape[0] != 1 or tuple(attrs["axes"]) != (1, 2):
-        return None
-    return _Mean(call, ("reduce", shape[:3]))
+    if len(shape) == 4 and shape[0] == 1 and tuple(attrs["axes"]) == (1, 2):
+        return _Mean(call, ("reduce", shape[:3]))
+    return _Mean(call, ("reduce", shape, tuple(attrs["axes"]), attrs["keepdims"]))
 
 
 def _linear(old: Any, call: Any) -> tuple[list[relax.Expr], list[relax.Expr]]:

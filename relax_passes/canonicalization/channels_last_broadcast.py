@@ -14,17 +14,22 @@ from .layout import Layout
 if TYPE_CHECKING:
     from .channels_last import LayoutRewriter
 
+_CHANNELS_LAST = (0, 2, 3, 1)
 _Arrangement = tuple[Layout, tuple[int, ...], tuple[int, ...]]
 """A layout, an order of its axes, and a final shape: arguments of `LayoutRewriter.arrange`."""
 
 
 def binary(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.Expr | None:
-    """Operands broadcast along native axes; the cheapest operand's layout wins."""
+    """Operands broadcast along native axes; the cheapest operand's layout wins.
+
+    Of equally cheap ones an image that is channels-last, as convolutions have it.
+    """
     shape = shape_of(call)
+    rank = len(shape)
     candidates = [
         arg for arg in call.args if shape_of(arg) == shape and rewriter.old.constant(arg) is None
     ]
-    plans: list[tuple[int, int, Layout, list[_Arrangement]]] = []
+    plans: list[tuple[int, bool, int, Layout, list[_Arrangement]]] = []
     for candidate in candidates:
         stored_shape = shape_of(rewriter.stored(candidate))
         target = rewriter.layout(candidate)
@@ -36,10 +41,11 @@ def binary(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.Expr | 
                 for arg, (layout, axes, final) in zip(call.args, known)
                 if rewriter.transposes(arg, axes, final, layout)
             )
-            plans.append((cost, len(plans), target, known))
+            channels_last = target == Layout.permuted(shape, _CHANNELS_LAST) if rank == 4 else False
+            plans.append((cost, not channels_last, len(plans), target, known))
     if not plans:
         return None
-    _, _, target, chosen = min(plans, key=lambda plan: plan[:2])
+    *_, target, chosen = min(plans, key=lambda plan: plan[:3])
     operands = [
         rewriter.arrange(arg, axes, final, layout)
         for arg, (layout, axes, final) in zip(call.args, chosen)

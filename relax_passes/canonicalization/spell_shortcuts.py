@@ -201,7 +201,8 @@ def _comes_from_convolution(old: Dataflow, expr: relax.Expr) -> bool:
         call = old.definition(var)
         if is_call(call, "relax.nn.conv2d"):
             return True
-        moving = [arg for arg in getattr(call, "args", []) if isinstance(arg, relax.Var)]
+        args = [arg for arg in getattr(call, "args", []) if isinstance(arg, relax.Var)]
+        moving = [arg for arg in args if old.constant(arg) is None]
         if is_call(call, "relax.add", "relax.subtract") and len(moving) > 1:
             continue
         if is_call(call, *_BETWEEN):

@@ -1,0 +1,162 @@
+"""Shortcuts in the spellings of `shortcut_idioms`: all are fused, and compute what PyTorch does."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import io
+import logging
+import warnings
+
+import numpy as np
+import onnx
+import pytest
+
+torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+
+from onnx_networks import quantized  # noqa: E402
+from oracles import onnx_runtime, relative_difference  # noqa: E402
+from shortcut_idioms import BLOCKS, MATCHES, POOLS  # noqa: E402
+
+import dero_tvm  # noqa: E402
+from dero_tvm.prepare import prepare  # noqa: E402
+from relax_passes.decisions import decisions  # noqa: E402
+
+nn = torch.nn
+CHANNELS, SIZE = 10, 8
+# What the older exporter cannot write: divisor_override, which it leaves out without a word, and
+# shapes of single chunks, which neither it nor ONNX's shape inference knows.
+UNWRITTEN = {"legacy": {"divisor", "rest_padded"}, "dynamo": {"divisor"}}
+EXPORTERS = ("legacy", "dynamo", "export")
+
+
+class Shortcut(nn.Module):
+    """A convolution of one image and a shortcut over it, normalised before or behind the match."""
+
+    def __init__(self, filters, kernel, stride, shortcut, groups=1):
+        super().__init__()
+        padding = kernel // 2
+        self.conv = nn.Conv2d(CHANNELS, filters, kernel, stride, padding, groups=groups)
+        self.norm, self.beside = nn.BatchNorm2d(CHANNELS), nn.BatchNorm2d(filters)
+        self.shortcut = shortcut
+
+    def forward(self, x):
+        return self.beside(self.shortcut(x)) + torch.relu(self.conv(self.norm(x)))
+
+
+def bank(exporter: str, names=None) -> nn.Module:
+    """All spellings side by side."""
+    layers = {}
+    for name, match in MATCHES.items():
+        # Folded with a rest; padded.
+        layers[name] = Shortcut(4, 3, 1, lambda x, m=match: m(x, 4))
+        layers[f"{name}_padded"] = Shortcut(12, 1, 1, lambda x, m=match: m(x, 12))
+    for name, pool in POOLS.items():
+        sums = lambda x, p=pool: p(x, 3, 2, 1)  # noqa: E731
+        layers[name] = Shortcut(CHANNELS, 3, 2, sums, groups=CHANNELS)
+    for name, pool in BLOCKS.items():
+        layers[name] = Shortcut(
+            4, 1, 2, lambda x, p=pool: MATCHES["split_stack_sum"](p(x, 2), 4)
+        )
+    unwritten = UNWRITTEN.get(exporter, set())
+    layers = {
+        name: layer
+        for name, layer in layers.items()
+        if name.removesuffix("_padded") not in unwritten and (names is None or name in names)
+    }
+    return settled(Bank(layers))
+
+
+class Bank(nn.Module):
+    def __init__(self, layers):
+        super().__init__()
+        self.layers = nn.ModuleDict(layers)
+
+    def forward(self, x):
+        return tuple(layer(x) for layer in self.layers.values())
+
+
+def settled(model):
+    generator = torch.Generator().manual_seed(0)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.weight.data.uniform_(0.4, 1.2, generator=generator)
+            module.bias.data.uniform_(-0.5, 0.5, generator=generator)
+            module.running_mean.uniform_(-0.5, 0.5, generator=generator)
+            module.running_var.uniform_(0.5, 2.0, generator=generator)
+        elif isinstance(module, nn.Conv2d):
+            module.weight.data.normal_(generator=generator)
+            module.weight.data /= module.weight[0].numel() ** 0.5
+            module.bias.data.normal_(generator=generator)
+    return model.eval()
+
+
+def exported(model, exporter):
+    image = torch.zeros(1, CHANNELS, SIZE, SIZE)
+    if exporter == "export":
+        return torch.export.export(model, (image,))
+    if exporter == "dynamo" and importlib.util.find_spec("onnxscript") is None:
+        pytest.skip("torch.onnx.export(dynamo=True) needs onnxscript, which is not installed")
+    options = {"dynamo": True} if exporter == "dynamo" else {"dynamo": False, "opset_version": 17}
+    buffer = io.BytesIO()
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            torch.onnx.export(model, (image,), buffer, input_names=["x"], **options)
+    finally:
+        logging.disable(before)
+    return onnx.load_from_string(buffer.getvalue())
+
+
+def images(count: int, seed: int) -> list[dict[str, np.ndarray]]:
+    rng = np.random.default_rng(seed)
+    shape = (1, CHANNELS, SIZE, SIZE)
+    return [{"x": rng.standard_normal(shape).astype(np.float32)} for _ in range(count)]
+
+
+def left_alone(canonical, model) -> list[str]:
+    """The spellings that were not fused, with the reason."""
+    found = {d.join: d for d in decisions(canonical) if d.pass_name == "FuseShortcuts"}
+    fused = sum(d.action == "fused" for d in found.values())
+    assert fused == len(model.layers), [d.reason for d in found.values() if d.action != "fused"]
+
+
+@pytest.mark.parametrize("exporter", EXPORTERS)
+def test_every_spelling_is_fused(exporter: str) -> None:
+    model = bank(exporter)
+    program = exported(model, exporter)
+    left_alone(prepare(program).canonical, model)
+    compiled = dero_tvm.compile(program, dero="none")
+    (feed,) = images(1, 1)
+    found = compiled.run({compiled.archive.inputs[0].name: feed["x"]})
+    with torch.no_grad():
+        expected = model(torch.from_numpy(feed["x"]))
+    for name, ours, theirs in zip(model.layers, found.values(), expected, strict=True):
+        assert relative_difference(ours, theirs.numpy()) <= 1e-5, name
+
+
+@pytest.mark.parametrize("quantizer", ["ONNX Runtime's defaults", "dero_tvm.quantize"])
+def test_int8(quantizer: str) -> None:
+    """As a quantizer leaves them, rounded after every operator or not: within one step."""
+    model = bank("legacy")
+    program = exported(model, "legacy")
+    calibration = images(4, 2)
+    if quantizer == "dero_tvm.quantize":
+        program = dero_tvm.quantize(program, calibration).model
+    else:
+        program = quantized(program, calibration)
+    left_alone(prepare(program).canonical, model)
+    compiled = dero_tvm.compile(program, dero="none")
+    constants = {tensor.name: tensor for tensor in program.graph.initializer}
+    steps = {
+        node.output[0]: onnx.numpy_helper.to_array(constants[node.input[1]]).item()
+        for node in program.graph.node
+        if node.op_type == "DequantizeLinear" and node.input[1] in constants
+        and constants[node.input[1]].dims == []
+    }
+    feeds = images(2, 3)
+    for ours, theirs in zip(compiled.run(feeds), onnx_runtime(program, feeds)):
+        for layer, (name, values) in zip(model.layers, theirs.items()):
+            assert np.rint(np.abs(ours[name] - values).max() / steps[name]) <= 1, layer
