@@ -7,12 +7,11 @@ from dataclasses import replace
 from math import prod
 from typing import Any
 
-import networkx as nx
 import numpy as np
 from tvm.ir import GenericConst
 
 from .cannot_reorganize import no_counterpart, one_axis
-from .operators import OperatorClass
+from .join_verdicts import averages_all
 from .partial_description import DescribedTensor, PartialDescription, clamp_of
 from .reorganization import (
     Activate,
@@ -97,14 +96,13 @@ class LayerRules(PartialDescription):
 
     def _pool2d(self, name: str, data: dict) -> DescribedTensor:
         signature = data["signature"]
-        shape, old = signature.output.shape[1:], signature.inputs[0].shape[1:]
+        shape = signature.output.shape[1:]
         window = Window(*(signature[k] for k in ("pool_size", "strides", "padding", "dilation")))
         (tensor,) = self._operands(name, data)
         if window == Window((1, 1)):  # of a single pixel, perhaps
             return self._activated(name, tensor, clamp_of(signature.attrs))
         source = self._image(name, data)
-        whole = window.kernel == old[:2] and not any(window.padding)
-        if signature["kind"] == "average" and whole and not self._image_follows(name):
+        if averages_all(self.graph, name):
             tensor = self._add(self._global_pool(name, source, shape[-1]))
         else:
             pool = PoolWindow(signature["kind"], window, signature["count_include_pad"])
@@ -129,12 +127,6 @@ class LayerRules(PartialDescription):
     def _global_pool(self, name: str, source: str, channels: int) -> GlobalPool:
         made = GlobalPool(name, (source,), (channels,))
         return replace(made, in_gate=name in self.verdicts.gates)
-
-    def _image_follows(self, name: str) -> bool:
-        """Whether a convolution over several pixels comes later, if only in a tiny image."""
-        after = (self.graph.nodes[node] for node in nx.descendants(self.graph, name))
-        spatial = (OperatorClass.SPATIAL, OperatorClass.DEPTHWISE)
-        return any(data["operator_class"] in spatial for data in after)
 
     def _reduce(self, name: str, data: dict) -> DescribedTensor:
         signature = data["signature"]

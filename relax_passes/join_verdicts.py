@@ -23,6 +23,7 @@ from .operators import OperatorClass
 from .residuals import IDENTITY, NONE, Residual
 
 CONVOLUTIONS = (OperatorClass.POINTWISE, OperatorClass.DEPTHWISE, OperatorClass.SPATIAL)
+_ONE_BY_ONE = ("dero.conv2d", "dero.unary", "dero.reshape")
 _SQUASHING = ("sigmoid", "hard_sigmoid", "tanh", "softmax")
 
 
@@ -84,10 +85,35 @@ def _gate(graph: nx.DiGraph, residual: Residual) -> set[str]:
     return around_shortcut(residual, images) if squashed and images else set()
 
 
-def _convolution(data: dict) -> OperatorClass | None:
-    """The class of a convolution that can have a shortcut, on an image of several pixels."""
-    known = data["operator_class"] in CONVOLUTIONS and data["operator"] == "dero.conv2d"
-    return data["operator_class"] if known and data["spec"].shape[1:3] != (1, 1) else None
+def _convolution(graph: nx.DiGraph, name: str) -> OperatorClass | None:
+    """The class of a convolution of an image; None for others, and for one of global averages."""
+    known: OperatorClass | None = graph.nodes[name]["operator_class"]
+    if known not in CONVOLUTIONS or graph.nodes[name]["operator"] != "dero.conv2d":
+        return None
+    above = graph.nodes[name]
+    while above["operator"] in _ONE_BY_ONE and above["spec"].shape[1:3] == (1, 1):
+        (source, *_) = above["operands"]
+        if source is None:
+            break
+        above = graph.nodes[source]
+        if above["operator"] == "dero.reduce" or averages_all(graph, source):
+            return None
+    return known
+
+
+def averages_all(graph: nx.DiGraph, name: str) -> bool:
+    """Whether an operator is a pooling that stands for a mean over all pixels.
+
+    One before a convolution over several pixels is not, though the image be as small as its window.
+    """
+    data = graph.nodes[name]
+    if data["operator"] != "dero.pool2d" or data["signature"]["kind"] != "average":
+        return False
+    signature = data["signature"]
+    if signature["pool_size"] != signature.inputs[0].shape[1:3] or any(signature["padding"]):
+        return False
+    after = (graph.nodes[node]["operator_class"] for node in nx.descendants(graph, name))
+    return not any(kind in (OperatorClass.SPATIAL, OperatorClass.DEPTHWISE) for kind in after)
 
 
 def _is_part(data: dict) -> bool:
@@ -114,7 +140,7 @@ def _reason_to_stay(graph: nx.DiGraph, residual: Residual, gates: frozenset[str]
     if residual.shortcut == NONE:
         return "its branches are parallel: none is a shortcut"
     around = around_shortcut(residual)
-    classes = {c for n in around - gates if (c := _convolution(graph.nodes[n])) is not None}
+    classes = {c for n in around - gates if (c := _convolution(graph, n)) is not None}
     if any(_is_part(graph.nodes[n]) for branch in residual.shortcuts for n in branch.operators):
         return "its shortcut is, or comes from, a part of a tensor's channels: a branch of its own"
     if around and around <= gates:

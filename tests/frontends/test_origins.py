@@ -89,7 +89,7 @@ def test_pytorch_modules() -> None:
     network = torch.nn.Sequential(Block(), torch.nn.Sigmoid()).eval()
     program = torch.export.export(network, (torch.zeros(IMAGE),))
     assert origins(Canonicalize()(load(program).module)) == {
-        "dero.transpose": {"convolution '0.conv'", "None"},
+        "dero.transpose": {"convolution '0.conv'", "sigmoid '1'"},
         "dero.conv2d": {"convolution '0.conv'"},
         "dero.add": {"add '0'"},
         "dero.unary": {"sigmoid '1'"},
