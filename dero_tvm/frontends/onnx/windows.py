@@ -49,6 +49,8 @@ def resolve_padding(
         pads = _transposed(attrs, rule, pads, lengths, strides, spans)
     elif rule.startswith("SAME"):
         pads = _same(rule, lengths, strides, spans)
+        if name == "Conv" and rule == "SAME_UPPER":
+            _refuse_cropping(lengths, strides, spans)
         if name in POOLS and pads != _same(rule, lengths, strides, kernel):
             raise ValueError(
                 f"ONNX defines the {rule} padding of dilated windows otherwise than ONNX Runtime "
@@ -90,6 +92,21 @@ def _same(
         _shared((-(-length // stride) - 1) * stride + span - length, rule)
         for length, stride, span in zip(lengths, strides, spans)
     ]
+
+
+def _refuse_cropping(lengths: Sequence[int], strides: Sequence[int], spans: Sequence[int]) -> None:
+    """Windows that leave out three elements or more between them.
+
+    None is padded there, says ONNX; ONNX Runtime pads by less than none and so begins behind the
+    first element, with SAME_UPPER alone.
+    """
+    for length, stride, span in zip(lengths, strides, spans):
+        if (-(-length // stride) - 1) * stride + span - length <= -3:
+            raise ValueError(
+                f"ONNX defines the SAME_UPPER padding of {length} elements for windows of {span} "
+                f"that are {stride} apart otherwise than ONNX Runtime computes it; export the "
+                "model with pads in place of auto_pad"
+            )
 
 
 def _shared(total: int, rule: str) -> tuple[int, int]:
