@@ -21,7 +21,6 @@ from dero_tvm import UserError
 from dero_tvm.dero import Dero
 from tests.c_batch import CBatch, programs_of
 from tests.random_onnx.forms import Network, random_network
-from tests.random_onnx.known import known_fault
 from tests.random_onnx.minimise import described, smallest_failing
 
 TOLERANCE = 1e-5  # of the greatest magnitude in an output
@@ -34,9 +33,7 @@ class Summary:
 
     networks: int = 0
     programs: int = 0
-    counts: Counter[str] = field(
-        default_factory=Counter
-    )  # of networks: form, "refused: why", "known: what"
+    counts: Counter[str] = field(default_factory=Counter)  # of networks: form, "refused: why"
     operators: Counter[str] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
 
@@ -87,10 +84,6 @@ def verdicts(
     batch, found, ways = CBatch(), {}, {}
     for name, network in networks.items():
         summary.networks += 1
-        if (fault := known_fault(network.model)) is not None:
-            summary.counts[f"known: {fault}"] += 1
-            found[name] = None
-            continue
         summary.operators.update(node.op_type for node in network.model.graph.node)
         try:
             ways[name] = programs_of(network.model, MODES)

@@ -24,6 +24,7 @@ from onnx.reference import ReferenceEvaluator
 from dero_tvm.errors import UserError
 
 from .constants import Constants
+from .types import rounds_up
 
 Types = dict[str, onnx.TypeProto]
 
@@ -50,6 +51,7 @@ _UNCHANGED_SINCE_7 = frozenset(
     "Where".split()
 )
 _BROADCAST_IS_AN_ATTRIBUTE = 7  # before this set
+_COUNTS_WINDOWS_SINCE = 22  # as they are computed
 
 _MOST_ELEMENTS = 1 << 24  # of a result that is larger than its operands together
 _MOST_FILLED = 1 << 27  # of weights that are all the same, which later stages make
@@ -123,7 +125,9 @@ class _Folding:
             if name and (tensor := self._constants.tensor(name, _MOST_SLOW_WORK)) is not None
         }
         try:
-            schema = onnx.defs.get_schema(node.op_type, self._opset, node.domain)
+            # Before, ONNX counted windows that no runtime computes: see `declared_types`.
+            opset = max(self._opset, _COUNTS_WINDOWS_SINCE) if rounds_up(node) else self._opset
+            schema = onnx.defs.get_schema(node.op_type, opset, node.domain)
             found = shape_inference.infer_node_outputs(
                 schema, node, known, small, opset_imports=self._opsets, ir_version=self._ir_version
             )

@@ -11,13 +11,29 @@ from tvm import relax
 from dero_tvm.errors import UserError
 
 from ..declared_types import Declared, DeclaredOtherwise, check_declared
+from .windows import POOLS
 
 Types = Mapping[str, onnx.TypeProto]
 
 
 def declared_types(graph: onnx.GraphProto) -> Types:
-    """What the file says of the results of nodes and of the model, by the tensor's name."""
-    return {value.name: value.type for value in (*graph.value_info, *graph.output)}
+    """What the file says of the results of nodes and of the model, by the tensor's name.
+
+    Left out is what follows from a pooling with `ceil_mode`: tools that write shapes into files
+    count a last window that begins in the padding, as ONNX itself did before operator set 22, and
+    no runtime computes it.
+    """
+    said = {value.name: value.type for value in (*graph.value_info, *graph.output)}
+    doubtful: set[str] = set()
+    for node in graph.node:  # in the order of their operands
+        if rounds_up(node) or not doubtful.isdisjoint(node.input):
+            doubtful.update(node.output)
+    return {name: ty for name, ty in said.items() if name not in doubtful}
+
+
+def rounds_up(node: onnx.NodeProto) -> bool:
+    """True for a pooling whose last window may hang over the end."""
+    return node.op_type in POOLS and any(a.name == "ceil_mode" and a.i for a in node.attribute)
 
 
 def check_types(

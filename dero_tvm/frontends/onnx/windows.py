@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from tvm import relax
 
 POOLS = ("AveragePool", "LpPool", "MaxPool")
@@ -58,7 +57,7 @@ def resolve_padding(
             )
     zeros = [(0, 0)] * len(lengths)
     if name in POOLS:
-        pads, zeros = _pooled(name, attrs, pads, lengths, strides, spans, dilations)
+        pads, zeros = _pooled(name, attrs, pads, lengths, strides, spans)
     attrs["pads"] = [before for before, _ in pads] + [after for _, after in pads]
     return zeros
 
@@ -153,7 +152,6 @@ def _pooled(
     lengths: Sequence[int],
     strides: Sequence[int],
     spans: Sequence[int],
-    dilations: Sequence[int],
 ) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
     """Padding after which every window is whole, and zeros to add to the data before.
 
@@ -172,8 +170,6 @@ def _pooled(
             raise ValueError(f"its window of {span} is larger than {length} with their padding")
         ends.append(max((count - 1) * stride + span - length - before, 0))
     hangs_over = any(end > after for end, (_, after) in zip(ends, pads))
-    if name != "LpPool" and not counted:
-        _refuse_empty(pads, ends, lengths, strides, spans, dilations)
     if name == "LpPool":  # the importer would divide by elements, and multiply by them again
         return [(0, 0)] * len(pads), [(before, end) for (before, _), end in zip(pads, ends)]
     if counted and hangs_over:
@@ -182,21 +178,3 @@ def _pooled(
         inside = [(before, min(end, after)) for end, (before, after) in zip(ends, pads)]
         return extra, inside
     return [(before, end) for (before, _), end in zip(pads, ends)], [(0, 0)] * len(pads)
-
-
-def _refuse_empty(
-    pads: Sequence[tuple[int, int]],
-    ends: Sequence[int],
-    lengths: Sequence[int],
-    strides: Sequence[int],
-    spans: Sequence[int],
-    dilations: Sequence[int],
-) -> None:
-    """Windows that hold nothing but padding have no maximum and no average."""
-    for (before, _), end, length, stride, span, dilation in zip(
-        pads, ends, lengths, strides, spans, dilations
-    ):
-        starts = np.arange(-before, length + end - span + 1, stride)
-        first = np.where(starts < 0, starts % dilation, starts)  # the first element not before 0
-        if np.any(first >= np.minimum(length, starts + span)):
-            raise ValueError("some of its windows hold nothing but padding")
