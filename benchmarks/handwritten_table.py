@@ -1,6 +1,6 @@
 """Reorganized networks written by hand, as the compiler sees them: the table in docs/dero.md.
 
-    python benchmarks/handwritten_table.py [--models resnet50 ...] [--exports legacy dynamo export int8]
+    python benchmarks/handwritten_table.py [--models resnet50 ...] [--exports int8 ...]
                                            [--width 1.0] [--resolution 0] [--no-outputs]
 
 The networks of examples/handwritten_networks.py are exported by torch.onnx.export (`legacy`:
@@ -79,7 +79,9 @@ def exported(model: torch.nn.Module, image: torch.Tensor, how: str) -> Any:
     try:
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
             warnings.simplefilter("ignore")
-            options = {"dynamo": True} if how == "dynamo" else {"dynamo": False, "opset_version": 17}
+            options = (
+                {"dynamo": True} if how == "dynamo" else {"dynamo": False, "opset_version": 17}
+            )
             torch.onnx.export(model, (image,), buffer, input_names=["x"], **options)
     finally:
         logging.disable(before)

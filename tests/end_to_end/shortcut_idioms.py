@@ -86,8 +86,10 @@ def unflattened(x, filters):
 
 def flat_pixels(x, filters):
     x = padded(x, filters)
-    return x.reshape(x.shape[0], -1, filters, x[0, 0].numel()).sum(1).reshape(
-        x.shape[0], filters, *x.shape[2:]
+    return (
+        x.reshape(x.shape[0], -1, filters, x[0, 0].numel())
+        .sum(1)
+        .reshape(x.shape[0], filters, *x.shape[2:])
     )
 
 

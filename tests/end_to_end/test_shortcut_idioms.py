@@ -55,9 +55,7 @@ def bank(exporter: str, names=None) -> nn.Module:
         sums = lambda x, p=pool: p(x, 3, 2, 1)  # noqa: E731
         layers[name] = Shortcut(CHANNELS, 3, 2, sums, groups=CHANNELS)
     for name, pool in BLOCKS.items():
-        layers[name] = Shortcut(
-            4, 1, 2, lambda x, p=pool: MATCHES["split_stack_sum"](p(x, 2), 4)
-        )
+        layers[name] = Shortcut(4, 1, 2, lambda x, p=pool: MATCHES["split_stack_sum"](p(x, 2), 4))
     unwritten = UNWRITTEN.get(exporter, set())
     layers = {
         name: layer
@@ -70,9 +68,11 @@ def bank(exporter: str, names=None) -> nn.Module:
 class Bank(nn.Module):
     def __init__(self, layers):
         super().__init__()
+        self.first = nn.Conv2d(CHANNELS, CHANNELS, 1)
         self.layers = nn.ModuleDict(layers)
 
     def forward(self, x):
+        x = self.first(x)
         return tuple(layer(x) for layer in self.layers.values())
 
 
@@ -153,7 +153,8 @@ def test_int8(quantizer: str) -> None:
     steps = {
         node.output[0]: onnx.numpy_helper.to_array(constants[node.input[1]]).item()
         for node in program.graph.node
-        if node.op_type == "DequantizeLinear" and node.input[1] in constants
+        if node.op_type == "DequantizeLinear"
+        and node.input[1] in constants
         and constants[node.input[1]].dims == []
     }
     feeds = images(2, 3)

@@ -147,7 +147,9 @@ class _Importer(ONNXGraphImporter):
             if op_name == "Pad" and (padded := pad(list(inputs), attrs)) is not None:
                 return self.bb.normalize(padded)
             if op_name == "Einsum":  # TVM's importer makes a TIR function of it, as of a Clip
-                return self.bb.normalize(relax.op.einsum(list(inputs), str(attrs["equation"], "utf-8")))
+                return self.bb.normalize(
+                    relax.op.einsum(list(inputs), str(attrs["equation"], "utf-8"))
+                )
             if op_name == "Resize":
                 drop_empty_scales(inputs)
                 refuse_misread(inputs, attrs)

@@ -18,8 +18,8 @@ from .constants import Constants
 from .sequences import spell_out_sequences
 
 _OPERATORS = frozenset(
-    "Abs Add Cast Concat ConstantOfShape Div Equal Expand Gather Identity Max Min Mod Mul Neg Range "
-    "ReduceProd Reshape Slice Squeeze Sub Tile Transpose Unsqueeze Where".split()
+    "Abs Add Cast Concat ConstantOfShape Div Equal Expand Gather Identity Max Min Mod Mul Neg "
+    "Range ReduceProd Reshape Slice Squeeze Sub Tile Transpose Unsqueeze Where".split()
 )
 _KINDS = "bi"  # booleans are what integers were compared for
 _ASKING = ("Shape", "SplitToSequence")  # for the shape of an activation
