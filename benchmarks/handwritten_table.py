@@ -1,6 +1,6 @@
 """Reorganized networks written by hand, as the compiler sees them: the table in docs/dero.md.
 
-    python benchmarks/handwritten_table.py [--models resnet50 ...] [--exports legacy dynamo export int8]
+    python benchmarks/handwritten_table.py [--models resnet50 ...] [--exports int8 ...]
                                            [--width 1.0] [--resolution 0] [--no-outputs]
 
 The networks of examples/handwritten_networks.py are exported by torch.onnx.export (`legacy`:

@@ -16,6 +16,7 @@ that the ONNX file is another function.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from torch import nn
@@ -152,11 +153,12 @@ def _inverted_residuals(
     blocks: Iterator[tuple[int, int, int, int]], inputs: int, divisor: bool
 ) -> Iterator[nn.Module]:
     """Expansion, channels, stride and kernel of each block."""
+    relu6: dict[str, Any] = {"activation": functional.relu6, "divisor": divisor}
     for expansion, channels, stride, kernel in blocks:
         hidden = inputs * expansion
         if expansion > 1:
-            yield PairConv(inputs, hidden, 1, activation=functional.relu6, divisor=divisor)
-        depthwise = {"groups": hidden, "activation": functional.relu6, "divisor": divisor}
+            yield PairConv(inputs, hidden, 1, **relu6)
+        depthwise: dict[str, Any] = {"groups": hidden, **relu6}
         yield PairConv(hidden, hidden, kernel, stride, **depthwise)
         yield PairConv(hidden, channels, 1, activation=nn.Identity(), divisor=divisor)
         inputs = channels
@@ -173,7 +175,7 @@ def mobilenet_v2(*, width: float = 1.0, divisor: bool = False) -> nn.Module:
             for index in range(repeats):
                 yield expansion, scaled(channels), stride if index == 0 else 1, 3
 
-    relu6 = {"activation": functional.relu6, "divisor": divisor}
+    relu6: dict[str, Any] = {"activation": functional.relu6, "divisor": divisor}
 
     def layers() -> Iterator[nn.Module]:
         yield PairConv(3, scaled(STEM), 3, 2, **relu6)
@@ -203,9 +205,9 @@ def densenet121(*, width: float = 1.0, divisor: bool = False) -> nn.Module:
         for stage, (growth, repeats, outputs) in enumerate(DENSENET121_STAGES):
             for _ in range(repeats):
                 for kernel in (1, 3):
-                    plain = {"divisor": divisor, "normalize": False}
-                    yield PairConv(inputs, round(growth * width), kernel, **plain)
-                    inputs = round(growth * width)
+                    channels = round(growth * width)
+                    yield PairConv(inputs, channels, kernel, divisor=divisor, normalize=False)
+                    inputs = channels
             yield Transition(inputs, round(outputs * width), stage < 3, divisor)
             inputs = round(outputs * width)
 

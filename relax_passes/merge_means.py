@@ -131,7 +131,8 @@ class _Rewriter(DataflowRewriter):
         call, factor = self._source(var), 1.0
         if is_call(call, "dero.multiply"):
             data, others = _linear(self.old, call)
-            values = self.old.constant(others[0]).values if others else np.zeros(1)
+            constant = self.old.constant(others[0]) if others else None
+            values = np.zeros(1) if constant is None else constant.values
             if len(data) == 1 and values.flat[0] and (values == values.flat[0]).all():
                 call, factor = self._source(data[0]), float(values.flat[0])
         mean = _mean(call)
@@ -197,11 +198,15 @@ class _Rewriter(DataflowRewriter):
         for arg in call.args:
             if any(arg.same_as(operand) for operand in data):
                 args.append(self._unpooled(arg, like))
-            elif like.sums and is_call(call, "dero.add", "dero.subtract"):
-                constant = self.old.constant(arg)
-                args.append(relax.const(_last(constant.values) / np.float32(like.elements)))
             else:
-                args.append(relax.const(_last(self.old.constant(arg).values)))
+                constant = self.old.constant(arg)
+                assert constant is not None  # what `_linear` found
+                summand = like.sums and is_call(call, "dero.add", "dero.subtract")
+                args.append(
+                    relax.const(
+                        _last(constant.values) / np.float32(like.elements if summand else 1)
+                    )
+                )
         attrs = attributes_of(call)
         if is_call(call, "dero.slice"):
             length = (1, *image_shape[1:3])

@@ -156,7 +156,7 @@ def _result(branch: _Branch) -> str:
 def _stays_inside(pool: onnx.NodeProto) -> bool:
     """Whether no window reaches over the border, where a summand would count less."""
     attributes = _attributes(pool)
-    padded = any(attributes.get("pads", ()))  # type: ignore[call-overload]
+    padded = any(next((list(attr.ints) for attr in pool.attribute if attr.name == "pads"), []))
     automatic = attributes.get("auto_pad", b"NOTSET") not in (b"NOTSET", b"VALID")
     return not padded and not automatic and not attributes.get("ceil_mode", 0)
 

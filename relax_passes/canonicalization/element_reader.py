@@ -18,7 +18,7 @@ from .element_sums import ElementSum, joined
 from .fold_constants import permutation
 
 if TYPE_CHECKING:
-    from .spell_shortcuts import RegionReader
+    from .region_reader import RegionReader
 
 Reader = Callable[["RegionReader", Any], ElementSum]
 
@@ -210,7 +210,9 @@ def _einsum(reader: RegionReader, call: Any) -> ElementSum:
     for index, (field, names) in enumerate(zip(fields.fields, letters)):
         if index in moving:
             continue
-        numbers = reader.old.constant(field).real().astype(np.float64)
+        constant = reader.old.constant(field)
+        assert constant is not None  # all but one are
+        numbers = constant.real().astype(np.float64)
         if len(names) == 1 and names in axes:
             spread = [1] * len(axes)
             spread[axes.index(names)] = -1
@@ -241,7 +243,9 @@ def _arithmetic(reader: RegionReader, call: Any) -> ElementSum:
         return value.moved(lambda a: np.broadcast_to(a, shape))
 
     def number(index: int) -> np.ndarray:
-        return constants[index].real().astype(np.float64)
+        constant = constants[index]
+        assert constant is not None
+        return constant.real().astype(np.float64)
 
     if is_call(call, "relax.multiply", "relax.divide"):
         if constants[1] is not None:

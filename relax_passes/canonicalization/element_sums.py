@@ -32,7 +32,7 @@ class ElementTerm:
     coefficients: np.ndarray  # float64
 
     def moved(self, move: Move, fill: Move | None = None) -> ElementTerm:
-        """After a move; `fill` is the same for numbers, where it brings in elements from nowhere."""
+        """After a move; `fill` is the same for numbers, if it brings in unknown elements."""
         moved = (fill or move)(self.numbers)
         if self.coefficients.ndim == 0:
             return ElementTerm(moved, self.coefficients)
@@ -123,8 +123,11 @@ class ElementSum:
 
     def summed(self, axis: int) -> ElementSum:
         """The sum along an axis, which goes."""
-        slices = (self.moved(lambda a, i=i: a.take(i, axis)) for i in range(self.shape[axis]))
-        return reduce(ElementSum.plus, slices)
+
+        def part(index: int) -> ElementSum:
+            return self.moved(lambda a: a.take(index, axis))
+
+        return reduce(ElementSum.plus, map(part, range(self.shape[axis])))
 
     def windows(
         self, size: Sequence[int], strides: Sequence[int], padding: Sequence[int]
@@ -133,22 +136,21 @@ class ElementSum:
         top, left, bottom, right = padding
         frame = [(0, 0)] * (len(self.shape) - 2)
         image = self.padded([*frame, (top, bottom), (left, right)], 0.0)
-        rows, columns = (
+        counts = [
             (length - window) // stride + 1
             for length, window, stride in zip(image.shape[-2:], size, strides)
-        )
-        shifted = (
-            image.moved(
-                lambda a, y=y, x=x: a[
-                    ...,
-                    y : y + rows * strides[0] : strides[0],
-                    x : x + columns * strides[1] : strides[1],
-                ][..., :rows, :columns]
+        ]
+
+        def shifted(y: int, x: int) -> ElementSum:
+            rows, columns = (
+                slice(start, start + (count - 1) * stride + 1, stride)
+                for start, count, stride in zip((y, x), counts, strides)
             )
-            for y in range(size[0])
-            for x in range(size[1])
+            return image.moved(lambda a: a[..., rows, columns])
+
+        return reduce(
+            ElementSum.plus, (shifted(y, x) for y in range(size[0]) for x in range(size[1]))
         )
-        return reduce(ElementSum.plus, shifted)
 
     def mixed(self, matrix: np.ndarray, axis: int) -> ElementSum:
         """``out[o] = sum over c of matrix[o, c] * self[c]`` along an axis."""
@@ -156,13 +158,13 @@ class ElementSum:
         order = np.argsort(~used, axis=1, kind="stable")[:, : max(int(used.sum(1).max()), 1)]
         weights = np.take_along_axis(matrix, order, 1)
         spread = (-1,) + (1,) * (len(self.shape) - 1 - axis)
-        parts = (
-            self.moved(lambda a, t=t: a.take(order[:, t], axis))
-            .only(weights[:, t].reshape(spread) != 0.0)
-            .scaled(weights[:, t].reshape(spread))
-            for t in range(order.shape[1])
-        )
-        return reduce(ElementSum.plus, parts)
+
+        def part(index: int) -> ElementSum:
+            factor = weights[:, index].reshape(spread)
+            chosen = self.moved(lambda a: a.take(order[:, index], axis))
+            return chosen.only(factor != 0.0).scaled(factor)
+
+        return reduce(ElementSum.plus, map(part, range(order.shape[1])))
 
     def only(self, mask: np.ndarray) -> ElementSum:
         """With terms where `mask` says so."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -52,7 +53,7 @@ class _Shifted:
     shifts: tuple[int, int]
 
 
-def channel_sum(value: ElementSum, numberings: Mapping[Hashable, Numbering]) -> ChannelSum:
+def channel_sum(value: ElementSum, numberings: Mapping[Any, Numbering]) -> ChannelSum:
     """`value`, of shape [1, channels, height, width], as sums of channels.  Raises `NotLinear`."""
     if len(value.shape) != 4 or value.shape[0] != 1:
         raise NotLinear("is no image")

@@ -24,7 +24,7 @@ from tvm import relax
 from tvm.ir import Call, GenericConst, Op
 
 from ..channel_sums import NotLinear
-from .dataflow import Dataflow, dtype_of, is_call, shape_of
+from .dataflow import Dataflow, is_call, shape_of
 from .element_reader import READERS, fixed_weight
 from .element_sums import ABSENT, ElementSum
 from .image_sums import Numbering
@@ -52,7 +52,7 @@ class RegionReader:
 
     def __init__(self, old: Dataflow) -> None:
         self.old = old
-        self.numberings: dict[Hashable, Numbering] = {}
+        self.numberings: dict[Source, Numbering] = {}
         self.calls: dict[Source, Call] = {}  # the last elementwise operator of a source
         self._values: dict[relax.Var, ElementSum | None] = {}
         self._next = 0
@@ -218,9 +218,8 @@ class RegionReader:
     def _on_known(self, call: Any, values: np.ndarray) -> np.ndarray:
         """The operator on numbers that are known: those that were padded with, mostly zeros."""
         if is_call(call, "relax.quantize", "relax.dequantize"):
-            scale, zero = (
-                float(self.old.constant(arg).real().reshape(-1)[0]) for arg in call.args[1:]
-            )
+            parameters = (self.old.constant(arg) for arg in call.args[1:])
+            scale, zero = (float(p.real().reshape(-1)[0]) for p in parameters if p is not None)
             if is_call(call, "relax.dequantize"):
                 return (values - zero) * scale
             limits = np.iinfo(call.attrs.out_dtype)
@@ -249,6 +248,3 @@ def _has_steps(old: Dataflow, call: Any) -> bool:
         return False
     steps = old.definition(call.args[4])
     return any(int(getattr(step, "value", step)) != 1 for step in getattr(steps, "fields", []))
-
-
-__all__ = ["ELEMENTWISE", "RegionReader", "Source", "dtype_of"]

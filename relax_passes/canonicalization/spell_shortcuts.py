@@ -1,4 +1,4 @@
-"""`SpellShortcuts`: shortcuts of one convolution said with pools, slices, pads and sums of channels.
+"""`SpellShortcuts`: shortcuts said with pools of windows and slices, pads and sums of channels.
 
     sum(stack(split(x, C)), 0)                  ->   x[:, :C] + x[:, C:2C] + ...
     sum(reshape(x, [1, k, C, H, W]), 1)         ->   x[:, :C] + x[:, C:2C] + ...
@@ -59,7 +59,7 @@ class SpellShortcuts:
     def transform_module(
         self, module: tvm.IRModule, _context: tvm.transform.PassContext
     ) -> tvm.IRModule:
-        """Return `module` with shortcuts spelled as sums of channels; the same if there are none."""
+        """Return `module` with shortcuts spelled as sums of channels, if there are any."""
         rewriter = _Rewriter(module)
         return rewriter.run() if rewriter.forms else module
 

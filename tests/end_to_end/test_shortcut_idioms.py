@@ -68,9 +68,11 @@ def bank(exporter: str, names=None) -> nn.Module:
 class Bank(nn.Module):
     def __init__(self, layers):
         super().__init__()
+        self.first = nn.Conv2d(CHANNELS, CHANNELS, 1)
         self.layers = nn.ModuleDict(layers)
 
     def forward(self, x):
+        x = self.first(x)
         return tuple(layer(x) for layer in self.layers.values())
 
 

@@ -85,7 +85,9 @@ def _spell_out(
         position = list(graph.node).index(reader)
         graph.node.remove(reader)
         if reader.op_type == "SequenceAt":
-            index = int(np.ravel(constants.value(reader.input[1]))[0])
+            chosen = constants.value(reader.input[1])
+            assert chosen is not None  # what `_readable` looked at
+            index = int(np.ravel(chosen)[0])
             new = [helper.make_node("Identity", [parts[index]], list(reader.output), reader.name)]
         else:
             new = _joined(reader, parts, constants)
