@@ -160,12 +160,19 @@ def _reason_to_stay(graph: nx.DiGraph, residual: Residual, gates: frozenset[str]
 def _other_join(graph: nx.DiGraph, residual: Residual) -> str:
     if residual.operator == "dero.multiply":
         return "a product is a gate, not a residual join"
-    inputs = {graph.nodes[branch.operand]["kind"] for branch in residual.branches}
     word = {"dero.subtract": "difference", "dero.divide": "quotient"}.get(residual.operator)
     what = f"a {word or residual.operator.removeprefix('dero.')}"
-    if "input" in inputs:
+    if any(_is_input(graph, branch.operand) for branch in residual.branches):
         what += " with the network's input"
     return f"{what} is no residual join"
+
+
+def _is_input(graph: nx.DiGraph, name: str) -> bool:
+    """Whether a tensor is an input of the network, if in another layout."""
+    data = graph.nodes[name]
+    while data["operator"] in ("dero.transpose", "dero.reshape") and None not in data["operands"]:
+        data = graph.nodes[data["operands"][0]]
+    return data["kind"] == "input"
 
 
 def _main(residual: Residual) -> list[str]:
