@@ -17,8 +17,8 @@ _OPERATIONS = {
     "Sum": relax.op.add,
 }
 JOINS = tuple(_OPERATIONS)
-MOST_OPERANDS = 200
-"""Of one node: published networks join a third of it at most, and each has a place in the plan."""
+MOST_OPERANDS = 128
+"""Of one node: published networks join half of it at most, and each has a place in the plan."""
 
 
 def join(name: str, inputs: Sequence[relax.Expr], builder: relax.BlockBuilder) -> relax.Expr:
