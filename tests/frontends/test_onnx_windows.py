@@ -176,13 +176,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @given(_SEEDS)
-@settings(cases(4), phases=_PHASES)
+@settings(cases(2), phases=_PHASES)
 def test_windows(folder: Path, seeds: list[int]) -> None:
     compare(window, seeds, folder)
 
 
 @given(_SEEDS)
-@settings(cases(3), phases=_PHASES)
+@settings(cases(2), phases=_PHASES)
 def test_resizing(folder: Path, seeds: list[int]) -> None:
     compare(resizing, seeds, folder)
 

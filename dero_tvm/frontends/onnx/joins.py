@@ -17,8 +17,15 @@ _OPERATIONS = {
     "Sum": relax.op.add,
 }
 JOINS = tuple(_OPERATIONS)
-MOST_OPERANDS = 200
-"""Of one node: published networks join a third of it at most, and each has a place in the plan."""
+_MOST_SUMMANDS, _MOST_OPERANDS = 64, 128
+
+
+def too_many(name: str, operands: int) -> bool:
+    """Whether a node has more operands than any published network's.
+
+    A join becomes an operator for each of them, and a concatenation has each in one plan.
+    """
+    return operands > (_MOST_SUMMANDS if name in _OPERATIONS else _MOST_OPERANDS)
 
 
 def join(name: str, inputs: Sequence[relax.Expr], builder: relax.BlockBuilder) -> relax.Expr:
