@@ -78,8 +78,14 @@ class _Chains:
         computed = [name for name in node.input if name in self._computed]
         if node.op_type in _FACTORS and len(computed) != 1:
             return False
+        if self._is_transition(node):
+            return False
         roots = self._roots_of(node.output[0])
         return len(roots) == 1 and node.output[0] not in roots  # not a join itself
+
+    def _is_transition(self, node: onnx.NodeProto) -> bool:
+        """A pooling of the network itself, which both a convolution and its shortcut read."""
+        return node.op_type in _POOLS and len(self._readers[node.output[0]]) > 1
 
     def _roots_of(self, name: str) -> frozenset[str]:
         """The tensor that linear nodes make `name` of; the join of several is one itself."""
@@ -89,7 +95,7 @@ class _Chains:
 
     def _find_roots(self, name: str) -> Iterator[str]:
         node = self._producer.get(name)
-        if node is None or node.op_type not in (*_LINEAR, _NORM):
+        if node is None or node.op_type not in (*_LINEAR, _NORM) or self._is_transition(node):
             yield name
             return
         computed = [operand for operand in node.input if operand in self._computed]

@@ -155,6 +155,8 @@ def _window(group: list[_Shifted], steps: tuple[int, int]) -> ChannelTerm:
         after.append(max((count - 1) * steps[axis] + extent - before[axis] - length, 0))
         if (length + before[axis] + after[axis] - extent) // steps[axis] + 1 != count:
             raise NotLinear("leaves out pixels at the border")
+        if max(before[axis], after[axis]) >= extent:
+            raise NotLinear("is padded around the image")
     window: Window | None = ((height, width), steps, (*before, *after))
     if window == ((1, 1), (1, 1), (0, 0, 0, 0)):
         window = None

@@ -17,7 +17,7 @@ from relax_passes.decisions import decisions
 
 SHORTCUTS = {"resnet50": 48, "mobilenet_v2": 52, "mcunet_in3": 54, "densenet121": 120}
 STEM = "the shortcut is added behind a pooling: it spans more than a convolution"
-SMALL = {"width": 0.125, "resolution": 32}
+SMALL = {"width": 0.125, "resolution": 64}
 
 
 @pytest.mark.parametrize(
