@@ -19,7 +19,6 @@ from dero_tvm.aot.standard_headers import standard_headers
 FLAGS = (
     *("-std=c11", "-O0", "-ffp-contract=off", "-fPIC", "-shared"),
     *("-Wall", "-Wextra", "-Wpedantic", "-Werror"),
-    "-Wno-unused-but-set-variable",  # windows that lie in the padding alone read nothing
 )
 # Not optimized: TVM tells LLVM that pointers of different types never meet, which an output on top
 # of an operand disproves.

@@ -5,7 +5,7 @@ All changes are to the text of one function body and keep its meaning:
 - pointers become pointers to the ``may_alias`` types, because scratch memory holds values of
   different types in the same bytes;
 - arrays of one element become scalars, and counters without a name get one;
-- parentheses that change nothing, declarations that nobody reads, and pragmas, which not every
+- parentheses that change nothing, variables that nobody reads, and pragmas, which not every
   compiler knows, go;
 - integers that an ``int`` or ``int32_t`` cannot hold are written with the macros of stdint.h.
 """
@@ -24,7 +24,8 @@ _TYPE = "|".join(_TYPES)
 
 _POINTER = re.compile(rf"\b({_TYPE}) ?\*+(?!\*)")
 _SCRATCH = re.compile(r"\((\(\w+ \*\))\(\1\(&\((\w+\[[^\[\]]*\])\)\)\)\)")
-_UNUSED = re.compile(r"^ *(?:const )?\w+ (\w+) = [^;{}]*;\n", re.MULTILINE)
+_DECLARATION = re.compile(r"^ *(?:const )?\w+ (\w+)(?: = [^;{}]*)?;\n", re.MULTILINE)
+_EMPTY_BLOCK = re.compile(r"^ *(?:if|for) \([^\n]*\) \{\n *\}\n", re.MULTILINE)
 _PRAGMA = re.compile(r"^ *#pragma .*\n", re.MULTILINE)
 _SINGLE = re.compile(rf"^ *(?:{_TYPE}) (\w+)_ptr\[1\];$", re.MULTILINE)
 _OPERAND = re.compile(r"\((\w+)\) ([<>]) \((-?\w+)\) \? \(\1\) : \(\3\)")
@@ -52,8 +53,7 @@ def tidy_body(body: str) -> str:
     body = _POINTER.sub(lambda match: f"{alias(_TYPES[match[1]])} *", body)
     body = re.sub(r"(tvmgen_\w+) \* +(?=\w)", r"\1 *", body)
     body = _SCRATCH.sub(r"\1&\2", body)
-    body = _without_unused(_PRAGMA.sub("", body))
-    body = _scalars(body)
+    body = _without_unused(_scalars(_PRAGMA.sub("", body)))
     if "repeat_" not in body:  # names with two underscores are the compiler's
         body = _ANONYMOUS.sub(r"repeat_\1", body)
     body = _OPERAND.sub(r"\1 \2 \3 ? \1 : \3", body)
@@ -64,17 +64,23 @@ def tidy_body(body: str) -> str:
 
 
 def _without_unused(body: str) -> str:
-    """Drop declarations that common subexpression elimination left without a reader."""
+    """Drop variables without a reader, what is assigned to them, and blocks that this empties.
+
+    Common subexpression elimination leaves some behind, and so does a loop without iterations.
+    """
     while True:
-        kept = _UNUSED.sub(_if_read, body)
+        kept = body
+        for name in dict.fromkeys(_DECLARATION.findall(body)):
+            written = re.compile(
+                rf"^ *(?:(?:const )?\w+ )?{name}(?: = [^;{{}}]*)?;\n", re.MULTILINE
+            )
+            rest = written.sub("", kept)
+            if not re.search(rf"\b{name}\b", rest):
+                kept = rest
+        kept = _EMPTY_BLOCK.sub("", kept)
         if kept == body:
             return body
         body = kept
-
-
-def _if_read(declaration: re.Match[str]) -> str:
-    name = re.compile(rf"\b{declaration[1]}\b")
-    return declaration[0] if len(name.findall(declaration.string)) > 1 else ""
 
 
 def _scalars(body: str) -> str:

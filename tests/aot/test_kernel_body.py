@@ -39,8 +39,11 @@ from dero_tvm.aot.kernel_body import aliases_in, tidy_body
         ("  a[0] = (int64_t)(-9223372036854775807LL - 1LL);", "  a[0] = INT64_MIN;"),
         ("  a[0] = -2147483648;", "  a[0] = INT32_MIN;"),
         ("  a[0] = b - 2147483648;", "  a[0] = b - 2147483648;"),
-        # declarations without a reader, one after the other
+        # variables without a reader, one after the other, and blocks that held nothing else
         ("  int32_t a = b;\n  int32_t c = a;\n  d[0] = 1;", "  d[0] = 1;"),
+        ("  int32_t a_ptr[1];\n  a_ptr[0] = x;\n  d[0] = 1;", "  d[0] = 1;"),
+        ("  int32_t a;\n  if ((b < 1)) {\n    a = b;\n  }\n  d[0] = 1;", "  d[0] = 1;"),
+        ("  int32_t a;\n  a = b;\n  d[0] = a;\n", "  int32_t a;\n  a = b;\n  d[0] = a;\n"),
         ("  for (int32_t __1 = 0; __1 < 2; ++__1) {", None),
     ],
 )
