@@ -1,0 +1,186 @@
+"""Everything a user can get wrong with a TFLite file is one line that names it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tflite_builder import TFLiteBuilder
+
+import dero_tvm
+from dero_tvm.errors import UserError
+from dero_tvm.frontends import load
+from tests.frontends.refusals import refusal, write
+
+
+def tflite_relu(**options: object) -> TFLiteBuilder:
+    builder = TFLiteBuilder()
+    x = builder.input("x", (1, 4), "float32", **options)
+    y = builder.tensor("y", (1, 4), "float32")
+    builder.operator("RELU", [x], [y])
+    return builder
+
+
+def test_unsupported_tflite_operators_are_listed_together(tmp_path: Path) -> None:
+    builder = TFLiteBuilder()
+    x = builder.input("x", (1, 4), "float32")
+    a = builder.tensor("a", (1, 4), "float32")
+    b = builder.tensor("b", (1, 4), "float32")
+    builder.operator("CUSTOM", [x], [a], custom_code="Wobble")
+    builder.operator("DELEGATE", [a], [b])
+    builder.operator("COMPLEX_ABS", [b], [b])
+    path = write(tmp_path / "odd.tflite", builder.build([b]))
+    message = refusal(path)
+    assert message.startswith(f"{path}: unsupported operators: CUSTOM Wobble ('a')")
+
+
+def test_tflite_dynamic_range_quantization(tmp_path: Path) -> None:
+    builder = TFLiteBuilder()
+    x = builder.input("x", (1, 4), "float32")
+    w = builder.constant("w", np.ones((3, 4), "int8"), scale=0.1)
+    y = builder.tensor("y", (1, 3), "float32")
+    builder.operator("FULLY_CONNECTED", [x, w], [y])
+    message = refusal(write(tmp_path / "dynamic.tflite", builder.build([y])))
+    assert "FULLY_CONNECTED ('y')" in message
+    assert "full integer quantization" in message
+
+
+def test_tflite_types_states_and_subgraphs(tmp_path: Path) -> None:
+    builder = TFLiteBuilder()
+    x = builder.input("x", (1, 4), "int16", scale=0.1)
+    y = builder.tensor("y", (1, 4), "int16", scale=0.1)
+    builder.operator("RELU", [x], [y])
+    path = write(tmp_path / "model.tflite", builder.build([y]))
+    assert refusal(path).startswith(
+        f"{path}: tensor 'x' of RELU ('y') has the unsupported type int16"
+    )
+
+    builder = tflite_relu()
+    path = write(tmp_path / "model.tflite", builder.build([1], subgraphs=2))
+    assert refusal(path).startswith(f"{path} has 2 subgraphs")
+
+    builder = tflite_relu()
+    builder.tensor("state", (1, 4), "float32", is_variable=True)
+    path = write(tmp_path / "model.tflite", builder.build([1]))
+    kept = "keeps state from one inference to the next"
+    assert f"{kept} (the variable 'state'), which is not supported yet" in refusal(path)
+
+    builder = tflite_relu()
+    state = builder.tensor("state", (1, 4), "float32", is_variable=True)
+    builder.operator("ADD", [1, state], [builder.tensor("z", (1, 4), "float32")])
+    assert f"{kept} (the variable 'state' of ADD ('z'))" in refusal(builder.build([1]))
+
+    builder = tflite_relu()
+    handle = builder.tensor("handle", (1,), "int32")
+    builder.operator("VAR_HANDLE", [], [handle])
+    builder.operator("CALL_ONCE", [], [])
+    assert f"{kept} (CALL_ONCE, VAR_HANDLE)" in refusal(builder.build([1], subgraphs=2))
+
+    builder = tflite_relu()
+    builder.operator("WHILE", [1], [builder.tensor("z", (1, 4), "float32")])
+    assert "branches at run time (WHILE)" in refusal(builder.build([1], subgraphs=3))
+
+
+@pytest.mark.parametrize(
+    ("name", "machine"),
+    [
+        ("ethos-u", "an Arm Ethos-U, by Vela"),
+        ("edgetpu-custom-op", "a Coral Edge TPU, by the Edge TPU compiler"),
+        ("NeutronGraph", "an eIQ Neutron accelerator, by NXP's converter"),
+        ("XC_conv2d_v2", "an xcore processor, by XMOS' optimizer"),
+    ],
+)
+def test_tflite_of_an_accelerator(name: str, machine: str) -> None:
+    """Whose tensors follow rules of their own."""
+    builder = TFLiteBuilder()
+    x = builder.input("x", (1, 4), "int8", scale=0.1)
+    program = builder.tensor("program", (100,), "uint8")
+    scratch = builder.tensor("scratch", (-5,), "int8")
+    y = builder.tensor("y", (1, 4), "int8", scale=0.1)
+    builder.operator("CUSTOM", [x, program, scratch], [y], custom_code=name)
+    message = refusal(builder.build([y]))
+    assert f"is compiled for {machine} (its custom operator {name!r}" in message
+    assert "give the file from which it was made" in message
+
+
+def test_tflite_operand_that_must_be_constant(capfd: pytest.CaptureFixture[str]) -> None:
+    builder = TFLiteBuilder()
+    x = builder.input("x", (1, 4), "float32")
+    pads = builder.input("pads", (2, 2), "int32")
+    y = builder.tensor("y", (1, 6), "float32")
+    builder.operator("PAD", [x, pads], [y])
+    message = refusal(builder.build([y]))
+    assert "cannot import the operator PAD that computes 'y'" in message
+    assert "operand 'pads' must be a constant" in message
+    assert capfd.readouterr() == ("", ""), "TVM must not add lines of its own"
+
+
+def test_tflite_input_shapes() -> None:
+    model = tflite_relu(shape_signature=(-1, 4)).build([1])
+    assert load(model).inputs[0].shape == (1, 4)
+    assert "contradicts the model's [?, 4]" in refusal(model, input_shapes={"x": (2, 5)})
+    assert "inputs are: x [?, 4]" in refusal(model, input_shapes={"z": (2, 4)})
+    fixed = tflite_relu().build([1])
+    assert "contradicts the model's [1, 4]" in refusal(fixed, input_shapes={"x": (2, 4)})
+
+
+def convolution() -> bytes:
+    builder = TFLiteBuilder()
+    rng = np.random.default_rng(0)
+    x = builder.input("x", (1, 6, 6, 3), "int8", scale=0.1)
+    w = builder.constant("w", rng.integers(-9, 9, (4, 3, 3, 3), "int8"), scale=[0.1] * 4)
+    b = builder.constant("b", rng.integers(-9, 9, 4, "int32"), scale=[0.01] * 4)
+    y = builder.tensor("y", (1, 6, 6, 4), "int8", scale=0.1)
+    builder.operator("CONV_2D", [x, w, b], [y], padding="SAME")
+    return builder.build([y])
+
+
+def test_truncated_tflite(tmp_path: Path) -> None:
+    data = convolution()
+    path = tmp_path / "cut.tflite"
+    for length in range(1, len(data) - 4, 3):
+        message = refusal(write(path, data[:length]))
+        assert message.startswith(f"{path} is not a readable TFLite model (")
+
+
+def test_damaged_tflite_never_escapes_as_another_exception() -> None:
+    data = convolution()
+    rng = np.random.default_rng(0)
+    refused = 0
+    for _ in range(300):
+        damaged = bytearray(data)
+        for position in rng.integers(8, len(data), 3):
+            damaged[position] = rng.integers(0, 256)
+        try:
+            load(bytes(damaged))
+        except UserError as error:
+            refused += 1
+            assert "\n" not in str(error)
+    assert refused > 30
+
+
+def test_zero_point_outside_of_its_type(tmp_path: Path) -> None:
+    builder = TFLiteBuilder()
+    x = builder.input("x", (1, 4), "int8", scale=0.5, zero_point=-129)
+    y = builder.tensor("y", (1, 4), "int8", scale=0.5, zero_point=-129)
+    builder.operator("RELU", [x], [y])
+    message = refusal(write(tmp_path / "far.tflite", builder.build(outputs=[y])))
+    assert "tensor 'x' of RELU ('y') has a zero point outside of its type int8: [-129]" in message
+
+
+def test_operators_that_tvm_cannot_compile_are_named(capfd: pytest.CaptureFixture[str]) -> None:
+    builder = TFLiteBuilder()
+    x = builder.input("x", (1, 4), "int32")
+    z = builder.input("z", (1, 4), "int32")
+    y = builder.tensor("risen", (1, 4), "int32")
+    total = builder.tensor("total", (1, 4), "int32")
+    builder.operator("POW", [x, z], [y])
+    builder.operator("ADD", [y, x], [total])
+    with pytest.raises(UserError) as caught:
+        dero_tvm.compile(builder.build([total]))
+    assert str(caught.value) == (
+        "model: operator relax.power cannot be compiled (power only applies to float); replace it "
+        "in the model (in the model: POW 'risen')"
+    )
+    assert capfd.readouterr() == ("", "")
