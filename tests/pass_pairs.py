@@ -40,6 +40,7 @@ from relax_passes.canonicalization.fold_constants import FoldConstants
 from relax_passes.canonicalization.integer_arithmetic import IntegerArithmetic
 from relax_passes.canonicalization.select_operators import SelectOperators
 from relax_passes.canonicalization.signed_quantization import SignQuantization
+from relax_passes.canonicalization.spell_shortcuts import SpellShortcuts
 from relax_passes.canonicalize import Canonicalize
 from relax_passes.classify_operators import ClassifyOperators
 from relax_passes.concat_in_place import ConcatInPlace
@@ -64,6 +65,7 @@ PASSES: Passes = {
     # The phases of Canonicalize.
     "FoldConstants": FoldConstants,
     "DecomposeComposites": DecomposeComposites,
+    "SpellShortcuts": SpellShortcuts,
     "FoldAffine": FoldAffine,
     "ChannelsLast": lambda: ChannelsLast("model"),
     "SignQuantization": SignQuantization,

@@ -60,7 +60,9 @@ def _litert_table(region: Region, parameters: Parameters) -> np.ndarray | None:
         if call.op.name in _LITERT:
             return _LITERT[call.op.name](*parameters)
     if is_call(region.calls[0], *_BINARY):
-        return _binary_table(region, parameters)
+        table = _binary_table(region, parameters)
+        if table is not None:
+            return table
     known = recognize(region)
     if known is not None and known["function"] == "hard_swish":
         return tables.hard_swish(*parameters)

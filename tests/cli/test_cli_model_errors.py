@@ -68,7 +68,8 @@ def test_unsupported_type(refused, tmp_path, output, kind):
 def test_type_inside_the_network(refused, tmp_path, output):
     nodes = [
         helper.make_node("Cast", ["x"], ["half"], to=TensorProto.FLOAT16),
-        helper.make_node("Abs", ["half"], ["y"]),
+        helper.make_node("Abs", ["half"], ["absolute"]),
+        helper.make_node("Cast", ["absolute"], ["y"], to=TensorProto.FLOAT),
     ]
     path = save(model_of(nodes, {"x": (1, 4)}, {"y": (1, 4)}), tmp_path / "half.onnx")
     message = refused("compile", path, "-o", output)
