@@ -145,7 +145,7 @@ def _looks_like_shortcut(old: Dataflow, branch: relax.Var, inputs: tuple[relax.V
         seen.add(var)
         call = old.definition(var)
         marked = marked or (is_call(call, *_SHORTCUT_OPERATORS) and not _is_maximum(call))
-        if is_call(call, *_SHORTCUT_OPERATORS, *_LOOKED_THROUGH, "dero.add") or _is_norm(call):
+        if is_call(call, *_SHORTCUT_OPERATORS, *_LOOKED_THROUGH, "dero.add") or _is_norm(old, call):
             waiting += [arg for arg in call.args if isinstance(arg, relax.Var)]
     return marked
 
@@ -193,9 +193,9 @@ def _is_maximum(call: Any) -> bool:
     return is_call(call, "dero.pool2d") and attributes_of(call)["kind"] == "max"
 
 
-def _is_norm(call: Any) -> bool:
-    """A convolution of one pixel and one channel each, as quantizers write norms."""
-    if not is_call(call, "dero.conv2d"):
+def _is_norm(old: Dataflow, call: Any) -> bool:
+    """A depthwise convolution with one number a channel: a norm or sum, as quantizers write it."""
+    if not is_call(call, "dero.conv2d") or spec_of(call.args[1].ty).channels != 1:
         return False
-    filters, height, width, depth = spec_of(call.args[1].ty).shape
-    return (height, width, depth) == (1, 1, 1) and attributes_of(call)["groups"] == filters
+    weight = old.constant(call.args[1])
+    return weight is not None and bool((weight.values == weight.values[:, :1, :1]).all())

@@ -11,8 +11,8 @@ A chain ends in a batch norm, or, if elements are added up in it, where it joins
 
 A chain that is added to something else than a convolution of its beginning (the shortcut around a
 stem, behind a pooling) is computed by no other operator's loops: in float32 each of its tensors
-would be kept, four bytes an element.  It is rounded after each operator instead, and its batch
-norms are convolutions of one pixel and one channel each, which have a scale a channel.
+would be kept, four bytes an element.  It is rounded after each operator instead; see
+`chain_convolutions`.
 """
 
 from __future__ import annotations
@@ -20,9 +20,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-import numpy as np
 import onnx
-from onnx import helper, numpy_helper
 
 _NORM = "BatchNormalization"
 _MOVES = (
@@ -47,16 +45,23 @@ def linear_nodes(graph: onnx.GraphProto) -> list[str]:
     return [node.name for node in graph.node if node.name in chosen]
 
 
-def convolve_norms(graph: onnx.GraphProto) -> None:
-    """Replace, in place, the batch norms that have to be rounded by depthwise convolutions.
-
-    Shapes have to be known (``value_info``).
-    """
+def rounded_chains(graph: onnx.GraphProto) -> list[list[onnx.NodeProto]]:
+    """The nodes, in topological order, of each chain that is not left in float32."""
     _, rounded = _chosen_and_rounded(graph)
-    constants = {tensor.name: tensor for tensor in graph.initializer}
-    for node in graph.node:
-        if node.op_type == _NORM and node.name in rounded:
-            _convolve(graph, node, constants)
+    producer = {output: node for node in graph.node for output in node.output}
+    chains: list[list[onnx.NodeProto]] = []
+    taken: set[str] = set()
+    for last in reversed(graph.node):
+        waiting = [last]
+        while waiting:
+            node = waiting.pop()
+            if node.name in rounded and node.name not in taken:
+                taken.add(node.name)
+                waiting += [producer[name] for name in node.input if name in producer]
+                if node is last:
+                    chains.append([])
+                chains[-1].insert(0, node)
+    return chains
 
 
 def _chosen_and_rounded(graph: onnx.GraphProto) -> tuple[set[str], set[str]]:
@@ -70,36 +75,6 @@ def _chosen_and_rounded(graph: onnx.GraphProto) -> tuple[set[str], set[str]]:
         elif node.op_type == _NORM or chains.read_by(node, chosen) or chains.ends_at_join(node):
             chosen.add(node.name)
     return chosen, rounded
-
-
-def _convolve(
-    graph: onnx.GraphProto, node: onnx.NodeProto, constants: dict[str, onnx.TensorProto]
-) -> None:
-    """A batch norm as a convolution, if it has constants alone and reads images."""
-    ranks = {v.name: len(v.type.tensor_type.shape.dim) for v in (*graph.value_info, *graph.input)}
-    spatial = ranks.get(node.input[0], 0) - 2
-    if spatial < 1 or not constants.keys() >= set(node.input[1:]):
-        return
-    scale, shift, mean, variance = (
-        numpy_helper.to_array(constants[name]).astype(np.float64) for name in node.input[1:]
-    )
-    epsilon = next((attr.f for attr in node.attribute if attr.name == "epsilon"), 1e-5)
-    factor = scale / np.sqrt(variance + epsilon)
-    names = [f"{node.name}_{part}" for part in ("weight", "bias")]
-    weight = factor.reshape(-1, *[1] * (spatial + 1))
-    for name, values in zip(names, (weight, shift - mean * factor)):
-        graph.initializer.append(numpy_helper.from_array(values.astype(np.float32), name))
-    groups = len(factor)
-    node.CopyFrom(
-        helper.make_node(
-            "Conv",
-            [node.input[0], *names],
-            node.output[:1],
-            node.name,
-            kernel_shape=[1] * spatial,
-            group=groups,
-        )
-    )
 
 
 class _Chains:

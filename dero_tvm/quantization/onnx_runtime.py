@@ -14,7 +14,8 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from dero_tvm.errors import UserError, first_line
 
-from .linear_nodes import convolve_norms, linear_nodes
+from .chain_convolutions import convolve_chains
+from .linear_nodes import linear_nodes
 from .merge_means import merge_means
 
 Feed = Mapping[str, np.ndarray]
@@ -38,7 +39,7 @@ def quantize_static(
             named = _with_names(onnx.load(prepared))
             if linear_in_float:
                 merge_means(named.graph)
-                convolve_norms(named.graph)
+                convolve_chains(named.graph)
             onnx.save(named, prepared)
             excluded = linear_nodes(named.graph) if linear_in_float else []
             with _Quiet():
