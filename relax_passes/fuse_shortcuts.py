@@ -35,7 +35,7 @@ from tvm.ir import Call, Op
 from .canonicalization.dataflow import NOTES, Dataflow, DataflowRewriter, dtype_of, is_call
 from .channel_sums import NotLinear
 from .inline import inlined
-from .operators import OperatorClass, attributes_of, operator_of, signature_of
+from .operators import OperatorClass, attributes_of, operator_of, signature_of, spec_of
 from .shortcut_reader import channel_vector
 from .straight_line import read_function
 from .virtual_shortcut import Pair, fused
@@ -145,7 +145,7 @@ def _looks_like_shortcut(old: Dataflow, branch: relax.Var, inputs: tuple[relax.V
         seen.add(var)
         call = old.definition(var)
         marked = marked or (is_call(call, *_SHORTCUT_OPERATORS) and not _is_maximum(call))
-        if is_call(call, *_SHORTCUT_OPERATORS, *_LOOKED_THROUGH, "dero.add"):
+        if is_call(call, *_SHORTCUT_OPERATORS, *_LOOKED_THROUGH, "dero.add") or _is_norm(old, call):
             waiting += [arg for arg in call.args if isinstance(arg, relax.Var)]
     return marked
 
@@ -193,5 +193,9 @@ def _is_maximum(call: Any) -> bool:
     return is_call(call, "dero.pool2d") and attributes_of(call)["kind"] == "max"
 
 
-def _description(pair: Pair) -> str:
-    return "computed in the loops of the convolution"
+def _is_norm(old: Dataflow, call: Any) -> bool:
+    """A depthwise convolution with one number a channel: a norm or sum, as quantizers write it."""
+    if not is_call(call, "dero.conv2d") or spec_of(call.args[1].ty).channels != 1:
+        return False
+    weight = old.constant(call.args[1])
+    return weight is not None and bool((weight.values == weight.values[:, :1, :1]).all())

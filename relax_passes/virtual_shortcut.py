@@ -59,7 +59,7 @@ def _float_call(old: Dataflow, pair: Pair) -> Call:
     attrs |= _activation(old, pair, conv)
     join = attributes_of(old.definitions[pair.join])
     attrs |= {"sum_minimum": join["minimum"], "sum_maximum": join["maximum"]}
-    size, padding = _window(shortcut.window, conv)
+    size, padding = _window(shortcut.window, pair, conv)
     attrs |= {"pool_size": size, "pool_padding": padding, "fold": shortcut.count}
     weights = _normalised(old, pair, conv, source, attrs)
     vectors = [_float32(shortcut.coefficients), _float32(total.offset)]
@@ -140,7 +140,7 @@ def _integer_call(old: Dataflow, pair: Pair) -> Call:
     if not conv.args[0].same_as(source):
         normalisation = steps.step_of(conv.args[0])
     result = steps.step_of(pair.join)
-    size, padding = _window(steps.window(result, normalisation), conv)
+    size, padding = _window(steps.window(result, normalisation), pair, conv)
     return _checked(
         make_call(
             "shortcut_conv2d",
@@ -172,11 +172,19 @@ def _source(old: Dataflow, pair: Pair) -> relax.Var:
 # --- both ------------------------------------------------------------------------------------
 
 
-def _window(window: Window | None, conv: Call) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Size and padding of the shortcut's window, which moves with the convolution's strides."""
+def _window(
+    window: Window | None, pair: Pair, conv: Call
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Size and padding of the shortcut's window, which moves with the convolution's strides.
+
+    A window that is alone on its axis does not move.
+    """
     size, strides, padding = window or _IDENTITY
-    if strides != attributes_of(conv)["strides"]:
-        raise NotLinear("is pooled with other strides than the convolution's")
+    for count, step, wanted in zip(
+        spec_of(pair.join.ty).shape[1:3], strides, attributes_of(conv)["strides"]
+    ):
+        if count > 1 and step != wanted:
+            raise NotLinear("is pooled with other strides than the convolution's")
     return size, padding
 
 

@@ -8,6 +8,11 @@ is gained by it either: the compiler computes the whole chain in integers betwee
 front and the one behind.
 
 A chain ends in a batch norm, or, if elements are added up in it, where it joins a residual.
+
+A chain that is added to something else than a convolution of its beginning (the shortcut around a
+stem, behind a pooling) is computed by no other operator's loops: in float32 each of its tensors
+would be kept, four bytes an element.  It is rounded after each operator instead; see
+`chain_convolutions`.
 """
 
 from __future__ import annotations
@@ -26,20 +31,50 @@ _POOLS = ("AveragePool",)
 _REDUCTIONS = ("Einsum", "ReduceMean", "ReduceSum")
 _FACTORS = ("Div", "Mul")
 _SUMS = ("Add", "Sub", "Sum")
+_CONVOLUTIONS = ("Conv", "ConvTranspose")
 _LINEAR = (*_MOVES, *_POOLS, *_REDUCTIONS, *_FACTORS, *_SUMS)
 
 
 def linear_nodes(graph: onnx.GraphProto) -> list[str]:
     """Names of the batch norms, and of the linear nodes before them that only they read.
 
-    Also of the linear nodes that only the join of a residual reads, if sums are among them.
+    Also of the linear nodes that only the join of a residual reads, if sums are among them.  Not
+    of chains that are added to something else than a convolution of their beginning.
     """
+    chosen, _ = _chosen_and_rounded(graph)
+    return [node.name for node in graph.node if node.name in chosen]
+
+
+def rounded_chains(graph: onnx.GraphProto) -> list[list[onnx.NodeProto]]:
+    """The nodes, in topological order, of each chain that is not left in float32."""
+    _, rounded = _chosen_and_rounded(graph)
+    producer = {output: node for node in graph.node for output in node.output}
+    chains: list[list[onnx.NodeProto]] = []
+    taken: set[str] = set()
+    for last in reversed(graph.node):
+        waiting = [last]
+        while waiting:
+            node = waiting.pop()
+            if node.name in rounded and node.name not in taken:
+                taken.add(node.name)
+                waiting += [producer[name] for name in node.input if name in producer]
+                if node is last:
+                    chains.append([])
+                chains[-1].insert(0, node)
+    return chains
+
+
+def _chosen_and_rounded(graph: onnx.GraphProto) -> tuple[set[str], set[str]]:
+    """Names of the nodes to leave in float32, and of those in chains to round."""
     chains = _Chains(graph)
     chosen: set[str] = set()
+    rounded: set[str] = set()
     for node in reversed(graph.node):  # in topological order: readers come first
-        if node.op_type == _NORM or chains.read_by(node, chosen) or chains.ends_at_join(node):
+        if chains.ends_elsewhere(node) or chains.read_by(node, rounded, norms=True):
+            rounded.add(node.name)
+        elif node.op_type == _NORM or chains.read_by(node, chosen) or chains.ends_at_join(node):
             chosen.add(node.name)
-    return [node.name for node in graph.node if node.name in chosen]
+    return chosen, rounded
 
 
 class _Chains:
@@ -59,24 +94,54 @@ class _Chains:
                 self._readers[name].append(node)
         self._roots: dict[str, frozenset[str]] = {}
 
-    def read_by(self, node: onnx.NodeProto, chosen: set[str]) -> bool:
-        """Whether a linear node of one tensor is read by chosen ones alone."""
+    def read_by(self, node: onnx.NodeProto, chosen: set[str], *, norms: bool = False) -> bool:
+        """Whether a linear node of one tensor, or a norm too, is read by chosen ones alone."""
         readers = [reader.name for name in node.output for reader in self._readers[name]]
-        return bool(readers) and chosen.issuperset(readers) and self._is_link(node)
+        return bool(readers) and chosen.issuperset(readers) and self._is_link(node, norms)
 
     def ends_at_join(self, node: onnx.NodeProto) -> bool:
         """Whether a linear node of one tensor, with sums before it, is read by a join alone."""
+        return self._join(node) is not None and self._is_link(node) and self._adds_up(node)
+
+    def ends_elsewhere(self, node: onnx.NodeProto) -> bool:
+        """Whether a chain with sums ends at `node`, at a join with no convolution of its root."""
+        join = self._join(node)
+        if join is None or not self._is_link(node, norms=True) or not self._adds_up(node):
+            return False
+        roots = self._roots_of(node.output[0])
+        others = [name for name in join.input if name not in node.output]
+        return not any(self._convolves(name, roots) for name in others)
+
+    def _join(self, node: onnx.NodeProto) -> onnx.NodeProto | None:
+        """The addition of different tensors that alone reads `node`."""
         readers = [reader for name in node.output for reader in self._readers[name]]
         if len(readers) != 1 or readers[0].op_type not in ("Add", "Sum"):
-            return False
+            return None
         joined = {self._roots_of(name) for name in readers[0].input}
-        return len(joined) > 1 and self._is_link(node) and self._adds_up(node)
+        return readers[0] if len(joined) > 1 else None
 
-    def _is_link(self, node: onnx.NodeProto) -> bool:
-        if node.op_type not in _LINEAR or self._outputs.intersection(node.output):
+    def _convolves(self, name: str, roots: frozenset[str]) -> bool:
+        """Whether operators other than poolings lead back to a convolution of `roots`."""
+        waiting, seen = [name], {name}
+        while waiting:
+            node = self._producer.get(waiting.pop())
+            if node is None or "Pool" in node.op_type:
+                continue
+            if node.op_type in _CONVOLUTIONS:
+                if self._roots_of(node.input[0]) == roots:
+                    return True
+                continue
+            new = {operand for operand in node.input if operand in self._computed} - seen
+            seen |= new
+            waiting += new
+        return False
+
+    def _is_link(self, node: onnx.NodeProto, norms: bool = False) -> bool:
+        operators = (*_LINEAR, _NORM) if norms else _LINEAR
+        if node.op_type not in operators or self._outputs.intersection(node.output):
             return False
         computed = [name for name in node.input if name in self._computed]
-        if node.op_type in _FACTORS and len(computed) != 1:
+        if node.op_type in (*_FACTORS, _NORM) and len(computed) != 1:
             return False
         if self._is_transition(node):
             return False

@@ -14,6 +14,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from dero_tvm.errors import UserError, first_line
 
+from .chain_convolutions import convolve_chains
 from .linear_nodes import linear_nodes
 from .merge_means import merge_means
 
@@ -38,6 +39,7 @@ def quantize_static(
             named = _with_names(onnx.load(prepared))
             if linear_in_float:
                 merge_means(named.graph)
+                convolve_chains(named.graph)
             onnx.save(named, prepared)
             excluded = linear_nodes(named.graph) if linear_in_float else []
             with _Quiet():

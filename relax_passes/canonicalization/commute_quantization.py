@@ -6,13 +6,15 @@
 
 A move is an operator that copies elements or picks the largest or smallest of some: what it
 computes is the same before and after an increasing function of each element.  All its operands
-need one scale and zero point.  Padding needs a value that an integer stands for.
+need one scale and zero point.  Padding needs a value that an integer stands for, or that is
+rounded to one right behind it.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import tvm
 from tvm import relax
 from tvm.ir import Call, GenericConst
@@ -49,12 +51,32 @@ class _Rewriter(DataflowRewriter):
 
     def _cancelled(self, call: Any) -> relax.Expr | None:
         source = self.emitted(call.args[0])
+        padding = None
+        if pads_with_constant(source):
+            padding, source = source, self.emitted(source.args[0])
         if not is_call(source, "relax.dequantize"):
             return None
-        same = _parameters(source) == _parameters(call) is not None
-        if same and str(source.args[0].ty.dtype) == call.attrs.out_dtype:
-            return source.args[0]
-        return None
+        known = _parameters(source)
+        if known is None or known != _parameters(call):
+            return None
+        if str(source.args[0].ty.dtype) != call.attrs.out_dtype:
+            return None
+        return source.args[0] if padding is None else self._rounded(padding, source, *known)
+
+    def _rounded(
+        self, padding: Any, source: Any, scale: float, zero_point: int
+    ) -> relax.Expr | None:
+        """A padding of dequantized integers that is quantized again, on the integers."""
+        if str(source.args[0].ty.dtype) != "int8":
+            return None
+        quotient = np.float32(pad_value(padding)) / np.float32(scale)
+        if self.rounding == "double":
+            rounded = np.copysign(np.floor(np.abs(quotient) + np.float32(0.5)), quotient)
+        else:
+            rounded = np.rint(quotient)
+        value = float(np.clip(rounded + zero_point, -128, 127))
+        width = [int(w) for w in padding.attrs.pad_width]
+        return relax.op.nn.pad(source.args[0], width, "constant", value)
 
     def _moved(self, call: Any) -> relax.Expr | None:
         """`call` on the integers of its operands; None if they have not one scale."""

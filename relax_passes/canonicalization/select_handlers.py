@@ -16,7 +16,7 @@ from tvm import relax
 from ..operators import spec_of
 from ..operators.pool2d import windows_meet_image
 from ..operators.resize2d import ONNX_ROUNDINGS
-from .dataflow import dtype_of, is_call, operands_of, shape_of
+from .dataflow import Dataflow, dtype_of, is_call, operands_of, shape_of
 from .epilogue import Epilogue, float_epilogue, take_integer_clamp
 from .fold_constants import clip_bounds, permutation
 
@@ -56,13 +56,16 @@ _RESIZE_ROUNDING = {
 }
 
 
-def handler_arguments_ok(call: Any) -> bool:
-    """True if the tensors have types and ranks that the project's kernels take."""
+def handler_arguments_ok(old: Dataflow, call: Any) -> bool:
+    """True if the tensors have types and ranks that the project's kernels take.
+
+    Scalars may be constants, also dequantized ones.
+    """
     tensors = [o for o in (*operands_of(call), call) if isinstance(o.ty, relax.TensorType)]
     return all(
         dtype_of(tensor) in _TYPES and 1 <= len(shape_of(tensor)) <= _LARGEST_RANK
         for tensor in tensors
-        if not (len(shape_of(tensor)) == 0 and not isinstance(tensor, relax.Var))
+        if not (len(shape_of(tensor)) == 0 and old.constant(tensor) is not None)
     )
 
 

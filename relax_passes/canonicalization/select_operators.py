@@ -51,7 +51,7 @@ class SelectionRewriter(DataflowRewriter):
         constant = self.old.constant(expr) if is_call(expr, "relax.dequantize") else None
         if constant is not None:
             return relax.const(constant.real())
-        if not is_call(expr, *HANDLERS) or not handler_arguments_ok(expr):
+        if not is_call(expr, *HANDLERS) or not handler_arguments_ok(self.old, expr):
             return None
         return HANDLERS[expr.op.name](self, var, expr)
 

@@ -70,7 +70,7 @@ class _Rewriter(DataflowRewriter):
         self._reader = RegionReader(self.old)
         self.forms: dict[relax.Var, list[Run]] = {}
         self._offsets: dict[relax.Var, np.ndarray] = {}
-        self._looked_at: set[relax.Var] = set()
+        self._looked_at = set(self._convolutions_behind_maxima())
         for var, expr in self.old.bindings:
             if is_call(expr, *_SUMS):
                 for operand in self._beside_convolution(var, expr):
@@ -104,6 +104,17 @@ class _Rewriter(DataflowRewriter):
         sources = self._reader.sources(value)
         if len(sources) > 1 and any(_comes_from_convolution(self.old, s.base) for s in sources):
             yield var
+
+    def _convolutions_behind_maxima(self) -> Iterator[relax.Var]:
+        """What one int8 convolution will compute, added where nothing is fused: it stays one."""
+        for _, call in self.old.bindings:
+            if not is_call(call, "relax.add"):
+                continue
+            for operand, other in (call.args, reversed(list(call.args))):
+                if _quantized_convolution(self.old, operand) and not _comes_from_convolution(
+                    self.old, other, without="relax.nn.max_pool2d"
+                ):
+                    yield operand
 
     def _look_at(self, var: relax.Var) -> None:
         """Find the form of `var`, or of what it is made of by operators on single elements."""
@@ -189,8 +200,21 @@ def _vector(values: np.ndarray) -> relax.Expr:
     return relax.const(values.astype(np.float32).reshape(1, -1, 1, 1))
 
 
-def _comes_from_convolution(old: Dataflow, expr: relax.Expr) -> bool:
-    """Whether operators on single elements and poolings lead back to a convolution."""
+def _quantized_convolution(old: Dataflow, operand: relax.Expr) -> bool:
+    """Whether a tensor is what one int8 convolution will compute."""
+    call = old.definition(operand)
+    while is_call(call, "relax.quantize", "relax.dequantize", "relax.add"):
+        call = old.definition(call.args[0])
+    return is_call(call, "relax.nn.conv2d") and is_call(
+        old.definition(call.args[0]), "relax.dequantize"
+    )
+
+
+def _comes_from_convolution(old: Dataflow, expr: relax.Expr, without: str = "") -> bool:
+    """Whether operators on single elements and poolings lead back to a convolution.
+
+    `without` names an operator that is not looked through.
+    """
     seen: set[relax.Var] = set()
     waiting = [expr]
     while waiting:
@@ -205,6 +229,6 @@ def _comes_from_convolution(old: Dataflow, expr: relax.Expr) -> bool:
         moving = [arg for arg in args if old.constant(arg) is None]
         if is_call(call, "relax.add", "relax.subtract") and len(moving) > 1:
             continue
-        if is_call(call, *_BETWEEN):
+        if is_call(call, *_BETWEEN) and call.op.name != without:
             waiting += moving
     return False

@@ -46,9 +46,8 @@ def sum_of_list(x, filters):
 
 
 def reduced(x, filters):
-    return functools.reduce(
-        torch.add, padded(x, filters).tensor_split(-(-x.shape[1] // filters), 1)
-    )
+    x = padded(x, filters)
+    return functools.reduce(torch.add, x.tensor_split(x.shape[1] // filters, 1))
 
 
 def reduced_right(x, filters):

@@ -24,9 +24,8 @@ from relax_passes.decisions import decisions  # noqa: E402
 
 nn = torch.nn
 CHANNELS, SIZE = 10, 8
-# What the older exporter cannot write: divisor_override, which it leaves out without a word, and
-# shapes of single chunks, which neither it nor ONNX's shape inference knows.
-UNWRITTEN = {"legacy": {"divisor", "rest_padded"}, "dynamo": {"divisor"}}
+# What the exporters cannot write: divisor_override, which they leave out without a word.
+UNWRITTEN = {"legacy": {"divisor"}, "dynamo": {"divisor"}}
 # Of which a quantizer leaves sums of windows and channels, and no products of tensors.
 ROUNDED = (
     "split_stack_sum",
