@@ -56,6 +56,9 @@ from .straight_line import unique_names
 
 PASS = "AccumulateResiduals"
 ACCUMULATE = "accumulate"
+_MOST_WORK = 30_000  # tensors of the graph read again, joins of a network of hundreds
+_TRIAL_WORK = 0.1  # of weighing one join, in reads of the same tensors
+_TOO_MANY = "the network has so many joins that only the last ones are weighed"
 
 
 @tvm.transform.module_pass(opt_level=0, name=PASS)
@@ -67,6 +70,7 @@ class AccumulateResiduals:
 
     def __init__(self, keep_inputs: bool = False) -> None:
         self.keep_inputs = keep_inputs
+        self._work = 0.0
 
     def transform_module(
         self, mod: tvm.IRModule, _context: tvm.transform.PassContext
@@ -76,6 +80,7 @@ class AccumulateResiduals:
         graph = operator_graph(mod)
         joins = [node for node in operators_in_order(graph) if is_join(graph, node)]
         verdicts: dict[str, tuple[str, str]] = {}
+        self._work = 0
         changed = True
         while changed:  # one cascade may make another one pay
             mod, graph, changed = self._sweep(mod, graph, joins, verdicts)
@@ -95,6 +100,10 @@ class AccumulateResiduals:
         for join in reversed(joins):
             if join not in graph or not is_elementwise_join(graph, join):
                 continue
+            if self._work > _MOST_WORK:
+                verdicts.setdefault(join, ("left alone", _TOO_MANY))
+                continue
+            self._work += _TRIAL_WORK * len(graph)
             try:
                 chosen = _choose(graph, join, self.keep_inputs)
             except Refusal as refusal:
@@ -106,8 +115,9 @@ class AccumulateResiduals:
                 if is_join(graph, node)  # a concatenation, too, can go along
             }
             verdicts[join] = ("accumulated", chosen.story)
+            self._work += len(graph)
             mod = _outlined(mod, chosen)
-            graph = operator_graph(mod)
+            graph = operator_graph(mod, known=graph)
             changed = True
         return mod, graph, changed
 

@@ -7,12 +7,13 @@ one does not hold.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 import networkx as nx
 
 from .graph import readers
 from .liveness import is_concat_in_place, is_reshape, sharing
-from .operators import OperatorClass
+from .operators import Operator, OperatorClass, Signature
 
 _FOLLOWERS = ("dero.unary", "dero.lookup")
 
@@ -59,20 +60,26 @@ def member_sets(
     yield _in_order(graph, few)
     whole = set(sharing(graph, residual))
     above = {other} if graph.nodes[other]["signature"] is not None else set()
-    while True:
-        found = {
-            operand
-            for node in above
-            if graph.nodes[node]["operator_class"] is OperatorClass.ELEMENTWISE
-            for operand in graph.nodes[node]["operands"]
-            if operand is not None and operand not in whole | above
-            if _is_inner(graph, operand, few | above)
-        }
-        if not found:
-            break
-        above |= found
+    chosen = few | above
+    pending = list(above)
+    while pending:  # whatever is added may be the last reader that an operand waited for
+        for operand in graph.nodes[pending.pop()]["operands"]:
+            if operand is None or operand in whole or operand in above:
+                continue
+            if _feeds_elements(graph, operand, above) and _is_inner(graph, operand, chosen):
+                above.add(operand)
+                chosen.add(operand)
+                pending.append(operand)
     if not above <= few:
-        yield _in_order(graph, few | above)
+        yield _in_order(graph, chosen)
+
+
+def _feeds_elements(graph: nx.DiGraph, operand: str, above: set[str]) -> bool:
+    """Whether one of the operators `above` reads `operand` element by element."""
+    return any(
+        reader in above and graph.nodes[reader]["operator_class"] is OperatorClass.ELEMENTWISE
+        for reader in graph.successors(operand)
+    )
 
 
 def _followers(graph: nx.DiGraph, join: str) -> list[str]:
@@ -142,7 +149,11 @@ def _is_inner(graph: nx.DiGraph, node: str, chosen: set[str]) -> bool:
 
 def _reads_row_alone(data: dict, argument: int) -> bool:
     """True if output row i reads row i of the operand and no other."""
-    operator, signature = data["implementation"], data["signature"]
+    return _row_by_row(data["implementation"], data["signature"], argument)
+
+
+@lru_cache(maxsize=4096)
+def _row_by_row(operator: Operator, signature: Signature, argument: int) -> bool:
     return argument in operator.row_arguments(signature) and all(
         operator.needed_rows(signature, argument, row) == (row, row + 1)
         for row in range(signature.output.rows)

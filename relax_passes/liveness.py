@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from itertools import accumulate
 
 import networkx as nx
 
@@ -16,19 +17,26 @@ from .operators import operator_of, signature_of
 from .straight_line import StraightLine
 
 
+_STORAGE = "buffer_of"  # attribute of a graph
+
+
 def storage(graph: nx.DiGraph) -> dict[str, str]:
     """For each tensor a representative: tensors with the same one share a buffer.
 
     A reshape shares its operand's buffer, a cascade's result the buffer it overwrites, the
     operands of a concatenation in place its buffer, and an element of a tuple the tuple's.
+    A graph is asked many times, and does not change, so it keeps the answer.
     """
+    if _STORAGE in graph.graph:
+        return graph.graph[_STORAGE]
     shared: nx.utils.UnionFind = nx.utils.UnionFind(
         node for node, data in graph.nodes(data=True) if data["kind"] != "output"
     )
     for node, data in graph.nodes(data=True):
         for operand in _shares_with(data):
             shared.union(operand, node)
-    return {node: shared[node] for node in shared}
+    graph.graph[_STORAGE] = {node: shared[node] for node in shared}
+    return graph.graph[_STORAGE]
 
 
 def sharing(graph: nx.DiGraph, tensor: str) -> list[str]:
@@ -128,10 +136,11 @@ def live_bytes(plan: Schedule) -> dict[str, int]:
         last[plan.buffer_of[name]] = len(plan.steps) - 1
     if not plan.steps:  # every result is an input or a constant
         return {}
-    live = [step.extra for step in plan.steps]
+    change = [0] * (len(plan.steps) + 1)
     for buffer, begin in first.items():
-        for index in range(begin, last[buffer] + 1):
-            live[index] += plan.bytes_of[buffer]
+        change[begin] += plan.bytes_of[buffer]
+        change[last[buffer] + 1] -= plan.bytes_of[buffer]
+    live = [step.extra + held for step, held in zip(plan.steps, accumulate(change))]
     for index, step in enumerate(plan.steps):
         target = plan.buffer_of[step.writes]
         if first[target] == index:

@@ -7,7 +7,8 @@ parameter.  `inline.inlined` undoes it, as ``relax.transform.InlinePrivateFuncti
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import networkx as nx
@@ -38,19 +39,42 @@ def outline(
     Raises ``ValueError`` if a member is no binding of ``main``, if the members are not connected,
     or if a path leaves them and comes back, so that no order runs them as one unit.
     """
+    return outline_all(mod, [Piece(tuple(members), name, attrs)])
+
+
+@dataclass(frozen=True)
+class Piece:
+    """What `outline` is told: bindings, the function's name, and its attributes."""
+
+    members: tuple[str, ...]
+    name: str
+    attrs: Mapping[str, Any]
+
+
+def outline_all(mod: tvm.IRModule, pieces: Iterable[Piece]) -> tvm.IRModule:
+    """`mod` with one piece after the other outlined, as by `outline`; ``main`` is written once."""
     line = read_function(mod)
-    chosen = set(members)
-    _check(line, chosen)
+    copy = mod.clone()
+    for piece in pieces:
+        line = _outlined(copy, line, piece)
+    return write_function(copy, line)
+
+
+def _outlined(mod: tvm.IRModule, line: StraightLine, piece: Piece) -> StraightLine:
+    """`line` with a piece replaced by the call of a function that is added to `mod`."""
+    chosen = set(piece.members)
+    graph = _dependencies(line)
+    _check(graph, chosen)
     inside = [(var, value) for var, value in line.bindings if var.name in chosen]
-    used_outside = {
-        leaf
-        for expr in [*(v for var, v in line.bindings if var.name not in chosen), line.result]
-        for leaf in variables(expr)
-    }
-    results = [var for var, _ in inside if var in used_outside]
+    returned = {leaf.name for leaf in line.results if isinstance(leaf, relax.Var)}
+    results = [
+        var
+        for var, _ in inside
+        if var.name in returned or not chosen.issuperset(graph.successors(var.name))
+    ]
     if not results:
         raise ValueError(f"nothing reads the results of {', '.join(sorted(chosen))}")
-    outer = _outer_variables(line, chosen)
+    outer = _outer_variables(inside)
     parameters = [relax.Var(var.name, var.ty) for var in outer]
     renamed = dict(zip(outer, parameters))
     body = StraightLine(
@@ -58,31 +82,28 @@ def outline(
         tuple((var, substitute(value, renamed)) for var, value in inside),
         results[0] if len(results) == 1 else relax.Tuple(results),
     )
-    function = build_function(body, tvm.ir.make_node("ir.DictAttrs", **attrs))
-    reference = GlobalVar(_free_name(mod, name))
+    function = build_function(body, tvm.ir.make_node("ir.DictAttrs", **piece.attrs))
+    reference = GlobalVar(_free_name(mod, piece.name))
     _update_type(reference, function.ty)
-    copy = mod.clone()
-    copy[reference] = function
+    mod[reference] = function
     call = Call(reference, list(outer), ret_ty=function.ret_ty)
-    return write_function(copy, _replace(line, chosen, results, call))
+    return _replace(line, graph, chosen, results, call)
 
 
 def parameters_of(mod: tvm.IRModule, members: Iterable[str]) -> tuple[str, ...]:
     """The tensors that `outline` would pass to the function, in the order of first use."""
-    return tuple(var.name for var in _outer_variables(read_function(mod), set(members)))
+    chosen = set(members)
+    inside = [binding for binding in read_function(mod).bindings if binding[0].name in chosen]
+    return tuple(var.name for var in _outer_variables(inside))
 
 
-def _outer_variables(line: StraightLine, chosen: set[str]) -> list[relax.Var]:
-    inside = {var for var, _ in line.bindings if var.name in chosen}
-    found: dict[relax.Var, None] = {}
-    for var, value in line.bindings:
-        if var in inside:
-            found |= dict.fromkeys(leaf for leaf in variables(value) if leaf not in inside)
-    return list(found)
+def _outer_variables(inside: Sequence[tuple[relax.Var, relax.Expr]]) -> list[relax.Var]:
+    """What bindings read and none of them makes."""
+    made = {var for var, _ in inside}
+    return list(dict.fromkeys(leaf for _, v in inside for leaf in variables(v) if leaf not in made))
 
 
-def _check(line: StraightLine, chosen: set[str]) -> None:
-    graph = _dependencies(line)
+def _check(graph: nx.DiGraph, chosen: set[str]) -> None:
     unknown = sorted(chosen - set(graph))
     if unknown or not chosen:
         raise ValueError(f"main has no bindings {unknown} to outline")
@@ -98,7 +119,11 @@ def _check(line: StraightLine, chosen: set[str]) -> None:
 
 
 def _replace(
-    line: StraightLine, chosen: set[str], results: list[relax.Var], call: Call
+    line: StraightLine,
+    graph: nx.DiGraph,
+    chosen: set[str],
+    results: list[relax.Var],
+    call: Call,
 ) -> StraightLine:
     """`line` with the chosen bindings replaced by the call, in an order that still computes."""
     if len(results) == 1:
@@ -108,7 +133,6 @@ def _replace(
         builder = relax.BlockBuilder()
         items = [builder.normalize(relax.TupleGetItem(whole, i)) for i in range(len(results))]
         unit = [(whole, call), *zip(results, items)]
-    graph = _dependencies(line)
     below = set().union(*(nx.descendants(graph, n) for n in chosen)) - chosen
     last = max(i for i, (var, _) in enumerate(line.bindings) if var.name in chosen)
     others = [(var, value) for var, value in line.bindings[: last + 1] if var.name not in chosen]

@@ -27,9 +27,11 @@ are counted in the order of execution, whichever it is.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 
 import numpy as np
 
@@ -106,15 +108,21 @@ class RowSchedule:
         that is still needed.  Readers before `first_reader` do not count.  None: nobody reads it
         row by row.
         """
-        found = self._distances.get(name, ())
-        return max((d for reader, d in found if reader >= first_reader), default=None)
+        readers, farthest = self._distances.get(name, ((), ()))
+        after = bisect_left(readers, first_reader)
+        return farthest[after] if after < len(farthest) else None
 
     @cached_property
-    def _distances(self) -> dict[str, list[tuple[int, int]]]:
-        """`reader_distance` by tensor: (reader, distance)."""
-        found: dict[str, list[tuple[int, int]]] = {}
-        for (tensor, reader), distance in self.reader_distance.items():
-            found.setdefault(tensor, []).append((reader, distance))
+    def _distances(self) -> dict[str, tuple[list[int], list[int]]]:
+        """By tensor: its readers, ascending, and the largest distance of each and those behind."""
+        readers: dict[str, list[int]] = {}
+        for tensor, reader in self.reader_distance:
+            readers.setdefault(tensor, []).append(reader)
+        found = {}
+        for tensor, ascending in readers.items():
+            ascending.sort()
+            back = (self.reader_distance[tensor, reader] for reader in reversed(ascending))
+            found[tensor] = ascending, list(accumulate(back, max))[::-1]
         return found
 
     def ring_of(self, name: str) -> str | None:
@@ -168,6 +176,7 @@ class _Simulation:
         driver = len(operators) - 1
         self.rings = {op.result: 1 for op in operators[:driver] if op.result not in whole}
         self.producer_of = {op.result: index for index, op in enumerate(operators)}
+        self.ancestors = self._ancestors()
         self.wanted = self._steps_wanted()
         self.asks = [self._asks_of(index) for index in range(len(operators))]
         self.readers = self._readers()
@@ -175,7 +184,7 @@ class _Simulation:
         self.over = {operand: result for result, operand in self.in_place.items()}
         self.made = [0] * len(operators)
         self.asked: set[tuple[int, int]] = set()  # operator, number among its `asks`
-        self.ring_readers = [self._ring_readers_of(op) for op in operators]
+        self.ring_readers = self._ring_readers()
 
     def run(self) -> RowSchedule:
         driver = len(self.operators) - 1
@@ -225,27 +234,29 @@ class _Simulation:
             for operand, name in enumerate(op.operands)
             if name in self.producer_of
         ]
-        several = len({producer for _, producer in asked}) > 1
-        behind = {p: self._ancestors(p) if several else set() for _, p in asked}
+        producers = {producer for _, producer in asked}
 
         def turn(ask: tuple[int, int]) -> tuple[bool, int, int]:
             # What another operand is made of comes last: the other one has had it made by then.
             operand, producer = ask
-            is_behind = any(producer in behind[other] for other in behind if other != producer)
-            return is_behind, len(behind[producer]), operand
+            others = (self.ancestors[other] for other in producers if other != producer)
+            is_behind = any(above >> producer & 1 for above in others)
+            return is_behind, self.ancestors[producer].bit_count(), operand
 
         return [
             (operand, producer, op.asks(operand, self.operators[producer], self.descending))
             for operand, producer in sorted(asked, key=turn)
         ]
 
-    def _ancestors(self, index: int) -> set[int]:
-        """The operators of the cascade that an operator's rows are made by, itself included."""
-        found = {index}
-        for position in range(index, -1, -1):
-            if position in found:
-                names = self.operators[position].operands
-                found.update(self.producer_of[n] for n in names if n in self.producer_of)
+    def _ancestors(self) -> list[int]:
+        """For each operator those that its rows are made by, itself included, as sets of bits."""
+        found: list[int] = []
+        for index, op in enumerate(self.operators):
+            above = 1 << index
+            for name in op.operands:
+                if name in self.producer_of:
+                    above |= found[self.producer_of[name]]
+            found.append(above)
         return found
 
     def _readers(self) -> dict[str, list[_Reader]]:
@@ -336,13 +347,32 @@ class _Simulation:
             if row + 1 - oldest > self.rings[result]:
                 self.rings[result] = row + 1 - oldest
 
-    def _ring_readers_of(self, op: CascadeOperator) -> list[_Reader]:
-        """Who reads a result's ring, or what is written over its rows; none if it is no ring."""
-        if op.result not in self.rings or op.absorbs:
-            return []
-        name = op.result
-        readers = list(self.readers.get(name, ()))
-        while name in self.over:
-            name = self.over[name]
-            readers += self.readers.get(name, ())
-        return readers
+    def _ring_readers(self) -> list[Sequence[_Reader]]:
+        """For each operator who reads its result's ring, or what is written over its rows.
+
+        None if that is no ring.
+        """
+        found: dict[str, Sequence[_Reader]] = {}
+        for op in reversed(self.operators):
+            name = op.result
+            own = self.readers.get(name, [])
+            over = self.over.get(name)
+            if over is None:
+                found[name] = own
+            elif over in self.over and self._goes_ahead(own[0], self.readers[over][0]):
+                found[name] = found[over]
+            else:
+                found[name] = [*own, *found[over]]
+        return [
+            () if op.result not in self.rings or op.absorbs else found[op.result]
+            for op in self.operators
+        ]
+
+    def _goes_ahead(self, reader: _Reader, behind: _Reader) -> bool:
+        """Whether `reader` never needs an older row than the one that reads what it writes.
+
+        So it is where both go row by row.
+        """
+        calls = self.wanted[reader.operator]
+        by_row = reader.alive_from[:calls] == list(range(calls))
+        return by_row and reader.alive_from == behind.alive_from

@@ -23,15 +23,18 @@ Among all segmentations within a limit, the one that streams the fewest operator
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from .row_schedule import CascadeOperator, RowSchedule, simulate
 
 _NEVER = 1 << 62  # bytes that no segment has
 SHORT = 16  # operators: the length of the segments that are looked at first
-_MOST_WORK = 64_000_000  # tensors looked at for one table, about; then segments stay short
-_ROW_WORK, _OPERATOR_WORK = 32, 300  # of making a row and of reading an operator, in the same unit
+_MOST_WORK = 16_000_000  # tensors looked at for one table, about; then segments stay short
+# Of making a row, of reading an operator and of looking at a segment, in the same unit.
+_ROW_WORK, _OPERATOR_WORK, _SEGMENT_WORK = 32, 300, 60
 ALIGNMENT = 4  # bytes to which each tensor and ring is rounded up in the estimate
 
 
@@ -148,6 +151,7 @@ class _Costs:
                     self.read_whole.setdefault(name, []).append(position)
         kept = set(outputs) | (set(inputs) if keep_inputs else set())
         self.last_read.update(dict.fromkeys(kept, len(items)))
+        self.before = self._whole_before()
         self._runs: dict[tuple[int, int], tuple[list[int], RowSchedule]] = {}
         self._work = 0  # done for the table that is being made
 
@@ -188,12 +192,18 @@ class _Costs:
         members, schedule = self._run(earliest, driver)
         over = {operand: result for result, operand in schedule.in_place.items()}
         costs: dict[int, int] = {}
-        scratch = rings = 0
+        scratch = rings = kept = 0  # kept: whole tensors made in the segment, for readers behind it
+        dying: dict[str, None] = {}  # whole tensors that the segment reads last
         # Grow the segment backwards, one operator at a time, while all its members feed the driver.
         for begin in range(driver, earliest - 1, -1):
-            if begin not in members:
+            first_reader = len(members) - 1 - (driver - begin)
+            if first_reader < 0 or members[first_reader] != begin:
                 return costs, True
             item = self.items[begin]
+            dying.pop(item.operator.result, None)
+            dying.update((name, None) for name in item.tensors if self.last_read[name] == begin)
+            if begin < driver < self.last_read[item.operator.result]:
+                kept += self.bytes[item.operator.result]
             scratch = max(scratch, item.scratch)
             result = item.operator.result
             if result in schedule.rings:
@@ -207,8 +217,9 @@ class _Costs:
                 rings += aligned(item.state)
             if rings > ceiling:
                 return costs, True
-            self._work += len(self.made_at)
-            costs[begin] = self._bytes(begin, driver, members, schedule) + rings + scratch
+            self._work += _SEGMENT_WORK + len(dying)
+            saved = self._saved(begin, driver, dying, schedule, first_reader)
+            costs[begin] = self._alone_whole(begin, driver) + kept - saved + rings + scratch
             if self.items[driver].state:  # it absorbs in a cascade, and takes all at once alone
                 if begin == driver:
                     costs[begin] = self._alone(driver)
@@ -221,8 +232,8 @@ class _Costs:
         key = (earliest, driver)
         if key not in self._runs:
             members = self._ancestors(driver, earliest)
-            whole = [name for name in self.made_at if self.last_read[name] > driver]
             operators = [self.items[i].operator for i in members]
+            whole = {op.result for op in operators if self.last_read[op.result] > driver}
             self._work += _OPERATOR_WORK * len(operators)
             self._work += _ROW_WORK * sum(operator.steps for operator in operators)
             schedule = simulate(operators, whole=whole)
@@ -231,7 +242,19 @@ class _Costs:
 
     def _alone(self, position: int) -> int:
         """An operator that is not streamed: all its tensors whole, nothing shared."""
-        return self._whole(position, position) + self.items[position].scratch
+        return self._alone_whole(position, position) + self.items[position].scratch
+
+    def _alone_whole(self, begin: int, driver: int) -> int:
+        """Bytes of the driver's result and of the tensors made before `begin` that live then."""
+        return self.before[begin] + self.bytes[self.items[driver].operator.result]
+
+    def _whole_before(self) -> list[int]:
+        """For each position, the bytes of the tensors made before it that are still needed."""
+        change = [0] * (len(self.items) + 2)
+        for name, made in self.made_at.items():
+            change[made + 1] += self.bytes[name]
+            change[self.last_read[name] + 1] -= self.bytes[name]
+        return list(accumulate(change))
 
     def _ancestors(self, driver: int, earliest: int) -> list[int]:
         """The operators from `earliest` on whose rows the driver asks for, in order."""
@@ -242,31 +265,27 @@ class _Costs:
                 wanted.update(source for source in sources if source >= earliest)
         return sorted(wanted)
 
-    def _whole(self, begin: int, end: int) -> int:
-        """Bytes of whole tensors alive in the segment from `begin` to `end`, both included."""
-        total = 0
-        for name, made in self.made_at.items():
-            last = self.last_read[name]
-            if made < begin:
-                total += self.bytes[name] if last >= begin else 0
-            elif made == end or (made < end and last > end):
-                total += self.bytes[name]
-        return total
-
-    def _bytes(self, begin: int, driver: int, members: list[int], schedule: RowSchedule) -> int:
-        first_reader = members.index(begin)
+    def _saved(
+        self,
+        begin: int,
+        driver: int,
+        candidates: Iterable[str],
+        schedule: RowSchedule,
+        first_reader: int,
+    ) -> int:
+        """Bytes that the driver's result shares with inputs that die in the segment."""
         output = self.bytes[self.items[driver].operator.result]
         dying = []
-        for name, made in self.made_at.items():
-            if made < begin <= self.last_read[name] <= driver:
-                distance = schedule.distance(name, first_reader)
-                if distance is not None and self._only_by_rows(name, begin, driver):
-                    dying.append((self.bytes[name], distance))
-        saved = output + sum(size for size, _ in dying) - _least_span(output, dying)
-        return self._whole(begin, driver) - saved
+        for name in candidates:
+            distance = schedule.distance(name, first_reader)
+            if distance is not None and self._only_by_rows(name, begin, driver):
+                dying.append((self.bytes[name], distance))
+        return output + sum(size for size, _ in dying) - _least_span(output, dying)
 
     def _only_by_rows(self, name: str, begin: int, driver: int) -> bool:
-        return not any(begin <= position <= driver for position in self.read_whole.get(name, ()))
+        positions = self.read_whole.get(name, [])
+        after = bisect_left(positions, begin)
+        return after == len(positions) or positions[after] > driver
 
 
 def _least_span(output: int, inputs: list[tuple[int, int]]) -> int:

@@ -34,7 +34,7 @@ from .decisions import Decision, decisions, record, with_decisions
 from .graph import CASCADE, operator_graph, operators_in_order
 from .inline import inlined
 from .operators import attributes_of, make_call, operator_of
-from .outline import outline
+from .outline import Piece, outline_all
 from .row_ports import check_rings, ports_of, why_not, with_ports
 from .row_schedule import CascadeOperator
 from .segmentation import Item, NoSegmentation, segment
@@ -96,6 +96,7 @@ class StreamRows:
         lasting = outputs | outside | (set(inputs) if self.keep_inputs else set())
         directions = _directions(items, inputs, lasting, found.segments)
         notes = []
+        pieces = []
         for (begin, end), descending in zip(found.segments, directions):
             segment_items = items[begin:end]
             members = [i.operator.result for i in segment_items if not i.port]
@@ -108,11 +109,11 @@ class StreamRows:
             }
             if has_ports:
                 attrs[HAS_PORTS] = True
-            mod = outline(mod, members, f"stream_{members[-1]}", attrs)
+            pieces.append(Piece(tuple(members), f"stream_{members[-1]}", attrs))
             if len(members) > 1:
                 why = f"{len(members)} operators from {members[0]} row by row"
                 notes.append(Decision(_NAME, members[-1], "streamed", why))
-        return record(mod, notes)
+        return record(outline_all(mod, pieces), notes)
 
 
 def with_ascending_rows(mod: tvm.IRModule) -> tvm.IRModule | None:

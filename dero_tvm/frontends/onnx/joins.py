@@ -17,7 +17,7 @@ _OPERATIONS = {
     "Sum": relax.op.add,
 }
 JOINS = tuple(_OPERATIONS)
-_MOST_SUMMANDS, _MOST_OPERANDS = 64, 128
+_MOST_SUMMANDS, _MOST_OPERANDS = 1000, 1000
 
 
 def too_many(name: str, operands: int) -> bool:
