@@ -17,6 +17,7 @@ def test_page_is_what_its_records_say() -> None:
 def elsewhere(tmp_path, monkeypatch):
     monkeypatch.setattr(trust, "RECORDS", tmp_path / "trust")
     monkeypatch.setattr(trust, "PAGE", tmp_path / "trust.md")
+    monkeypatch.setattr(trust, "MISSED", tmp_path / "none.toml")
     return tmp_path
 
 
@@ -27,6 +28,15 @@ def test_a_record_is_a_row(elsewhere) -> None:
     (row,) = [line for line in trust.PAGE.read_text().splitlines() if "All is well." in line]
     assert row.startswith("| All is well. | 12,345 networks; widths: 1 \\| 2; 2")
     assert row.endswith(" | two | `make x` |")
+
+
+def test_missed_faults_are_rows_of_their_own(elsewhere, monkeypatch) -> None:
+    assert "had missed" not in trust.page()
+    monkeypatch.setattr(trust, "MISSED", elsewhere / "missed.toml")
+    trust.MISSED.write_text(
+        '[[fault]]\ndate = "2026-01-02"\nwhat = "a | b"\nmissed_by = "x"\nfound_by = "y"\n'
+    )
+    assert "| 2026-01-02 | a \\| b | x | y |\n" in trust.page()
 
 
 def test_mended_faults_are_not_forgotten(elsewhere) -> None:
