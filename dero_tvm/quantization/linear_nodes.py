@@ -21,14 +21,17 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 import onnx
+from onnx import numpy_helper
 
 _NORM = "BatchNormalization"
 _MOVES = (
     *("Concat", "Flatten", "Gather", "Identity", "Pad", "Reshape", "Slice", "Split"),
     *("SpaceToDepth", "Squeeze", "Transpose", "Unsqueeze"),
+    *("ConcatFromSequence", "SequenceAt", "SplitToSequence"),
 )
 _POOLS = ("AveragePool",)
-_REDUCTIONS = ("Einsum", "ReduceMean", "ReduceSum")
+_PRODUCTS = ("Einsum", "MatMul")  # with zeros and ones
+_REDUCTIONS = (*_PRODUCTS, "ReduceMean", "ReduceSum")
 _FACTORS = ("Div", "Mul")
 _SUMS = ("Add", "Sub", "Sum")
 _CONVOLUTIONS = ("Conv", "ConvTranspose")
@@ -82,8 +85,8 @@ class _Chains:
 
     def __init__(self, graph: onnx.GraphProto) -> None:
         self._producer = {output: node for node in graph.node for output in node.output}
-        constants = {tensor.name for tensor in graph.initializer}
-        self._computed = {value.name for value in graph.input} - constants
+        self._constants = {tensor.name: tensor for tensor in graph.initializer}
+        self._computed = {value.name for value in graph.input} - self._constants.keys()
         for node in graph.node:
             if node.op_type != "Constant":
                 self._computed.update(node.output)
@@ -125,7 +128,9 @@ class _Chains:
         waiting, seen = [name], {name}
         while waiting:
             node = self._producer.get(waiting.pop())
-            if node is None or "Pool" in node.op_type:
+            if node is None or node.op_type in _POOLS:
+                continue
+            if "Pool" in node.op_type and not self._is_linear(node):
                 continue
             if node.op_type in _CONVOLUTIONS:
                 if self._roots_of(node.input[0]) == roots:
@@ -137,8 +142,9 @@ class _Chains:
         return False
 
     def _is_link(self, node: onnx.NodeProto, norms: bool = False) -> bool:
-        operators = (*_LINEAR, _NORM) if norms else _LINEAR
-        if node.op_type not in operators or self._outputs.intersection(node.output):
+        if not (self._is_linear(node) or (norms and node.op_type == _NORM)):
+            return False
+        if self._outputs.intersection(node.output):
             return False
         computed = [name for name in node.input if name in self._computed]
         if node.op_type in (*_FACTORS, _NORM) and len(computed) != 1:
@@ -147,6 +153,16 @@ class _Chains:
             return False
         roots = self._roots_of(node.output[0])
         return len(roots) == 1 and node.output[0] not in roots  # not a join itself
+
+    def _is_linear(self, node: onnx.NodeProto) -> bool:
+        if node.op_type == "MaxPool":  # every second pixel, for example
+            return all(
+                set(attr.ints) == {1} for attr in node.attribute if attr.name == "kernel_shape"
+            )
+        if node.op_type in _PRODUCTS:
+            known = [self._constants.get(name) for name in node.input if name not in self._computed]
+            return len(known) == len(node.input) - 1 and all(map(_zeros_and_ones, known))
+        return node.op_type in _LINEAR
 
     def _is_transition(self, node: onnx.NodeProto) -> bool:
         """A pooling of the network itself, which both a convolution and its shortcut read."""
@@ -160,7 +176,8 @@ class _Chains:
 
     def _find_roots(self, name: str) -> Iterator[str]:
         node = self._producer.get(name)
-        if node is None or node.op_type not in (*_LINEAR, _NORM) or self._is_transition(node):
+        linear = node is not None and (node.op_type == _NORM or self._is_linear(node))
+        if node is None or not linear or self._is_transition(node):
             yield name
             return
         computed = [operand for operand in node.input if operand in self._computed]
@@ -181,3 +198,10 @@ class _Chains:
                 return True
             waiting += [self._producer[name] for name in computed if name != root]
         return False
+
+
+def _zeros_and_ones(tensor: onnx.TensorProto | None) -> bool:
+    if tensor is None:
+        return False
+    values = numpy_helper.to_array(tensor)
+    return bool(((values == 0) | (values == 1)).all())

@@ -70,6 +70,8 @@ class Importer(ONNXGraphImporter):
             return clipped
         if node.name == "Pad" and (padded := pad(inputs, attrs)) is not None:
             return padded
+        if node.name == "Einsum":  # of which TVM's importer makes a function of loops
+            return relax.op.einsum(list(inputs), str(attrs["equation"], "utf-8"))
         if node.name == "Dropout":
             return self._everything(inputs[0], attrs["tvm_custom"]["num_outputs"])
         if node.name == "Resize":
