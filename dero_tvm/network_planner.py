@@ -27,6 +27,8 @@ STACK_RESERVE = 8 * 1024
 
 
 _LARGEST_TENSOR = 2**31 - 1
+_MOST_OPERATORS = 1_000  # several times as many as any network for a microcontroller has
+_MOST_ROWS_IN_ALL = 2**18
 _MOST_ROWS = 2**17  # every one is a step of the simulation, and none runs on a microcontroller
 
 
@@ -68,6 +70,22 @@ def refuse_sizes(model: str, tensors: Mapping[str, Any]) -> None:
                 f"the {_LARGEST_TENSOR:,} that generated code can address; choose a smaller input "
                 "(--input-shapes)"
             )
+
+
+def refuse_work(model: str, network: Network) -> None:
+    """Raises UserError for a network that no plan would be found for in a sensible time."""
+    operations = [op for cascade in network.cascades for op in cascade.operations]
+    if len(operations) > _MOST_OPERATORS:
+        raise UserError(
+            f"{model}: the network has {len(operations):,} operators, more than the "
+            f"{_MOST_OPERATORS:,} that can be planned; compile it in parts"
+        )
+    rows = sum(op.signature.output.rows for op in operations if op.function is None)
+    if rows > _MOST_ROWS_IN_ALL:
+        raise UserError(
+            f"{model}: the tensors of the network have {rows:,} rows together, more than the "
+            f"{_MOST_ROWS_IN_ALL:,} that can be planned; choose a smaller input (--input-shapes)"
+        )
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from .errors import UserError, first_line
 from .frontends import LoadedModel, load
 from .kernels import Choice, preferred
 from .memory_size import parse_size
-from .network_planner import STACK_RESERVE, NetworkPlanner, refuse_sizes
+from .network_planner import STACK_RESERVE, NetworkPlanner, refuse_sizes, refuse_work
 from .planning import Options
 from .printable import printable
 
@@ -97,8 +97,9 @@ def prepare(
     options = Options(keep_inputs=keep_inputs, external_io=external_io, time_limit=time_limit)
     kept = 0 if reserve == 0 else parse_size(reserve, "--reserve")
     planner = NetworkPlanner(loaded, label, board, options, name, kept, choose)
-    tensors = planner.network(canonical).values
-    refuse_sizes(label, {name: value.spec for name, value in tensors.items()})
+    network = planner.network(canonical)
+    refuse_sizes(label, {name: value.spec for name, value in network.values.items()})
+    refuse_work(label, network)
     inputs = _ports(loaded, "input", stream_input)
     outputs = _ports(loaded, "output", stream_output)
     marked = None

@@ -57,7 +57,7 @@ from .straight_line import unique_names
 PASS = "AccumulateResiduals"
 ACCUMULATE = "accumulate"
 _MOST_WORK = 30_000  # tensors of the graph read again, joins of a network of hundreds
-_TRIAL_WORK = 0.1  # of weighing one join, in reads of the same tensors
+_TRIAL_WORK = 0.3  # of weighing one join, in reads of the same tensors
 _TOO_MANY = "the network has so many joins that only the last ones are weighed"
 
 

@@ -16,7 +16,6 @@ from .graph import operators_in_order
 from .operators import operator_of, signature_of
 from .straight_line import StraightLine
 
-
 _STORAGE = "buffer_of"  # attribute of a graph
 
 

@@ -6,7 +6,7 @@ Main's attribute ``dero.residuals`` is an array of plain maps; :class:`Residual`
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import tvm
@@ -65,10 +65,13 @@ def write_residuals(mod: tvm.IRModule, residuals: Iterable[Residual]) -> tvm.IRM
 
 
 def _to_map(residual: Residual) -> dict[str, Any]:
-    return {
-        key: list(value) if isinstance(value, tuple) else value
-        for key, value in asdict(residual).items()
-    }
+    branches = [
+        {"operand": b.operand, "kind": b.kind, "operators": list(b.operators)}
+        for b in residual.branches
+    ]
+    plain = {field.name: getattr(residual, field.name) for field in fields(residual)}
+    lists = {key: list(value) for key, value in plain.items() if isinstance(value, tuple)}
+    return plain | lists | {"branches": branches}
 
 
 def _from_map(entry: Mapping[str, Any]) -> Residual:

@@ -9,7 +9,8 @@
     }
 
 A stage whose rows are made at several places has a function of its own, so that the code grows
-with the number of stages and not with the number of paths between them.
+with the number of stages and not with the number of paths between them; so has one that would
+stand in too many loops.
 """
 
 from __future__ import annotations

@@ -20,6 +20,8 @@ from relax_passes.row_schedule import RowSchedule
 
 from .kernels import Kernel, KernelTable, NativeFunction, Parameter, RowCallback
 
+_DEEPEST = 32  # loops in one another
+
 
 @dataclass(frozen=True)
 class Address:
@@ -91,7 +93,7 @@ class Stage:
     rows: int  # calls of its kernel: one a row, 1 for an opaque kernel
     asks: tuple[tuple[int, RowsNeeded], ...] = ()  # (stage, rows needed)
     complete: bool = False  # rows that nobody asks for are made at the end
-    shared: bool = False  # its rows are made at several places of the program
+    shared: bool = False  # its rows are made by a function: at several places, or deep in loops
     native: Call | None = None
 
     @property
@@ -159,8 +161,7 @@ class _Writer:
                     self.ports[network.values[port.value].buffer] = f"{kind}:{index}"
 
     def step(self, cascade: Cascade, schedule: RowSchedule) -> StepProgram:
-        askers = Counter(demand.producer for demand in schedule.demands)
-        askers.update(schedule.incomplete)
+        shared = _with_functions(schedule)
         stages = []
         for index, op in enumerate(cascade.operations):
             asks = []
@@ -177,7 +178,7 @@ class _Writer:
                     op.in_schedule().steps if op.function is None else 1,
                     tuple(asks),
                     complete=index in schedule.incomplete,
-                    shared=askers[index] > 1,
+                    shared=index in shared,
                     native=self._native(cascade, schedule, op),
                 )
             )
@@ -252,6 +253,26 @@ class _Writer:
             return Address(self.ports[buffer])
         placement = self.plan.placements[buffer]
         return Address(f"arena:{placement.region}", placement.offset)
+
+
+def _with_functions(schedule: RowSchedule) -> set[int]:
+    """The stages whose rows a function makes.
+
+    Those that are asked for at several places; and of stages that ask one for the other's rows,
+    which are loops in loops, one in every `_DEEPEST`: compilers have limits, and so have readers.
+    """
+    askers = Counter(demand.producer for demand in schedule.demands)
+    askers.update(schedule.incomplete)
+    found = {producer for producer, count in askers.items() if count > 1}
+    depth: Counter[int] = Counter()
+    # Whoever asks for a stage's rows stands behind it.
+    for demand in sorted(schedule.demands, key=lambda demand: demand.reader, reverse=True):
+        if demand.producer not in found:
+            depth[demand.producer] = depth[demand.reader] + 1
+            if depth[demand.producer] == _DEEPEST:
+                depth[demand.producer] = 0
+                found.add(demand.producer)
+    return found
 
 
 def _ring_rows(schedule: RowSchedule, name: str) -> int:

@@ -34,6 +34,7 @@ NODES_PER_SECOND = 8_000
 COSTS_PER_SECOND = 200_000  # of steps, one after another
 SHARE = 0.5  # of the time limit
 BEAM_WIDTH = 32
+MOST_BEAM_COSTS = 200_000  # of steps: hundreds of steps, a dozen of which may run at any time
 LONGEST_SAFE_SEQUENCE = 12
 
 
@@ -192,10 +193,17 @@ class _Search:
 
 
 def _beam(state: MemoryState, limit: int) -> tuple[int, ...] | None:
-    """An order with a peak below `limit` from a beam search over sets of equally many steps."""
+    """An order with a peak below `limit` from a beam search over sets of equally many steps.
+
+    None as well where so many steps may run at any time that the search would not end soon.
+    """
     root = _Node(0, state.initially_ready(), state.initial_bytes, None, ())
     beam: list[tuple[int, int, _Node]] = [(0, root.held, root)]
+    costs = 0
     for _ in range(len(state.touched)):
+        costs += sum(node.ready.bit_count() for _, _, node in beam)
+        if costs > MOST_BEAM_COSTS:
+            return None
         candidates: dict[int, tuple[int, int, _Node]] = {}
         for highest, _, node in beam:
             for step in bits(node.ready):

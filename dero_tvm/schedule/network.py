@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -139,14 +140,24 @@ class Network:
 
         A reader may know a tensor by another name, as a view, so buffers are compared.
         """
-        outside = {self.values[port.value].buffer for port in self.outputs if not port.by_rows}
-        for other in self.cascades:
-            if other is not cascade:
-                operands = (o for op in other.operations for o in op.operands)
-                outside.update(self.values[o].buffer for o in operands if o in self.values)
-                outside.update(self.values[op.result].buffer for op in other.operations)
-        made = (op.result for op in cascade.operations)
-        return tuple(value for value in made if self.values[value].buffer not in outside)
+        outputs = {self.values[port.value].buffer for port in self.outputs if not port.by_rows}
+        found = []
+        for op in cascade.operations:
+            buffer = self.values[op.result].buffer
+            if buffer not in outputs and self._users[buffer] == {cascade.name}:
+                found.append(op.result)
+        return tuple(found)
+
+    @cached_property
+    def _users(self) -> dict[str, set[str]]:
+        """The names of the cascades that read or write each buffer."""
+        users: dict[str, set[str]] = {}
+        for cascade in self.cascades:
+            for op in cascade.operations:
+                for name in (*op.operands, op.result):
+                    if name in self.values:
+                        users.setdefault(self.values[name].buffer, set()).add(cascade.name)
+        return users
 
     @property
     def c_constants(self) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx_runtime import run_plainly
 from tvm import relax
 
+import dero_tvm
 from dero_tvm.errors import InternalError, UserError
 from dero_tvm.frontends import load
 from dero_tvm.frontends.onnx.nodes import Importer
@@ -286,6 +287,17 @@ def test_constants_that_take_too_long() -> None:
 def test_joins_of_many() -> None:
     nodes = [node("Relu", ["x"], ["a"]), node("Sum", ["a"] * 300, ["y"])]
     assert "Sum of 300 operands" in refusal(model(nodes))
+
+
+def test_networks_of_very_many_operators() -> None:
+    nodes = [node("Relu", ["x"], ["a"])]
+    nodes += [node("Mul", ["a", f"c{i}"], [f"t{i}"]) for i in range(1_100)]
+    constants = {f"c{i}": np.float32(i) for i in range(1_100)}
+    source = model([*nodes, node("Identity", ["t0"], ["y"])], constants)
+    kept = [helper.make_tensor_value_info(f"t{i}", TensorProto.FLOAT, None) for i in range(1_100)]
+    source.graph.output.extend(kept)
+    with pytest.raises(UserError, match=r"has 1,10\d operators, more than the 1,000"):
+        dero_tvm.compile(load(source))
 
 
 # --- constants that are folded ------------------------------------------------------------------

@@ -217,7 +217,7 @@ def _refuse_operators(graph: onnx.GraphProto, label: str) -> None:
         elif node.op_type in _OF_SEQUENCES:  # TVM's importer would take a tensor apart for ever
             if made_by.get(next(iter(node.input), "")) not in _SEQUENCES:
                 problems.append(f"{node.op_type} of a tensor, which is no sequence")
-        elif too_many(node.op_type, len(node.input)):
+        elif too_many(len(node.input)):
             problems.append(f"{node.op_type} of {len(node.input):,} operands ({_title(node)})")
         elif (overlooked := misread(node, constants)) is not None:
             problems.append(f"{node.op_type} {overlooked} ({_title(node)})")

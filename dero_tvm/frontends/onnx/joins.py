@@ -17,15 +17,15 @@ _OPERATIONS = {
     "Sum": relax.op.add,
 }
 JOINS = tuple(_OPERATIONS)
-_MOST_SUMMANDS, _MOST_OPERANDS = 1000, 1000
+_MOST_OPERANDS = 256
 
 
-def too_many(name: str, operands: int) -> bool:
+def too_many(operands: int) -> bool:
     """Whether a node has more operands than any published network's.
 
     A join becomes an operator for each of them, and a concatenation has each in one plan.
     """
-    return operands > (_MOST_SUMMANDS if name in _OPERATIONS else _MOST_OPERANDS)
+    return operands > _MOST_OPERANDS
 
 
 def join(name: str, inputs: Sequence[relax.Expr], builder: relax.BlockBuilder) -> relax.Expr:
