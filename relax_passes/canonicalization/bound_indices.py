@@ -1,9 +1,11 @@
 """`BoundIndices`: an index that is computed, or comes from the application, stays inside its axis.
 
-    take(table, indices, axis=0)    ->   take(table, clip(indices, 0, rows - 1), axis=0)
+    take(table, indices, axis=0)    ->   take(table, indices, axis=0, mode="clip")
+    gather_nd(data, indices)        ->   gather_nd(data, clip(indices, 0, lengths - 1))
 
 TVM's gathers use indices as they are: one outside would read anything that lies beside the tensor.
-Those that are constant are looked at here and need no operator.  Of scatters no C is generated.
+Those that are constant are looked at here and need no operator; of `take`, TVM would warn on the
+standard error that it uses even them as they are.  Of scatters no C is generated.
 
 Raises `IndexOutside` for a constant that is outside.
 """
@@ -43,6 +45,9 @@ class _Rewriter(DataflowRewriter):
         if lengths is None:
             return None
         data, indices = expr.args
+        if is_call(expr, "relax.take"):
+            self._refuse_outside(expr, indices, lengths)
+            return relax.op.take(self.new(data), self.new(indices), expr.attrs.axis, "clip")
         bounded = self._bounded(expr, self.old.tuple_of(indices), lengths)
         if bounded is None:
             return None
@@ -60,21 +65,30 @@ class _Rewriter(DataflowRewriter):
             )
         if not isinstance(indices.ty, relax.TensorType):
             return None  # a number in the program, which TVM checks
-        highest = np.array(lengths[0] if len(lengths) == 1 else lengths) - 1
-        lowest = np.zeros_like(highest)
-        constant = self.old.constant(indices)
-        if constant is not None:
-            values = constant.real()
-            outside = values[(values < lowest) | (values > highest)]
-            if outside.size:
-                raise IndexOutside(
-                    f"{call.op.name.removeprefix('relax.')}: the index {int(outside[0])} is "
-                    f"outside of a tensor of shape {list(shape_of(call.args[0]))}"
-                )
+        if self._refuse_outside(call, indices, lengths):
             return None
+        highest = _highest(lengths)
         new, dtype = self.new(indices), dtype_of(indices)
-        new = self.emit(relax.op.maximum(new, relax.const(lowest, dtype)))
+        new = self.emit(relax.op.maximum(new, relax.const(np.zeros_like(highest), dtype)))
         return self.emit(relax.op.minimum(new, relax.const(highest, dtype)))
+
+    def _refuse_outside(self, call: Any, indices: relax.Expr, lengths: list[int]) -> bool:
+        """Whether the indices are constant; raises `IndexOutside` if one of them is outside."""
+        constant = self.old.constant(indices)
+        if constant is None:
+            return False
+        values = constant.real()
+        outside = values[(values < 0) | (values > _highest(lengths))]
+        if outside.size:
+            raise IndexOutside(
+                f"{call.op.name.removeprefix('relax.')}: the index {int(outside[0])} is "
+                f"outside of a tensor of shape {list(shape_of(call.args[0]))}"
+            )
+        return True
+
+
+def _highest(lengths: list[int]) -> np.ndarray:
+    return np.array(lengths[0] if len(lengths) == 1 else lengths) - 1
 
 
 def _axis(call: Any) -> list[int]:

@@ -45,9 +45,7 @@ def test_computed_indices() -> None:
             x: R.Tensor((4, 3), "float32"), i: R.Tensor((2,), "int64"), k: R.Tensor((5, 2), "int64")
         ) -> R.Tuple(R.Tensor((2, 3), "float32"), R.Tensor((5,), "float32")):
             with R.dataflow():
-                a = R.maximum(i, const(0))
-                b = R.minimum(a, const(3))
-                rows = R.take(x, b, axis=0)
+                rows = R.take(x, i, axis=0, mode="clip")
                 c = R.maximum(k, const([0, 0]))
                 d = R.minimum(c, const([3, 2]))
                 points = R.gather_nd(x, d)
@@ -57,18 +55,18 @@ def test_computed_indices() -> None:
     tvm.ir.assert_structural_equal(BoundIndices()(Before), Expected)
 
 
-def test_constants_and_other_modes_are_left_alone() -> None:
+def test_what_is_inside_is_left_alone() -> None:
     @I.ir_module
     class Module:
         @R.function
         def main(x: R.Tensor((4, 3), "float32"), i: R.Tensor((2,), "int64")) -> R.Tuple(
-            R.Tensor((2, 3), "float32"), R.Tensor((2, 3), "float32")
+            R.Tensor((2,), "float32"), R.Tensor((2, 3), "float32")
         ):
             with R.dataflow():
-                rows = R.take(x, const([0, 3]), axis=0)
+                points = R.gather_nd(x, const([[0, 2], [3, 0]]))
                 clipped = R.take(x, i, axis=0, mode="clip")
-                R.output(rows, clipped)
-            return (rows, clipped)
+                R.output(points, clipped)
+            return (points, clipped)
 
     tvm.ir.assert_structural_equal(BoundIndices()(Module), Module)
 
@@ -101,6 +99,17 @@ def test_indices_from_afar(operator: str) -> None:
     result = run_host_c(archive, [arrays], compiler="gcc", sanitize=True)
     assert result.guard_ok
     np.testing.assert_array_equal(result.outputs[0]["y"], np.ones(shape, "float32"))
+
+
+@pytest.mark.parametrize("indices", [None, np.array([1, 3])], ids=["computed", "constant"])
+def test_tvm_adds_nothing_to_what_is_printed(indices, capfd: pytest.CaptureFixture[str]) -> None:
+    nodes = [helper.make_node("Gather", ["x", "i"], ["y"])]
+    if indices is None:
+        nodes.insert(0, helper.make_node("Cast", ["z"], ["i"], to=7))
+    given = {"x": (4, 3)} | ({"z": (2,)} if indices is None else {})
+    constants = {} if indices is None else {"i": indices}
+    dero_tvm.compile(model_of(nodes, given, {"y": (2, 3)}, constants))
+    assert capfd.readouterr() == ("", "")
 
 
 def test_constant_outside() -> None:
