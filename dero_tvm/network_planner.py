@@ -28,6 +28,7 @@ STACK_RESERVE = 8 * 1024
 
 _LARGEST_TENSOR = 2**31 - 1
 _MOST_OPERATORS = 1_000  # several times as many as any network for a microcontroller has
+_MOST_BINDINGS = 5_000  # of a model as it is read; quantized ones have several for an operator
 _MOST_ROWS_IN_ALL = 2**18
 _MOST_ROWS = 2**17  # every one is a step of the simulation, and none runs on a microcontroller
 
@@ -70,6 +71,17 @@ def refuse_sizes(model: str, tensors: Mapping[str, Any]) -> None:
                 f"the {_LARGEST_TENSOR:,} that generated code can address; choose a smaller input "
                 "(--input-shapes)"
             )
+
+
+def refuse_length(model: str, module: tvm.IRModule) -> None:
+    """Raises UserError for a file of so many operators that rewriting them would take minutes."""
+    blocks = getattr(module["main"].body, "blocks", ())
+    count = sum(len(block.bindings) for block in blocks)
+    if count > _MOST_BINDINGS:
+        raise UserError(
+            f"{model}: the model has {count:,} operators, more than the {_MOST_BINDINGS:,} that "
+            "can be compiled; compile it in parts"
+        )
 
 
 def refuse_work(model: str, network: Network) -> None:

@@ -25,7 +25,7 @@ from .errors import UserError, first_line
 from .frontends import LoadedModel, load
 from .kernels import Choice, preferred
 from .memory_size import parse_size
-from .network_planner import STACK_RESERVE, NetworkPlanner, refuse_sizes, refuse_work
+from .network_planner import STACK_RESERVE, NetworkPlanner, refuse_length, refuse_sizes, refuse_work
 from .planning import Options
 from .printable import printable
 
@@ -85,6 +85,7 @@ def prepare(
     label = str(model) if isinstance(model, (str, Path)) else loaded.name
     ports = (*loaded.inputs, *loaded.outputs)
     refuse_sizes(label, {repr(spec.name): spec for spec in ports})
+    refuse_length(label, loaded.module)
     progress("canonicalizing")
     try:
         canonical = pipeline.canonicalize(input_layout, integer_io=integer_io)(loaded.module)
