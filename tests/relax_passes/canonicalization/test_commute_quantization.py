@@ -111,3 +111,29 @@ def test_one_dequantize_serves_all_readers() -> None:
             return gv
 
     check(Before, Expected)
+
+
+def test_a_padding_is_rounded_right_behind_it() -> None:
+    @I.ir_module
+    class Before:
+        @R.function
+        def main(x: R.Tensor((1, 2, 2, 2), "int8")) -> R.Tensor((1, 2, 2, 4), "int8"):
+            with R.dataflow():
+                a = R.dequantize(x, SCALE, ZERO)
+                p = R.nn.pad(a, (0, 0, 0, 0, 0, 0, 1, 1), pad_value=0.57)
+                gv = R.quantize(p, SCALE, ZERO, out_dtype="int8")
+                R.output(gv)
+            return gv
+
+    @I.ir_module
+    class Expected:
+        @R.function
+        def main(x: R.Tensor((1, 2, 2, 2), "int8")) -> R.Tensor((1, 2, 2, 4), "int8"):
+            with R.dataflow():
+                gv = R.nn.pad(x, (0, 0, 0, 0, 0, 0, 1, 1), pad_value=3.0)
+                R.output(gv)
+            return gv
+
+    after = CommuteQuantization()(Before)
+    kept = relax.transform.DeadCodeElimination()(after)
+    tvm.ir.assert_structural_equal(kept, Expected)

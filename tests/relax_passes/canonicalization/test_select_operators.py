@@ -251,3 +251,21 @@ def module_of(param, expr) -> tvm.IRModule:
 def run(module: tvm.IRModule, data: np.ndarray) -> np.ndarray:
     machine = relax.VirtualMachine(tvm.compile(module, "llvm"), tvm.cpu())
     return machine["main"](tvm.runtime.tensor(data)).numpy()
+
+
+def test_dequantized_scalars_are_constants() -> None:
+    @I.ir_module
+    class Before:
+        @R.function
+        def main(x: R.Tensor((1, 4), "float32")) -> R.Tensor((1, 4), "float32"):
+            with R.dataflow():
+                d = R.dequantize(
+                    R.const(90, "int8"), R.const(0.1, "float32"), R.const(0, "int8"), axis=0
+                )
+                gv = R.multiply(x, d)
+                R.output(gv)
+            return gv
+
+    after = SelectOperators()(Before)
+    names = [str(b.value.op.name) for b in after["main"].body.blocks[0].bindings]
+    assert names[-1] == "dero.multiply"
