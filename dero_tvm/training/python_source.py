@@ -199,21 +199,22 @@ def _export(architecture: Architecture, output_names: Sequence[str]) -> str:
         f"torch.zeros({', '.join(map(str, _torch_shape(port)))})" for port in architecture.inputs
     )
     one = f"({examples[0]},)" if len(examples) == 1 else f"({', '.join(examples)})"
-    call = Call(
-        "torch.onnx.export",
-        ("network.eval()", one, "path"),
-        (
-            ("input_names", _texts([port.name for port in architecture.inputs])),
-            ("output_names", _texts(output_names)),
-            ("dynamo", "True"),
-            ("external_data", "False"),
-        ),
-    )
+    call = Call("torch.onnx.export", ("network.eval()", one), (("dynamo", "True"),))
+    names = [*(port.name for port in architecture.inputs), *output_names]
     return "\n".join(
         [
             "def export(network: nn.Module, path: str) -> None:",
             '    """Write `network` as ONNX, for a batch of one."""',
-            statement("", call, 1),
+            statement("program = ", call, 1),
+            "    graph = program.model.graph",
+            statement("names = ", _texts(names), 1),
+            "    for node in graph:",
+            "        for value in node.outputs:",
+            "            if value.name in names:  # the exporter's own, which stays inside",
+            '                value.name += "_inside"',
+            "    for value, name in zip([*graph.inputs, *graph.outputs], names):",
+            "        value.name = name",
+            "    program.save(path, external_data=False)",
         ]
     )
 

@@ -269,3 +269,22 @@ def test_tflite_tensor_in_a_refusal() -> None:
     assert str(caught.value) == (
         "model: RESIZE_BILINEAR 'larger' has no counterpart in a reorganized network"
     )
+
+
+def test_names_that_the_exporter_gives_itself() -> None:
+    """Ports keep their names, whatever PyTorch calls the tensors inside."""
+    model = exported(classified(conv(3, 8, stride=2), Add(nn.Sequential(conv(8, 8), conv(8, 8)))))
+    renamed = {"image": "conv2d", model.graph.output[0].name: "relu"}
+    for node in model.graph.node:
+        node.input[:] = [renamed.get(name, name) for name in node.input]
+        node.output[:] = [renamed.get(name, name) for name in node.output]
+    model.graph.input[0].name, model.graph.output[0].name = "conv2d", "relu"
+    files = dero_tvm.reorganize(model).files()
+    written = onnx.load_from_string(files["network.onnx"])
+    onnx.checker.check_model(written)
+    assert [port.name for port in (*written.graph.input, *written.graph.output)] == [
+        "conv2d",
+        "relu",
+    ]
+    inside = {name for node in written.graph.node for name in node.output}
+    assert "relu_inside" in inside
