@@ -29,7 +29,7 @@ STACK_RESERVE = 8 * 1024
 _LARGEST_TENSOR = 2**31 - 1
 _MOST_OPERATORS = 1_000  # several times as many as any network for a microcontroller has
 _MOST_BINDINGS = 5_000  # of a model as it is read; quantized ones have several for an operator
-_MOST_ROWS_IN_ALL = 2**18
+_MOST_ROWS_IN_ALL = 2**19
 _MOST_ROWS = 2**17  # every one is a step of the simulation, and none runs on a microcontroller
 
 

@@ -37,6 +37,7 @@ from tvm.ir import Call
 from .decisions import Decision, record
 from .graph import operator_graph, operators_in_order, readers
 from .liveness import (
+    change_signature,
     is_concat_in_place,
     is_reshape,
     live_bytes,
@@ -91,10 +92,10 @@ def _decide(mod: tvm.IRModule) -> tuple[dict[str, str], tuple[int, int]]:
                 continue
             before = graph.nodes[node]["signature"]
             attrs = {**before.attrs, "in_place": True}
-            graph.nodes[node]["signature"] = replace(before, attrs=attrs)
+            change_signature(graph, node, replace(before, attrs=attrs))
             after = _peak(graph)
             if after > peak:
-                graph.nodes[node]["signature"] = before
+                change_signature(graph, node, before)
                 reasons[node] = (
                     f"its buffer, alive from the first operand on, would raise the peak from "
                     f"{peak:,} to {after:,} bytes"

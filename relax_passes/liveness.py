@@ -13,7 +13,7 @@ from itertools import accumulate
 import networkx as nx
 
 from .graph import operators_in_order
-from .operators import operator_of, signature_of
+from .operators import Signature, operator_of, signature_of
 from .straight_line import StraightLine
 
 _STORAGE = "buffer_of"  # attribute of a graph
@@ -24,7 +24,7 @@ def storage(graph: nx.DiGraph) -> dict[str, str]:
 
     A reshape shares its operand's buffer, a cascade's result the buffer it overwrites, the
     operands of a concatenation in place its buffer, and an element of a tuple the tuple's.
-    A graph is asked many times, and does not change, so it keeps the answer.
+    A graph is asked many times, so it keeps the answer until `change_signature`.
     """
     if _STORAGE in graph.graph:
         return graph.graph[_STORAGE]
@@ -36,6 +36,12 @@ def storage(graph: nx.DiGraph) -> dict[str, str]:
             shared.union(operand, node)
     graph.graph[_STORAGE] = {node: shared[node] for node in shared}
     return graph.graph[_STORAGE]
+
+
+def change_signature(graph: nx.DiGraph, node: str, signature: Signature) -> None:
+    """Give an operator another signature, as if it had been read with it."""
+    graph.nodes[node]["signature"] = signature
+    graph.graph.pop(_STORAGE, None)
 
 
 def sharing(graph: nx.DiGraph, tensor: str) -> list[str]:

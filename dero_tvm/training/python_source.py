@@ -212,7 +212,7 @@ def _export(architecture: Architecture, output_names: Sequence[str]) -> str:
             "        for value in node.outputs:",
             "            if value.name in names:  # the exporter's own, which stays inside",
             '                value.name += "_inside"',
-            "    for value, name in zip([*graph.inputs, *graph.outputs], names):",
+            "    for value, name in zip([*graph.inputs, *graph.outputs], names, strict=True):",
             "        value.name = name",
             "    program.save(path, external_data=False)",
         ]
