@@ -201,3 +201,26 @@ def test_windows_that_begin_in_the_padding_are_not_counted(operator: str, opset:
     network = streamed_program(declared).network
     data = {"x": np.ones((1, 1, 5), "float32")}
     assert network.values[network.outputs[0].value].spec.shape == run_plainly(model, data).shape
+
+
+@pytest.mark.parametrize(
+    ("operator", "rule", "stride", "taken"),
+    [
+        ("AveragePool", "SAME_LOWER", 2, True),  # the eighth element alone is left out
+        ("AveragePool", "SAME_LOWER", 4, False),
+        ("Conv", "SAME_LOWER", 4, True),
+        ("Conv", "SAME_UPPER", 3, True),
+        ("Conv", "SAME_UPPER", 4, False),
+        ("LpPool", "SAME_UPPER", 4, False),
+        ("MaxPool", "SAME_UPPER", 4, True),
+    ],
+)
+def test_padding_by_less_than_nothing(operator: str, rule: str, stride: int, taken: bool) -> None:
+    weight = [np.ones((1, 1, 1), "float32")] if operator == "Conv" else []
+    attributes = {"kernel_shape": [1], "strides": [stride], "auto_pad": rule}
+    model = model_of(operator, (1, 1, 8), weight, attributes, 17)
+    if taken:
+        assert streamed_program(model).network.outputs
+    else:
+        with pytest.raises(UserError, match=f"ONNX defines the {rule} padding of 8 elements"):
+            streamed_program(model)

@@ -48,8 +48,7 @@ def resolve_padding(
         pads = _transposed(attrs, rule, pads, lengths, strides, spans)
     elif rule.startswith("SAME"):
         pads = _same(rule, lengths, strides, spans)
-        if name == "Conv" and rule == "SAME_UPPER":
-            _refuse_cropping(lengths, strides, spans)
+        _refuse_cropping(name, rule, lengths, strides, spans)
         if name in POOLS and pads != _same(rule, lengths, strides, kernel):
             raise ValueError(
                 f"ONNX defines the {rule} padding of dilated windows otherwise than ONNX Runtime "
@@ -93,16 +92,23 @@ def _same(
     ]
 
 
-def _refuse_cropping(lengths: Sequence[int], strides: Sequence[int], spans: Sequence[int]) -> None:
-    """Windows that leave out three elements or more between them.
+def _refuse_cropping(
+    name: str, rule: str, lengths: Sequence[int], strides: Sequence[int], spans: Sequence[int]
+) -> None:
+    """Windows that leave out elements between them.
 
-    None is padded there, says ONNX; ONNX Runtime pads by less than none and so begins behind the
-    first element, with SAME_UPPER alone.
+    None is padded there, says ONNX.  ONNX Runtime pads by less than none: its averages and norms
+    begin behind the first element where two or more are left out at the end, its convolutions where
+    three are, with SAME_UPPER alone.
     """
+    least = {"AveragePool": -1, "Conv": -2 if rule == "SAME_UPPER" else None, "LpPool": -1}.get(
+        name
+    )
     for length, stride, span in zip(lengths, strides, spans):
-        if (-(-length // stride) - 1) * stride + span - length <= -3:
+        total = (-(-length // stride) - 1) * stride + span - length
+        if least is not None and total < least:
             raise ValueError(
-                f"ONNX defines the SAME_UPPER padding of {length} elements for windows of {span} "
+                f"ONNX defines the {rule} padding of {length} elements for windows of {span} "
                 f"that are {stride} apart otherwise than ONNX Runtime computes it; export the "
                 "model with pads in place of auto_pad"
             )
