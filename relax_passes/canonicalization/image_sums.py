@@ -9,8 +9,9 @@ whose (dy, dx) fill a rectangle are the sum of a window.  `channel_sum` finds th
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,7 @@ class Numbering:
 
     @property
     def end(self) -> int:
-        return self.first + int(np.prod(self.shape))
+        return self.first + prod(self.shape)
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +54,23 @@ class _Shifted:
     shifts: tuple[int, int]
 
 
+def occurring(
+    term: ElementTerm, numberings: Iterable[Numbering]
+) -> Iterator[tuple[Numbering, np.ndarray]]:
+    """The numberings of which a term has elements, and where; they are in ascending order."""
+    present = term.numbers[term.numbers != ABSENT]
+    if not present.size:
+        return
+    low, high = int(present.min()), int(present.max())
+    for numbering in numberings:
+        if numbering.first > high:
+            return
+        if numbering.end > low:
+            inside = (term.numbers >= numbering.first) & (term.numbers < numbering.end)
+            if inside.any():
+                yield numbering, inside
+
+
 def channel_sum(value: ElementSum, numberings: Mapping[Any, Numbering]) -> ChannelSum:
     """`value`, of shape [1, channels, height, width], as sums of channels.  Raises `NotLinear`."""
     if len(value.shape) != 4 or value.shape[0] != 1:
@@ -62,12 +80,10 @@ def channel_sum(value: ElementSum, numberings: Mapping[Any, Numbering]) -> Chann
         raise NotLinear("has summands that differ from pixel to pixel")
     groups: dict[Hashable, list[_Regular]] = {}
     for term in value.terms:
-        for numbering in numberings.values():
-            inside = (term.numbers >= numbering.first) & (term.numbers < numbering.end)
-            if inside.any():
-                numbers = np.where(inside, term.numbers - numbering.first, ABSENT)
-                regular = _regular(ElementTerm(numbers, term.coefficients), numbering)
-                groups.setdefault(numbering.source, []).append(regular)
+        for numbering, inside in occurring(term, numberings.values()):
+            numbers = np.where(inside, term.numbers - numbering.first, ABSENT)
+            regular = _regular(ElementTerm(numbers, term.coefficients), numbering)
+            groups.setdefault(numbering.source, []).append(regular)
     terms = (term for group in groups.values() for term in _windows(group))
     return ChannelSum(tuple(terms), offset)
 

@@ -27,7 +27,7 @@ from ..channel_sums import NotLinear
 from .dataflow import Dataflow, is_call, shape_of
 from .element_reader import READERS, fixed_weight
 from .element_sums import ABSENT, ElementSum
-from .image_sums import Numbering
+from .image_sums import Numbering, occurring
 
 ELEMENTWISE = tuple(
     f"relax.{name}"
@@ -86,15 +86,12 @@ class RegionReader:
 
     def sources(self, value: ElementSum) -> list[Source]:
         """The sources that take part."""
-        found = []
-        for source, numbering in self.numberings.items():
-            inside = (
-                (term.numbers >= numbering.first) & (term.numbers < numbering.end)
-                for term in value.terms
-            )
-            if any(mask.any() for mask in inside):
-                found.append(source)
-        return found
+        found = {
+            numbering.first
+            for term in value.terms
+            for numbering, _ in occurring(term, self.numberings.values())
+        }
+        return [source for source, one in self.numberings.items() if one.first in found]
 
     @staticmethod
     def limit(cost: int) -> None:
