@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import importlib.util
-import io
-import logging
-import warnings
 from collections.abc import Iterator
 
 import numpy as np
@@ -17,6 +12,7 @@ from onnx_networks import quantized
 from oracles import Feed, onnx_runtime, relative_difference, skip_unless_runnable
 
 import dero_tvm
+from tests.onnx_exports import exported_onnx
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 nn = torch.nn
@@ -112,22 +108,7 @@ def settled(model):
 
 
 def exported(model, exporter: str) -> onnx.ModelProto:
-    """As torch.onnx.export writes it: `legacy` traces, `dynamo` goes through torch.export."""
-    if exporter == "dynamo" and importlib.util.find_spec("onnxscript") is None:
-        pytest.skip("torch.onnx.export(dynamo=True) needs onnxscript, which is not installed")
-    example = (torch.zeros(1, CHANNELS, SIZE, SIZE),)
-    names = {"input_names": ["x"], "dynamo": exporter == "dynamo"}
-    options = {} if exporter == "dynamo" else {"opset_version": 17}
-    buffer = io.BytesIO()
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            torch.onnx.export(settled(model), example, buffer, **names, **options)
-    finally:
-        logging.disable(before)
-    return onnx.load_from_string(buffer.getvalue())
+    return exported_onnx(settled(model), torch.zeros(1, CHANNELS, SIZE, SIZE), exporter)
 
 
 def feature_maps(count: int, seed: int) -> Iterator[Feed]:

@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import importlib.util
-import io
-import logging
-import warnings
-
 import numpy as np
 import onnx
 import pytest
@@ -21,6 +15,7 @@ from shortcut_idioms import BLOCKS, MATCHES, POOLS  # noqa: E402
 import dero_tvm  # noqa: E402
 from dero_tvm.prepare import prepare  # noqa: E402
 from relax_passes.decisions import decisions  # noqa: E402
+from tests.onnx_exports import exported_onnx  # noqa: E402
 
 nn = torch.nn
 CHANNELS, SIZE = 10, 8
@@ -104,19 +99,7 @@ def exported(model, exporter):
     image = torch.zeros(1, CHANNELS, SIZE, SIZE)
     if exporter == "export":
         return torch.export.export(model, (image,))
-    if exporter == "dynamo" and importlib.util.find_spec("onnxscript") is None:
-        pytest.skip("torch.onnx.export(dynamo=True) needs onnxscript, which is not installed")
-    options = {"dynamo": True} if exporter == "dynamo" else {"dynamo": False, "opset_version": 17}
-    buffer = io.BytesIO()
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            torch.onnx.export(model, (image,), buffer, input_names=["x"], **options)
-    finally:
-        logging.disable(before)
-    return onnx.load_from_string(buffer.getvalue())
+    return exported_onnx(model, image, exporter)
 
 
 def images(count: int, seed: int) -> list[dict[str, np.ndarray]]:

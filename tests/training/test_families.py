@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import logging
-import warnings
-
 import numpy as np
 import onnx
 import pytest
@@ -21,6 +16,7 @@ from tflite_builder import TFLiteBuilder  # noqa: E402
 from torch import nn  # noqa: E402
 
 import dero_tvm  # noqa: E402
+from tests.onnx_exports import exported_onnx  # noqa: E402
 
 IMAGE = (1, 3, 16, 16)
 
@@ -32,18 +28,7 @@ def without_plans(monkeypatch):
 
 
 def exported(model, shape=IMAGE) -> onnx.ModelProto:
-    buffer = io.BytesIO()
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            example = (torch.zeros(*shape),)
-            names = {"input_names": ["image"], "opset_version": 17}
-            torch.onnx.export(model.eval(), example, buffer, dynamo=False, **names)
-    finally:
-        logging.disable(before)
-    return onnx.load_from_string(buffer.getvalue())
+    return exported_onnx(model.eval(), torch.zeros(*shape), "legacy", "image")
 
 
 def gates():
