@@ -30,6 +30,7 @@ from .fold_constants import clip_bounds
 from .moves import is_move, pad_value, pads_with_constant
 
 _OFFSET = 128
+_BY_INDEX = ("relax.take", "relax.argmax", "relax.argmin")  # work on shifted integers as well
 
 
 @tvm.transform.module_pass(opt_level=0, name="SignQuantization")
@@ -70,6 +71,9 @@ class _Rewriter(DataflowRewriter):
             return relax.op.dequantize(
                 self._signed(data), self.new(scale), lowered, expr.attrs.axis
             )
+        if is_call(expr, *_BY_INDEX) and expr.args[0] in self._shifted:
+            moved = with_operands(expr, self._signed)
+            return moved if dtype_of(var) != "uint8" else self._keep(var, moved)
         if not isinstance(var.ty, relax.TensorType) or dtype_of(var) != "uint8":
             return None
         if is_move(expr):

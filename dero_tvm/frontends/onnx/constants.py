@@ -21,7 +21,6 @@ class Constants:
                     if attribute.name == "value":
                         self._protos[node.output[0]] = attribute.t
         self.initial_elements = sum(map(self.size, self._protos))
-        self._initializers = {tensor.name for tensor in graph.initializer}
         self._taken = set(self._protos) | {value.name for value in graph.input}
         for node in graph.node:
             self._taken.update(node.output)
@@ -49,10 +48,6 @@ class Constants:
         proto = self._protos.get(name)
         return None if proto is None else proto.data_type
 
-    def is_initializer(self, name: str) -> bool:
-        """Whether the tensor is an initializer of the graph, so that it can be replaced."""
-        return name in self._initializers
-
     def add(self, hint: str, value: np.ndarray) -> str:
         """Add an initializer; its name, which begins with `hint`."""
         name = self.fresh(hint)
@@ -63,7 +58,6 @@ class Constants:
         """Add an initializer under a name that nothing else defines, or will from now on."""
         proto = numpy_helper.from_array(np.asarray(value, order="C"), name)
         self._graph.initializer.append(proto)
-        self._initializers.add(name)
         self._protos[name] = proto
 
     def drop_unread(self, names: set[str]) -> None:
@@ -75,7 +69,6 @@ class Constants:
             if initializers[position].name in dropped:
                 del initializers[position]
         for name in dropped:
-            self._initializers.discard(name)
             del self._protos[name]
 
     def fresh(self, hint: str) -> str:

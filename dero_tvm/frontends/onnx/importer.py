@@ -33,7 +33,6 @@ from .ports import quantized_ports
 from .qoperators import QOPERATORS, UnsupportedForm, qoperators_to_qdq
 from .reader import complaint, load_external_data
 from .sequences import spell_out_sequences
-from .signed import unsigned_to_signed
 from .types import check_types, declared_types
 
 _STANDARD_DOMAINS = ("", "ai.onnx", "com.microsoft")
@@ -136,7 +135,6 @@ def _import(
     except UnsupportedForm as error:
         raise UserError(f"{label}: unsupported operators: {error}") from error
     quantization = quantized_ports(graph)
-    unsigned_to_signed(graph)
     importer = Importer(shapes, label)
     # TVM's importer warns about names it changes and prints before it raises.
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):

@@ -16,7 +16,7 @@ from relax_passes.ir.origins import Origin
 from .clip import clip
 from .joins import JOINS, join
 from .old_operators import Node, in_newer_form
-from .pad import pad
+from .pad import pad, tile
 from .resize import refuse_misread, resize
 from .windows import WINDOWS, resolve_padding, with_zeros
 
@@ -70,6 +70,8 @@ class Importer(ONNXGraphImporter):
             return clipped
         if node.name == "Pad" and (padded := pad(inputs, attrs)) is not None:
             return padded
+        if node.name == "Tile" and (tiled := tile(inputs)) is not None:
+            return tiled
         if node.name == "Einsum":  # of which TVM's importer makes a function of loops
             return relax.op.einsum(list(inputs), str(attrs["equation"], "utf-8"))
         if node.name == "Dropout":

@@ -1,6 +1,6 @@
-"""Pad with a constant as Relax's own operator, which later passes know.
+"""Pad and Tile as Relax's own operators, which later passes know.
 
-TVM's importer makes a TIR function of it, which no pass can look into.
+TVM's importer makes TIR functions of them, which no pass can look into.
 """
 
 from __future__ import annotations
@@ -13,16 +13,19 @@ import tvm
 from tvm import relax
 from tvm.ir import Call, GenericConst
 
+_MODES = {b"constant": "constant", b"reflect": "reflect", b"edge": "replicate"}
+
 
 def pad(inputs: Sequence[relax.Expr | None], attrs: Mapping[str, Any]) -> relax.Expr | None:
     """The converted operator; None to leave it to TVM's importer.
 
-    That is done where amounts are computed or negative, values are copied from the edge, or
+    That is done where amounts are computed or negative, values are copied from the other end, or
     attributes hold what became operands in operator set 11.
     """
     data, amounts, value, axes = (_operand(inputs, index) for index in range(4))
     value = _real(value)
-    if attrs.get("mode", b"constant") != b"constant" or not isinstance(amounts, GenericConst):
+    mode = _MODES.get(attrs.get("mode", b"constant"))
+    if mode is None or not isinstance(amounts, GenericConst):
         return None
     if any(o is not None and not isinstance(o, GenericConst) for o in (value, axes)):
         return None
@@ -34,7 +37,15 @@ def pad(inputs: Sequence[relax.Expr | None], attrs: Mapping[str, Any]) -> relax.
     chosen = np.arange(rank) if axes is None else axes.value.numpy()
     width[chosen, 0], width[chosen, 1] = before, after
     fill = 0.0 if value is None or value.value.numpy().size == 0 else value.value.numpy().item()
-    return relax.op.nn.pad(data, width.reshape(-1).tolist(), "constant", float(fill))
+    return relax.op.nn.pad(data, width.reshape(-1).tolist(), mode, float(fill))
+
+
+def tile(inputs: Sequence[relax.Expr | None]) -> relax.Expr | None:
+    """The converted operator; None, where repeats are computed, to leave it to TVM's importer."""
+    data, repeats = inputs[:2]
+    if not isinstance(repeats, GenericConst):
+        return None
+    return relax.op.tile(data, repeats.value.numpy().tolist())
 
 
 def _real(value: Any) -> Any:

@@ -71,10 +71,7 @@ def check_types(
 
 
 def _check(where: str, said: onnx.TypeProto, actual: relax.TensorType) -> None:
-    dtype = _dtype(said)
-    if dtype == "uint8" and str(actual.dtype) == "int8":  # see `signed`
-        dtype = "int8"
-    check_declared(where, _sizes(said), dtype, actual)
+    check_declared(where, _sizes(said), _dtype(said), actual)
 
 
 def _fits(said: onnx.TypeProto | None, actual: relax.TensorType) -> bool:
