@@ -5,15 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from relax_passes.operators import Signature
+from relax_passes.operators.fixed_point import int8_limits
 
 TALLEST = 16  # WINDOW_TALLEST
 _LARGEST = 32767
-
-
-def clamp(signature: Signature) -> tuple[int, int]:
-    """The limits of an int8 result."""
-    low, high = signature["minimum"], signature["maximum"]
-    return (-128 if low is None else max(low, -128)), (127 if high is None else min(high, 127))
 
 
 def pack_window(
@@ -29,7 +24,7 @@ def pack_window(
     data, out, attrs = signature.inputs[0], signature.output, signature.attrs
     strides, dilation = attrs.get("strides", (1, 1)), attrs.get("dilation", (1, 1))
     top, left, bottom, _ = attrs.get("padding", (0, 0, 0, 0))
-    limits = clamp(signature) if data.dtype == "int8" else (0, 0)
+    limits = int8_limits(signature) if data.dtype == "int8" else (0, 0)
     row_by_row = kernel[0] == strides[0] == 1 and not (top or bottom)
     values = (
         *(data.rows, data.pixels, data.pixel_stride * data.itemsize),

@@ -13,6 +13,7 @@ from onnxruntime import quantization
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from dero_tvm.boundary.errors import UserError, first_line
+from relax_passes.operators.fixed_point import INT8_MAX, INT8_MIN
 
 from .chain_convolutions import convolve_chains
 from .linear_nodes import linear_nodes
@@ -84,7 +85,7 @@ def _quantize_inputs(graph: onnx.GraphProto, calibration: Sequence[Feed], linear
         low = min(0.0, *(float(feed[value.name].min()) for feed in calibration))
         high = max(0.0, *(float(feed[value.name].max()) for feed in calibration))
         scale = np.float32((high - low) / 255 or 1.0)
-        zero = np.int8(np.clip(np.rint(-128 - low / scale), -128, 127))
+        zero = np.int8(np.clip(np.rint(INT8_MIN - low / scale), INT8_MIN, INT8_MAX))
         names = [f"{value.name}_{part}" for part in ("scale", "zero_point", "quantized", "real")]
         for name, number in zip(names, (scale, zero)):
             graph.initializer.append(onnx.numpy_helper.from_array(np.asarray(number), name))

@@ -20,6 +20,7 @@ from tvm import relax
 from tvm.ir import Call, GenericConst
 
 from ..ir.dataflow import DataflowRewriter, is_call, with_operands
+from ..operators.fixed_point import INT8_MAX, INT8_MIN
 from .moves import is_move, pad_value, pads_with_constant
 
 
@@ -74,7 +75,7 @@ class _Rewriter(DataflowRewriter):
             rounded = np.copysign(np.floor(np.abs(quotient) + np.float32(0.5)), quotient)
         else:
             rounded = np.rint(quotient)
-        value = float(np.clip(rounded + zero_point, -128, 127))
+        value = float(np.clip(rounded + zero_point, INT8_MIN, INT8_MAX))
         width = [int(w) for w in padding.attrs.pad_width]
         return relax.op.nn.pad(source.args[0], width, "constant", value)
 
@@ -136,6 +137,9 @@ def _padded(call: Any, scale: float, zero_point: int) -> relax.Expr | None:
     width = [int(w) for w in call.attrs.pad_width]
     quotient = pad_value(call) / scale
     value = zero_point + round(quotient)
-    if abs(quotient - round(quotient)) > 1e-6 * max(1.0, abs(quotient)) or not -128 <= value < 128:
+    if (
+        abs(quotient - round(quotient)) > 1e-6 * max(1.0, abs(quotient))
+        or not INT8_MIN <= value <= INT8_MAX
+    ):
         return None
     return relax.op.nn.pad(call.args[0], width, "constant", float(value))

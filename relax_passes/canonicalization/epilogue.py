@@ -15,6 +15,7 @@ from tvm import relax
 
 from ..ir.constant_tensor import ConstantTensor
 from ..ir.dataflow import Dataflow, is_call, shape_of
+from ..operators.fixed_point import INT8_MAX, INT8_MIN, int8_limits
 from .fold_constants import clip_bounds
 
 
@@ -88,9 +89,8 @@ def take_integer_clamp(old: Dataflow, epilogue: Epilogue) -> None:
         if not is_call(call, "relax.clip"):
             return
         low, high = clip_bounds(call)
-        low, high = max(low, -128.0), min(high, 127.0)
-        minimum = -128 if epilogue.minimum is None else epilogue.minimum
-        maximum = 127 if epilogue.maximum is None else epilogue.maximum
+        low, high = max(low, INT8_MIN), min(high, INT8_MAX)  # they may be infinite
+        minimum, maximum = int8_limits(vars(epilogue))
         epilogue.minimum = max(minimum, math.ceil(low))
         epilogue.maximum = min(maximum, math.floor(high))
         epilogue.absorb(var)

@@ -26,6 +26,7 @@ from tvm.ir import Call, GenericConst
 from ..ir.constant_tensor import ConstantTensor
 from ..ir.dataflow import DataflowRewriter, dtype_of, is_call, operands_of
 from ..operators import make_call, tables
+from ..operators.fixed_point import int8_limits
 from .elementwise_region import Region, regions_ending_at
 from .epilogue import Epilogue, quantized_epilogue, take_integer_clamp
 from .integer_operand import Quantized, Refusal
@@ -174,9 +175,7 @@ class IntegerRewriter(DataflowRewriter):
         self, source: Quantized, table: np.ndarray, bounds: dict[str, int | None]
     ) -> relax.Expr:
         """`source` through `table` limited to `bounds`: a new tensor, constant if it is."""
-        low = -128 if bounds["minimum"] is None else bounds["minimum"]
-        high = 127 if bounds["maximum"] is None else bounds["maximum"]
-        limited = np.clip(table, low, high).astype(np.int8)
+        limited = np.clip(table, *int8_limits(bounds)).astype(np.int8)
         if isinstance(source.data, GenericConst):
             values = source.data.value.numpy().astype(np.int64)
             return relax.const(np.asarray(limited[values + 128]))

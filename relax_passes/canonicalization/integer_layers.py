@@ -12,6 +12,7 @@ from tvm import relax
 from ..ir.constant_tensor import ConstantTensor
 from ..ir.dataflow import UNSIGNED_LAYERS, shape_of
 from ..operators import quantized as factors
+from ..operators.fixed_point import INT8_MAX, INT8_MIN
 from ..operators.sum_range import SumRange
 from .epilogue import Epilogue
 from .integer_operand import (
@@ -119,7 +120,7 @@ def _weight(rewriter: IntegerRewriter, expr: relax.Expr) -> tuple[ConstantTensor
     if weight.values.dtype != np.int8:
         raise Refusal(f"its weights are {weight.values.dtype}, not int8")
     centred = weight.values.astype(np.int64) - weight.zero_point
-    least, greatest = factors.INT8_MIN - centred.min(), factors.INT8_MAX - centred.max()
+    least, greatest = INT8_MIN - centred.min(), INT8_MAX - centred.max()
     if least > greatest:
         raise Refusal("its weights less their zero points span more than 8 bits")
     zero_point = int(np.clip(0, least, greatest))

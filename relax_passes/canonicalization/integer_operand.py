@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tvm import relax
 
 from ..operators import quantized as factors
+from ..operators.fixed_point import INT8_MAX, INT8_MIN
 from ..operators.sum_range import SumRange
 from .epilogue import Epilogue
 
@@ -46,8 +47,8 @@ def integer_clamp(epilogue: Epilogue) -> dict[str, int | None]:
     low = low if epilogue.minimum is None else max(low, epilogue.minimum)
     high = high if epilogue.maximum is None else min(high, epilogue.maximum)
     return {
-        "minimum": None if low <= factors.INT8_MIN else low,
-        "maximum": None if high >= factors.INT8_MAX else high,
+        "minimum": None if low <= INT8_MIN else low,
+        "maximum": None if high >= INT8_MAX else high,
     }
 
 

@@ -15,6 +15,7 @@ from tvm import relax
 from ..ir.dataflow import dtype_of, is_call, shape_of
 from ..operators import quantized as factors
 from ..operators import spec_of
+from ..operators.fixed_point import INT8_MIN
 from ..operators.pool2d import windows_meet_image
 from ..operators.softmax import MOST_INT8_CHANNELS
 from ..operators.sum_range import SumRange
@@ -197,7 +198,7 @@ def _softmax(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax.Expr
     if shape_of(call)[-1] > MOST_INT8_CHANNELS:
         raise Refusal(f"in int8 it has at most {MOST_INT8_CHANNELS:,} channels")
     epilogue = rewriter.epilogue(var)
-    if (epilogue.scale, epilogue.zero_point) != (1 / 256, -128):
+    if (epilogue.scale, epilogue.zero_point) != (1 / 256, INT8_MIN):
         raise Refusal(
             f"its output has scale {epilogue.scale:.6g} and zero point {epilogue.zero_point}, "
             "not 1/256 and -128"

@@ -15,6 +15,7 @@ from tvm import relax
 
 from ..ir.dataflow import Dataflow, dtype_of, is_call, operands_of, shape_of
 from ..operators import spec_of
+from ..operators.fixed_point import INT8, INT8_MAX
 from ..operators.pool2d import windows_meet_image
 from ..operators.resize2d import ONNX_ROUNDINGS
 from .epilogue import Epilogue, float_epilogue, take_integer_clamp
@@ -166,8 +167,8 @@ def _clamp(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Expr
     """`relu` or `clip` that no operator before it could take over."""
     data = rewriter.new(call.args[0])
     if dtype_of(call.args[0]) == "int8":
-        low, high = clip_bounds(call) if is_call(call, "relax.clip") else (0.0, 127.0)
-        table = np.clip(np.arange(-128, 128), low, high).astype(np.int8)
+        low, high = clip_bounds(call) if is_call(call, "relax.clip") else (0.0, float(INT8_MAX))
+        table = np.clip(INT8, low, high).astype(np.int8)
         return rewriter.dero("lookup", [data, relax.const(table)])
     if is_call(call, "relax.nn.relu"):
         return _clamped(rewriter, var, "unary", [call.args[0]], function="relu")

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .fixed_point import multiply_numpy
-from .quantized import INT8_MAX, INT8_MIN, add_factors, multiply_factors, subtract_factors
+from .fixed_point import INT8, INT8_MAX, INT8_MIN, multiply_numpy
+from .quantized import add_factors, multiply_factors, subtract_factors
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +26,7 @@ class Operand:
     @staticmethod
     def every_input(scale: float, zero_point: int) -> Operand:
         """All int8 numbers in the order of a table."""
-        return Operand(np.arange(INT8_MIN, INT8_MAX + 1), scale, zero_point)
+        return Operand(INT8, scale, zero_point)
 
     @property
     def centred(self) -> np.ndarray:

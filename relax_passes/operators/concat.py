@@ -77,12 +77,6 @@ class Concat(Operator):
         edge = indexing.row_position(indices[: axis + 1], leading)
         return edge, edge
 
-    def strided_arguments(self, signature: Signature) -> tuple[int, ...]:
-        return tuple(range(len(signature.inputs)))
-
-    def strided_output(self, signature: Signature) -> bool:
-        return True
-
     def row_kernel(self, signature: Signature) -> tirx.PrimFunc:
         axis = concat_axis(signature)
         along_rows = axis < len(indexing.leading_shape(signature.output))

@@ -85,12 +85,6 @@ class Conv2D(Operator):
             dilation=signature["dilation"][0],
         )
 
-    def strided_arguments(self, signature: Signature) -> tuple[int, ...]:
-        return (0,)
-
-    def strided_output(self, signature: Signature) -> bool:
-        return True
-
     def macs(self, signature: Signature) -> int:
         _, kernel_h, kernel_w, depth = signature.inputs[1].shape
         return signature.output.elements * kernel_h * kernel_w * depth
@@ -144,8 +138,7 @@ def _int8_row(signature: Signature) -> tirx.PrimFunc:
     g = Geometry(signature)
     zero_in, zero_out = signature["input_zero_point"], signature["output_zero_point"]
     zero_weight = signature["weight_zero_point"]
-    low = -128 if signature["minimum"] is None else signature["minimum"]
-    high = 127 if signature["maximum"] is None else signature["maximum"]
+    low, high = signature["minimum"], signature["maximum"]
     rounding = signature["rounding"]
 
     @script.prim_func(private=True, s_tir=True)
@@ -188,7 +181,7 @@ def _int8_row(signature: Signature) -> tirx.PrimFunc:
                 scaled: T.let[T.int32] = (
                     fixed_point.multiply(acc[0], M[oc], S[oc], rounding) + zero_out
                 )
-                O[ow * g.out_pixel + oc] = T.cast(fixed_point.clamp(scaled, low, high), "int8")
+                O[ow * g.out_pixel + oc] = fixed_point.saturate(scaled, low, high)
 
     return conv2d_row
 

@@ -9,12 +9,13 @@ from tvm.script import tirx as T
 
 from . import fixed_point, script
 from .pixel_loop import PixelLoop
-from .registry import Operator, OperatorClass, register
+from .registry import OperatorClass, register
+from .row_to_row import RowToRow
 from .signature import Signature, TensorSpec
 
 
 @register
-class Dense(Operator):
+class Dense(RowToRow):
     """Fully connected layer with bias and clamp, fixed-point requantized for int8.
 
     ``data`` is [..., K], ``weight`` is [N, K], ``bias`` has N elements; the result is [..., N].
@@ -69,14 +70,8 @@ class Dense(Operator):
     def operator_class(self, signature: Signature) -> OperatorClass:
         return OperatorClass.POINTWISE
 
-    def needed_rows(self, signature: Signature, argument: int, row: int) -> tuple[int, int]:
-        return row, row + 1
-
-    def strided_arguments(self, signature: Signature) -> tuple[int, ...]:
-        return (0,)
-
-    def strided_output(self, signature: Signature) -> bool:
-        return True
+    def in_place_arguments(self, signature: Signature) -> tuple[int, ...]:
+        return ()  # every output of a pixel reads the whole pixel
 
     def macs(self, signature: Signature) -> int:
         return signature.output.elements * signature.inputs[0].channels

@@ -72,12 +72,6 @@ class BinaryOperator(Operator):
     def in_place_arguments(self, signature: Signature) -> tuple[int, ...]:
         return in_place_arguments(signature)
 
-    def strided_arguments(self, signature: Signature) -> tuple[int, ...]:
-        return 0, 1
-
-    def strided_output(self, signature: Signature) -> bool:
-        return True
-
     def arithmetic(self, signature: Signature) -> Callable[[Any, Any], Any]:
         """The function from two elements to the output element, as TIR expressions."""
         raise NotImplementedError

@@ -18,7 +18,8 @@ A real factor ``f`` is carried as ``multiplier * 2 ** (shift - 31)`` with ``mult
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 from tvm import tirx
@@ -26,7 +27,12 @@ from tvm.script import tirx as T
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script import builder
 
+from .signature import Signature
+
 ROUNDINGS = ("double", "single", "away")
+INT8_MIN, INT8_MAX = -128, 127
+INT8 = np.arange(INT8_MIN, INT8_MAX + 1)
+"""All int8 numbers, in the order of a table's entries."""
 
 
 def quantize_multiplier(factor: float) -> tuple[int, int]:
@@ -160,11 +166,21 @@ def clamp(value, low, high, dtype: str = "int32"):
     return value
 
 
+def int8_limits(of: Mapping[str, Any] | Signature) -> tuple[int, int]:
+    """The interval that an int8 result is limited to: ``minimum`` and ``maximum``, within int8.
+
+    A bound of None is absent.
+    """
+    low, high = of["minimum"], of["maximum"]
+    return (
+        INT8_MIN if low is None else max(int(low), INT8_MIN),
+        INT8_MAX if high is None else min(int(high), INT8_MAX),
+    )
+
+
 def saturate(value, low, high):
     """TIR int8 expression: an int32 `value` limited to int8 and ``[low, high]``."""
-    low = -128 if low is None else max(low, -128)
-    high = 127 if high is None else min(high, 127)
-    return T.cast(clamp(value, low, high), "int8")
+    return T.cast(clamp(value, *int8_limits({"minimum": low, "maximum": high})), "int8")
 
 
 def check_rounding(operator: str, rounding: str) -> None:

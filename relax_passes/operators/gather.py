@@ -71,12 +71,6 @@ class GatherOperator(Operator):
             indexing.row_number(data, clipped_last) + 1,
         )
 
-    def strided_arguments(self, signature: Signature) -> tuple[int, ...]:
-        return (0,)
-
-    def strided_output(self, signature: Signature) -> bool:
-        return True
-
     def row_kernel(self, signature: Signature) -> tirx.PrimFunc:
         spec, spec_out = signature.inputs[0], signature.output
         dtype = spec.dtype

@@ -8,15 +8,16 @@ from tvm import tirx
 from tvm.script import tirx as T
 
 from . import script
-from .pixel_loop import PixelLoop, same_layout
-from .registry import Operator, OperatorClass, register
+from .pixel_loop import PixelLoop
+from .registry import OperatorClass, register
+from .row_to_row import RowToRow
 from .signature import Signature, TensorSpec
 
 _TABLE_TYPES = ("int8", "float32")
 
 
 @register
-class Lookup(Operator):
+class Lookup(RowToRow):
     """Table lookup: ``out = table[data + 128]``, of the table's type.
 
     ``data`` is int8 of any shape, ``table`` has 256 entries, int8 or float32.  `tables` fills the
@@ -42,18 +43,6 @@ class Lookup(Operator):
 
     def operator_class(self, signature: Signature) -> OperatorClass:
         return OperatorClass.ELEMENTWISE
-
-    def needed_rows(self, signature: Signature, argument: int, row: int) -> tuple[int, int]:
-        return row, row + 1
-
-    def in_place_arguments(self, signature: Signature) -> tuple[int, ...]:
-        return (0,) if same_layout(signature.inputs[0], signature.output) else ()
-
-    def strided_arguments(self, signature: Signature) -> tuple[int, ...]:
-        return (0,)
-
-    def strided_output(self, signature: Signature) -> bool:
-        return True
 
     def row_kernel(self, signature: Signature) -> tirx.PrimFunc:
         g = PixelLoop(signature.inputs[0], signature.output, merge=True)

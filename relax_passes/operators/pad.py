@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from .fixed_point import INT8_MAX, INT8_MIN
 from .gather import GatherOperator
 from .registry import REQUIRED, register
 from .signature import Signature, TensorSpec
@@ -30,7 +31,7 @@ class Pad(GatherOperator):
         if min((*before, *after), default=0) < 0:
             raise ValueError(f"pad: amounts must not be negative, got {before} and {after}")
         value = attrs["value"]
-        if data.dtype == "int8" and not (value == int(value) and -128 <= value <= 127):
+        if data.dtype == "int8" and not (value == int(value) and INT8_MIN <= value <= INT8_MAX):
             raise ValueError(f"pad: the value {value} is not an int8 number")
         shape = tuple(b + length + a for b, length, a in zip(before, data.shape, after))
         return TensorSpec(shape, data.dtype)

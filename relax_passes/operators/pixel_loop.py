@@ -30,8 +30,3 @@ class PixelLoop:
     def out_index(self, pixel, channel):
         """Offset of an output element in the output row."""
         return pixel * self.out_pixel + channel
-
-
-def same_layout(data: TensorSpec, out: TensorSpec) -> bool:
-    """True if both tensors lay out a row alike, so that one may be written over the other."""
-    return data.itemsize == out.itemsize and data.pixel_stride == out.pixel_stride

@@ -9,6 +9,7 @@ from tvm import tirx
 from tvm.script import tirx as T
 
 from . import fixed_point, script
+from .fixed_point import INT8_MIN
 from .quantized import divide_factor
 from .registry import REQUIRED, Operator, OperatorClass, register
 from .signature import Signature, TensorSpec
@@ -88,12 +89,6 @@ class Pool2D(Operator):
             before=signature["padding"][0],
             dilation=signature["dilation"][0],
         )
-
-    def strided_arguments(self, signature: Signature) -> tuple[int, ...]:
-        return (0,)
-
-    def strided_output(self, signature: Signature) -> bool:
-        return True
 
     def absorbs(self, signature: Signature) -> TensorSpec | None:
         data, out = signature.inputs[0], signature.output
@@ -272,7 +267,7 @@ class _Window:
         self.out_pixel, self.out_elements = out.pixel_stride, out.row_stride
         self.size = vertical.kernel * horizontal.kernel
         self.counts = sorted({a * b for a in vertical.counts() for b in horizontal.counts()})
-        lowest = tirx.const(-128, "int32") if self.integer else -tirx.infinity("float32")
+        lowest = tirx.const(INT8_MIN, "int32") if self.integer else -tirx.infinity("float32")
         zero = tirx.const(0, self.accumulator)
         self.start = lowest if self.kind == "max" else zero
 

@@ -8,17 +8,18 @@ from tvm import tirx
 from tvm.script import tirx as T
 
 from . import elementwise, fixed_point, script
+from .fixed_point import INT8_MAX, INT8_MIN
 from .pixel_loop import PixelLoop
-from .registry import REQUIRED, Operator, OperatorClass, register
+from .registry import REQUIRED, OperatorClass, register
+from .row_to_row import RowToRow
 from .signature import Signature, TensorSpec
 
 ROUNDINGS = ("half_away", "half_even")
 
 
-class _Conversion(Operator):
+class _Conversion(RowToRow):
     """Base of the two conversions: one operand, element by element."""
 
-    arguments = ("data",)
     source_dtype: str
     result_dtype: str
 
@@ -27,24 +28,15 @@ class _Conversion(Operator):
             raise ValueError(f"{self.name} takes one {self.source_dtype} tensor, got {inputs}")
         if not attrs["scale"] > 0:
             raise ValueError(f"{self.name}: the scale must be positive, got {attrs['scale']}")
-        if not -128 <= attrs["zero_point"] <= 127:
+        if not INT8_MIN <= attrs["zero_point"] <= INT8_MAX:
             raise ValueError(f"{self.name}: the zero point {attrs['zero_point']} is not int8")
         return TensorSpec(inputs[0].shape, self.result_dtype)
 
     def operator_class(self, signature: Signature) -> OperatorClass:
         return OperatorClass.ELEMENTWISE
 
-    def needed_rows(self, signature: Signature, argument: int, row: int) -> tuple[int, int]:
-        return row, row + 1
-
     def in_place_arguments(self, signature: Signature) -> tuple[int, ...]:
         return elementwise.in_place_arguments(signature)
-
-    def strided_arguments(self, signature: Signature) -> tuple[int, ...]:
-        return (0,)
-
-    def strided_output(self, signature: Signature) -> bool:
-        return True
 
     def convert(self, signature: Signature, value: Any) -> Any:
         """The result for one element, as a TIR expression."""
@@ -92,7 +84,8 @@ class Quantize(_Conversion):
 
     def convert(self, signature: Signature, value: Any) -> Any:
         zero_point = signature["zero_point"]
-        low, high = -128 - zero_point, 127 - zero_point  # of the rounded quotient
+        # of the rounded quotient
+        low, high = INT8_MIN - zero_point, INT8_MAX - zero_point
 
         def f32(number: float) -> Any:
             return tirx.const(float(number), "float32")

@@ -15,9 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from .fixed_point import quantize_multiplier
-
-INT8_MIN, INT8_MAX = -128, 127
+from .fixed_point import INT8_MAX, INT8_MIN, quantize_multiplier
 
 _SATURATING = (1 << 30, 9)  # 256, as multiplier and shift
 _ADD_LEFT_SHIFT = 20  # bits of headroom that int8 addition and subtraction compute with

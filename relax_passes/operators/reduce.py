@@ -9,6 +9,7 @@ from tvm import tirx
 from tvm.script import tirx as T
 
 from . import fixed_point, script
+from .fixed_point import INT8_MAX, INT8_MIN
 from .registry import REQUIRED, Operator, OperatorClass, register
 from .signature import Signature, TensorSpec
 
@@ -72,12 +73,6 @@ class Reduce(Operator):
         first = _coordinates(data, reduced, row * elements, 0)
         last = _coordinates(data, reduced, (row + 1) * elements - 1, -1)
         return _row_of(data, first), _row_of(data, last) + 1
-
-    def strided_arguments(self, signature: Signature) -> tuple[int, ...]:
-        return (0,)
-
-    def strided_output(self, signature: Signature) -> bool:
-        return True
 
     def row_kernel(self, signature: Signature) -> tirx.PrimFunc:
         g = _Reduction(signature)
@@ -197,8 +192,8 @@ class _Reduction:
         self.reduced_in_row = prod(data.shape[axis] for axis in self.inside)
         self.count = self.reduced_rows * self.reduced_in_row
         self.start = {
-            "max": tirx.const(-128, "int32") if self.integer else -tirx.infinity("float32"),
-            "min": tirx.const(127, "int32") if self.integer else tirx.infinity("float32"),
+            "max": tirx.const(INT8_MIN, "int32") if self.integer else -tirx.infinity("float32"),
+            "min": tirx.const(INT8_MAX, "int32") if self.integer else tirx.infinity("float32"),
         }.get(self.kind, tirx.const(0, self.accumulator))
 
     def data_index(self, row, pixel, channel, reduced_row, reduced_in_row, data_rows):

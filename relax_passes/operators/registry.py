@@ -56,8 +56,9 @@ class Operator:
 
     Row ``i`` of a row argument lies at element offset ``(i % <name>_rows) * row_stride``: a whole
     tensor is a ring as high as the tensor.  A kernel reads only rows in ``needed_rows``, writes
-    only the output row (respecting the output's pixel stride), and may be called with ``out``
-    on top of an operand's row when ``in_place_arguments`` lists that operand.
+    only the output row, and may be called with ``out`` on top of an operand's row when
+    ``in_place_arguments`` lists that operand.  It respects the pixel strides of its row arguments
+    and of its output: any of them may be a slice of a concatenation.
     """
 
     name: ClassVar[str]
@@ -92,14 +93,6 @@ class Operator:
     def in_place_arguments(self, signature: Signature) -> tuple[int, ...]:
         """Arguments whose row `row` the kernel may overwrite with output row `row`."""
         return ()
-
-    def strided_arguments(self, signature: Signature) -> tuple[int, ...]:
-        """Row arguments that may have a pixel stride above their channel count."""
-        return ()
-
-    def strided_output(self, signature: Signature) -> bool:
-        """True if the kernel can write an output with a pixel stride above its channels."""
-        return False
 
     def scratch_bytes(self, signature: Signature) -> int:
         return 0

@@ -47,12 +47,6 @@ class Reshape(Operator):
         equal = _row_elements(data) == _row_elements(output) and data.dense and output.dense
         return (0,) if equal else ()
 
-    def strided_arguments(self, signature: Signature) -> tuple[int, ...]:
-        return (0,)
-
-    def strided_output(self, signature: Signature) -> bool:
-        return True
-
     def row_kernel(self, signature: Signature) -> tirx.PrimFunc:
         spec, spec_out = signature.inputs[0], signature.output
         dtype = spec.dtype

@@ -54,12 +54,6 @@ class ResizeBilinear(Operator):
         first, last = _neighbours(_position(signature, 0, y), height)
         return batch * height + first, batch * height + last + 1
 
-    def strided_arguments(self, signature: Signature) -> tuple[int, ...]:
-        return (0,)
-
-    def strided_output(self, signature: Signature) -> bool:
-        return True
-
     def macs(self, signature: Signature) -> int:
         return 4 * signature.output.elements
 

@@ -96,12 +96,6 @@ class ShortcutConv2D(Operator):
         )
         return (min(first, begin), max(last, end)) if first < last else (begin, end)
 
-    def strided_arguments(self, signature: Signature) -> tuple[int, ...]:
-        return (0,)
-
-    def strided_output(self, signature: Signature) -> bool:
-        return True
-
     def macs(self, signature: Signature) -> int:
         """Those of the convolution."""
         return Conv2D().macs(signature)

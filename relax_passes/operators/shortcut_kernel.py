@@ -62,8 +62,7 @@ def integer_row(signature: Signature, axes: tuple[Axis, Axis]) -> tirx.PrimFunc:
     steps = decode(signature["steps"])
     normalisation = signature["normalisation"]
     zero_in, zero_out = signature["input_zero_point"], signature["output_zero_point"]
-    low = -128 if signature["minimum"] is None else signature["minimum"]
-    high = 127 if signature["maximum"] is None else signature["maximum"]
+    low, high = fixed_point.int8_limits(signature)
     with _kernel(signature, axes) as k:
         constants, tables = k.operands["constants"], k.operands["tables"]
         block = _block(k.geometry.filters_per_group) if normalisation >= 0 else 1

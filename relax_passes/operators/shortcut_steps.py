@@ -54,8 +54,8 @@ class Affine:
     terms: tuple[Term, ...]
     offset: int  # in units of 2**-shift
     shift: int
-    minimum: int = -128
-    maximum: int = 127
+    minimum: int = fixed_point.INT8_MIN
+    maximum: int = fixed_point.INT8_MAX
     offsets: int = SCALAR  # where in the constants the offset of each channel stands,
     offsets_shift: int = 0  # in units of 2**(offsets_shift - shift)
 

@@ -18,15 +18,16 @@ from .fixed_point_functions import (
     POWERS,
     THIRD,
 )
-from .pixel_loop import PixelLoop, same_layout
-from .registry import Operator, OperatorClass, register
+from .pixel_loop import PixelLoop
+from .registry import OperatorClass, register
+from .row_to_row import RowToRow
 from .signature import Signature, TensorSpec
 
 MOST_INT8_CHANNELS = 4095  # the sum of as many exponentials, in Q12.19, stays below 2^31
 
 
 @register
-class Softmax(Operator):
+class Softmax(RowToRow):
     """Softmax over the last axis: ``out = exp(data - max(data)) / sum(exp(data - max(data)))``.
 
     int8 follows LiteRT's fixed-point arithmetic bit by bit; its output has scale 1 / 256 and zero
@@ -35,7 +36,6 @@ class Softmax(Operator):
     """
 
     name = "softmax"
-    arguments = ("data",)
     defaults = {"multiplier": None, "shift": None, "diff_min": None}
 
     def infer(self, inputs: tuple[TensorSpec, ...], attrs: dict[str, Any]) -> TensorSpec:
@@ -53,18 +53,6 @@ class Softmax(Operator):
 
     def operator_class(self, signature: Signature) -> OperatorClass:
         return OperatorClass.REDUCTION
-
-    def needed_rows(self, signature: Signature, argument: int, row: int) -> tuple[int, int]:
-        return row, row + 1
-
-    def in_place_arguments(self, signature: Signature) -> tuple[int, ...]:
-        return (0,) if same_layout(signature.inputs[0], signature.output) else ()
-
-    def strided_arguments(self, signature: Signature) -> tuple[int, ...]:
-        return (0,)
-
-    def strided_output(self, signature: Signature) -> bool:
-        return True
 
     def row_kernel(self, signature: Signature) -> tirx.PrimFunc:
         build = _int8_row if signature.inputs[0].dtype == "int8" else _float_row

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .fixed_point import INT8_MAX, INT8_MIN
+
 
 @dataclass(frozen=True, eq=False)
 class SumRange:
@@ -17,7 +19,9 @@ class SumRange:
     @staticmethod
     def of(weight: np.ndarray, zero_point: int) -> SumRange:
         """Of weights [filters, taps] that meet int8 data; padding counts as zeros in between."""
-        ends = np.stack([weight.astype(np.int64) * (end - zero_point) for end in (-128, 127)])
+        ends = np.stack(
+            [weight.astype(np.int64) * (end - zero_point) for end in (INT8_MIN, INT8_MAX)]
+        )
         return SumRange(ends.min(axis=0).sum(axis=1), ends.max(axis=0).sum(axis=1))
 
     @staticmethod

@@ -18,10 +18,9 @@ from typing import Any
 import numpy as np
 
 from . import fixed_point_functions as functions
-from .fixed_point import multiply_numpy, quantize_multiplier
-from .quantized import INT8_MAX, INT8_MIN, activation_range, requantization, rescale_factors
+from .fixed_point import INT8, INT8_MAX, INT8_MIN, multiply_numpy, quantize_multiplier
+from .quantized import activation_range, requantization, rescale_factors
 
-_INPUTS = np.arange(INT8_MIN, INT8_MAX + 1)
 _INT16_MIN, _INT16_MAX = -(1 << 15), (1 << 15) - 1
 _STEEP = 8.0  # input scales of logistic and tanh from which fixed point has no bits left
 
@@ -40,7 +39,7 @@ def table_of(
     (ONNX QuantizeLinear) or ``half_away`` (TFLite QUANTIZE).  A result that is not a number
     becomes the zero point.
     """
-    real = (_INPUTS - input_zero_point).astype(np.float32) * np.float32(input_scale)
+    real = (INT8 - input_zero_point).astype(np.float32) * np.float32(input_scale)
     with np.errstate(all="ignore"):
         result = np.asarray(function(real), np.float32) / np.float32(output_scale)
     result = np.nan_to_num(result, nan=0.0)
@@ -58,7 +57,7 @@ def requantize(
 ) -> np.ndarray:
     """QUANTIZE from int8 to int8."""
     factor = rescale_factors(input_scale, output_scale)
-    return _int8(_scaled(_INPUTS - input_zero_point, factor) + output_zero_point)
+    return _int8(_scaled(INT8 - input_zero_point, factor) + output_zero_point)
 
 
 def concat_unsigned(
@@ -67,7 +66,7 @@ def concat_unsigned(
     """An operand of CONCATENATION of another scale, of uint8 tensors less 128, in float32."""
     factor = np.float32(input_scale) * (np.float32(1) / np.float32(output_scale))
     offset = np.float32(-(input_zero_point + 128)) * factor
-    scaled = (_INPUTS + 128).astype(np.float32) * factor + offset
+    scaled = (INT8 + 128).astype(np.float32) * factor + offset
     return _int8(np.clip(_round_half_away(scaled), -1e6, 1e6) + output_zero_point)
 
 
@@ -82,7 +81,7 @@ def relu(
     """RELU; RELU6 with ``high=6``; RELU_N1_TO_1 and RELU_0_TO_1 with both bounds."""
     factor = _float32_ratio(input_scale, output_scale)
     minimum, maximum = activation_range(output_scale, output_zero_point, low, high)
-    scaled = _scaled(_INPUTS - input_zero_point, factor) + output_zero_point
+    scaled = _scaled(INT8 - input_zero_point, factor) + output_zero_point
     return _int8(np.clip(scaled, minimum, maximum))
 
 
@@ -95,7 +94,7 @@ def leaky_relu(
 ) -> np.ndarray:
     """LEAKY_RELU with slope `alpha` (any sign) for negative inputs."""
     slope = np.float32(input_scale) * np.float32(alpha) / np.float32(output_scale)
-    values = _INPUTS - input_zero_point
+    values = INT8 - input_zero_point
     positive = _scaled(values, _float32_ratio(input_scale, output_scale))
     negative = _scaled(values, requantization(abs(float(slope))))
     if slope < 0:
@@ -107,13 +106,13 @@ def logistic(
     input_scale: float, input_zero_point: int, output_scale: float, output_zero_point: int
 ) -> np.ndarray:
     """LOGISTIC, in fixed point to LiteRT's output scale 1 / 256 and zero point -128."""
-    fixed = (np.float32(output_scale), output_zero_point) == (1 / 256, -128)
+    fixed = (np.float32(output_scale), output_zero_point) == (1 / 256, INT8_MIN)
     if not fixed or input_scale >= _STEEP:
         scales = (input_scale, input_zero_point, output_scale, output_zero_point)
         return table_of(lambda x: 1 / (1 + np.exp(-x)), *scales, rounding="half_away")
     inside, q4 = _on_scale_of_sixteen(input_scale, input_zero_point)
     result = functions.round_shift(functions.logistic(q4), 31 - 8) - 128
-    return _int8(np.where(inside, result, np.where(_INPUTS > input_zero_point, 127, -128)))
+    return _int8(np.where(inside, result, np.where(INT8 > input_zero_point, INT8_MAX, INT8_MIN)))
 
 
 def tanh(
@@ -126,7 +125,7 @@ def tanh(
         return table_of(np.tanh, *scales, rounding="half_away")
     inside, q4 = _on_scale_of_sixteen(input_scale, input_zero_point)
     result = functions.round_shift(functions.tanh(q4), 31 - 7)
-    return _int8(np.where(inside, result, np.where(_INPUTS > input_zero_point, 127, -128)))
+    return _int8(np.where(inside, result, np.where(INT8 > input_zero_point, INT8_MAX, INT8_MIN)))
 
 
 def elu(
@@ -212,7 +211,7 @@ def rsqrt(
     multiplier, shift = quantize_multiplier(1.0 / float(root * np.float32(output_scale)))
     extra = 20  # fractional bits of the intermediate result
     table = []
-    for value in (_INPUTS - input_zero_point).tolist():
+    for value in (INT8 - input_zero_point).tolist():
         if value <= 0:
             table.append(INT8_MAX)
             continue
@@ -227,7 +226,7 @@ def absolute(
     input_scale: float, input_zero_point: int, output_scale: float, output_zero_point: int
 ) -> np.ndarray:
     """ABS."""
-    values = np.abs(_INPUTS - input_zero_point)
+    values = np.abs(INT8 - input_zero_point)
     if np.float32(input_scale) != np.float32(output_scale):
         values = _scaled(values, _float32_ratio(input_scale, output_scale))
     return _int8(values + output_zero_point)
@@ -252,7 +251,7 @@ def hard_swish(
     if output_shift > 0:
         scales = (input_scale, input_zero_point, output_scale, output_zero_point)
         return table_of(lambda x: x * np.clip(x + 3, 0, 6) / 6, *scales, rounding="half_away")
-    fine = (_INPUTS - input_zero_point) << 7
+    fine = (INT8 - input_zero_point) << 7
     unshifted = functions.doubling_high(fine, output_factor, bits=15)
 
     unit = fine
@@ -311,13 +310,13 @@ def _on_scale_of_sixteen(scale: float, zero_point: int) -> tuple[np.ndarray, np.
     """Which inputs lie within +-15, and all inputs in Q4.27 (those outside as 0)."""
     multiplier, shift = quantize_multiplier(float(np.float32(scale)) * (1 << 27))
     radius = math.floor(15 * (1 << 27) / 2.0**shift)
-    values = _INPUTS - zero_point
+    values = INT8 - zero_point
     inside = np.abs(values) < radius
     return inside, _scaled(np.where(inside, values, 0), (multiplier, shift))
 
 
 def _dequantized(scale: float, zero_point: int) -> np.ndarray:
-    return np.float32(scale) * (_INPUTS - zero_point).astype(np.float32)
+    return np.float32(scale) * (INT8 - zero_point).astype(np.float32)
 
 
 def _float32(function: Callable[[Any], Any], x: np.ndarray) -> np.ndarray:

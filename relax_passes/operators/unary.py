@@ -11,8 +11,9 @@ from tvm.script import tirx as T
 
 from . import script
 from .fixed_point import clamp, let
-from .pixel_loop import PixelLoop, same_layout
-from .registry import REQUIRED, Operator, OperatorClass, register
+from .pixel_loop import PixelLoop
+from .registry import REQUIRED, OperatorClass, register
+from .row_to_row import RowToRow
 from .signature import Signature, TensorSpec
 
 
@@ -75,7 +76,7 @@ def function_of(attrs: Mapping[str, Any], element: Any) -> Any:
 
 
 @register
-class Unary(Operator):
+class Unary(RowToRow):
     """A float32 function of each element: ``out = clamp(function(data), minimum, maximum)``.
 
     ``alpha`` is the slope of ``leaky_relu`` and ``hard_sigmoid`` (``clamp(alpha * x + beta, 0,
@@ -84,7 +85,6 @@ class Unary(Operator):
     """
 
     name = "unary"
-    arguments = ("data",)
     defaults = {
         "function": REQUIRED,
         "alpha": 0.0,
@@ -111,18 +111,6 @@ class Unary(Operator):
 
     def operator_class(self, signature: Signature) -> OperatorClass:
         return OperatorClass.ELEMENTWISE
-
-    def needed_rows(self, signature: Signature, argument: int, row: int) -> tuple[int, int]:
-        return row, row + 1
-
-    def in_place_arguments(self, signature: Signature) -> tuple[int, ...]:
-        return (0,) if same_layout(signature.inputs[0], signature.output) else ()
-
-    def strided_arguments(self, signature: Signature) -> tuple[int, ...]:
-        return (0,)
-
-    def strided_output(self, signature: Signature) -> bool:
-        return True
 
     def row_kernel(self, signature: Signature) -> tirx.PrimFunc:
         g = PixelLoop(signature.inputs[0], signature.output, merge=True)

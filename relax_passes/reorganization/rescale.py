@@ -17,6 +17,7 @@ from tvm import relax
 from tvm.ir import Call
 
 from ..operators import attributes_of, make_call, operator_of
+from ..operators.fixed_point import INT8, int8_limits
 from ..operators.quantized import requantization
 
 _CONVOLUTIONS = ("dero.conv2d", "dero.dense")
@@ -39,9 +40,8 @@ class _Conversion:
     def __call__(self, values: np.ndarray) -> np.ndarray:
         """int8 values of `a` as int8 values of `z`."""
         scaled = np.floor((values - self.zero_a) * self.ratio + 0.5) + self.zero_z
-        low = -128 if self.minimum is None else self.minimum
-        high = 127 if self.maximum is None else self.maximum
-        return np.clip(scaled, low, high).astype(np.int8)
+        limits = int8_limits({"minimum": self.minimum, "maximum": self.maximum})
+        return np.clip(scaled, *limits).astype(np.int8)
 
 
 def absorb(producer: relax.Expr, addition: Call, argument: int) -> Call | None:
@@ -66,10 +66,7 @@ def absorb(producer: relax.Expr, addition: Call, argument: int) -> Call | None:
         factors = np.ldexp(multiplier.astype(np.float64), shift - 31) * conversion.ratio
         pairs = [requantization(float(factor)) for factor in factors]
         operands[3:] = [relax.const(np.array(column, np.int32)) for column in zip(*pairs)]
-        low, high = (
-            int(conversion(np.array([attrs[key] if attrs[key] is not None else edge]))[0])
-            for key, edge in (("minimum", -128), ("maximum", 127))
-        )
+        low, high = (int(limit) for limit in conversion(np.array(int8_limits(attrs))))
         attrs |= {"minimum": low, "maximum": high, "output_zero_point": conversion.zero_z}
     else:
         return None
@@ -86,8 +83,8 @@ def convert(operand: relax.Expr, addition: Call, argument: int) -> Call | None:
         limits = {"minimum": conversion.minimum, "maximum": conversion.maximum}
         call = make_call("unary", [operand], function="clip", **limits)
     else:
-        table = conversion(np.arange(-128, 128, dtype=np.float64))
-        if np.array_equal(table, np.arange(-128, 128)):
+        table = conversion(INT8.astype(np.float64))
+        if np.array_equal(table, INT8):
             return None
         call = make_call("lookup", [operand, relax.const(table)])
     return relax.BlockBuilder().normalize(call)

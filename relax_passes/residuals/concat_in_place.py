@@ -163,20 +163,18 @@ def _stride_obstacles(graph: nx.DiGraph, concat: str, operand: str) -> Iterator[
 def _writes_strided(data: dict) -> bool:
     if data["inner"] is not None:
         return _accumulates_strided(data["inner"])
-    return data["signature"] is not None and data["implementation"].strided_output(
-        data["signature"]
-    )
+    return data["signature"] is not None
 
 
 def _accumulates_strided(inner: StraightLine) -> bool:
     """Whether the join inside a cascade, and all that follows it, can work in a slice."""
     for _, value in reversed(inner.bindings):
         operator = operator_of(value)
-        if operator is None or not operator.strided_output(signature_of(value)):
+        if operator is None:
             return False
         if len(set(variables(value))) > 1:
             return True
-        if 0 not in operator.strided_arguments(signature_of(value)):
+        if 0 not in operator.row_arguments(signature_of(value)):
             return False
     return False
 
@@ -190,7 +188,7 @@ def _reads_strided(graph: nx.DiGraph, reader: str, tensor: str) -> bool:
         return all(_call_reads_strided(call, parameters) for call in calls)
     if data["signature"] is None:
         return False
-    return set(arguments) <= set(data["implementation"].strided_arguments(data["signature"]))
+    return set(arguments) <= set(data["implementation"].row_arguments(data["signature"]))
 
 
 def _call_reads_strided(call: Call, parameters: set) -> bool:
@@ -198,7 +196,7 @@ def _call_reads_strided(call: Call, parameters: set) -> bool:
     used = {i for i, arg in enumerate(call.args) if arg in parameters}
     if not used:
         return True
-    return operator is not None and used <= set(operator.strided_arguments(signature_of(call)))
+    return operator is not None and used <= set(operator.row_arguments(signature_of(call)))
 
 
 def _flagged(mod: tvm.IRModule, names: set[str]) -> tvm.IRModule:

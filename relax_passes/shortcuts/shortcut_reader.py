@@ -18,6 +18,7 @@ from tvm import relax
 
 from ..ir.dataflow import Dataflow, is_call, shape_of
 from ..operators import attributes_of, spec_of
+from ..operators.fixed_point import INT8, INT8_MAX, INT8_MIN, int8_limits
 from ..operators.pool2d import Axis
 from .channel_sums import ChannelSum, ChannelTerm, NotLinear, Window
 
@@ -122,7 +123,7 @@ class ShortcutReader:
             return self._moved(call, self.raw, lambda values: ChannelSum.constant(values))
         if call.op.name == "dero.lookup":
             table = call.args[1].value.numpy().astype(np.int64)
-            if np.array_equal(table, np.arange(-128, 128)):
+            if np.array_equal(table, INT8):
                 return self.raw(call.args[0])
             source = self.raw(call.args[0])
             return self._each(
@@ -158,7 +159,7 @@ class ShortcutReader:
         factor, window = _pooling(call)
         if attrs["multiplier"] is not None:
             factor *= _factor(attrs["multiplier"], attrs["shift"])
-        low, high = _bounds(attrs)
+        low, high = int8_limits(attrs)
 
         def pooled(base: Any) -> int:
             key = (base, call)
@@ -182,7 +183,7 @@ class ShortcutReader:
             if attrs["rounding"] != "half_even":
                 raise NotLinear("rounds ties away from zero")
             value = self.real(call.args[0]).scaled(1.0 / attrs["scale"])
-            return RoundedStep(value.shifted(attrs["zero_point"]), -128, 127)
+            return RoundedStep(value.shifted(attrs["zero_point"]), INT8_MIN, INT8_MAX)
         if attrs.get("rounding") != "single":
             raise NotLinear("rounds as LiteRT does, twice a product")
         zeros = attrs["zero_points"]
@@ -198,7 +199,7 @@ class ShortcutReader:
             )
             left, right = summands
             value = left.plus(right)
-        return RoundedStep(value.shifted(zeros[2]), *_bounds(attrs))
+        return RoundedStep(value.shifted(zeros[2]), *int8_limits(attrs))
 
     def _integer_product(self, call: Any, attrs: dict[str, Any]) -> ChannelSum:
         factor = _factor(attrs["multiplier"], attrs["shift"])
@@ -304,11 +305,6 @@ def _pooling(call: Any) -> tuple[float, Window]:
 
 def _factor(multiplier: int, shift: int) -> float:
     return float(np.ldexp(float(multiplier), shift - 31))
-
-
-def _bounds(attrs: dict[str, Any]) -> tuple[int, int]:
-    low, high = attrs["minimum"], attrs["maximum"]
-    return -128 if low is None else max(low, -128), 127 if high is None else min(high, 127)
 
 
 def _name(call: Any) -> str:

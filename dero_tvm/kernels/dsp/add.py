@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from relax_passes.operators import TensorSpec
+from relax_passes.operators.fixed_point import int8_limits
 
 from ..c_kernel import SUPPORT, CKernel, Request
 from ..kernel_table import register_kernel
-from ..window_struct import clamp
 
 _BODY = """\
 static const struct dsp_addition with = {{
@@ -36,7 +36,7 @@ def add(request: Request) -> CKernel | None:
     # A value is below 2^9 and is doubled; factors below 1 leave room for the sum of two.
     if max(s["shifts"]) > 0 or min(s["shifts"]) < -30 or s["left_shift"] > 20:
         return None
-    minimum, maximum = clamp(s)
+    minimum, maximum = int8_limits(s)
     zero_a, zero_b, zero_out = s["zero_points"]
     if abs(zero_out) << -s["shifts"][2] >= 1 << 30:
         return None

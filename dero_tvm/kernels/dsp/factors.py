@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from relax_passes.operators import Signature, fixed_point
+from relax_passes.operators.fixed_point import int8_limits
 from relax_passes.operators.sum_range import SumRange
-
-from ..window_struct import clamp
 
 _DOUBLED = 1 << 30  # sums below it can be doubled in an int32
 _INT32 = 1 << 31
@@ -55,7 +54,7 @@ def _narrow(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The filters' records for rounding by 32-bit arithmetic, and which filters it can do."""
     zero_point = int(signature["output_zero_point"])
-    minimum, maximum = clamp(signature)
+    minimum, maximum = int8_limits(signature)
     totals = sums.with_bias(bias)
     ends = np.stack([totals.low, totals.high])
     scaled = fixed_point.multiply_numpy(ends, multiplier, shift, signature["rounding"])

@@ -5,10 +5,10 @@ from __future__ import annotations
 from math import prod
 
 from relax_passes.operators import TensorSpec
+from relax_passes.operators.fixed_point import int8_limits
 
 from ..c_kernel import SUPPORT, CKernel, Request
 from ..kernel_table import register_kernel
-from ..window_struct import clamp
 
 _BODY = """\
 static const struct dsp_multiplication with = {{
@@ -39,7 +39,7 @@ def multiply(request: Request) -> CKernel | None:
     # A product has 17 bits and is doubled; a factor below 1 leaves the rest for the zero point.
     if not 0 <= right <= 30 or abs(zero_out) << right >= 1 << 30:
         return None
-    minimum, maximum = clamp(s)
+    minimum, maximum = int8_limits(s)
     body = _BODY.format(
         *(-zero_a, -zero_b, zero_out),
         multiplier=s["multiplier"],

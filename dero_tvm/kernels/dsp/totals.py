@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from relax_passes.operators import Signature, TensorSpec, operator_of
+from relax_passes.operators.fixed_point import INT8_MAX, INT8_MIN, int8_limits
 from relax_passes.operators.quantized import divide_factor
 from relax_passes.operators.sum_range import SumRange
 
 from ..c_kernel import SUPPORT, CKernel, Request
 from ..kernel_table import register_kernel
-from ..window_struct import clamp
 from .factors import ROUNDINGS, pack_factors
 
 _RESULTS = "const struct totals *results = (const struct totals *)totals;\n"
@@ -62,7 +62,7 @@ def _totals(request: Request, factor: tuple[int, int] | None) -> CKernel | None:
     divisor, factors = (terms, _NO_FACTOR) if factor is None else (0, _factors(s, *factor, terms))
     values = (
         *(calls, terms // calls, data.channels, data.pixel_stride),
-        *(divisor, *factors[:2], *clamp(s), *factors[2:]),
+        *(divisor, *factors[:2], *int8_limits(s), *factors[2:]),
     )
     if request.state is not None:
         name, body = "dsp_absorb", _ABSORB
@@ -79,7 +79,7 @@ def _totals(request: Request, factor: tuple[int, int] | None) -> CKernel | None:
 def _factors(s: Signature, multiplier: int, shift: int, terms: int) -> tuple[int, ...]:
     """Rounding, ties, and the four numbers of a ``struct requantization``."""
     bias = -s["input_zero_point"] * terms
-    low, high = -128 * terms, 127 * terms
+    low, high = INT8_MIN * terms, INT8_MAX * terms
     if shift == 0 and max(abs(low + bias), abs(high + bias)) < 1 << 30:
         return ROUNDINGS.index("twice"), 0, bias, multiplier, s["output_zero_point"], 0
     constants = {

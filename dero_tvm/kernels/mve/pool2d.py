@@ -5,11 +5,11 @@ from __future__ import annotations
 import textwrap
 
 from relax_passes.operators import Signature
+from relax_passes.operators.fixed_point import int8_limits
 
 from ..c_kernel import SUPPORT, CKernel, Request
 from ..kernel_table import register_kernel
 from .clipped import Axis
-from .requantization import limits
 
 
 @register_kernel("pool2d", features={"mve"})
@@ -59,7 +59,7 @@ for (int32_t pixel = 0; pixel < {s.output.pixels}; ++pixel) {{
 
 
 def _greatest(s: Signature) -> str:
-    low, high = limits(s)
+    low, high = int8_limits(s)
     step = s.inputs[0].pixel_stride * s["dilation"][1]
     return f"""\
 for (int32_t channel = 0; channel < {s.output.channels}; channel += 16) {{
@@ -73,7 +73,7 @@ for (int32_t channel = 0; channel < {s.output.channels}; channel += 16) {{
 
 
 def _average(s: Signature) -> str:
-    low, high = limits(s)
+    low, high = int8_limits(s)
     step = s.inputs[0].pixel_stride * s["dilation"][1]
     return f"""\
 const int32_t taps = (end_row - first_row) * (end_column - first_column);
@@ -90,7 +90,7 @@ for (int32_t channel = 0; channel < {s.output.channels}; channel += 4) {{
 def _absorb(s: Signature, rows: Axis, columns: Axis) -> str:
     """One row of the image enters the sums of all windows, which cover every row."""
     data, channels = s.inputs[0], s.output.channels
-    low, high = limits(s)
+    low, high = int8_limits(s)
     step = data.pixel_stride * s["dilation"][1]
     return f"""\
 const int8_t *line = data + row % data_rows * {data.row_stride};

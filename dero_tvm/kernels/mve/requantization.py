@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from relax_passes.operators import Signature
+from relax_passes.operators.fixed_point import int8_limits
 
 _LARGEST_SHIFT = {"double": -1, "single": -2}
 _SMALLEST_SHIFT = -31
@@ -51,7 +52,7 @@ def requantization(
     bias = constants["bias"] - signature["input_zero_point"] * weight_sums.astype(np.int64)
     if np.any(bias != bias.astype(np.int32)):
         return None
-    low, high = limits(signature)
+    low, high = int8_limits(signature)
     offset = int(signature["output_zero_point"])
     scale = f"mve_scale_{rounding}"
     if rounding == "single":
@@ -60,15 +61,6 @@ def requantization(
         scale = "mve_scale_rectified"
     return Requantization(
         scale, offset, low, high, bias.astype(np.int32), multiplier, shift.astype(np.int32)
-    )
-
-
-def limits(signature: Signature) -> tuple[int, int]:
-    """The int8 interval that results are limited to."""
-    low, high = signature["minimum"], signature["maximum"]
-    return (
-        -128 if low is None else max(int(low), -128),
-        127 if high is None else min(int(high), 127),
     )
 
 

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from relax_passes.operators import Signature
-from relax_passes.operators.fixed_point import multiply_numpy
+from relax_passes.operators.fixed_point import INT8, int8_limits, multiply_numpy
 
 from ..c_kernel import SUPPORT, CKernel, Request
 from ..kernel_table import register_kernel
-from .requantization import limits
 
 _HALF = (1 << 30, 0)  # the factor 1/2
-_INT8 = np.arange(-128, 128, dtype=np.int64)
+_INT8 = INT8.astype(np.int64)
 
 
 @register_kernel("add", features={"mve"})
@@ -47,7 +46,7 @@ def _sum(s: Signature, combine: str) -> CKernel | None:
             scale.applied(f"mve_load_shifted({name} + i, {zero}, {left}, {count})")
             for name, zero, (scale, left) in zip("ab", s["zero_points"], scales)
         )
-        low, high = limits(s)
+        low, high = int8_limits(s)
         return f"""\
 const mve_int32x4 scaled_a = {a};
 const mve_int32x4 scaled_b = {b};
@@ -109,7 +108,7 @@ def _operand_scale(s: Signature, index: int) -> tuple[_Scale, int] | None:
 
 
 def _result_scale(s: Signature) -> _Scale | None:
-    rectified = s["zero_points"][2] <= limits(s)[0]
+    rectified = s["zero_points"][2] <= int8_limits(s)[0]
     return _scale(s["multipliers"][2], s["shifts"][2], s["rounding"], rectified)
 
 
