@@ -15,8 +15,8 @@ from ..boards.board import Board
 from ..boundary.errors import UserError, first_line
 from ..runners.baremetal import find_cross_compiler
 from ..runners.elf import section_sizes
+from ..runners.errors import RunError
 from ..runners.process import compile_objects
-from ..runners.result import RunError
 from ..runners.unpacked_archive import Archive
 from ..runners.workspace import write_archive
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from ..boards.board import Board, Flash, targets_folder
 from ..boundary.errors import UserError
 from .binding import binding_source, guard_bytes
+from .errors import RunError
 from .process import build, compile_objects, find_tool
-from .result import RunError
 from .unpacked_archive import Archive
 from .workspace import write_archive
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from ..boards.board import list_boards, load_board
 from ..boundary.errors import UserError, internal_errors
 from .baremetal import find_cross_compiler
+from .errors import RunError
 from .host_c import find_compiler, run_host_c
 from .qemu import find_emulator, run_qemu
-from .result import RunError, RunResult, Tensor
+from .result import RunResult, Tensor
 from .serial_port import check_port, run_serial
 
 if TYPE_CHECKING:

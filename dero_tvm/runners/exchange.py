@@ -17,7 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..boundary.errors import UserError
-from .result import RunError, Tensor
+from .errors import RunError
+from .result import Tensor
 from .unpacked_archive import Archive, tensor_bytes
 
 _RECORD = struct.Struct("<iIIIi")

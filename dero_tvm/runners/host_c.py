@@ -11,9 +11,10 @@ from ..boards.board import load_board, targets_folder
 from ..boundary.errors import UserError
 from .binding import binding_source, guard_bytes
 from .elf import section_sizes
+from .errors import RunError
 from .exchange import pack_inputs, unpack_results
 from .process import MORE_TIME, build, compile_objects, find_tool, run
-from .result import Profile, RunError, RunResult, Tensor
+from .result import Profile, RunResult, Tensor
 from .unpacked_archive import Archive
 from .workspace import build_folder, write_archive
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..boundary.errors import UserError
-from .result import RunError
+from .errors import RunError
 
 MORE_TIME = "; allow it more (--time-limit) if the model needs it"
 

@@ -22,10 +22,11 @@ from ..boards.board import Board, QemuMachine, load_board
 from ..boundary.errors import UserError
 from .baremetal import Image, build_image
 from .elf import section_sizes
+from .errors import RunError
 from .exchange import Results, pack_inputs, unpack_results
 from .fault import describe_fault
 from .process import MORE_TIME, Completed, find_tool, run
-from .result import Profile, RunError, RunResult, Tensor
+from .result import Profile, RunResult, Tensor
 from .stack_bound import NoBound, StackBound, stack_bound
 from .unpacked_archive import Archive
 from .workspace import build_folder

@@ -1,30 +1,16 @@
-"""What a run of generated code yields, and how it fails."""
+"""What a run of generated code yields."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ..boundary.errors import UserError
-
-if TYPE_CHECKING:
-    from .stack_bound import StackBound
+from .stack_bound import StackBound
 
 Tensor = npt.NDArray[Any]
-
-
-class RunError(UserError):
-    """The generated code did not compile, failed, crashed, or ran longer than it may.
-
-    `details` has all that the tool printed, of which the message has one line or none.
-    """
-
-    def __init__(self, message: str, details: str = "") -> None:
-        super().__init__(message)
-        self.details = details
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,9 @@ import numpy as np
 
 from ..boundary.errors import UserError
 from ..boundary.printable import printable
+from .errors import RunError
 from .exchange import pack_inputs
-from .result import RunError, Tensor
+from .result import Tensor
 from .unpacked_archive import Archive, tensor_bytes
 
 VERSION = 2

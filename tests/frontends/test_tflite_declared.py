@@ -39,7 +39,7 @@ def test_a_misread_shape_is_an_internal_error(monkeypatch: pytest.MonkeyPatch) -
     def misread(self: object, op: object) -> relax.Expr:
         return relax.op.reshape(self.get_expr(op.Inputs(0)), (6, 4))  # type: ignore[attr-defined]
 
-    monkeypatch.setitem(converter.MOVE_RULES, "SQUEEZE", misread)
+    monkeypatch.setitem(converter.RULES, "SQUEEZE", misread)
     with pytest.raises(InternalError) as caught:
         load(model)
     assert str(caught.value).startswith(

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import tflite
 from tvm import ir, relax
 
 from .constant_shapes import options_of
-from .transpose_conv import transpose_conv
-
-if TYPE_CHECKING:
-    from .converter import Converter
-
-Rule = Callable[["Converter", tflite.Operator], ir.Expr]
+from .converter import Converter, Rule, rule
 
 
 def _f32(value: float) -> ir.Expr:
     return relax.const(value, "float32")
 
 
+@rule("ELU")
 def _elu(converter: Converter, op: tflite.Operator) -> ir.Expr:
     def elu(data: ir.Expr) -> ir.Expr:
         # exp of the positive part could overflow.
@@ -32,15 +27,18 @@ def _elu(converter: Converter, op: tflite.Operator) -> ir.Expr:
     return converter.through_float(op, elu)
 
 
+@rule("GELU")
 def _gelu(converter: Converter, op: tflite.Operator) -> ir.Expr:
     approximate = options_of(op, tflite.GeluOptions).Approximate()
     return converter.through_float(op, relax.op.nn.gelu_tanh if approximate else relax.op.nn.gelu)
 
 
+@rule("SQUARE")
 def _square(converter: Converter, op: tflite.Operator) -> ir.Expr:
     return converter.through_float(op, lambda data: relax.op.multiply(data, data))
 
 
+@rule("L2_NORMALIZATION")
 def _l2_normalization(converter: Converter, op: tflite.Operator) -> ir.Expr:
     def normalize(data: ir.Expr) -> ir.Expr:
         squares = relax.op.sum(relax.op.multiply(data, data), axis=-1, keepdims=True)
@@ -57,6 +55,7 @@ def prelu(data: ir.Expr, alpha: ir.Expr) -> ir.Expr:
     return relax.op.add(relax.op.nn.relu(data), relax.op.multiply(alpha, negative))
 
 
+@rule("SOFTMAX")
 def _softmax(converter: Converter, op: tflite.Operator) -> ir.Expr:
     beta = options_of(op, tflite.SoftmaxOptions).Beta()
 
@@ -68,6 +67,7 @@ def _softmax(converter: Converter, op: tflite.Operator) -> ir.Expr:
     return converter.through_float(op, softmax)
 
 
+@rule("FULLY_CONNECTED")
 def _fully_connected(converter: Converter, op: tflite.Operator) -> ir.Expr:
     """All leading dimensions together are the batch, unless the weight says they are features."""
     data, weight = converter.get_input_tensors(op)[:2]
@@ -87,6 +87,7 @@ def _fully_connected(converter: Converter, op: tflite.Operator) -> ir.Expr:
     return relax.op.reshape(out, [*shape[:-1], units]) if keep else out
 
 
+@rule("BATCH_MATMUL")
 def _batch_matmul(converter: Converter, op: tflite.Operator) -> ir.Expr:
     """Of any ranks; leading axes are broadcast."""
     options = options_of(op, tflite.BatchMatMulOptions)
@@ -102,7 +103,7 @@ def _batch_matmul(converter: Converter, op: tflite.Operator) -> ir.Expr:
 
 
 def _index_of_extreme(function: Callable) -> Rule:
-    def rule(converter: Converter, op: tflite.Operator) -> ir.Expr:
+    def convert(converter: Converter, op: tflite.Operator) -> ir.Expr:
         data, axis = converter.get_input_tensors(op)
         out = function(
             converter.get_tensor_expr(data), axis=int(converter.get_tensor_value(axis).item())
@@ -110,18 +111,8 @@ def _index_of_extreme(function: Callable) -> Rule:
         kind = converter.get_output_tensors(op)[0].tensor.Type()
         return relax.op.astype(out, converter.get_tensor_type_str(kind))
 
-    return rule
+    return convert
 
 
-ARITHMETIC_RULES: dict[str, Rule] = {
-    "ARG_MAX": _index_of_extreme(relax.op.argmax),
-    "ARG_MIN": _index_of_extreme(relax.op.argmin),
-    "BATCH_MATMUL": _batch_matmul,
-    "ELU": _elu,
-    "FULLY_CONNECTED": _fully_connected,
-    "GELU": _gelu,
-    "L2_NORMALIZATION": _l2_normalization,
-    "SOFTMAX": _softmax,
-    "SQUARE": _square,
-    "TRANSPOSE_CONV": transpose_conv,
-}
+rule("ARG_MAX")(_index_of_extreme(relax.op.argmax))
+rule("ARG_MIN")(_index_of_extreme(relax.op.argmin))

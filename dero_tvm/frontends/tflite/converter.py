@@ -20,12 +20,9 @@ from tvm.relax.frontend.tflite.tflite_frontend import OperatorConverter, TensorW
 from dero_tvm.boundary.errors import InternalError, UserError, first_line
 from relax_passes.ir.origins import Origin
 
-from .arithmetic import ARITHMETIC_RULES
 from .bias import bias_of, bias_quantization
 from .declared import check_outputs
 from .folding import fold
-from .integer_kernels import INTEGER_RULES
-from .moves import DATA_INPUT, MOVE_RULES
 
 # Output values are input values, so quantization commutes with them.
 _MOVES = frozenset(
@@ -56,11 +53,28 @@ _MOVES = frozenset(
     }
 )
 
+DATA_INPUT = {"SPLIT": 1}
+"""The operand of a move that is moved, where it is not the first."""
+
 # Order is what matters to these, and quantization keeps it; SHAPE does not look at values.
 _QUANTIZATION_BLIND = frozenset({"ARG_MAX", "ARG_MIN", "SHAPE"})
 
 # LiteRT computes them with the integers as they are, whatever they stand for.
 _WITHOUT_SCALES = frozenset({"FLOOR_DIV", "FLOOR_MOD"})
+
+
+Rule = Callable[["Converter", tflite.Operator], ir.Expr]
+RULES: dict[str, Rule] = {}
+
+
+def rule(*codes: str) -> Callable[[Rule], Rule]:
+    """Decorator: has a function convert these operators in place of TVM's."""
+
+    def register(convert: Rule) -> Rule:
+        RULES.update(dict.fromkeys(codes, convert))
+        return convert
+
+    return register
 
 
 class Converter(OperatorConverter):
@@ -88,8 +102,7 @@ class Converter(OperatorConverter):
         self._moving = False
         self._bias: tuple[int | None, dict[str, Any]] | None = None
         self.origins: dict[relax.Expr, Origin] = {}
-        rules = ARITHMETIC_RULES | INTEGER_RULES | MOVE_RULES
-        own = {code: functools.partial(rule, self) for code, rule in rules.items()}
+        own = {code: functools.partial(convert, self) for code, convert in RULES.items()}
         self._SUPPORTED_QUANTIZED_OPS = (
             OperatorConverter._SUPPORTED_QUANTIZED_OPS
             | _MOVES

@@ -8,19 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import tflite
 from tvm import relax
 from tvm.ir import GenericConst
+from tvm.relax.frontend.tflite.tflite_frontend import OperatorConverter
 
 from ..builder import abandon
 from .constant_shapes import evaluate
 from .reader import constant_value
-
-if TYPE_CHECKING:
-    from .converter import Converter
 
 _NEVER_THE_SAME = ("MULTINOMIAL", "RANDOM_STANDARD_NORMAL", "RANDOM_UNIFORM")
 _INTEGERS = (tflite.TensorType.INT32, tflite.TensorType.INT64)
@@ -28,7 +26,7 @@ _MOST_ELEMENTS = 1 << 24
 
 
 def fold(
-    converter: Converter, code: str, convert: Callable[..., Any], op: tflite.Operator
+    converter: OperatorConverter, code: str, convert: Callable[..., Any], op: tflite.Operator
 ) -> list[np.ndarray] | None:
     """The values of the outputs of the operator `code`; None if it has to be computed later.
 
@@ -53,7 +51,7 @@ def fold(
     return _by_tvm(converter, convert, op)
 
 
-def _known(converter: Converter, index: int) -> np.ndarray | None:
+def _known(converter: OperatorConverter, index: int) -> np.ndarray | None:
     if index < 0 or converter.has_expr(index):
         return None
     if converter.is_prefetched(index):
@@ -75,7 +73,7 @@ def _dequantized(values: np.ndarray, quantization: dict[str, Any] | None) -> np.
 
 
 def _by_tvm(
-    converter: Converter, convert: Callable[..., Any], op: tflite.Operator
+    converter: OperatorConverter, convert: Callable[..., Any], op: tflite.Operator
 ) -> list[np.ndarray] | None:
     """Imports the operator into a function of its own, and has TVM compute that."""
     outer, converter.bb = converter.bb, relax.BlockBuilder()

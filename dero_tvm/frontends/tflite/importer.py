@@ -13,6 +13,12 @@ from relax_passes.ir.port_quantization import PortQuantization
 from ..builder import abandon
 from ..loaded import LoadedModel, finish
 from ..shapes import Dimension, resolve_input_shapes
+
+# Importing a module registers its rules.
+from . import arithmetic as _arithmetic  # noqa: F401
+from . import integer_kernels as _integer_kernels  # noqa: F401
+from . import moves as _moves  # noqa: F401
+from . import transpose_conv as _transpose_conv  # noqa: F401
 from .converter import Converter
 from .reader import NamedModel, read_model, reading, shape_of
 from .refusals import refuse_operators, refuse_state, refuse_types

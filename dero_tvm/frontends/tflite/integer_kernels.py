@@ -6,7 +6,7 @@ between dequantize and quantize nothing of it would be left to recognize.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import tflite
 from tvm import ir, relax
@@ -15,11 +15,9 @@ from relax_passes.operators import make_call
 from relax_passes.operators import quantized as factors
 from relax_passes.operators.indexing import MAXIMUM_RANK
 
-from .arithmetic import Rule, prelu
+from .arithmetic import prelu
 from .constant_shapes import options_of
-
-if TYPE_CHECKING:
-    from .converter import Converter
+from .converter import Converter, rule
 
 Quantization = tuple[float, int]
 """Scale and zero point."""
@@ -60,6 +58,7 @@ def _zero_points(quantization: list[Quantization]) -> tuple[int, ...]:
     return tuple(zero_point for _, zero_point in quantization)
 
 
+@rule("PRELU")
 def _prelu(converter: Converter, op: tflite.Operator) -> ir.Expr:
     found = _int8(converter, op, 2)
     if found is None:
@@ -69,6 +68,7 @@ def _prelu(converter: Converter, op: tflite.Operator) -> ir.Expr:
     return make_call("prelu", operands, zero_points=_zero_points(quantization), **scales)
 
 
+@rule("SQUARED_DIFFERENCE")
 def _squared_difference(converter: Converter, op: tflite.Operator) -> ir.Expr:
     def squared(a: ir.Expr, b: ir.Expr) -> ir.Expr:
         difference = converter.bb.normalize(relax.op.subtract(a, b))
@@ -88,6 +88,7 @@ def _squared_difference(converter: Converter, op: tflite.Operator) -> ir.Expr:
     return make_call("squared_difference", operands, **attributes)
 
 
+@rule("RESIZE_BILINEAR")
 def _resize_bilinear(converter: Converter, op: tflite.Operator) -> ir.Expr:
     found = _int8(converter, op, 1)
     if found is None:
@@ -105,10 +106,3 @@ def _resize_bilinear(converter: Converter, op: tflite.Operator) -> ir.Expr:
         size=tuple(int(length) for length in size),
         coordinates=coordinates,
     )
-
-
-INTEGER_RULES: dict[str, Rule] = {
-    "PRELU": _prelu,
-    "RESIZE_BILINEAR": _resize_bilinear,
-    "SQUARED_DIFFERENCE": _squared_difference,
-}

@@ -7,22 +7,18 @@ output differ in quantization.
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING
 
 import tflite
 from tvm import ir, relax
 from tvm.relax.frontend.tflite.tflite_frontend import TensorWrapper
 
-from .arithmetic import Rule
 from .constant_shapes import options_of, strided_slice_index
-
-if TYPE_CHECKING:
-    from .converter import Converter
+from .converter import DATA_INPUT, Converter, rule
 
 # SPLIT has its axis first and its data second.
-DATA_INPUT = {"SPLIT": 1}
 
 
+@rule("EXPAND_DIMS")
 def _expand_dims(converter: Converter, op: tflite.Operator) -> ir.Expr:
     data, axis = converter.get_input_tensors(op)
     return relax.op.expand_dims(
@@ -30,6 +26,7 @@ def _expand_dims(converter: Converter, op: tflite.Operator) -> ir.Expr:
     )
 
 
+@rule("GATHER")
 def _gather(converter: Converter, op: tflite.Operator) -> ir.Expr:
     options = options_of(op, tflite.GatherOptions)
     if options.BatchDims():
@@ -43,6 +40,7 @@ def _gather(converter: Converter, op: tflite.Operator) -> ir.Expr:
     )
 
 
+@rule("GATHER_ND")
 def _gather_nd(converter: Converter, op: tflite.Operator) -> ir.Expr:
     data, indices = (
         converter.get_tensor_expr(tensor) for tensor in converter.get_input_tensors(op)
@@ -50,6 +48,7 @@ def _gather_nd(converter: Converter, op: tflite.Operator) -> ir.Expr:
     return relax.op.gather_nd(data, relax.op.astype(indices, "int64"))
 
 
+@rule("PAD", "PADV2")
 def _pad(converter: Converter, op: tflite.Operator) -> ir.Expr:
     data, amounts, *values = converter.get_input_tensors(op)
     value: float = 0
@@ -67,6 +66,7 @@ def _pad(converter: Converter, op: tflite.Operator) -> ir.Expr:
     )
 
 
+@rule("RESIZE_NEAREST_NEIGHBOR")
 def _resize_nearest(converter: Converter, op: tflite.Operator) -> ir.Expr:
     options = options_of(op, tflite.ResizeNearestNeighborOptions)
     data, size = converter.get_input_tensors(op)
@@ -92,12 +92,14 @@ def _split(code: str, converter: Converter, op: tflite.Operator) -> ir.Expr:
     return converter.convert_split(op) if code == "SPLIT" else converter.convert_split_v(op)
 
 
+@rule("SQUEEZE")
 def _squeeze(converter: Converter, op: tflite.Operator) -> ir.Expr:
     options = options_of(op, tflite.SqueezeOptions)
     axes = [int(options.SqueezeDims(i)) for i in range(options.SqueezeDimsLength())]
     return relax.op.squeeze(converter.get_expr(op.Inputs(0)), axis=axes or None)
 
 
+@rule("STRIDED_SLICE")
 def _strided_slice(converter: Converter, op: tflite.Operator) -> ir.Expr:
     data, *bounds = converter.get_input_tensors(op)
     expr = converter.bb.normalize(converter.get_tensor_expr(data))
@@ -139,6 +141,7 @@ def _strided_slice(converter: Converter, op: tflite.Operator) -> ir.Expr:
     return out if converter.static_shape(out) == final else relax.op.reshape(out, final)
 
 
+@rule("SPACE_TO_BATCH_ND")
 def _space_to_batch(converter: Converter, op: tflite.Operator) -> ir.Expr:
     """Pads, splits each spatial axis into blocks, and moves the place in the block to the batch."""
     data, block_tensor, padding_tensor = converter.get_input_tensors(op)
@@ -166,6 +169,7 @@ def _space_to_batch(converter: Converter, op: tflite.Operator) -> ir.Expr:
     return relax.op.reshape(expr, [total, *shape, *extents[count:]])
 
 
+@rule("BATCH_TO_SPACE_ND")
 def _batch_to_space(converter: Converter, op: tflite.Operator) -> ir.Expr:
     """The inverse of :func:`_space_to_batch`, with cropping in place of padding."""
     data, block_tensor, crop_tensor = converter.get_input_tensors(op)
@@ -201,17 +205,5 @@ def _scale_and_zero_point(tensor: TensorWrapper) -> tuple[float, int]:
     )
 
 
-MOVE_RULES: dict[str, Rule] = {
-    "BATCH_TO_SPACE_ND": _batch_to_space,
-    "EXPAND_DIMS": _expand_dims,
-    "GATHER": _gather,
-    "GATHER_ND": _gather_nd,
-    "PAD": _pad,
-    "PADV2": _pad,
-    "RESIZE_NEAREST_NEIGHBOR": _resize_nearest,
-    "SPACE_TO_BATCH_ND": _space_to_batch,
-    "SPLIT": functools.partial(_split, "SPLIT"),
-    "SPLIT_V": functools.partial(_split, "SPLIT_V"),
-    "SQUEEZE": _squeeze,
-    "STRIDED_SLICE": _strided_slice,
-}
+rule("SPLIT")(functools.partial(_split, "SPLIT"))
+rule("SPLIT_V")(functools.partial(_split, "SPLIT_V"))

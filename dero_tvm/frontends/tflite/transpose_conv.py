@@ -14,19 +14,16 @@ Kernel rows beyond K are 0.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import tflite
 from tvm import ir, relax
 from tvm.relax.frontend.tflite.tflite_frontend import TensorWrapper
 
 from .constant_shapes import options_of
-
-if TYPE_CHECKING:
-    from .converter import Converter
+from .converter import Converter, rule
 
 
+@rule("TRANSPOSE_CONV")
 def transpose_conv(converter: Converter, op: tflite.Operator) -> ir.Expr:
     """The rule of the operator."""
     options = options_of(op, tflite.TransposeConvOptions)
