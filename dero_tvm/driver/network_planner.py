@@ -16,7 +16,7 @@ from ..boards.board import Board
 from ..boundary.errors import UserError
 from ..frontends import LoadedModel
 from ..kernels import Choice, preferred, with_kernels
-from ..planning import DoesNotFit, MemoryPlan, Options, lower_bound, plan_memory, verify
+from ..planning import DoesNotFit, MemoryPlan, Options, lower_bound, plan_memory
 from ..planning.problem import Region
 from ..schedule.extract import extract
 from ..schedule.network import Network
@@ -146,9 +146,7 @@ class NetworkPlanner:
 
         Raises ``DoesNotFit`` if the problem's regions are too small.
         """
-        plan = plan_memory(scheduled.problem, options or self.options)
-        verify(plan)
-        return plan
+        return plan_memory(scheduled.problem, options or self.options)
 
     def least_bytes(self, scheduled: Scheduled) -> int:
         """Bytes that no plan can go below."""

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from .load import load
-from .loaded import LoadedModel, TensorSpec
+from .loaded import LoadedModel, ModelPort
 
-__all__ = ["LoadedModel", "TensorSpec", "load"]
+__all__ = ["LoadedModel", "ModelPort", "load"]

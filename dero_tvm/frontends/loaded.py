@@ -16,7 +16,7 @@ from relax_passes.ir.port_quantization import Kind, PortQuantization, with_port_
 from .port_names import distinct_names
 
 
-class TensorSpec(NamedTuple):
+class ModelPort(NamedTuple):
     """A model input or output under the name that the model's file gives it."""
 
     name: str
@@ -46,8 +46,8 @@ class LoadedModel:
     module: tvm.IRModule
     name: str
     format: str
-    inputs: tuple[TensorSpec, ...]
-    outputs: tuple[TensorSpec, ...]
+    inputs: tuple[ModelPort, ...]
+    outputs: tuple[ModelPort, ...]
 
 
 def finish(
@@ -124,7 +124,7 @@ def _tensors(main: relax.Function) -> Iterator[Any]:
     return (expr for expr in found if isinstance(getattr(expr, "ty", None), relax.TensorType))
 
 
-def _spec(label: str, role: str, name: str, ty: tvm.ir.Type) -> TensorSpec:
+def _spec(label: str, role: str, name: str, ty: tvm.ir.Type) -> ModelPort:
     shape = getattr(ty, "shape", None)
     dims = None if shape is None else getattr(shape, "values", shape)
     if not isinstance(ty, relax.TensorType) or dims is None:
@@ -137,4 +137,4 @@ def _spec(label: str, role: str, name: str, ty: tvm.ir.Type) -> TensorSpec:
             f"{label}: the shape of {role} {name!r}, [{written}], is known only at run time; "
             "memory can be planned only for fixed shapes"
         )
-    return TensorSpec(name, tuple(int(dim) for dim in dims), str(ty.dtype))
+    return ModelPort(name, tuple(int(dim) for dim in dims), str(ty.dtype))

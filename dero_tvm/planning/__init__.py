@@ -11,8 +11,6 @@ code of its own, and `plan_memory` runs it on every plan it returns.
 
 from .bounds import lower_bound, peak, step_bytes
 from .liveness import liveness
-from .overlap import least_span
-from .peak_report import LiveBuffer, live_at_peak, peak_position
 from .plan import MemoryPlan, Placement
 from .planner import plan_memory
 from .planning_error import DoesNotFit, PlanError, PlanningError, ProblemError
@@ -23,7 +21,6 @@ __all__ = [
     "Buffer",
     "BufferKind",
     "DoesNotFit",
-    "LiveBuffer",
     "MemoryPlan",
     "Options",
     "Overlap",
@@ -34,12 +31,9 @@ __all__ = [
     "ProblemError",
     "Region",
     "Step",
-    "least_span",
-    "live_at_peak",
     "liveness",
     "lower_bound",
     "peak",
-    "peak_position",
     "plan_memory",
     "step_bytes",
     "verify",

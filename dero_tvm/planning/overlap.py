@@ -30,6 +30,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from relax_passes.streaming.least_span import least_span
+
 from .graph import outlives_run, outside_arena
 from .liveness import liveness
 from .problem import BufferKind, Options, Overlap, Problem
@@ -80,29 +82,6 @@ def valid_licences(
                 lower, upper, least = licence.relation(sizes[licence.output], sizes[licence.input])
                 found[lower, upper] = min(least, found.get((lower, upper), least))
     return found
-
-
-def is_legal(
-    output_offset: int, output_size: int, input_offset: int, input_size: int, distance: int
-) -> bool:
-    """Whether two buffers alive together may lie there, given a licence with `distance`."""
-    delta = input_offset - output_offset
-    return delta >= min(distance, output_size) or delta <= -input_size
-
-
-def least_span(output_size: int, inputs: Iterable[tuple[int, int]]) -> int:
-    """Least bytes of an output together with dying inputs, given as (size, distance).
-
-    Sort the inputs by distance.  The j-th and all behind it lie at or above `distance_j` of the
-    output, or wholly below it, and share no byte with one another, so together with the output
-    they cover at least `distance_j` plus their own bytes.  Stacking them in that order attains
-    the largest of these bounds.
-    """
-    least, tail = output_size, 0
-    for size, distance in sorted(inputs, key=lambda entry: entry[1], reverse=True):
-        tail += size
-        least = max(least, min(max(distance, 0), output_size) + tail)
-    return least
 
 
 def shared_bytes(sizes: Mapping[int, int], licences: Mapping[tuple[int, int], int]) -> int:

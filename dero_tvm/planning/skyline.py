@@ -69,7 +69,7 @@ class Strategy:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class SearchResult:
     """Addresses that keep to the limit, or None; then `proven` says whether there are none."""
 
     offsets: list[int] | None
@@ -85,7 +85,7 @@ def search(
     strategy: Strategy,
     *,
     relaxed: bool = False,
-) -> Verdict:
+) -> SearchResult:
     """Look for a placement of at most `limit` bytes, asking at most `nodes` questions.
 
     Every item has at least one byte.  With `relaxed`, the verdict has no addresses: the search
@@ -93,24 +93,24 @@ def search(
     """
     unit = packing.unit
     if len(packing) > LARGEST or limit // unit >= FAR // 2 or nodes <= 0:
-        return Verdict(None, False, 0)
+        return SearchResult(None, False, 0)
     if max(packing.sizes) > limit:
-        return Verdict(None, True, 0)
+        return SearchResult(None, True, 0)
     turned = packing.subset(strategy.preference)
     run = _Search(turned, unit, limit, strategy.tie, budget, nodes, relaxed)
     try:
         with _recursion(3 * len(packing)):
             found = run.solve()
     except _OutOfNodes:
-        return Verdict(None, False, run.visited)
+        return SearchResult(None, False, run.visited)
     if not found:
-        return Verdict(None, run.is_complete, run.visited)
+        return SearchResult(None, run.is_complete, run.visited)
     if relaxed:
-        return Verdict(None, False, run.visited)
+        return SearchResult(None, False, run.visited)
     offsets = [0] * len(packing)
     for number, item in enumerate(strategy.preference):
         offsets[item] = run.offsets[number] * unit
-    return Verdict(offsets, True, run.visited)
+    return SearchResult(offsets, True, run.visited)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ..shortcuts.channel_sums import NO_CHANNEL, ChannelSum, ChannelTerm, NotLinear, Window
+from ..shortcuts.channel_sums import NO_CHANNEL, ChannelSum, ChannelTerm, NotLinear, SlidingWindow
 from .element_sums import ABSENT, ElementSum, ElementTerm
 
 _EQUAL = 1e-6  # relative; factors are products of float32 numbers
@@ -173,7 +173,7 @@ def _window(group: list[_Shifted], steps: tuple[int, int]) -> ChannelTerm:
             raise NotLinear("leaves out pixels at the border")
         if max(before[axis], after[axis]) >= extent:
             raise NotLinear("is padded around the image")
-    window: Window | None = ((height, width), steps, (*before, *after))
+    window: SlidingWindow | None = ((height, width), steps, (*before, *after))
     if window == ((1, 1), (1, 1), (0, 0, 0, 0)):
         window = None
     return ChannelTerm(first.numbering.source, 0, first.channels, first.coefficients, window)

@@ -11,7 +11,7 @@ from .conv2d import Conv2D, check_operands
 from .pool2d import Axis
 from .registry import Operator, OperatorClass, register
 from .shortcut_kernel import float_row, integer_row
-from .shortcut_steps import CONV, DATA, SCALAR, Affine, Lookup, Step, Term, decode
+from .shortcut_steps import CONV, DATA, SCALAR, Affine, Lookup, ShortcutStep, Term, decode
 from .signature import Signature, TensorSpec
 from .window import window_rows
 
@@ -151,7 +151,7 @@ def _check_integer(inputs: tuple[TensorSpec, ...], attrs: Mapping[str, Any], fil
         _check_step(index, step, inputs)
 
 
-def _check_step(index: int, step: Step, inputs: tuple[TensorSpec, ...]) -> None:
+def _check_step(index: int, step: ShortcutStep, inputs: tuple[TensorSpec, ...]) -> None:
     lengths = inputs[5].elements, inputs[6].elements
     if isinstance(step, Lookup):
         sources, fits = [step.source], 0 <= step.table <= lengths[1] - 256

@@ -68,17 +68,17 @@ class Lookup:
     table: int
 
 
-Step = Affine | Lookup
+ShortcutStep = Affine | Lookup
 
 
-def encode(steps: Sequence[Step]) -> tuple:
+def encode(steps: Sequence[ShortcutStep]) -> tuple:
     """The steps as tuples of numbers, for an attribute."""
     return tuple(astuple(step) for step in steps)
 
 
-def decode(encoded: Sequence) -> tuple[Step, ...]:
+def decode(encoded: Sequence) -> tuple[ShortcutStep, ...]:
     """The steps of an attribute.  Raises ``ValueError`` if it holds something else."""
-    steps: list[Step] = []
+    steps: list[ShortcutStep] = []
     for entry in encoded:
         if len(entry) == 2:
             steps.append(Lookup(*entry))
@@ -98,7 +98,7 @@ class StepEmitter:
 
     def __init__(
         self,
-        steps: Sequence[Step],
+        steps: Sequence[ShortcutStep],
         constants: Any,
         tables: Any,
         sources: Mapping[int, Callable[..., Any]],

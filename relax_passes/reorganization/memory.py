@@ -20,7 +20,7 @@ from dataclasses import replace
 from math import prod
 from typing import Literal
 
-from ..residuals.graph_liveness import Schedule, Step, live_bytes
+from ..residuals.graph_liveness import OperatorStep, Schedule, live_bytes
 from .description import AnyNode, Architecture, Concat, Convolution, Elementwise, Flatten
 from .give_shortcuts import image_shapes
 from .stages import convolved
@@ -36,7 +36,7 @@ def live_elements(
     """
     shapes: dict[str, tuple[int, ...]] = image_shapes(architecture)
     buffer_of = {name: name for name in shapes}
-    steps: list[Step] = []
+    steps: list[OperatorStep] = []
     for node in architecture.nodes:
         for step, shape in _steps(node, shapes, shortcuts):
             steps.append(step)
@@ -69,12 +69,12 @@ def without_tensors(plan: Schedule, made_of: Mapping[str, tuple[str, ...]]) -> S
 
 def _steps(
     node: AnyNode, shapes: Mapping[str, tuple[int, ...]], shortcuts: str
-) -> list[tuple[Step, tuple[int, ...]]]:
+) -> list[tuple[OperatorStep, tuple[int, ...]]]:
     """The steps of a node, each with the shape of what it writes."""
     if isinstance(node, Elementwise):
-        return [(Step(node.inputs, node.name, node.inputs), node.shape)]
+        return [(OperatorStep(node.inputs, node.name, node.inputs), node.shape)]
     if not isinstance(node, Convolution):
-        return [(Step(node.inputs, node.name), node.shape)]
+        return [(OperatorStep(node.inputs, node.name), node.shape)]
     steps = []
     reads: tuple[str, ...] = node.inputs
     own = (*convolved(node, shapes[node.inputs[0]]), node.out_channels)
@@ -83,20 +83,20 @@ def _steps(
     if node.shortcut is not None and (stem or (shortcuts == "materialized" and changes)):
         made = f"{node.name}.shortcut"
         shape = node.shape if stem else own
-        steps.append((Step(reads, made), shape))
+        steps.append((OperatorStep(reads, made), shape))
         if not stem:
             return [*steps, *_pooled(node, own, (*reads, made))]
-        steps.append((Step(reads, f"{node.name}.conv"), own))
+        steps.append((OperatorStep(reads, f"{node.name}.conv"), own))
         pooled = (f"{node.name}.conv", made)
-        return [*steps, (Step(pooled, node.name), node.shape)]
+        return [*steps, (OperatorStep(pooled, node.name), node.shape)]
     return _pooled(node, own, reads)
 
 
 def _pooled(
     node: Convolution, own: tuple[int, ...], reads: tuple[str, ...]
-) -> list[tuple[Step, tuple[int, ...]]]:
+) -> list[tuple[OperatorStep, tuple[int, ...]]]:
     """A convolution that reads `reads`, and the pooling after it."""
     if node.pool is None:
-        return [(Step(reads, node.name), node.shape)]
+        return [(OperatorStep(reads, node.name), node.shape)]
     result = f"{node.name}.conv"
-    return [(Step(reads, result), own), (Step((result,), node.name), node.shape)]
+    return [(OperatorStep(reads, result), own), (OperatorStep((result,), node.name), node.shape)]

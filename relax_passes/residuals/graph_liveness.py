@@ -69,7 +69,7 @@ def _shares_with(data: dict) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Step:
+class OperatorStep:
     """One unit of execution in terms of tensors."""
 
     reads: tuple[str, ...]
@@ -82,7 +82,7 @@ class Step:
 class Schedule:
     """Steps in order of execution; tensors are mapped to buffers and buffers to bytes."""
 
-    steps: tuple[Step, ...]
+    steps: tuple[OperatorStep, ...]
     buffer_of: dict[str, str]
     bytes_of: dict[str, int]
     inputs: tuple[str, ...]
@@ -99,7 +99,7 @@ def schedule(graph: nx.DiGraph) -> Schedule:
     for node in operators_in_order(graph):
         data = graph.nodes[node]
         reads = tuple(operand for operand in data["operands"] if operand is not None)
-        steps.append(Step(reads, node, _may_overwrite(data), _extra(data)))
+        steps.append(OperatorStep(reads, node, _may_overwrite(data), _extra(data)))
     inputs, outputs = graph.graph["inputs"], graph.graph["outputs"]
     return Schedule(tuple(steps), buffer_of, bytes_of, inputs, outputs)
 
@@ -115,7 +115,7 @@ def accumulated(
     reads = {name: None for step in inside for name in step.reads if name not in members}
     result = inside[-1].writes
     rows = sum(graph.nodes[step.writes]["spec"].row_bytes for step in inside[:-1])
-    merged = Step(tuple(reads), result, (), rows + sum(step.extra for step in inside))
+    merged = OperatorStep(tuple(reads), result, (), rows + sum(step.extra for step in inside))
     steps = tuple(
         merged if step.writes == result else step
         for step in plan.steps

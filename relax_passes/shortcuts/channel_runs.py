@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .channel_sums import ChannelSum, ChannelTerm, NotLinear, Window
+from .channel_sums import ChannelSum, ChannelTerm, NotLinear, SlidingWindow
 
 _EQUAL = 1e-6  # relative; factors are products of float32 numbers
 
@@ -23,7 +23,7 @@ class Run:
 
     source: Any
     zero: int
-    window: Window | None
+    window: SlidingWindow | None
     coefficients: np.ndarray  # one a channel; 0 where no j has a channel
     first: int
     begin: int

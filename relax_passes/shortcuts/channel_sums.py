@@ -21,7 +21,7 @@ import numpy as np
 
 NO_CHANNEL = -1
 
-Window = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
+SlidingWindow = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
 """Size, strides, and padding (top, left, bottom, right) of a pooling."""
 
 
@@ -40,7 +40,7 @@ class ChannelTerm:
     zero: int
     channels: np.ndarray  # int64, NO_CHANNEL where the term is absent
     coefficients: np.ndarray  # float64
-    window: Window | None = None
+    window: SlidingWindow | None = None
 
     @property
     def present(self) -> np.ndarray:
@@ -102,7 +102,7 @@ class ChannelSum:
         )
         return ChannelSum(tuple(terms), np.pad(self.offset, (before, after), constant_values=fill))
 
-    def pooled(self, window: Window) -> ChannelSum:
+    def pooled(self, window: SlidingWindow) -> ChannelSum:
         """The sum of a window of it.  Raises `NotLinear`."""
         if any(t.window is not None for t in self.terms):
             raise NotLinear("is pooled twice")

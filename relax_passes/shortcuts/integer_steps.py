@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from tvm import relax
 
-from ..operators.shortcut_steps import CONV, DATA, Affine, Lookup, Step, Term, encode
+from ..operators.shortcut_steps import CONV, DATA, Affine, Lookup, ShortcutStep, Term, encode
 from .channel_runs import Run, runs, uniform
-from .channel_sums import NotLinear, Window
+from .channel_sums import NotLinear, SlidingWindow
 from .shortcut_reader import RoundedStep, ShortcutReader, TableStep
 
 _FACTOR_BITS = 31
@@ -28,10 +28,10 @@ class IntegerSteps:
     def __init__(self, reader: ShortcutReader, source: relax.Var, conv: relax.Var) -> None:
         self._reader = reader
         self._leaves = {source: DATA, conv: CONV}
-        self._steps: list[Step] = []
+        self._steps: list[ShortcutStep] = []
         self._constants: list[np.ndarray] = []
         self._tables: list[np.ndarray] = []
-        self._windows: list[set[Window | None]] = []  # of the data, for each step
+        self._windows: list[set[SlidingWindow | None]] = []  # of the data, for each step
         self._moves_data: list[bool] = []  # whether a step reads data of another channel
 
     def step_of(self, expr: relax.Expr) -> int:
@@ -47,7 +47,7 @@ class IntegerSteps:
             raise NotLinear("ends in a padding or slice of channels")
         return term.source
 
-    def window(self, result: int, normalisation: int) -> Window | None:
+    def window(self, result: int, normalisation: int) -> SlidingWindow | None:
         """The window of the data under step `result`; None for a pixel.  Raises `NotLinear`.
 
         The step `normalisation`, if there is one, has to read single pixels of its own channel.
@@ -69,11 +69,7 @@ class IntegerSteps:
         wanted = {result}
         for index in range(result, -1, -1):
             if index in wanted:
-                step = self._steps[index]
-                terms = (
-                    [step.source] if isinstance(step, Lookup) else [t.source for t in step.terms]
-                )
-                wanted.update(source for source in terms if source >= 0)
+                wanted.update(s for s in _sources(self._steps[index]) if s >= 0)
         return wanted
 
     def encoded(self) -> tuple:
@@ -88,7 +84,7 @@ class IntegerSteps:
             found.append(relax.const(joined.astype(dtype)))
         return found
 
-    def _compiled(self, step: RoundedStep | TableStep) -> Step:
+    def _compiled(self, step: RoundedStep | TableStep) -> ShortcutStep:
         if isinstance(step, TableStep):
             if self._number(step.source) == DATA:
                 self._windows[-1].add(None)
@@ -153,5 +149,5 @@ class IntegerSteps:
         return start
 
 
-def _sources(step: Step) -> list[int]:
+def _sources(step: ShortcutStep) -> list[int]:
     return [step.source] if isinstance(step, Lookup) else [term.source for term in step.terms]

@@ -20,7 +20,7 @@ from ..ir.dataflow import Dataflow, is_call, shape_of
 from ..operators import attributes_of, spec_of
 from ..operators.fixed_point import INT8, INT8_MAX, INT8_MIN, int8_limits
 from ..operators.pool2d import Axis
-from .channel_sums import ChannelSum, ChannelTerm, NotLinear, Window
+from .channel_sums import ChannelSum, ChannelTerm, NotLinear, SlidingWindow
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +91,7 @@ class ShortcutReader:
             return self.real(right).scaled(vectors[0])
         raise NotLinear("is multiplied with another tensor")
 
-    def _pooled(self, value: ChannelSum, window: Window) -> ChannelSum:
+    def _pooled(self, value: ChannelSum, window: SlidingWindow) -> ChannelSum:
         """`value` pooled, unless it was rounded before: then the pooling has another input."""
         if any(isinstance(term.source, int) for term in value.terms):
             raise NotLinear("is rounded to int8 before it is pooled")
@@ -260,7 +260,7 @@ class ShortcutReader:
         self.steps.append(step)
 
 
-_ONE_PIXEL: Window = ((1, 1), (1, 1), (0, 0, 0, 0))
+_ONE_PIXEL: SlidingWindow = ((1, 1), (1, 1), (0, 0, 0, 0))
 _KNOWN = tuple(
     f"dero.{name}"
     for name in (
@@ -285,7 +285,7 @@ def channel_vector(old: Dataflow, expr: relax.Expr, result: relax.Expr) -> np.nd
     return flat[0] if (flat == flat[0]).all() else None
 
 
-def _pooling(call: Any) -> tuple[float, Window]:
+def _pooling(call: Any) -> tuple[float, SlidingWindow]:
     """The factor that makes a sum of a window what the pooling computes, and the window."""
     attrs = attributes_of(call)
     size = attrs["pool_size"][0] * attrs["pool_size"][1]

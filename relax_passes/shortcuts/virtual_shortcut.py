@@ -12,12 +12,12 @@ from tvm.ir import Call
 from ..ir.dataflow import Dataflow, dtype_of
 from ..operators import attributes_of, make_call, spec_of
 from .channel_runs import Run, runs
-from .channel_sums import ChannelSum, NotLinear, Window
+from .channel_sums import ChannelSum, NotLinear, SlidingWindow
 from .integer_steps import IntegerSteps
 from .shortcut_reader import ShortcutReader
 
 _CONVOLUTION = ("strides", "padding", "dilation", "groups")
-_IDENTITY: Window = ((1, 1), (1, 1), (0, 0, 0, 0))
+_IDENTITY: SlidingWindow = ((1, 1), (1, 1), (0, 0, 0, 0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,7 +173,7 @@ def _source(old: Dataflow, pair: Pair) -> relax.Var:
 
 
 def _window(
-    window: Window | None, pair: Pair, conv: Call
+    window: SlidingWindow | None, pair: Pair, conv: Call
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Size and padding of the shortcut's window, which moves with the convolution's strides.
 

@@ -28,6 +28,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
+from .least_span import least_span
 from .row_schedule import CascadeOperator, RowSchedule, simulate
 
 _NEVER = 1 << 62  # bytes that no segment has
@@ -280,25 +281,12 @@ class _Costs:
             distance = schedule.distance(name, first_reader)
             if distance is not None and self._only_by_rows(name, begin, driver):
                 dying.append((self.bytes[name], distance))
-        return output + sum(size for size, _ in dying) - _least_span(output, dying)
+        return output + sum(size for size, _ in dying) - least_span(output, dying)
 
     def _only_by_rows(self, name: str, begin: int, driver: int) -> bool:
         positions = self.read_whole.get(name, [])
         after = bisect_left(positions, begin)
         return after == len(positions) or positions[after] > driver
-
-
-def _least_span(output: int, inputs: list[tuple[int, int]]) -> int:
-    """Least bytes of an output with dying inputs, given as (bytes, distance).
-
-    An input with distance d lies at least d above the output's start, or apart from it; inputs
-    lie apart from each other.
-    """
-    least, tail = output, 0
-    for size, distance in sorted(inputs, key=lambda entry: entry[1], reverse=True):
-        tail += size
-        least = max(least, min(max(distance, 0), output) + tail)
-    return least
 
 
 def aligned(size: int) -> int:

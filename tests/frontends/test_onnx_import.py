@@ -11,7 +11,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from dero_tvm.boundary.errors import UserError
-from dero_tvm.frontends import TensorSpec, load
+from dero_tvm.frontends import ModelPort, load
 from tests.compiled_c import run_in_c
 from tests.host_module import run_on_host
 from tests.light_models import LIGHT_MODELS, light_model, light_path
@@ -146,7 +146,7 @@ def test_operator_agrees_with_onnxruntime(name: str) -> None:
     loaded = load(model)
     x = np.random.default_rng(1).standard_normal(loaded.inputs[0].shape).astype("float32")
     expected = run_onnx(model, x)
-    assert loaded.outputs == (TensorSpec("y", expected.shape, "float32"),)
+    assert loaded.outputs == (ModelPort("y", expected.shape, "float32"),)
     (computed,) = run_in_c(loaded, [x])
     np.testing.assert_allclose(computed, expected, rtol=1e-5, atol=1e-6)
     if not name.startswith("resize-corners"):  # where TVM itself divides by zero
@@ -193,8 +193,8 @@ def flattening() -> onnx.ModelProto:
 
 def test_open_dimension_is_bound() -> None:
     loaded = load(flattening(), input_shapes={"x": (3, 4, 6, 8)})
-    assert loaded.inputs == (TensorSpec("x", (3, 4, 6, 8), "float32"),)
-    assert loaded.outputs == (TensorSpec("y", (3, 192), "float32"),)
+    assert loaded.inputs == (ModelPort("x", (3, 4, 6, 8), "float32"),)
+    assert loaded.outputs == (ModelPort("y", (3, 192), "float32"),)
 
 
 def test_symbol_bound_by_one_input_holds_for_the_others() -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from dero_tvm.boundary.errors import UserError
-from dero_tvm.frontends import TensorSpec, load
+from dero_tvm.frontends import ModelPort, load
 from tests.compiled_c import run_in_c
 
 
@@ -47,7 +47,7 @@ def test_saved_program(torch, network, tmp_path: Path) -> None:
     torch.export.save(torch.export.export(network, (image,)), path)
     loaded = load(path)
     assert (loaded.name, loaded.format) == ("residual", "pytorch")
-    assert loaded.inputs == (TensorSpec("image", (1, 3, 8, 8), "float32"),)
+    assert loaded.inputs == (ModelPort("image", (1, 3, 8, 8), "float32"),)
     assert loaded.outputs[0].shape == (1, 5)
     assert loaded.module["main"].attrs["dero.rounding"] == "single"
     (computed,) = run_in_c(loaded, [image.numpy()])

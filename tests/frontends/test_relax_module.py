@@ -12,7 +12,7 @@ from tvm.script import relax as R
 
 import dero_tvm
 from dero_tvm.boundary.errors import UserError
-from dero_tvm.frontends import TensorSpec, load
+from dero_tvm.frontends import ModelPort, load
 
 
 def relu(rows: object, attributes: dict[str, str] | None = None) -> tvm.IRModule:
@@ -33,7 +33,7 @@ def test_fixed_module_is_taken_as_it_is() -> None:
     module = relu(3, {"dero.rounding": "double"})
     loaded = load(module)
     assert loaded.format == "relax"
-    assert loaded.inputs == (TensorSpec("x", (3, 4), "float32"),)
+    assert loaded.inputs == (ModelPort("x", (3, 4), "float32"),)
     assert [spec.shape for spec in loaded.outputs] == [(3, 4), (3,)]
     tvm.ir.assert_structural_equal(loaded.module, module)
 
@@ -45,7 +45,7 @@ def test_open_dimension() -> None:
     ):
         load(module)
     loaded = load(module, input_shapes={"x": (5, 4)})
-    assert loaded.outputs[1] == TensorSpec("output_1", (5,), "float32")
+    assert loaded.outputs[1] == ModelPort("output_1", (5,), "float32")
     assert loaded.module["main"].attrs["dero.rounding"] == "single"
 
 

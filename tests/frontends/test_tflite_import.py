@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import dero_tvm
-from dero_tvm.frontends import TensorSpec, load
+from dero_tvm.frontends import ModelPort, load
 from tests.compiled_c import run_in_c
 from tests.tflite_builder import TFLiteBuilder, run_litert_reference
 
@@ -53,8 +53,8 @@ def test_float_network() -> None:
     model = builder.build([names.index("out")])
     loaded = load(model)
     assert loaded.format == "tflite"
-    assert loaded.inputs == (TensorSpec("image:0", (1, 9, 8, 3), "float32"),)
-    assert loaded.outputs == (TensorSpec("out", (1, 10), "float32"),)
+    assert loaded.inputs == (ModelPort("image:0", (1, 9, 8, 3), "float32"),)
+    assert loaded.outputs == (ModelPort("out", (1, 10), "float32"),)
     x = np.random.default_rng(0).standard_normal((1, 9, 8, 3)).astype("float32")
     (expected,) = run_litert_reference(model, {"image:0": x})
     np.testing.assert_allclose(run_in_c(loaded, [x])[0], expected, rtol=1e-5, atol=1e-6)
@@ -114,7 +114,7 @@ def test_other_batch_size() -> None:
     names = [tensor.name for tensor in builder._tensors]
     model = builder.build([names.index("out")])
     loaded = load(model, input_shapes={"image:0": (3, 9, 8, 3)})
-    assert loaded.outputs == (TensorSpec("out", (3, 10), "float32"),)
+    assert loaded.outputs == (ModelPort("out", (3, 10), "float32"),)
     x = np.random.default_rng(0).standard_normal((3, 9, 8, 3)).astype("float32")
     (computed,) = run_in_c(loaded, [x])
     for index in range(3):
@@ -147,5 +147,5 @@ def test_mcunet_imports(shared: Path) -> None:
     """Has the quantized PAD and TRANSPOSE that TVM's importer refuses, between float ends."""
     loaded = load(shared / "models" / "tinyengine" / "vww.tflite")
     assert loaded.name == "vww"
-    assert loaded.inputs == (TensorSpec("input_0_f.1", (1, 80, 80, 3), "float32"),)
-    assert loaded.outputs == (TensorSpec("1422", (1, 2), "float32"),)
+    assert loaded.inputs == (ModelPort("input_0_f.1", (1, 80, 80, 3), "float32"),)
+    assert loaded.outputs == (ModelPort("1422", (1, 2), "float32"),)

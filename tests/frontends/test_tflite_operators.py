@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from dero_tvm.frontends import LoadedModel, TensorSpec
+from dero_tvm.frontends import LoadedModel, ModelPort
 from dero_tvm.frontends.tflite import load_tflite
 from tests.c_batch import CBatch, CLibrary, whole_program
 from tests.frontends.tflite_sweep import LITERT, MICRO, Case
@@ -371,7 +371,7 @@ def model(name: str) -> tuple[bytes, LoadedModel, dict[str, np.ndarray]]:
     return content, loaded, {spec.name: values(spec, rng) for spec in loaded.inputs}
 
 
-def values(spec: TensorSpec, rng: np.random.Generator) -> np.ndarray:
+def values(spec: ModelPort, rng: np.random.Generator) -> np.ndarray:
     """Random numbers, all that the type has among them where there is room."""
     count = int(np.prod(spec.shape))
     if spec.dtype == "float32":
