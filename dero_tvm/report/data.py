@@ -113,6 +113,15 @@ class Report:
         """Of the plan that the code is generated from."""
         return Timeline(self.arena_bytes, self.regions, self.steps, self.buffers)
 
+    @property
+    def plans(self) -> tuple[tuple[str, str, Timeline], ...]:
+        """What charts compare, with a key and a title each: as written, plain, compiled."""
+        return (
+            ("whole", "as written, every tensor whole", self.whole),
+            ("plain", "plain network, residuals removed", self.plain),
+            ("after", f"compiled, --dero {self.dero}", self.timeline),
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """The report as plain JSON data."""
         return asdict(self)

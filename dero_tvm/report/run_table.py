@@ -28,14 +28,11 @@ def print_run(
         table.add_row("stack at its deepest, bytes", f"{result.stack_bytes:,}")
     if result.stack_bound is not None:
         table.add_row("stack at most, bytes", f"{result.stack_bound.bytes:,}")
-    if result.instructions:
-        low, high = min(result.instructions), max(result.instructions)
-        text = f"{low:,}" if low == high else f"{low:,} to {high:,}"
-        table.add_row("instructions per inference", text)
-    if result.microseconds:
-        low, high = min(result.microseconds), max(result.microseconds)
-        text = f"{low:,}" if low == high else f"{low:,} to {high:,}"
-        table.add_row("microseconds per inference", text)
+    for unit in ("instructions", "microseconds"):
+        if counts := getattr(result, unit):
+            low, high = min(counts), max(counts)
+            text = f"{low:,}" if low == high else f"{low:,} to {high:,}"
+            table.add_row(f"{unit} per inference", text)
     console.print(table)
     _print_sections(result, console)
     console.print()

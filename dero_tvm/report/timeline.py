@@ -19,7 +19,15 @@ from itertools import accumulate, groupby
 SHORTCUT = "shortcut"
 """The role of a tensor while it is kept for a residual join alone."""
 
-ROLES = ("input", "output", "intermediate", SHORTCUT, "ring", "scratch")
+ROLES = {
+    "input": ("input", "#2f7ed8"),
+    "output": ("output", "#17936b"),
+    "intermediate": ("tensor", "#aab4c0"),
+    SHORTCUT: ("tensor kept for a residual join alone", "#ec7433"),
+    "ring": ("ring of rows", "#7d63cc"),
+    "scratch": ("scratch", "#d7a71c"),
+}
+"""Role -> what legends call it, and its colour on a light page."""
 
 
 @dataclass(frozen=True)
@@ -65,9 +73,9 @@ class Layer:
     """A buffer in the stack of one step: `own` bytes on top of those it shares with others."""
 
     index: int  # of the buffer
+    role: str
     bottom: int  # bytes of the layers below
-    own: int
-    over: tuple[int, ...]  # buffers below it in the stack with which it shares bytes
+    own: int  # may be 0
 
 
 @dataclass(frozen=True)
@@ -115,17 +123,15 @@ class Timeline:
 
     def layers(self, step: int) -> Iterator[Layer]:
         """The stack of a step from bottom to top; its height is the step's `live_bytes`."""
-        below: list[int] = []
         covered: list[tuple[int, int]] = []  # disjoint spans
         height = 0
         for index in self.alive(step):
             start, end = self._span(index)
             shared = sum(max(0, min(end, e) - max(start, s)) for s, e in covered)
-            over = tuple(i for i in below if _meet(self._span(i), (start, end)))
-            yield Layer(index, height, end - start - shared, over)
+            role = self.buffers[index].role(step)
+            yield Layer(index, role, height, end - start - shared)
             height += end - start - shared
             covered = _with_span(covered, start, end)
-            below.append(index)
 
     @cached_property
     def roles(self) -> tuple[str, ...]:

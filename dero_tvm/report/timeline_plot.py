@@ -9,7 +9,7 @@ from dero_tvm.boundary.printable import printable
 
 from .data import Report
 from .plot_file import check_matplotlib, check_plot, file_of, reproducible
-from .timeline import ROLES, SHORTCUT, Timeline
+from .timeline import ROLES, Timeline
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,15 +17,6 @@ if TYPE_CHECKING:
 
 _SIZE = (8.0, 6.6)  # inches
 _LONGEST_NAME = 60
-COLORS = {
-    "input": "#2f7ed8",
-    "output": "#17936b",
-    "intermediate": "#aab4c0",
-    SHORTCUT: "#ec7433",
-    "ring": "#7d63cc",
-    "scratch": "#d7a71c",
-}
-_NAMES = {"intermediate": "tensor", SHORTCUT: "tensor kept for a residual join alone"}
 
 
 def timeline_figure(report: Report) -> Figure:
@@ -36,24 +27,19 @@ def timeline_figure(report: Report) -> Figure:
 
     figure = Figure(figsize=_SIZE, layout="constrained")
     panels = figure.subplots(3, sharex=True, sharey=True)
-    plans = (
-        ("as written, every tensor whole", report.whole),
-        ("plain network, residuals removed (another function)", report.plain),
-        (f"compiled, --dero {report.dero}", report.timeline),
-    )
     seen: set[str] = set()
-    for axes, (title, timeline) in zip(panels, plans):
+    for axes, (_, title, timeline) in zip(panels, report.plans):
         seen |= _stack(axes, timeline)
         axes.set_title(f"{title}: {timeline.arena_bytes:,} bytes", loc="left", fontsize=10)
     panels[-1].set_xlabel("operators in order of execution")
     model, target = (printable(name, _LONGEST_NAME) for name in (report.model, report.target))
     figure.suptitle(_plain(f"{model} for {target}: bytes alive"), fontsize=11)
+    shown = {role: about for role, about in ROLES.items() if role in seen}
     handles = [
-        Patch(facecolor=COLORS[role], hatch=_hatch(role), edgecolor="white", linewidth=0)
-        for role in ROLES
-        if role in seen
+        Patch(facecolor=color, hatch=_hatch(role), edgecolor="white", linewidth=0)
+        for role, (_, color) in shown.items()
     ]
-    names = [_NAMES.get(role, role) for role in ROLES if role in seen]
+    names = [name for name, _ in shown.values()]
     figure.legend(handles, names, loc="outside lower left", ncols=6, frameon=False, fontsize=8)
     return figure
 
@@ -75,16 +61,15 @@ def _stack(axes: Axes, timeline: Timeline) -> set[str]:
         left, right = timeline.starts[step : step + 2]
         for layer in timeline.layers(step):
             if layer.own:
-                role = timeline.buffers[layer.index].role(step)
-                seen.add(role)
+                seen.add(layer.role)
                 axes.bar(
                     left,
                     layer.own,
                     width=right - left,
                     bottom=layer.bottom,
                     align="edge",
-                    color=COLORS[role],
-                    hatch=_hatch(role),
+                    color=ROLES[layer.role][1],
+                    hatch=_hatch(layer.role),
                     edgecolor="white",
                     linewidth=0.5,
                 )

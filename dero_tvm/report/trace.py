@@ -27,19 +27,13 @@ Event = dict[str, Any]
 
 def chrome_trace(report: Report, profile: Profile | None = None) -> str:
     """The report's three plans as JSON text, or the compiled one as `profile` measured it."""
-    compiled = f"compiled, --dero {report.dero}"
-    plans = [(compiled, report.timeline, _nominal(report.timeline))]
+    *others, compiled = report.plans
+    plans = [(title, plan, _nominal(plan)) for _, title, plan in (compiled, *others)]
     time = "one millisecond an operator; not measured"
-    if profile is None:
-        for name, plan in (
-            ("as written, every tensor whole", report.whole),
-            ("plain network, residuals removed", report.plain),
-        ):
-            plans.append((name, plan, _nominal(plan)))
-    else:
+    if profile is not None:
         scale = 1e-3 if profile.unit == "ns" else 1
         steps = (scale * mean for mean in profile.means())
-        plans = [(compiled, report.timeline, list(accumulate(steps, initial=0)))]
+        plans = [(compiled[1], report.timeline, list(accumulate(steps, initial=0)))]
         time = "measured" if profile.unit == "ns" else "one microsecond an instruction"
     events = [
         event
@@ -111,7 +105,7 @@ def _counters(process: int, timeline: Timeline, times: Sequence[float]) -> Itera
     for number, step in enumerate(timeline.steps):
         by_role = dict.fromkeys(timeline.roles, 0)
         for layer in timeline.layers(number):
-            by_role[timeline.buffers[layer.index].role(number)] += layer.own
+            by_role[layer.role] += layer.own
         common = {"ph": "C", "pid": process, "tid": 1, "ts": times[number]}
         yield {**common, "name": "arena", "args": {"bytes alive": step.live_bytes}}
         yield {**common, "name": "arena by kind", "args": by_role}

@@ -106,13 +106,4 @@ def _run_host(archive: ModelArchive, inputs: Sequence[Mapping[str, Tensor]]) -> 
         outputs = run_host(archive, inputs)
     except RuntimeError as error:
         raise RunError(str(error)) from error
-    return RunResult(
-        outputs=outputs,
-        instructions=None,
-        stack_bytes=None,
-        model_sections={},
-        image_sections={},
-        guard_ok=True,
-        guard_report="",
-        seconds=time.monotonic() - start,
-    )
+    return RunResult(outputs, time.monotonic() - start)

@@ -126,11 +126,8 @@ def run_host_c(
         ticks = tuple(inference.step_ticks for inference in results.inferences)
         return RunResult(
             outputs=[inference.outputs for inference in results.inferences],
-            instructions=None,
-            stack_bytes=None,
             model_sections=section_sizes(objects),
             image_sections=section_sizes([program]),
-            guard_ok=not results.guard_report,
             guard_report=results.guard_report,
             seconds=completed.seconds,
             profile=Profile(ticks, "ns", _CLOCK_TICK) if profile else None,

@@ -107,7 +107,6 @@ def run_qemu(
             stack_bound=_stack_bound(image),
             model_sections=section_sizes(image.model_objects),
             image_sections=section_sizes([image.program]),
-            guard_ok=not results.guard_report,
             guard_report=results.guard_report,
             seconds=completed.seconds,
             profile=Profile(ticks, "instructions", tick) if profile else None,

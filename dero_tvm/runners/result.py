@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -39,16 +39,20 @@ class RunResult:
     """
 
     outputs: list[dict[str, Tensor]]  # one dict an inference, by name of the output
-    instructions: list[int] | None  # of each inference; None where they are not counted
-    stack_bytes: int | None  # deepest over all inferences; None where it is not measured
-    model_sections: dict[str, int]
-    image_sections: dict[str, int]
-    guard_ok: bool  # nothing was written around an arena
-    guard_report: str  # where something was, or ""
     seconds: float  # of the whole run by the clock on the wall, without compiling
+    instructions: list[int] | None = None  # of each inference; None where they are not counted
+    stack_bytes: int | None = None  # deepest over all inferences; None where it is not measured
+    model_sections: dict[str, int] = field(default_factory=dict)
+    image_sections: dict[str, int] = field(default_factory=dict)
+    guard_report: str = ""  # where something was written around an arena
     profile: Profile | None = None  # of the steps, if it was asked for
     stack_bound: StackBound | None = None  # the most that any inference takes, if it is known
     microseconds: list[int] | None = None  # of each inference by the device's clock, if it has one
+
+    @property
+    def guard_ok(self) -> bool:
+        """Whether nothing was written around an arena."""
+        return not self.guard_report
 
 
 def equal_outputs(a: RunResult, b: RunResult) -> bool:

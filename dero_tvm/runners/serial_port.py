@@ -14,8 +14,6 @@ from .result import RunResult, Tensor
 from .serial_protocol import Link, run_on_link
 from .unpacked_archive import Archive
 
-SPEED = 115200  # bits a second
-
 
 def check_port(path: str) -> None:
     """Raises UserError if there is no such port."""
@@ -37,17 +35,8 @@ def run_serial(
     start = time.monotonic()
     with _opened(path) as link:
         outputs, microseconds = run_on_link(archive, inputs, link, run_time)
-    return RunResult(
-        outputs=outputs,
-        instructions=None,
-        stack_bytes=None,
-        model_sections={},
-        image_sections={},
-        guard_ok=True,
-        guard_report="",
-        seconds=time.monotonic() - start,
-        microseconds=microseconds if any(microseconds) else None,
-    )
+    seconds = time.monotonic() - start
+    return RunResult(outputs, seconds, microseconds=microseconds if any(microseconds) else None)
 
 
 @contextmanager

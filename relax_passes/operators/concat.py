@@ -30,6 +30,7 @@ class Concat(Operator):
     """
 
     name = "concat"
+    memory_class = OperatorClass.CONCAT
     arguments = ()
     defaults = {"axis": REQUIRED, "in_place": False}
 
@@ -55,9 +56,6 @@ class Concat(Operator):
                 )
         total = sum(spec.shape[axis] for spec in inputs)
         return TensorSpec((*first.shape[:axis], total, *first.shape[axis + 1 :]), first.dtype)
-
-    def operator_class(self, signature: Signature) -> OperatorClass:
-        return OperatorClass.CONCAT
 
     def row_arguments(self, signature: Signature) -> tuple[int, ...]:
         return tuple(range(len(signature.inputs)))

@@ -28,6 +28,7 @@ class Dense(RowToRow):
     """
 
     name = "dense"
+    memory_class = OperatorClass.POINTWISE
     arguments = ("data", "weight", "bias", "multiplier", "shift")
     defaults = {
         "minimum": None,
@@ -66,9 +67,6 @@ class Dense(RowToRow):
                 )
         fixed_point.check_rounding("dense", attrs["rounding"])
         return TensorSpec((*data.shape[:-1], units), data.dtype)
-
-    def operator_class(self, signature: Signature) -> OperatorClass:
-        return OperatorClass.POINTWISE
 
     def in_place_arguments(self, signature: Signature) -> tuple[int, ...]:
         return ()  # every output of a pixel reads the whole pixel

@@ -34,6 +34,7 @@ class BinaryOperator(Operator):
     """Base of the operators ``out = f(a, b)`` on broadcast operands of one type."""
 
     arguments = ("a", "b")
+    memory_class = OperatorClass.ELEMENTWISE
     dtypes: tuple[str, ...] = ("float32", "int8")
 
     def infer(self, inputs: tuple[TensorSpec, ...], attrs: dict[str, Any]) -> TensorSpec:
@@ -52,9 +53,6 @@ class BinaryOperator(Operator):
         spec = TensorSpec(shape, a.dtype)
         indexing.check_rank(self.name, spec)
         return spec
-
-    def operator_class(self, signature: Signature) -> OperatorClass:
-        return OperatorClass.ELEMENTWISE
 
     def row_arguments(self, signature: Signature) -> tuple[int, ...]:
         return 0, 1

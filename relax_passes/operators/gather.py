@@ -21,6 +21,7 @@ class GatherOperator(Operator):
     """Base of the operators that move elements and compute nothing."""
 
     arguments = ("data",)
+    memory_class = OperatorClass.LAYOUT
 
     def source(self, signature: Signature, indices: Sequence[Any]) -> list[Any]:
         """Where output element `indices` comes from: integers give integers, expressions likewise.
@@ -46,9 +47,6 @@ class GatherOperator(Operator):
             raise ValueError(f"{self.name} takes one tensor of float32 or int8, got {inputs}")
         indexing.check_rank(self.name, inputs[0])
         return inputs[0]
-
-    def operator_class(self, signature: Signature) -> OperatorClass:
-        return OperatorClass.LAYOUT
 
     def needed_rows(self, signature: Signature, argument: int, row: int) -> tuple[int, int]:
         data, output = signature.inputs[0], signature.output

@@ -25,6 +25,7 @@ class Lookup(RowToRow):
     """
 
     name = "lookup"
+    memory_class = OperatorClass.ELEMENTWISE
     arguments = ("data", "table")
 
     def infer(self, inputs: tuple[TensorSpec, ...], attrs: dict[str, Any]) -> TensorSpec:
@@ -40,9 +41,6 @@ class Lookup(RowToRow):
                 f"{table.dtype} of shape {table.shape}"
             )
         return TensorSpec(data.shape, table.dtype)
-
-    def operator_class(self, signature: Signature) -> OperatorClass:
-        return OperatorClass.ELEMENTWISE
 
     def row_kernel(self, signature: Signature) -> tirx.PrimFunc:
         g = PixelLoop(signature.inputs[0], signature.output, merge=True)

@@ -36,6 +36,7 @@ class Pool2D(Operator):
     """
 
     name = "pool2d"
+    memory_class = OperatorClass.POOLING
     arguments = ("data",)
     defaults = {
         "kind": REQUIRED,
@@ -75,9 +76,6 @@ class Pool2D(Operator):
         return TensorSpec(
             (data.shape[0], axes[0].out_length, axes[1].out_length, data.shape[3]), data.dtype
         )
-
-    def operator_class(self, signature: Signature) -> OperatorClass:
-        return OperatorClass.POOLING
 
     def needed_rows(self, signature: Signature, argument: int, row: int) -> tuple[int, int]:
         return window_rows(

@@ -32,9 +32,6 @@ class _Conversion(RowToRow):
             raise ValueError(f"{self.name}: the zero point {attrs['zero_point']} is not int8")
         return TensorSpec(inputs[0].shape, self.result_dtype)
 
-    def operator_class(self, signature: Signature) -> OperatorClass:
-        return OperatorClass.ELEMENTWISE
-
     def in_place_arguments(self, signature: Signature) -> tuple[int, ...]:
         return elementwise.in_place_arguments(signature)
 
@@ -74,6 +71,7 @@ class Quantize(_Conversion):
     name = "quantize"
     source_dtype, result_dtype = "float32", "int8"
     defaults = {"scale": REQUIRED, "zero_point": 0, "rounding": "half_away"}
+    memory_class = OperatorClass.ELEMENTWISE
 
     def infer(self, inputs: tuple[TensorSpec, ...], attrs: dict[str, Any]) -> TensorSpec:
         if attrs["rounding"] not in ROUNDINGS:

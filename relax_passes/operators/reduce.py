@@ -27,6 +27,7 @@ class Reduce(Operator):
     """
 
     name = "reduce"
+    memory_class = OperatorClass.REDUCTION
     arguments = ("data",)
     defaults = {
         "kind": REQUIRED,
@@ -61,9 +62,6 @@ class Reduce(Operator):
             if attrs["keepdims"] or axis not in reduced
         )
         return TensorSpec(shape, data.dtype)
-
-    def operator_class(self, signature: Signature) -> OperatorClass:
-        return OperatorClass.REDUCTION
 
     def needed_rows(self, signature: Signature, argument: int, row: int) -> tuple[int, int]:
         """The rows from the first to the last element that output row `row` sums up."""

@@ -65,6 +65,9 @@ class Operator:
     arguments: ClassVar[tuple[str, ...]]
     """Names of the tensor arguments.  A variadic operator overrides `argument_names`."""
 
+    memory_class: ClassVar[OperatorClass] = OperatorClass.OPAQUE
+    """What it needs of memory.  Where that depends on the call, it overrides `operator_class`."""
+
     defaults: ClassVar[dict[str, Any]] = {}
     """Attributes with their default values; attributes without a default map to `REQUIRED`."""
 
@@ -80,7 +83,7 @@ class Operator:
     # --- what memory planning asks -----------------------------------------------------------
 
     def operator_class(self, signature: Signature) -> OperatorClass:
-        return OperatorClass.OPAQUE
+        return self.memory_class
 
     def row_arguments(self, signature: Signature) -> tuple[int, ...]:
         """Indices of the arguments that are read row by row (by default the first)."""

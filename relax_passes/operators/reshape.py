@@ -22,6 +22,7 @@ class Reshape(Operator):
     """
 
     name = "reshape"
+    memory_class = OperatorClass.LAYOUT
     arguments = ("data",)
     defaults = {"shape": REQUIRED}
 
@@ -32,9 +33,6 @@ class Reshape(Operator):
         if any(length < 0 for length in shape) or prod(shape) != inputs[0].elements:
             raise ValueError(f"reshape: {inputs[0].shape} cannot become {shape}")
         return TensorSpec(shape, inputs[0].dtype)
-
-    def operator_class(self, signature: Signature) -> OperatorClass:
-        return OperatorClass.LAYOUT
 
     def needed_rows(self, signature: Signature, argument: int, row: int) -> tuple[int, int]:
         made = _row_elements(signature.output)

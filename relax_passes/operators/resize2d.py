@@ -51,6 +51,7 @@ class Resize2D(GatherOperator):
     """
 
     name = "resize2d"
+    memory_class = OperatorClass.RESIZE
     defaults = {
         "size": REQUIRED,
         "scale": None,
@@ -76,9 +77,6 @@ class Resize2D(GatherOperator):
             raise ValueError(f"resize2d: scales must be positive, got {attrs['scale']}")
         batch, _, _, channels = data.shape
         return TensorSpec((batch, *attrs["size"], channels), data.dtype)
-
-    def operator_class(self, signature: Signature) -> OperatorClass:
-        return OperatorClass.RESIZE
 
     def source(self, signature: Signature, indices: Sequence[Any]) -> list[Any]:
         n, y, x, c = indices

@@ -27,6 +27,7 @@ class ResizeBilinear(Operator):
     """
 
     name = "resize_bilinear"
+    memory_class = OperatorClass.RESIZE
     arguments = ("data",)
     defaults = {"size": REQUIRED, "coordinates": "asymmetric"}
 
@@ -44,9 +45,6 @@ class ResizeBilinear(Operator):
             )
         batch, _, _, channels = inputs[0].shape
         return TensorSpec((batch, *attrs["size"], channels), "int8")
-
-    def operator_class(self, signature: Signature) -> OperatorClass:
-        return OperatorClass.RESIZE
 
     def needed_rows(self, signature: Signature, argument: int, row: int) -> tuple[int, int]:
         height = signature.inputs[0].shape[1]

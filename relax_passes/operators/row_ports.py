@@ -18,10 +18,8 @@ class RowSource(Operator):
     """Asks the application for a row of an input."""
 
     name = "row_source"
+    memory_class = OperatorClass.LAYOUT
     arguments = ()
-
-    def operator_class(self, signature: Signature) -> OperatorClass:
-        return OperatorClass.LAYOUT
 
     def row_arguments(self, signature: Signature) -> tuple[int, ...]:
         return ()
@@ -32,10 +30,8 @@ class RowSink(Operator):
     """Hands a row of an output to the application."""
 
     name = "row_sink"
+    memory_class = OperatorClass.LAYOUT
     arguments = ("data",)
-
-    def operator_class(self, signature: Signature) -> OperatorClass:
-        return OperatorClass.LAYOUT
 
     def needed_rows(self, signature: Signature, argument: int, row: int) -> tuple[int, int]:
         return row, row + 1

@@ -36,6 +36,7 @@ class Softmax(RowToRow):
     """
 
     name = "softmax"
+    memory_class = OperatorClass.REDUCTION
     defaults = {"multiplier": None, "shift": None, "diff_min": None}
 
     def infer(self, inputs: tuple[TensorSpec, ...], attrs: dict[str, Any]) -> TensorSpec:
@@ -50,9 +51,6 @@ class Softmax(RowToRow):
         if data.dtype == "int8" and data.channels > MOST_INT8_CHANNELS:
             raise ValueError(f"softmax: int8 takes at most {MOST_INT8_CHANNELS} channels")
         return TensorSpec(data.shape, data.dtype)
-
-    def operator_class(self, signature: Signature) -> OperatorClass:
-        return OperatorClass.REDUCTION
 
     def row_kernel(self, signature: Signature) -> tirx.PrimFunc:
         build = _int8_row if signature.inputs[0].dtype == "int8" else _float_row

@@ -85,6 +85,7 @@ class Unary(RowToRow):
     """
 
     name = "unary"
+    memory_class = OperatorClass.ELEMENTWISE
     defaults = {
         "function": REQUIRED,
         "alpha": 0.0,
@@ -108,9 +109,6 @@ class Unary(RowToRow):
                 f"unary {attrs['function']} takes float32, got {data.dtype} (lookup serves int8)"
             )
         return TensorSpec(data.shape, data.dtype)
-
-    def operator_class(self, signature: Signature) -> OperatorClass:
-        return OperatorClass.ELEMENTWISE
 
     def row_kernel(self, signature: Signature) -> tirx.PrimFunc:
         g = PixelLoop(signature.inputs[0], signature.output, merge=True)

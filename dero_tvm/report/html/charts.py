@@ -82,8 +82,7 @@ def stack_chart(
                 bottom, height = 100 * layer.bottom / top, 100 * layer.own / top
                 place = (span.left, span.width, bottom, height)
                 text = buffer.label if texts and _legible(span.width, height) else ""
-                role = buffer.role(span.step)
-                boxes.append(Box(*place, layer.index, role, span.step, text))
+                boxes.append(Box(*place, layer.index, layer.role, span.step, text))
     peak, peak_bytes = None, 0
     if spans:
         span, peak_bytes = spans[timeline.peak], timeline.steps[timeline.peak].live_bytes

@@ -27,31 +27,21 @@ _FRAME_HEIGHT = 760  # pixels, in a notebook
 
 def html_page(report: Report) -> str:
     """The report as the text of an HTML file."""
-    after, whole, plain = report.timeline, report.whole, report.plain
-    top = max(1, *(t.arena_bytes for t in (after, whole, plain)))
-    compared = [
-        stack_chart("whole", "As written, every tensor whole", whole, top),
-        stack_chart("plain", "Plain network, residuals removed", plain, top),
-        stack_chart("after", f"Compiled, --dero {report.dero}", after, top),
-    ]
+    after, plans = report.timeline, report.plans
+    top = max(1, *(timeline.arena_bytes for _, _, timeline in plans))
     return _template().render(
         report=report,
-        compared=compared,
+        compared=[
+            stack_chart(key, title[0].upper() + title[1:], timeline, top)
+            for key, title, timeline in plans
+        ],
         detail=stack_chart("after", "", after, max(1, after.arena_bytes), texts=True),
         arena=arena_map("after", "", after),
         graph=residual_graph(report),
-        timelines=[
-            ("after", "compiled", after),
-            ("whole", "as written", whole),
-            ("plain", "plain network", plain),
-        ],
-        bars=[
-            ("every tensor whole, as written", report.whole_bytes, "before"),
-            ("plain network, residuals removed", report.plain_bytes, "before"),
-            (f"compiled, --dero {report.dero}", report.arena_bytes, "after"),
-        ],
+        plans=plans,
         top=top,
         regions={region: size for region, size in report.regions.items() if size},
+        roles=ROLES,
         roles_of=_roles,
         style_of=style_of,
         row_height=ROW,
