@@ -47,7 +47,7 @@ def array_names(program: Program, prefix: str) -> dict[str, str]:
             for argument, parameter in stage.in_c.passed:
                 if isinstance(argument, int) or not argument.address.base.startswith("constant:"):
                     continue
-                operator = stage.operation.signature.operator.split(".")[-1]
+                operator = stage.operation.signature.short_name
                 words = (operator, stage.operation.name, parameter.name)
                 name = "_".join(c_identifier(word)[:_LONGEST_WORD] for word in words)
                 wanted.setdefault(argument.address.base.removeprefix("constant:"), name)

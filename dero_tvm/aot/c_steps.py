@@ -131,9 +131,7 @@ class _StepPrinter:
         return f"{kind}s->{port.member}"
 
     def _value(self, name: str) -> str:
-        spec = self.network.spec(name)
-        shape = "x".join(map(str, spec.shape)) or "scalar"
-        return c_comment(f"{name} ({shape} {spec.dtype})")
+        return c_comment(f"{name} ({self.network.spec(name).described})")
 
     def _body(self) -> list[str]:
         stages = self.step.stages

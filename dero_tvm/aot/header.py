@@ -100,8 +100,7 @@ def interface_of(program: Program) -> Interface:
 def _ports(network: Network, ports: Sequence[Port], names: Iterator[str]) -> Iterator[CPort]:
     for port in ports:
         spec = network.values[port.value].spec
-        shape = "x".join(map(str, spec.shape)) or "scalar"
-        comment = c_comment(f"{port.name}: {shape} {spec.dtype}")
+        comment = c_comment(f"{port.name}: {spec.described}")
         member = next(names)
         context, row_name = (next(names), next(names)) if port.by_rows else ("", "")
         yield CPort(

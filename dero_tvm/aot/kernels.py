@@ -116,7 +116,7 @@ class KernelTable:
 
     def _make(self, operation: Operation) -> Kernel:
         signature = operation.signature
-        name = self._numbered(signature.operator.split(".")[-1])
+        name = self._numbered(signature.short_name)
         comment = _comment(operation)
         if operation.function is not None:
             function = operation.function
@@ -184,9 +184,9 @@ def _portable_kernel(signature: Signature, absorbing: bool) -> tirx.PrimFunc:
 def _comment(operation: Operation) -> str:
     signature = operation.signature
     operands = ", ".join(_shape(spec) for spec in signature.inputs[:2])
-    return f"{signature.operator.split('.')[-1]}: {operands} -> {_shape(signature.output)}"
+    return f"{signature.short_name}: {operands} -> {_shape(signature.output)}"
 
 
 def _shape(spec: TensorSpec) -> str:
     stride = "" if spec.dense else f" (pixel stride {spec.pixel_stride})"
-    return f"{'x'.join(map(str, spec.shape)) or 'scalar'} {spec.dtype}{stride}"
+    return f"{spec.described}{stride}"

@@ -1,10 +1,10 @@
-"""Files that appear whole or not at all."""
+"""Files, and folders of files, that appear whole or not at all."""
 
 from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -42,6 +42,42 @@ def staged_write(path: Path, data: bytes) -> Iterator[None]:
     finally:
         if os.path.exists(temporary):
             os.unlink(temporary)
+
+
+def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
+    """Write files, by their path in it, to the folder `path`, all of them or none.
+
+    A folder that is there stays, for a shell may be in it, and so do other files in it.  A failure
+    is a UserError.
+    """
+    with _explained(path):
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".tvmc-") as temporary:
+            staged = Path(temporary, "folder")
+            staged.mkdir()
+            for name, data in files.items():
+                (staged / name).parent.mkdir(parents=True, exist_ok=True)
+                (staged / name).write_bytes(data)
+            if not path.exists():
+                staged.rename(path)
+                return
+            for made in sorted(staged.iterdir()):
+                made.replace(path / made.name)
+
+
+def check_new_folder(path: Path) -> None:
+    """Raises UserError if `path` exists or cannot be made; checked before the work."""
+    if path.exists() or path.is_symlink():
+        raise UserError(f"{path}: exists already; give the name of a new folder, or remove it")
+    check_parent(path)
+
+
+def check_parent(path: Path) -> None:
+    """Raises UserError if nothing can be written beside `path`."""
+    parent = path.parent
+    if not parent.is_dir():
+        raise UserError(f"{path}: the folder {parent} does not exist; make it first")
+    if not os.access(parent, os.W_OK):
+        raise UserError(f"{path}: the folder {parent} cannot be written")
 
 
 @contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import tempfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,18 +11,14 @@ from pathlib import Path
 import numpy as np
 
 from dero_tvm.aot.archive import ModelArchive
-from dero_tvm.boundary.atomic_write import write_atomically
+from dero_tvm.boundary.atomic_write import check_parent, write_atomically, write_folder
 from dero_tvm.boundary.errors import UserError
 from dero_tvm.runners.shared_library import build_shared_library, check_compiler
 
 
 def check_output(path: Path, output_format: str) -> None:
     """Raises UserError if `path` cannot be written; checked before a long compilation."""
-    parent = path.parent
-    if not parent.is_dir():
-        raise UserError(f"{path}: the folder {parent} does not exist; make it first")
-    if not os.access(parent, os.W_OK):
-        raise UserError(f"{path}: the folder {parent} cannot be written")
+    check_parent(path)
     if output_format == "so":
         check_compiler()
     if output_format == "c":
@@ -55,22 +50,7 @@ def write_model(archive: ModelArchive, path: Path, output_format: str) -> None:
     elif output_format == "so":
         write_atomically(path, build_shared_library(archive))
     else:
-        _write_folder(archive, path)
-
-
-def _write_folder(archive: ModelArchive, path: Path) -> None:
-    """The C files go into a new folder first, so that a failure leaves nothing behind."""
-    try:
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".tvmc-") as temporary:
-            staged = Path(temporary) / "c"
-            archive.extract_c(staged)
-            if not path.exists():
-                staged.rename(path)
-                return
-            for file in sorted(staged.iterdir()):
-                file.replace(path / file.name)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror or error})") from None
+        write_folder(path, {**archive.c_sources(), **archive.c_headers()})
 
 
 def npz_bytes(arrays: Mapping[str, np.ndarray]) -> bytes:

@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from dero_tvm.boundary.atomic_write import check_new_folder
 from dero_tvm.boundary.printable import printable
-from dero_tvm.training.folder import check_folder
 
 from .command import Command
 from .model_options import input_shapes_option, quiet_option
@@ -92,7 +92,7 @@ def reorganize_command(
       tvmc reorganize model.onnx -o reorganized/
       tvmc reorganize model.onnx --plain -o plain/
     """  # noqa: D301 (click reads the escape)
-    check_folder(output)
+    check_new_folder(output)
     shapes = parse_input_shapes(input_shapes)
     with stages(quiet=quiet) as show:
         show("starting TVM")

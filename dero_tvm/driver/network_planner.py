@@ -185,7 +185,7 @@ def _described(network: Network, step: str) -> str:
     """A step's name with what a reader can look for in the model."""
     for cascade in network.cascades:
         if cascade.name == step:
-            names = [op.signature.operator.split(".")[-1] for op in cascade.operations]
+            names = [op.signature.short_name for op in cascade.operations]
             what = " + ".join(names) if len(names) < 4 else f"{len(names)} operators to {names[-1]}"
             output = cascade.operations[-1].signature.output
             return f"{step} ({what}, output {list(output.shape)} {output.dtype})"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from dero_tvm.aot.archive import ModelArchive
 from dero_tvm.boards.board import Board
+from dero_tvm.boundary.atomic_write import write_folder
 from dero_tvm.boundary.errors import UserError
 
 from .arduino import arduino_files
@@ -41,18 +41,6 @@ def create_project(
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder.name}: exists already; give the name of a new folder")
     files = KINDS[kind](Order(archive, archive_name, board), folder.name)
-    try:
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".tvmc-") as temporary:
-            staged = Path(temporary) / "project"
-            for name, content in files.items():
-                path = staged / name
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(content.encode() if isinstance(content, str) else content)
-            if folder.exists():  # an empty one, which stays: a shell may be in it
-                for path in staged.iterdir():
-                    path.rename(folder / path.name)
-            else:
-                staged.rename(folder)
-    except OSError as error:
-        raise UserError(f"{folder}: cannot be written ({error.strerror or error})") from None
+    encoded = {n: c.encode() if isinstance(c, str) else c for n, c in files.items()}
+    write_folder(folder, encoded)
     return [folder / name for name in sorted(files)]

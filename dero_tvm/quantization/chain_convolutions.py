@@ -22,6 +22,8 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from dero_tvm.frontends.onnx.node_attributes import attributes_of
+
 from .linear_nodes import rounded_chains
 
 _NORM = "BatchNormalization"
@@ -129,7 +131,7 @@ class _Reader:
         if not self.constants.keys() >= set(node.input[1:]):
             raise _Unknown
         scale, shift, mean, variance = (self._numbers(name) for name in node.input[1:])
-        factor = scale / np.sqrt(variance + _attributes(node).get("epsilon", 1e-5))
+        factor = scale / np.sqrt(variance + attributes_of(node).get("epsilon", 1e-5))
         reach = float((np.abs(shift) + _SPREAD * np.abs(scale)).max())
         return factor, shift - mean * factor, reach
 
@@ -166,7 +168,7 @@ class _Reader:
         return values.reshape(-1)
 
     def _appended(self, node: onnx.NodeProto) -> int:
-        attributes = _attributes(node)
+        attributes = attributes_of(node)
         if attributes.get("mode", b"constant") != b"constant" or len(node.input) > 3:
             raise _Unknown
         if any(name and self._numbers(name).any() for name in node.input[2:3]):
@@ -184,7 +186,7 @@ class _Reader:
 
 
 def _window(node: onnx.NodeProto) -> _Window:
-    attributes = _attributes(node)
+    attributes = attributes_of(node)
     size = tuple(attributes["kernel_shape"])
     padding = tuple(attributes.get("pads", [0] * (2 * len(size))))
     if (
@@ -312,7 +314,3 @@ def _replace(graph: onnx.GraphProto, chain: Sequence[onnx.NodeProto], written: _
     graph.initializer.extend(written.constants)
     for value in [value for value in graph.value_info if value.name in gone]:
         graph.value_info.remove(value)
-
-
-def _attributes(node: onnx.NodeProto) -> dict:
-    return {attr.name: helper.get_attribute_value(attr) for attr in node.attribute}

@@ -20,6 +20,8 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
+from dero_tvm.frontends.onnx.node_attributes import attributes_of
+
 _MEANS = ("GlobalAveragePool", "ReduceMean")
 _CHAIN = ("Add", "BatchNormalization", "Mul")
 _RESHAPES = ("Flatten", "Reshape", "Squeeze")
@@ -108,7 +110,7 @@ class _Merger:
             and first.op_type == second.op_type
             and shape is not None
             and shape == self.shapes.get(other.data)
-            and _attributes(first) == _attributes(second)
+            and attributes_of(first) == attributes_of(second)
             and self._same_constants(first.input[1:], second.input[1:])
             and (first.op_type in _MEANS or not other.chain or _stays_inside(first))
             and self.shapes.get(_result(main)) == self.shapes.get(_result(other))
@@ -155,14 +157,10 @@ def _result(branch: _Branch) -> str:
 
 def _stays_inside(pool: onnx.NodeProto) -> bool:
     """Whether no window reaches over the border, where a summand would count less."""
-    attributes = _attributes(pool)
-    padded = any(next((list(attr.ints) for attr in pool.attribute if attr.name == "pads"), []))
+    attributes = attributes_of(pool)
+    padded = any(attributes.get("pads", ()))
     automatic = attributes.get("auto_pad", b"NOTSET") not in (b"NOTSET", b"VALID")
     return not padded and not automatic and not attributes.get("ceil_mode", 0)
-
-
-def _attributes(node: onnx.NodeProto) -> dict[str, object]:
-    return {attr.name: onnx.helper.get_attribute_value(attr) for attr in node.attribute}
 
 
 def _shape(value: onnx.ValueInfoProto) -> tuple[int, ...] | None:

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 
 from dero_tvm.schedule.network import Network
 
-from .build_timeline import shape_and_type
 from .operators import ReportedOperator
 
 
@@ -58,7 +57,7 @@ class _Lister:
                 listed.add(op.result)
                 yield ReportedOperator(
                     op.result,
-                    op.signature.operator.split(".")[-1],
+                    op.signature.short_name,
                     self._shape(op.result),
                     step,
                     tuple(operands),
@@ -66,4 +65,4 @@ class _Lister:
                 )
 
     def _shape(self, value: str) -> str:
-        return shape_and_type(self.network.values[value].spec)
+        return self.network.values[value].spec.described

@@ -8,7 +8,6 @@ from dero_tvm.planning import MemoryPlan, liveness
 from dero_tvm.planning.problem import BufferKind
 from dero_tvm.schedule.network import Network
 from dero_tvm.schedule.to_problem import Scheduled, ring_buffer
-from relax_passes.operators import TensorSpec
 
 from .timeline import ReportedBuffer, ReportedStep, Timeline
 
@@ -28,18 +27,13 @@ def timeline(planned: Planned, shortcuts: Mapping[str, Iterable[str]]) -> Timeli
         steps.append(
             ReportedStep(
                 cascade.name,
-                tuple(op.signature.operator.split(".")[-1] for op in cascade.operations),
-                shape_and_type(cascade.operations[-1].signature.output),
+                tuple(op.signature.short_name for op in cascade.operations),
+                cascade.operations[-1].signature.output.described,
                 live[position],
                 sum(op.macs for op in cascade.operations),
             )
         )
     return Timeline(plan.total_bytes, dict(plan.arena_bytes), tuple(steps), tuple(buffers))
-
-
-def shape_and_type(spec: TensorSpec) -> str:
-    """``1x8x8x16 int8``."""
-    return f"{'x'.join(map(str, spec.shape)) or 'scalar'} {spec.dtype}"
 
 
 def _buffers(
@@ -68,7 +62,7 @@ def _buffers(
                 placement.offset,
                 first,
                 last,
-                tuple(f"{name} {shape_and_type(values[name].spec)}" for name in held),
+                tuple(f"{name} {values[name].spec.described}" for name in held),
                 joins,
                 tuple(idle) if buffer.kind in _TENSORS else (),
             )

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 from rich.console import Console
-from rich.markup import escape
-from rich.padding import Padding
-
-from dero_tvm.boundary.printable import printable
 
 from .sweep import Sweep
-from .text_table import shown, table_of
+from .text_table import remark, shown, table_of
 
 
 def print_sweep(sweep: Sweep, console: Console) -> None:
@@ -34,7 +30,7 @@ def print_sweep(sweep: Sweep, console: Console) -> None:
         table.add_row(*cells, style="bold" if point.pareto else None)
     console.print(table)
     for text in _remarks(sweep):
-        console.print(Padding(f"[dim]{escape(printable(text))}[/dim]", (0, 1)), highlight=False)
+        remark(console, text)
 
 
 def _remarks(sweep: Sweep) -> list[str]:

@@ -90,7 +90,7 @@ class _Builder:
             alignment = self._alignment(value.spec, known)
             owner = self.network.values.get(value.buffer, value)
             self.buffers[value.buffer] = Buffer(
-                value.buffer, size, kind, alignment, f"{owner.name} {_shape(owner.spec)}"
+                value.buffer, size, kind, alignment, f"{owner.name} {owner.spec.described}"
             )
 
     def _buffer_of(self, value: str) -> str:
@@ -200,7 +200,3 @@ def _extent(spec: TensorSpec) -> int:
         return 0
     gap = (spec.pixel_stride - spec.channels) * spec.itemsize
     return spec.rows * spec.row_bytes - gap
-
-
-def _shape(spec: TensorSpec) -> str:
-    return f"{'x'.join(map(str, spec.shape))} {spec.dtype}"

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import tvm
 from tvm.ir import GenericConst
 
+from dero_tvm.boundary.atomic_write import check_new_folder, write_folder
 from dero_tvm.boundary.errors import UserError, first_line, internal_errors
 from dero_tvm.boundary.one_at_a_time import one_at_a_time
 from dero_tvm.driver.network_planner import refuse_sizes
@@ -25,7 +26,6 @@ from relax_passes.reorganization.refine_operators import RefineOperators
 from relax_passes.reorganization.reorganize_residuals import ReorganizeResiduals
 
 from .arenas import planned_arenas
-from .folder import write_folder
 from .identifiers import Names
 from .network_module import network_module
 from .python_source import PythonSource, python_source
@@ -81,6 +81,7 @@ class ReorganizedModel:
 
     def save(self, folder: str | Path) -> None:
         """Write the files to a new folder, whole or not at all; UserError if that exists."""
+        check_new_folder(Path(folder))
         write_folder(Path(folder), self.files())
 
 

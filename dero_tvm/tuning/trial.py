@@ -12,7 +12,6 @@ import numpy as np
 from dero_tvm.boards.board import Board
 from dero_tvm.kernels import CKernel, Request, candidates
 from dero_tvm.kernels.support import support_code
-from relax_passes.operators import TensorSpec
 
 PORTABLE = "portable"
 
@@ -33,8 +32,8 @@ class Trial:
     def described(self) -> str:
         """The operator and its shapes."""
         s = self.request.signature
-        operands = ", ".join(_shape(spec) for spec in s.inputs[:2])
-        return f"{s.operator.split('.')[-1]}: {operands} -> {_shape(s.output)}"
+        operands = ", ".join(spec.described for spec in s.inputs[:2])
+        return f"{s.short_name}: {operands} -> {s.output.described}"
 
 
 def trial_of(request: Request) -> Trial | None:
@@ -77,7 +76,3 @@ def _add_arrays(digest: hashlib._Hash, arrays: Mapping[str, np.ndarray]) -> None
     for name, array in arrays.items():
         _add(digest, [name, str(array.dtype), str(array.shape)])
         digest.update(np.ascontiguousarray(array).tobytes())
-
-
-def _shape(spec: TensorSpec) -> str:
-    return f"{'x'.join(map(str, spec.shape)) or 'scalar'} {spec.dtype}"

@@ -20,6 +20,7 @@ ROUNDINGS = ("half_away", "half_even")
 class _Conversion(RowToRow):
     """Base of the two conversions: one operand, element by element."""
 
+    memory_class = OperatorClass.ELEMENTWISE
     source_dtype: str
     result_dtype: str
 
@@ -71,7 +72,6 @@ class Quantize(_Conversion):
     name = "quantize"
     source_dtype, result_dtype = "float32", "int8"
     defaults = {"scale": REQUIRED, "zero_point": 0, "rounding": "half_away"}
-    memory_class = OperatorClass.ELEMENTWISE
 
     def infer(self, inputs: tuple[TensorSpec, ...], attrs: dict[str, Any]) -> TensorSpec:
         if attrs["rounding"] not in ROUNDINGS:

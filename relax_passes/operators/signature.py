@@ -84,6 +84,11 @@ class TensorSpec:
         """Bytes of the tensor when it is dense."""
         return self.elements * self.itemsize
 
+    @property
+    def described(self) -> str:
+        """Shape and type as texts have them: ``1x8x8x16 int8``."""
+        return f"{'x'.join(map(str, self.shape)) or 'scalar'} {self.dtype}"
+
 
 @dataclass(frozen=True)
 class Signature:
@@ -101,6 +106,11 @@ class Signature:
     def __post_init__(self) -> None:
         key = tuple(sorted((name, _freeze(value)) for name, value in self.attrs.items()))
         object.__setattr__(self, "_key", key)
+
+    @property
+    def short_name(self) -> str:
+        """The operator's name without what it is registered under: ``conv2d``."""
+        return self.operator.split(".")[-1]
 
     def __hash__(self) -> int:
         return self._hash

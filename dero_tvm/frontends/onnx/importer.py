@@ -17,8 +17,8 @@ from tvm.relax.frontend.onnx.onnx_frontend import _get_convert_map
 from dero_tvm.boundary.errors import InternalError, UserError, first_line
 from relax_passes.ir.origins import Origin
 from relax_passes.ir.port_quantization import PortQuantization
+from relax_passes.ir.unfinished import abandon
 
-from ..builder import abandon
 from ..loaded import LoadedModel, finish
 from ..shapes import Dimension, resolve_input_shapes
 from .constant_forms import constants_to_initializers

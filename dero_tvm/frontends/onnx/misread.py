@@ -11,11 +11,12 @@ import numpy as np
 import onnx
 
 from .constants import Constants
+from .node_attributes import attributes_of
 
 
 def misread(node: onnx.NodeProto, constants: Constants) -> str | None:
     """What the importer would overlook in `node`; None if it is read as it is meant."""
-    attributes = {attr.name: onnx.helper.get_attribute_value(attr) for attr in node.attribute}
+    attributes = attributes_of(node)
     if node.op_type == "Resize":
         return _resize(attributes)
     if node.op_type == "NonMaxSuppression":

@@ -17,6 +17,7 @@ import onnx
 from onnx import helper
 
 from .constants import Constants
+from .node_attributes import attributes_of
 
 _CONTRIB = "com.microsoft"
 
@@ -96,14 +97,6 @@ def _inputs(node: onnx.NodeProto, count: int) -> list[str]:
     return [*node.input, *[""] * (count - len(node.input))]
 
 
-def _attributes(node: onnx.NodeProto, *leave_out: str) -> dict:
-    return {
-        attribute.name: helper.get_attribute_value(attribute)
-        for attribute in node.attribute
-        if attribute.name not in leave_out
-    }
-
-
 def _bias(r: _Rewriter, node: onnx.NodeProto, bias: str, scale: np.ndarray, axis: int) -> list[str]:
     """The int32 bias as float; its scale is that of the accumulator."""
     if not bias:
@@ -119,7 +112,7 @@ def _conv(r: _Rewriter, node: onnx.NodeProto) -> None:
     x, xs, xz, w, ws, wz, ys, yz, b = _inputs(node, 9)
     bias = _bias(r, node, b, r.known(node, xs) * r.known(node, ws), 0) if b else []
     operands = [r.dequantize(node, x, xs, xz), r.dequantize(node, w, ws, wz, axis=0), *bias]
-    r.quantize(node, r.float_operator(node, "Conv", operands, **_attributes(node)), ys, yz)
+    r.quantize(node, r.float_operator(node, "Conv", operands, **attributes_of(node)), ys, yz)
 
 
 def _matmul(r: _Rewriter, node: onnx.NodeProto) -> None:
@@ -132,7 +125,7 @@ def _matmul(r: _Rewriter, node: onnx.NodeProto) -> None:
 
 def _gemm(r: _Rewriter, node: onnx.NodeProto) -> None:
     a, a_scale, az, b, bs, bz, c, ys, yz = _inputs(node, 9)
-    attributes = _attributes(node)
+    attributes = attributes_of(node)
     alpha = attributes.get("alpha", 1.0)
     bias = []
     if c:
@@ -159,7 +152,7 @@ def _unary(op: str, *leave_out: str) -> Rule:
     def rule(r: _Rewriter, node: onnx.NodeProto) -> None:
         x, xs, xz, ys, yz = _inputs(node, 5)
         out = r.float_operator(
-            node, op, [r.dequantize(node, x, xs, xz)], **_attributes(node, *leave_out)
+            node, op, [r.dequantize(node, x, xs, xz)], **attributes_of(node, *leave_out)
         )
         r.quantize(node, out, ys, yz or xz)
 
@@ -170,7 +163,7 @@ def _pool(op: str) -> Rule:
     plain = _unary(op, "channels_last")
 
     def rule(r: _Rewriter, node: onnx.NodeProto) -> None:
-        if not _attributes(node).get("channels_last", 0):
+        if not attributes_of(node).get("channels_last", 0):
             plain(r, node)
             return
         raise UnsupportedForm(f"{node.op_type} (node {node.name!r}) in channels-last layout")
@@ -181,7 +174,7 @@ def _pool(op: str) -> Rule:
 def _softmax(r: _Rewriter, node: onnx.NodeProto) -> None:
     # Its own `opset` attribute says which of the two meanings of Softmax it has: up to 12, all
     # axes from `axis` on are one.
-    attributes = _attributes(node)
+    attributes = attributes_of(node)
     axis = attributes.get("axis", -1)
     if attributes.get("opset", 13) < 13 and axis not in (-1,):
         raise UnsupportedForm(f"QLinearSoftmax (node {node.name!r}) over several axes at once")
@@ -193,7 +186,7 @@ def _softmax(r: _Rewriter, node: onnx.NodeProto) -> None:
 def _concat(r: _Rewriter, node: onnx.NodeProto) -> None:
     ys, yz, *parts = node.input
     operands = [r.dequantize(node, *parts[i : i + 3]) for i in range(0, len(parts), 3)]
-    r.quantize(node, r.float_operator(node, "Concat", operands, **_attributes(node)), ys, yz)
+    r.quantize(node, r.float_operator(node, "Concat", operands, **attributes_of(node)), ys, yz)
 
 
 def _conv_integer(r: _Rewriter, node: onnx.NodeProto) -> None:
@@ -209,7 +202,7 @@ def _conv_integer(r: _Rewriter, node: onnx.NodeProto) -> None:
         r.dequantize(node, x, one, xz),
         r.dequantize(node, w, scale, wz, axis=0 if wide else None),
     ]
-    out = r.float_operator(node, "Conv", operands, **_attributes(node))
+    out = r.float_operator(node, "Conv", operands, **attributes_of(node))
     rounded = r.emit("Round", [out], r.constants.fresh(f"{out}_rounded"), f"{node.name}_round")
     r.emit("Cast", [rounded], node.output[0], f"{node.name}_cast", to=onnx.TensorProto.INT32)
 

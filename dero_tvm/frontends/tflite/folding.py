@@ -16,7 +16,8 @@ from tvm import relax
 from tvm.ir import GenericConst
 from tvm.relax.frontend.tflite.tflite_frontend import OperatorConverter
 
-from ..builder import abandon
+from relax_passes.ir.unfinished import abandon
+
 from .constant_shapes import evaluate
 from .reader import constant_value
 

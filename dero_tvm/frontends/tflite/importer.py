@@ -9,8 +9,8 @@ from tvm.relax.frontend.tflite import from_tflite
 
 from dero_tvm.boundary.errors import InternalError, UserError, first_line
 from relax_passes.ir.port_quantization import PortQuantization
+from relax_passes.ir.unfinished import abandon
 
-from ..builder import abandon
 from ..loaded import LoadedModel, finish
 from ..shapes import Dimension, resolve_input_shapes
 
