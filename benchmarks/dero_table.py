@@ -199,14 +199,6 @@ def peak(operators: list[Operator], part: Part = Part()) -> int:
     return max(operator.live for operator in chosen)
 
 
-def _begins(operator: Operator, part: Part) -> bool:
-    if not operator.convolution or len(operator.reads) != 3:
-        return False
-    wanted = (part.height, part.channels, part.result_height)
-    actual = (operator.reads[0], operator.reads[2], operator.writes[0])
-    return all(want in (0, have) for want, have in zip(wanted, actual))
-
-
 def rows(measured: Mapping[str, Measured]) -> Iterator[str]:
     """The lines of the three tables."""
     head = ("whole tensors, KiB", *FORMS, MATERIALIZED, "authors")

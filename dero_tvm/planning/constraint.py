@@ -11,11 +11,6 @@ from .packing import Packing
 SEED = 1
 
 
-def available() -> bool:
-    """Whether OR-Tools can be imported."""
-    return _solver() is not None
-
-
 def _solver() -> ModuleType | None:
     try:
         return importlib.import_module("ortools.sat.python.cp_model")

@@ -217,19 +217,3 @@ class NetworkBuilder:
 
     def _normal(self, shape: tuple[int, ...], deviation: float) -> np.ndarray:
         return self._rng.standard_normal(shape, dtype=np.float32) * np.float32(deviation)
-
-
-def parameter_count(model: onnx.ModelProto) -> int:
-    """Trained numbers as the literature counts them: without a batch norm's mean and variance."""
-    constants = {
-        name
-        for node in model.graph.node
-        for name in {
-            "BatchNormalization": node.input[3:],
-            "Clip": node.input[1:],
-            "Resize": node.input[2:],
-        }.get(node.op_type, [])
-    }
-    return sum(
-        math.prod(tensor.dims) for tensor in model.graph.initializer if tensor.name not in constants
-    )

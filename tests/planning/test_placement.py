@@ -133,8 +133,7 @@ def test_exact_search_finds_what_there_is(packing: Packing, tie: str) -> None:
 @cases(25)
 @given(packings)
 def test_cp_sat_agrees(packing: Packing) -> None:
-    if not constraint.available():
-        pytest.skip("OR-Tools is not installed")
+    pytest.importorskip("ortools", reason="OR-Tools is not installed")
     top = sum(packing.sizes) + 2 * len(packing)
     offsets, bound = constraint.solve(packing, 0, top, 5.0)
     assert offsets is not None
