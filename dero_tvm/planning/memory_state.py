@@ -53,7 +53,7 @@ class MemoryState:
         for number, buffer in enumerate(graph.buffers):
             if outside_arena(buffer, options):
                 continue
-            self._add(number, unit)
+            self._add(number)
         for position, step in enumerate(problem.steps):
             for licence in step.overlaps:
                 output, source = graph.index[licence.output], graph.index[licence.input]
@@ -69,7 +69,7 @@ class MemoryState:
                 previous = self.licences[position].get(pair, distance)
                 self.licences[position][pair] = min(distance, previous)
 
-    def _add(self, number: int, unit: int) -> None:
+    def _add(self, number: int) -> None:
         graph = self.graph
         buffer = graph.buffers[number]
         size = self._sizes[number]

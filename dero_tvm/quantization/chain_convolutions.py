@@ -22,7 +22,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from dero_tvm.frontends.onnx.node_attributes import attributes_of
+from dero_tvm.frontends.onnx.graph_nodes import attributes_of
 
 from .linear_nodes import rounded_chains
 

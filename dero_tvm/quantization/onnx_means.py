@@ -20,7 +20,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from dero_tvm.frontends.onnx.node_attributes import attributes_of
+from dero_tvm.frontends.onnx.graph_nodes import attributes_of
 
 _MEANS = ("GlobalAveragePool", "ReduceMean")
 _CHAIN = ("Add", "BatchNormalization", "Mul")

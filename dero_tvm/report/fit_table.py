@@ -15,7 +15,7 @@ def print_fit(fit: Fit, console: Console) -> None:
     """What the network needs, one line a board, and which boards ``--dero`` adds."""
     same = fit.dero == "none"
     wide = console.width >= _WIDE
-    _print_needs(fit, console, same)
+    _print_needs(fit, console)
     columns = ["board", *(["core"] if wide else []), "RAM free", "flash", "no option"]
     if not same:
         columns.append(f"--dero {fit.dero}")
@@ -43,7 +43,7 @@ def print_fit(fit: Fit, console: Console) -> None:
     )
 
 
-def _print_needs(fit: Fit, console: Console, same: bool) -> None:
+def _print_needs(fit: Fit, console: Console) -> None:
     measured = all(need.code_bytes is not None for need in fit.needs)
     numbers = ["RAM", "weights", *(["code"] if measured else [])]
     table = table_of(f"{shown(fit.model)} needs", "bytes", "kernels", *numbers, numbers=numbers)

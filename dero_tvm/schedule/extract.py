@@ -86,12 +86,7 @@ class _Extractor:
         outputs = self._outputs(main.body.body, [port.value for port in inputs], output_names)
         self._add_row_ports(inputs, outputs)
         values, cascades = place_values(
-            self.specs,
-            self.cascades,
-            views=self.views,
-            concats=self.concats,
-            inputs=[port.value for port in inputs],
-            outputs=[port.value for port in outputs],
+            self.specs, self.cascades, views=self.views, concats=self.concats
         )
         return Network(name, tuple(inputs), tuple(outputs), values, self.constants, cascades)
 

@@ -16,8 +16,6 @@ def place_values(
     *,
     views: Iterable[tuple[str, str]],
     concats: Iterable[Operation],
-    inputs: Sequence[str],
-    outputs: Sequence[str],
 ) -> tuple[dict[str, Value], tuple[Cascade, ...]]:
     """Values with their buffers, and the cascades with pixel strides in their signatures.
 

@@ -61,7 +61,7 @@ def _float_call(old: Dataflow, pair: Pair) -> Call:
     attrs |= {"sum_minimum": join["minimum"], "sum_maximum": join["maximum"]}
     size, padding = _window(shortcut.window, pair, conv)
     attrs |= {"pool_size": size, "pool_padding": padding, "fold": shortcut.count}
-    weights = _normalised(old, pair, conv, source, attrs)
+    weights = _normalised(old, conv, source, attrs)
     vectors = [_float32(shortcut.coefficients), _float32(total.offset)]
     weight, bias, *tap_bias = weights
     return _checked(
@@ -100,7 +100,7 @@ def _activation(old: Dataflow, pair: Pair, conv: Call) -> dict[str, Any]:
 
 
 def _normalised(
-    old: Dataflow, pair: Pair, conv: Call, source: relax.Var, attrs: dict[str, Any]
+    old: Dataflow, conv: Call, source: relax.Var, attrs: dict[str, Any]
 ) -> list[relax.Expr]:
     """Weights, bias, and for each tap the constant part of a normalisation before them."""
     weight, bias = (_numbers(old, arg) for arg in conv.args[1:3])

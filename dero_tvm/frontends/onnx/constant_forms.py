@@ -13,6 +13,8 @@ from onnx import helper, numpy_helper
 
 from dero_tvm.boundary.errors import UserError
 
+from .graph_nodes import replace_nodes
+
 _MOST_ELEMENTS = 1 << 24  # of a sparse tensor, whose size says nothing of the file's
 _NUMBERS = {
     "value_float": np.float32,
@@ -41,9 +43,7 @@ def constants_to_initializers(graph: onnx.GraphProto, label: str) -> None:
         else:
             graph.initializer.append(tensor)
     if len(kept) < len(graph.node) or any(a is not b for a, b in zip(kept, graph.node)):
-        copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in kept]
-        del graph.node[:]
-        graph.node.extend(copies)
+        replace_nodes(graph, kept)
 
 
 def _value(node: onnx.NodeProto, label: str) -> onnx.TensorProto | None:

@@ -24,6 +24,7 @@ from onnx.reference import ReferenceEvaluator
 from dero_tvm.boundary.errors import UserError
 
 from .constants import Constants
+from .graph_nodes import replace_nodes
 from .types import rounds_up
 
 Types = dict[str, onnx.TypeProto]
@@ -105,9 +106,7 @@ class _Folding:
                         self._constants.element_type(name) or 0, list(value.shape)
                     )
         if len(kept) < len(self._graph.node):
-            copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in kept]
-            del self._graph.node[:]
-            self._graph.node.extend(copies)
+            replace_nodes(self._graph, kept)
             self._constants.drop_unread(computed)
         return self.types
 
@@ -159,7 +158,7 @@ class _Folding:
         elements = sum(map(self._elements, {*node.input, *node.output}))
         if node.op_type not in _VECTORISED and elements > _MOST_SLOW_WORK:
             return None
-        return _evaluate(node, operands, self._opset, self._opsets)
+        return _evaluate(node, operands, self._opsets)
 
     def _is_evaluated(self, node: onnx.NodeProto) -> bool:
         if self._opset >= _OPERATORS_ARE_AS_TODAY:
@@ -253,7 +252,6 @@ def fixed_shape(ty: onnx.TypeProto) -> list[int] | None:
 def _evaluate(
     node: onnx.NodeProto,
     operands: Mapping[str, np.ndarray],
-    opset: int,
     opsets: Sequence[onnx.OperatorSetIdProto],
 ) -> Sequence[np.ndarray] | None:
     """The results by the onnx package's own evaluator; None if it cannot."""

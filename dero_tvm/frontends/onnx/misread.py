@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 
 from .constants import Constants
-from .node_attributes import attributes_of
+from .graph_nodes import attributes_of
 
 
 def misread(node: onnx.NodeProto, constants: Constants) -> str | None:

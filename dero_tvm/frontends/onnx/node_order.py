@@ -9,6 +9,8 @@ import onnx
 
 from dero_tvm.boundary.errors import UserError
 
+from .graph_nodes import replace_nodes, title
+
 _MOST_NAMES = 6  # of the tensors of a circle that a message lists
 
 
@@ -48,9 +50,7 @@ def order_nodes(graph: onnx.GraphProto, label: str) -> None:
         raise UserError(
             f"{label}: tensors depend on themselves: {circle}; a network without loops is needed"
         )
-    nodes = [graph.node[position] for position in order]
-    del graph.node[:]
-    graph.node.extend(nodes)
+    replace_nodes(graph, [graph.node[position] for position in order])
 
 
 def drop_unread_results(graph: onnx.GraphProto) -> None:
@@ -75,12 +75,12 @@ def _makers(graph: onnx.GraphProto, label: str) -> dict[str, int]:
             if name in makers:
                 first = graph.node[makers[name]]
                 raise UserError(
-                    f"{label}: two nodes compute the tensor {name!r}: {_title(first)} and "
-                    f"{_title(node)}; give each result a name of its own"
+                    f"{label}: two nodes compute the tensor {name!r}: {title(first)} and "
+                    f"{title(node)}; give each result a name of its own"
                 )
             if name in given:
                 raise UserError(
-                    f"{label}: {_title(node)} computes the tensor {name!r}, which is {given[name]} "
+                    f"{label}: {title(node)} computes the tensor {name!r}, which is {given[name]} "
                     "already; give each result a name of its own"
                 )
             makers[name] = position
@@ -105,7 +105,3 @@ def _circle(
     if len(listed) > _MOST_NAMES:
         listed[_MOST_NAMES - 1 : -1] = ["..."]
     return " <- ".join(listed)
-
-
-def _title(node: onnx.NodeProto) -> str:
-    return f"{node.op_type} (node {node.name!r})" if node.name else node.op_type

@@ -17,7 +17,7 @@ import onnx
 from onnx import helper
 
 from .constants import Constants
-from .node_attributes import attributes_of
+from .graph_nodes import attributes_of, replace_nodes
 
 _CONTRIB = "com.microsoft"
 
@@ -40,9 +40,7 @@ def qoperators_to_qdq(graph: onnx.GraphProto) -> None:
         if node.domain == _CONTRIB and node.op_type in ("QuantizeLinear", "DequantizeLinear"):
             node.domain = ""
         rewriter.nodes.append(node)
-    kept = [onnx.NodeProto.FromString(node.SerializeToString()) for node in rewriter.nodes]
-    del graph.node[:]
-    graph.node.extend(kept)
+    replace_nodes(graph, rewriter.nodes)
 
 
 class _Rewriter:

@@ -11,6 +11,7 @@ from tvm import relax
 from dero_tvm.boundary.errors import UserError
 
 from ..declared_types import Declared, DeclaredOtherwise, check_declared
+from .graph_nodes import title
 from .windows import POOLS
 
 Types = Mapping[str, onnx.TypeProto]
@@ -57,13 +58,13 @@ def check_types(
                 if said is None or not said.HasField("tensor_type"):
                     continue
                 try:
-                    _check(f"{label}: {name!r}, computed by {_title(node)},", said, actual)
+                    _check(f"{label}: {name!r}, computed by {title(node)},", said, actual)
                 except DeclaredOtherwise:
                     expected = inferred.get(name)
                     if said is declared.get(name) and _fits(expected, actual):
                         raise UserError(
                             f"{label}: the file declares {name!r} as {_written(said)}, but "
-                            f"{_title(node)} computes {_written(expected)} there: the file "
+                            f"{title(node)} computes {_written(expected)} there: the file "
                             "contradicts itself; correct the declaration or leave it out"
                         ) from None
                     raise
@@ -107,7 +108,3 @@ def _written(said: onnx.TypeProto | None) -> str:
     if sizes is None:
         return kind
     return f"{kind} [{', '.join('?' if size is None else str(size) for size in sizes)}]"
-
-
-def _title(node: onnx.NodeProto) -> str:
-    return f"{node.op_type} (node {node.name!r})" if node.name else node.op_type

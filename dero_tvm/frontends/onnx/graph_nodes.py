@@ -1,0 +1,29 @@
+"""Nodes of an ONNX graph: their attributes, what messages call them, and others in their place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import onnx
+
+
+def attributes_of(node: onnx.NodeProto, *leave_out: str) -> dict[str, Any]:
+    """Plain values by name; strings are bytes."""
+    return {
+        attribute.name: onnx.helper.get_attribute_value(attribute)
+        for attribute in node.attribute
+        if attribute.name not in leave_out
+    }
+
+
+def title(node: onnx.NodeProto) -> str:
+    """What messages call a node: ``Conv (node 'stem')``."""
+    return f"{node.op_type} (node {node.name!r})" if node.name else node.op_type
+
+
+def replace_nodes(graph: onnx.GraphProto, nodes: Iterable[onnx.NodeProto]) -> None:
+    """Let `graph` consist of `nodes`, which may be its own: those are copied before they go."""
+    copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
+    del graph.node[:]
+    graph.node.extend(copies)
