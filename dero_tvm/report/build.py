@@ -10,6 +10,7 @@ from dero_tvm.boards.board import Board
 from dero_tvm.planning import MemoryPlan
 from dero_tvm.schedule.network import Network
 from relax_passes.ir.decisions import decisions
+from relax_passes.residuals.classify_operators import operator_classes
 from relax_passes.residuals.residual import Branch, Residual, read_residuals
 
 from .build_operators import operators, producer_of
@@ -90,7 +91,7 @@ def build_report(
         notes=(*_notes(module), *channels_first_notes(network, {b.name for b in at_peak})),
         macs=network.macs,
         constants_bytes=sum(network.constants[name].nbytes for name in network.c_constants),
-        operators=operators(network, plan.order),
+        operators=operators(network, plan.order, operator_classes(module)),
         whole=timeline(before, waiting),
         plain=timeline(plain, _waiting_for_joins(plain_module)),
         memory=_memory(board, reserve, plan),

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from dero_tvm.schedule.network import Network
 
 from .operators import ReportedOperator
 
 
-def operators(network: Network, order: Sequence[int]) -> tuple[ReportedOperator, ...]:
-    """Inputs and operators; a concatenation in place, which runs no code, stands among them."""
-    return tuple(_Lister(network).list(order))
+def operators(
+    network: Network, order: Sequence[int], classes: Mapping[str, str]
+) -> tuple[ReportedOperator, ...]:
+    """Inputs and operators; a concatenation in place, which runs no code, stands among them.
+
+    `classes` maps tensors to the memory class of the operator that makes each.
+    """
+    return tuple(
+        replace(operator, memory_class=classes.get(operator.name, ""))
+        for operator in _Lister(network).list(order)
+    )
 
 
 def producer_of(network: Network, value: str) -> str:

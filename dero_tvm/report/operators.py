@@ -16,6 +16,7 @@ class ReportedOperator:
     step: int  # that runs it; -1: an input
     operands: tuple[str, ...]  # names of the operators that make them
     macs: int = 0
+    memory_class: str = ""  # what it needs of memory, as ClassifyOperators found it
 
 
 @dataclass(frozen=True)

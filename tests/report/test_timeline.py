@@ -105,6 +105,9 @@ def test_what_waits_for_a_join(reports: dict[str, Report]) -> None:
 def test_operators_and_edges(report: Report) -> None:
     names = [operator.operator for operator in report.operators]
     assert names[0] == "input" and names.count("conv2d") == 2 and names.count("add") == 1
+    classes = {operator.operator: operator.memory_class for operator in report.operators}
+    assert classes["add"] == "elementwise" and classes["conv2d"].endswith(" convolution")
+    assert all(classes[name] for name in names if name != "input")
     known: set[str] = set()
     for operator in report.operators:
         assert set(operator.operands) <= known
