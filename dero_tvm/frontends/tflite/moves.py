@@ -7,6 +7,7 @@ output differ in quantization.
 from __future__ import annotations
 
 import functools
+from math import prod
 
 import tflite
 from tvm import ir, relax
@@ -162,11 +163,8 @@ def _space_to_batch(converter: Converter, op: tflite.Operator) -> ir.Expr:
     rest = list(range(2 * count + 1, 2 * count + 1 + rank - 1 - count))
     expr = relax.op.reshape(expr, split + extents[count:])
     expr = relax.op.permute_dims(expr, [*inner, 0, *outer, *rest])
-    total = batch
-    for block in blocks:
-        total *= block
     shape = [extent // block for extent, block in zip(extents, blocks, strict=False)]
-    return relax.op.reshape(expr, [total, *shape, *extents[count:]])
+    return relax.op.reshape(expr, [batch * prod(blocks), *shape, *extents[count:]])
 
 
 @rule("BATCH_TO_SPACE_ND")
@@ -178,9 +176,7 @@ def _batch_to_space(converter: Converter, op: tflite.Operator) -> ir.Expr:
     expr = converter.get_tensor_expr(data)
     total, *extents = converter.static_shape(expr)
     count = len(blocks)
-    batch = total
-    for block in blocks:
-        batch //= block
+    batch = total // prod(blocks)
     expr = relax.op.reshape(expr, [*blocks, batch, *extents])
     order = [count]
     for axis in range(count):
