@@ -19,6 +19,7 @@ from tvm import relax
 from .canonicalization.dataflow import Dataflow, is_call, shape_of
 from .channel_sums import ChannelSum, ChannelTerm, NotLinear, Window
 from .operators import attributes_of, spec_of
+from .operators.fixed_point import ROUNDED_ONCE
 from .operators.pool2d import Axis
 
 
@@ -183,7 +184,7 @@ class ShortcutReader:
                 raise NotLinear("rounds ties away from zero")
             value = self.real(call.args[0]).scaled(1.0 / attrs["scale"])
             return RoundedStep(value.shifted(attrs["zero_point"]), -128, 127)
-        if attrs.get("rounding") != "single":
+        if attrs.get("rounding") not in ROUNDED_ONCE:
             raise NotLinear("rounds as LiteRT does, twice a product")
         zeros = attrs["zero_points"]
         if call.op.name == "dero.multiply":
