@@ -12,7 +12,7 @@ from tvm import relax
 from ..ir.constant_tensor import ConstantTensor
 from ..ir.dataflow import UNSIGNED_LAYERS, shape_of
 from ..operators import quantized as factors
-from ..operators.fixed_point import INT8_MAX, INT8_MIN
+from ..operators.fixed_point import INT8_MAX, INT8_MIN, onnx_rounding
 from ..operators.sum_range import SumRange
 from .epilogue import Epilogue
 from .integer_operand import (
@@ -42,9 +42,12 @@ def conv2d(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax.Expr |
     epilogue = rewriter.epilogue(var, bias=True)
     # LiteRT multiplies the scales of a convolution in float32 if its tensors are uint8.
     factors_of = factors.dense_factors if _unsigned(rewriter) else factors.convolution_factors
+    operands, rounding = _operands(
+        source, weight, weight_zero_point, epilogue, factors_of, rewriter.rounding
+    )
     return rewriter.dero(
         "conv2d",
-        _operands(source, weight, weight_zero_point, epilogue, factors_of),
+        operands,
         epilogue.absorbed,
         strides=a.strides,
         padding=a.padding,
@@ -53,7 +56,7 @@ def conv2d(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax.Expr |
         input_zero_point=source.zero_point,
         weight_zero_point=weight_zero_point,
         output_zero_point=epilogue.zero_point,
-        rounding=rewriter.rounding,
+        rounding=rounding,
         **integer_clamp(epilogue),
     )
 
@@ -71,9 +74,12 @@ def matmul(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax.Expr |
     rounding = "away" if _unsigned(rewriter) else rewriter.rounding
     factors_of = factors.convolution_factors if _unsigned(rewriter) else factors.dense_factors
     epilogue = rewriter.epilogue(var, bias=True)
+    operands, rounding = _operands(
+        source, weight, weight_zero_point, epilogue, factors_of, rounding
+    )
     return rewriter.dero(
         "dense",
-        _operands(source, weight, weight_zero_point, epilogue, factors_of),
+        operands,
         epilogue.absorbed,
         input_zero_point=source.zero_point,
         weight_zero_point=weight_zero_point,
@@ -93,8 +99,12 @@ def _operands(
     weight_zero_point: int,
     epilogue: Epilogue,
     factors_of: Callable[..., tuple[np.ndarray, np.ndarray]],
-) -> list[relax.Expr]:
-    """Data, weights [channels, ...], bias, multipliers and shifts.  Raises :class:`Refusal`."""
+    rounding: str,
+) -> tuple[list[relax.Expr], str]:
+    """Data, weights [channels, ...], bias, multipliers and shifts; the rounding that these need.
+
+    Raises :class:`Refusal`.
+    """
     channels = weight.shape[0]
     scales = _scales(weight, 0)
     multiplier, shift = integer_factors(factors_of, source.scale, scales, epilogue.scale, channels)
@@ -103,7 +113,8 @@ def _operands(
     sums = SumRange.of(taps, source.zero_point).with_bias(bias)
     refuse_overflow(sums, multiplier, shift)
     constants = (weight.values, bias, multiplier, shift)
-    return [source.data, *(relax.const(array) for array in constants)]
+    operands = [source.data, *(relax.const(array) for array in constants)]
+    return operands, onnx_rounding(rounding, multiplier, shift, sums.greatest)
 
 
 def _weight(rewriter: IntegerRewriter, expr: relax.Expr) -> tuple[ConstantTensor, int]:

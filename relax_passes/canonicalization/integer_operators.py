@@ -10,12 +10,13 @@ from collections.abc import Callable
 from math import prod
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from tvm import relax
 
 from ..ir.dataflow import dtype_of, is_call, shape_of
 from ..operators import quantized as factors
 from ..operators import spec_of
-from ..operators.fixed_point import INT8_MIN
+from ..operators.fixed_point import INT8_MIN, onnx_rounding
 from ..operators.pool2d import windows_meet_image
 from ..operators.softmax import MOST_INT8_CHANNELS
 from ..operators.sum_range import SumRange
@@ -47,13 +48,16 @@ def _sum(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax.Expr | N
     epilogue = rewriter.epilogue(var)
     subtract = is_call(call, "relax.subtract")
     function = factors.subtract_factors if subtract else factors.add_factors
+    attrs = integer_factors(function, a.scale, b.scale, epilogue.scale)
     return rewriter.dero(
         "subtract" if subtract else "add",
         [a.data, b.data],
         epilogue.absorbed,
         zero_points=(a.zero_point, b.zero_point, epilogue.zero_point),
-        rounding=rewriter.rounding,
-        **integer_factors(function, a.scale, b.scale, epilogue.scale),
+        rounding=onnx_rounding(
+            rewriter.rounding, attrs["multipliers"][2], attrs["shifts"][2], factors.MOST_SUM
+        ),
+        **attrs,
         **integer_clamp(epilogue),
     )
 
@@ -72,7 +76,7 @@ def _multiply(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax.Exp
         zero_points=(a.zero_point, b.zero_point, epilogue.zero_point),
         multiplier=multiplier,
         shift=shift,
-        rounding=rewriter.rounding,
+        rounding=onnx_rounding(rewriter.rounding, multiplier, shift, factors.MOST_PRODUCT),
         **integer_clamp(epilogue),
     )
 
@@ -119,6 +123,12 @@ def _average_pool(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax
         sums = SumRange.of_elements(count, source.zero_point)
         refuse_overflow(sums, *factors.divide_factor(multiplier, shift, count))
         window["multiplier"], window["shift"] = multiplier, shift
+        height, width = a.pool_size
+        terms = {(i + 1) * (j + 1) for i in range(height) for j in range(width)}
+        divided = np.array([factors.divide_factor(multiplier, shift, n) for n in terms])
+        window["rounding"] = onnx_rounding(
+            rewriter.rounding, divided[:, 0], divided[:, 1], sums.greatest
+        )
     # LiteRT divides sums of the integers as they are; what padding adds has to be real zeros.
     as_they_are = divides and rewriter.rounding == "double" and not a.count_include_pad
     return rewriter.dero(
@@ -172,7 +182,8 @@ def _reduce(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax.Expr 
     else:
         kind = "sum"
         multiplier, shift = integer_factors(factors.rescale_factors, source.scale, epilogue.scale)
-    refuse_overflow(SumRange.of_elements(count, source.zero_point), multiplier, shift)
+    sums = SumRange.of_elements(count, source.zero_point)
+    refuse_overflow(sums, multiplier, shift)
     return rewriter.dero(
         "reduce",
         [source.data],
@@ -184,7 +195,7 @@ def _reduce(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax.Expr 
         output_zero_point=epilogue.zero_point,
         multiplier=multiplier,
         shift=shift,
-        rounding=rewriter.rounding,
+        rounding=onnx_rounding(rewriter.rounding, multiplier, shift, sums.greatest),
         **integer_clamp(epilogue),
     )
 

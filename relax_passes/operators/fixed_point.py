@@ -1,7 +1,7 @@
 """Fixed-point arithmetic of int8 operators, as scalar TIR expressions and as Python numbers.
 
 A real factor ``f`` is carried as ``multiplier * 2 ** (shift - 31)`` with ``multiplier`` in
-``[2**30, 2**31)``.  Three ways of rounding the product with an int32 accumulator are offered:
+``[2**30, 2**31)``.  Four ways of rounding the product with an int32 accumulator are offered:
 
 ``double``
     rounds the doubled high half of the 64-bit product to the nearest (ties away from zero), then
@@ -9,7 +9,10 @@ A real factor ``f`` is carried as ``multiplier * 2 ** (shift - 31)`` with ``mult
     (``MultiplyByQuantizedMultiplier`` in ``tensorflow/lite/kernels/internal/common.h``).
 ``single``
     one rounding of the whole product (ties upwards).  It lies closest to the float arithmetic of
-    ONNX Runtime.
+    ONNX Runtime where no product is a tie, as with nearly all scales.
+``even``
+    one rounding of the whole product, ties to even, as ONNX's QuantizeLinear rounds: for factors
+    with which products can be ties, such as powers of two.
 ``away``
     one rounding of the whole product, ties away from zero: LiteRT's fully connected layers of
     uint8, which multiply by the factor in float64.
@@ -29,7 +32,8 @@ from tvm.tirx.script import builder
 
 from .signature import Signature
 
-ROUNDINGS = ("double", "single", "away")
+ROUNDINGS = ("double", "single", "even", "away")
+ROUNDED_ONCE = ("single", "even")  # as ONNX Runtime
 INT8_MIN, INT8_MAX = -128, 127
 INT8 = np.arange(INT8_MIN, INT8_MAX + 1)
 """All int8 numbers, in the order of a table's entries."""
@@ -65,6 +69,9 @@ def multiply(value, multiplier, shift, rounding: str):
     product = T.cast(value, "int64") * T.cast(multiplier, "int64")
     if rounding == "single":
         return T.cast(_shift_half_up(product, tirx.const(31, "int32") - shift), "int32")
+    if rounding == "even":
+        right = tirx.const(31, "int32") - shift
+        return let("product", product, "int64", lambda wide: shift_half_even(wide, right))
     if rounding == "away":
         right = tirx.const(31, "int32") - shift
         return let(
@@ -100,16 +107,17 @@ def round_shift(value, shift):
     return let("wide", wide, "int64", lambda wide: T.cast(_round_shift64(wide, shift), "int32"))
 
 
-def shift_half_even(value, shift: int):
+def shift_half_even(value, shift):
     """TIR int32 expression: ``value / 2**shift`` of an int64 `value`, ties to even; shift >= 1."""
-    half, mask = 1 << (shift - 1), (1 << shift) - 1
-    nudged = value + tirx.const(half, "int64")
+    one = tirx.const(1, "int64")
+    shift = tirx.const(shift, "int64") if isinstance(shift, int) else T.cast(shift, "int64")
+    nudged = value + (one << (shift - one))
 
     def to_even(up):
-        tie = (nudged & tirx.const(mask, "int64")) == tirx.const(0, "int64")
+        tie = (nudged & ((one << shift) - one)) == tirx.const(0, "int64")
         return up - T.cast(tie, "int32") * (up & 1)
 
-    return let("up", T.cast(nudged >> tirx.const(shift, "int64"), "int32"), "int32", to_even)
+    return let("up", T.cast(nudged >> shift, "int32"), "int32", to_even)
 
 
 def _shift_half_up(value, shift):
@@ -140,9 +148,11 @@ def multiply_numpy(
 ) -> np.ndarray:
     """The same arithmetic on integer arrays; used to fill tables at compile time."""
     values = np.asarray(values, dtype=np.int64)
-    if rounding == "single":
-        drop = 31 - shift
-        return (values * multiplier + (1 << (drop - 1))) >> drop
+    if rounding in ROUNDED_ONCE:
+        drop = 31 - np.asarray(shift, np.int64)
+        nudged = values * multiplier + (1 << (drop - 1))
+        tie = (nudged & ((1 << drop) - 1)) == 0
+        return (nudged >> drop) - (tie & (nudged >> drop) if rounding == "even" else 0)
     if rounding == "away":
         product = values * multiplier
         return np.sign(product) * ((np.abs(product) + (1 << (30 - shift))) >> (31 - shift))
@@ -155,6 +165,21 @@ def multiply_numpy(
     mask = (1 << right) - 1
     threshold = (mask >> 1) + (high < 0)
     return (high >> right) + ((high & mask) > threshold)
+
+
+def onnx_rounding(
+    rounding: str, multiplier: int | np.ndarray, shift: int | np.ndarray, most: int | np.ndarray
+) -> str:
+    """``even`` in place of ``single`` if a product with integers up to `most` can be a tie.
+
+    It is one if the integer has exactly so many factors of two that with the multiplier's they
+    are one too few.
+    """
+    multiplier, shift = np.asarray(multiplier, np.int64), np.asarray(shift, np.int64)
+    lacking = 30 - shift - np.log2(np.maximum(multiplier & -multiplier, 1)).astype(np.int64)
+    reached = np.exp2(np.minimum(lacking, 62).astype(np.float64)) <= most
+    ties = (multiplier != 0) & (lacking >= 0) & reached
+    return "even" if rounding == "single" and np.any(ties) else rounding
 
 
 def clamp(value, low, high, dtype: str = "int32"):

@@ -17,6 +17,9 @@ import numpy as np
 
 from .fixed_point import INT8_MAX, INT8_MIN, quantize_multiplier
 
+MOST_PRODUCT = 1 << 16  # of two int8 values, each less its zero point
+MOST_SUM = 1 << 28  # of two operands of an addition, in its finer scale
+
 _SATURATING = (1 << 30, 9)  # 256, as multiplier and shift
 _ADD_LEFT_SHIFT = 20  # bits of headroom that int8 addition and subtraction compute with
 _SQUARE_LEFT_SHIFT = 7  # as many as leave a squared difference in 32 bits

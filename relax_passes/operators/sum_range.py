@@ -33,8 +33,13 @@ class SumRange:
         """The same of sums to which `bias`, one number a filter, is added."""
         return SumRange(self.low + bias.astype(np.int64), self.high + bias.astype(np.int64))
 
+    @property
+    def greatest(self) -> np.ndarray:
+        """Of each filter, without its sign."""
+        return np.maximum(np.abs(self.low), np.abs(self.high))
+
     def overflows(self, multiplier: np.ndarray, shift: np.ndarray) -> np.ndarray:
         """Which filters' sums, or sums times ``multiplier * 2**(shift - 31)``, leave int32."""
-        greatest = np.maximum(np.abs(self.low), np.abs(self.high)).astype(np.float64)
+        greatest = self.greatest.astype(np.float64)
         factor = np.ldexp(np.asarray(multiplier, np.float64), np.asarray(shift) - 31)
         return greatest * np.maximum(factor, 1.0) > np.iinfo(np.int32).max

@@ -18,7 +18,7 @@ from tvm import relax
 
 from ..ir.dataflow import Dataflow, is_call, shape_of
 from ..operators import attributes_of, spec_of
-from ..operators.fixed_point import INT8, INT8_MAX, INT8_MIN, int8_limits
+from ..operators.fixed_point import INT8, INT8_MAX, INT8_MIN, ROUNDED_ONCE, int8_limits
 from ..operators.pool2d import Axis
 from .channel_sums import ChannelSum, ChannelTerm, NotLinear, SlidingWindow
 
@@ -184,7 +184,7 @@ class ShortcutReader:
                 raise NotLinear("rounds ties away from zero")
             value = self.real(call.args[0]).scaled(1.0 / attrs["scale"])
             return RoundedStep(value.shifted(attrs["zero_point"]), INT8_MIN, INT8_MAX)
-        if attrs.get("rounding") != "single":
+        if attrs.get("rounding") not in ROUNDED_ONCE:
             raise NotLinear("rounds as LiteRT does, twice a product")
         zeros = attrs["zero_points"]
         if call.op.name == "dero.multiply":

@@ -11,6 +11,7 @@ from tvm.ir import Call
 
 from ..ir.dataflow import Dataflow, dtype_of
 from ..operators import attributes_of, make_call, spec_of
+from ..operators.fixed_point import ROUNDED_ONCE
 from .channel_runs import Run, runs
 from .channel_sums import ChannelSum, NotLinear, SlidingWindow
 from .integer_steps import IntegerSteps
@@ -42,7 +43,7 @@ def fused(old: Dataflow, pair: Pair) -> Call:
             raise NotLinear("cannot be fused: the convolution's result is read elsewhere too")
     if dtype_of(pair.join) == "float32":
         return _float_call(old, pair)
-    if attributes_of(old.definitions[pair.conv])["rounding"] != "single":
+    if attributes_of(old.definitions[pair.conv])["rounding"] not in ROUNDED_ONCE:
         raise NotLinear("belongs to an int8 network with LiteRT's rounding, twice a product")
     return _integer_call(old, pair)
 

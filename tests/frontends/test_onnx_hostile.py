@@ -98,7 +98,7 @@ def test_import_that_does_otherwise(declared: dict, monkeypatch: pytest.MonkeyPa
     [
         (
             [node("Add", ["x", "b"], ["a"]), node("Relu", ["a"], ["b"]), node("Abs", ["b"], ["y"])],
-            "tensors depend on themselves: 'b' <- 'a' <- 'b'",
+            "tensors depend on themselves: 'b' <- 'a' <- 'b', where Relu computes 'b'",
         ),
         ([node("Add", ["x", "y"], ["y"])], "tensors depend on themselves: 'y' <- 'y'"),
         (

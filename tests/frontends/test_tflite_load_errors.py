@@ -169,6 +169,58 @@ def test_zero_point_outside_of_its_type(tmp_path: Path) -> None:
     assert "tensor 'x' of RELU ('y') has a zero point outside of its type int8: [-129]" in message
 
 
+@pytest.mark.parametrize(
+    ("operators", "reason"),
+    [
+        (
+            ["ADD xb a", "RELU a b", "TANH b y"],
+            "tensors depend on themselves: 'b' <- 'a' <- 'b', where RELU (operator 1) computes 'b'",
+        ),
+        (
+            ["TANH a y", "ADD xa a"],  # a is read too early, too, but no order would be right
+            "tensors depend on themselves: 'a' <- 'a', where ADD (operator 1) computes 'a'",
+        ),
+        (
+            ["RELU x y", "TANH x y"],
+            "two operators compute the tensor 'y': RELU (operator 0) and TANH (operator 1)",
+        ),
+        (["TOPK_V2 xn yy"], "TOPK_V2 (operator 0) computes the tensor 'y' twice"),
+        (["RELU x x"], "RELU (operator 0) computes the tensor 'x', which is an input"),
+        (
+            ["RELU x y", "TANH y k"],
+            "TANH (operator 1) computes the tensor 'k', which is a constant",
+        ),
+        (
+            ["RELU a y", "TANH b a", "RELU x b"],
+            "RELU (operator 0) reads the tensor 'a' before TANH (operator 1) computes it",
+        ),
+        (["RELU x a"], "the output 'y' is computed by no operator"),
+    ],
+)
+def test_operators_in_no_order(operators: list[str], reason: str) -> None:
+    builder = TFLiteBuilder()
+    tensors = {name: builder.tensor(name, (1, 4)) for name in "aby"}
+    tensors["x"] = builder.input("x", (1, 4))
+    tensors["k"] = builder.constant("k", np.ones((1, 4), "float32"))
+    tensors["n"] = builder.constant("n", 4, "int32")
+    for code, operands, results in map(str.split, operators):
+        builder.operator(code, [tensors[n] for n in operands], [tensors[n] for n in results])
+    assert reason in refusal(builder.build([tensors["y"]]))
+
+
+def test_an_input_listed_twice() -> None:
+    builder = tflite_relu()
+    builder._inputs.append(0)
+    assert "two inputs are the tensor 'x'" in refusal(builder.build([1]))
+
+
+def test_outputs_that_no_operator_computes() -> None:
+    """Inputs and constants are there without one."""
+    builder = tflite_relu()
+    k = builder.constant("k", np.ones((1, 4), "float32"))
+    assert [output.name for output in load(builder.build([1, k, 0])).outputs] == ["y", "k", "x"]
+
+
 def test_operators_that_tvm_cannot_compile_are_named(capfd: pytest.CaptureFixture[str]) -> None:
     builder = TFLiteBuilder()
     x = builder.input("x", (1, 4), "int32")

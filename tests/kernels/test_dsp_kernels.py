@@ -17,6 +17,7 @@ from tests.row_kernel_runner import RowKernel
 DSP = {"dsp"}
 seeds = st.integers(0, 2**32 - 1)
 roundings = st.sampled_from(["double", "single"])
+layer_roundings = st.sampled_from(["double", "single", "even"])
 zero_points = st.sampled_from([-128, -3, 0, 83, 127])
 limits = st.sampled_from([(None, None), (-128, 127), (-128, 100), (-5, 127), (-20, 30)])
 
@@ -36,6 +37,8 @@ def constants(rng: np.random.Generator, shape: tuple[int, ...], kind: str) -> di
         factor *= rng.choice([1, 64, 1024], filters)
     if kind == "dead":
         factor *= rng.choice([0, 1, 2.0**-20], filters)
+    if kind == "powers":  # sums that are ties between two results
+        factor = 2.0 ** rng.integers(-5, 0, filters)
     mantissa, shift = np.frexp(factor)
     multiplier = np.minimum(np.round(mantissa * 2**31), 2**31 - 1).astype(np.int32)
     return {
@@ -59,7 +62,7 @@ def convolutions(draw, depthwise: bool = False):
     channels = draw(st.sampled_from([4, 5, 8, 12, 18] if depthwise else [1, 3, 4, 8, 12, 20]))
     filters = channels if depthwise else draw(st.integers(1, 9))
     rng = np.random.default_rng(draw(seeds))
-    kind = draw(st.sampled_from(["usual", "usual", "steep", "dead", "least"]))
+    kind = draw(st.sampled_from(["usual", "usual", "powers", "steep", "dead", "least"]))
     low, high = draw(limits)
     return {
         "rng": rng,
@@ -77,7 +80,7 @@ def convolutions(draw, depthwise: bool = False):
             "output_zero_point": draw(zero_points),
             "minimum": low,
             "maximum": high,
-            "rounding": draw(roundings),
+            "rounding": draw(layer_roundings),
             "out_pixel_stride": filters + draw(st.sampled_from([0, 3])),
         },
     }
@@ -122,7 +125,7 @@ def dense_layers(draw):
     rows, depth = draw(st.integers(1, 3)), draw(st.sampled_from([1, 4, 7, 8, 36]))
     shape = draw(st.sampled_from([(rows, depth), (1, rows, 3, depth)]))
     rng = np.random.default_rng(draw(seeds))
-    kind = draw(st.sampled_from(["usual", "steep", "dead"]))
+    kind = draw(st.sampled_from(["usual", "powers", "steep", "dead"]))
     low, high = draw(limits)
     return {
         "rng": rng,
@@ -134,7 +137,7 @@ def dense_layers(draw):
             "output_zero_point": draw(zero_points),
             "minimum": low,
             "maximum": high,
-            "rounding": draw(roundings),
+            "rounding": draw(layer_roundings),
         },
     }
 

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Mapping
-
 import onnx
 
 from dero_tvm.boundary.errors import UserError
 
+from ..execution_order import execution_order
 from .graph_nodes import replace_nodes, title
-
-_MOST_NAMES = 6  # of the tensors of a circle that a message lists
 
 
 def order_nodes(graph: onnx.GraphProto, label: str) -> None:
@@ -19,37 +15,12 @@ def order_nodes(graph: onnx.GraphProto, label: str) -> None:
 
     Raises :class:`UserError` for tensors that two nodes compute, or that depend on themselves.
     """
-    makers = _makers(graph, label)
-    waiting = [0] * len(graph.node)  # operands of each node that are not computed yet
-    readers: dict[str, list[int]] = {}
-    for position, node in enumerate(graph.node):
-        for name in {name for name in node.input if name in makers}:
-            waiting[position] += 1
-            readers.setdefault(name, []).append(position)
-    if all(
-        makers[name] < position
-        for position, node in enumerate(graph.node)
-        for name in node.input
-        if name in makers
-    ):
+    operands = [node.input for node in graph.node]
+    order = execution_order(
+        operands, _makers(graph, label), label, lambda position: title(graph.node[position])
+    )
+    if order == sorted(order):
         return
-    ready = deque(position for position, count in enumerate(waiting) if not count)
-    order: list[int] = []
-    while ready:
-        position = ready.popleft()
-        order.append(position)
-        for name in graph.node[position].output:
-            for reader in readers.get(name, ()) if name else ():
-                waiting[reader] -= 1
-                if not waiting[reader]:
-                    ready.append(reader)
-    if len(order) < len(graph.node):
-        circle = _circle(
-            graph, makers, next(p for p, count in enumerate(waiting) if count), waiting
-        )
-        raise UserError(
-            f"{label}: tensors depend on themselves: {circle}; a network without loops is needed"
-        )
     replace_nodes(graph, [graph.node[position] for position in order])
 
 
@@ -85,23 +56,3 @@ def _makers(graph: onnx.GraphProto, label: str) -> dict[str, int]:
                 )
             makers[name] = position
     return makers
-
-
-def _circle(
-    graph: onnx.GraphProto, makers: Mapping[str, int], start: int, waiting: list[int]
-) -> str:
-    """Names of tensors of which each depends on the next, the last being the first."""
-    names: list[str] = []
-    seen: dict[int, int] = {}
-    position = start
-    while position not in seen:
-        seen[position] = len(names)
-        name = next(n for n in graph.node[position].input if n in makers and waiting[makers[n]])
-        names.append(name)
-        position = makers[name]
-    # Tensors passed on the way to the circle are not of it.
-    circle = names[seen[position] :]
-    listed = [repr(name) for name in [*circle, circle[0]]]
-    if len(listed) > _MOST_NAMES:
-        listed[_MOST_NAMES - 1 : -1] = ["..."]
-    return " <- ".join(listed)

@@ -20,6 +20,7 @@ from . import integer_kernels as _integer_kernels  # noqa: F401
 from . import moves as _moves  # noqa: F401
 from . import transpose_conv as _transpose_conv  # noqa: F401
 from .converter import Converter
+from .operator_order import refuse_order
 from .reader import NamedModel, read_model, reading, shape_of
 from .refusals import refuse_operators, refuse_state, refuse_types
 
@@ -46,8 +47,12 @@ def load_tflite(
         refuse_types(model, label)
         names = [graph.names[graph.Inputs(i)] for i in range(graph.InputsLength())]
         outputs = [graph.names[graph.Outputs(i)] for i in range(graph.OutputsLength())]
+        if len(set(names)) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise UserError(f"{label}: two inputs are the tensor {twice!r}; list each input once")
         shapes = _input_shapes(model, names, label, input_shapes)
         refuse_operators(model, label)
+        refuse_order(model, label)
         quantization = _quantization(model, (*names, *outputs))
         written = [shape_of(graph.Tensors(graph.Inputs(i))) for i in range(graph.InputsLength())]
         as_written = written == list(shapes.values())

@@ -9,13 +9,14 @@
  *
  * for shift < 0.  The second line is (high - (high < 0) + round) >> -shift where `round` has half
  * of 2^-shift and the zero point times 2^-shift.  Rounded once, the result needs neither the 2^31
- * nor the tie of negative numbers.  Both ask for sums below 2^30.
+ * nor the tie of negative numbers.  Both ask for sums below 2^30.  Ties to even, where products can
+ * be ties, take 64-bit arithmetic.
  */
 #pragma once
 #include <stdint.h>
 #include "arm_dsp.h"
 
-enum rounding { ROUND_TWICE, ROUND_ONCE, ROUND_ANY_TWICE, ROUND_ANY_ONCE };
+enum rounding { ROUND_TWICE, ROUND_ONCE, ROUND_ANY_TWICE, ROUND_ANY_ONCE, ROUND_ANY_EVEN };
 
 struct requantization {
   int32_t bias;
@@ -40,6 +41,12 @@ DSP_INLINE int32_t requantize_any(int32_t sum, const struct requantization *to, 
   int32_t shift = to->right;
   if (rounding == ROUND_ANY_ONCE) {
     return (int32_t)((product + (INT64_C(1) << (30 - shift))) >> (31 - shift)) + to->round;
+  }
+  if (rounding == ROUND_ANY_EVEN) {
+    int64_t nudged = product + (INT64_C(1) << (30 - shift));
+    int32_t up = (int32_t)(nudged >> (31 - shift));
+    int32_t tie = !(nudged & ((INT64_C(1) << (31 - shift)) - 1));
+    return up - (tie & up) + to->round;
   }
   int32_t left = shift > 0 ? shift : 0;
   int64_t high = (product + (INT64_C(1) << (30 - left))) >> (31 - left);

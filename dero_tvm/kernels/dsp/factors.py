@@ -13,7 +13,7 @@ from relax_passes.operators.sum_range import SumRange
 
 _DOUBLED = 1 << 30  # sums below it can be doubled in an int32
 _INT32 = 1 << 31
-ROUNDINGS = ("twice", "once", "any twice", "any once")  # enum rounding
+ROUNDINGS = ("twice", "once", "any twice", "any once", "any even")  # enum rounding
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,9 +36,9 @@ def pack_factors(
         constants[name].astype(np.int64) for name in ("bias", "multiplier", "shift")
     )
     zero_point = int(signature["output_zero_point"])
-    rounding = "twice" if signature["rounding"] == "double" else "once"
+    rounding = {"double": "twice", "single": "once", "even": "even"}[signature["rounding"]]
     packed, narrow = _narrow(signature, bias, multiplier, shift, sums)
-    if not narrow.all():
+    if rounding == "even" or not narrow.all():
         rounding = f"any {rounding}"
         packed = np.stack([bias, multiplier, np.full_like(bias, zero_point), shift], axis=1)
     padded = np.pad(packed.astype(np.int32), ((0, -len(packed) % 4), (0, 0)))

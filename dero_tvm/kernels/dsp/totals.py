@@ -80,7 +80,7 @@ def _factors(s: Signature, multiplier: int, shift: int, terms: int) -> tuple[int
     """Rounding, ties, and the four numbers of a ``struct requantization``."""
     bias = -s["input_zero_point"] * terms
     low, high = INT8_MIN * terms, INT8_MAX * terms
-    if shift == 0 and max(abs(low + bias), abs(high + bias)) < 1 << 30:
+    if s["rounding"] != "even" and shift == 0 and max(abs(low + bias), abs(high + bias)) < 1 << 30:
         return ROUNDINGS.index("twice"), 0, bias, multiplier, s["output_zero_point"], 0
     constants = {
         "bias": np.array([bias]),

@@ -41,9 +41,11 @@ def requantization(
     """The requantization of an operator whose channels have weights of these sums.
 
     None for factors that the vector functions cannot apply: those of 1/2 and more (with one
-    rounding, of 1/4 and more).
+    rounding, of 1/4 and more), and those with which products can be ties that go to even.
     """
     rounding = signature["rounding"]
+    if rounding not in _LARGEST_SHIFT:
+        return None
     multiplier = constants["multiplier"].astype(np.int32)
     # A factor of zero has any shift.
     shift = np.where(multiplier == 0, _LARGEST_SHIFT[rounding], constants["shift"])

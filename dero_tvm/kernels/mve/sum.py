@@ -31,7 +31,11 @@ def subtract(request: Request) -> CKernel | None:
 
 def _sum(s: Signature, combine: str) -> CKernel | None:
     output = s.output
-    if output.dtype != "int8" or any(spec.shape != output.shape for spec in s.inputs):
+    if (
+        s["rounding"] == "even"
+        or output.dtype != "int8"
+        or any(spec.shape != output.shape for spec in s.inputs)
+    ):
         return None
     scale_a, scale_b = (_operand_scale(s, index) for index in range(2))
     result = _result_scale(s)
