@@ -54,14 +54,14 @@ from ..ir.straight_line import unique_names
 from .accumulation_rules import Refusal, check_members, check_residual, member_sets
 from .graph_liveness import Schedule, accumulated, live_bytes, schedule
 
-PASS = "AccumulateResiduals"
+NAME = "AccumulateResiduals"
 ACCUMULATE = "accumulate"
 _MOST_WORK = 30_000  # tensors of the graph read again, joins of a network of hundreds
 _TRIAL_WORK = 0.3  # of weighing one join, in reads of the same tensors
 _TOO_MANY = "the network has so many joins that only the last ones are weighed"
 
 
-@tvm.transform.module_pass(opt_level=0, name=PASS)
+@tvm.transform.module_pass(opt_level=0, name=NAME)
 class AccumulateResiduals:
     """The pass; see the module's docstring.
 
@@ -84,7 +84,7 @@ class AccumulateResiduals:
         changed = True
         while changed:  # one cascade may make another one pay
             mod, graph, changed = self._sweep(mod, graph, joins, verdicts)
-        return record(mod, [Decision(PASS, j, *verdicts[j]) for j in joins if j in verdicts])
+        return record(mod, [Decision(NAME, j, *verdicts[j]) for j in joins if j in verdicts])
 
     def _sweep(
         self,

@@ -47,10 +47,11 @@ from .graph_liveness import (
     sharing,
 )
 
+NAME = "ConcatInPlace"
 _CONCAT = "dero.concat"
 
 
-@tvm.transform.module_pass(opt_level=0, name="ConcatInPlace")
+@tvm.transform.module_pass(opt_level=0, name=NAME)
 class ConcatInPlace:
     """The pass; see the module's docstring."""
 
@@ -68,7 +69,7 @@ class ConcatInPlace:
         for node, reason in refusals.items():
             action = "left alone" if reason else "in place"
             why = reason or "every operand is written into its slice"
-            decided.append(Decision("ConcatInPlace", node, action, why))
+            decided.append(Decision(NAME, node, action, why))
         return record(_flagged(mod, {n for n, why in refusals.items() if not why}), decided)
 
 

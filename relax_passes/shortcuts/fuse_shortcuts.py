@@ -40,13 +40,13 @@ from .channel_sums import NotLinear
 from .shortcut_reader import channel_vector
 from .virtual_shortcut import Pair, fused
 
-PASS = "FuseShortcuts"
+NAME = "FuseShortcuts"
 _SHORTCUT_OPERATORS = ("dero.multiply", "dero.pool2d", "dero.pad", "dero.slice", "dero.concat")
 _KEPT = " kept in float: "
 _LOOKED_THROUGH = ("dero.quantize", "dero.dequantize", "dero.lookup")
 
 
-@tvm.transform.module_pass(opt_level=0, name=PASS)
+@tvm.transform.module_pass(opt_level=0, name=NAME)
 class FuseShortcuts:
     """The pass; see the module's docstring."""
 
@@ -67,9 +67,9 @@ class _Rewriter(DataflowRewriter):
             call, reason = _examine(self.old, var, expr)
             if call is not None:
                 self._replaced[var] = call
-                self.decide(PASS, var, "fused", reason)
+                self.decide(NAME, var, "fused", reason)
             elif reason:
-                self.decide(PASS, var, "left alone", reason)
+                self.decide(NAME, var, "left alone", reason)
 
     def rewrite(self, var: relax.Var, expr: relax.Expr) -> relax.Expr | None:
         call = self._replaced.get(var)

@@ -15,6 +15,7 @@ from relax_passes.ir.operator_graph import CASCADE
 from relax_passes.operators import attributes_of, make_call
 from relax_passes.residuals.accumulate_residuals import AccumulateResiduals
 from relax_passes.residuals.concat_in_place import ConcatInPlace
+from relax_passes.streaming import stream_rows
 from relax_passes.streaming.segmentation import Segmentation, segment
 from relax_passes.streaming.stream_rows import (
     DESCENDING,
@@ -63,7 +64,7 @@ def cascades(mod):
 
 
 def verdicts(mod):
-    return [(d.join, d.action, d.reason) for d in decisions(mod) if d.pass_name == "StreamRows"]
+    return [(d.join, d.action, d.reason) for d in decisions(mod) if d.pass_name == stream_rows.NAME]
 
 
 def residual(emit, x):
@@ -272,4 +273,4 @@ def test_in_the_pipeline(dtype):
     for name in ("dero.residuals", "dero.classes"):
         assert name in after["main"].attrs
     assert_same_results(before, after)
-    assert np.isin("StreamRows", [d.pass_name for d in decisions(after)])
+    assert np.isin(stream_rows.NAME, [d.pass_name for d in decisions(after)])
