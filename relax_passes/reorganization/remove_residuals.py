@@ -39,7 +39,7 @@ import tvm
 from tvm import relax
 from tvm.ir import Call
 
-from ..ir.decisions import Decision, forget, record
+from ..ir.decisions import LEFT_ALONE, Decision, forget, record
 from ..ir.inline import inlined
 from ..ir.operator_graph import is_concat_join, operator_graph
 from ..ir.straight_line import (
@@ -109,7 +109,7 @@ def _remove(mod: tvm.IRModule) -> tuple[tvm.IRModule, set[str]]:
 
 def _decision(residual: Residual, objection: str | None) -> Decision:
     if objection is not None:
-        return Decision(NAME, residual.join, "left alone", objection)
+        return Decision(NAME, residual.join, LEFT_ALONE, objection)
     shortcut = ", ".join(branch.operand for branch in residual.shortcuts)
     why = f"the main branch takes its place; the {residual.shortcut} shortcut was {shortcut}"
     return Decision(NAME, residual.join, "removed", why)

@@ -29,7 +29,7 @@ from dataclasses import replace
 
 import tvm
 
-from ..ir.decisions import forget, record
+from ..ir.decisions import LEFT_ALONE, forget, record
 from ..ir.inline import inlined
 from ..ir.operator_graph import operator_graph
 from ..residuals.fold_padding import FoldPadding
@@ -80,7 +80,7 @@ def reorganize(mod: tvm.IRModule, choices: Choices, name: str, pass_name: str) -
     verdicts = judge(graph, residuals)
     found = Description(graph, by_join, verdicts, pass_name, choices.join_activation).read()
     if not found.removed:
-        kept = [f"{d.join}: {d.reason}" for d in found.decisions if d.action == "left alone"]
+        kept = [f"{d.join}: {d.reason}" for d in found.decisions if d.action == LEFT_ALONE]
         raise CannotReorganize(
             "the network has no residual connection"
             + (f" that could be reorganized ({'; '.join(kept)})" if kept else "")

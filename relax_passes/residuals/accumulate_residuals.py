@@ -40,7 +40,7 @@ from dataclasses import dataclass
 import networkx as nx
 import tvm
 
-from ..ir.decisions import Decision, record
+from ..ir.decisions import LEFT_ALONE, Decision, record
 from ..ir.operator_graph import (
     CASCADE,
     IN_PLACE,
@@ -101,13 +101,13 @@ class AccumulateResiduals:
             if join not in graph or not is_elementwise_join(graph, join):
                 continue
             if self._work > _MOST_WORK:
-                verdicts.setdefault(join, ("left alone", _TOO_MANY))
+                verdicts.setdefault(join, (LEFT_ALONE, _TOO_MANY))
                 continue
             self._work += _TRIAL_WORK * len(graph)
             try:
                 chosen = _choose(graph, join, self.keep_inputs)
             except Refusal as refusal:
-                verdicts[join] = ("left alone", str(refusal))
+                verdicts[join] = (LEFT_ALONE, str(refusal))
                 continue
             verdicts |= {
                 node: ("accumulated", f"runs row by row together with {join}")

@@ -34,7 +34,7 @@ import networkx as nx
 import tvm
 from tvm.ir import Call
 
-from ..ir.decisions import Decision, record
+from ..ir.decisions import LEFT_ALONE, Decision, record
 from ..ir.operator_graph import operator_graph, operators_in_order, readers
 from ..ir.straight_line import StraightLine, read_function, unique_names, variables, write_function
 from ..operators import attributes_of, make_call, operator_of, signature_of
@@ -67,7 +67,7 @@ class ConcatInPlace:
         mod, refusals, _ = min(choices, key=lambda choice: choice[2])
         decided = []
         for node, reason in refusals.items():
-            action = "left alone" if reason else "in place"
+            action = LEFT_ALONE if reason else "in place"
             why = reason or "every operand is written into its slice"
             decided.append(Decision(NAME, node, action, why))
         return record(_flagged(mod, {n for n, why in refusals.items() if not why}), decided)

@@ -33,6 +33,7 @@ from tvm import relax
 from tvm.ir import Call, Op
 
 from ..ir.dataflow import NOTES, Dataflow, DataflowRewriter, dtype_of, is_call
+from ..ir.decisions import LEFT_ALONE
 from ..ir.inline import inlined
 from ..ir.straight_line import read_function
 from ..operators import OperatorClass, attributes_of, operator_of, signature_of, spec_of
@@ -69,7 +70,7 @@ class _Rewriter(DataflowRewriter):
                 self._replaced[var] = call
                 self.decide(NAME, var, "fused", reason)
             elif reason:
-                self.decide(NAME, var, "left alone", reason)
+                self.decide(NAME, var, LEFT_ALONE, reason)
 
     def rewrite(self, var: relax.Var, expr: relax.Expr) -> relax.Expr | None:
         call = self._replaced.get(var)

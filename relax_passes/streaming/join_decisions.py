@@ -12,10 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from ..ir.decisions import LEFT_ALONE
 from .segmentation import Item, Segmentation
 
 UNLIMITED = 1 << 62  # bytes; a limit within which nothing has to be streamed
-STREAMED, LEFT_ALONE = "streamed", "left alone"
+STREAMED = "streamed"
 
 
 def streamed(cascade: str, members: Sequence[str]) -> tuple[str, str]:

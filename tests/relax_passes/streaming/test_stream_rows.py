@@ -113,7 +113,7 @@ def test_before_and_after():
 
 def test_what_was_decided_is_recorded():
     _, after = stream(residual)
-    assert verdicts(after) == [("c", "streamed", "3 operators from a row by row")]
+    assert verdicts(after) == [("c", "streamed", "row by row inside stream_c, 3 operators from a")]
     # Another limit, another decision: the old one does not stay.
     assert verdicts(StreamRows(limit=UNLIMITED)(after)) == []
 
