@@ -201,9 +201,9 @@ def compile(
     else:
         counter = PlanCounter(prepared, meter_of(board), progress)
         chosen = fastest_within(candidates, mode, budget, counter)
-    prepared.passes.compiled(chosen.module)
     prepared.planner.check_flash(chosen.scheduled.network)
     report = _report(prepared, mode, budget, chosen, progress)
+    prepared.passes.compiled(chosen.module)
     if tuner is not None:
         tuning = tuner.report(chosen.scheduled.network)
         plans = tuple(counter.plans) if counter else ()
