@@ -14,7 +14,6 @@ from relax_passes.reorganization import remove_residuals
 from relax_passes.residuals import identify_residuals
 from relax_passes.residuals.residual import Branch, Residual, read_residuals
 from relax_passes.shortcuts import fuse_shortcuts
-from relax_passes.streaming import stream_rows
 from relax_passes.streaming.join_decisions import STREAMED
 
 from .build_operators import operators, producer_of
@@ -158,11 +157,11 @@ def _residuals(
 def _with_plan(
     join: str, decision: Decision | None, network: Network, plan: MemoryPlan
 ) -> Decision:
-    """What became of a join: what a pass decided, or the planner of what no pass rewrote."""
+    """What became of a join: what a pass decided, or the planner of what all passes left alone."""
     if decision is None:
         whole = "its operands and its result are whole tensors"
         decision = Decision(identify_residuals.NAME, join, LEFT_ALONE, whole)
-    elif decision.action != LEFT_ALONE or decision.pass_name != stream_rows.NAME:
+    elif decision.action != LEFT_ALONE:
         return decision
     for operation in (op for cascade in network.cascades for op in cascade.operations):
         for operand in operation.operands if operation.result == join else ():
