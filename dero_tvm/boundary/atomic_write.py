@@ -27,17 +27,17 @@ def staged_write(path: Path, data: bytes) -> Iterator[None]:
     target = Path(os.path.realpath(path))  # a symbolic link stays, the file behind it is replaced
     if target.exists() and not target.is_file():
         yield
-        with _explained(path):
+        with explained(path):
             target.write_bytes(data)
         return
-    with _explained(path):
+    with explained(path):
         handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=".tvmc-")
     try:
-        with _explained(path), os.fdopen(handle, "wb") as file:
+        with explained(path), os.fdopen(handle, "wb") as file:
             file.write(data)
             os.fchmod(file.fileno(), 0o666 & ~_umask())
         yield
-        with _explained(path):
+        with explained(path):
             os.replace(temporary, target)
     finally:
         if os.path.exists(temporary):
@@ -45,7 +45,8 @@ def staged_write(path: Path, data: bytes) -> Iterator[None]:
 
 
 @contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def explained(path: Path) -> Iterator[None]:
+    """A failure to write `path` becomes a UserError."""
     try:
         yield
     except OSError as error:

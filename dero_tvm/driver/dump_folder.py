@@ -10,11 +10,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from ..boundary.atomic_write import write_atomically
+from ..boundary.atomic_write import explained, write_atomically
 from ..boundary.errors import UserError
 
 INDEX = "index.txt"
@@ -32,7 +30,7 @@ class DumpFolder:
         """Raises UserError if `path` cannot be written, or has anything else in it."""
         self.path = path
         self._begun = False
-        with _explained(path):
+        with explained(path):
             if path.exists() and not path.is_dir():
                 raise UserError(f"{path}: --dump-ir writes a folder, but this is a file")
             if not path.exists() and not path.parent.is_dir():
@@ -44,7 +42,7 @@ class DumpFolder:
     def write(self, name: str, text: str) -> None:
         """Write one file; UserError if that fails."""
         file = self.path / name
-        with _explained(self.path):
+        with explained(self.path):
             if not self._begun:
                 self._begin()
             file.parent.mkdir(exist_ok=True)
@@ -76,11 +74,3 @@ class DumpFolder:
                     f"({file.relative_to(self.path)}); give a new or an empty one"
                 )
         return files
-
-
-@contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror or error})") from None
