@@ -27,17 +27,17 @@ def staged_write(path: Path, data: bytes) -> Iterator[None]:
     target = Path(os.path.realpath(path))  # a symbolic link stays, the file behind it is replaced
     if target.exists() and not target.is_file():
         yield
-        with _explained(path):
+        with explained(path):
             target.write_bytes(data)
         return
-    with _explained(path):
+    with explained(path):
         handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=".tvmc-")
     try:
-        with _explained(path), os.fdopen(handle, "wb") as file:
+        with explained(path), os.fdopen(handle, "wb") as file:
             file.write(data)
             os.fchmod(file.fileno(), 0o666 & ~_umask())
         yield
-        with _explained(path):
+        with explained(path):
             os.replace(temporary, target)
     finally:
         if os.path.exists(temporary):
@@ -50,7 +50,7 @@ def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
     A folder that is there stays, for a shell may be in it, and so do other files in it.  A failure
     is a UserError.
     """
-    with _explained(path):
+    with explained(path):
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".tvmc-") as temporary:
             staged = Path(temporary, "folder")
             staged.mkdir()
@@ -81,7 +81,8 @@ def check_parent(path: Path) -> None:
 
 
 @contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def explained(path: Path) -> Iterator[None]:
+    """A failure to write `path` becomes a UserError."""
     try:
         yield
     except OSError as error:

@@ -15,6 +15,7 @@ from dero_tvm.boundary.atomic_write import staged_write
 from dero_tvm.boundary.errors import UserError
 from dero_tvm.boundary.printable import printable
 from dero_tvm.driver.dero_levels import BARE, Dero, parse_dero
+from dero_tvm.driver.dump_folder import DumpFolder
 from dero_tvm.report.code_size import code_size
 from dero_tvm.report.memory_table import print_memory
 from dero_tvm.report.text_table import print_report
@@ -134,6 +135,12 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Write the report as JSON.",
 )
+@click.option(
+    "--dump-ir",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Write the module behind each pass as TVMScript, and an index of the passes.",
+)
 @quiet_option
 @click.option("--executor", metavar="aot", help="For old scripts.")
 @click.option("--executor-aot-interface-api", metavar="c", help="For old scripts.")
@@ -162,6 +169,7 @@ def compile_command(
     tune: bool,
     tune_cache: Path | None,
     report_file: Path | None,
+    dump_ir: Path | None,
     quiet: bool,
     executor: str | None,
     executor_aot_interface_api: str | None,
@@ -181,6 +189,7 @@ def compile_command(
       tvmc compile model.onnx --stream-input --input-layout nhwc --integer-io -o model.tar
       tvmc compile model.onnx --input-shapes "x:[1,3,96,96]" --report report.json
       tvmc compile model.onnx --dero --output-format c -o generated/
+      tvmc compile model.onnx --dero --dump-ir ir/
     """  # noqa: D301 (click reads the escape)
     check_executor(executor, executor_aot_interface_api, executor_aot_unpacked_api, runtime)
     config = parse_pass_config(pass_config)
@@ -190,12 +199,15 @@ def compile_command(
         check_output(output, output_format)
     if report_file is not None:
         check_output(report_file, "json")
+    if dump_ir is not None:
+        DumpFolder(dump_ir)  # refused before the work, if it is
     check_distinct(
         {
             "MODEL": model,
             "--output": output,
             "--report": report_file,
             "--tune-cache": tune_cache,
+            "--dump-ir": dump_ir,
         }
     )
     if tune_cache is not None and not tune:
@@ -225,6 +237,7 @@ def compile_command(
         reserve=reserve,
         time_limit=time_limit,
         tune=tune_cache or tune,
+        dump_ir=dump_ir,
     )
     with ExitStack() as written:  # the report appears if the model could be written
         if report_file is not None:
@@ -241,7 +254,7 @@ def compile_command(
             console.print(Padding(accuracy, (0, 1, 1, 1)), highlight=False)
         if compiled.report.memory:
             print_memory(compiled.report, code_size(compiled.archive, compiled.board), console)
-        for path in filter(None, (output, report_file)):
+        for path in filter(None, (output, report_file, dump_ir)):
             console.print(f"wrote {printable(str(path))}", highlight=False, markup=False)
 
 

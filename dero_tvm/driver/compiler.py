@@ -106,6 +106,7 @@ def compile(
     reserve: int | str = STACK_RESERVE,
     time_limit: float = 20.0,
     tune: bool | str | Path = False,
+    dump_ir: str | Path | None = None,
     progress: Callable[[str], None] = lambda stage: None,
 ) -> CompiledModel:
     """Compile a trained network for a microcontroller.
@@ -153,6 +154,9 @@ def compile(
         Measure the kernels that an operation may have and take the fastest: True keeps the figures
         in the user's own cache, a path in that file (see `dero_tvm.tuning`).  With
         `memory_budget`, so are the plans that fit it, on targets with a Cortex-M core.
+    dump_ir
+        A folder for the module behind each pass, as TVMScript: a new or empty one, or one with an
+        earlier dump, which is replaced.
     progress
         Called with the name of each stage as it begins.
 
@@ -179,6 +183,7 @@ def compile(
         name=name,
         reserve=reserve,
         time_limit=time_limit,
+        dump_ir=dump_ir,
         choose=tuner.choose if tuner else preferred,
         progress=progress,
     )
@@ -198,6 +203,7 @@ def compile(
         chosen = fastest_within(candidates, mode, budget, counter)
     prepared.planner.check_flash(chosen.scheduled.network)
     report = _report(prepared, mode, budget, chosen, progress)
+    prepared.passes.compiled(chosen.module)
     if tuner is not None:
         tuning = tuner.report(chosen.scheduled.network)
         plans = tuple(counter.plans) if counter else ()
@@ -221,7 +227,7 @@ def _report(
     written = replace(options, reorder=False)
     before = planner.schedule(prepared.canonical, Sharing.NONE, bounded=False)
     progress("planning the plain network")
-    plain_module = pipeline.plain()(prepared.canonical)
+    plain_module = prepared.passes.run(pipeline.plain(), prepared.canonical, "plain")
     plain = planner.schedule(plain_module, Sharing.NONE, bounded=False)
     return build_report(
         model=prepared.loaded.name,

@@ -28,6 +28,7 @@ from ..planning import Options
 from .candidates import Candidates
 from .dero_levels import Dero
 from .network_planner import STACK_RESERVE, NetworkPlanner, refuse_length, refuse_sizes, refuse_work
+from .pass_runner import PassRunner, pass_runner
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,13 +43,15 @@ class PreparedModel:
     board: Board
     canonical: tvm.IRModule
     planner: NetworkPlanner
+    passes: PassRunner
     marked: tvm.IRModule | None = None
 
     def candidates(self, progress: Callable[[str], None] = lambda stage: None) -> Candidates:
         """The ways of laying the network out in memory."""
         if self.marked is not None:
-            return Candidates(self.marked, self.planner, progress, modes=(Dero.STREAM,))
-        return Candidates(self.canonical, self.planner, progress)
+            modes = (Dero.STREAM,)
+            return Candidates(self.marked, self.planner, progress, modes, passes=self.passes)
+        return Candidates(self.canonical, self.planner, progress, passes=self.passes)
 
 
 def prepare(
@@ -65,6 +68,7 @@ def prepare(
     name: str = "default",
     reserve: int | str = STACK_RESERVE,
     time_limit: float = 20.0,
+    dump_ir: str | Path | None = None,
     choose: Choice = preferred,
     progress: Callable[[str], None] = lambda stage: None,
 ) -> PreparedModel:
@@ -80,21 +84,27 @@ def prepare(
     if not 0 <= time_limit < math.inf:  # nor is it NaN
         raise UserError(f"--time-limit {time_limit}: give a number of seconds, 0 or more")
     board = target if isinstance(target, Board) else load_board(str(target))
+    passes = pass_runner(dump_ir)
     progress("reading the model")
     loaded = model if isinstance(model, LoadedModel) else load(model, input_shapes=input_shapes)
     label = str(model) if isinstance(model, (str, Path)) else loaded.name
     ports = (*loaded.inputs, *loaded.outputs)
     refuse_sizes(label, {repr(spec.name): spec for spec in ports})
     refuse_length(label, loaded.module)
+    passes.add("imported", loaded.module)
     progress("canonicalizing")
     try:
-        canonical = pipeline.canonicalize(input_layout, integer_io=integer_io)(loaded.module)
+        sequence = pipeline.canonicalize(input_layout, integer_io=integer_io)
+        canonical = passes.run(sequence, loaded.module)
     except IndexOutside as error:
         raise UserError(f"{label}: {error}") from None
     except ValueError as error:  # control flow, and forms of operators that no pass foresees
         raise UserError(f"{label}: cannot be compiled: {first_line(error)}") from error
     if input_layout == "nhwc":
-        canonical = _with_notes(canonical, _unchanged_layouts(loaded, canonical))
+        notes = _unchanged_layouts(loaded, canonical)
+        if notes:
+            canonical = _with_notes(canonical, notes)
+            passes.add("notes_on_layouts", canonical)
     options = Options(keep_inputs=keep_inputs, external_io=external_io, time_limit=time_limit)
     kept = 0 if reserve == 0 else parse_size(reserve, "--reserve")
     planner = NetworkPlanner(loaded, label, board, options, name, kept, choose)
@@ -106,10 +116,10 @@ def prepare(
     marked = None
     if inputs or outputs:
         try:
-            marked = pipeline.stream_ports(inputs, outputs)(canonical)
+            marked = passes.run(pipeline.stream_ports(inputs, outputs), canonical)
         except CannotStream as error:
             raise UserError(f"{label}: {error}") from None
-    return PreparedModel(loaded, board, canonical, planner, marked)
+    return PreparedModel(loaded, board, canonical, planner, passes, marked)
 
 
 def _unchanged_layouts(loaded: LoadedModel, canonical: tvm.IRModule) -> list[str]:
@@ -132,8 +142,6 @@ def _unchanged_layouts(loaded: LoadedModel, canonical: tvm.IRModule) -> list[str
 
 
 def _with_notes(module: tvm.IRModule, notes: Sequence[str]) -> tvm.IRModule:
-    if not notes:
-        return module
     attrs = module["main"].attrs
     before = [str(note) for note in attrs[NOTES]] if attrs is not None and NOTES in attrs else []
     return with_main_attribute(module, NOTES, [*before, *notes])

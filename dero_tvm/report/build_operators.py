@@ -6,20 +6,39 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from dero_tvm.schedule.network import Network
+from relax_passes.ir.decisions import Decision
 
 from .operators import ReportedOperator
 
 
 def operators(
-    network: Network, order: Sequence[int], classes: Mapping[str, str]
+    network: Network,
+    order: Sequence[int],
+    classes: Mapping[str, str],
+    decided: Mapping[str, Decision],
 ) -> tuple[ReportedOperator, ...]:
     """Inputs and operators; a concatenation in place, which runs no code, stands among them.
 
-    `classes` maps tensors to the memory class of the operator that makes each.
+    `classes` maps tensors to the memory class of the operator that makes each; `decided` has what
+    passes recorded of operators that the report lists nowhere else.
     """
     return tuple(
-        replace(operator, memory_class=classes.get(operator.name, ""))
+        replace(
+            _with_decision(operator, decided.get(operator.name)),
+            memory_class=classes.get(operator.name, ""),
+        )
         for operator in _Lister(network).list(order)
+    )
+
+
+def _with_decision(operator: ReportedOperator, decision: Decision | None) -> ReportedOperator:
+    if decision is None:
+        return operator
+    return replace(
+        operator,
+        action=decision.action,
+        reason=decision.reason,
+        decided_by=decision.pass_name,
     )
 
 

@@ -17,6 +17,9 @@ class ReportedOperator:
     operands: tuple[str, ...]  # names of the operators that make them
     macs: int = 0
     memory_class: str = ""  # what it needs of memory, as ClassifyOperators found it
+    action: str = ""  # what a pass recorded of an operator that is neither join nor shortcut
+    reason: str = ""
+    decided_by: str = ""  # the pass
 
 
 @dataclass(frozen=True)

@@ -29,11 +29,12 @@ from ..operators import make_call
 from .fold_constants import clip_bounds
 from .moves import is_move, pad_value, pads_with_constant
 
+NAME = "SignQuantization"
 _OFFSET = 128
 _BY_INDEX = ("relax.take", "relax.argmax", "relax.argmin")  # work on shifted integers as well
 
 
-@tvm.transform.module_pass(opt_level=0, name="SignQuantization")
+@tvm.transform.module_pass(opt_level=0, name=NAME)
 class SignQuantization:
     """Module pass: see the file's docstring."""
 
