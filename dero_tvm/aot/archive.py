@@ -93,16 +93,11 @@ class _Memory:
 
 @dataclass(frozen=True)
 class _Module:
+    """What is read of ``metadata.json``."""
+
     model_name: str
     memory: _Memory
     dero: _Details
-
-
-@dataclass(frozen=True)
-class _Metadata:
-    """What is read of ``metadata.json``."""
-
-    modules: Mapping[str, _Module]
 
 
 @dataclass(frozen=True)
@@ -118,10 +113,7 @@ class ModelArchive:
 
     @cached_property
     def _module(self) -> _Module:
-        modules = structured(_Metadata, self.metadata, others=True).modules
-        if len(modules) != 1:
-            raise ValueError("not one module")
-        return next(iter(modules.values()))
+        return structured(_Module, next(iter(self.metadata["modules"].values())), others=True)
 
     @property
     def name(self) -> str:
@@ -245,7 +237,7 @@ def load_archive(path: str | os.PathLike[str]) -> ModelArchive:
     try:
         archive.check()
         missing = sorted(_required(archive.name) - files.keys())
-    except (KeyError, ValueError, TypeError):
+    except (KeyError, ValueError, TypeError, StopIteration, AttributeError):
         missing = [METADATA if METADATA not in files else f"a part of {METADATA}"]
     if missing:
         raise UserError(

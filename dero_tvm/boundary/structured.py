@@ -9,7 +9,8 @@
 
     structured(Ram, {"name": "sram", "size": 0})     Malformed: 'size' must be at least 1
 
-What concerns several fields, a dataclass says itself, as `Checked`.
+What is wrong with fields together, a dataclass says in a method `problems(place)`: sentences, in
+which `place` stands before a field's name.  A field that is wrong itself is zero or empty there.
 """
 
 from __future__ import annotations
@@ -19,27 +20,16 @@ import typing
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
-from typing import Annotated, Any, Protocol, TypeVar, cast, runtime_checkable
+from typing import Annotated, Any, TypeVar, cast
 
 _Kind = TypeVar("_Kind")
 _MOST = 20  # problems that are told
+_UNIONS = (types.UnionType, typing.Union)
 _SCALARS = {str: "a string", int: "an integer", float: "a number", bool: "true or false"}
 
 
 class Malformed(TypeError):
     """Data of another form; the message lists what is wrong, each with its place."""
-
-
-@runtime_checkable
-class Checked(Protocol):
-    """A dataclass whose fields must fit each other."""
-
-    def problems(self, place: str) -> Iterable[str]:
-        """What is wrong, though the types are right; `place` stands before a field's name.
-
-        A field in which something was wrong already is zero or empty.
-        """
-        ...
 
 
 def between(least: int, most: int | None = None) -> Callable[[int], str]:
@@ -84,7 +74,7 @@ class _Reader:
         origin, parts = typing.get_origin(kind), typing.get_args(kind)
         if origin is Annotated:
             return self._checked(parts[0], parts[1:], data, place)
-        if origin is types.UnionType:  # with None
+        if origin in _UNIONS:  # with None
             return None if data is None else self.value(parts[0], data, place)
         if is_dataclass(kind) and isinstance(data, dict):
             return self._fields(kind, data, place)
@@ -96,9 +86,9 @@ class _Reader:
         if origin in (tuple, frozenset) and isinstance(data, (list, tuple)):
             scalar = _scalar(parts[0])
             if scalar is None or all(type(one) is scalar for one in data):
-                return origin(
-                    self.value(parts[0], one, f"{place}[{index}]") for index, one in enumerate(data)
-                )
+                before = len(self.found)
+                made = [self.value(parts[0], x, f"{place}[{i}]") for i, x in enumerate(data)]
+                return origin(made if scalar is None or len(self.found) == before else ())
         elif type(data) is kind:
             return data
         self._problem(f"'{place}' must be {_called(kind)}")
@@ -125,9 +115,8 @@ class _Reader:
             for name in sorted(data.keys() - _hints(kind).keys()):
                 self._problem(f"'{prefix}{name}' is not a known field")
         made = kind(**values)
-        if isinstance(made, Checked):
-            for text in made.problems(prefix):
-                self._problem(text)
+        for text in made.problems(prefix) if hasattr(kind, "problems") else ():
+            self._problem(text)
         return made
 
 
@@ -160,7 +149,7 @@ def _empty(kind: Any) -> Any:
     origin = typing.get_origin(kind)
     if origin is Annotated:
         return _empty(typing.get_args(kind)[0])
-    if origin is types.UnionType:
+    if origin in _UNIONS:
         return None
     if origin is Mapping:
         return {}

@@ -22,7 +22,7 @@ from dero_tvm.report.text_table import print_report
 from dero_tvm.report.tuning_table import print_tuning
 
 from .command import Command
-from .legacy import check_executor, parse_pass_config
+from .legacy import PassConfig, legacy_options
 from .model_options import FLAGS, dero_option, model_options, quiet_option
 from .outputs import check_distinct, check_output, write_model
 from .progress import stages
@@ -80,11 +80,7 @@ if TYPE_CHECKING:
     help="Write the report as JSON.",
 )
 @quiet_option
-@click.option("--executor", metavar="aot", help="For old scripts.")
-@click.option("--executor-aot-interface-api", metavar="c", help="For old scripts.")
-@click.option("--executor-aot-unpacked-api", metavar="1", help="For old scripts.")
-@click.option("--runtime", metavar="crt", help="For old scripts.")
-@click.option("--pass-config", multiple=True, metavar="KEY=VALUE", help="For old scripts.")
+@legacy_options
 def compile_command(
     model: Path,
     output: Path | None,
@@ -94,11 +90,7 @@ def compile_command(
     tune_cache: Path | None,
     report_file: Path | None,
     quiet: bool,
-    executor: str | None,
-    executor_aot_interface_api: str | None,
-    executor_aot_unpacked_api: str | None,
-    runtime: str | None,
-    pass_config: tuple[str, ...],
+    pass_config: PassConfig,
     **chosen: Any,
 ) -> None:
     """Compile MODEL (.onnx, .tflite, .pt2) to C with one static arena.
@@ -114,9 +106,7 @@ def compile_command(
       tvmc compile model.onnx --input-shapes "x:[1,3,96,96]" --report report.json
       tvmc compile model.onnx --dero --output-format c -o generated/
     """  # noqa: D301 (click reads the escape)
-    check_executor(executor, executor_aot_interface_api, executor_aot_unpacked_api, runtime)
-    config = parse_pass_config(pass_config)
-    if chosen["external_io"] and config.external_io is False:
+    if chosen["external_io"] and pass_config.external_io is False:
         raise UserError("--external-io contradicts --pass-config tir.usmp.use_workspace_io=1")
     if output is not None:
         check_output(output, output_format)
@@ -136,7 +126,7 @@ def compile_command(
         raise UserError("--labels is for --quantize; tvmc run gives a compiled model's outputs")
     rewritten = any(chosen[n] for n in ("memory_budget", "stream_input", "stream_output"))
     chosen["dero"] = chosen["dero"] or (BARE if rewritten else Dero.NONE)
-    chosen["external_io"] |= bool(config.external_io)
+    chosen["external_io"] |= bool(pass_config.external_io)
     chosen["tune"] = tune_cache or chosen["tune"]
     options = CompileOptions(**chosen)
     source: Path | LoadedModel = model

@@ -52,12 +52,12 @@ def model_option(name: str, remark: str = "", **settings: Any) -> Callable[[F], 
     return click.option(flag.flag, name, **{**found, **settings})
 
 
-def model_options(*names: str, remark: str = "") -> Callable[[F], F]:
+def model_options(*names: str) -> Callable[[F], F]:
     """The options for several fields, as they are everywhere."""
 
     def decorated(function: F) -> F:
         for name in reversed(names):
-            function = model_option(name, remark)(function)
+            function = model_option(name)(function)
         return function
 
     return decorated
