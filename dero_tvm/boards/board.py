@@ -210,9 +210,10 @@ def _read(path: Path) -> Board:
         raise UserError(f"{path} is not a TOML file: {first_line(error)}.") from None
     except RecursionError:
         raise UserError(f"{path} is not a TOML file: it is too deeply nested.") from None
-    flash = data.get("flash")  # begins with the vectors, if nothing else is said
-    if isinstance(flash, dict) and "origin" in flash:
-        flash.setdefault("vectors", flash["origin"])
+    flash = data.get("flash")
+    if isinstance(flash, dict):  # it begins with the vectors, if nothing else is said
+        origin = flash.get("origin")
+        flash.setdefault("vectors", origin if type(origin) is int else 0)
     try:
         return structured(Board, data)
     except Malformed as error:

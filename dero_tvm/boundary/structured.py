@@ -86,6 +86,8 @@ class _Reader:
         if origin in (tuple, frozenset) and isinstance(data, (list, tuple)):
             scalar = _scalar(parts[0])
             if scalar is None or all(type(one) is scalar for one in data):
+                if scalar is parts[0]:
+                    return origin(data)
                 before = len(self.found)
                 made = [self.value(parts[0], x, f"{place}[{i}]") for i, x in enumerate(data)]
                 return origin(made if scalar is None or len(self.found) == before else ())
