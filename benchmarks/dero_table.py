@@ -35,9 +35,9 @@ from dero_tvm.driver.network_planner import NetworkPlanner
 from dero_tvm.planning import Options
 from examples.models.forms import NETWORKS, PublishedNetwork
 from relax_passes import pipeline
-from relax_passes.canonicalization.canonicalize import Canonicalize
 from relax_passes.ir.decisions import decisions
 from relax_passes.ir.operator_graph import operator_graph
+from relax_passes.pipeline import Canonicalize
 from relax_passes.reorganization.attribute import read_reorganization
 from relax_passes.reorganization.description import Architecture, Convolution, Upsample
 from relax_passes.reorganization.give_shortcuts import image_shapes

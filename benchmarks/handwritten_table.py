@@ -43,6 +43,7 @@ from examples.handwritten_networks import NETWORKS, settle
 from examples.models import forms
 from examples.models.random_images import random_images
 from relax_passes.ir.decisions import decisions
+from relax_passes.shortcuts import fuse_shortcuts
 from relax_passes.shortcuts.fuse_shortcuts import FuseShortcuts
 from relax_passes.shortcuts.merge_means import MergeMeans
 
@@ -99,7 +100,7 @@ def measure(
     if how == "int8":
         program = dero_tvm.quantize(program, {"x": images.numpy()[:, None]}).model
     prepared = prepare(program, input_layout="nhwc", integer_io=how == "int8", time_limit=5.0)
-    taken = [d for d in decisions(prepared.canonical) if d.pass_name == "FuseShortcuts"]
+    taken = [d for d in decisions(prepared.canonical) if d.pass_name == fuse_shortcuts.NAME]
     streamed = smallest(prepared.candidates(), Dero.STREAM).arena_bytes
     difference = None
     if outputs and how != "int8":

@@ -38,6 +38,7 @@ from dero_tvm.driver.prepare import PreparedModel, prepare
 from dero_tvm.quantization.onnx_runtime import quantize_static
 from dero_tvm.schedule.to_problem import Sharing
 from relax_passes.ir.decisions import decisions
+from relax_passes.shortcuts import fuse_shortcuts
 
 BLOCKS = (4, 6, 3)  # of stages 2 to 4
 LAYERS = ("Add", "Gemm", "GlobalAveragePool", "ReduceMean")  # whose results are tensors once fused
@@ -161,7 +162,7 @@ def measured(model: onnx.ModelProto) -> Sizes:
     def prepared() -> PreparedModel:
         return prepare(model, input_layout="nhwc", integer_io=True, time_limit=5.0)
 
-    with tvm.transform.PassContext(disabled_pass=["FuseShortcuts"]):
+    with tvm.transform.PassContext(disabled_pass=[fuse_shortcuts.NAME]):
         unfused = prepared()
     fused = prepared()
     planner = unfused.planner
@@ -169,7 +170,7 @@ def measured(model: onnx.ModelProto) -> Sizes:
     written = planner.plan(schedule, replace(planner.options, reorder=False))
     modes = (Dero.NONE, Dero.OVERLAP, Dero.STREAM)
     whole, overlapped, streamed = (smallest(fused.candidates(), mode) for mode in modes)
-    taken = [d for d in decisions(fused.canonical) if d.pass_name == "FuseShortcuts"]
+    taken = [d for d in decisions(fused.canonical) if d.pass_name == fuse_shortcuts.NAME]
     return Sizes(
         len(taken),
         sum(d.action == "fused" for d in taken),

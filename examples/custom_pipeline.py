@@ -13,9 +13,9 @@ import numpy as np
 import tvm
 from tvm import relax
 
-from relax_passes.canonicalization.canonicalize import Canonicalize
 from relax_passes.ir.decisions import decisions
 from relax_passes.ir.operator_graph import operator_graph
+from relax_passes.pipeline import Canonicalize
 from relax_passes.residuals.accumulate_residuals import AccumulateResiduals
 from relax_passes.residuals.concat_in_place import ConcatInPlace
 from relax_passes.residuals.graph_liveness import live_bytes, schedule

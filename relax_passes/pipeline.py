@@ -1,4 +1,17 @@
-"""The passes in the order in which the compiler runs them."""
+"""All passes, in the order in which the compiler runs them.
+
+    imported module
+      canonicalize     the operators of docs/operators.md (`Canonicalize`), fewer shortcuts
+      stream_ports     if inputs or outputs are traded by rows
+        analyze        every tensor whole     }
+        accumulate     residuals in place     } the candidates; all compute the same bits
+        stream         blocks row by row      }
+        plain          another function: the yardstick of memory
+        reorganize     another function: the DERO network
+
+Each function gives a sequence of the phases that are written out in it, and each pass leaves a
+module that TVM builds.  ``tvmc compile --dump-ir`` writes the module behind every one of them.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +19,17 @@ from collections.abc import Sequence
 
 import tvm
 
-from .canonicalization.canonicalize import Canonicalize
+from .canonicalization.bound_indices import BoundIndices
+from .canonicalization.channels_last import ChannelsLast
+from .canonicalization.commute_quantization import CommuteQuantization
+from .canonicalization.decompose import DecomposeComposites
+from .canonicalization.fold_batch_norm import FoldAffine
+from .canonicalization.fold_constants import FoldConstants
+from .canonicalization.integer_arithmetic import IntegerArithmetic
 from .canonicalization.integer_interface import IntegerInterface
+from .canonicalization.select_operators import SelectOperators
+from .canonicalization.signed_quantization import SignQuantization
+from .canonicalization.spell_shortcuts import SpellShortcuts
 from .reorganization.description import Choices
 from .reorganization.refine_operators import RefineOperators
 from .reorganization.remove_residuals import RemoveResiduals
@@ -23,25 +45,87 @@ from .shortcuts.merge_means import MergeMeans
 from .streaming.stream_ports import StreamPorts
 from .streaming.stream_rows import StreamRows
 
+CANONICALIZE = "Canonicalize"  # the name of the sequence
+
+
+def Canonicalize(input_layout: str = "model") -> tvm.transform.Pass:
+    """The sequence of passes that readies an imported network for planning.
+
+    Each of them computes the same as before, and the operators keep the order in which the network
+    wrote them.
+
+    Parameters
+    ----------
+    input_layout
+        ``"model"`` keeps the shapes of the model's inputs.  ``"nhwc"`` declares four-dimensional
+        inputs channels-last where that saves a transpose; `main`'s attribute
+        ``dero.input_layouts`` then holds each parameter's permutation of the model's axes.
+
+    Reads `main`'s attribute ``dero.rounding`` (``double`` for LiteRT's arithmetic, the default;
+    ``single`` for ONNX Runtime's).  Writes ``dero.notes``: one sentence for everything of an int8
+    network that stays in floating point.  Raises ``ValueError`` for control flow, for shapes
+    that are not known, and for a constant index that is outside of its tensor.
+    """
+    return tvm.transform.Sequential(
+        [
+            # One spelling for everything
+            FoldConstants(),
+            DecomposeComposites(),
+            FoldConstants(),
+            SpellShortcuts(),
+            FoldAffine(),
+            # One layout
+            ChannelsLast(input_layout),
+            # Integers between dequantize and quantize
+            SignQuantization(),
+            CommuteQuantization(),
+            IntegerArithmetic(),
+            # No access outside of a tensor
+            BoundIndices(),
+            # Operators of the microcontroller
+            SelectOperators(),
+        ],
+        name=CANONICALIZE,
+    )
+
 
 def canonicalize(input_layout: str = "model", *, integer_io: bool = False) -> tvm.transform.Pass:
-    """From what a frontend imports to the operator set; see `Canonicalize`.
+    """What every compilation begins with: `Canonicalize`, and what it makes possible.
 
     Shortcuts over one convolution become part of it; see `FuseShortcuts`.
 
     With `integer_io` a quantized network takes and gives integers; see `IntegerInterface`.
     """
-    passes = [Canonicalize(input_layout)]
-    if integer_io:
-        passes.append(IntegerInterface())
-    # Shortcuts of reorganized networks that need not exist
-    passes += [HoistTransposes(), MergeMeans(), FuseShortcuts()]
-    return tvm.transform.Sequential(passes, name="canonicalize")
+    return tvm.transform.Sequential(
+        [
+            # The operator set
+            Canonicalize(input_layout),
+            # No conversions at the network's ends, where the user wants none
+            *([IntegerInterface()] if integer_io else []),
+            # Shortcuts of reorganized networks that need not exist
+            HoistTransposes(),
+            MergeMeans(),
+            FuseShortcuts(),
+        ],
+        name="canonicalize",
+    )
+
+
+def stream_ports(inputs: Sequence[int] = (), outputs: Sequence[int] = ()) -> tvm.transform.Pass:
+    """Mark inputs and outputs that are traded row by row, before `stream`; see `StreamPorts`."""
+    return tvm.transform.Sequential([StreamPorts(inputs, outputs)], name="stream_ports")
 
 
 def analyze() -> tvm.transform.Pass:
-    """Findings on a canonical module, nothing rewritten."""
-    return tvm.transform.Sequential([IdentifyResiduals(), ClassifyOperators()], name="analyze")
+    """Findings on a canonical module, nothing rewritten: every tensor stays whole."""
+    return tvm.transform.Sequential(
+        [
+            # What joins what, and what each operator needs of memory
+            IdentifyResiduals(),
+            ClassifyOperators(),
+        ],
+        name="analyze",
+    )
 
 
 def accumulate(*, keep_inputs: bool = False) -> tvm.transform.Pass:
@@ -80,18 +164,27 @@ def stream(
     )
 
 
-def stream_ports(inputs: Sequence[int] = (), outputs: Sequence[int] = ()) -> tvm.transform.Pass:
-    """Mark inputs and outputs that are traded row by row, before `stream`; see `StreamPorts`."""
-    return tvm.transform.Sequential([StreamPorts(inputs, outputs)], name="stream_ports")
-
-
 def plain(*, refine: bool = False) -> tvm.transform.Pass:
     """The plain twin of a canonical module: another function, the yardstick of memory."""
-    passes = [IdentifyResiduals(), RemoveResiduals(refine=refine)]
-    return tvm.transform.Sequential(passes, name="plain")
+    return tvm.transform.Sequential(
+        [
+            # Which branch of each join is the shortcut
+            IdentifyResiduals(),
+            # The main branches alone
+            RemoveResiduals(refine=refine),
+        ],
+        name="plain",
+    )
 
 
 def reorganize(choices: Choices = AS_THE_AUTHORS, name: str = "network") -> tvm.transform.Pass:
     """The DERO network of a canonical module: another function, to be trained."""
-    passes = [ReorganizeResiduals(choices, name), RefineOperators()]
-    return tvm.transform.Sequential(passes, name="reorganize")
+    return tvm.transform.Sequential(
+        [
+            # Shortcuts over single convolutions in place of those over blocks
+            ReorganizeResiduals(choices, name),
+            # Widths with which it has the parameters of the original
+            RefineOperators(),
+        ],
+        name="reorganize",
+    )

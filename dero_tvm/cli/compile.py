@@ -79,6 +79,12 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Write the report as JSON.",
 )
+@click.option(
+    "--dump-ir",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Write the module behind each pass as TVMScript, and an index of the passes.",
+)
 @quiet_option
 @legacy_options
 def compile_command(
@@ -89,6 +95,7 @@ def compile_command(
     labels: Path | None,
     tune_cache: Path | None,
     report_file: Path | None,
+    dump_ir: Path | None,
     quiet: bool,
     pass_config: PassConfig,
     **chosen: Any,
@@ -105,6 +112,7 @@ def compile_command(
       tvmc compile model.onnx --stream-input --input-layout nhwc --integer-io -o model.tar
       tvmc compile model.onnx --input-shapes "x:[1,3,96,96]" --report report.json
       tvmc compile model.onnx --dero --output-format c -o generated/
+      tvmc compile model.onnx --dero --dump-ir ir/
     """  # noqa: D301 (click reads the escape)
     if chosen["external_io"] and pass_config.external_io is False:
         raise UserError("--external-io contradicts --pass-config tir.usmp.use_workspace_io=1")
@@ -112,12 +120,15 @@ def compile_command(
         check_output(output, output_format)
     if report_file is not None:
         check_output(report_file, "json")
+    if dump_ir is not None:
+        DumpFolder(dump_ir)  # refused before the work, if it is
     check_distinct(
         {
             "MODEL": model,
             "--output": output,
             "--report": report_file,
             "--tune-cache": tune_cache,
+            "--dump-ir": dump_ir,
         }
     )
     if tune_cache is not None and not chosen["tune"]:
@@ -149,7 +160,7 @@ def compile_command(
             console.print(Padding(accuracy, (0, 1, 1, 1)), highlight=False)
         if compiled.report.memory:
             print_memory(compiled.report, code_size(compiled.archive, compiled.board), console)
-        for path in filter(None, (output, report_file)):
+        for path in filter(None, (output, report_file, dump_ir)):
             console.print(f"wrote {printable(str(path))}", highlight=False, markup=False)
 
 

@@ -13,6 +13,7 @@ from functools import partial
 import tvm
 
 from relax_passes import pipeline
+from relax_passes.streaming.join_decisions import UNLIMITED
 from relax_passes.streaming.stream_ports import CannotStream
 from relax_passes.streaming.stream_rows import with_ascending_rows
 
@@ -22,8 +23,7 @@ from ..schedule.network import CascadeKind, Network
 from ..schedule.to_problem import Scheduled, Sharing
 from .dero_levels import Dero
 from .network_planner import NetworkPlanner
-
-_NO_CASCADES = 1 << 62  # bytes; within such a limit nothing has to be streamed
+from .pass_runner import PassRunner
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,12 +62,14 @@ class Candidates:
         planner: NetworkPlanner,
         progress: Callable[[str], None] = lambda stage: None,
         modes: Collection[Dero] = tuple(Dero),
+        passes: PassRunner | None = None,
     ) -> None:
         self.modes = modes
         self.planner = planner
         self.refusals: list[tuple[DoesNotFit, Network]] = []
         self._canonical = canonical
         self._progress = progress
+        self._passes = passes or PassRunner()
         self._options = planner.options
         self._rewritten: dict[str, tvm.IRModule] = {}
 
@@ -93,7 +95,7 @@ class Candidates:
         elif mode is Dero.ACCUMULATE:
             yield from self._made(mode, "accumulated", self._accumulated(), Sharing.IN_PLACE, below)
         elif mode is Dero.OVERLAP:
-            flat = self._streamed(_NO_CASCADES)
+            flat = self._streamed(UNLIMITED)
             yield from self._made(mode, "overlapped", flat, Sharing.ROWS, below)
             yield from self._made(
                 mode, "overlap + accumulate", self._accumulated(), Sharing.ROWS, below
@@ -110,18 +112,18 @@ class Candidates:
             if candidate.arena_bytes == candidate.plan.lower_bound:
                 return
         # Rows that run back and forth save most as long as all outputs find their place.
-        ascending = with_ascending_rows(module)
+        ascending = self._ascending(module, _folder(limit))
         if ascending is not None:
             yield from self._made(
                 Dero.STREAM, f"{label}, ascending", ascending, Sharing.ROWS, below
             )
 
     def _whole(self) -> tvm.IRModule:
-        return self._once("whole", pipeline.analyze)
+        return self._once("analyze", pipeline.analyze)
 
     def _accumulated(self) -> tvm.IRModule:
         keep_inputs = self._options.keep_inputs
-        return self._once("accumulated", lambda: pipeline.accumulate(keep_inputs=keep_inputs))
+        return self._once("accumulate", lambda: pipeline.accumulate(keep_inputs=keep_inputs))
 
     def _streamed(self, limit: int | None) -> tvm.IRModule:
         self._progress("finding cascades")
@@ -132,15 +134,26 @@ class Candidates:
             external_io=self._options.external_io,
         )
         try:
-            return self._once(f"streamed in {limit}", stream)
+            return self._once(_folder(limit), stream)
         except CannotStream as error:
             raise UserError(f"{self.planner.loaded.name}: {error}") from None
 
     def _once(self, name: str, make: Callable[[], tvm.transform.Pass]) -> tvm.IRModule:
         """The canonical module rewritten by the pass that `make` gives, kept under `name`."""
         if name not in self._rewritten:
-            self._rewritten[name] = make()(self._canonical)
+            self._rewritten[name] = self._passes.run(make(), self._canonical, name)
         return self._rewritten[name]
+
+    def _ascending(self, module: tvm.IRModule, name: str) -> tvm.IRModule | None:
+        """A streamed module with all cascades ascending, if any descends."""
+        key = f"{name}, ascending"
+        if key not in self._rewritten:
+            ascending = with_ascending_rows(module)
+            if ascending is None:
+                return None
+            self._passes.add("ascending", ascending, name)
+            self._rewritten[key] = ascending
+        return self._rewritten[key]
 
     def _made(
         self, mode: Dero, label: str, module: tvm.IRModule, sharing: Sharing, below: int | None
@@ -155,3 +168,10 @@ class Candidates:
             self.refusals.append((error, scheduled.network))
         else:
             yield Candidate(mode, label, module, scheduled, plan)
+
+
+def _folder(limit: int | None) -> str:
+    """What a streamed module is kept and dumped under."""
+    if limit is None:
+        return "stream"
+    return "overlap" if limit == UNLIMITED else f"stream_in_{limit}"

@@ -40,6 +40,7 @@ class PreparedModel:
     options: CompileOptions
     canonical: tvm.IRModule
     planner: NetworkPlanner
+    passes: PassRunner
     marked: tvm.IRModule | None = None
     tuner: Tuner | None = None
 
@@ -47,8 +48,9 @@ class PreparedModel:
         """The ways of laying the network out in memory."""
         progress = self.options.progress
         if self.marked is not None:
-            return Candidates(self.marked, self.planner, progress, modes=(Dero.STREAM,))
-        return Candidates(self.canonical, self.planner, progress)
+            modes = (Dero.STREAM,)
+            return Candidates(self.marked, self.planner, progress, modes, passes=self.passes)
+        return Candidates(self.canonical, self.planner, progress, passes=self.passes)
 
 
 @takes_options(CompileOptions)
@@ -93,7 +95,7 @@ def prepare(model: Any, options: CompileOptions) -> PreparedModel:
     marked = None
     if inputs or outputs:
         try:
-            marked = pipeline.stream_ports(inputs, outputs)(canonical)
+            marked = passes.run(pipeline.stream_ports(inputs, outputs), canonical)
         except CannotStream as error:
             raise UserError(f"{label}: {error}") from None
     return PreparedModel(loaded, options, canonical, planner, marked, tuner)
@@ -119,8 +121,6 @@ def _unchanged_layouts(loaded: LoadedModel, canonical: tvm.IRModule) -> list[str
 
 
 def _with_notes(module: tvm.IRModule, notes: Sequence[str]) -> tvm.IRModule:
-    if not notes:
-        return module
     attrs = module["main"].attrs
     before = [str(note) for note in attrs[NOTES]] if attrs is not None and NOTES in attrs else []
     return with_main_attribute(module, NOTES, [*before, *notes])

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import tvm
 
 from dero_tvm.boards.board import Board
-from dero_tvm.planning import MemoryPlan
+from dero_tvm.planning import MemoryPlan, plan_memory
 from dero_tvm.schedule.network import Network
-from relax_passes.ir.decisions import decisions
+from relax_passes.ir.decisions import LEFT_ALONE, Decision, decisions
+from relax_passes.reorganization import remove_residuals
+from relax_passes.residuals import identify_residuals
 from relax_passes.residuals.residual import Branch, Residual, read_residuals
+from relax_passes.shortcuts import fuse_shortcuts
+from relax_passes.streaming.join_decisions import STREAMED
 
 from .build_operators import operators, producer_of
 from .build_timeline import Planned, timeline
@@ -20,9 +24,6 @@ from .ports import ports
 from .timeline import ReportedBuffer
 
 _NOTES_ATTRIBUTE = "dero.notes"
-_ELEMENTWISE_JOINS = "AccumulateResiduals"
-_CONCATENATIONS = "ConcatInPlace"
-_SHORTCUTS = "FuseShortcuts"
 
 
 def build_report(
@@ -47,6 +48,9 @@ def build_report(
     """
     scheduled, plan = after
     network = scheduled.network
+    residuals = tuple(_residuals(module, network, plan))
+    shortcuts = tuple(_shortcuts(module))
+    listed = {r.join for r in residuals} | {s.join for s in shortcuts}
     waiting = _waiting_for_joins(module)
     found = timeline(after, waiting)
     peak, steps = found.peak, found.steps
@@ -64,9 +68,9 @@ def build_report(
         whole_bytes=before[1].total_bytes,
         plain_bytes=plain[1].total_bytes,
         plain_refusals=tuple(
-            f"{d.join}: {d.reason}"
+            f"{d.join}: {d.reason} ({d.pass_name})"
             for d in decisions(plain_module)
-            if d.pass_name == "RemoveResiduals" and d.action != "removed"
+            if d.pass_name == remove_residuals.NAME and d.action != "removed"
         ),
         regions=dict(plan.arena_bytes),
         split=_split(at_peak),
@@ -81,16 +85,12 @@ def build_report(
         ),
         steps=steps,
         buffers=found.buffers,
-        residuals=tuple(_residuals(module, network, plan)),
-        shortcuts=tuple(
-            ReportedShortcut(d.join, d.action, d.reason)
-            for d in decisions(module)
-            if d.pass_name == _SHORTCUTS
-        ),
+        residuals=residuals,
+        shortcuts=shortcuts,
         notes=(*_notes(module), *channels_first_notes(network, {b.name for b in at_peak})),
         macs=network.macs,
         constants_bytes=sum(network.constants[name].nbytes for name in network.c_constants),
-        operators=operators(network, plan.order),
+        operators=operators(network, plan.order, _other_decisions(module, listed)),
         whole=timeline(before, waiting),
         plain=timeline(plain, _waiting_for_joins(plain_module)),
         memory=_memory(board, reserve, plan),
@@ -139,22 +139,49 @@ def _split(by_address: Iterable[ReportedBuffer]) -> dict[str, int]:
 def _residuals(
     module: tvm.IRModule, network: Network, plan: MemoryPlan
 ) -> Iterable[ReportedResidual]:
-    taken = {
-        d.join: (d.action, d.reason)
-        for d in decisions(module)
-        if d.pass_name in (_ELEMENTWISE_JOINS, _CONCATENATIONS)
-    }
+    decided = {d.join: d for d in decisions(module) if d.pass_name != fuse_shortcuts.NAME}
     for residual in read_residuals(module):
-        action, reason = taken.get(residual.join) or _found_in_plan(residual.join, network, plan)
+        decision = _with_plan(residual.join, decided.get(residual.join), network, plan)
         yield ReportedResidual(
             residual.join,
             residual.operator.split(".")[-1],
             residual.shortcut,
             residual.bytes,
-            action,
-            reason,
+            decision.action,
+            decision.reason,
             tuple(_path(residual, branch, network) for branch in residual.shortcuts),
+            decision.pass_name,
         )
+
+
+def _with_plan(
+    join: str, decision: Decision | None, network: Network, plan: MemoryPlan
+) -> Decision:
+    """What became of a join: what a pass decided, or the planner of what all passes left alone."""
+    if decision is None:
+        whole = "its operands and its result are whole tensors"
+        decision = Decision(identify_residuals.NAME, join, LEFT_ALONE, whole)
+    elif decision.action != LEFT_ALONE:
+        return decision
+    for operation in (op for cascade in network.cascades for op in cascade.operations):
+        for operand in operation.operands if operation.result == join else ():
+            if operand in network.values and _share(join, operand, network, plan):
+                return Decision(plan_memory.__name__, join, "in place", f"written over {operand}")
+    return decision
+
+
+def _other_decisions(module: tvm.IRModule, listed: Collection[str]) -> dict[str, Decision]:
+    """What was decided on operators that are not `listed`; that they are streamed, steps show."""
+    found = (d for d in decisions(module) if d.join not in listed and d.action != STREAMED)
+    return {d.join: d for d in found}
+
+
+def _shortcuts(module: tvm.IRModule) -> Iterable[ReportedShortcut]:
+    return (
+        ReportedShortcut(d.join, d.action, d.reason, d.pass_name)
+        for d in decisions(module)
+        if d.pass_name == fuse_shortcuts.NAME
+    )
 
 
 def _path(residual: Residual, branch: Branch, network: Network) -> tuple[str, ...]:
@@ -162,20 +189,6 @@ def _path(residual: Residual, branch: Branch, network: Network) -> tuple[str, ..
     names = [name for name in (residual.fork, *branch.operators) if name in network.values]
     path = [producer_of(network, name) for name in names]
     return (*dict.fromkeys(path), residual.join)
-
-
-def _found_in_plan(join: str, network: Network, plan: MemoryPlan) -> tuple[str, str]:
-    """What became of a join that no pass decided on by itself."""
-    for cascade in network.cascades:
-        for operation in cascade.operations:
-            if operation.result != join:
-                continue
-            if len(cascade.operations) > 1:
-                return "streamed", f"row by row inside {cascade.name}"
-            for operand in operation.operands:
-                if operand in network.values and _share(join, operand, network, plan):
-                    return "in place", f"written over {operand}"
-    return "left alone", "its operands and its result are whole tensors"
 
 
 def _share(a: str, b: str, network: Network, plan: MemoryPlan) -> bool:

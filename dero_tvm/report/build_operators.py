@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from dero_tvm.schedule.network import Network
+from relax_passes.ir.decisions import Decision
 
 from .build_timeline import shape_and_type
 from .operators import ReportedOperator
 
 
-def operators(network: Network, order: Sequence[int]) -> tuple[ReportedOperator, ...]:
-    """Inputs and operators; a concatenation in place, which runs no code, stands among them."""
-    return tuple(_Lister(network).list(order))
+def operators(
+    network: Network, order: Sequence[int], decided: Mapping[str, Decision]
+) -> tuple[ReportedOperator, ...]:
+    """Inputs and operators; a concatenation in place, which runs no code, stands among them.
+
+    `decided` has what passes recorded of operators that the report lists nowhere else.
+    """
+    return tuple(_with_decision(op, decided.get(op.name)) for op in _Lister(network).list(order))
+
+
+def _with_decision(operator: ReportedOperator, decision: Decision | None) -> ReportedOperator:
+    if decision is None:
+        return operator
+    return replace(
+        operator,
+        action=decision.action,
+        reason=decision.reason,
+        decided_by=decision.pass_name,
+    )
 
 
 def producer_of(network: Network, value: str) -> str:

@@ -40,6 +40,7 @@ class ReportedResidual:
     action: str
     reason: str
     shortcuts: tuple[tuple[str, ...], ...] = ()  # operators of each, from the fork to the join
+    decided_by: str = ""  # the pass, or the planner
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ class ReportedShortcut:
     join: str
     action: str  # "fused" or "left alone"
     reason: str
+    decided_by: str = ""  # the pass
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,9 @@ class ReportedOperator:
     step: int  # that runs it; -1: an input
     operands: tuple[str, ...]  # names of the operators that make them
     macs: int = 0
+    action: str = ""  # what a pass recorded of an operator that is neither join nor shortcut
+    reason: str = ""
+    decided_by: str = ""  # the pass
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from rich.console import Console
 from rich.markup import escape
@@ -52,6 +52,12 @@ def table_of(title: str, *columns: str, numbers: Sequence[str] = ()) -> Table:
 def shown(name: str) -> str:
     """A name from a model file, for use in a table."""
     return escape(printable(name, _LONGEST_NAME))
+
+
+def done(action: str, decided_by: str, reason: str = "") -> str:
+    """What was done, by which pass, and why, for use in a table."""
+    text = f"{action} by {decided_by}" if decided_by else action
+    return escape(printable(f"{text}: {reason}" if reason else text))
 
 
 def remark(console: Console, text: str) -> None:
@@ -117,15 +123,14 @@ def _print_residuals(
         listed = [r for r in listed if r.action == "left alone"]
     title = f"{len(residuals)} residual join{'s' if len(residuals) > 1 else ''}"
     if len(listed) < len(residuals):
-        counts = Counter(r.action for r in residuals)
-        title += ": " + ", ".join(f"{count} {action}" for action, count in counts.items())
+        title += f": {_counts(residuals)}"
     table = table_of(title, "join", "shortcut", "bytes", "what was done", numbers=("bytes",))
     for r in listed:
         table.add_row(
             f"{shown(r.join)} [dim]{escape(r.operator)}[/dim]",
             escape(r.shortcut),
             f"{r.bytes:,}",
-            f"{escape(r.action)}: {escape(printable(r.reason))}",
+            done(r.action, r.decided_by, r.reason),
         )
     if listed:
         console.print(table)
@@ -137,26 +142,35 @@ def _print_residuals(
 def _print_shortcuts(
     shortcuts: Sequence[ReportedShortcut], console: Console, *, all_of_them: bool
 ) -> None:
-    counts = Counter(s.action for s in shortcuts)
     title = f"{len(shortcuts)} shortcut{'s' if len(shortcuts) > 1 else ''} over a convolution: "
-    title += ", ".join(f"{count} {action}" for action, count in counts.items())
+    title += _counts(shortcuts)
     listed = [s for s in shortcuts if all_of_them or s.action == "left alone"]
     if not listed:
         console.print(f"[bold italic]{title}[/]\n", highlight=False)
         return
     table = table_of(title, "join", "what was done")
     for s in listed:
-        table.add_row(shown(s.join), f"{escape(s.action)}: {escape(printable(s.reason))}")
+        table.add_row(shown(s.join), done(s.action, s.decided_by, s.reason))
     console.print(table)
     console.print()
+
+
+def _counts(decided: Iterable[ReportedResidual | ReportedShortcut]) -> str:
+    counts = Counter(done(entry.action, entry.decided_by) for entry in decided)
+    return ", ".join(f"{count} {what}" for what, count in counts.items())
 
 
 def _steps(report: Report) -> Table:
     numbers = ("live bytes", "MACs")
     table = table_of("steps", "step", *numbers, "operators", numbers=numbers)
-    for step in report.steps:
+    decided: dict[int, list[str]] = {}
+    for op in report.operators:
+        if op.action:
+            decided.setdefault(op.step, []).append(done(op.action, op.decided_by, op.reason))
+    for number, step in enumerate(report.steps):
         style = "bold" if step.name == report.peak_step else None
         operators = f"{escape(step.summary)} [dim]-> {shown(step.output)}[/dim]"
+        operators = "; ".join([operators, *decided.get(number, [])])
         table.add_row(
             shown(step.name), f"{step.live_bytes:,}", f"{step.macs:,}", operators, style=style
         )

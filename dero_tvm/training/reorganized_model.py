@@ -15,9 +15,9 @@ from dero_tvm.boundary.errors import UserError, first_line, internal_errors
 from dero_tvm.boundary.one_at_a_time import one_at_a_time
 from dero_tvm.driver.network_planner import refuse_sizes
 from dero_tvm.frontends import LoadedModel, load
-from relax_passes.canonicalization.canonicalize import Canonicalize
 from relax_passes.ir.decisions import decisions
 from relax_passes.ir.operator_graph import operator_graph
+from relax_passes.pipeline import Canonicalize
 from relax_passes.reorganization.attribute import read_reorganization
 from relax_passes.reorganization.cannot_reorganize import CannotReorganize
 from relax_passes.reorganization.description import Choices, Reorganization

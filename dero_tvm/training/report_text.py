@@ -7,8 +7,7 @@ from collections import Counter
 
 from rich.console import Console
 
-from dero_tvm.boundary.printable import printable
-from dero_tvm.report.text_table import shown, table_of
+from dero_tvm.report.text_table import done, shown, table_of
 
 from .report import ReorganizationReport
 
@@ -62,7 +61,8 @@ def _print_decisions(report: ReorganizationReport, console: Console, *, full: bo
         return
     table = table_of(title, "where", "what")
     for decision in shown_decisions:
-        table.add_row(shown(decision.join), f"{decision.action}: {printable(decision.reason)}")
+        what = done(decision.action, decision.pass_name, decision.reason)
+        table.add_row(shown(decision.join), what)
     console.print(table)
     console.print()
 

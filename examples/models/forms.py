@@ -16,7 +16,7 @@ import tvm
 
 import dero_tvm
 from relax_passes import pipeline
-from relax_passes.canonicalization.canonicalize import Canonicalize
+from relax_passes.pipeline import Canonicalize
 from relax_passes.reorganization.description import Choices
 
 from .densenet import densenet121

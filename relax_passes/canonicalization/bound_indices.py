@@ -21,13 +21,15 @@ from tvm import relax
 
 from ..ir.dataflow import DataflowRewriter, dtype_of, is_call, shape_of
 
+NAME = "BoundIndices"
+
 
 @tvm.error.register_error("IndexOutside")  # passes are run by C++, which knows errors by name
 class IndexOutside(ValueError):
     """A constant index does not exist in its tensor: the network is wrong."""
 
 
-@tvm.transform.module_pass(opt_level=0, name="BoundIndices")
+@tvm.transform.module_pass(opt_level=0, name=NAME)
 class BoundIndices:
     """Module pass: see the file's docstring."""
 

@@ -30,6 +30,7 @@ from ..ir.dataflow import DataflowRewriter, is_call, shape_of
 from .channels_last_operators import HANDLERS, demands_channels_last, passes_layout_on
 from .layout import Layout
 
+NAME = "ChannelsLast"
 INPUT_LAYOUTS = "dero.input_layouts"
 NHWC_OF_NCHW = (0, 2, 3, 1)
 
@@ -42,7 +43,7 @@ def ChannelsLast(input_layout: str = "model") -> tvm.transform.Pass:
     def transform(module: tvm.IRModule, _context: tvm.transform.PassContext) -> tvm.IRModule:
         return LayoutRewriter(module, input_layout).run()
 
-    return tvm.transform.module_pass(transform, opt_level=0, name="ChannelsLast")
+    return tvm.transform.module_pass(transform, opt_level=0, name=NAME)
 
 
 class LayoutRewriter(DataflowRewriter):

@@ -22,8 +22,10 @@ from tvm.ir import Call, GenericConst
 from ..ir.dataflow import DataflowRewriter, is_call, with_operands
 from .moves import is_move, pad_value, pads_with_constant
 
+NAME = "CommuteQuantization"
 
-@tvm.transform.module_pass(opt_level=0, name="CommuteQuantization")
+
+@tvm.transform.module_pass(opt_level=0, name=NAME)
 class CommuteQuantization:
     """Module pass: see the file's docstring."""
 

@@ -33,8 +33,10 @@ from tvm import relax
 
 from ..ir.dataflow import DataflowRewriter, dtype_of, is_call, shape_of
 
+NAME = "DecomposeComposites"
 
-@tvm.transform.module_pass(opt_level=0, name="DecomposeComposites")
+
+@tvm.transform.module_pass(opt_level=0, name=NAME)
 class DecomposeComposites:
     """Module pass: see the file's docstring."""
 

@@ -24,6 +24,7 @@ from tvm.ir import Call
 from ..ir.constant_tensor import exact_constant
 from ..ir.dataflow import DataflowRewriter, dtype_of, is_call, shape_of
 
+NAME = "FoldAffine"
 _MERGED = (
     ["relax.multiply"],
     ["relax.add"],
@@ -34,7 +35,7 @@ _MERGED = (
 _AFFINE = ("relax.add", "relax.subtract", "relax.multiply", "relax.divide")
 
 
-@tvm.transform.module_pass(opt_level=0, name="FoldAffine")
+@tvm.transform.module_pass(opt_level=0, name=NAME)
 class FoldAffine:
     """Module pass: see the file's docstring."""
 

@@ -24,6 +24,8 @@ from ..ir.constant_tensor import ConstantTensor, exact_constant
 from ..ir.dataflow import DataflowRewriter, dtype_of, is_call, operands_of, shape_of, with_operands
 from ..ir.unfinished import abandoned_on_failure
 
+NAME = "FoldConstants"
+
 _MOVES: dict[str, Callable[[Any, ConstantTensor], ConstantTensor]] = {
     "relax.reshape": lambda call, c: c.reshape(shape_of(call)),
     "relax.permute_dims": lambda call, c: c.transpose(permutation(call)),
@@ -50,7 +52,7 @@ _MOST_BYTES = 1 << 28  # of a result that is larger than every constant of the m
 _NEUTRAL = {"relax.add": 0.0, "relax.subtract": 0.0, "relax.multiply": 1.0, "relax.divide": 1.0}
 
 
-@tvm.transform.module_pass(opt_level=0, name="FoldConstants")
+@tvm.transform.module_pass(opt_level=0, name=NAME)
 class FoldConstants:
     """Module pass: see the file's docstring."""
 

@@ -32,8 +32,10 @@ from .integer_operand import Quantized, Refusal
 from .integer_operators import HANDLERS
 from .integer_tables import table_of_region
 
+NAME = "IntegerArithmetic"
 
-@tvm.transform.module_pass(opt_level=0, name="IntegerArithmetic")
+
+@tvm.transform.module_pass(opt_level=0, name=NAME)
 class IntegerArithmetic:
     """Module pass: see the file's docstring."""
 

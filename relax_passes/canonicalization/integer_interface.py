@@ -28,8 +28,10 @@ from ..ir.straight_line import (
 )
 from ..operators import attributes_of
 
+NAME = "IntegerInterface"
 
-@tvm.transform.module_pass(opt_level=0, name="IntegerInterface")
+
+@tvm.transform.module_pass(opt_level=0, name=NAME)
 class IntegerInterface:
     """The pass; see the module's docstring."""
 

@@ -26,8 +26,10 @@ from .activation_functions import recognize
 from .elementwise_region import Region, regions_ending_at
 from .select_handlers import HANDLERS, handler_arguments_ok
 
+NAME = "SelectOperators"
 
-@tvm.transform.module_pass(opt_level=0, name="SelectOperators")
+
+@tvm.transform.module_pass(opt_level=0, name=NAME)
 class SelectOperators:
     """Module pass: see the file's docstring."""
 

@@ -29,10 +29,11 @@ from ..operators import make_call
 from .fold_constants import clip_bounds
 from .moves import is_move, pad_value, pads_with_constant
 
+NAME = "SignQuantization"
 _OFFSET = 128
 
 
-@tvm.transform.module_pass(opt_level=0, name="SignQuantization")
+@tvm.transform.module_pass(opt_level=0, name=NAME)
 class SignQuantization:
     """Module pass: see the file's docstring."""
 

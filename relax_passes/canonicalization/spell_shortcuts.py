@@ -37,6 +37,7 @@ from .element_sums import ElementSum
 from .image_sums import channel_sum
 from .region_reader import ELEMENTWISE, RegionReader, Source
 
+NAME = "SpellShortcuts"
 _MOST_SLICES = 256
 _NEARLY_ONE = 1e-7  # k * k times 1 / (k * k), of which one was rounded to float32
 _SUMS = ("relax.add", "relax.sum", "relax.mean")
@@ -52,7 +53,7 @@ _BETWEEN = (
 )
 
 
-@tvm.transform.module_pass(opt_level=0, name="SpellShortcuts")
+@tvm.transform.module_pass(opt_level=0, name=NAME)
 class SpellShortcuts:
     """The pass; see the module's docstring."""
 

@@ -12,15 +12,16 @@ from dataclasses import asdict, dataclass
 import tvm
 
 ATTRIBUTE = "dero.decisions"
+LEFT_ALONE = "left alone"  # the action of a pass that refuses
 
 
 @dataclass(frozen=True)
 class Decision:
-    """One pass's verdict on one join."""
+    """One pass's verdict on one join, or on another operator that it looked at."""
 
-    pass_name: str
-    join: str  # the join's variable
-    action: str  # what was done: "accumulated", "in place", "removed", or "left alone"
+    pass_name: str  # the pass's `NAME`
+    join: str  # the operator's variable
+    action: str  # what was done: "accumulated", "in place", "removed", ..., or `LEFT_ALONE`
     reason: str
 
 

@@ -24,6 +24,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+from ..ir.decisions import LEFT_ALONE
 from ..ir.operator_graph import is_elementwise_join, operators_in_order
 from ..operators import OperatorClass
 from ..residuals.residual import Residual
@@ -129,7 +130,7 @@ class Description(LayerRules):
     def _join(self, name: str, data: dict) -> DescribedTensor:
         residual = self.residuals[name]
         if name in self.verdicts.kept:
-            self._decide(name, "left alone", self.verdicts.kept[name])
+            self._decide(name, LEFT_ALONE, self.verdicts.kept[name])
             if residual.operator == "dero.concat":
                 return self._concat(name, data)
             return self._elementwise(name, data)

@@ -26,11 +26,12 @@ from .description import AnyNode, Architecture, Convolution, Reorganization, Sta
 from .give_shortcuts import give_shortcuts, image_shapes
 from .start_weights import start_weights
 
+NAME = "RefineOperators"
 MULTIPLE = 4
 _WIDEST = 4096
 
 
-@tvm.transform.module_pass(opt_level=0, name="RefineOperators")
+@tvm.transform.module_pass(opt_level=0, name=NAME)
 class RefineOperators:
     """The pass; see the module's docstring.
 
@@ -60,7 +61,7 @@ def refine(architecture: Architecture) -> tuple[Architecture, list[Decision]]:
         width, weights = _closest(architecture, stage, stage.budget, widths, free)
         widths |= dict.fromkeys(free, width)
         reason = f"{weights:,} convolution weights, {stage.budget:,} in the original"
-        decisions.append(Decision("RefineOperators", stage.name, f"{width} channels", reason))
+        decisions.append(Decision(NAME, stage.name, f"{width} channels", reason))
     if not decisions:
         return architecture, []
     return give_shortcuts(_with(architecture, widths), architecture.choices), decisions

@@ -39,7 +39,7 @@ import tvm
 from tvm import relax
 from tvm.ir import Call
 
-from ..ir.decisions import Decision, forget, record
+from ..ir.decisions import LEFT_ALONE, Decision, forget, record
 from ..ir.inline import inlined
 from ..ir.operator_graph import is_concat_join, operator_graph
 from ..ir.straight_line import (
@@ -53,16 +53,18 @@ from ..ir.straight_line import (
 from ..operators import attributes_of, make_call, operator_of
 from ..residuals.identify_residuals import find_residuals
 from ..residuals.residual import NONE, Residual, read_residuals, write_residuals
+from ..streaming.stream_rows import MEMORY_PASSES
 from .channel_selection import CannotNarrow, Kept, narrow
 from .description import Choices
 from .refine_operators import RefineOperators
 from .reorganize_residuals import reorganize
 from .rescale import absorb, convert
 
+NAME = "RemoveResiduals"
 _PLAIN = Choices(normalization=None, shortcuts="none")
 
 
-@tvm.transform.module_pass(opt_level=0, name="RemoveResiduals")
+@tvm.transform.module_pass(opt_level=0, name=NAME)
 class RemoveResiduals:
     """The pass; see the module's docstring."""
 
@@ -76,10 +78,10 @@ class RemoveResiduals:
         if self.refine:
             graph = operator_graph(unique_names(mod), flatten=True)
             if any(is_concat_join(graph, r.join) and r.shortcuts for r in find_residuals(graph)):
-                twin = reorganize(mod, _PLAIN, "plain", "RemoveResiduals")
+                twin = reorganize(mod, _PLAIN, "plain", NAME)
                 return tvm.transform.Sequential([RefineOperators()])(twin)
         mod = inlined(mod)
-        mod = forget(mod, ("AccumulateResiduals", "ConcatInPlace"))
+        mod = forget(mod, MEMORY_PASSES)
         removed = {""}
         while removed:  # what is left may have shortcuts that were none before
             mod, removed = _remove(mod)
@@ -107,10 +109,10 @@ def _remove(mod: tvm.IRModule) -> tuple[tvm.IRModule, set[str]]:
 
 def _decision(residual: Residual, objection: str | None) -> Decision:
     if objection is not None:
-        return Decision("RemoveResiduals", residual.join, "left alone", objection)
+        return Decision(NAME, residual.join, LEFT_ALONE, objection)
     shortcut = ", ".join(branch.operand for branch in residual.shortcuts)
     why = f"the main branch takes its place; the {residual.shortcut} shortcut was {shortcut}"
-    return Decision("RemoveResiduals", residual.join, "removed", why)
+    return Decision(NAME, residual.join, "removed", why)
 
 
 def _objection(graph: nx.DiGraph, residual: Residual) -> str:

@@ -29,12 +29,13 @@ from dataclasses import replace
 
 import tvm
 
-from ..ir.decisions import forget, record
+from ..ir.decisions import LEFT_ALONE, forget, record
 from ..ir.inline import inlined
 from ..ir.operator_graph import operator_graph
 from ..residuals.fold_padding import FoldPadding
 from ..residuals.identify_residuals import find_residuals
 from ..residuals.residual import Residual
+from ..streaming.stream_rows import MEMORY_PASSES
 from .attribute import ATTRIBUTE, write_reorganization
 from .cannot_reorganize import CannotReorganize
 from .channel_widths import propagate
@@ -45,10 +46,11 @@ from .read_network import Description
 from .stages import arrange
 from .start_weights import start_weights
 
+NAME = "ReorganizeResiduals"
 AS_THE_AUTHORS = Choices()
 
 
-@tvm.transform.module_pass(opt_level=0, name="ReorganizeResiduals")
+@tvm.transform.module_pass(opt_level=0, name=NAME)
 class ReorganizeResiduals:
     """The pass; see the module's docstring.  `name` is what the network is called."""
 
@@ -63,7 +65,7 @@ class ReorganizeResiduals:
         attrs = mod["main"].attrs
         if attrs is not None and ATTRIBUTE in attrs:
             return mod
-        return reorganize(mod, self.choices, self.name, "ReorganizeResiduals")
+        return reorganize(mod, self.choices, self.name, NAME)
 
 
 def reorganize(mod: tvm.IRModule, choices: Choices, name: str, pass_name: str) -> tvm.IRModule:
@@ -71,14 +73,14 @@ def reorganize(mod: tvm.IRModule, choices: Choices, name: str, pass_name: str) -
     mod = inlined(mod)
     if "dero.pad" in {data["operator"] for _, data in operator_graph(mod).nodes(data=True)}:
         mod = tvm.transform.Sequential([FoldPadding()])(mod)
-    mod = forget(mod, ("AccumulateResiduals", "ConcatInPlace"))
+    mod = forget(mod, MEMORY_PASSES)
     graph = operator_graph(mod)
     residuals = find_residuals(graph)
     by_join = {residual.join: residual for residual in residuals}
     verdicts = judge(graph, residuals)
     found = Description(graph, by_join, verdicts, pass_name, choices.join_activation).read()
     if not found.removed:
-        kept = [f"{d.join}: {d.reason}" for d in found.decisions if d.action == "left alone"]
+        kept = [f"{d.join}: {d.reason}" for d in found.decisions if d.action == LEFT_ALONE]
         raise CannotReorganize(
             "the network has no residual connection"
             + (f" that could be reorganized ({'; '.join(kept)})" if kept else "")

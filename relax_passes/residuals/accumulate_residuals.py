@@ -40,7 +40,7 @@ from dataclasses import dataclass
 import networkx as nx
 import tvm
 
-from ..ir.decisions import Decision, record
+from ..ir.decisions import LEFT_ALONE, Decision, record
 from ..ir.operator_graph import (
     CASCADE,
     IN_PLACE,
@@ -54,14 +54,14 @@ from ..ir.straight_line import unique_names
 from .accumulation_rules import Refusal, check_members, check_residual, member_sets
 from .graph_liveness import Schedule, accumulated, live_bytes, schedule
 
-PASS = "AccumulateResiduals"
+NAME = "AccumulateResiduals"
 ACCUMULATE = "accumulate"
 _MOST_WORK = 30_000  # tensors of the graph read again, joins of a network of hundreds
 _TRIAL_WORK = 0.3  # of weighing one join, in reads of the same tensors
 _TOO_MANY = "the network has so many joins that only the last ones are weighed"
 
 
-@tvm.transform.module_pass(opt_level=0, name=PASS)
+@tvm.transform.module_pass(opt_level=0, name=NAME)
 class AccumulateResiduals:
     """The pass; see the module's docstring.
 
@@ -84,7 +84,7 @@ class AccumulateResiduals:
         changed = True
         while changed:  # one cascade may make another one pay
             mod, graph, changed = self._sweep(mod, graph, joins, verdicts)
-        return record(mod, [Decision(PASS, j, *verdicts[j]) for j in joins if j in verdicts])
+        return record(mod, [Decision(NAME, j, *verdicts[j]) for j in joins if j in verdicts])
 
     def _sweep(
         self,
@@ -101,13 +101,13 @@ class AccumulateResiduals:
             if join not in graph or not is_elementwise_join(graph, join):
                 continue
             if self._work > _MOST_WORK:
-                verdicts.setdefault(join, ("left alone", _TOO_MANY))
+                verdicts.setdefault(join, (LEFT_ALONE, _TOO_MANY))
                 continue
             self._work += _TRIAL_WORK * len(graph)
             try:
                 chosen = _choose(graph, join, self.keep_inputs)
             except Refusal as refusal:
-                verdicts[join] = ("left alone", str(refusal))
+                verdicts[join] = (LEFT_ALONE, str(refusal))
                 continue
             verdicts |= {
                 node: ("accumulated", f"runs row by row together with {join}")

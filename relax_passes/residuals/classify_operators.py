@@ -22,10 +22,11 @@ from ..ir.operator_graph import operator_graph, operators_in_order, readers
 from ..ir.straight_line import unique_names
 from .residual import Residual, read_residuals, write_residuals
 
+NAME = "ClassifyOperators"
 ATTRIBUTE = "dero.classes"
 
 
-@tvm.transform.module_pass(opt_level=0, name="ClassifyOperators")
+@tvm.transform.module_pass(opt_level=0, name=NAME)
 class ClassifyOperators:
     """The pass; see the module's docstring."""
 

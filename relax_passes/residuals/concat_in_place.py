@@ -34,7 +34,7 @@ import networkx as nx
 import tvm
 from tvm.ir import Call
 
-from ..ir.decisions import Decision, record
+from ..ir.decisions import LEFT_ALONE, Decision, record
 from ..ir.operator_graph import operator_graph, operators_in_order, readers
 from ..ir.straight_line import StraightLine, read_function, unique_names, variables, write_function
 from ..operators import attributes_of, make_call, operator_of, signature_of
@@ -47,10 +47,11 @@ from .graph_liveness import (
     sharing,
 )
 
+NAME = "ConcatInPlace"
 _CONCAT = "dero.concat"
 
 
-@tvm.transform.module_pass(opt_level=0, name="ConcatInPlace")
+@tvm.transform.module_pass(opt_level=0, name=NAME)
 class ConcatInPlace:
     """The pass; see the module's docstring."""
 
@@ -66,9 +67,9 @@ class ConcatInPlace:
         mod, refusals, _ = min(choices, key=lambda choice: choice[2])
         decided = []
         for node, reason in refusals.items():
-            action = "left alone" if reason else "in place"
+            action = LEFT_ALONE if reason else "in place"
             why = reason or "every operand is written into its slice"
-            decided.append(Decision("ConcatInPlace", node, action, why))
+            decided.append(Decision(NAME, node, action, why))
         return record(_flagged(mod, {n for n, why in refusals.items() if not why}), decided)
 
 

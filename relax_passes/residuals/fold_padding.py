@@ -19,10 +19,12 @@ from tvm.ir import Call
 from ..ir.dataflow import DataflowRewriter, dtype_of, is_call
 from ..operators import attributes_of, make_call
 
+NAME = "FoldPadding"
+
 _PAD, _CONV = "dero.pad", "dero.conv2d"
 
 
-@tvm.transform.module_pass(opt_level=0, name="FoldPadding")
+@tvm.transform.module_pass(opt_level=0, name=NAME)
 class FoldPadding:
     """The pass; see the module's docstring."""
 

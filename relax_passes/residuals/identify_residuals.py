@@ -39,12 +39,13 @@ from .classify_operators import operator_classes, with_classes
 from .graph_liveness import is_reshape
 from .residual import IDENTITY, MAIN, NONE, PARALLEL, PROJECTION, Branch, Residual, write_residuals
 
+NAME = "IdentifyResiduals"
 _CONVOLUTIONS = (OperatorClass.POINTWISE, OperatorClass.DEPTHWISE, OperatorClass.SPATIAL)
 _MATCHING = (OperatorClass.ELEMENTWISE, OperatorClass.POOLING, OperatorClass.LAYOUT)
 _SOURCE = ""  # a node above all network inputs, so that joins of two inputs have a dominator too
 
 
-@tvm.transform.module_pass(opt_level=0, name="IdentifyResiduals")
+@tvm.transform.module_pass(opt_level=0, name=NAME)
 class IdentifyResiduals:
     """The pass; see the module's docstring."""
 

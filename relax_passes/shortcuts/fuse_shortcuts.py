@@ -33,6 +33,7 @@ from tvm import relax
 from tvm.ir import Call, Op
 
 from ..ir.dataflow import NOTES, Dataflow, DataflowRewriter, dtype_of, is_call
+from ..ir.decisions import LEFT_ALONE
 from ..ir.inline import inlined
 from ..ir.straight_line import read_function
 from ..operators import OperatorClass, attributes_of, operator_of, signature_of, spec_of
@@ -40,13 +41,13 @@ from .channel_sums import NotLinear
 from .shortcut_reader import channel_vector
 from .virtual_shortcut import Pair, fused
 
-PASS = "FuseShortcuts"
+NAME = "FuseShortcuts"
 _SHORTCUT_OPERATORS = ("dero.multiply", "dero.pool2d", "dero.pad", "dero.slice", "dero.concat")
 _KEPT = " kept in float: "
 _LOOKED_THROUGH = ("dero.quantize", "dero.dequantize", "dero.lookup")
 
 
-@tvm.transform.module_pass(opt_level=0, name=PASS)
+@tvm.transform.module_pass(opt_level=0, name=NAME)
 class FuseShortcuts:
     """The pass; see the module's docstring."""
 
@@ -67,9 +68,9 @@ class _Rewriter(DataflowRewriter):
             call, reason = _examine(self.old, var, expr)
             if call is not None:
                 self._replaced[var] = call
-                self.decide(PASS, var, "fused", reason)
+                self.decide(NAME, var, "fused", reason)
             elif reason:
-                self.decide(PASS, var, "left alone", reason)
+                self.decide(NAME, var, LEFT_ALONE, reason)
 
     def rewrite(self, var: relax.Var, expr: relax.Expr) -> relax.Expr | None:
         call = self._replaced.get(var)

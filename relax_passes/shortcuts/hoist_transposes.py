@@ -23,6 +23,7 @@ from tvm.ir import Call, GenericConst
 from ..ir.dataflow import DataflowRewriter, is_call, shape_of
 from ..operators import attributes_of, make_call
 
+NAME = "HoistTransposes"
 _ELEMENTWISE = tuple(
     f"dero.{name}"
     for name in "add subtract multiply divide quantize dequantize unary lookup".split()
@@ -31,7 +32,7 @@ _WITHOUT_AXES = {"dero.lookup": (1,)}  # operands that have none of the data's a
 _BY_AXIS = {"dero.pad": ("pad_before", "pad_after"), "dero.slice": ("begin", "end", "strides")}
 
 
-@tvm.transform.module_pass(opt_level=0, name="HoistTransposes")
+@tvm.transform.module_pass(opt_level=0, name=NAME)
 class HoistTransposes:
     """The pass; see the module's docstring."""
 

@@ -30,11 +30,12 @@ from tvm.ir import Call
 from ..ir.dataflow import DataflowRewriter, dtype_of, is_call, shape_of
 from ..operators import attributes_of, make_call
 
+NAME = "MergeMeans"
 _BINARY = ("dero.add", "dero.subtract", "dero.multiply", "dero.divide")
 _CLAMP = ("minimum", "maximum")
 
 
-@tvm.transform.module_pass(opt_level=0, name="MergeMeans")
+@tvm.transform.module_pass(opt_level=0, name=NAME)
 class MergeMeans:
     """The pass; see the module's docstring."""
 

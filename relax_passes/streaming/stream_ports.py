@@ -17,6 +17,7 @@ from ..ir.decisions import with_main_attribute
 from ..ir.straight_line import read_function
 from ..operators import TensorSpec, spec_of
 
+NAME = "StreamPorts"
 INPUTS = "dero.stream_inputs"
 OUTPUTS = "dero.stream_outputs"
 
@@ -26,7 +27,7 @@ class CannotStream(ValueError):
     """An input or output cannot be handed over row by row; the message says which and why."""
 
 
-@tvm.transform.module_pass(opt_level=0, name="StreamPorts")
+@tvm.transform.module_pass(opt_level=0, name=NAME)
 class StreamPorts:
     """The pass; see the module's docstring.
 

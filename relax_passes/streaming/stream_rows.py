@@ -17,6 +17,8 @@ its operand.  Single operators are outlined only to say that they descend.
 
 Precondition: a canonical module.  Functions outlined before are inlined first, concatenations in
 place become ordinary ones again, and operators whose results nobody needs are dropped.
+What became of each join, and why, is among the decisions (`join_decisions`).
+
 Inputs and outputs that `StreamPorts` marked are the first and last operators of their cascades
 (`row_ports`), which get the attribute ``dero.row_ports``.
 
@@ -30,27 +32,31 @@ import tvm
 from tvm import relax
 from tvm.ir import Call
 
-from ..ir.decisions import Decision, decisions, record, with_decisions
+from ..ir.decisions import Decision, forget, record
 from ..ir.inline import inlined
-from ..ir.operator_graph import CASCADE, operator_graph, operators_in_order
+from ..ir.operator_graph import CASCADE, is_join, operator_graph, operators_in_order
 from ..ir.outline import Piece, outline_all
 from ..ir.straight_line import StraightLine, read_function, without_dead_bindings, write_function
 from ..operators import attributes_of, make_call, operator_of
+from ..residuals import accumulate_residuals, concat_in_place
+from .join_decisions import left_whole, streamed
 from .row_schedule import CascadeOperator
 from .segmentation import Item, NoSegmentation, segment
 from .stream_ports import CannotStream
 from .streamed_ports import check_rings, ports_of, why_not, with_ports
 
+NAME = "StreamRows"
+MEMORY_PASSES = (accumulate_residuals.NAME, concat_in_place.NAME, NAME)
+"""Whose decisions no longer hold when the functions they made are inlined."""
 STREAM = "stream"
 HAS_PORTS = "dero.row_ports"  # of a function: it trades rows of inputs or outputs
 DIRECTION = "dero.direction"
 ASCENDING, DESCENDING = "ascending", "descending"
-_NAME = "StreamRows"
 _RESHAPE = "dero.reshape"
 _CONCAT = "dero.concat"
 
 
-@tvm.transform.module_pass(opt_level=0, name=_NAME)
+@tvm.transform.module_pass(opt_level=0, name=NAME)
 class StreamRows:
     """The pass; see the module's docstring.
 
@@ -90,8 +96,9 @@ class StreamRows:
         check_rings(items, found.segments)
         lasting = outputs | outside | (set(inputs) if self.keep_inputs else set())
         directions = _directions(items, inputs, lasting, found.segments)
-        notes = []
         pieces = []
+        verdicts: dict[str, tuple[str, str]] = {}
+        joins = [node for node in operators_in_order(graph) if is_join(graph, node)]
         for (begin, end), descending in zip(found.segments, directions):
             segment_items = items[begin:end]
             members = [i.operator.result for i in segment_items if not i.port]
@@ -104,11 +111,19 @@ class StreamRows:
             }
             if has_ports:
                 attrs[HAS_PORTS] = True
-            pieces.append(Piece(tuple(members), f"stream_{members[-1]}", attrs))
-            if len(members) > 1:
-                why = f"{len(members)} operators from {members[0]} row by row"
-                notes.append(Decision(_NAME, members[-1], "streamed", why))
-        return record(outline_all(mod, pieces), notes)
+            piece = Piece(tuple(members), f"stream_{members[-1]}", attrs)
+            pieces.append(piece)
+            if len(segment_items) > 1:
+                notable = {*joins, members[-1]}.intersection(members)
+                verdicts |= dict.fromkeys(notable, streamed(piece.name, members))
+        alone = [join for join in joins if join not in verdicts]
+        verdicts |= left_whole(items, alone, found, self.limit)
+        decided = [
+            Decision(NAME, node, *verdicts[node])
+            for node in operators_in_order(graph)
+            if node in verdicts
+        ]
+        return record(outline_all(mod, pieces), decided)
 
 
 def with_ascending_rows(mod: tvm.IRModule) -> tvm.IRModule | None:
@@ -128,7 +143,7 @@ def _flat(mod: tvm.IRModule) -> tvm.IRModule:
     line = without_dead_bindings(read_function(mod))
     bindings = tuple((var, _ordinary(value)) for var, value in line.bindings)
     mod = write_function(mod, StraightLine(line.parameters, bindings, line.result))
-    return with_decisions(mod, (d for d in decisions(mod) if d.pass_name != _NAME))
+    return forget(mod, MEMORY_PASSES)
 
 
 def _ordinary(value: relax.Expr) -> relax.Expr:

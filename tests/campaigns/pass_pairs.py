@@ -29,8 +29,8 @@ from tvm import relax
 
 from dero_tvm.frontends import load
 from relax_passes import pipeline
+from relax_passes.canonicalization import integer_interface
 from relax_passes.canonicalization.bound_indices import BoundIndices
-from relax_passes.canonicalization.canonicalize import Canonicalize
 from relax_passes.canonicalization.channels_last import ChannelsLast
 from relax_passes.canonicalization.commute_quantization import CommuteQuantization
 from relax_passes.canonicalization.decompose import DecomposeComposites
@@ -42,6 +42,8 @@ from relax_passes.canonicalization.select_operators import SelectOperators
 from relax_passes.canonicalization.signed_quantization import SignQuantization
 from relax_passes.canonicalization.spell_shortcuts import SpellShortcuts
 from relax_passes.ir.straight_line import read_function
+from relax_passes.pipeline import Canonicalize
+from relax_passes.reorganization import refine_operators
 from relax_passes.reorganization.cannot_reorganize import CannotReorganize
 from relax_passes.reorganization.refine_operators import RefineOperators
 from relax_passes.reorganization.remove_residuals import RemoveResiduals
@@ -61,55 +63,68 @@ from tests.random_networks import random_network
 from tests.trust import record
 
 Passes = dict[str, Callable[[], tvm.transform.Pass]]
-PASSES: Passes = {
+
+
+def by_name(*makers: Callable[[], tvm.transform.Pass]) -> Passes:
+    """Passes by the names that they give themselves."""
+    return {str(make().info.name): make for make in makers}
+
+
+PASSES: Passes = by_name(
     # The phases of Canonicalize.
-    "FoldConstants": FoldConstants,
-    "DecomposeComposites": DecomposeComposites,
-    "SpellShortcuts": SpellShortcuts,
-    "FoldAffine": FoldAffine,
-    "ChannelsLast": lambda: ChannelsLast("model"),
-    "SignQuantization": SignQuantization,
-    "CommuteQuantization": CommuteQuantization,
-    "IntegerArithmetic": IntegerArithmetic,
-    "BoundIndices": BoundIndices,
-    "SelectOperators": SelectOperators,
+    FoldConstants,
+    DecomposeComposites,
+    SpellShortcuts,
+    FoldAffine,
+    ChannelsLast,
+    SignQuantization,
+    CommuteQuantization,
+    IntegerArithmetic,
+    BoundIndices,
+    SelectOperators,
     # What follows it.
-    "Canonicalize": Canonicalize,
-    "IntegerInterface": IntegerInterface,
-    "HoistTransposes": HoistTransposes,
-    "MergeMeans": MergeMeans,
-    "FuseShortcuts": FuseShortcuts,
-    "FoldPadding": FoldPadding,
-    "IdentifyResiduals": IdentifyResiduals,
-    "ClassifyOperators": ClassifyOperators,
-    "AccumulateResiduals": AccumulateResiduals,
-    "ConcatInPlace": ConcatInPlace,
-    "ReorganizeResiduals": ReorganizeResiduals,
-    "RefineOperators": RefineOperators,
-    "RemoveResiduals": RemoveResiduals,
-    "StreamPorts": lambda: StreamPorts([0], []),
-    "StreamRows": StreamRows,
-}
+    Canonicalize,
+    IntegerInterface,
+    HoistTransposes,
+    MergeMeans,
+    FuseShortcuts,
+    FoldPadding,
+    IdentifyResiduals,
+    ClassifyOperators,
+    AccumulateResiduals,
+    ConcatInPlace,
+    ReorganizeResiduals,
+    RefineOperators,
+    RemoveResiduals,
+    lambda: StreamPorts([0], []),
+    StreamRows,
+)
 PIPELINES: Passes = {
-    "pipeline.accumulate": pipeline.accumulate,
-    "pipeline.stream": pipeline.stream,
+    f"pipeline.{name}": make for name, make in by_name(pipeline.accumulate, pipeline.stream).items()
 }
-CHANGING = (
-    *("IntegerInterface", "ReorganizeResiduals", "RefineOperators", "RemoveResiduals"),
-    "IntegerArithmetic",  # which is rounded otherwise than the floating point it stands for
+CHANGING = tuple(
+    by_name(
+        *(IntegerInterface, ReorganizeResiduals, RefineOperators, RemoveResiduals),
+        IntegerArithmetic,  # which is rounded otherwise than the floating point it stands for
+    )
 )
-FUSING = (
-    *("HoistTransposes", "MergeMeans", "FuseShortcuts"),
-    *("FoldConstants", "DecomposeComposites", "FoldAffine", "ChannelsLast", "SelectOperators"),
-    "Canonicalize",
+FUSING = tuple(
+    by_name(
+        *(HoistTransposes, MergeMeans, FuseShortcuts),
+        *(FoldConstants, DecomposeComposites, FoldAffine, ChannelsLast, SelectOperators),
+        Canonicalize,
+    )
 )
-ENABLING = (  # the first lets the second find other shortcuts to change
-    ("MergeMeans", "RemoveResiduals"),  # a sum of two means is a join of two branches behind it
-    ("FuseShortcuts", "RemoveResiduals"),  # a fused shortcut is no join any more
+ENABLING = tuple(  # the first lets the second find other shortcuts to change
+    tuple(by_name(*pair))
+    for pair in (
+        (MergeMeans, RemoveResiduals),  # a sum of two means is a join of two branches behind it
+        (FuseShortcuts, RemoveResiduals),  # a fused shortcut is no join any more
+    )
 )
 _TOLERANCE = 1e-5  # of the largest output, for floating point behind FUSING
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 Outputs = list[np.ndarray]
 
 
@@ -166,7 +181,7 @@ class Pairs:
     def _check_commuted(self, names: tuple[str, ...], outputs: Outputs) -> str | None:
         """Two passes that both change the function: the interface commutes with all others."""
         swapped = self.after(names[::-1])
-        if "IntegerInterface" not in names or swapped is None:
+        if integer_interface.NAME not in names or swapped is None:
             return self._not_finite(outputs)
         return self._compared(outputs, self.outputs(swapped), names)
 
@@ -200,7 +215,7 @@ class Pairs:
             return None
         except ValueError as error:
             needed = ("ReorganizeResiduals has not run on it", "passes after ReorganizeResiduals")
-            if name == "RefineOperators" and any(text in str(error) for text in needed):
+            if name == refine_operators.NAME and any(text in str(error) for text in needed):
                 return None
             raise
 

@@ -174,3 +174,24 @@ def test_names_of_written_files_are_shown(run, model_file, tmp_path):
     path = tmp_path / "[bold]odd.tar"
     result = run("compile", model_file, "-o", path)
     assert f"wrote {path}" in "".join(result.stdout.split("\n"))
+
+
+def test_places_for_the_modules_of_passes(refused, run, model_file, tmp_path):
+    nowhere = tmp_path / "missing" / "ir"
+    message = refused("compile", model_file, "--dump-ir", nowhere)
+    assert message == f"{nowhere}: the folder {nowhere.parent} does not exist; make it first"
+    file = tmp_path / "file"
+    file.write_text("precious")
+    message = refused("compile", model_file, "--dump-ir", file)
+    assert message == f"{file}: --dump-ir writes a folder, but this is a file"
+    message = refused("compile", model_file, "--dump-ir", tmp_path)
+    assert message == (
+        f"{tmp_path}: --dump-ir did not write what is in this folder (file); give a new or an "
+        "empty one"
+    )
+    folder = tmp_path / "ir"
+    shown = run("compile", model_file, "--dero", "--dump-ir", folder).stdout
+    assert shown.endswith(f"wrote {folder}\n")
+    with files_at_most(1000):
+        assert "cannot be written" in run("compile", model_file, "--dump-ir", folder).stderr
+    assert all(len(path.read_bytes()) for path in folder.rglob("*.py"))

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from dero_tvm.aot.archive import load_archive
 from dero_tvm.report import Report, ReportedResidual
+from dero_tvm.report.data import ReportedShortcut
 from dero_tvm.report.text_table import print_report
 
 
@@ -74,16 +75,29 @@ def test_steps_are_only_in_the_long_report(report):
 
 def test_many_joins(report):
     joins = [
-        ReportedResidual(f"lv{i}", "add", "identity", 100, "accumulated", "in place")
+        ReportedResidual(f"lv{i}", "add", "identity", 100, "accumulated", "row by row", (), "Some")
         for i in range(20)
     ]
-    joins[7] = replace(joins[7], action="left alone", reason="it is a network output too")
+    joins[7] = replace(joins[7], action="left alone", reason="an output too", decided_by="Other")
     many = replace(report, residuals=tuple(joins))
     short = text_of(many)
-    assert "20 residual joins: 19 accumulated, 1 left alone" in short
-    assert "lv7 add" in short and "it is a network output too" in short
+    counts = "20 residual joins: 19 accumulated by Some, 1 left alone by Other"
+    assert counts in " ".join(short.split())
+    assert "lv7 add" in short and "left alone by Other: an output too" in short
     assert "lv8 add" not in short
     assert "lv8 add" in text_of(many, steps=True)
+
+
+def test_every_decision_names_its_pass(report):
+    (join,) = report.residuals
+    assert f"{join.action} by {join.decided_by}: " in text_of(report)
+    shortcut = ReportedShortcut("lv9", "left alone", "read elsewhere", "FusingPass")
+    operators = [replace(o, action="left to TVM") for o in report.operators if o.step == 0]
+    operators = [replace(o, reason="no kernel", decided_by="SelectingPass") for o in operators]
+    changed = replace(report, shortcuts=(shortcut,), operators=tuple(operators[:1]))
+    text = " ".join(text_of(changed, steps=True).split())
+    assert "1 left alone by FusingPass" in text and "by FusingPass: read elsewhere" in text
+    assert "left to TVM by SelectingPass: no kernel" in text
 
 
 def test_regions(report):

@@ -11,6 +11,7 @@ torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 import dero_tvm  # noqa: E402
 from dero_tvm.driver.prepare import prepare  # noqa: E402
 from relax_passes.ir.decisions import decisions  # noqa: E402
+from relax_passes.shortcuts import fuse_shortcuts  # noqa: E402
 from tests.end_to_end.onnx_networks import quantized  # noqa: E402
 from tests.end_to_end.oracles import onnx_runtime, relative_difference  # noqa: E402
 from tests.end_to_end.shortcut_idioms import BLOCKS, MATCHES, POOLS  # noqa: E402
@@ -109,7 +110,7 @@ def images(count: int, seed: int) -> list[dict[str, np.ndarray]]:
 
 def left_alone(canonical, model) -> list[str]:
     """The spellings that were not fused, with the reason."""
-    found = {d.join: d for d in decisions(canonical) if d.pass_name == "FuseShortcuts"}
+    found = {d.join: d for d in decisions(canonical) if d.pass_name == fuse_shortcuts.NAME}
     fused = sum(d.action == "fused" for d in found.values())
     assert fused == len(model.layers), [d.reason for d in found.values() if d.action != "fused"]
 

@@ -17,6 +17,7 @@ from relax_passes.ir.dataflow import dtype_of
 from relax_passes.ir.decisions import decisions
 from relax_passes.ir.inline import inlined
 from relax_passes.ir.straight_line import read_function
+from relax_passes.shortcuts import fuse_shortcuts
 
 SHORTCUTS = {"resnet50": 48, "mobilenet_v2": 52, "mcunet_in3": 54, "densenet121": 120}
 STEM = "the shortcut is added behind a pooling: it spans more than a convolution"
@@ -47,7 +48,7 @@ def test_fused(name: str, how: str) -> None:
     if how == "int8":  # whole, the stem too
         _, *steps = read_function(inlined(canonical)).bindings
         assert {dtype_of(call) for _, call in steps} == {"int8"}
-    found = [d for d in decisions(canonical) if d.pass_name == "FuseShortcuts"]
+    found = [d for d in decisions(canonical) if d.pass_name == fuse_shortcuts.NAME]
     left = [STEM] if name in ("resnet50", "densenet121") else []
     assert [d.reason for d in found if d.action != "fused"] == left
     assert len(found) - len(left) == SHORTCUTS[name]

@@ -7,8 +7,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import dero_tvm
-from relax_passes.canonicalization.canonicalize import Canonicalize
 from relax_passes.operators import operator_of
+from relax_passes.pipeline import Canonicalize
 from tests.compiled_c import run_in_c
 from tests.onnx_session import session
 

@@ -12,10 +12,10 @@ from tvm.script import relax as R
 
 from dero_tvm.frontends import load
 from relax_passes import pipeline
-from relax_passes.canonicalization.canonicalize import Canonicalize
 from relax_passes.ir.operator_graph import operator_graph
 from relax_passes.ir.origins import Origin, origin_of, with_origins
 from relax_passes.ir.straight_line import read_function
+from relax_passes.pipeline import Canonicalize
 from tests.tflite_builder import TFLiteBuilder
 from tests.tiny_models import model_of
 

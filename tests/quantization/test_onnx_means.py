@@ -12,6 +12,7 @@ import dero_tvm
 from dero_tvm.driver.prepare import prepare
 from dero_tvm.quantization.onnx_means import merge_means
 from relax_passes.ir.decisions import decisions
+from relax_passes.shortcuts import fuse_shortcuts
 
 TWO_MEANS = """
 <ir_version: 8, opset_import: ["" : 18]>
@@ -83,4 +84,4 @@ def test_the_last_shortcut_of_a_reorganized_network_is_fused() -> None:
     images = rng.standard_normal((8, 1, 4, 6, 6)).astype(np.float32)
     quantized = dero_tvm.quantize(model(text), {"x": images}).model
     (decision,) = decisions(prepare(quantized).canonical)
-    assert (decision.pass_name, decision.action) == ("FuseShortcuts", "fused")
+    assert (decision.pass_name, decision.action) == (fuse_shortcuts.NAME, "fused")

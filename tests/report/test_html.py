@@ -71,7 +71,8 @@ def test_figures(page: Page, report: Report) -> None:
     for known in (report.order_proof, report.placement_proof, report.chosen, report.peak_step):
         assert known in text
     for join in report.residuals:
-        assert f"{join.action}" in text and join.reason in text
+        assert join.action in text and join.reason in text
+        assert f"by {join.decided_by}" in text, "in the list; in the table it has a cell of its own"
 
 
 def test_every_box_has_its_row(page: Page, report: Report) -> None:
@@ -169,6 +170,15 @@ def test_shortcuts_over_one_convolution(report: Report) -> None:
     page = Page(html_page(changed))
     assert "Shortcuts over one convolution (2)" in page.text
     assert page.text.count("<b>read</b> elsewhere") == 2, "in the list and in the table"
+
+
+def test_an_operator_that_a_pass_left_alone(report: Report) -> None:
+    """Neither join nor shortcut: its line says what was decided, by whom, and why."""
+    first = next(o for o in report.operators if o.operator == "conv2d")
+    left = {"action": "left to TVM", "decided_by": "SelectingPass", "reason": "<i>groups</i>"}
+    operators = [replace(o, **left) if o == first else o for o in report.operators]
+    page = Page(html_page(replace(report, operators=tuple(operators))))
+    assert page.text.count("left to TVM by SelectingPass: <i>groups</i>") == 1
 
 
 def test_the_same_report_gives_the_same_page(report: Report) -> None:

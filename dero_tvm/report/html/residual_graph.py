@@ -42,8 +42,9 @@ class Row:
     """An operator in the list; `group` is "first", "inner" or "last" inside a cascade."""
 
     operator: ReportedOperator
-    action: str  # what was done to it, if it is a join or has a shortcut of its own
+    action: str  # what was done to it, if a pass decided on it
     reason: str
+    decided_by: str
     style: str  # of the action
     group: str
     y: float
@@ -74,11 +75,11 @@ def residual_graph(report: Report) -> Graph:
     spine = _MARGIN + used * _LANE
     rows = []
     for number, operator in enumerate(report.operators):
-        decided = joins.get(operator.name) or own.get(operator.name)
-        action, reason = (decided.action, decided.reason) if decided else ("", "")
-        style = style_of(action) if action else ""
+        decided = joins.get(operator.name) or own.get(operator.name) or operator
+        style = style_of(decided.action) if decided.action else ""
         group = _group(report.operators, number)
-        rows.append(Row(operator, action, reason, style, group, _y(number)))
+        why = decided.action, decided.reason, decided.decided_by
+        rows.append(Row(operator, *why, style, group, _y(number)))
 
     def colour(edge: Edge) -> str:
         return style_of(joins[edge.join].action) if edge.join in joins else "plain"

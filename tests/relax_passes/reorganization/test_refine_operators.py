@@ -8,6 +8,7 @@ from tvm import relax
 from relax_passes.ir.decisions import decisions
 from relax_passes.operators import make_call
 from relax_passes.pipeline import reorganize
+from relax_passes.reorganization import refine_operators
 from relax_passes.reorganization.attribute import read_reorganization
 from relax_passes.reorganization.description import (
     Architecture,
@@ -76,7 +77,7 @@ def test_stages_get_their_weights_back():
     first = best(lambda w: 8 * w + 9 * w * w + 2 * 10 * w * w + w * 10, stages["stage1"].budget)
     second = best(lambda w: 10 * w + 9 * w * w + 2 * 10 * w * w + w * 22, stages["stage2"].budget)
     assert widths == {"stem": set(), "stage1": {first}, "stage2": {second}, "head": set()}
-    chosen = [d for d in decisions(after) if d.pass_name == "RefineOperators"]
+    chosen = [d for d in decisions(after) if d.pass_name == refine_operators.NAME]
     assert [d.join for d in chosen] == ["stage1", "stage2"]
     assert f"{stages['stage1'].budget:,} in the original" in chosen[0].reason
 

@@ -11,6 +11,7 @@ from relax_passes.ir.decisions import decisions
 from relax_passes.ir.operator_graph import operator_graph, operators_in_order
 from relax_passes.ir.straight_line import read_function, write_function
 from relax_passes.operators import make_call
+from relax_passes.reorganization import remove_residuals
 from relax_passes.reorganization.remove_residuals import RemoveResiduals
 from relax_passes.residuals.accumulate_residuals import AccumulateResiduals
 from relax_passes.residuals.concat_in_place import ConcatInPlace
@@ -268,7 +269,7 @@ def test_cascades_and_slices_are_taken_back():
         without_findings(after), without_findings(RemoveResiduals()(before))
     )
     assert [r.join for r in read_residuals(after)] == ["c"]
-    assert {d.pass_name for d in decisions(after)} == {"RemoveResiduals"}
+    assert {d.pass_name for d in decisions(after)} == {remove_residuals.NAME}
 
 
 # --- what is left alone --------------------------------------------------------------------

@@ -10,6 +10,7 @@ from tvm.script import relax as R
 from relax_passes.ir.decisions import decisions
 from relax_passes.ir.operator_graph import operator_graph
 from relax_passes.operators import make_call
+from relax_passes.residuals import accumulate_residuals, concat_in_place
 from relax_passes.residuals.accumulate_residuals import AccumulateResiduals
 from relax_passes.residuals.concat_in_place import ConcatInPlace
 from relax_passes.residuals.graph_liveness import live_bytes, schedule
@@ -436,8 +437,8 @@ def test_refuses_slices_of_a_concatenation_in_place():
     placed = ConcatInPlace()(before)
     after = AccumulateResiduals()(placed)
     found = {(d.pass_name, d.join): d for d in decisions(after)}
-    assert found["ConcatInPlace", "w"].action == "in place"
-    assert "s is a slice of the concatenation w" in found["AccumulateResiduals", "c"].reason
+    assert found[concat_in_place.NAME, "w"].action == "in place"
+    assert "s is a slice of the concatenation w" in found[accumulate_residuals.NAME, "c"].reason
     assert_same_in_shared_buffers(before, after)
 
 

@@ -10,6 +10,7 @@ from tvm.script import relax as R
 from relax_passes.ir.decisions import decisions
 from relax_passes.ir.operator_graph import operator_graph
 from relax_passes.operators import make_call
+from relax_passes.residuals import concat_in_place
 from relax_passes.residuals.accumulate_residuals import AccumulateResiduals
 from relax_passes.residuals.concat_in_place import ConcatInPlace
 from relax_passes.residuals.graph_liveness import live_bytes, schedule, storage
@@ -51,11 +52,11 @@ def peak(mod):
 
 
 def verdicts(mod):
-    return {d.join: d.action for d in decisions(mod) if d.pass_name == "ConcatInPlace"}
+    return {d.join: d.action for d in decisions(mod) if d.pass_name == concat_in_place.NAME}
 
 
 def reason(mod, join="c"):
-    (found,) = [d for d in decisions(mod) if d.join == join and d.pass_name == "ConcatInPlace"]
+    (found,) = [d for d in decisions(mod) if d.join == join and d.pass_name == concat_in_place.NAME]
     assert found.action == "left alone"
     return found.reason
 

@@ -7,10 +7,11 @@ import pytest
 import tvm
 
 from dero_tvm.frontends import load
-from relax_passes.canonicalization.canonicalize import Canonicalize
 from relax_passes.ir.decisions import decisions
 from relax_passes.ir.operator_graph import operator_graph
-from relax_passes.pipeline import accumulate, plain
+from relax_passes.pipeline import Canonicalize, accumulate, plain
+from relax_passes.reorganization import remove_residuals
+from relax_passes.residuals import accumulate_residuals, concat_in_place
 from relax_passes.residuals.graph_liveness import live_bytes, schedule
 from relax_passes.residuals.identify_residuals import IdentifyResiduals
 from relax_passes.residuals.residual import read_residuals
@@ -37,7 +38,7 @@ def test_resnet8(resnet8):
     assert peak(resnet8) == 49_152
     assert peak(after) <= 32_768 + 1_024
     assert peak(plain()(resnet8)) == 32_768
-    assert verdicts(after) == {("AccumulateResiduals", "accumulated"): 3}
+    assert verdicts(after) == {(accumulate_residuals.NAME, "accumulated"): 3}
     inputs = random_inputs(resnet8)
     np.testing.assert_array_equal(run(resnet8, inputs)[0], run(after, inputs)[0])
 
@@ -47,9 +48,9 @@ def test_resnet50():
     after = accumulate()(canonical)
     shortcuts = Counter(residual.shortcut for residual in read_residuals(after))
     assert shortcuts == {"identity": 12, "projection": 4}
-    assert verdicts(after) == {("AccumulateResiduals", "accumulated"): 16}
+    assert verdicts(after) == {(accumulate_residuals.NAME, "accumulated"): 16}
     twin = plain()(canonical)
-    assert verdicts(twin) == {("RemoveResiduals", "removed"): 16}
+    assert verdicts(twin) == {(remove_residuals.NAME, "removed"): 16}
     # Each block's tensors, float32: 56 x 56 x 256 beside two of its size or a half of it.
     unit = 56 * 56 * 256 * 4
     assert peak(canonical) == 2.25 * unit
@@ -65,10 +66,10 @@ def test_densenet121():
     assert {residual.shortcut for residual in found} == {"identity"}
     actions = verdicts(after)
     assert sum(actions.values()) == 58
-    assert actions["ConcatInPlace", "in place"] >= 57
+    assert actions[concat_in_place.NAME, "in place"] >= 57
     assert peak(after) <= peak(canonical)
     twin = plain()(canonical)
-    assert verdicts(twin) == {("RemoveResiduals", "removed"): 58}
+    assert verdicts(twin) == {(remove_residuals.NAME, "removed"): 58}
     assert peak(twin) < 0.6 * peak(canonical)
     assert not read_residuals(IdentifyResiduals()(twin))
     tvm.relax.analysis.well_formed(twin)
@@ -85,4 +86,4 @@ def test_squeezenet_has_no_residuals():
     canonical = Canonicalize()(load(light_model("light_squeezenet")).module)
     after = accumulate()(canonical)
     assert {residual.shortcut for residual in read_residuals(after)} == {"none"}
-    assert verdicts(after) == {("ConcatInPlace", "in place"): 8}
+    assert verdicts(after) == {(concat_in_place.NAME, "in place"): 8}

@@ -13,8 +13,12 @@ from relax_passes import pipeline
 from relax_passes.ir.decisions import decisions
 from relax_passes.ir.operator_graph import CASCADE
 from relax_passes.operators import attributes_of, make_call
+from relax_passes.reorganization import remove_residuals
+from relax_passes.reorganization.remove_residuals import RemoveResiduals
 from relax_passes.residuals.accumulate_residuals import AccumulateResiduals
 from relax_passes.residuals.concat_in_place import ConcatInPlace
+from relax_passes.streaming import stream_rows
+from relax_passes.streaming.join_decisions import UNLIMITED
 from relax_passes.streaming.segmentation import Segmentation, segment
 from relax_passes.streaming.stream_rows import (
     DESCENDING,
@@ -34,7 +38,6 @@ from tests.relax_passes.network_parts import (
 )
 
 SHAPE = (1, 12, 5, 2)
-UNLIMITED = 1 << 40
 
 
 def stream(build, *shapes, dtype="float32", **options):
@@ -63,7 +66,7 @@ def cascades(mod):
 
 
 def verdicts(mod):
-    return [(d.join, d.action, d.reason) for d in decisions(mod) if d.pass_name == "StreamRows"]
+    return [(d.join, d.action, d.reason) for d in decisions(mod) if d.pass_name == stream_rows.NAME]
 
 
 def residual(emit, x):
@@ -112,9 +115,79 @@ def test_before_and_after():
 
 def test_what_was_decided_is_recorded():
     _, after = stream(residual)
-    assert verdicts(after) == [("c", "streamed", "3 operators from a row by row")]
+    streamed = "row by row inside stream_c, 3 operators from a"
+    assert verdicts(after) == [("c", "streamed", streamed)]
     # Another limit, another decision: the old one does not stay.
-    assert verdicts(StreamRows(limit=UNLIMITED)(after)) == []
+    ((join, action, reason),) = verdicts(StreamRows(limit=100_000)(after))
+    assert (join, action) == ("c", "left alone")
+    assert reason == "the network stays within the limit of 100,000 bytes without streaming it"
+    ((_, _, reason),) = verdicts(StreamRows(limit=UNLIMITED)(after))
+    assert reason == "cascades were not asked for"
+
+
+def test_decisions_of_passes_whose_functions_are_gone_are_dropped():
+    accumulated = AccumulateResiduals()(network(residual, SHAPE))
+    streamed = StreamRows()(accumulated)
+    assert {d.pass_name for d in decisions(streamed)} == {stream_rows.NAME}
+    plain = RemoveResiduals()(streamed)
+    assert {d.pass_name for d in decisions(plain)} == {remove_residuals.NAME}
+
+
+def left_to_tvm(emit, value, name):
+    """An operator that is not of the project's set."""
+    return emit(relax.op.sin(value), name)
+
+
+def between_opaque(emit, x):
+    a, b = left_to_tvm(emit, x, "a"), left_to_tvm(emit, x, "b")
+    return left_to_tvm(emit, emit(add(a, b), "c"), "d")
+
+
+def between_branches(emit, x):
+    a = emit(conv(x, 2, seed=1), "a")
+    b = emit(conv(x, 30, seed=2), "b")
+    c = emit(add(a, x), "c")
+    d = emit(conv(b, 30, seed=3), "d")
+    return relax.Tuple([emit(activation(c), "e"), d])
+
+
+def two_inputs(emit, x, y):
+    return emit(add(x, y), "c")
+
+
+def far_from_the_peak(emit, x):
+    wide = emit(conv(x, 60, seed=1), "wide")
+    a = emit(conv(left_to_tvm(emit, wide, "s"), 2, 1, seed=2), "a")
+    b = emit(conv(a, 2, seed=3), "b")
+    return emit(activation(emit(add(b, a), "c")), "d")
+
+
+@pytest.mark.parametrize(
+    ("build", "shapes", "reason"),
+    [
+        (
+            between_opaque,
+            [SHAPE],
+            "b is left to TVM, which computes whole tensors, and d is left to TVM, which computes "
+            "whole tensors",
+        ),
+        (
+            between_branches,
+            [SHAPE],
+            "b, which runs just before it, is none of its operands, and what runs between it and "
+            "e is read later",
+        ),
+        (two_inputs, [SHAPE, SHAPE], "nothing runs before it, and no operator reads it"),
+        (
+            far_from_the_peak,
+            [SHAPE],
+            "no cascade with it makes the estimated peak of 28,800 bytes smaller",
+        ),
+    ],
+)
+def test_why_a_join_is_left_whole(build, shapes, reason):
+    _, after = stream(build, *shapes)
+    assert verdicts(after) == [("c", "left alone", reason)]
 
 
 def test_no_more_streaming_than_the_limit_asks_for():
@@ -272,4 +345,4 @@ def test_in_the_pipeline(dtype):
     for name in ("dero.residuals", "dero.classes"):
         assert name in after["main"].attrs
     assert_same_results(before, after)
-    assert np.isin("StreamRows", [d.pass_name for d in decisions(after)])
+    assert np.isin(stream_rows.NAME, [d.pass_name for d in decisions(after)])
