@@ -15,6 +15,7 @@ from dero_tvm.boundary.atomic_write import staged_write
 from dero_tvm.boundary.errors import UserError
 from dero_tvm.boundary.printable import printable
 from dero_tvm.driver.dero_levels import BARE, Dero
+from dero_tvm.driver.dump_folder import DumpFolder
 from dero_tvm.driver.options import CompileOptions
 from dero_tvm.report.code_size import code_size
 from dero_tvm.report.memory_table import print_memory
@@ -79,12 +80,6 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Write the report as JSON.",
 )
-@click.option(
-    "--dump-ir",
-    metavar="DIR",
-    type=click.Path(path_type=Path),
-    help="Write the module behind each pass as TVMScript, and an index of the passes.",
-)
 @quiet_option
 @legacy_options
 def compile_command(
@@ -95,7 +90,6 @@ def compile_command(
     labels: Path | None,
     tune_cache: Path | None,
     report_file: Path | None,
-    dump_ir: Path | None,
     quiet: bool,
     pass_config: PassConfig,
     **chosen: Any,
@@ -120,6 +114,7 @@ def compile_command(
         check_output(output, output_format)
     if report_file is not None:
         check_output(report_file, "json")
+    dump_ir = chosen["dump_ir"]
     if dump_ir is not None:
         DumpFolder(dump_ir)  # refused before the work, if it is
     check_distinct(

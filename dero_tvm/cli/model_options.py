@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import fields
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -43,6 +44,8 @@ def model_option(name: str, remark: str = "", **settings: Any) -> Callable[[F], 
         found |= {"default": default, "show_default": default is not None}
     if flag.choices:
         found["type"] = click.Choice(flag.choices)
+    elif flag.metavar == "DIR":
+        found["type"] = click.Path(path_type=Path)
     elif isinstance(default, float):
         found["type"] = Seconds()
     if name in _COMPLETED:

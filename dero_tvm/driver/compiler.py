@@ -116,6 +116,7 @@ def compile(model: Any, options: CompileOptions) -> CompiledModel:
         chosen = fastest_within(candidates, options.mode, options.budget, counter)
     prepared.planner.check_flash(chosen.scheduled.network)
     report = _report(prepared, chosen)
+    prepared.passes.compiled(chosen.module)
     if tuner is not None:
         tuning = tuner.report(chosen.scheduled.network)
         plans = tuple(counter.plans) if counter else ()
@@ -133,7 +134,7 @@ def _report(prepared: PreparedModel, chosen: Candidate) -> Report:
     written = replace(planner.options, reorder=False)
     before = planner.schedule(prepared.canonical, Sharing.NONE, bounded=False)
     options.progress("planning the plain network")
-    plain_module = pipeline.plain()(prepared.canonical)
+    plain_module = prepared.passes.run(pipeline.plain(), prepared.canonical, "plain")
     plain = planner.schedule(plain_module, Sharing.NONE, bounded=False)
     return build_report(
         model=prepared.loaded.name,

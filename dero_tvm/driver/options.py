@@ -88,6 +88,9 @@ class CompileOptions:
         Measure the kernels that an operation may have and take the fastest: True keeps the figures
         in the user's own cache, a path in that file (see `dero_tvm.tuning`).  With
         `memory_budget`, so are the plans that fit it, on targets with a Cortex-M core.
+    dump_ir
+        A folder for the module behind each pass, as TVMScript: a new or empty one, or one with an
+        earlier dump, which is replaced.
     progress
         Called with the name of each stage as it begins.
 
@@ -172,6 +175,12 @@ class CompileOptions:
         "--tune",
         "Measure the kernels that an operation may have, and the plans within --memory-budget, in "
         "QEMU, and take the fastest.",
+    )
+    dump_ir: str | Path | None = _option(
+        None,
+        "--dump-ir",
+        "Write the module behind each pass as TVMScript, and an index of the passes.",
+        metavar="DIR",
     )
     progress: Callable[[str], None] = field(default=lambda stage: None, repr=False, compare=False)
 

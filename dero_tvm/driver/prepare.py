@@ -25,6 +25,7 @@ from .candidates import Candidates
 from .dero_levels import Dero
 from .network_planner import NetworkPlanner, refuse_length, refuse_sizes, refuse_work
 from .options import CompileOptions
+from .pass_runner import PassRunner, pass_runner
 from .takes_options import takes_options
 
 
@@ -60,6 +61,7 @@ def prepare(model: Any, options: CompileOptions) -> PreparedModel:
     if options.tune is not False:
         cache = None if options.tune is True else Path(options.tune)
         tuner = Tuner(options.board, cache, progress=options.progress)
+    passes = pass_runner(options.dump_ir)
     options.progress("reading the model")
     loaded = model
     if not isinstance(model, LoadedModel):
@@ -68,16 +70,20 @@ def prepare(model: Any, options: CompileOptions) -> PreparedModel:
     ports = (*loaded.inputs, *loaded.outputs)
     refuse_sizes(label, {repr(spec.name): spec for spec in ports})
     refuse_length(label, loaded.module)
+    passes.add("imported", loaded.module)
     options.progress("canonicalizing")
-    canonicalize = pipeline.canonicalize(options.input_layout, integer_io=options.integer_io)
+    sequence = pipeline.canonicalize(options.input_layout, integer_io=options.integer_io)
     try:
-        canonical = canonicalize(loaded.module)
+        canonical = passes.run(sequence, loaded.module)
     except IndexOutside as error:
         raise UserError(f"{label}: {error}") from None
     except ValueError as error:  # control flow, and forms of operators that no pass foresees
         raise UserError(f"{label}: cannot be compiled: {first_line(error)}") from error
     if options.input_layout == "nhwc":
-        canonical = _with_notes(canonical, _unchanged_layouts(loaded, canonical))
+        notes = _unchanged_layouts(loaded, canonical)
+        if notes:
+            canonical = _with_notes(canonical, notes)
+            passes.add("notes_on_layouts", canonical)
     planner = NetworkPlanner(
         loaded,
         label,
@@ -98,7 +104,7 @@ def prepare(model: Any, options: CompileOptions) -> PreparedModel:
             marked = passes.run(pipeline.stream_ports(inputs, outputs), canonical)
         except CannotStream as error:
             raise UserError(f"{label}: {error}") from None
-    return PreparedModel(loaded, options, canonical, planner, marked, tuner)
+    return PreparedModel(loaded, options, canonical, planner, passes, marked, tuner)
 
 
 def _unchanged_layouts(loaded: LoadedModel, canonical: tvm.IRModule) -> list[str]:
