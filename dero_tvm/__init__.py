@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .driver.board_fit import fit
     from .driver.compiler import CompiledModel, compile
     from .driver.dero_levels import Dero
+    from .driver.options import CompileOptions
     from .driver.trade_off import sweep
     from .frontends import LoadedModel, load
     from .quantization import Quantized, quantize
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Board",
+    "CompileOptions",
     "CompiledModel",
     "Dero",
     "Fit",
@@ -58,6 +60,7 @@ __all__ = [
 # without it, so nothing is imported before it is asked for.
 _HOMES = {
     "Board": ".boards.board",
+    "CompileOptions": ".driver.options",
     "CompiledModel": ".driver.compiler",
     "Dero": ".driver.dero_levels",
     "Fit": ".report.fit",

@@ -12,7 +12,7 @@ import os
 import re
 import tarfile
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from math import prod
 from pathlib import Path
@@ -60,7 +60,44 @@ class TensorInfo:
     offset: int = 0
 
 
-_PORT_FIELDS = frozenset(field.name for field in fields(TensorInfo))
+@dataclass(frozen=True)
+class _Arena:
+    region: str
+    size: int  # bytes
+
+
+@dataclass(frozen=True)
+class _Details:
+    """What this project adds to microTVM's entries."""
+
+    inputs: tuple[TensorInfo, ...]
+    outputs: tuple[TensorInfo, ...]
+    arenas: tuple[_Arena, ...]
+    report: dict
+
+
+@dataclass(frozen=True)
+class _Function:
+    function_name: str
+
+
+@dataclass(frozen=True)
+class _Functions:
+    operator_functions: tuple[_Function, ...]
+
+
+@dataclass(frozen=True)
+class _Memory:
+    functions: _Functions
+
+
+@dataclass(frozen=True)
+class _Module:
+    """What is read of ``metadata.json``."""
+
+    model_name: str
+    memory: _Memory
+    dero: _Details
 
 
 @dataclass(frozen=True)
@@ -75,46 +112,36 @@ class ModelArchive:
         return parsed_json(self.files[METADATA])
 
     @cached_property
-    def _module(self) -> dict[str, Any]:
-        return next(iter(self.metadata["modules"].values()))
+    def _module(self) -> _Module:
+        return structured(_Module, next(iter(self.metadata["modules"].values())), others=True)
 
     @property
     def name(self) -> str:
         """Module name: ``default`` gives ``tvmgen_default_run``."""
-        return structured(str, self._module["model_name"])
+        return self._module.model_name
 
-    @cached_property
+    @property
     def inputs(self) -> tuple[TensorInfo, ...]:
-        return self._ports("inputs")
+        return self._module.dero.inputs
 
-    @cached_property
+    @property
     def outputs(self) -> tuple[TensorInfo, ...]:
-        return self._ports("outputs")
-
-    def _ports(self, kind: str) -> tuple[TensorInfo, ...]:
-        return tuple(
-            structured(TensorInfo, {name: p[name] for name in p if name in _PORT_FIELDS})
-            for p in self._module["dero"][kind]
-        )
+        return self._module.dero.outputs
 
     @property
     def arena_bytes(self) -> dict[str, int]:
         """Bytes of the arena in each memory region, in the order the program takes them."""
-        return {
-            structured(str, arena["region"]): structured(int, arena["size"])
-            for arena in self._module["dero"]["arenas"]
-        }
+        return {arena.region: arena.size for arena in self._module.dero.arenas}
 
     @property
     def steps(self) -> tuple[str, ...]:
         """The names of the program's steps in order of execution."""
-        functions = self._module["memory"]["functions"]["operator_functions"]
+        functions = self._module.memory.functions.operator_functions
         prefix = f"tvmgen_{self.name}_"
-        return tuple(function["function_name"].removeprefix(prefix) for function in functions)
+        return tuple(function.function_name.removeprefix(prefix) for function in functions)
 
     def check(self) -> None:
         """KeyError, TypeError or ValueError if the metadata is not what `save` writes."""
-        structured(dict, self.report)
         arenas = self.arena_bytes
         ports = (*self.inputs, *self.outputs)
         names = [self.name, *self.steps, *arenas, *(port.c_name for port in ports)]
@@ -141,12 +168,12 @@ class ModelArchive:
     @property
     def report(self) -> dict[str, Any]:
         """The report that the compilation wrote."""
-        return self._module["dero"]["report"]
+        return self._module.dero.report
 
     @property
     def details(self) -> dict[str, Any]:
         """What this project adds to the metadata, beside microTVM's entries."""
-        return self._module["dero"]
+        return next(iter(self.metadata["modules"].values()))["dero"]
 
     def c_sources(self) -> dict[str, bytes]:
         """File name -> content of each C source."""

@@ -41,11 +41,13 @@ import difflib
 import importlib.resources
 import re
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated
 
 from ..boundary.errors import UserError, first_line
+from ..boundary.structured import Malformed, between, structured
 from ..boundary.whole_file import whole_file
 
 if sys.version_info >= (3, 11):
@@ -58,40 +60,66 @@ FEATURES = ("fpu", "fpu-double", "dsp", "mve")
 _LARGEST = 1 << 16  # bytes of a description
 _END = 1 << 32  # of the addresses that a core has
 
-_T = TypeVar("_T")
+
+def _one_line(text: str) -> str:
+    return "" if text.isprintable() else "one line, without control characters"
+
+
+_Line = Annotated[str, _one_line]
+_Address = Annotated[int, between(0, _END)]
+_Size = Annotated[int, between(1, _END)]
 
 
 @dataclass(frozen=True)
 class Ram:
     """A region of memory that can hold an arena."""
 
-    name: str
-    origin: int  # address
-    size: int  # bytes
-    section: str  # linker section of an arena in this region
-    source: str
-    zephyr_section: str = ""  # the same in a Zephyr build; "" if Zephyr has none there
+    name: _Line
+    origin: _Address
+    size: _Size  # bytes
+    section: _Line  # linker section of an arena in this region
+    source: _Line
+    zephyr_section: _Line = ""  # the same in a Zephyr build; "" if Zephyr has none there
+
+    def problems(self, place: str) -> Iterator[str]:
+        """What is wrong with the names, and with where it lies."""
+        if self.name and not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", self.name):
+            yield (f"'{self.name}' is no name of a region: use lower-case letters, digits and _")
+        for section in filter(None, (self.section, self.zephyr_section)):
+            if not re.fullmatch(r"[\w.$-]+", section):
+                yield f"'{section}' is no name of a linker section"
+        yield from _beyond(self, place)
 
 
 @dataclass(frozen=True)
 class Flash:
     """Memory of code and constants."""
 
-    origin: int  # address
-    size: int  # bytes
-    vectors: int  # address of the vector table after reset
-    source: str
-    boot: str = ""  # what an image needs besides its vectors, to be started after reset
+    origin: _Address
+    size: _Size  # bytes
+    vectors: _Address  # address of the vector table after reset
+    source: _Line
+    boot: _Line = ""  # what an image needs besides its vectors, to be started after reset
+
+    def problems(self, place: str) -> Iterator[str]:
+        """What is wrong with where it lies."""
+        return _beyond(self, place)
+
+
+def _beyond(memory: Ram | Flash, place: str) -> Iterator[str]:
+    """Complains of a memory that no address can reach to its end."""
+    if memory.origin + memory.size > _END:
+        yield f"'{place}size' leads beyond the last address, {_END - 1:#x}"
 
 
 @dataclass(frozen=True)
 class QemuMachine:
     """How QEMU emulates the board."""
 
-    machine: str
-    counter: int  # address of a 32-bit counter that counts up
-    instructions_per_tick: int  # of that counter, with `-icount shift=0`
-    source: str
+    machine: _Line
+    counter: _Address  # of a 32-bit counter that counts up
+    instructions_per_tick: _Size  # of that counter, with `-icount shift=0`
+    source: _Line
 
 
 @dataclass(frozen=True)
@@ -102,18 +130,32 @@ class Board:
     and `flash` is None for the host, whose memory is not described.
     """
 
-    name: str
-    description: str
-    core: str  # "cortex-m4", …, or "host"
-    flags: tuple[str, ...]  # of gcc or clang
-    features: frozenset[str]  # some of FEATURES
-    alignment: int  # of an arena, in bytes
-    source: str
+    name: _Line
+    description: _Line
+    core: _Line  # "cortex-m4", …, or "host"
+    flags: tuple[_Line, ...]  # of gcc or clang
+    features: frozenset[_Line]  # some of FEATURES
+    alignment: _Size  # of an arena, in bytes
+    source: _Line
     ram: tuple[Ram, ...] = ()
     flash: Flash | None = None
     qemu: QemuMachine | None = None
-    zephyr: str = ""  # Zephyr's name of the board; "" if it has none
-    arduino: str = ""  # Arduino's fully qualified board name; "" if it has none
+    zephyr: _Line = ""  # Zephyr's name of the board; "" if it has none
+    arduino: _Line = ""  # Arduino's fully qualified board name; "" if it has none
+
+    def problems(self, place: str) -> Iterator[str]:
+        """What is wrong with fields together."""
+        if self.alignment & (self.alignment - 1):
+            yield "'alignment' must be a power of two"
+        for feature in sorted(self.features - set(FEATURES)):
+            yield f"'features' has '{feature}', which is none of {', '.join(FEATURES)}"
+        names = [region.name for region in self.ram if region.name]
+        for name in sorted({name for name in names if names.count(name) > 1}):
+            yield f"two regions of 'ram' are named '{name}'"
+        if self.core != "host" and not self.ram:
+            yield "'ram' needs at least one region"
+        if self.qemu and not self.flash:
+            yield "'flash' is missing, which a board with 'qemu' needs"
 
     @property
     def ram_bytes(self) -> int:
@@ -168,166 +210,11 @@ def _read(path: Path) -> Board:
         raise UserError(f"{path} is not a TOML file: {first_line(error)}.") from None
     except RecursionError:
         raise UserError(f"{path} is not a TOML file: it is too deeply nested.") from None
-    problems: list[str] = []
-    board = _board(_Table(data, "", problems))
-    if problems:
-        raise UserError(f"Board description {path}: {'; '.join(problems)}.")
-    return board
-
-
-class _Table:
-    """A TOML table that is read key by key; `problems` collects what is wrong with it."""
-
-    def __init__(self, data: dict[str, Any], prefix: str, problems: list[str]) -> None:
-        self._data = data
-        self._prefix = prefix
-        self._problems = problems
-        self._read: set[str] = set()
-
-    def problem(self, text: str) -> None:
-        self._problems.append(text)
-
-    def _get(self, key: str, kind: type[_T], description: str, default: _T | None) -> _T:
-        self._read.add(key)
-        if key not in self._data:
-            if default is None:
-                self.problem(f"'{self._prefix}{key}' is missing")
-            return kind() if default is None else default
-        value = self._data[key]
-        # TOML's true is an int to Python, but not to whoever wrote `size = true`.
-        if not isinstance(value, kind) or isinstance(value, bool):
-            self.problem(f"'{self._prefix}{key}' must be {description}")
-            return kind()
-        return value
-
-    def text(self, key: str, default: str | None = None) -> str:
-        value = self._get(key, str, "a string", default)
-        if not value.isprintable():
-            self.problem(f"'{self._prefix}{key}' must be one line, without control characters")
-            return ""
-        return value
-
-    def number(self, key: str, *, least: int = 0, default: int | None = None) -> int:
-        value = self._get(key, int, "an integer", default)
-        if isinstance(self._data.get(key), int) and value < least:
-            self.problem(f"'{self._prefix}{key}' must be at least {least}")
-        if value > _END:
-            self.problem(f"'{self._prefix}{key}' must be at most {_END}")
-            return least
-        return value
-
-    def texts(self, key: str) -> tuple[str, ...]:
-        values = self._get(key, list, "a list of strings", None)
-        if not all(isinstance(value, str) and value.isprintable() for value in values):
-            self.problem(f"'{self._prefix}{key}' must be a list of strings")
-            return ()
-        return tuple(values)
-
-    def table(self, key: str) -> _Table | None:
-        self._read.add(key)
-        if key not in self._data:
-            return None
-        data = self._get(key, dict, "a table", None)
-        return _Table(data, f"{self._prefix}{key}.", self._problems)
-
-    def tables(self, key: str) -> list[_Table]:
-        values = self._get(key, list, "an array of tables", [])
-        if not all(isinstance(value, dict) for value in values):
-            self.problem(f"'{self._prefix}{key}' must be an array of tables")
-            return []
-        return [
-            _Table(value, f"{self._prefix}{key}[{index}].", self._problems)
-            for index, value in enumerate(values)
-        ]
-
-    def inside(self, origin: int, size: int) -> None:
-        """Complain of a memory that no address can reach to its end."""
-        if origin + size > _END:
-            self.problem(f"'{self._prefix}size' leads beyond the last address, {_END - 1:#x}")
-
-    def finish(self) -> None:
-        """Complain of keys that nobody read: they are misspelt."""
-        for key in sorted(self._data.keys() - self._read):
-            self.problem(f"'{self._prefix}{key}' is not a known field")
-
-
-def _board(table: _Table) -> Board:
-    alignment = table.number("alignment", least=1)
-    if alignment & (alignment - 1):
-        table.problem("'alignment' must be a power of two")
-    features = table.texts("features")
-    for feature in features:
-        if feature not in FEATURES:
-            table.problem(f"'features' has '{feature}', which is none of {', '.join(FEATURES)}")
-    flash = table.table("flash")
-    qemu = table.table("qemu")
-    board = Board(
-        name=table.text("name"),
-        description=table.text("description"),
-        core=table.text("core"),
-        flags=table.texts("flags"),
-        features=frozenset(features),
-        alignment=alignment,
-        source=table.text("source"),
-        ram=tuple(_ram(region) for region in table.tables("ram")),
-        flash=_flash(flash) if flash else None,
-        qemu=_qemu(qemu) if qemu else None,
-        zephyr=table.text("zephyr", ""),
-        arduino=table.text("arduino", ""),
-    )
-    table.finish()
-    names = [region.name for region in board.ram]
-    for name in sorted({name for name in names if names.count(name) > 1}):
-        table.problem(f"two regions of 'ram' are named '{name}'")
-    if board.core != "host" and not board.ram:
-        table.problem("'ram' needs at least one region")
-    if board.qemu and not board.flash:
-        table.problem("'flash' is missing, which a board with 'qemu' needs")
-    return board
-
-
-def _ram(table: _Table) -> Ram:
-    name = table.text("name")
-    if name and not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name):
-        table.problem(f"'{name}' is no name of a region: use lower-case letters, digits and _")
-    section = table.text("section")
-    zephyr_section = table.text("zephyr_section", "")
-    for found in (section, zephyr_section):
-        if found and not re.fullmatch(r"[\w.$-]+", found):
-            table.problem(f"'{found}' is no name of a linker section")
-    ram = Ram(
-        name=name,
-        origin=table.number("origin"),
-        size=table.number("size", least=1),
-        section=section,
-        source=table.text("source"),
-        zephyr_section=zephyr_section,
-    )
-    table.inside(ram.origin, ram.size)
-    table.finish()
-    return ram
-
-
-def _flash(table: _Table) -> Flash:
-    origin = table.number("origin")
-    flash = Flash(
-        origin=origin,
-        size=table.number("size", least=1),
-        vectors=table.number("vectors", default=origin),
-        source=table.text("source"),
-        boot=table.text("boot", ""),
-    )
-    table.inside(flash.origin, flash.size)
-    table.finish()
-    return flash
-
-
-def _qemu(table: _Table) -> QemuMachine:
-    machine = QemuMachine(
-        machine=table.text("machine"),
-        counter=table.number("counter"),
-        instructions_per_tick=table.number("instructions_per_tick", least=1),
-        source=table.text("source"),
-    )
-    table.finish()
-    return machine
+    flash = data.get("flash")
+    if isinstance(flash, dict):  # it begins with the vectors, if nothing else is said
+        origin = flash.get("origin")
+        flash.setdefault("vectors", origin if type(origin) is int else 0)
+    try:
+        return structured(Board, data)
+    except Malformed as error:
+        raise UserError(f"Board description {path}: {error}.") from None

@@ -51,12 +51,14 @@ class NamedTensor(Protocol):
 
 
 def random_inputs(ports: Sequence[NamedTensor], rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """Inputs of one inference: integers of any value that their type has, floats around zero."""
+    """Inputs of one inference: any value that an integer or bool can have, floats around zero."""
     inputs = {}
     for port in ports:
         if np.dtype(port.dtype).kind in "iu":
             info = np.iinfo(port.dtype)
             value = rng.integers(info.min, info.max, port.shape, port.dtype, endpoint=True)
+        elif port.dtype == "bool":
+            value = rng.integers(0, 2, port.shape).astype(port.dtype)
         else:
             value = rng.standard_normal(port.shape).astype(port.dtype)
         inputs[port.name] = value

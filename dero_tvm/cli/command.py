@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
@@ -15,9 +14,6 @@ SETTINGS: dict[str, Any] = {
     "help_option_names": ["-h", "--help"],
     "max_content_width": min(shutil.get_terminal_size().columns, 100),
 }
-
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 
 ALL = ""
@@ -77,16 +73,3 @@ def _is_choice(text: str) -> bool:
     if text in [choice.value for choice in Dero]:
         return True
     return text.isalpha() and not Path(text).exists()
-
-
-def dero_option(*, default: str | None, remark: str) -> Callable[[F], F]:
-    """The option ``--dero``; `remark` says what holds where it is left out."""
-    return click.option(
-        "--dero",
-        metavar=f"[{'|'.join(choice.value for choice in Dero)}]",
-        default=default,
-        help="Save memory, with the same results. accumulate: residuals and concatenations are "
-        "written in place; overlap: outputs also go over inputs; stream: blocks also run row by "
-        "row. "
-        f"Without a value: {BARE.value}. {remark}",
-    )

@@ -14,27 +14,19 @@ from rich.padding import Padding
 from dero_tvm.boundary.atomic_write import staged_write
 from dero_tvm.boundary.errors import UserError
 from dero_tvm.boundary.printable import printable
-from dero_tvm.driver.dero_levels import BARE, Dero, parse_dero
+from dero_tvm.driver.dero_levels import BARE, Dero
 from dero_tvm.driver.dump_folder import DumpFolder
+from dero_tvm.driver.options import CompileOptions
 from dero_tvm.report.code_size import code_size
 from dero_tvm.report.memory_table import print_memory
 from dero_tvm.report.text_table import print_report
 from dero_tvm.report.tuning_table import print_tuning
 
-from .command import Command, NamesOption, dero_option
-from .completion import complete_target
-from .legacy import board_of_target, check_executor, parse_pass_config
-from .model_options import (
-    input_layout_option,
-    input_shapes_option,
-    integer_io_option,
-    quiet_option,
-    reserve_option,
-    time_limit_option,
-)
+from .command import Command
+from .legacy import PassConfig, legacy_options
+from .model_options import FLAGS, dero_option, model_options, quiet_option
 from .outputs import check_distinct, check_output, write_model
 from .progress import stages
-from .shapes import parse_input_shapes
 from .start_tvm import start_tvm
 
 if TYPE_CHECKING:
@@ -44,16 +36,6 @@ if TYPE_CHECKING:
 
 @click.command("compile", cls=Command)
 @click.argument("model", type=click.Path(path_type=Path))
-@dero_option(
-    default=None,
-    remark=f"Left out: none; with a budget or rows of inputs or outputs, {BARE.value}.",
-)
-@click.option(
-    "--memory-budget",
-    metavar="SIZE",
-    help="Take the fastest plan whose arena has at most SIZE bytes, with everything in it; 64KB "
-    "is 65,536 bytes. With --tune, instructions decide which is fastest.",
-)
 @click.option(
     "-o",
     "--output",
@@ -67,17 +49,11 @@ if TYPE_CHECKING:
     show_default=True,
     help="mlf: a Model Library Format archive; c: a folder of C sources; so: a shared library.",
 )
-@click.option(
-    "--target",
-    metavar="BOARD",
-    default="host",
-    show_default=True,
-    shell_complete=complete_target,
-    help="A board (tvmc boards), a board's .toml file, or c.",
+@dero_option(
+    default=None,
+    remark=f"Left out: none; with a budget or rows of inputs or outputs, {BARE.value}.",
 )
-@input_shapes_option()
-@input_layout_option()
-@integer_io_option()
+@model_options(*(name for name in FLAGS if name != "dero"))
 @click.option(
     "--quantize",
     "calibration",
@@ -90,37 +66,6 @@ if TYPE_CHECKING:
     metavar="FILE",
     type=click.Path(path_type=Path),
     help="With --quantize: an .npz of inputs and their classes ('labels'), to print the accuracy.",
-)
-@click.option("--keep-inputs", is_flag=True, help="Inputs still hold their values after a run.")
-@click.option("--external-io", is_flag=True, help="Inputs and outputs lie in the caller's memory.")
-@click.option(
-    "--stream-input",
-    cls=NamesOption,
-    multiple=True,
-    metavar="[=NAME]",
-    help="The application hands over images one row at a time; needs --dero stream.",
-)
-@click.option(
-    "--stream-output",
-    cls=NamesOption,
-    multiple=True,
-    metavar="[=NAME]",
-    help="The application takes outputs one row at a time; needs --dero stream.",
-)
-@click.option(
-    "--module-name",
-    metavar="NAME",
-    default="default",
-    show_default=True,
-    help="Part of C names: tvmgen_NAME_run.",
-)
-@reserve_option("the board's first region")
-@time_limit_option
-@click.option(
-    "--tune",
-    is_flag=True,
-    help="Measure the kernels that an operation may have, and the plans within --memory-budget, in "
-    "QEMU, and take the fastest.",
 )
 @click.option(
     "--tune-cache",
@@ -135,47 +80,19 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Write the report as JSON.",
 )
-@click.option(
-    "--dump-ir",
-    metavar="DIR",
-    type=click.Path(path_type=Path),
-    help="Write the module behind each pass as TVMScript, and an index of the passes.",
-)
 @quiet_option
-@click.option("--executor", metavar="aot", help="For old scripts.")
-@click.option("--executor-aot-interface-api", metavar="c", help="For old scripts.")
-@click.option("--executor-aot-unpacked-api", metavar="1", help="For old scripts.")
-@click.option("--runtime", metavar="crt", help="For old scripts.")
-@click.option("--pass-config", multiple=True, metavar="KEY=VALUE", help="For old scripts.")
+@legacy_options
 def compile_command(
     model: Path,
-    dero: str | None,
-    memory_budget: str | None,
     output: Path | None,
     output_format: str,
-    target: str,
-    input_shapes: str | None,
-    input_layout: str,
-    integer_io: bool,
     calibration: Path | None,
     labels: Path | None,
-    keep_inputs: bool,
-    external_io: bool,
-    stream_input: bool | tuple[str, ...],
-    stream_output: bool | tuple[str, ...],
-    module_name: str,
-    reserve: str,
-    time_limit: float,
-    tune: bool,
     tune_cache: Path | None,
     report_file: Path | None,
-    dump_ir: Path | None,
     quiet: bool,
-    executor: str | None,
-    executor_aot_interface_api: str | None,
-    executor_aot_unpacked_api: str | None,
-    runtime: str | None,
-    pass_config: tuple[str, ...],
+    pass_config: PassConfig,
+    **chosen: Any,
 ) -> None:
     """Compile MODEL (.onnx, .tflite, .pt2) to C with one static arena.
 
@@ -191,14 +108,13 @@ def compile_command(
       tvmc compile model.onnx --dero --output-format c -o generated/
       tvmc compile model.onnx --dero --dump-ir ir/
     """  # noqa: D301 (click reads the escape)
-    check_executor(executor, executor_aot_interface_api, executor_aot_unpacked_api, runtime)
-    config = parse_pass_config(pass_config)
-    if external_io and config.external_io is False:
+    if chosen["external_io"] and pass_config.external_io is False:
         raise UserError("--external-io contradicts --pass-config tir.usmp.use_workspace_io=1")
     if output is not None:
         check_output(output, output_format)
     if report_file is not None:
         check_output(report_file, "json")
+    dump_ir = chosen["dump_ir"]
     if dump_ir is not None:
         DumpFolder(dump_ir)  # refused before the work, if it is
     check_distinct(
@@ -210,35 +126,20 @@ def compile_command(
             "--dump-ir": dump_ir,
         }
     )
-    if tune_cache is not None and not tune:
+    if tune_cache is not None and not chosen["tune"]:
         raise UserError("--tune-cache is for --tune, which measures kernels")
     if labels is not None and calibration is None:
         raise UserError("--labels is for --quantize; tvmc run gives a compiled model's outputs")
-    shapes = parse_input_shapes(input_shapes)
-    needs_rewriting = memory_budget is not None or stream_input or stream_output
+    rewritten = any(chosen[n] for n in ("memory_budget", "stream_input", "stream_output"))
+    chosen["dero"] = chosen["dero"] or (BARE if rewritten else Dero.NONE)
+    chosen["external_io"] |= bool(pass_config.external_io)
+    chosen["tune"] = tune_cache or chosen["tune"]
+    options = CompileOptions(**chosen)
     source: Path | LoadedModel = model
     accuracy = ""
     if calibration is not None:
-        source, accuracy = quantized(model, calibration, labels, shapes, quiet=quiet)
-    compiled = compile_with_progress(
-        source,
-        quiet=quiet,
-        target=board_of_target(target),
-        dero=parse_dero(dero) if dero else (BARE if needs_rewriting else Dero.NONE),
-        memory_budget=memory_budget,
-        input_shapes=shapes,
-        input_layout=input_layout,
-        integer_io=integer_io,
-        keep_inputs=keep_inputs,
-        external_io=external_io or bool(config.external_io),
-        stream_input=stream_input,
-        stream_output=stream_output,
-        name=module_name,
-        reserve=reserve,
-        time_limit=time_limit,
-        tune=tune_cache or tune,
-        dump_ir=dump_ir,
-    )
+        source, accuracy = quantized(model, calibration, labels, options.input_shapes, quiet=quiet)
+    compiled = compile_with_progress(source, options, quiet=quiet)
     with ExitStack() as written:  # the report appears if the model could be written
         if report_file is not None:
             data = compiled.report.to_json().encode()
@@ -287,7 +188,7 @@ def quantized(
 
 
 def compile_with_progress(
-    model: Path | LoadedModel, *, quiet: bool = False, **options: Any
+    model: Path | LoadedModel, options: CompileOptions, *, quiet: bool = False
 ) -> CompiledModel:
     """`dero_tvm.compile` with its stages shown on the terminal."""
     with stages(quiet=quiet) as show:
@@ -295,4 +196,4 @@ def compile_with_progress(
         start_tvm(model)
         from dero_tvm.driver.compiler import compile
 
-        return compile(model, progress=show, **options)
+        return compile(model, options, progress=show)

@@ -6,13 +6,32 @@ script asks for, the refusal says why.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import click
 
 from dero_tvm.boundary.errors import UserError
 
 _PLANNERS = ("greedy_by_size", "greedy_by_conflicts", "hill_climb")
-_TRUE, _FALSE = ("1", "true", "True"), ("0", "false", "False")
+_TRUE, _FALSE = ["1", "true", "True"], ["0", "false", "False"]
+_HELP = "For old scripts."
+# Ahead-of-time code without a TVM runtime: flag -> values that mean that, what is said of others.
+_KNOWN = {
+    "--executor": (["aot"], "only ahead-of-time code is generated here; use --executor aot"),
+    "--executor-aot-interface-api": (
+        ["c"],
+        "the packed interface needs TVM's runtime on the device; use c",
+    ),
+    "--executor-aot-unpacked-api": (_TRUE, "packed calls need TVM's runtime on the device; use 1"),
+    "--runtime": (
+        ["crt"],
+        "the generated C needs no runtime and never the C++ one; use crt or leave the flag out",
+    ),
+}
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True)
@@ -22,29 +41,31 @@ class PassConfig:
     external_io: bool | None = None  # None: not mentioned
 
 
-def check_executor(
-    executor: str | None, interface_api: str | None, unpacked_api: str | None, runtime: str | None
-) -> None:
-    """Raises UserError unless the flags describe ahead-of-time code without a TVM runtime."""
-    if executor not in (None, "aot"):
-        raise UserError(
-            f"--executor {executor}: only ahead-of-time code is generated here; use --executor aot"
+def legacy_options(function: F) -> F:
+    """Adds the flags of the old tvmc; only ``pass_config`` reaches the command, as `PassConfig`."""
+    options = [
+        click.option(flag, metavar=known[0], help=_HELP, expose_value=False, callback=_check_known)
+        for flag, (known, _) in _KNOWN.items()
+    ]
+    options.append(
+        click.option(
+            "--pass-config",
+            multiple=True,
+            metavar="KEY=VALUE",
+            help=_HELP,
+            callback=lambda ctx, parameter, entries: parse_pass_config(entries),
         )
-    if interface_api not in (None, "c"):
-        raise UserError(
-            f"--executor-aot-interface-api {interface_api}: the packed interface needs TVM's "
-            "runtime on the device; use c"
-        )
-    if unpacked_api is not None and unpacked_api not in _TRUE:
-        raise UserError(
-            f"--executor-aot-unpacked-api {unpacked_api}: packed calls need TVM's runtime on the "
-            "device; use 1"
-        )
-    if runtime not in (None, "crt"):
-        raise UserError(
-            f"--runtime {runtime}: the generated C needs no runtime and never the C++ one; use crt "
-            "or leave the flag out"
-        )
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def _check_known(ctx: click.Context, parameter: click.Parameter, value: str | None) -> None:
+    flag = parameter.opts[0]
+    known, reason = _KNOWN[flag]
+    if value is not None and value not in known:
+        raise UserError(f"{flag} {value}: {reason}")
 
 
 def parse_pass_config(entries: Iterable[str]) -> PassConfig:

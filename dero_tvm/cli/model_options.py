@@ -1,55 +1,75 @@
-"""Options that several commands have alike: how a model is read, planned and shown."""
+"""Options that several commands have: those for the fields of `CompileOptions`, and others."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from dero_tvm.driver.options import CompileOptions, flags
+
+from .command import NamesOption
+from .completion import complete_target
+from .legacy import board_of_target
+from .shapes import parse_input_shapes
+
 F = TypeVar("F", bound=Callable[..., Any])
 
+FLAGS = flags(CompileOptions)
+"""Of each field that the command line has: how."""
 
-def input_shapes_option(remark: str = "") -> Callable[[F], F]:
-    """``--input-shapes``; `remark` says when it holds, with a space behind it."""
-    return click.option(
-        "--input-shapes",
-        metavar="SHAPES",
-        help=f'{remark}Sizes of open inputs, as "x:[1,3,32,32] y:[1,10]".',
-    )
-
-
-def input_layout_option(remark: str = "") -> Callable[[F], F]:
-    """``--input-layout``."""
-    return click.option(
-        "--input-layout",
-        type=click.Choice(["model", "nhwc"]),
-        default="model",
-        show_default=True,
-        help=f"{remark}nhwc: image inputs are channels-last, which saves transposing them on the "
-        "device.",
-    )
+_DEFAULTS = {field.name: field.default for field in fields(CompileOptions)}
+_COMPLETED = {"target": complete_target}
+_READ: dict[str, Callable[[Any], Any]] = {
+    "input_shapes": parse_input_shapes,
+    "target": lambda text: None if text is None else board_of_target(text),
+}
 
 
-def integer_io_option(remark: str = "") -> Callable[[F], F]:
-    """``--integer-io``."""
-    return click.option(
-        "--integer-io",
-        is_flag=True,
-        help=f"{remark}A quantized network takes and gives the integers, without conversions from "
-        "float.",
-    )
+def model_option(name: str, remark: str = "", **settings: Any) -> Callable[[F], F]:
+    """The option for the field `name`, whose value the command gets under that name.
+
+    `remark` stands before its help.  `settings` are those of `click.option` that differ.
+    """
+    flag, default = FLAGS[name], _DEFAULTS[name]
+    found: dict[str, Any] = {"help": remark + flag.help, "metavar": flag.metavar}
+    if flag.names:
+        found |= {"cls": NamesOption, "multiple": True}
+    elif default is False:
+        found |= {"is_flag": True}
+    else:
+        found |= {"default": default, "show_default": default is not None}
+    if flag.choices:
+        found["type"] = click.Choice(flag.choices)
+    elif flag.metavar == "DIR":
+        found["type"] = click.Path(path_type=Path)
+    elif isinstance(default, float):
+        found["type"] = Seconds()
+    if name in _COMPLETED:
+        found["shell_complete"] = _COMPLETED[name]
+    if name in _READ:
+        found["callback"] = lambda ctx, parameter, value: _READ[name](value)
+    return click.option(flag.flag, name, **{**found, **settings})
 
 
-def reserve_option(region: str) -> Callable[[F], F]:
-    """``--reserve``; `region` says of what."""
-    return click.option(
-        "--reserve",
-        metavar="SIZE",
-        default="8KB",
-        show_default=True,
-        help=f"Of {region}: left to the stack and the application.",
-    )
+def model_options(*names: str) -> Callable[[F], F]:
+    """The options for several fields, as they are everywhere."""
+
+    def decorated(function: F) -> F:
+        for name in reversed(names):
+            function = model_option(name)(function)
+        return function
+
+    return decorated
+
+
+def dero_option(*, default: str | None, remark: str) -> Callable[[F], F]:
+    """The option ``--dero``; `remark` says what holds where it is left out."""
+    text = f"{FLAGS['dero'].help} {remark}"
+    return model_option("dero", default=default, show_default=False, help=text)
 
 
 class Seconds(click.FloatRange):
@@ -64,14 +84,5 @@ class Seconds(click.FloatRange):
             self.fail(f"{value!r} is no number of seconds.", param, ctx)
         return seconds
 
-
-time_limit_option = click.option(
-    "--time-limit",
-    metavar="SECONDS",
-    type=Seconds(),
-    default=20.0,
-    show_default=True,
-    help="For the search of each memory plan, counted in steps of the search.",
-)
 
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="No table, no progress.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -11,9 +12,8 @@ from dero_tvm.boundary.atomic_write import check_new_folder
 from dero_tvm.boundary.printable import printable
 
 from .command import Command
-from .model_options import input_shapes_option, quiet_option
+from .model_options import model_options, quiet_option
 from .progress import stages
-from .shapes import parse_input_shapes
 
 
 @click.command("reorganize", cls=Command)
@@ -67,7 +67,7 @@ from .shapes import parse_input_shapes
     show_default=True,
     help="Give convolutions that no normalization follows a bias; the last ones keep theirs.",
 )
-@input_shapes_option()
+@model_options("input_shapes")
 @quiet_option
 def reorganize_command(
     model: Path,
@@ -78,7 +78,7 @@ def reorganize_command(
     shortcut_norms: str,
     join_activation: str,
     bias: bool,
-    input_shapes: str | None,
+    input_shapes: Mapping[str, tuple[int, ...]] | None,
     quiet: bool,
 ) -> None:
     """Replace the residuals of MODEL by one shortcut a convolution, to be trained again.
@@ -93,7 +93,6 @@ def reorganize_command(
       tvmc reorganize model.onnx --plain -o plain/
     """  # noqa: D301 (click reads the escape)
     check_new_folder(output)
-    shapes = parse_input_shapes(input_shapes)
     with stages(quiet=quiet) as show:
         show("starting TVM")
         from dero_tvm.training.reorganized_model import reorganize
@@ -106,7 +105,7 @@ def reorganize_command(
             shortcut_norms=shortcut_norms,  # type: ignore[arg-type]
             join_activation=join_activation,  # type: ignore[arg-type]
             bias=bias,
-            input_shapes=shapes,
+            input_shapes=input_shapes,
             progress=show,
         )
         show("exporting ONNX")

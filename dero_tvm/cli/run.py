@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -15,22 +16,21 @@ from dero_tvm.boundary.atomic_write import staged_write, write_atomically
 from dero_tvm.boundary.errors import UserError
 from dero_tvm.boundary.input_arrays import inferences, read_npz
 from dero_tvm.boundary.printable import printable
-from dero_tvm.driver.dero_levels import BARE, parse_dero
+from dero_tvm.driver.dero_levels import BARE
+from dero_tvm.driver.options import CompileOptions
 from dero_tvm.report.profile_table import print_profile
 from dero_tvm.report.run_table import print_run
 from dero_tvm.report.trace import chrome_trace
 from dero_tvm.runners import RunResult, check_device, check_profile, run
 
-from .command import Command, dero_option
+from .command import Command
 from .compile import compile_with_progress
-from .completion import complete_device, complete_target
+from .completion import complete_device
 from .inputs import filled
-from .legacy import board_of_target
-from .model_options import Seconds, input_shapes_option
+from .model_options import Seconds, dero_option, model_option
 from .outputs import check_distinct, check_output, npz_bytes
 from .progress import stages
 from .report import parsed_report
-from .shapes import parse_input_shapes
 from .start_tvm import start_tvm
 
 _ARCHIVES = (".tar", ".tar.gz", ".tgz")
@@ -104,13 +104,10 @@ _ARCHIVES = (".tar", ".tar.gz", ".tgz")
     help="On qemu:BOARD: of the stack that the model runs on; default: 4KB.",
 )
 @dero_option(default=None, remark=f"For a model file; default: {BARE.value}.")
-@click.option(
-    "--target",
-    metavar="BOARD",
-    shell_complete=complete_target,
-    help="For a model file, as in compile; default: the device's.",
+@model_option(
+    "target", default=None, help="For a model file, as in compile; default: the device's."
 )
-@input_shapes_option("For a model file. ")
+@model_option("input_shapes", "For a model file. ")
 def run_command(
     model: Path,
     device: str,
@@ -125,7 +122,7 @@ def run_command(
     stack_size: str | None,
     dero: str | None,
     target: str | None,
-    input_shapes: str | None,
+    input_shapes: Mapping[str, tuple[int, ...]] | None,
 ) -> None:
     """Run MODEL, an archive that tvmc compile wrote; a model file is compiled first.
 
@@ -155,12 +152,10 @@ def run_command(
         _refuse_compile_flags(model, dero=dero, target=target, input_shapes=input_shapes)
         archive = load_archive(model)
     else:
-        archive = compile_with_progress(
-            model,
-            target=board_of_target(target or board),
-            dero=parse_dero(dero or BARE),
-            input_shapes=parse_input_shapes(input_shapes),
-        ).archive
+        options = CompileOptions(
+            target=target or board, dero=dero or BARE, input_shapes=input_shapes
+        )
+        archive = compile_with_progress(model, options).archive
     if inputs is not None and arrays is not None:
         batches = inferences(arrays, archive.inputs, inputs)
     else:
@@ -189,7 +184,7 @@ def run_command(
         console.print(f"wrote {printable(str(trace))}", highlight=False, markup=False)
 
 
-def _refuse_compile_flags(model: Path, **flags: str | None) -> None:
+def _refuse_compile_flags(model: Path, **flags: object) -> None:
     for name, value in flags.items():
         if value is not None:
             flag = f"--{name.replace('_', '-')}"

@@ -17,13 +17,10 @@ from dero_tvm.report.plot_file import check_plot
 from dero_tvm.report.sweep_plot import plot_sweep
 from dero_tvm.report.sweep_table import print_sweep
 
-from .command import NamesOption
-from .completion import complete_device, complete_target
-from .legacy import board_of_target
-from .model_options import input_layout_option, input_shapes_option, integer_io_option
+from .completion import complete_device
+from .model_options import model_option
 from .outputs import check_distinct, check_output
 from .progress import stages
-from .shapes import parse_input_shapes
 from .start_tvm import start_tvm
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -44,23 +41,11 @@ _OPTIONS = {
         show_default=True,
         help="With --sweep: how many streamed plans between.",
     ),
-    "target": click.option(
-        "--target",
-        metavar="BOARD",
-        default="host",
-        shell_complete=complete_target,
-        help="With --sweep: as in compile.",
-    ),
-    "input_shapes": input_shapes_option("With --sweep. "),
-    "input_layout": input_layout_option("With --sweep. "),
-    "stream_input": click.option(
-        "--stream-input",
-        cls=NamesOption,
-        multiple=True,
-        metavar="[=NAME]",
-        help="With --sweep: as in compile.",
-    ),
-    "integer_io": integer_io_option("With --sweep. "),
+    **{
+        name: model_option(name, "With --sweep. ")
+        for name in ("target", "input_shapes", "input_layout", "integer_io")
+    },
+    "stream_input": model_option("stream_input", help="With --sweep: as in compile."),
 }
 
 
@@ -79,41 +64,18 @@ def refuse_sweep_options() -> None:
             raise UserError(f"--{name.replace('_', '-')} belongs to --sweep, which is missing")
 
 
-def show_sweep(
-    model: Path,
-    *,
-    as_json: bool,
-    plot: Path | None,
-    device: str | None,
-    limits: int,
-    target: str,
-    input_shapes: str | None,
-    input_layout: str,
-    integer_io: bool,
-    stream_input: bool | tuple[str, ...],
-) -> None:
+def show_sweep(model: Path, *, as_json: bool, plot: Path | None, **options: Any) -> None:
     """Sweep the plans of a model file and print, and with `plot` draw, what came out."""
     if plot is not None:
         check_plot(plot)
         check_output(plot, "plot")
         check_distinct({"SOURCE": model, "--plot": plot})
-    shapes = parse_input_shapes(input_shapes)
     with stages() as show:
         show("starting TVM")
         start_tvm(model)
         from dero_tvm.driver.trade_off import sweep
 
-        found = sweep(
-            model,
-            device=device,
-            limits=limits,
-            progress=show,
-            target=board_of_target(target),
-            input_shapes=shapes,
-            input_layout=input_layout,
-            integer_io=integer_io,
-            stream_input=stream_input,
-        )
+        found = sweep(model, progress=show, **options)
     if plot is not None:
         write_atomically(plot, plot_sweep(found, plot))
     if as_json:

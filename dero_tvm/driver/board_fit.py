@@ -8,13 +8,12 @@ however many boards have it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..boards.board import Board, load_board
 from ..boards.board_filter import known_boards
-from ..boards.memory_size import parse_size
 from ..boundary.errors import UserError, internal_errors
 from ..kernels.kernel_table import registered
 from ..planning import DoesNotFit, plan_memory
@@ -23,59 +22,59 @@ from ..report.code_size import code_size
 from ..report.fit import BoardFit, Fit, Need, Verdict
 from .candidates import Candidate, Candidates
 from .choose_plan import smallest
-from .dero_levels import BARE, Dero, parse_dero
+from .dero_levels import Dero
 from .generate import generate
-from .network_planner import STACK_RESERVE, board_regions
+from .network_planner import board_regions
+from .options import CompileOptions
 from .prepare import PreparedModel, prepare
+from .takes_options import takes_options
 
 
+@dataclass(frozen=True, kw_only=True)
+class FitOptions(CompileOptions):
+    """`CompileOptions`, `dero` being what to compare with no option, and the boards.
+
+    Parameters
+    ----------
+    boards
+        Those to look at; all that come with the package and describe their memory by default.
+    """
+
+    boards: Sequence[Board] | None = None
+
+
+@takes_options(
+    FitOptions, without=("target", "memory_budget", "stream_input", "stream_output", "tune")
+)
 @internal_errors
-def fit(
-    model: Any,
-    *,
-    boards: Sequence[Board] | None = None,
-    dero: str | Dero = BARE,
-    reserve: int | str = STACK_RESERVE,
-    progress: Callable[[str], None] = lambda stage: None,
-    **options: Any,
-) -> Fit:
+def fit(model: Any, options: FitOptions) -> Fit:
     """Say for each board whether a network fits it, without an option and with `dero`.
 
     Parameters
     ----------
     model
         As for `dero_tvm.compile`.
-    boards
-        Those to look at; all that come with the package and describe their memory by default.
-    dero
-        What to compare with no option.
-    reserve
-        Bytes of each board's first region left to the stack and the application.
-    progress
-        Called with the name of each stage as it begins.
     options
-        The keyword parameters of `dero_tvm.compile` that concern the network and its interface:
-        `input_shapes`, `input_layout`, `integer_io`, `keep_inputs`, `external_io`, `time_limit`.
+        `FitOptions`, as keywords or beside `CompileOptions`; not those for one board or one plan:
+        `target`, `memory_budget`, `stream_input`, `stream_output`, `tune`.
 
     Raises UserError as `dero_tvm.compile` does, but never because a board is too small.
     """
-    mode = parse_dero(dero)
-    kept = 0 if reserve == 0 else parse_size(reserve, "--reserve")
-    chosen = [board for board in (known_boards() if boards is None else boards) if board.ram]
+    boards = known_boards() if options.boards is None else options.boards
+    chosen = [board for board in boards if board.ram]
     if not chosen:
         raise UserError("there is no board to fit: the memory of the host is not described")
-    prepared = prepare(model, progress=progress, **options)
-    candidates = prepared.candidates(progress)
+    prepared = prepare(model, options)
+    candidates = prepared.candidates()
     found, needs = [], []
     for features, group in _by_kernels(chosen):
         plain, best = (
-            _Way(prepared, candidates, each, features, group, progress)
-            for each in (Dero.NONE, mode)
+            _Way(prepared, candidates, each, features, group) for each in (Dero.NONE, options.mode)
         )
         needs += [plain.need, best.need]
         for board in group:
-            progress(f"planning for {board.name}")
-            regions = board_regions(board, kept)
+            options.progress(f"planning for {board.name}")
+            regions = board_regions(board, options.reserved)
             found.append(
                 BoardFit(
                     board.name,
@@ -88,7 +87,8 @@ def fit(
             )
     found.sort(key=lambda entry: (entry.ram_free, entry.flash, entry.board))
     needs.sort(key=lambda need: need.dero != Dero.NONE.value)
-    return Fit(prepared.loaded.name, mode.value, kept, tuple(needs), tuple(found))
+    name, dero = prepared.loaded.name, options.mode.value
+    return Fit(name, dero, options.reserved, tuple(needs), tuple(found))
 
 
 def _by_kernels(boards: Sequence[Board]) -> Iterator[tuple[frozenset[str], list[Board]]]:
@@ -114,7 +114,6 @@ class _Way:
         mode: Dero,
         features: frozenset[str],
         boards: Sequence[Board],
-        progress: Callable[[str], None],
     ) -> None:
         boundless = replace(load_board("host"), features=features)
         self._candidates = candidates.for_planner(replace(prepared.planner, board=boundless))
@@ -123,7 +122,7 @@ class _Way:
         self._best = smallest(self._candidates, mode)
         self._all: list[Candidate] | None = None
         self._planned: dict[tuple[int, ...], dict[str, int] | int] = {}
-        progress(f"generating code: {self._best.label}")
+        prepared.options.progress(f"generating code: {self._best.label}")
         board = min(boards, key=lambda each: (each.core, each.name))
         code = code_size(generate(prepared, self._best, None), board)
         network = self._best.scheduled.network

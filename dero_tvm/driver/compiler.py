@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,25 +12,23 @@ import tvm
 from relax_passes import pipeline
 
 from ..aot import ModelArchive
-from ..boards.board import Board, load_board
-from ..boards.memory_size import parse_size
-from ..boundary.errors import UserError, internal_errors
+from ..boards.board import Board
+from ..boundary.errors import internal_errors
 from ..boundary.one_at_a_time import one_at_a_time
-from ..kernels import preferred
 from ..planning import MemoryPlan
 from ..report import Report
 from ..report.build import build_report
 from ..runners import RunResult, run
 from ..schedule.network import Network
 from ..schedule.to_problem import Sharing
-from ..tuning import PlanCounter, Tuner
 from ..tuning.measure import meter_of
 from .candidates import Candidate
 from .choose_plan import fastest_within, smallest
-from .dero_levels import BARE, Dero, parse_dero
 from .generate import generate
-from .network_planner import STACK_RESERVE
+from .options import CompileOptions
+from .plan_counter import PlanCounter
 from .prepare import PreparedModel, prepare
+from .takes_options import takes_options
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -87,28 +85,10 @@ class CompiledModel:
         return self.report._repr_html_()
 
 
+@takes_options(CompileOptions)
 @one_at_a_time
 @internal_errors
-def compile(
-    model: Any,
-    *,
-    target: str | Path | Board = "host",
-    dero: str | Dero = BARE,
-    memory_budget: int | str | None = None,
-    input_shapes: Mapping[str, tuple[int, ...]] | None = None,
-    input_layout: str = "model",
-    integer_io: bool = False,
-    keep_inputs: bool = False,
-    external_io: bool = False,
-    stream_input: bool | Sequence[str] = False,
-    stream_output: bool | Sequence[str] = False,
-    name: str = "default",
-    reserve: int | str = STACK_RESERVE,
-    time_limit: float = 20.0,
-    tune: bool | str | Path = False,
-    dump_ir: str | Path | None = None,
-    progress: Callable[[str], None] = lambda stage: None,
-) -> CompiledModel:
+def compile(model: Any, options: CompileOptions) -> CompiledModel:
     """Compile a trained network for a microcontroller.
 
     Parameters
@@ -116,125 +96,52 @@ def compile(
     model
         Path of an ONNX, TFLite or PyTorch ``.pt2`` file, a `LoadedModel`, or one of the objects
         that `dero_tvm.load` accepts.
-    target
-        A board's name (see `dero_tvm.list_boards`), the path of a board file, or a `Board`.
-    dero
-        How far to go: ``none``, ``accumulate``, ``overlap`` or ``stream``, each with those before
-        it (see `Dero`).  The smallest plan is taken, the simplest of equal ones.
-    memory_budget
-        Bytes that the arena may have, everything in it counted, as a number or a text such as
-        ``"64KB"`` (65,536 bytes; see `memory_size`).  Instead of the smallest plan, the fastest
-        that fits is taken: with `tune` the one with the fewest instructions, counted in QEMU;
-        otherwise the one that goes least far and streams the fewest operators.
-    input_shapes
-        Shapes by input name, for models whose shapes are symbolic.
-    input_layout
-        ``model`` keeps the layout of the model file; ``nhwc`` declares four-dimensional NCHW
-        inputs channels-last, which saves their transposition on the device.
-    integer_io
-        A quantized network takes and gives the integers themselves, without conversions from and
-        to float.
-    keep_inputs
-        Inputs still hold their values after a run.
-    external_io
-        Inputs and outputs lie in the caller's memory, outside the arena.
-    stream_input, stream_output
-        The application hands over inputs, and takes outputs, one row at a time through functions
-        of its own, so that they never lie in memory whole: True for all of them, or their names.
-        Needs ``dero="stream"``.
-    name
-        Module name: ``default`` gives ``tvmgen_default_run``.
-    reserve
-        Bytes of the board's first memory region that are left to the stack and the application,
-        as a number or a text such as ``"4KB"``.
-    time_limit
-        Seconds that the search for an order and for addresses may take on an ordinary desktop.
-        They are counted in steps, so that the result is the same on every machine.
-    tune
-        Measure the kernels that an operation may have and take the fastest: True keeps the figures
-        in the user's own cache, a path in that file (see `dero_tvm.tuning`).  With
-        `memory_budget`, so are the plans that fit it, on targets with a Cortex-M core.
-    dump_ir
-        A folder for the module behind each pass, as TVMScript: a new or empty one, or one with an
-        earlier dump, which is replaced.
-    progress
-        Called with the name of each stage as it begins.
+    options
+        `CompileOptions`; its fields may be given as keywords, instead or as changes.
 
     Raises
     ------
     UserError
         With one line that says what is wrong and what to do.
     """
-    mode = parse_dero(dero)
-    budget = None if memory_budget is None else parse_size(memory_budget, "--memory-budget")
-    board = target if isinstance(target, Board) else load_board(str(target))
-    cache = None if isinstance(tune, bool) else Path(tune)
-    tuner = None if tune is False else Tuner(board, cache, progress=progress)
-    prepared = prepare(
-        model,
-        target=board,
-        input_shapes=input_shapes,
-        input_layout=input_layout,
-        integer_io=integer_io,
-        keep_inputs=keep_inputs,
-        external_io=external_io,
-        stream_input=stream_input,
-        stream_output=stream_output,
-        name=name,
-        reserve=reserve,
-        time_limit=time_limit,
-        dump_ir=dump_ir,
-        choose=tuner.choose if tuner else preferred,
-        progress=progress,
-    )
-    if prepared.marked is not None and mode is not Dero.STREAM:
-        raise UserError(
-            f"--dero {mode.value} keeps every tensor whole; inputs and outputs by rows "
-            "(--stream-input, --stream-output) need --dero stream"
-        )
-    candidates = prepared.candidates(progress)
+    prepared = prepare(model, options)
+    tuner, board = prepared.tuner, options.board
+    candidates = prepared.candidates()
     counter = None
-    if budget is None:
-        chosen = smallest(candidates, mode)
-    elif tuner is None or board.core == "host":  # whose clock cannot tell plans apart
-        chosen = fastest_within(candidates, mode, budget)
+    if options.budget is None:
+        chosen = smallest(candidates, options.mode)
     else:
-        counter = PlanCounter(prepared, meter_of(board), progress)
-        chosen = fastest_within(candidates, mode, budget, counter)
+        if tuner is not None and board.core != "host":  # whose clock cannot tell plans apart
+            counter = PlanCounter(prepared, meter_of(board))
+        chosen = fastest_within(candidates, options.mode, options.budget, counter)
     prepared.planner.check_flash(chosen.scheduled.network)
-    report = _report(prepared, mode, budget, chosen, progress)
+    report = _report(prepared, chosen)
     prepared.passes.compiled(chosen.module)
     if tuner is not None:
         tuning = tuner.report(chosen.scheduled.network)
         plans = tuple(counter.plans) if counter else ()
         report = replace(report, tuning=replace(tuning, plans=plans))
-    progress("generating code")
+    options.progress("generating code")
     archive = generate(prepared, chosen, report)
     return CompiledModel(
-        chosen.module, chosen.scheduled.network, chosen.plan, archive, report, prepared.board
+        chosen.module, chosen.scheduled.network, chosen.plan, archive, report, board
     )
 
 
-def _report(
-    prepared: PreparedModel,
-    mode: Dero,
-    budget: int | None,
-    chosen: Candidate,
-    progress: Callable[[str], None],
-) -> Report:
-    planner, options = prepared.planner, prepared.planner.options
-    progress("planning the network as written")
-    written = replace(options, reorder=False)
+def _report(prepared: PreparedModel, chosen: Candidate) -> Report:
+    planner, options = prepared.planner, prepared.options
+    options.progress("planning the network as written")
+    written = replace(planner.options, reorder=False)
     before = planner.schedule(prepared.canonical, Sharing.NONE, bounded=False)
-    progress("planning the plain network")
+    options.progress("planning the plain network")
     plain_module = prepared.passes.run(pipeline.plain(), prepared.canonical, "plain")
     plain = planner.schedule(plain_module, Sharing.NONE, bounded=False)
     return build_report(
         model=prepared.loaded.name,
-        board=prepared.board,
-        reserve=planner.reserve,
-        dero=mode.value,
-        memory_budget=budget,
+        board=options.board,
+        reserve=options.reserved,
+        dero=options.mode.value,
+        memory_budget=options.budget,
         chosen=chosen.label,
         module=chosen.module,
         after=(chosen.scheduled, chosen.plan),

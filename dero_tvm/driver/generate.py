@@ -16,7 +16,7 @@ def generate(prepared: PreparedModel, chosen: Candidate, report: Report | None) 
     with naming(prepared.planner.label):
         return emit(
             build_program(chosen.scheduled, chosen.plan),
-            target=prepared.board.name,
+            target=prepared.options.board.name,
             report=report.to_dict() if report else {},
             source_ir=chosen.module.script(),
         )

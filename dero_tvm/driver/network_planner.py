@@ -21,10 +21,7 @@ from ..planning.problem import Region
 from ..schedule.extract import extract
 from ..schedule.network import Network
 from ..schedule.to_problem import Scheduled, Sharing, to_problem
-
-STACK_RESERVE = 8 * 1024
-"""Bytes of a board's first memory region left to the stack and other variables, by default."""
-
+from .options import STACK_RESERVE
 
 _LARGEST_TENSOR = 2**31 - 1
 _MOST_OPERATORS = 1_000  # several times as many as any network for a microcontroller has

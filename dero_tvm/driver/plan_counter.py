@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from dero_tvm.boundary.input_arrays import random_inputs
@@ -26,19 +24,14 @@ class PlanCounter:
     Raises UserError if a tool is missing or the network does not fit the emulated board.
     """
 
-    def __init__(
-        self,
-        prepared: PreparedModel,
-        meter: Meter,
-        progress: Callable[[str], None] = lambda stage: None,
-    ) -> None:
+    def __init__(self, prepared: PreparedModel, meter: Meter) -> None:
         self.plans: list[ReportedPlan] = []
         self._prepared = prepared
         self._meter = meter
-        self._progress = progress
 
     def __call__(self, candidate: Candidate) -> int:
-        self._progress(f"counting instructions on {self._meter.label}: {candidate.label}")
+        stage = f"counting instructions on {self._meter.label}: {candidate.label}"
+        self._prepared.options.progress(stage)
         archive = generate(self._prepared, candidate, None)
         inputs = random_inputs(archive.inputs, np.random.default_rng(0))
         result = run_qemu(archive, [inputs], machine=self._meter.board, time_limit=_TIME_LIMIT)

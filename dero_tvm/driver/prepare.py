@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,17 +16,17 @@ from relax_passes.ir.dataflow import NOTES
 from relax_passes.ir.decisions import with_main_attribute
 from relax_passes.streaming.stream_ports import CannotStream
 
-from ..boards.board import Board, load_board
-from ..boards.memory_size import parse_size
 from ..boundary.errors import UserError, first_line
 from ..boundary.printable import printable
 from ..frontends import LoadedModel, load
-from ..kernels import Choice, preferred
-from ..planning import Options
+from ..kernels import preferred
+from ..tuning import Tuner
 from .candidates import Candidates
 from .dero_levels import Dero
-from .network_planner import STACK_RESERVE, NetworkPlanner, refuse_length, refuse_sizes, refuse_work
+from .network_planner import NetworkPlanner, refuse_length, refuse_sizes, refuse_work
+from .options import CompileOptions
 from .pass_runner import PassRunner, pass_runner
+from .takes_options import takes_options
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,90 +34,77 @@ class PreparedModel:
     """A canonical module and the planner for its rewritings.
 
     `marked` is the same with the inputs and outputs marked that are traded row by row; None if
-    there are none.
+    there are none.  `tuner` measured the kernels, if the options ask for that.
     """
 
     loaded: LoadedModel
-    board: Board
+    options: CompileOptions
     canonical: tvm.IRModule
     planner: NetworkPlanner
     passes: PassRunner
     marked: tvm.IRModule | None = None
+    tuner: Tuner | None = None
 
-    def candidates(self, progress: Callable[[str], None] = lambda stage: None) -> Candidates:
+    def candidates(self) -> Candidates:
         """The ways of laying the network out in memory."""
+        progress = self.options.progress
         if self.marked is not None:
             modes = (Dero.STREAM,)
             return Candidates(self.marked, self.planner, progress, modes, passes=self.passes)
         return Candidates(self.canonical, self.planner, progress, passes=self.passes)
 
 
-def prepare(
-    model: Any,
-    *,
-    target: str | Path | Board = "host",
-    input_shapes: Mapping[str, tuple[int, ...]] | None = None,
-    input_layout: str = "model",
-    integer_io: bool = False,
-    keep_inputs: bool = False,
-    external_io: bool = False,
-    stream_input: bool | Sequence[str] = False,
-    stream_output: bool | Sequence[str] = False,
-    name: str = "default",
-    reserve: int | str = STACK_RESERVE,
-    time_limit: float = 20.0,
-    dump_ir: str | Path | None = None,
-    choose: Choice = preferred,
-    progress: Callable[[str], None] = lambda stage: None,
-) -> PreparedModel:
-    """Read and canonicalize a model; parameters and errors are those of `dero_tvm.compile`.
-
-    `choose` takes one of several kernels for each operation.
-    """
-    if not re.fullmatch(r"[A-Za-z0-9_]{1,48}", name):  # it stands behind "tvmgen_"
-        raise UserError(
-            f"module name {name!r}: use up to 48 letters, digits and underscores, as they become "
-            "part of C names"
-        )
-    if not 0 <= time_limit < math.inf:  # nor is it NaN
-        raise UserError(f"--time-limit {time_limit}: give a number of seconds, 0 or more")
-    board = target if isinstance(target, Board) else load_board(str(target))
-    passes = pass_runner(dump_ir)
-    progress("reading the model")
-    loaded = model if isinstance(model, LoadedModel) else load(model, input_shapes=input_shapes)
+@takes_options(CompileOptions)
+def prepare(model: Any, options: CompileOptions) -> PreparedModel:
+    """Read and canonicalize a model; parameters and errors are those of `dero_tvm.compile`."""
+    tuner = None
+    if options.tune is not False:
+        cache = None if options.tune is True else Path(options.tune)
+        tuner = Tuner(options.board, cache, progress=options.progress)
+    passes = pass_runner(options.dump_ir)
+    options.progress("reading the model")
+    loaded = model
+    if not isinstance(model, LoadedModel):
+        loaded = load(model, input_shapes=options.input_shapes)
     label = str(model) if isinstance(model, (str, Path)) else loaded.name
     ports = (*loaded.inputs, *loaded.outputs)
     refuse_sizes(label, {repr(spec.name): spec for spec in ports})
     refuse_length(label, loaded.module)
     passes.add("imported", loaded.module)
-    progress("canonicalizing")
+    options.progress("canonicalizing")
+    sequence = pipeline.canonicalize(options.input_layout, integer_io=options.integer_io)
     try:
-        sequence = pipeline.canonicalize(input_layout, integer_io=integer_io)
         canonical = passes.run(sequence, loaded.module)
     except IndexOutside as error:
         raise UserError(f"{label}: {error}") from None
     except ValueError as error:  # control flow, and forms of operators that no pass foresees
         raise UserError(f"{label}: cannot be compiled: {first_line(error)}") from error
-    if input_layout == "nhwc":
+    if options.input_layout == "nhwc":
         notes = _unchanged_layouts(loaded, canonical)
         if notes:
             canonical = _with_notes(canonical, notes)
             passes.add("notes_on_layouts", canonical)
-    options = Options(keep_inputs=keep_inputs, external_io=external_io, time_limit=time_limit)
-    kept = 0 if reserve == 0 else parse_size(reserve, "--reserve")
-    planner = NetworkPlanner(loaded, label, board, options, name, kept, choose)
+    planner = NetworkPlanner(
+        loaded,
+        label,
+        options.board,
+        options.planning,
+        options.name,
+        options.reserved,
+        tuner.choose if tuner else preferred,
+    )
     network = planner.network(canonical)
     refuse_sizes(label, {name: value.spec for name, value in network.values.items()})
     refuse_work(label, network)
-    inputs = _ports(loaded, "input", stream_input)
-    outputs = _ports(loaded, "output", stream_output)
+    inputs = _ports(loaded, "input", options.stream_input)
+    outputs = _ports(loaded, "output", options.stream_output)
     marked = None
     if inputs or outputs:
         try:
             marked = passes.run(pipeline.stream_ports(inputs, outputs), canonical)
         except CannotStream as error:
             raise UserError(f"{label}: {error}") from None
-    return PreparedModel(loaded, board, canonical, planner, passes, marked)
+    return PreparedModel(loaded, options, canonical, planner, passes, marked, tuner)
 
 
 def _unchanged_layouts(loaded: LoadedModel, canonical: tvm.IRModule) -> list[str]:

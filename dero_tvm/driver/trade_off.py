@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,27 +17,19 @@ from .candidates import Candidate, Candidates
 from .choose_plan import smallest
 from .dero_levels import Dero
 from .generate import generate
+from .options import CompileOptions
 from .prepare import PreparedModel, prepare
+from .takes_options import takes_options
 
 _QEMU = "qemu:mps2-an500"
 
 
-@one_at_a_time
-@internal_errors
-def sweep(
-    model: Any,
-    *,
-    device: str | None = None,
-    limits: int = 4,
-    progress: Callable[[str], None] = lambda stage: None,
-    **options: Any,
-) -> Sweep:
-    """Plan a network in every way and count the instructions of each.
+@dataclass(frozen=True, kw_only=True)
+class SweepOptions(CompileOptions):
+    """`CompileOptions` and what else may be asked of a sweep.
 
     Parameters
     ----------
-    model
-        As for `dero_tvm.compile`.
     device
         Where instructions are counted: ``qemu:<board>``, or ``none``.  By default
         ``qemu:mps2-an500`` if its tools are installed and the network fits it; otherwise the
@@ -45,23 +37,38 @@ def sweep(
     limits
         How many limits to stream within, evenly spread between the smallest plan without
         cascades and the smallest of all.
-    progress
-        Called with the name of each stage as it begins.
+    """
+
+    device: str | None = None
+    limits: int = 4
+
+
+@takes_options(SweepOptions, without=("dero", "memory_budget", "tune"))
+@one_at_a_time
+@internal_errors
+def sweep(model: Any, options: SweepOptions) -> Sweep:
+    """Plan a network in every way and count the instructions of each.
+
+    Parameters
+    ----------
+    model
+        As for `dero_tvm.compile`.
     options
-        The other keyword parameters of `dero_tvm.compile`, but `dero` and `memory_budget`.
+        `SweepOptions`, as keywords or beside `CompileOptions`; not those that choose one plan:
+        `dero`, `memory_budget`, `tune`.
 
     Raises UserError as `dero_tvm.compile` does, and if a `device` asked for cannot run the model.
     """
-    prepared = prepare(model, progress=progress, **options)
-    made = list(_plans(prepared.candidates(progress), limits))
-    measure = _Measurement(prepared, device, progress)
+    prepared = prepare(model, options)
+    made = list(_plans(prepared.candidates(), options.limits))
+    measure = _Measurement(prepared, options.device)
     points = with_pareto_marks([measure.point(candidate) for candidate in made])
     if measure.note:  # some could not be measured: figures of others would not compare
         bare = [replace(point, instructions=None, code_bytes=None) for point in points]
         points = with_pareto_marks(bare)
     return Sweep(
         prepared.loaded.name,
-        prepared.board.name,
+        options.board.name,
         "" if measure.note else measure.device,
         measure.note,
         made[0].scheduled.network.macs,
@@ -97,16 +104,14 @@ def _all_plans(candidates: Candidates, limits: int, least: Candidate) -> Iterato
 class _Measurement:
     """Runs candidates where possible; `note` tells why it could not."""
 
-    def __init__(
-        self, prepared: PreparedModel, device: str | None, progress: Callable[[str], None]
-    ) -> None:
+    def __init__(self, prepared: PreparedModel, device: str | None) -> None:
         self.prepared = prepared
         self.asked = device is not None
         self.device = device or _QEMU
         self.note = "instructions were not counted, as --device none asks"
         if self.device != "none":
             self.note = ""
-        self.progress = progress
+        self.progress = prepared.options.progress
 
     def point(self, candidate: Candidate) -> SweepPoint:
         schedules = candidate.scheduled.schedules.values()

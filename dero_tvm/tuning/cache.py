@@ -13,14 +13,15 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
 from dero_tvm.boundary.atomic_write import write_atomically
 from dero_tvm.boundary.errors import UserError
 from dero_tvm.boundary.json_text import LARGEST, parsed_json
+from dero_tvm.boundary.structured import Malformed, between, structured
 from dero_tvm.boundary.whole_file import whole_file
 
 _FORMAT = 1
@@ -34,7 +35,18 @@ class Entry:
     core: str
     unit: str
     kernels: tuple[str, ...]  # names, the default first
-    costs: tuple[int, ...]
+    costs: tuple[Annotated[int, between(0)], ...]
+
+    def problems(self, place: str) -> Iterator[str]:
+        """What is wrong though the types are right."""
+        if len(self.kernels) != len(self.costs):
+            yield f"'{place}costs' must have one for each of the kernels"
+
+
+@dataclass(frozen=True)
+class _Cache:
+    format: Annotated[int, between(_FORMAT, _FORMAT)]
+    trials: Mapping[str, Entry]
 
 
 def default_cache() -> Path:
@@ -53,13 +65,10 @@ def read_cache(path: Path) -> dict[str, Entry]:
     Raises UserError if it cannot be read, or is not such a file.
     """
     try:
-        data = parsed_json(whole_file(path, LARGEST))
-        if not isinstance(data, dict) or data["format"] != _FORMAT:
-            raise ValueError("another format")
-        return {key: _entry(values) for key, values in data["trials"].items()}
+        return dict(structured(_Cache, parsed_json(whole_file(path, LARGEST))).trials)
     except FileNotFoundError:
         return {}
-    except (ValueError, KeyError, TypeError, AttributeError):  # not JSON, or not of this form
+    except (ValueError, Malformed):  # not JSON, or not of this form
         raise UserError(
             f"{path} is not a cache of measured kernels: delete it, or name another file with "
             "--tune-cache"
@@ -73,15 +82,3 @@ def write_cache(path: Path, entries: Mapping[str, Entry]) -> None:
     trials = {key: asdict(merged[key]) for key in sorted(merged)}
     text = json.dumps({"format": _FORMAT, "trials": trials}, indent=1)
     write_atomically(path, f"{text}\n".encode())
-
-
-def _entry(values: Mapping[str, Any]) -> Entry:
-    if values.keys() != {field.name for field in fields(Entry)}:
-        raise ValueError("unknown fields")
-    kernels, costs = tuple(values["kernels"]), tuple(values["costs"])
-    texts = (values["operation"], values["core"], values["unit"], *kernels)
-    if not all(isinstance(text, str) for text in texts) or len(kernels) != len(costs):
-        raise ValueError("wrong types")
-    if not all(isinstance(cost, int) and cost >= 0 for cost in costs):
-        raise ValueError("wrong costs")
-    return Entry(values["operation"], values["core"], values["unit"], kernels, costs)

@@ -85,7 +85,7 @@ def tuned(cache: Path, monkeypatch: pytest.MonkeyPatch, **costs: int):
     """The network compiled with fake figures, and what was measured for it."""
     fake = FakeMeasure(**costs)
     monkeypatch.setattr(
-        "dero_tvm.driver.compiler.Tuner",
+        "dero_tvm.driver.prepare.Tuner",
         lambda board, path, progress: Tuner(board, path, progress=progress, measure=fake),
     )
     model = dero_tvm.compile(network(), target=BOARD, dero="none", tune=cache)
