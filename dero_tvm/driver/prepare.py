@@ -13,9 +13,7 @@ import tvm
 
 from relax_passes import pipeline
 from relax_passes.canonicalization.bound_indices import IndexOutside
-from relax_passes.canonicalization.channels_last import INPUT_LAYOUTS
-from relax_passes.ir.dataflow import NOTES
-from relax_passes.ir.decisions import with_main_attribute
+from relax_passes.ir.attributes import INPUT_LAYOUTS, NOTES, main_attribute, with_main_attribute
 from relax_passes.streaming.stream_ports import CannotStream
 
 from ..boards.board import Board, load_board
@@ -114,8 +112,7 @@ def prepare(
 
 def _unchanged_layouts(loaded: LoadedModel, canonical: tvm.IRModule) -> list[str]:
     """A note for each input that ``--input-layout nhwc`` leaves as it is."""
-    attrs = canonical["main"].attrs
-    found = attrs[INPUT_LAYOUTS] if attrs is not None and INPUT_LAYOUTS in attrs else None
+    found = main_attribute(canonical, INPUT_LAYOUTS)
     notes = []
     for index, spec in enumerate(loaded.inputs):
         if found is not None and list(map(int, found[index])) != sorted(map(int, found[index])):
@@ -134,9 +131,8 @@ def _unchanged_layouts(loaded: LoadedModel, canonical: tvm.IRModule) -> list[str
 def _with_notes(module: tvm.IRModule, notes: Sequence[str]) -> tvm.IRModule:
     if not notes:
         return module
-    attrs = module["main"].attrs
-    before = [str(note) for note in attrs[NOTES]] if attrs is not None and NOTES in attrs else []
-    return with_main_attribute(module, NOTES, [*before, *notes])
+    before = main_attribute(module, NOTES, ())
+    return with_main_attribute(module, NOTES, [*map(str, before), *notes])
 
 
 def _ports(loaded: LoadedModel, kind: str, chosen: bool | Sequence[str]) -> list[int]:

@@ -9,6 +9,7 @@ import tvm
 from dero_tvm.boards.board import Board
 from dero_tvm.planning import MemoryPlan
 from dero_tvm.schedule.network import Network
+from relax_passes.ir.attributes import NOTES, main_attribute
 from relax_passes.ir.decisions import decisions
 from relax_passes.residuals.residual import Branch, Residual, read_residuals
 
@@ -19,7 +20,6 @@ from .data import LiveBuffer, RegionUse, Report, ReportedResidual, ReportedShort
 from .ports import ports
 from .timeline import ReportedBuffer
 
-_NOTES_ATTRIBUTE = "dero.notes"
 _ELEMENTWISE_JOINS = "AccumulateResiduals"
 _CONCATENATIONS = "ConcatInPlace"
 _SHORTCUTS = "FuseShortcuts"
@@ -192,7 +192,4 @@ def _share(a: str, b: str, network: Network, plan: MemoryPlan) -> bool:
 
 
 def _notes(module: tvm.IRModule) -> tuple[str, ...]:
-    attrs = module["main"].attrs
-    if attrs is None or _NOTES_ATTRIBUTE not in attrs:
-        return ()
-    return tuple(str(note) for note in attrs[_NOTES_ATTRIBUTE])
+    return tuple(str(note) for note in main_attribute(module, NOTES, ()))

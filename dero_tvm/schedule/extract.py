@@ -18,13 +18,13 @@ from tvm import relax
 from tvm.ir import Call, GenericConst, GlobalVar, Var
 
 from dero_tvm.boundary.errors import UserError
-from relax_passes.ir.operator_graph import CASCADE
+from relax_passes.ir.attributes import CASCADE, DIRECTION, HAS_PORTS, attribute, function_attributes
 from relax_passes.ir.origins import origin_of
 from relax_passes.ir.port_quantization import port_quantization
 from relax_passes.operators import Signature, TensorSpec, operator_of, signature_of, spec_of
 from relax_passes.operators.row_ports import sink_signature, source_signature
 from relax_passes.streaming.stream_ports import streamed_inputs, streamed_outputs
-from relax_passes.streaming.stream_rows import DESCENDING, DIRECTION, HAS_PORTS
+from relax_passes.streaming.stream_rows import DESCENDING
 
 from .network import Cascade, CascadeKind, Network, Operation, Port
 from .opaque import opaque_name, opaque_operation
@@ -188,14 +188,14 @@ class _Extractor:
 
     def _cascade_call(self, var: Var, call: Call) -> None:
         function = self.module[call.op]
-        kind = function.attrs.get(CASCADE) if function.attrs else None
+        kind = attribute(function, CASCADE)
         if kind is None:
             raise UserError(_not_a_cascade(call.op.name_hint, function))
         for param, arg in zip(function.params, call.args):
             self.names[param] = self._operand(arg)
         operations = []
         several = sum(len(block.bindings) for block in function.body.blocks) > 1
-        several = several or HAS_PORTS in function.attrs
+        several = several or attribute(function, HAS_PORTS, False)
         for block in function.body.blocks:
             for binding in block.bindings:
                 if isinstance(binding.value, Var):
@@ -212,7 +212,7 @@ class _Extractor:
             self.tuples[var] = list(result.fields)
         else:
             self._alias(var, result)
-        descending = function.attrs.get(DIRECTION) == DESCENDING
+        descending = attribute(function, DIRECTION) == DESCENDING
         name = self._unique(call.op.name_hint)
         self.cascades.append(Cascade(name, CascadeKind(kind), tuple(operations), descending))
 
@@ -334,7 +334,7 @@ class _Extractor:
 
 def _not_a_cascade(name: str, function: relax.Function) -> str:
     """Why a function that ``main`` calls cannot be compiled, and what to do."""
-    attrs = function.attrs or {}
+    attrs = function_attributes(function)
     for part in ("Codegen", "Composite"):
         if part in attrs:
             return (

@@ -22,19 +22,10 @@ import tvm_ffi
 from tvm import relax
 from tvm.ir import Call, GenericConst, Op
 
-from ..residuals.findings import names_in_use
+from .attributes import NOTES, ROUNDING, function_attributes
 from .constant_tensor import ConstantTensor
 from .decisions import Decision, decisions, record, with_decisions
-
-NOTES = "dero.notes"
-"""Attribute of `main`: reasons why something was left alone, one sentence each."""
-
-ROUNDING = "dero.rounding"
-"""Attribute of `main`: ``double`` (LiteRT's arithmetic, if absent) or ``single`` (the closest to
-ONNX Runtime's)."""
-
-UNSIGNED_LAYERS = "dero.unsigned_layers"
-"""Attribute of `main`: true if layers with weights had uint8 operands before they became int8."""
+from .names_in_use import names_in_use
 
 
 class Dataflow:
@@ -43,7 +34,7 @@ class Dataflow:
     def __init__(self, function: relax.Function) -> None:
         self.params = list(function.params)
         self.bindings: list[tuple[relax.Var, relax.Expr]] = []
-        self.attrs = dict(function.attrs.items()) if function.attrs is not None else {}
+        self.attrs = function_attributes(function)
         body = function.body
         if isinstance(body, relax.SeqExpr):
             for block in body.blocks:

@@ -37,12 +37,10 @@ from tvm import relax
 from tvm.ir import Call, GlobalVar, Op
 
 from ..operators import OperatorClass, TensorSpec, operator_of, signature_of, spec_of
+from .attributes import CASCADE, IN_PLACE, attribute
 from .inline import inlined
 from .origins import origin_of
 from .straight_line import leaves, read_function
-
-CASCADE = "dero.cascade"
-IN_PLACE = "dero.in_place"
 
 
 def operator_graph(
@@ -132,9 +130,7 @@ def cascade_of(mod: tvm.IRModule, value: relax.Expr) -> relax.Function | None:
     if not isinstance(value, Call) or not isinstance(value.op, GlobalVar):
         return None
     function = mod[value.op]
-    if function.attrs is None or CASCADE not in function.attrs:
-        return None
-    return function
+    return None if attribute(function, CASCADE) is None else function
 
 
 def _add(graph: nx.DiGraph, name: str, **given: Any) -> None:
@@ -210,8 +206,9 @@ def _describe_cascade(mod: tvm.IRModule, call: Call, function: relax.Function) -
         "function": function,
         "inner": line,
     }
-    if IN_PLACE in function.attrs:
-        given["in_place"] = _name(call.args[int(function.attrs[IN_PLACE])])
+    in_place = attribute(function, IN_PLACE)
+    if in_place is not None:
+        given["in_place"] = _name(call.args[int(in_place)])
     return given
 
 

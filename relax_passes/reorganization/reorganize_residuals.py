@@ -29,13 +29,14 @@ from dataclasses import replace
 
 import tvm
 
+from ..ir.attributes import REORGANIZATION, main_attribute
 from ..ir.decisions import forget, record
 from ..ir.inline import inlined
 from ..ir.operator_graph import operator_graph
 from ..residuals.fold_padding import FoldPadding
 from ..residuals.identify_residuals import find_residuals
 from ..residuals.residual import Residual
-from .attribute import ATTRIBUTE, write_reorganization
+from .attribute import write_reorganization
 from .cannot_reorganize import CannotReorganize
 from .channel_widths import propagate
 from .description import Architecture, Choices, Convolution, Reorganization
@@ -60,8 +61,7 @@ class ReorganizeResiduals:
         self, mod: tvm.IRModule, _context: tvm.transform.PassContext
     ) -> tvm.IRModule:
         """Return the reorganized network; one that is reorganized already as it is."""
-        attrs = mod["main"].attrs
-        if attrs is not None and ATTRIBUTE in attrs:
+        if main_attribute(mod, REORGANIZATION) is not None:
             return mod
         return reorganize(mod, self.choices, self.name, "ReorganizeResiduals")
 

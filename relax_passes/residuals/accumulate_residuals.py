@@ -40,10 +40,9 @@ from dataclasses import dataclass
 import networkx as nx
 import tvm
 
+from ..ir.attributes import CASCADE, IN_PLACE
 from ..ir.decisions import Decision, record
 from ..ir.operator_graph import (
-    CASCADE,
-    IN_PLACE,
     is_elementwise_join,
     is_join,
     operator_graph,

@@ -17,12 +17,10 @@ from dataclasses import replace
 import networkx as nx
 import tvm
 
-from ..ir.decisions import with_main_attribute
+from ..ir.attributes import CLASSES, main_attribute, with_main_attribute
 from ..ir.operator_graph import operator_graph, operators_in_order, readers
 from ..ir.straight_line import unique_names
 from .residual import Residual, read_residuals, write_residuals
-
-ATTRIBUTE = "dero.classes"
 
 
 @tvm.transform.module_pass(opt_level=0, name="ClassifyOperators")
@@ -36,7 +34,7 @@ class ClassifyOperators:
         mod = unique_names(mod)
         graph = operator_graph(mod, flatten=True)
         classes = {node: _word(graph, node) for node in operators_in_order(graph)}
-        mod = with_main_attribute(mod, ATTRIBUTE, classes)
+        mod = with_main_attribute(mod, CLASSES, classes)
         residuals = read_residuals(mod)
         if not residuals:
             return mod
@@ -61,10 +59,7 @@ def _is_there(graph: nx.DiGraph, residual: Residual) -> bool:
 
 def operator_classes(mod: tvm.IRModule) -> dict[str, str]:
     """Variable -> class, as the pass left them in `mod`; empty if it did not run."""
-    attrs = mod["main"].attrs
-    if attrs is None or ATTRIBUTE not in attrs:
-        return {}
-    return {str(name): str(word) for name, word in attrs[ATTRIBUTE].items()}
+    return {str(name): str(word) for name, word in main_attribute(mod, CLASSES, {}).items()}
 
 
 def _word(graph: nx.DiGraph, node: str) -> str:

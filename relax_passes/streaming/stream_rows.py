@@ -30,9 +30,10 @@ import tvm
 from tvm import relax
 from tvm.ir import Call
 
+from ..ir.attributes import CASCADE, DIRECTION, HAS_PORTS, attribute
 from ..ir.decisions import Decision, decisions, record, with_decisions
 from ..ir.inline import inlined
-from ..ir.operator_graph import CASCADE, operator_graph, operators_in_order
+from ..ir.operator_graph import operator_graph, operators_in_order
 from ..ir.outline import Piece, outline_all
 from ..ir.straight_line import StraightLine, read_function, without_dead_bindings, write_function
 from ..operators import attributes_of, make_call, operator_of
@@ -42,8 +43,6 @@ from .stream_ports import CannotStream
 from .streamed_ports import check_rings, ports_of, why_not, with_ports
 
 STREAM = "stream"
-HAS_PORTS = "dero.row_ports"  # of a function: it trades rows of inputs or outputs
-DIRECTION = "dero.direction"
 ASCENDING, DESCENDING = "ascending", "descending"
 _NAME = "StreamRows"
 _RESHAPE = "dero.reshape"
@@ -116,7 +115,7 @@ def with_ascending_rows(mod: tvm.IRModule) -> tvm.IRModule | None:
     copy = mod.clone()
     changed = False
     for name, function in mod.functions_items():
-        if function.attrs is not None and function.attrs.get(DIRECTION) == DESCENDING:
+        if attribute(function, DIRECTION) == DESCENDING:
             copy[name] = function.with_attr(DIRECTION, ASCENDING)
             changed = True
     return copy if changed else None

@@ -17,8 +17,8 @@ from tvm.relax.frontend.onnx import from_onnx
 
 from dero_tvm.frontends.tflite import load_tflite
 from relax_passes.canonicalization.canonicalize import Canonicalize
-from relax_passes.canonicalization.channels_last import INPUT_LAYOUTS
-from relax_passes.ir.dataflow import NOTES, ROUNDING, with_operands
+from relax_passes.ir.attributes import INPUT_LAYOUTS, NOTES, ROUNDING
+from relax_passes.ir.dataflow import with_operands
 from tests.host_module import host_function, run_on_host
 from tests.light_models import light_model
 from tests.tflite_builder import TFLiteBuilder, run_litert_reference

@@ -10,15 +10,14 @@ from tvm.script import ir as I
 from tvm.script import relax as R
 
 from relax_passes import pipeline
+from relax_passes.ir.attributes import CASCADE, DIRECTION
 from relax_passes.ir.decisions import decisions
-from relax_passes.ir.operator_graph import CASCADE
 from relax_passes.operators import attributes_of, make_call
 from relax_passes.residuals.accumulate_residuals import AccumulateResiduals
 from relax_passes.residuals.concat_in_place import ConcatInPlace
 from relax_passes.streaming.segmentation import Segmentation, segment
 from relax_passes.streaming.stream_rows import (
     DESCENDING,
-    DIRECTION,
     StreamRows,
     with_ascending_rows,
 )
