@@ -69,7 +69,7 @@ class ReorganizeResiduals:
 def reorganize(mod: tvm.IRModule, choices: Choices, name: str, pass_name: str) -> tvm.IRModule:
     """`mod` reorganized, with decisions under `pass_name`."""
     mod = inlined(mod)
-    if "dero.pad" in {data["operator"] for _, data in operator_graph(mod).nodes(data=True)}:
+    if "dero.pad" in {node.operator for node in operator_graph(mod).values()}:
         mod = tvm.transform.Sequential([FoldPadding()])(mod)
     mod = forget(mod, ("AccumulateResiduals", "ConcatInPlace"))
     graph = operator_graph(mod)
@@ -138,7 +138,7 @@ def _refinable(found: Description) -> set[str]:
         if residual.operator != "dero.concat":
             continue
         around = around_shortcut(residual)
-        sizes = {found.graph.nodes[n]["spec"].shape[1:3] for n in around}
+        sizes = {found.graph[n].spec.shape[1:3] for n in around}
         if len(sizes) == 1:
             nodes = (found.nodes.get(n) for n in around)
             names |= {n.name for n in nodes if isinstance(n, Convolution) and n.groups == 1}
