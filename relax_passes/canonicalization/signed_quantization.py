@@ -130,8 +130,6 @@ class _Rewriter(DataflowRewriter):
             return with_operands(expr, self._signed)
         if not isinstance(expr, (relax.Var, GenericConst)) or dtype_of(expr) != "uint8":
             return self.new(expr)
-        if isinstance(self.old.definition(expr), relax.Tuple):
-            return with_operands(self.old.definition(expr), self._signed)
         constant = self.old.constant(expr)
         if constant is not None and not constant.is_quantized:
             return relax.const((constant.values.astype(np.int16) - _OFFSET).astype(np.int8))

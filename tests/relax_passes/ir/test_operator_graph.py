@@ -153,5 +153,37 @@ def test_errors_are_clear():
                 y = R.multiply(x, x)
             return y
 
-    with pytest.raises(ValueError, match="'y' is a conditional"):
+    with pytest.raises(ValueError, match="`main` binds y by control flow"):
         operator_graph(Branching)
+
+
+def test_names_of_shapes_and_of_known_matches_disappear():
+    @I.ir_module
+    class Before:
+        @R.function
+        def main(x: R.Tensor((2, 2), "float32")) -> R.Tensor((4,), "float32"):
+            with R.dataflow():
+                same = R.match_cast(x, R.Tensor((2, 2), "float32"))
+                flat = R.shape([4])
+                y = R.reshape(same, flat)
+                R.output(y)
+            return y
+
+    line = read_function(Before)
+    ((_, call),) = line.bindings
+    assert call.args[0].same_as(line.parameters[0])
+    assert [int(n) for n in call.args[1].values] == [4]
+
+
+def test_a_match_that_decides_at_run_time_is_refused():
+    @I.ir_module
+    class Matching:
+        @R.function
+        def main(x: R.Tensor(ndim=2, dtype="float32")) -> R.Tensor((2, 2), "float32"):
+            with R.dataflow():
+                y = R.match_cast(x, R.Tensor((2, 2), "float32"))
+                R.output(y)
+            return y
+
+    with pytest.raises(ValueError, match="`main` binds y by control flow or a match"):
+        read_function(Matching)
