@@ -171,8 +171,12 @@ class OperatorGraph(Mapping[str, Node]):
         return tuple(i for i, operand in enumerate(self[reader].operands) if operand == name)
 
     def change_signature(self, name: str, signature: Signature) -> None:
-        """Give an operator another signature, as if it had been read with it."""
+        """Give an operator another signature, as if it had been read with it.
+
+        What was found out of the graph and kept in ``digraph.graph`` goes.
+        """
         self._nodes[name] = replace(self._nodes[name], known_signature=signature)
+        self.digraph.graph.clear()
 
 
 def operator_graph(

@@ -38,7 +38,7 @@ from ..ir.decisions import Decision, record
 from ..ir.operator_graph import Node, OperatorGraph, operator_graph
 from ..ir.straight_line import StraightLine, read_function, unique_names, variables, write_function
 from ..operators import attributes_of, make_call, operator_of, signature_of
-from .graph_liveness import change_signature, live_bytes, schedule, sharing
+from .graph_liveness import live_bytes, schedule, sharing
 
 _CONCAT = "dero.concat"
 
@@ -85,10 +85,10 @@ def _decide(mod: tvm.IRModule) -> tuple[dict[str, str], tuple[int, int]]:
                 continue
             before = graph[node].signature
             attrs = {**before.attrs, "in_place": True}
-            change_signature(graph, node, replace(before, attrs=attrs))
+            graph.change_signature(node, replace(before, attrs=attrs))
             after = _peak(graph)
             if after > peak:
-                change_signature(graph, node, before)
+                graph.change_signature(node, before)
                 reasons[node] = (
                     f"its buffer, alive from the first operand on, would raise the peak from "
                     f"{peak:,} to {after:,} bytes"

@@ -14,7 +14,7 @@ import networkx as nx
 
 from ..ir.operator_graph import Node, OperatorGraph
 from ..ir.straight_line import StraightLine
-from ..operators import Signature, operator_of, signature_of
+from ..operators import operator_of, signature_of
 
 _STORAGE = "buffer_of"  # attribute of a graph
 
@@ -24,7 +24,7 @@ def storage(graph: OperatorGraph) -> dict[str, str]:
 
     A reshape shares its operand's buffer, a cascade's result the buffer it overwrites, the
     operands of a concatenation in place its buffer, and an element of a tuple the tuple's.
-    A graph is asked many times, so it keeps the answer until `change_signature`.
+    A graph is asked many times, so it keeps the answer until a signature is changed.
     """
     kept = graph.digraph.graph
     if _STORAGE in kept:
@@ -37,12 +37,6 @@ def storage(graph: OperatorGraph) -> dict[str, str]:
             shared.union(operand, node)
     kept[_STORAGE] = {node: shared[node] for node in shared}
     return kept[_STORAGE]
-
-
-def change_signature(graph: OperatorGraph, node: str, signature: Signature) -> None:
-    """Give an operator another signature, as if it had been read with it."""
-    graph.change_signature(node, signature)
-    graph.digraph.graph.pop(_STORAGE, None)
 
 
 def sharing(graph: OperatorGraph, tensor: str) -> list[str]:

@@ -356,5 +356,5 @@ def test_symbolic_sizes_are_refused() -> None:
 
 
 def test_a_module_without_main_is_refused() -> None:
-    with pytest.raises(ValueError, match="no function `main`"):
+    with pytest.raises(ValueError, match="no function 'main'"):
         Canonicalize()(tvm.IRModule({}))
