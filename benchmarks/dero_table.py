@@ -136,7 +136,7 @@ def measure(network: PublishedNetwork, streaming: bool) -> Measured:
             plans = Candidates(module, planner).of(dero_tvm.Dero.STREAM)
             streamed[form] = min(plan.arena_bytes for plan in plans) // FLOAT
     graph = operator_graph(modules["reorganized"])
-    fused = sum(data["operator"] == "dero.shortcut_conv2d" for _, data in graph.nodes(data=True))
+    fused = sum(node.operator == "dero.shortcut_conv2d" for node in graph.values())
     return Measured(whole, architecture, fused, streamed)
 
 
@@ -144,17 +144,17 @@ def of_module(module: tvm.IRModule, fused: set[str]) -> list[Operator]:
     """The operators of a Relax module; those called in `fused` are part of what reads them."""
     graph = operator_graph(module)
     made_of = {
-        name: tuple(operand for operand in data["operands"] if operand is not None)
-        for name, data in graph.nodes(data=True)
-        if name in fused or data["operator"] == "dero.concat"
+        name: node.computed_operands
+        for name, node in graph.items()
+        if name in fused or node.operator == "dero.concat"
     }
     live = live_bytes(without_tensors(schedule(graph), made_of))
     found = []
     for name in live:
-        data = graph.nodes[name]
-        reads = graph.nodes[next(o for o in data["operands"] if o is not None)]["spec"]
-        kind = data["operator"]
-        shapes = (reads.shape[1:], data["spec"].shape[1:])
+        node = graph[name]
+        reads = graph[node.computed_operands[0]].spec
+        kind = node.operator
+        shapes = (reads.shape[1:], node.spec.shape[1:])
         convolution = kind in ("dero.conv2d", "dero.shortcut_conv2d")
         found.append(Operator(convolution, kind == "dero.resize2d", *shapes, live[name] // FLOAT))
     return found

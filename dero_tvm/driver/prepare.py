@@ -11,9 +11,7 @@ import tvm
 
 from relax_passes import pipeline
 from relax_passes.canonicalization.bound_indices import IndexOutside
-from relax_passes.canonicalization.channels_last import INPUT_LAYOUTS
-from relax_passes.ir.dataflow import NOTES
-from relax_passes.ir.decisions import with_main_attribute
+from relax_passes.ir.attributes import INPUT_LAYOUTS, NOTES, main_attribute, with_main_attribute
 from relax_passes.streaming.stream_ports import CannotStream
 
 from ..boundary.errors import UserError, first_line
@@ -109,8 +107,7 @@ def prepare(model: Any, options: CompileOptions) -> PreparedModel:
 
 def _unchanged_layouts(loaded: LoadedModel, canonical: tvm.IRModule) -> list[str]:
     """A note for each input that ``--input-layout nhwc`` leaves as it is."""
-    attrs = canonical["main"].attrs
-    found = attrs[INPUT_LAYOUTS] if attrs is not None and INPUT_LAYOUTS in attrs else None
+    found = main_attribute(canonical, INPUT_LAYOUTS)
     notes = []
     for index, spec in enumerate(loaded.inputs):
         if found is not None and list(map(int, found[index])) != sorted(map(int, found[index])):
@@ -127,9 +124,8 @@ def _unchanged_layouts(loaded: LoadedModel, canonical: tvm.IRModule) -> list[str
 
 
 def _with_notes(module: tvm.IRModule, notes: Sequence[str]) -> tvm.IRModule:
-    attrs = module["main"].attrs
-    before = [str(note) for note in attrs[NOTES]] if attrs is not None and NOTES in attrs else []
-    return with_main_attribute(module, NOTES, [*before, *notes])
+    before = main_attribute(module, NOTES, ())
+    return with_main_attribute(module, NOTES, [*map(str, before), *notes])
 
 
 def _ports(loaded: LoadedModel, kind: str, chosen: bool | Sequence[str]) -> list[int]:

@@ -10,6 +10,7 @@ import tvm
 from tvm import relax
 
 from dero_tvm.boundary.errors import UserError
+from relax_passes.ir.attributes import ROUNDING
 from relax_passes.ir.origins import Origin, with_origins
 from relax_passes.ir.port_quantization import Kind, PortQuantization, with_port_quantization
 
@@ -74,7 +75,7 @@ def finish(
     for attribute in ("params", "num_input"):
         main = main.without_attr(attribute)
     if rounding is not None:
-        main = main.with_attr("dero.rounding", rounding)
+        main = main.with_attr(ROUNDING, rounding)
     module = module.clone()
     module["main"] = main
     module = with_origins(module, origins)

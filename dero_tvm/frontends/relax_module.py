@@ -8,6 +8,7 @@ import tvm
 from tvm import relax, tirx
 
 from dero_tvm.boundary.errors import UserError
+from relax_passes.ir.attributes import ROUNDING, main_attribute
 
 from .loaded import LoadedModel, finish
 from .port_names import distinct_names
@@ -36,13 +37,12 @@ def load_relax(
     result = main.ret_ty
     count = len(result.fields) if isinstance(result, relax.TupleType) else 1
     outputs = ("output",) if count == 1 else tuple(f"output_{i}" for i in range(count))
-    stated = main.attrs is not None and "dero.rounding" in main.attrs
     return finish(
         module,
         label=label,
         name=name,
         format="relax",
-        rounding=None if stated else "single",
+        rounding="single" if main_attribute(module, ROUNDING) is None else None,
         input_names=names,
         output_names=outputs,
     )

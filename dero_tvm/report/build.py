@@ -9,6 +9,7 @@ import tvm
 from dero_tvm.boards.board import Board
 from dero_tvm.planning import MemoryPlan, plan_memory
 from dero_tvm.schedule.network import Network
+from relax_passes.ir.attributes import NOTES, main_attribute
 from relax_passes.ir.decisions import LEFT_ALONE, Decision, decisions
 from relax_passes.reorganization import remove_residuals
 from relax_passes.residuals import identify_residuals
@@ -23,8 +24,6 @@ from .channels_first import channels_first_notes
 from .data import LiveBuffer, RegionUse, Report, ReportedResidual, ReportedShortcut
 from .ports import ports
 from .timeline import ReportedBuffer
-
-_NOTES_ATTRIBUTE = "dero.notes"
 
 
 def build_report(
@@ -208,7 +207,4 @@ def _share(a: str, b: str, network: Network, plan: MemoryPlan) -> bool:
 
 
 def _notes(module: tvm.IRModule) -> tuple[str, ...]:
-    attrs = module["main"].attrs
-    if attrs is None or _NOTES_ATTRIBUTE not in attrs:
-        return ()
-    return tuple(str(note) for note in attrs[_NOTES_ATTRIBUTE])
+    return tuple(str(note) for note in main_attribute(module, NOTES, ()))

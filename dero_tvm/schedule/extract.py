@@ -18,13 +18,14 @@ from tvm import relax
 from tvm.ir import Call, GenericConst, GlobalVar, Var
 
 from dero_tvm.boundary.errors import UserError
-from relax_passes.ir.operator_graph import CASCADE
+from relax_passes.ir.attributes import CASCADE, DIRECTION, HAS_PORTS, attribute, function_attributes
 from relax_passes.ir.origins import origin_of
 from relax_passes.ir.port_quantization import port_quantization
+from relax_passes.ir.straight_line import read_function
 from relax_passes.operators import Signature, TensorSpec, operator_of, signature_of, spec_of
 from relax_passes.operators.row_ports import sink_signature, source_signature
 from relax_passes.streaming.stream_ports import streamed_inputs, streamed_outputs
-from relax_passes.streaming.stream_rows import DESCENDING, DIRECTION, HAS_PORTS
+from relax_passes.streaming.stream_rows import DESCENDING
 
 from .network import Cascade, CascadeKind, Network, Operation, Port
 from .opaque import opaque_name, opaque_operation
@@ -63,7 +64,7 @@ class _Extractor:
         self.views: list[tuple[str, str]] = []  # (reshape result, operand)
         self.concats: list[Operation] = []  # concatenations in place
         self.names: dict[Var, str] = {}  # Relax variables to value or constant names
-        self.tuples: dict[Var, list[relax.Expr]] = {}
+        self.results: dict[Var, tuple[str, ...]] = {}  # of calls with several
         self.taken: set[str] = set()
 
     def run(
@@ -72,18 +73,17 @@ class _Extractor:
         input_names: Sequence[str] | None,
         output_names: Sequence[str] | None,
     ) -> Network:
-        main = self.module["main"]
+        main = read_function(self.module)
         inputs = []
-        for index, param in enumerate(main.params):
+        for index, param in enumerate(main.parameters):
             value = self._declare(param, spec_of(param.ty))
             port = input_names[index] if input_names else param.name
             by_rows = index in streamed_inputs(self.module)
             quantization = port_quantization(self.module, "input").get(index)
             inputs.append(Port(port, value, by_rows, quantization))
-        for block in main.body.blocks:
-            for binding in block.bindings:
-                self._binding(binding)
-        outputs = self._outputs(main.body.body, [port.value for port in inputs], output_names)
+        for var, value in main.bindings:
+            self._binding(var, value)
+        outputs = self._outputs(main.results, [port.value for port in inputs], output_names)
         self._add_row_ports(inputs, outputs)
         values, cascades = place_values(
             self.specs, self.cascades, views=self.views, concats=self.concats
@@ -92,44 +92,12 @@ class _Extractor:
 
     # --- bindings ----------------------------------------------------------------------------
 
-    def _binding(self, binding: relax.Binding) -> None:
-        value = binding.value
-        if isinstance(value, Var):
-            self._alias(binding.var, value)
-        elif isinstance(value, relax.Tuple):
-            self.tuples[binding.var] = list(value.fields)
-        elif isinstance(value, relax.TupleGetItem):
-            self._tuple_item(binding.var, value)
-        elif isinstance(value, GenericConst):
-            self.names[binding.var] = self._constant(value)
-        elif isinstance(value, Call) and isinstance(value.op, GlobalVar):
-            self._cascade_call(binding.var, value)
-        elif isinstance(value, Call):
-            self._append(binding.var, value)
-        else:
-            raise UserError(
-                f"the network binds {binding.var.name} to a {type(value).__name__}, which has no "
-                "counterpart in a static program: remove control flow from the model"
-            )
-
-    def _alias(self, var: Var, source: Var) -> None:
-        if source in self.tuples:
-            self.tuples[var] = self.tuples[source]
-        else:
-            self.names[var] = self.names[source]
-
-    def _tuple_item(self, var: Var, item: relax.TupleGetItem) -> None:
-        source = item.tuple_value
-        fields = source.fields if isinstance(source, relax.Tuple) else self.tuples[source]
-        field = fields[item.index]
-        if isinstance(field, GenericConst):
-            self.names[var] = self._constant(field)
-        else:
-            self._alias(var, field)
-
-    def _append(self, var: Var, call: Call) -> None:
-        operation = self._operation(var, call)
-        if operation is not None:
+    def _binding(self, var: Var, value: relax.Expr) -> None:
+        if isinstance(value, relax.TupleGetItem):
+            self.names[var] = self.results[value.tuple_value][value.index]
+        elif isinstance(value.op, GlobalVar):
+            self._cascade_call(var, value)
+        elif (operation := self._operation(var, value)) is not None:
             kind = CascadeKind.SINGLE
             self.cascades.append(Cascade(operation.result, kind, (operation,)))
 
@@ -183,46 +151,34 @@ class _Extractor:
 
     def _cascade_call(self, var: Var, call: Call) -> None:
         function = self.module[call.op]
-        kind = function.attrs.get(CASCADE) if function.attrs else None
+        kind = attribute(function, CASCADE)
         if kind is None:
             raise UserError(_not_a_cascade(call.op.name_hint, function))
-        for param, arg in zip(function.params, call.args):
+        line = read_function(self.module, call.op)
+        for param, arg in zip(line.parameters, call.args):
             self.names[param] = self._operand(arg)
-        operations = []
-        several = sum(len(block.bindings) for block in function.body.blocks) > 1
-        several = several or HAS_PORTS in function.attrs
-        for block in function.body.blocks:
-            for binding in block.bindings:
-                if isinstance(binding.value, Var):
-                    self._alias(binding.var, binding.value)
-                    continue
-                if isinstance(binding.value, relax.Tuple):
-                    self.tuples[binding.var] = list(binding.value.fields)
-                    continue
-                operation = self._operation(binding.var, binding.value, in_cascade=several)
-                if operation is not None:
-                    operations.append(operation)
-        result = function.body.body
-        if isinstance(result, relax.Tuple):
-            self.tuples[var] = list(result.fields)
+        several = len(line.bindings) > 1 or attribute(function, HAS_PORTS, False)
+        made = [self._operation(*binding, in_cascade=several) for binding in line.bindings]
+        operations = [operation for operation in made if operation is not None]
+        if isinstance(line.result, relax.Tuple):
+            self.results[var] = tuple(self._operand(leaf) for leaf in line.results)
         else:
-            self._alias(var, result)
-        descending = function.attrs.get(DIRECTION) == DESCENDING
+            self.names[var] = self._operand(line.result)
+        descending = attribute(function, DIRECTION) == DESCENDING
         name = self._unique(call.op.name_hint)
         self.cascades.append(Cascade(name, CascadeKind(kind), tuple(operations), descending))
 
     # --- outputs -----------------------------------------------------------------------------
 
     def _outputs(
-        self, body: relax.Expr, inputs: list[str], output_names: Sequence[str] | None
+        self, results: Sequence[relax.Expr], inputs: list[str], output_names: Sequence[str] | None
     ) -> list[Port]:
-        if isinstance(body, relax.Tuple):
-            fields: list[relax.Expr] = list(body.fields)
+        if len(results) == 1 and results[0] in self.results:  # all that one cascade gives
+            values = self.results[results[0]]
         else:
-            fields = self.tuples.get(body, [body])
+            values = tuple(self._operand(result) for result in results)
         ports: list[Port] = []
-        for index, field in enumerate(fields):
-            value = self._operand(field)
+        for index, value in enumerate(values):
             roots = {self._root(port.value) for port in ports}
             if value in self.constants or self._root(value) in {*inputs, *roots}:
                 value = self._copy(value)
@@ -329,7 +285,7 @@ class _Extractor:
 
 def _not_a_cascade(name: str, function: relax.Function) -> str:
     """Why a function that ``main`` calls cannot be compiled, and what to do."""
-    attrs = function.attrs or {}
+    attrs = function_attributes(function)
     for part in ("Codegen", "Composite"):
         if part in attrs:
             return (

@@ -18,6 +18,7 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script import builder as T
 
 from dero_tvm.boundary.errors import UserError, first_line
+from relax_passes.ir.straight_line import read_function
 from relax_passes.ir.unfinished import abandoned_on_failure
 from relax_passes.operators import TensorSpec, spec_of
 
@@ -107,8 +108,7 @@ def _legalize(call: Call) -> tuple[tirx.PrimFunc, Sequence[relax.Expr]]:
     _try_legalization(call, params)
     legalized = relax.transform.LegalizeOps()(builder.get())
     legalized = relax.transform.FuseTIR()(relax.transform.FoldConstant()(legalized))
-    bindings = [b for block in legalized["main"].body.blocks for b in block.bindings]
-    calls = [b.value for b in bindings if isinstance(b.value, Call)]
+    calls = [value for _, value in read_function(legalized).bindings if isinstance(value, Call)]
     if len(calls) != 1 or calls[0].op.name != "relax.call_tir":
         raise UserError(
             f"operator {call.op.name} has no implementation as a static kernel; replace it in the "

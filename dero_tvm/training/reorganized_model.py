@@ -186,8 +186,8 @@ def reorganize(
 
 
 def _refuse_quantized(canonical: tvm.IRModule, label: str) -> None:
-    for _, data in operator_graph(canonical).nodes(data=True):
-        spec = data.get("spec")
+    for node in operator_graph(canonical).values():
+        spec = node.known_spec
         if spec is not None and spec.dtype in _QUANTIZED:
             raise UserError(
                 f"{label}: is quantized ({spec.dtype}), and such a network cannot be trained; "
@@ -215,9 +215,7 @@ def _trained_numbers(canonical: tvm.IRModule) -> int:
     """Weights and biases of the convolutions and dense layers of a canonical module."""
     graph = operator_graph(canonical)
     layers = [
-        data["call"]
-        for _, data in graph.nodes(data=True)
-        if data.get("operator") in ("dero.conv2d", "dero.dense")
+        node.call for node in graph.values() if node.operator in ("dero.conv2d", "dero.dense")
     ]
     return sum(
         argument.value.numpy().size

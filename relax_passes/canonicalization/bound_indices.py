@@ -50,7 +50,7 @@ class _Rewriter(DataflowRewriter):
         if is_call(expr, "relax.take"):
             self._refuse_outside(expr, indices, lengths)
             return relax.op.take(self.new(data), self.new(indices), expr.attrs.axis, "clip")
-        bounded = self._bounded(expr, self.old.tuple_of(indices), lengths)
+        bounded = self._bounded(expr, indices, lengths)
         if bounded is None:
             return None
         return relax.Call(expr.op, [self.new(data), bounded], expr.attrs, expr.ty_args)

@@ -25,13 +25,13 @@ import tvm
 from tvm import relax
 from tvm.ir import Call
 
+from ..ir.attributes import INPUT_LAYOUTS
 from ..ir.constant_tensor import ConstantTensor
 from ..ir.dataflow import DataflowRewriter, is_call, shape_of
 from .channels_last_operators import HANDLERS, demands_channels_last, passes_layout_on
 from .layout import Layout
 
 NAME = "ChannelsLast"
-INPUT_LAYOUTS = "dero.input_layouts"
 NHWC_OF_NCHW = (0, 2, 3, 1)
 
 

@@ -50,8 +50,6 @@ class _Rewriter(DataflowRewriter):
     def rewrite(self, var: relax.Var, expr: relax.Expr) -> relax.Expr | None:
         if isinstance(expr, relax.TupleGetItem):
             source = self.old.definition(expr.tuple_value)
-            if isinstance(source, relax.Tuple):
-                return self.new(source.fields[expr.index])
             if is_call(source, *_TUPLE_MEMBERS):
                 return _TUPLE_MEMBERS[source.op.name](self, source, expr.index)
         elif is_call(expr, *_CALLS):

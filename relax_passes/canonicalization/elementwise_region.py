@@ -18,7 +18,8 @@ from tvm import relax
 from tvm.ir import Call
 
 from ..ir.constant_tensor import ConstantTensor
-from ..ir.dataflow import Dataflow, is_call, shape_of, variables_of
+from ..ir.dataflow import Dataflow, is_call, shape_of
+from ..ir.straight_line import variables
 from .fold_constants import clip_bounds
 
 _LARGEST = 12  # operators in a region; the longest activation in use (GELU by tanh) has 9
@@ -135,7 +136,7 @@ def _operands(old: Dataflow, var: relax.Var) -> list[relax.Var] | None:
     if not is_call(call, *names) or "float" not in str(call.ty.dtype):
         return None
     operands = []
-    for arg in variables_of(call) if is_call(call, "relax.clip") else call.args:
+    for arg in variables(call) if is_call(call, "relax.clip") else call.args:
         constant = old.constant(arg)
         if constant is not None:
             if constant.values.size != 1:

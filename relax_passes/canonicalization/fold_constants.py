@@ -21,7 +21,8 @@ from tvm import relax
 from tvm.ir import Call, GenericConst, Op
 
 from ..ir.constant_tensor import ConstantTensor, exact_constant
-from ..ir.dataflow import DataflowRewriter, dtype_of, is_call, operands_of, shape_of, with_operands
+from ..ir.dataflow import DataflowRewriter, dtype_of, is_call, shape_of, with_operands
+from ..ir.straight_line import operands_of
 from ..ir.unfinished import abandoned_on_failure
 
 NAME = "FoldConstants"

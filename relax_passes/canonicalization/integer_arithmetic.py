@@ -24,7 +24,8 @@ from tvm import relax
 from tvm.ir import Call, GenericConst
 
 from ..ir.constant_tensor import ConstantTensor
-from ..ir.dataflow import DataflowRewriter, dtype_of, is_call, operands_of
+from ..ir.dataflow import DataflowRewriter, dtype_of, is_call
+from ..ir.straight_line import operands_of
 from ..operators import make_call, tables
 from ..operators.fixed_point import int8_limits
 from .elementwise_region import Region, regions_ending_at

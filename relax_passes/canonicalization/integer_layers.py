@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tvm import relax
 
+from ..ir.attributes import UNSIGNED_LAYERS
 from ..ir.constant_tensor import ConstantTensor
-from ..ir.dataflow import UNSIGNED_LAYERS, shape_of
+from ..ir.dataflow import shape_of
 from ..operators import quantized as factors
 from ..operators.fixed_point import INT8_MAX, INT8_MIN, onnx_rounding
 from ..operators.sum_range import SumRange

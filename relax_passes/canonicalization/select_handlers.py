@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tvm import relax
 
-from ..ir.dataflow import Dataflow, dtype_of, is_call, operands_of, shape_of
+from ..ir.dataflow import Dataflow, dtype_of, is_call, shape_of
+from ..ir.straight_line import operands_of
 from ..operators import spec_of
 from ..operators.fixed_point import INT8, INT8_MAX
 from ..operators.pool2d import windows_meet_image

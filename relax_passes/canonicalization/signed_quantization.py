@@ -24,7 +24,8 @@ import tvm
 from tvm import relax
 from tvm.ir import GenericConst
 
-from ..ir.dataflow import UNSIGNED_LAYERS, DataflowRewriter, dtype_of, is_call, with_operands
+from ..ir.attributes import UNSIGNED_LAYERS
+from ..ir.dataflow import DataflowRewriter, dtype_of, is_call, with_operands
 from ..operators import make_call
 from .fold_constants import clip_bounds
 from .moves import is_move, pad_value, pads_with_constant
@@ -134,8 +135,6 @@ class _Rewriter(DataflowRewriter):
             return with_operands(expr, self._signed)
         if not isinstance(expr, (relax.Var, GenericConst)) or dtype_of(expr) != "uint8":
             return self.new(expr)
-        if isinstance(self.old.definition(expr), relax.Tuple):
-            return with_operands(self.old.definition(expr), self._signed)
         constant = self.old.constant(expr)
         if constant is not None and not constant.is_quantized:
             return relax.const((constant.values.astype(np.int16) - _OFFSET).astype(np.int8))

@@ -12,7 +12,7 @@ inside and outside.  Then what is left alone keeps its name.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from itertools import count
 from typing import Any
@@ -22,54 +22,31 @@ import tvm_ffi
 from tvm import relax
 from tvm.ir import Call, GenericConst, Op
 
-from ..residuals.findings import names_in_use
+from .attributes import NOTES, ROUNDING, function_attributes
 from .constant_tensor import ConstantTensor
 from .decisions import Decision, decisions, record, with_decisions
-
-NOTES = "dero.notes"
-"""Attribute of `main`: reasons why something was left alone, one sentence each."""
-
-ROUNDING = "dero.rounding"
-"""Attribute of `main`: ``double`` (LiteRT's arithmetic, if absent) or ``single`` (the closest to
-ONNX Runtime's)."""
-
-UNSIGNED_LAYERS = "dero.unsigned_layers"
-"""Attribute of `main`: true if layers with weights had uint8 operands before they became int8."""
+from .names_in_use import names_in_use
+from .straight_line import StraightLine, needed_variables, read_function, variables
 
 
 class Dataflow:
-    """The bindings of a function whose body is straight-line code, with who reads what."""
+    """A straight line, with who reads what."""
 
-    def __init__(self, function: relax.Function) -> None:
-        self.params = list(function.params)
-        self.bindings: list[tuple[relax.Var, relax.Expr]] = []
-        self.attrs = dict(function.attrs.items()) if function.attrs is not None else {}
-        body = function.body
-        if isinstance(body, relax.SeqExpr):
-            for block in body.blocks:
-                for binding in block.bindings:
-                    self.bindings.append((binding.var, _straight_line(binding)))
-            body = body.body
-        self.result: relax.Expr = body
+    def __init__(self, line: StraightLine) -> None:
+        self.params = list(line.parameters)
+        self.bindings = list(line.bindings)
+        self.result = line.result
         self.definitions = dict(self.bindings)
         self.position = {var: index for index, (var, _) in enumerate(self.bindings)}
         self._constants: dict[relax.Expr, ConstantTensor | None] = {}
-        self.result = self.tuple_of(self.result)
         self.readers: dict[relax.Var, list[relax.Var | None]] = {}
         for reader, expr in [*self.bindings, (None, self.result)]:
-            for operand in variables_of(expr):
+            for operand in variables(expr):
                 self.readers.setdefault(operand, []).append(reader)
 
     def definition(self, expr: relax.Expr) -> relax.Expr:
-        """What a variable is bound to, through copies; parameters stand for themselves."""
-        while isinstance(expr, relax.Var) and expr in self.definitions:
-            expr = self.definitions[expr]
-        return expr
-
-    def tuple_of(self, expr: relax.Expr) -> relax.Expr:
-        """The tuple that a variable is bound to, or the expression itself."""
-        value = self.definition(expr)
-        return value if isinstance(value, relax.Tuple) else expr
+        """What a variable is bound to; parameters and constants stand for themselves."""
+        return self.definitions.get(expr, expr) if isinstance(expr, relax.Var) else expr
 
     def sole_reader(self, var: relax.Var) -> tuple[relax.Var, relax.Expr] | None:
         """The binding that reads `var`, if exactly one does and the result does not."""
@@ -105,9 +82,9 @@ class DataflowRewriter:
 
     def __init__(self, module: tvm.IRModule) -> None:
         self.module = module
-        self.old = Dataflow(main_of(module))
+        self.old = Dataflow(read_function(module))
         self.params = list(self.old.params)
-        self.attrs = dict(self.old.attrs)
+        self.attrs = function_attributes(module["main"])
         self._bindings: list[tuple[relax.Var, relax.Expr]] = []
         self._new: dict[relax.Var, relax.Expr] = {}
         self._emitted: dict[relax.Var, relax.Expr] = {}
@@ -136,8 +113,6 @@ class DataflowRewriter:
 
     def new(self, expr: relax.Expr) -> relax.Expr:
         """The new expression that stands for an old operand."""
-        if isinstance(expr, relax.Var) and isinstance(expr.ty, relax.TupleType):
-            expr = self.old.tuple_of(expr)  # tuples are written where they are read
         if isinstance(expr, relax.Var):
             return self._new.get(expr, expr)
         return with_operands(expr, self.new) if isinstance(expr, relax.Tuple) else expr
@@ -183,7 +158,7 @@ class DataflowRewriter:
             self._new[var] = self.emit(with_operands(expr, self.new) if new is None else new)
         self._origin = self.old.result.span if isinstance(self.old.result, relax.Var) else None
         result = self.result()
-        live = _live(self._bindings, result)
+        live = needed_variables(self._bindings, result)
         self._keep_notes(live)
         bindings = [(var, expr) for var, expr in self._bindings if var in live]
         taken = names_in_use(self.module)
@@ -196,13 +171,10 @@ class DataflowRewriter:
         return self._with_decisions(module, names)
 
     def _is_as_before(self, bindings: list, result: relax.Expr) -> bool:
-        copies = [v for v, e in self.old.bindings if isinstance(e, (relax.Var, GenericConst))]
-        computed = [v for v, e in self.old.bindings if not isinstance(e, relax.Tuple)]
-        attrs = self.old.attrs
+        attrs = function_attributes(self.module["main"])
         return (
             not self._changed
-            and not copies
-            and [self._new[var] for var in computed] == [var for var, _ in bindings]
+            and [self._new[var] for var, _ in self.old.bindings] == [var for var, _ in bindings]
             and all(new.same_as(old) for new, old in zip(self.params, self.old.params))
             and self.attrs.keys() == attrs.keys()
             and all(tvm_ffi.structural_equal(self.attrs[name], attrs[name]) for name in attrs)
@@ -242,13 +214,6 @@ class DataflowRewriter:
             self.attrs[NOTES] = notes
 
 
-def main_of(module: tvm.IRModule) -> relax.Function:
-    """The function `main`.  Raises ``ValueError`` if there is none."""
-    if "main" not in [var.name_hint for var in module.get_global_vars()]:
-        raise ValueError("the module has no function `main`: nothing to compile")
-    return module["main"]
-
-
 def is_call(expr: Any, *names: str) -> bool:
     """True for a call of one of the named operators."""
     return isinstance(expr, Call) and isinstance(expr.op, Op) and expr.op.name in names
@@ -272,29 +237,6 @@ def dtype_of(expr: relax.Expr) -> str:
     return str(expr.ty.dtype)
 
 
-def operands_of(expr: relax.Expr) -> Iterator[relax.Expr]:
-    """The direct operands of an expression, tuples taken apart."""
-    if isinstance(expr, Call):
-        parts = list(expr.args)
-    elif isinstance(expr, relax.Tuple):
-        parts = list(expr.fields)
-    elif isinstance(expr, relax.TupleGetItem):
-        parts = [expr.tuple_value]
-    else:
-        yield expr
-        return
-    for part in parts:
-        if isinstance(part, relax.Tuple):
-            yield from operands_of(part)
-        else:
-            yield part
-
-
-def variables_of(expr: relax.Expr) -> list[relax.Var]:
-    """The variables that an expression reads, in the order of its operands."""
-    return [operand for operand in operands_of(expr) if isinstance(operand, relax.Var)]
-
-
 def with_operands(expr: relax.Expr, change: Callable[[Any], Any]) -> relax.Expr:
     """`expr` with every direct operand changed; the same object if none differs."""
     if isinstance(expr, relax.Var):
@@ -312,26 +254,6 @@ def with_operands(expr: relax.Expr, change: Callable[[Any], Any]) -> relax.Expr:
     return expr
 
 
-def _straight_line(binding: Any) -> relax.Expr:
-    if isinstance(binding, relax.VarBinding) and isinstance(
-        binding.value, (Call, relax.Tuple, relax.TupleGetItem, relax.Var, GenericConst)
-    ):
-        return binding.value
-    raise ValueError(
-        f"`main` binds {binding.var.name} by control flow or a match, which has no place on a "
-        "microcontroller graph: export the model without branches, loops and symbolic sizes"
-    )
-
-
-def _live(bindings: list[tuple[relax.Var, relax.Expr]], result: relax.Expr) -> set[relax.Var]:
-    """The variables that `result` needs."""
-    live = set(variables_of(result))
-    for var, expr in reversed(bindings):
-        if var in live:
-            live.update(variables_of(expr))
-    return live
-
-
 def _build(
     params: list[relax.Var],
     bindings: list[tuple[relax.Var, relax.Expr]],
@@ -342,7 +264,7 @@ def _build(
     """A function of the bindings, and the name each variable has now: the one that is given, or
     one by its order.
     """
-    outputs = set(variables_of(result))
+    outputs = set(variables(result))
     renamed: dict[relax.Var, relax.Expr] = {}
 
     def rename(expr: Any) -> Any:

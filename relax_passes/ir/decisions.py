@@ -11,7 +11,8 @@ from dataclasses import asdict, dataclass
 
 import tvm
 
-ATTRIBUTE = "dero.decisions"
+from .attributes import DECISIONS, main_attribute, with_main_attribute
+
 LEFT_ALONE = "left alone"  # the action of a pass that refuses
 
 
@@ -27,12 +28,9 @@ class Decision:
 
 def decisions(mod: tvm.IRModule) -> tuple[Decision, ...]:
     """All decisions recorded in `mod`, in the order in which they were taken."""
-    attrs = mod["main"].attrs
-    if attrs is None or ATTRIBUTE not in attrs:
-        return ()
     return tuple(
         Decision(str(m["pass"]), str(m["join"]), str(m["action"]), str(m["reason"]))
-        for m in attrs[ATTRIBUTE]
+        for m in main_attribute(mod, DECISIONS, ())
     )
 
 
@@ -55,7 +53,7 @@ def with_decisions(mod: tvm.IRModule, kept: Iterable[Decision]) -> tvm.IRModule:
         maps.append({"pass": plain.pop("pass_name"), **plain})
     if not maps and not decisions(mod):
         return mod
-    return with_main_attribute(mod, ATTRIBUTE, maps)
+    return with_main_attribute(mod, DECISIONS, maps)
 
 
 def forget(mod: tvm.IRModule, passes: Iterable[str]) -> tvm.IRModule:
@@ -64,13 +62,4 @@ def forget(mod: tvm.IRModule, passes: Iterable[str]) -> tvm.IRModule:
     kept = [d for d in decisions(mod) if d.pass_name not in dropped]
     if len(kept) == len(decisions(mod)):
         return mod
-    copy = mod.clone()
-    copy["main"] = mod["main"].without_attr(ATTRIBUTE)
-    return record(copy, kept)
-
-
-def with_main_attribute(mod: tvm.IRModule, name: str, value: object) -> tvm.IRModule:
-    """A copy of `mod` in which ``main`` has one more attribute."""
-    copy = mod.clone()
-    copy["main"] = mod["main"].with_attr(name, value)
-    return copy
+    return record(with_main_attribute(mod, DECISIONS, None), kept)

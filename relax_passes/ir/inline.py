@@ -14,6 +14,7 @@ import tvm
 from tvm import relax
 from tvm.ir import Call, GlobalVar
 
+from .attributes import attribute
 from .straight_line import StraightLine, read_function, substitute, unique_names, write_function
 
 
@@ -104,4 +105,4 @@ def _is_private(mod: tvm.IRModule, value: relax.Expr) -> bool:
     if not isinstance(value, Call) or not isinstance(value.op, GlobalVar):
         return False
     function = mod[value.op]
-    return isinstance(function, relax.Function) and "global_symbol" not in (function.attrs or ())
+    return isinstance(function, relax.Function) and attribute(function, "global_symbol") is None

@@ -3,128 +3,213 @@
 Nodes are the tensors of ``main`` under the names of their variables, each together with the
 operator that computes it; edges lead from a tensor to the operators that read it.  Network inputs
 are nodes as well, and result ``i`` of the network is a node ``return[i]`` that reads one tensor.
-
-Node attributes:
-
-==================  ==============================================================================
-``kind``            ``input``, ``operator``, ``cascade`` (a call of an outlined function) or
-                    ``output``
-``operator``        name of the operator or of the outlined function
-``call``            the Relax expression that computes the node (None for inputs and outputs)
-``implementation``  the `Operator` if it is one of the project's, otherwise None
-``signature``       `Signature` of one of the project's operators, otherwise None
-``operator_class``  `OperatorClass` (None for inputs and outputs); a cascade has its last
-                    operator's
-``spec``            `TensorSpec`, or None where an opaque operator returns a tuple
-``bytes``           bytes of the tensor
-``macs``            multiply-accumulates of the operator
-``index``           position in the written order; -1 for inputs, the number of bindings for outputs
-``origin``          `Origin`, the layer of the model file, or None if that is not known
-``operands``        for each tensor argument its node, or None for a constant
-``function``        the outlined function of a cascade, otherwise None
-``inner``           the `StraightLine` of that function, otherwise None
-``in_place``        the operand whose buffer a cascade's result takes, otherwise None
-==================  ==============================================================================
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Literal
 
 import networkx as nx
 import tvm
 from tvm import relax
 from tvm.ir import Call, GlobalVar, Op
 
-from ..operators import OperatorClass, TensorSpec, operator_of, signature_of, spec_of
+from ..operators import (
+    Operator,
+    OperatorClass,
+    Signature,
+    TensorSpec,
+    operator_of,
+    signature_of,
+    spec_of,
+)
+from .attributes import CASCADE, IN_PLACE, attribute
 from .inline import inlined
-from .origins import origin_of
-from .straight_line import leaves, read_function
+from .origins import Origin, origin_of
+from .straight_line import StraightLine, leaves, read_function
 
-CASCADE = "dero.cascade"
-IN_PLACE = "dero.in_place"
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """A tensor and what computes it."""
+
+    kind: Literal["input", "operator", "cascade", "output"]
+    """A cascade is a call of an outlined function."""
+
+    index: int
+    """Position in the written order; -1 for inputs, the number of bindings for outputs."""
+
+    known_spec: TensorSpec | None
+    """Shape and type, or None where an opaque operator returns a tuple."""
+
+    bytes: int
+    """Of the tensor, or of all tensors of the tuple."""
+
+    operands: tuple[str | None, ...] = ()
+    """For each tensor argument its node, or None for a constant."""
+
+    operator: str = ""
+    """Name of the operator or of the outlined function; empty for inputs and outputs."""
+
+    operator_class: OperatorClass | None = None
+    """None for inputs and outputs; a cascade has its last operator's."""
+
+    known_signature: Signature | None = None
+    """Of one of the project's operators, otherwise None."""
+
+    call: Any = None
+    """The Relax expression that computes the node; None for inputs and outputs."""
+
+    origin: Origin | None = None
+    """The layer of the model file, or None if that is not known."""
+
+    inner: StraightLine | None = None
+    """What the outlined function of a cascade computes, otherwise None."""
+
+    in_place: str | None = None
+    """The operand whose buffer a cascade's result takes, otherwise None."""
+
+    @property
+    def spec(self) -> TensorSpec:
+        """Shape and type.  Raises ``ValueError`` for a tuple."""
+        if self.known_spec is None:
+            raise ValueError(f"{self.operator} gives a tuple, which has no shape")
+        return self.known_spec
+
+    @property
+    def signature(self) -> Signature:
+        """Raises ``ValueError`` if this is none of the project's operators."""
+        if self.known_signature is None:
+            raise ValueError(f"{self.operator or self.kind} has no signature")
+        return self.known_signature
+
+    @property
+    def implementation(self) -> Operator:
+        """Raises ``ValueError`` if this is none of the project's operators."""
+        operator = operator_of(self.signature.operator)
+        assert operator is not None  # for it has given the signature
+        return operator
+
+    @property
+    def computed_operands(self) -> tuple[str, ...]:
+        """The operands that are no constants."""
+        return tuple(operand for operand in self.operands if operand is not None)
+
+    @property
+    def is_reshape(self) -> bool:
+        """True for a reshape, which costs no memory."""
+        return self.operator == "dero.reshape"
+
+    @property
+    def is_concat_in_place(self) -> bool:
+        """True for a concatenation whose operands are slices of its buffer."""
+        return self.operator == "dero.concat" and bool(self.signature["in_place"])
+
+    @property
+    def is_elementwise_join(self) -> bool:
+        """True for an addition, multiplication and the like of two different computed tensors."""
+        return self._joins(OperatorClass.ELEMENTWISE)
+
+    @property
+    def is_concat_join(self) -> bool:
+        """True for a concatenation of at least two different computed tensors."""
+        return self._joins(OperatorClass.CONCAT)
+
+    @property
+    def is_join(self) -> bool:
+        """True for concatenations and element-by-element operators of several computed tensors."""
+        return self.is_elementwise_join or self.is_concat_join
+
+    def _joins(self, kind: OperatorClass) -> bool:
+        different = set(self.operands) - {None}
+        return self.kind == "operator" and self.operator_class is kind and len(different) > 1
+
+
+class OperatorGraph(Mapping[str, Node]):
+    """Nodes by name, in written order; `digraph` has the names and edges for networkx."""
+
+    def __init__(self, nodes: Mapping[str, Node]) -> None:
+        self._nodes = dict(nodes)
+        self.digraph = nx.DiGraph()
+        self.digraph.add_nodes_from(nodes)
+        for name, node in nodes.items():
+            self.digraph.add_edges_from((operand, name) for operand in node.computed_operands)
+
+    def __getitem__(self, name: str) -> Node:
+        return self._nodes[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._nodes)
+
+    def __len__(self) -> int:
+        return len(self._nodes)
+
+    @cached_property
+    def inputs(self) -> tuple[str, ...]:
+        """The network's inputs."""
+        return tuple(name for name, node in self.items() if node.kind == "input")
+
+    @cached_property
+    def outputs(self) -> tuple[str, ...]:
+        """The tensors that the network returns."""
+        results = (node for node in self.values() if node.kind == "output")
+        return tuple(name for node in results for name in node.computed_operands)
+
+    def operators_in_order(self) -> list[str]:
+        """The nodes that compute something, in written order."""
+        return [name for name, node in self.items() if node.kind in ("operator", "cascade")]
+
+    def readers(self, name: str) -> list[str]:
+        """The operators (and outputs) that read a tensor, in written order."""
+        return sorted(self.digraph.successors(name), key=lambda n: (self._nodes[n].index, n))
+
+    def arguments(self, name: str, reader: str) -> tuple[int, ...]:
+        """As which of its arguments `reader` reads a tensor."""
+        return tuple(i for i, operand in enumerate(self[reader].operands) if operand == name)
+
+    def change_signature(self, name: str, signature: Signature) -> None:
+        """Give an operator another signature, as if it had been read with it.
+
+        What was found out of the graph and kept in ``digraph.graph`` goes.
+        """
+        self._nodes[name] = replace(self._nodes[name], known_signature=signature)
+        self.digraph.graph.clear()
 
 
 def operator_graph(
-    mod: tvm.IRModule, *, flatten: bool = False, known: nx.DiGraph | None = None
-) -> nx.DiGraph:
+    mod: tvm.IRModule, *, flatten: bool = False, known: OperatorGraph | None = None
+) -> OperatorGraph:
     """The graph of ``main``, whose names must be unique (see `straight_line.unique_names`).
 
-    With `flatten`, outlined functions are replaced by the operators in them.  The graph's own
-    attributes ``inputs`` and ``outputs`` list the network's inputs and the tensors it returns.
-    `known` is the graph of a module from which `outline` made this one: what it left alone need
-    not be read again.
+    With `flatten`, outlined functions are replaced by the operators in them.  `known` is the graph
+    of a module from which `outline` made this one: what it left alone need not be read again.
 
     Raises ``ValueError`` for names that are not unique and for tensors without a static shape.
     """
     if flatten:
         mod = inlined(mod)
     line = read_function(mod)
-    graph = nx.DiGraph()
+    nodes: dict[str, Node] = {}
+
+    def add(name: str, node: Node) -> None:
+        if name in nodes:
+            raise ValueError(f"two tensors of main are called {name!r}; names have to be unique")
+        nodes[name] = node
+
     for parameter in line.parameters:
         spec = spec_of(parameter.ty)
-        _add(graph, parameter.name, kind="input", spec=spec, bytes=spec.bytes, index=-1)
+        add(parameter.name, Node("input", -1, spec, spec.bytes))
     for index, (var, value) in enumerate(line.bindings):
-        given = _known(known, var.name, value) or _describe(mod, value)
-        given |= {"index": index, "call": value, "origin": origin_of(var)}
-        _add(graph, var.name, **given)
+        node = _known(known, var.name, value) or _describe(mod, value)
+        add(var.name, replace(node, index=index, call=value, origin=origin_of(var)))
     for position, leaf in enumerate(line.results):
-        operand = leaf.name if isinstance(leaf, relax.Var) else None
         spec = spec_of(leaf.ty)
-        _add(
-            graph,
-            f"return[{position}]",
-            kind="output",
-            spec=spec,
-            bytes=spec.bytes,
-            index=len(line.bindings),
-            operands=(operand,),
-        )
-    for node, data in list(graph.nodes(data=True)):
-        for argument, operand in enumerate(data["operands"]):
-            if operand is not None:
-                if not graph.has_edge(operand, node):
-                    graph.add_edge(operand, node, arguments=())
-                graph.edges[operand, node]["arguments"] += (argument,)
-    graph.graph["inputs"] = tuple(parameter.name for parameter in line.parameters)
-    graph.graph["outputs"] = tuple(v.name for v in line.results if isinstance(v, relax.Var))
-    return graph
-
-
-def operators_in_order(graph: nx.DiGraph) -> list[str]:
-    """The nodes that compute something, in written order."""
-    nodes = [n for n, data in graph.nodes(data=True) if data["kind"] in ("operator", "cascade")]
-    return sorted(nodes, key=lambda n: graph.nodes[n]["index"])
-
-
-def readers(graph: nx.DiGraph, node: str) -> list[str]:
-    """The operators (and outputs) that read a tensor, in written order."""
-    return sorted(graph.successors(node), key=lambda n: (graph.nodes[n]["index"], n))
-
-
-def is_join(graph: nx.DiGraph, node: str) -> bool:
-    """True for concatenations and element-by-element operators of several computed tensors."""
-    return is_elementwise_join(graph, node) or is_concat_join(graph, node)
-
-
-def is_elementwise_join(graph: nx.DiGraph, node: str) -> bool:
-    """True for an addition, multiplication and the like of two different computed tensors."""
-    data = graph.nodes[node]
-    return (
-        data["kind"] == "operator"
-        and data["operator_class"] is OperatorClass.ELEMENTWISE
-        and len(set(data["operands"]) - {None}) > 1
-    )
-
-
-def is_concat_join(graph: nx.DiGraph, node: str) -> bool:
-    """True for a concatenation of at least two different computed tensors."""
-    data = graph.nodes[node]
-    return (
-        data["kind"] == "operator"
-        and data["operator_class"] is OperatorClass.CONCAT
-        and len(set(data["operands"]) - {None}) > 1
-    )
+        node = Node("output", len(line.bindings), spec, spec.bytes, (_name(leaf),))
+        add(f"return[{position}]", node)
+    return OperatorGraph(nodes)
 
 
 def cascade_of(mod: tvm.IRModule, value: relax.Expr) -> relax.Function | None:
@@ -132,87 +217,52 @@ def cascade_of(mod: tvm.IRModule, value: relax.Expr) -> relax.Function | None:
     if not isinstance(value, Call) or not isinstance(value.op, GlobalVar):
         return None
     function = mod[value.op]
-    if function.attrs is None or CASCADE not in function.attrs:
-        return None
-    return function
+    return None if attribute(function, CASCADE) is None else function
 
 
-def _add(graph: nx.DiGraph, name: str, **given: Any) -> None:
-    if name in graph:
-        raise ValueError(f"two tensors of main are called {name!r}; names have to be unique")
-    defaults: dict[str, Any] = {
-        "operator": None,
-        "call": None,
-        "implementation": None,
-        "signature": None,
-        "operator_class": None,
-        "macs": 0,
-        "operands": (),
-        "origin": None,
-        "function": None,
-        "inner": None,
-        "in_place": None,
-    }
-    graph.add_node(name, **(defaults | given))
-
-
-def _known(known: nx.DiGraph | None, name: str, value: relax.Expr) -> dict[str, Any] | None:
+def _known(known: OperatorGraph | None, name: str, value: relax.Expr) -> Node | None:
     """What a graph already says of a binding, if its value is a call of the same operator."""
     if known is None or name not in known or not isinstance(value, Call):
         return None
-    before = known.nodes[name]["call"]
-    if not isinstance(before, Call) or not before.op.same_as(value.op):
-        return None
-    return dict(known.nodes[name])
+    before = known[name].call
+    return known[name] if isinstance(before, Call) and before.op.same_as(value.op) else None
 
 
-def _describe(mod: tvm.IRModule, value: relax.Expr) -> dict[str, Any]:
-    """What a bound expression says of its node."""
+def _describe(mod: tvm.IRModule, value: relax.Expr) -> Node:
+    """What a bound expression says of its node, whose place in the order is not known yet."""
     spec, size = _result(value.ty)
-    given: dict[str, Any] = {
-        "kind": "operator",
-        "operator": type(value).__name__,
-        "operator_class": OperatorClass.OPAQUE,
-        "spec": spec,
-        "bytes": size,
-    }
+    arguments: list[relax.Expr] = []
     if isinstance(value, relax.TupleGetItem):
-        given["operands"] = tuple(_name(leaf) for leaf in leaves(value.tuple_value))
+        arguments = [value.tuple_value]
+    elif isinstance(value, Call):
+        arguments = list(value.args)
+    operands = tuple(_name(leaf) for argument in arguments for leaf in leaves(argument))
+    opaque = OperatorClass.OPAQUE
+    node = Node("operator", 0, spec, size, operands, type(value).__name__, opaque)
     if not isinstance(value, Call):
-        return given
-    given["operands"] = tuple(_name(leaf) for arg in value.args for leaf in leaves(arg))
+        return node
     operator = operator_of(value)
     if operator is not None:
         signature = signature_of(value)
-        given |= {
-            "operator": value.op.name,
-            "implementation": operator,
-            "signature": signature,
-            "operator_class": operator.operator_class(signature),
-            "macs": operator.macs(signature),
-        }
-        return given
-    given["operator"] = value.op.name if isinstance(value.op, Op) else str(value.op)
+        kind = operator.operator_class(signature)
+        return replace(node, operator=value.op.name, operator_class=kind, known_signature=signature)
     function = cascade_of(mod, value)
     if function is not None:
-        given |= _describe_cascade(mod, value, function)
-    return given
+        return _describe_cascade(mod, value, function, node)
+    return replace(node, operator=value.op.name if isinstance(value.op, Op) else str(value.op))
 
 
-def _describe_cascade(mod: tvm.IRModule, call: Call, function: relax.Function) -> dict[str, Any]:
+def _describe_cascade(mod: tvm.IRModule, call: Call, function: relax.Function, node: Node) -> Node:
     line = read_function(mod, call.op)
-    inner = [_describe(mod, value) for _, value in line.bindings]
-    given: dict[str, Any] = {
-        "kind": "cascade",
-        "operator": call.op.name_hint,
-        "operator_class": inner[-1]["operator_class"],
-        "macs": sum(data["macs"] for data in inner),
-        "function": function,
-        "inner": line,
-    }
-    if IN_PLACE in function.attrs:
-        given["in_place"] = _name(call.args[int(function.attrs[IN_PLACE])])
-    return given
+    in_place = attribute(function, IN_PLACE)
+    return replace(
+        node,
+        kind="cascade",
+        operator=call.op.name_hint,
+        operator_class=_describe(mod, line.bindings[-1][1]).operator_class,
+        inner=line,
+        in_place=None if in_place is None else _name(call.args[int(in_place)]),
+    )
 
 
 def _name(leaf: relax.Expr) -> str | None:

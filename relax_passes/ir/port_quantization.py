@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 
 import tvm
 
-from .decisions import with_main_attribute
+from .attributes import main_attribute, with_main_attribute
 
 Kind = Literal["input", "output"]
 
@@ -28,12 +28,9 @@ class PortQuantization(NamedTuple):
 
 def port_quantization(mod: tvm.IRModule, kind: Kind) -> dict[int, PortQuantization]:
     """By position; empty if nothing is known."""
-    attributes = mod["main"].attrs
-    name = f"dero.{kind}_quantization"
-    records = attributes[name] if attributes is not None and name in attributes else ()
     return {
         int(record["index"]): PortQuantization(float(record["scale"]), int(record["zero_point"]))
-        for record in records
+        for record in main_attribute(mod, f"dero.{kind}_quantization", ())
     }
 
 

@@ -8,12 +8,13 @@ one dataflow block.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import tvm
+import tvm_ffi
 from tvm import relax
-from tvm.ir import Call, GlobalVar
+from tvm.ir import Call, GenericConst, GlobalVar
 
 
 @dataclass(frozen=True)
@@ -42,11 +43,13 @@ def leaves(expr: relax.Expr) -> Iterator[relax.Expr]:
 def read_function(mod: tvm.IRModule, name: str | GlobalVar = "main") -> StraightLine:
     """The straight line of a function of `mod`.
 
-    Raises ``ValueError`` if there is no such Relax function or if its control flow branches.
+    Raises ``ValueError`` if there is no such Relax function, if its control flow branches, or if
+    it matches shapes that are known only at run time.
     """
     known = [v.name_hint for v in mod.get_global_vars()]
     if isinstance(name, str) and name not in known:
-        raise ValueError(f"the module has no function {name!r}; it has {', '.join(known)}")
+        others = f"it has {', '.join(known)}" if known else "it is empty"
+        raise ValueError(f"the module has no function {name!r}: {others}")
     function = mod[name]
     if not isinstance(function, relax.Function):
         raise ValueError(f"the function {name!r} is not a Relax function")
@@ -55,20 +58,33 @@ def read_function(mod: tvm.IRModule, name: str | GlobalVar = "main") -> Straight
     body = function.body
     for block in body.blocks if isinstance(body, relax.SeqExpr) else ():
         for binding in block.bindings:
-            if not isinstance(binding, (relax.VarBinding, relax.MatchCast)):
-                raise ValueError(f"the binding of {binding.var.name!r} is of an unknown kind")
             value = substitute(binding.value, meaning)
-            if isinstance(value, relax.If):
-                raise ValueError(
-                    f"the value of {binding.var.name!r} is a conditional; networks whose control "
-                    "flow depends on data are not supported"
-                )
-            if isinstance(value, (relax.Var, tvm.ir.GenericConst, relax.Tuple)):
+            if not _says_nothing_new(binding):
+                raise _no_straight_line(name, binding.var)
+            if isinstance(value, (relax.Var, GenericConst, relax.Tuple, relax.ShapeExpr)):
                 meaning[binding.var] = value
-            else:
+            elif isinstance(value, (Call, relax.TupleGetItem)):
                 bindings.append((binding.var, value))
+            else:
+                raise _no_straight_line(name, binding.var)
     result = body.body if isinstance(body, relax.SeqExpr) else body
     return StraightLine(tuple(function.params), tuple(bindings), substitute(result, meaning))
+
+
+def _says_nothing_new(binding: relax.Binding) -> bool:
+    """True unless it matches a value with a type that the value is not known to have."""
+    return isinstance(binding, relax.VarBinding) or (
+        isinstance(binding, relax.MatchCast)
+        and tvm_ffi.structural_equal(binding.var.ty, binding.value.ty)
+    )
+
+
+def _no_straight_line(name: str | GlobalVar, var: relax.Var) -> ValueError:
+    function = name if isinstance(name, str) else name.name_hint
+    return ValueError(
+        f"`{function}` binds {var.name} by control flow or a match, which has no place on a "
+        "microcontroller graph: export the model without branches, loops and symbolic sizes"
+    )
 
 
 def write_function(
@@ -109,6 +125,8 @@ def build_function(line: StraightLine, attrs: tvm.ir.Attrs | None) -> relax.Func
 
 def substitute(expr: relax.Expr, meaning: Mapping[relax.Var, relax.Expr]) -> relax.Expr:
     """`expr` with variables replaced; ``(a, b)[1]`` becomes ``b``."""
+    if not meaning and not isinstance(expr, relax.TupleGetItem):
+        return expr
     if isinstance(expr, relax.Var):
         return meaning.get(expr, expr)
     if isinstance(expr, relax.Tuple):
@@ -134,23 +152,35 @@ def substitute(expr: relax.Expr, meaning: Mapping[relax.Var, relax.Expr]) -> rel
 
 def without_dead_bindings(line: StraightLine) -> StraightLine:
     """`line` without the bindings that its result does not depend on."""
-    needed = {leaf for leaf in line.results if isinstance(leaf, relax.Var)}
-    kept = []
-    for var, value in reversed(line.bindings):
+    needed = needed_variables(line.bindings, line.result)
+    kept = tuple(binding for binding in line.bindings if binding[0] in needed)
+    return StraightLine(line.parameters, kept, line.result)
+
+
+def needed_variables(
+    bindings: Sequence[tuple[relax.Var, relax.Expr]], result: relax.Expr
+) -> set[relax.Var]:
+    """The variables that `result` depends on."""
+    needed = set(variables(result))
+    for var, value in reversed(bindings):
         if var in needed:
-            needed |= set(variables(value))
-            kept.append((var, value))
-    return StraightLine(line.parameters, tuple(reversed(kept)), line.result)
+            needed.update(variables(value))
+    return needed
 
 
-def variables(value: relax.Expr) -> list[relax.Var]:
-    """The variables that a bound expression (or a result) reads, in order of appearance."""
+def operands_of(value: relax.Expr) -> list[relax.Expr]:
+    """What a bound expression (or a result) reads, in order of appearance, tuples taken apart."""
     parts: list[relax.Expr] = [value]
     if isinstance(value, Call):
         parts = list(value.args)
     elif isinstance(value, relax.TupleGetItem):
         parts = [value.tuple_value]
-    return [leaf for part in parts for leaf in leaves(part) if isinstance(leaf, relax.Var)]
+    return [leaf for part in parts for leaf in leaves(part)]
+
+
+def variables(value: relax.Expr) -> list[relax.Var]:
+    """The variables among the operands of a bound expression (or of a result)."""
+    return [operand for operand in operands_of(value) if isinstance(operand, relax.Var)]
 
 
 def unique_names(mod: tvm.IRModule) -> tvm.IRModule:

@@ -16,26 +16,28 @@ import tvm
 from tvm import relax
 from tvm.ir import Call, GenericConst
 
-from ..ir.decisions import with_main_attribute
+from ..ir.attributes import (
+    FINDINGS,
+    REORGANIZATION,
+    function_attributes,
+    main_attribute,
+    with_main_attribute,
+)
 from ..ir.straight_line import read_function
 from . import description as reorganization
 from .description import Architecture, Convolution, Dense, Reorganization
 from .write_network import write_network
 
-ATTRIBUTE = "dero.reorganization"
-_OUTDATED = ("dero.residuals", "dero.classes")
-
 
 def write_reorganization(mod: tvm.IRModule, network: Reorganization) -> tvm.IRModule:
     """A module whose main is `network`; other attributes of `mod`'s main stay."""
     function = write_network(network)
-    attrs = mod["main"].attrs
-    for name, value in attrs.items() if attrs is not None else ():
-        if name not in _OUTDATED:
+    for name, value in function_attributes(mod["main"]).items():
+        if name not in FINDINGS:
             function = function.with_attr(name, value)
     written = tvm.IRModule({"main": function}, attrs=mod.attrs)
     text = json.dumps(_plain(network.architecture), separators=(",", ":"))
-    return with_main_attribute(written, ATTRIBUTE, text)
+    return with_main_attribute(written, REORGANIZATION, text)
 
 
 def read_reorganization(mod: tvm.IRModule) -> Reorganization:
@@ -43,10 +45,10 @@ def read_reorganization(mod: tvm.IRModule) -> Reorganization:
 
     Raises ``ValueError`` if it did not run, or if a later pass has rewritten the layers.
     """
-    attrs = mod["main"].attrs
-    if attrs is None or ATTRIBUTE not in attrs:
+    written = main_attribute(mod, REORGANIZATION)
+    if written is None:
         raise ValueError("the module is not reorganized: ReorganizeResiduals has not run on it")
-    architecture = _value(json.loads(str(attrs[ATTRIBUTE])))
+    architecture = _value(json.loads(str(written)))
     calls = {var.name: value for var, value in read_function(mod).bindings}
     return Reorganization(architecture, _weights(architecture, calls))
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import tvm
+
+from ..ir.operator_graph import Node
 
 _STATISTICS = ("norm", "variance")
 _CONVOLUTIONS = ("conv", "conv1d", "conv3d", "convolution", "conv_2d", "conv_3d")
@@ -19,16 +20,16 @@ class CannotReorganize(ValueError):
     """The network has no reorganized counterpart; the message says why."""
 
 
-def layer(name: str, data: Mapping[str, Any]) -> str:
+def layer(name: str, data: Node) -> str:
     """An operator of the graph in the words of the model file; without these, its variable."""
-    if data["origin"] is not None:
-        return str(data["origin"])
+    if data.origin is not None:
+        return str(data.origin)
     return f"the operator {_word(data)} ({name})"
 
 
-def no_counterpart(name: str, data: Mapping[str, Any], why: str = "") -> CannotReorganize:
+def no_counterpart(name: str, data: Node, why: str = "") -> CannotReorganize:
     """For an operator that the description of a network has no node for; `why` qualifies it."""
-    origin, word = data["origin"], _word(data)
+    origin, word = data.origin, _word(data)
     own = "" if origin is None else origin.operator.lower()
     if "batch" not in own and any(part in own or part in word for part in _STATISTICS):
         return CannotReorganize(
@@ -36,7 +37,7 @@ def no_counterpart(name: str, data: Mapping[str, Any], why: str = "") -> CannotR
             "network has batch normalizations, whose statistics training fixes: use BatchNorm in "
             "its place"
         )
-    if own in _CONVOLUTIONS and _is_layout(data) and len(data["signature"].inputs[0].shape) != 4:
+    if own in _CONVOLUTIONS and _is_layout(data) and len(data.signature.inputs[0].shape) != 4:
         return one_axis(name, data)
     if origin is None or _letters(word) in _letters(own):
         return CannotReorganize(
@@ -49,7 +50,7 @@ def no_counterpart(name: str, data: Mapping[str, Any], why: str = "") -> CannotR
     )
 
 
-def one_axis(name: str, data: Mapping[str, Any]) -> CannotReorganize:
+def one_axis(name: str, data: Node) -> CannotReorganize:
     """For a convolution of something else than images."""
     return CannotReorganize(
         f"{layer(name, data)} is a convolution along another number of axes than two; only "
@@ -76,9 +77,9 @@ def _letters(word: str) -> str:
     return re.sub("image|[0-9]d|[^a-z]", "", word)
 
 
-def _is_layout(data: Mapping[str, Any]) -> bool:
-    return data["operator"] in ("dero.reshape", "dero.transpose")
+def _is_layout(data: Node) -> bool:
+    return data.operator in ("dero.reshape", "dero.transpose")
 
 
-def _word(data: Mapping[str, Any]) -> str:
-    return data["operator"].removeprefix("dero.").removeprefix("relax.").removeprefix("nn.")
+def _word(data: Node) -> str:
+    return data.operator.removeprefix("dero.").removeprefix("relax.").removeprefix("nn.")

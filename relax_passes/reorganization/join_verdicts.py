@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 import networkx as nx
 
+from ..ir.operator_graph import Node, OperatorGraph
 from ..operators import OperatorClass
 from ..residuals.residual import IDENTITY, NONE, Residual
 
@@ -49,16 +50,16 @@ class Verdicts:
     live: nx.DiGraph
 
 
-def judge(graph: nx.DiGraph, residuals: Sequence[Residual]) -> Verdicts:
+def judge(graph: OperatorGraph, residuals: Sequence[Residual]) -> Verdicts:
     """The verdicts on all joins of a network."""
     gates = frozenset().union(*(_gate(graph, residual) for residual in residuals))
     reasons = {r.join: _reason_to_stay(graph, r, gates) for r in residuals}
     removed = {r.join: r for r in residuals if not reasons[r.join]}
-    live = nx.DiGraph(graph.edges)
+    live = nx.DiGraph(graph.digraph.edges)
     live.add_nodes_from(graph)
     for join, residual in removed.items():
         live.remove_edges_from((branch.operand, join) for branch in residual.shortcuts)
-    outputs = [node for node, data in graph.nodes(data=True) if data["kind"] == "output"]
+    outputs = [node for node, data in graph.items() if data.kind == "output"]
     needed = set(outputs).union(*(nx.ancestors(live, output) for output in outputs))
     live.remove_nodes_from(set(live) - needed)
     kept = {join: reason for join, reason in reasons.items() if reason}
@@ -74,7 +75,7 @@ def around_shortcut(residual: Residual, shortcuts: Iterable[str] | None = None) 
     return set().union(*paths.values()) - needed
 
 
-def _gate(graph: nx.DiGraph, residual: Residual) -> set[str]:
+def _gate(graph: OperatorGraph, residual: Residual) -> set[str]:
     """What only the gates of a product need."""
     if residual.operator != "dero.multiply":
         return set()
@@ -85,55 +86,55 @@ def _gate(graph: nx.DiGraph, residual: Residual) -> set[str]:
     return around_shortcut(residual, images) if squashed and images else set()
 
 
-def _convolution(graph: nx.DiGraph, name: str) -> OperatorClass | None:
+def _convolution(graph: OperatorGraph, name: str) -> OperatorClass | None:
     """The class of a convolution of an image; None for others, and for one of global averages."""
-    known: OperatorClass | None = graph.nodes[name]["operator_class"]
-    if known not in CONVOLUTIONS or graph.nodes[name]["operator"] != "dero.conv2d":
+    known = graph[name].operator_class
+    if known not in CONVOLUTIONS or graph[name].operator != "dero.conv2d":
         return None
-    above = graph.nodes[name]
-    while above["operator"] in _ONE_BY_ONE and above["spec"].shape[1:3] == (1, 1):
-        (source, *_) = above["operands"]
+    above = graph[name]
+    while above.operator in _ONE_BY_ONE and above.spec.shape[1:3] == (1, 1):
+        (source, *_) = above.operands
         if source is None:
             break
-        above = graph.nodes[source]
-        if above["operator"] == "dero.reduce" or averages_all(graph, source):
+        above = graph[source]
+        if above.operator == "dero.reduce" or averages_all(graph, source):
             return None
     return known
 
 
-def averages_all(graph: nx.DiGraph, name: str) -> bool:
+def averages_all(graph: OperatorGraph, name: str) -> bool:
     """Whether an operator is a pooling that stands for a mean over all pixels.
 
     One before a convolution over several pixels is not, though the image be as small as its window.
     """
-    data = graph.nodes[name]
-    if data["operator"] != "dero.pool2d" or data["signature"]["kind"] != "average":
+    data = graph[name]
+    if data.operator != "dero.pool2d" or data.signature["kind"] != "average":
         return False
-    signature = data["signature"]
+    signature = data.signature
     if signature["pool_size"] != signature.inputs[0].shape[1:3] or any(signature["padding"]):
         return False
-    after = (graph.nodes[node]["operator_class"] for node in nx.descendants(graph, name))
+    after = (graph[node].operator_class for node in nx.descendants(graph.digraph, name))
     return not any(kind in (OperatorClass.SPATIAL, OperatorClass.DEPTHWISE) for kind in after)
 
 
-def _is_part(data: dict) -> bool:
-    return data["operator"] == "dero.slice" and len(data["spec"].shape) == 4
+def _is_part(data: Node) -> bool:
+    return data.operator == "dero.slice" and len(data.spec.shape) == 4
 
 
-def _is_squashed(graph: nx.DiGraph, name: str) -> bool:
+def _is_squashed(graph: OperatorGraph, name: str) -> bool:
     """Whether a tensor is a squashed one, perhaps times or plus a constant."""
-    data = graph.nodes[name]
-    while data["operator"] in ("dero.add", "dero.subtract", "dero.multiply", "dero.divide"):
-        computed = [operand for operand in data["operands"] if operand is not None]
+    data = graph[name]
+    while data.operator in ("dero.add", "dero.subtract", "dero.multiply", "dero.divide"):
+        computed = data.computed_operands
         if len(computed) != 1:
             return False
-        data = graph.nodes[computed[0]]
-    if data["operator"] == "dero.softmax":
+        data = graph[computed[0]]
+    if data.operator == "dero.softmax":
         return True
-    return data["operator"] == "dero.unary" and data["signature"]["function"] in _SQUASHING
+    return data.operator == "dero.unary" and data.signature["function"] in _SQUASHING
 
 
-def _reason_to_stay(graph: nx.DiGraph, residual: Residual, gates: frozenset[str]) -> str:
+def _reason_to_stay(graph: OperatorGraph, residual: Residual, gates: frozenset[str]) -> str:
     addition = residual.operator == "dero.add"
     if residual.operator not in ("dero.add", "dero.concat"):
         return _other_join(graph, residual)
@@ -141,7 +142,7 @@ def _reason_to_stay(graph: nx.DiGraph, residual: Residual, gates: frozenset[str]
         return "its branches are parallel: none is a shortcut"
     around = around_shortcut(residual)
     classes = {c for n in around - gates if (c := _convolution(graph, n)) is not None}
-    if any(_is_part(graph.nodes[n]) for branch in residual.shortcuts for n in branch.operators):
+    if any(_is_part(graph[n]) for branch in residual.shortcuts for n in branch.operators):
         return "its shortcut is, or comes from, a part of a tensor's channels: a branch of its own"
     if around and around <= gates:
         return "it lies inside a gate, which is not reorganized"
@@ -151,13 +152,13 @@ def _reason_to_stay(graph: nx.DiGraph, residual: Residual, gates: frozenset[str]
         return "a pyramid of poolings: no convolution lies between its operands"
     if classes == {OperatorClass.DEPTHWISE} and not addition:
         return "depthwise convolutions alone lie between its operands: they are halves of one layer"
-    shapes = {graph.nodes[name]["spec"].shape for name in _main(residual)}
-    if addition and shapes != {graph.nodes[residual.join]["spec"].shape}:
+    shapes = {graph[name].spec.shape for name in _main(residual)}
+    if addition and shapes != {graph[residual.join].spec.shape}:
         return "its main branch has another shape than the sum"
     return ""
 
 
-def _other_join(graph: nx.DiGraph, residual: Residual) -> str:
+def _other_join(graph: OperatorGraph, residual: Residual) -> str:
     if residual.operator == "dero.multiply":
         return "a product is a gate, not a residual join"
     word = {"dero.subtract": "difference", "dero.divide": "quotient"}.get(residual.operator)
@@ -167,12 +168,12 @@ def _other_join(graph: nx.DiGraph, residual: Residual) -> str:
     return f"{what} is no residual join"
 
 
-def _is_input(graph: nx.DiGraph, name: str) -> bool:
+def _is_input(graph: OperatorGraph, name: str) -> bool:
     """Whether a tensor is an input of the network, if in another layout."""
-    data = graph.nodes[name]
-    while data["operator"] in ("dero.transpose", "dero.reshape") and None not in data["operands"]:
-        data = graph.nodes[data["operands"][0]]
-    return data["kind"] == "input"
+    data = graph[name]
+    while data.operator in ("dero.transpose", "dero.reshape") and data.computed_operands:
+        data = graph[data.computed_operands[0]]
+    return data.kind == "input"
 
 
 def _main(residual: Residual) -> list[str]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-import networkx as nx
 import numpy as np
 from tvm.ir import GenericConst
 
 from ..ir.decisions import Decision
+from ..ir.operator_graph import Node, OperatorGraph
 from ..residuals.residual import Residual
 from .cannot_reorganize import CannotReorganize, layer, no_counterpart
 from .description import Activate, Activation, AnyNode, Convolution, Dense, Elementwise, Port
@@ -30,7 +30,7 @@ class DescribedTensor:
 class PartialDescription:
     """Nodes of the plain twin, still with the original's widths and the variables' names."""
 
-    graph: nx.DiGraph
+    graph: OperatorGraph
     residuals: dict[str, Residual]
     verdicts: Verdicts
     pass_name: str
@@ -43,30 +43,30 @@ class PartialDescription:
     _tensors: dict[str, DescribedTensor] = field(default_factory=dict)
 
     def _layer(self, name: str) -> str:
-        return layer(name, self.graph.nodes[name])
+        return layer(name, self.graph[name])
 
     def _decide(self, name: str, action: str, reason: str) -> None:
-        origin = self.graph.nodes[name]["origin"]
+        origin = self.graph[name].origin
         where = name if origin is None else str(origin)
         self.decisions.append(Decision(self.pass_name, where, action, reason))
 
-    def _operands(self, name: str, data: dict) -> list[DescribedTensor]:
+    def _operands(self, name: str, data: Node) -> list[DescribedTensor]:
         """What has become of the operands, which have to lie alike: all channels-first, or none."""
-        found = [self._tensors[operand] for operand in data["operands"] if operand is not None]
+        found = [self._tensors[operand] for operand in data.computed_operands]
         if not found:
             raise no_counterpart(name, data, " of constants")
         if len({tensor.channels_first for tensor in found}) > 1:
             raise no_counterpart(name, data, " of one image channels-first and one channels-last")
         return found
 
-    def _sources(self, name: str, data: dict) -> tuple[str, ...]:
+    def _sources(self, name: str, data: Node) -> tuple[str, ...]:
         """The nodes that compute the operands, which have to be channels-last."""
         found = self._operands(name, data)
         if any(tensor.channels_first for tensor in found):
             raise no_counterpart(name, data, " of an image channels-first")
         return tuple(tensor.source for tensor in found)
 
-    def _image(self, name: str, data: dict) -> str:
+    def _image(self, name: str, data: Node) -> str:
         """The node that computes the only operand, an image."""
         sources = self._sources(name, data)
         if len(sources) != 1 or len(self._shape(sources[0])) != 3:
@@ -88,15 +88,15 @@ class PartialDescription:
         return (*shape[1:], shape[0]) if port.layout == "NCHW" else shape
 
     def _add(self, node: AnyNode) -> DescribedTensor:
-        origin = self.graph.nodes[node.name]["origin"]
+        origin = self.graph[node.name].origin
         self.nodes[node.name] = replace(node, origin="" if origin is None else str(origin))
         return DescribedTensor(node.name)
 
     def _keep(self, name: str, weight: np.ndarray, bias: np.ndarray) -> None:
         self.weights[f"{name}.weight"], self.weights[f"{name}.bias"] = weight, bias
 
-    def _constant(self, name: str, data: dict, index: int) -> np.ndarray:
-        argument = data["call"].args[index]
+    def _constant(self, name: str, data: Node, index: int) -> np.ndarray:
+        argument = data.call.args[index]
         if not isinstance(argument, GenericConst):
             raise CannotReorganize(f"the weights of {layer(name, data)} are computed, not constant")
         return argument.value.numpy()

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from tvm.ir import GenericConst
 
+from ..ir.operator_graph import Node
 from .cannot_reorganize import no_counterpart, one_axis
 from .description import (
     Activate,
@@ -36,7 +37,7 @@ _AFFINE = ("dero.multiply", "dero.add", "dero.subtract", "dero.divide")
 class LayerRules(PartialDescription):
     """Each rule adds nodes and returns what stands for the operator's result."""
 
-    def _rule(self, operator: str) -> Callable[[str, dict], DescribedTensor] | None:
+    def _rule(self, operator: str) -> Callable[[str, Node], DescribedTensor] | None:
         return {
             "dero.conv2d": self._conv2d,
             "dero.pool2d": self._pool2d,
@@ -52,8 +53,8 @@ class LayerRules(PartialDescription):
             **dict.fromkeys(_AFFINE, self._affine),
         }.get(operator)
 
-    def _conv2d(self, name: str, data: dict) -> DescribedTensor:
-        signature, activation = data["signature"], clamp_of(data["signature"].attrs)
+    def _conv2d(self, name: str, data: Node) -> DescribedTensor:
+        signature, activation = data.signature, clamp_of(data.signature.attrs)
         weight, bias = (self._constant(name, data, index) for index in (1, 2))
         (tensor,) = self._operands(name, data)
         source, shape = tensor.source, self._shape(tensor.source)
@@ -76,7 +77,7 @@ class LayerRules(PartialDescription):
         )
         return self._add(replace(made, in_gate=name in self.verdicts.gates))
 
-    def _dense(self, name: str, data: dict) -> DescribedTensor:
+    def _dense(self, name: str, data: Node) -> DescribedTensor:
         weight, bias = (self._constant(name, data, index) for index in (1, 2))
         (source,) = self._sources(name, data)
         if len(self._shape(source)) != 1:
@@ -84,18 +85,18 @@ class LayerRules(PartialDescription):
         return self._dense_of(name, data, source, weight, bias)
 
     def _dense_of(
-        self, name: str, data: dict, source: str, weight: np.ndarray | None, bias: np.ndarray
+        self, name: str, data: Node, source: str, weight: np.ndarray | None, bias: np.ndarray
     ) -> DescribedTensor:
         if weight is None:
             raise no_counterpart(name, data, " on a single pixel with several results")
         self._keep(name, weight, bias)
-        activation = clamp_of(data["signature"].attrs)
+        activation = clamp_of(data.signature.attrs)
         filters, channels = weight.shape
         made = Dense(name, (source,), (filters,), channels, filters, activation)
         return self._add(replace(made, in_gate=name in self.verdicts.gates))
 
-    def _pool2d(self, name: str, data: dict) -> DescribedTensor:
-        signature = data["signature"]
+    def _pool2d(self, name: str, data: Node) -> DescribedTensor:
+        signature = data.signature
         shape = signature.output.shape[1:]
         window = Window(*(signature[k] for k in ("pool_size", "strides", "padding", "dilation")))
         (tensor,) = self._operands(name, data)
@@ -115,7 +116,7 @@ class LayerRules(PartialDescription):
                 and signature["kind"] == "max"
                 and window.strides != (1, 1)
                 and conv.inputs[0] not in self.nodes  # but an input of the network
-                and self.graph.out_degree(source) == 1
+                and self.graph.digraph.out_degree(source) == 1
                 and self._alone(source, name)
             ):
                 self.nodes[source] = replace(conv, pool=pool, shape=shape)
@@ -128,8 +129,8 @@ class LayerRules(PartialDescription):
         made = GlobalPool(name, (source,), (channels,))
         return replace(made, in_gate=name in self.verdicts.gates)
 
-    def _reduce(self, name: str, data: dict) -> DescribedTensor:
-        signature = data["signature"]
+    def _reduce(self, name: str, data: Node) -> DescribedTensor:
+        signature = data.signature
         (tensor,) = self._operands(name, data)
         rank, shape = len(signature.inputs[0].shape), self._shape(tensor.source)
         axes = {axis % rank for axis in signature["axes"]}
@@ -145,30 +146,30 @@ class LayerRules(PartialDescription):
             name, replace(tensor, channels_first=first), clamp_of(signature.attrs)
         )
 
-    def _resize2d(self, name: str, data: dict) -> DescribedTensor:
+    def _resize2d(self, name: str, data: Node) -> DescribedTensor:
         source = self._image(name, data)
-        old, shape = (s.shape[1:] for s in (data["signature"].inputs[0], data["signature"].output))
+        old, shape = (s.shape[1:] for s in (data.signature.inputs[0], data.signature.output))
         factor = (shape[0] // old[0], shape[1] // old[1])
-        if (old[0] * factor[0], old[1] * factor[1]) != shape[:2] or data["signature"][
+        if (old[0] * factor[0], old[1] * factor[1]) != shape[:2] or data.signature[
             "coordinates"
         ] == "align_corners":
             raise no_counterpart(name, data, " by a factor that is no integer")
         return self._add(Upsample(name, (source,), shape, factor))
 
-    def _concat(self, name: str, data: dict) -> DescribedTensor:
-        shape = data["signature"].output.shape
-        if None in data["operands"]:
+    def _concat(self, name: str, data: Node) -> DescribedTensor:
+        shape = data.signature.output.shape
+        if None in data.operands:
             raise no_counterpart(name, data, " with a constant")
         sources = self._sources(name, data)
         ranks = {len(self._shape(source)) for source in sources}
-        if data["signature"]["axis"] % len(shape) != len(shape) - 1 or len(ranks) > 1:
+        if data.signature["axis"] % len(shape) != len(shape) - 1 or len(ranks) > 1:
             raise no_counterpart(name, data, " that is not one of channels")
         return self._add(Concat(name, sources, shape[-ranks.pop() :]))
 
-    def _unary(self, name: str, data: dict) -> DescribedTensor:
+    def _unary(self, name: str, data: Node) -> DescribedTensor:
         (tensor,) = self._operands(name, data)
-        (operand,) = data["operands"]
-        attrs = data["signature"].attrs
+        (operand,) = data.operands
+        attrs = data.signature.attrs
         activation = Activation(*(attrs[k] for k in ("function", "minimum", "maximum")))
         activation = replace(activation, alpha=attrs["alpha"], beta=attrs["beta"])
         if attrs["function"] == "relu":
@@ -177,34 +178,34 @@ class LayerRules(PartialDescription):
             return self._joined(name, tensor, activation)
         return self._activated(name, tensor, activation)
 
-    def _softmax(self, name: str, data: dict) -> DescribedTensor:
+    def _softmax(self, name: str, data: Node) -> DescribedTensor:
         (source,) = self._sources(name, data)
         return self._add(Activate(name, (source,), self._shape(source), Activation("softmax")))
 
-    def _slice(self, name: str, data: dict) -> DescribedTensor:
+    def _slice(self, name: str, data: Node) -> DescribedTensor:
         source = self._image(name, data)
-        old, shape = data["signature"].inputs[0].shape, data["signature"].output.shape
-        begin, end = data["signature"]["begin"][-1], data["signature"]["end"][-1]
+        old, shape = data.signature.inputs[0].shape, data.signature.output.shape
+        begin, end = data.signature["begin"][-1], data.signature["end"][-1]
         if old[:-1] != shape[:-1] or end - begin != shape[-1]:
             raise no_counterpart(name, data, " of what is no run of channels")
         return self._add(Slice(name, (source,), shape[1:], begin, end))
 
-    def _shuffled(self, name: str, data: dict) -> DescribedTensor | None:
+    def _shuffled(self, name: str, data: Node) -> DescribedTensor | None:
         """An image whose pixels are made matrices, transposed, and made an image again; or None."""
-        pixels = data["spec"].shape
-        readers = list(self.graph.successors(name))
-        swap = self.graph.nodes[readers[0]] if len(readers) == 1 else data
-        after = list(self.graph.successors(readers[0])) if readers else []
-        last = self.graph.nodes[after[0]] if len(after) == 1 else data
-        old = data["signature"].inputs[0].shape
+        pixels = data.spec.shape
+        readers = list(self.graph.digraph.successors(name))
+        swap = self.graph[readers[0]] if len(readers) == 1 else data
+        after = list(self.graph.digraph.successors(readers[0])) if readers else []
+        last = self.graph[after[0]] if len(after) == 1 else data
+        old = data.signature.inputs[0].shape
         if (
             len(old) != 4
             or len(pixels) != 3
             or pixels[0] != prod(old[:3])
-            or swap["operator"] != "dero.transpose"
-            or swap["signature"]["axes"] != (0, 2, 1)
-            or last["operator"] != "dero.reshape"
-            or last["spec"].shape != old
+            or swap.operator != "dero.transpose"
+            or swap.signature["axes"] != (0, 2, 1)
+            or last.operator != "dero.reshape"
+            or last.spec.shape != old
         ):
             return None
         source = self._image(name, data)
@@ -212,21 +213,21 @@ class LayerRules(PartialDescription):
         self._tensors |= dict.fromkeys((readers[0], after[0]), tensor)
         return tensor
 
-    def _transpose(self, name: str, data: dict) -> DescribedTensor:
-        (operand,) = data["operands"]
-        tensor, axes = self._tensors[operand], data["signature"]["axes"]
+    def _transpose(self, name: str, data: Node) -> DescribedTensor:
+        (tensor,) = self._operands(name, data)
+        axes = data.signature["axes"]
         wanted = TO_NHWC if tensor.channels_first else TO_NCHW
         if axes != wanted:
             raise no_counterpart(name, data, f" with the axes {axes}")
         return DescribedTensor(tensor.source, not tensor.channels_first)
 
-    def _reshape(self, name: str, data: dict) -> DescribedTensor:
-        (operand,) = data["operands"]
-        tensor, shape = self._tensors[operand], data["signature"].output.shape
+    def _reshape(self, name: str, data: Node) -> DescribedTensor:
+        (tensor,) = self._operands(name, data)
+        shape = data.signature.output.shape
         old = self._shape(tensor.source)
         if len(old) == 3 and is_transposition(data, TO_NHWC if tensor.channels_first else TO_NCHW):
             return DescribedTensor(tensor.source, not tensor.channels_first)
-        if shape == data["signature"].inputs[0].shape:
+        if shape == data.signature.inputs[0].shape:
             return tensor
         if (shuffled := self._shuffled(name, data)) is not None:
             return shuffled
@@ -234,28 +235,28 @@ class LayerRules(PartialDescription):
             raise no_counterpart(name, data, f" to {shape}")
         if len(old) == 1:  # (1, C), (1, 1, 1, C), (1, C, 1, 1): the same vector
             return DescribedTensor(tensor.source, len(shape) == 4 and shape[1] == old[0] > 1)
-        size = prod(data["signature"].inputs[0].shape)
+        size = prod(data.signature.inputs[0].shape)
         return self._add(Flatten(name, (tensor.source,), (size,), tensor.channels_first))
 
-    def _affine(self, name: str, data: dict) -> DescribedTensor:
+    def _affine(self, name: str, data: Node) -> DescribedTensor:
         tensors = self._operands(name, data)
-        constants = [a for a in data["call"].args if isinstance(a, GenericConst)]
+        constants = [a for a in data.call.args if isinstance(a, GenericConst)]
         arrays = [constant.value.numpy() for constant in constants]
-        rank = len(data["spec"].shape)
+        rank = len(data.spec.shape)
         channels = 1 if tensors[0].channels_first and rank == 4 else rank - 1
-        wanted = tuple(n if axis == channels else 1 for axis, n in enumerate(data["spec"].shape))
+        wanted = tuple(n if axis == channels else 1 for axis, n in enumerate(data.spec.shape))
         fits = [_is_uniform(a) or (1,) * (rank - a.ndim) + a.shape == wanted for a in arrays]
         if len(tensors) != 1 or fits != [True]:
             raise no_counterpart(name, data, " with a constant that is not one number a channel")
-        first = data["operands"][0] is None
-        limits = clamp_of(data["signature"].attrs)
-        if (first and data["operator"] == "dero.subtract") or name in self.verdicts.gates:
-            line = _line(data["operator"], arrays[0], first)
+        first = data.operands[0] is None
+        limits = clamp_of(data.signature.attrs)
+        if (first and data.operator == "dero.subtract") or name in self.verdicts.gates:
+            line = _line(data.operator, arrays[0], first)
             if line is None:
                 raise no_counterpart(name, data, " in a gate with a number for each channel")
             tensor = self._activated(name, tensors[0], replace(limits or Activation(), **line))
             return tensor
-        if first and data["operator"] == "dero.divide":
+        if first and data.operator == "dero.divide":
             raise no_counterpart(name, data, " of a constant by the tensor")
         return self._normalization(name, tensors[0], limits)
 
@@ -297,12 +298,12 @@ def _line(operator: str, constant: np.ndarray, first: bool) -> dict[str, Any] | 
     return {"function": "line", "alpha": alpha, "beta": beta}
 
 
-def is_transposition(data: dict, axes: tuple[int, ...]) -> bool:
+def is_transposition(data: Node, axes: tuple[int, ...]) -> bool:
     """Whether an operator transposes an image so; of one channel, that is a mere reshape."""
-    if data["operator"] == "dero.transpose":
-        return data["signature"]["axes"] == axes
-    if data["operator"] != "dero.reshape":
+    if data.operator == "dero.transpose":
+        return data.signature["axes"] == axes
+    if data.operator != "dero.reshape":
         return False
-    old, new = data["signature"].inputs[0].shape, data["signature"].output.shape
+    old, new = data.signature.inputs[0].shape, data.signature.output.shape
     channels = old[1] if axes == TO_NHWC else old[-1]
     return len(old) == 4 and channels == 1 and new == tuple(old[axis] for axis in axes)

@@ -25,7 +25,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from ..ir.decisions import LEFT_ALONE
-from ..ir.operator_graph import is_elementwise_join, operators_in_order
+from ..ir.operator_graph import Node
 from ..operators import OperatorClass
 from ..residuals.residual import Residual
 from .cannot_reorganize import CannotReorganize, no_counterpart, refusing
@@ -39,14 +39,14 @@ class Description(LayerRules):
 
     def read(self) -> Description:
         """Walk the network."""
-        for name in self.graph.graph["inputs"]:
+        for name in self.graph.inputs:
             self._input(name)
-        for name in operators_in_order(self.graph):
+        for name in self.graph.operators_in_order():
             if name in self._tensors:  # with an operator before it
                 continue
             with refusing(self._layer(name)):
                 self._tensors[name] = self._tensor(name)
-        outputs = [n for n, data in self.graph.nodes(data=True) if data["kind"] == "output"]
+        outputs = [n for n, data in self.graph.items() if data.kind == "output"]
         for output in sorted(outputs, key=lambda n: int(n[7:-1])):
             self._output(output)
         alive = {port.name for port in self.outputs}
@@ -66,7 +66,7 @@ class Description(LayerRules):
         return {self._tensors[name].source for name in names}
 
     def _input(self, name: str) -> None:
-        spec = self.graph.nodes[name]["spec"]
+        spec = self.graph[name].spec
         if spec.dtype != "float32":
             raise CannotReorganize(
                 f"the input {name} is {spec.dtype}: a quantized network cannot be retrained; "
@@ -82,52 +82,52 @@ class Description(LayerRules):
         """Whether a tensor, or what is computed from its single elements, is made channels-last."""
         seen, waiting = {name}, [name]
         while waiting:
-            for reader in self.graph.successors(waiting.pop()):
-                data = self.graph.nodes[reader]
+            for reader in self.graph.digraph.successors(waiting.pop()):
+                data = self.graph[reader]
                 if is_transposition(data, TO_NHWC):
                     return True
-                if data["operator_class"] is OperatorClass.ELEMENTWISE and reader not in seen:
+                if data.operator_class is OperatorClass.ELEMENTWISE and reader not in seen:
                     seen.add(reader)
                     waiting.append(reader)
         return False
 
     def _output(self, output: str) -> None:
-        data = self.graph.nodes[output]
-        (operand,) = data["operands"]
+        data = self.graph[output]
+        (operand,) = data.operands
         if operand is None:
             raise CannotReorganize(f"the network's output {output} is a constant")
-        tensor, shape = self._tensors[operand], data["spec"].shape
+        tensor, shape = self._tensors[operand], data.spec.shape
         layout = ""
         if len(shape) == 4:
             layout = "NCHW" if tensor.channels_first else "NHWC"
         self.outputs.append(Port(tensor.source, shape, layout))
 
     def _tensor(self, name: str) -> DescribedTensor:
-        data = self.graph.nodes[name]
+        data = self.graph[name]
         if name in self.residuals:
             return self._join(name, data)
-        if data["spec"] is None or data["spec"].dtype != "float32":
+        if data.known_spec is None or data.spec.dtype != "float32":
             raise no_counterpart(name, data, " of other values than float32")
-        if is_elementwise_join(self.graph, name):
+        if data.is_elementwise_join:
             return self._elementwise(name, data)
-        rule = self._rule(data["operator"])
+        rule = self._rule(data.operator)
         if rule is None:
             raise no_counterpart(name, data)
         return rule(name, data)
 
-    def _elementwise(self, name: str, data: dict) -> DescribedTensor:
-        tensors, activation = self._operands(name, data), clamp_of(data["signature"].attrs)
-        if len(data["operands"]) != len(tensors):
+    def _elementwise(self, name: str, data: Node) -> DescribedTensor:
+        tensors, activation = self._operands(name, data), clamp_of(data.signature.attrs)
+        if len(data.operands) != len(tensors):
             raise no_counterpart(name, data, " with a constant")
         sources = tuple(tensor.source for tensor in tensors)
-        function = data["operator"].removeprefix("dero.")
+        function = data.operator.removeprefix("dero.")
         rank = max(len(self._shape(source)) for source in sources)
         sizes = zip(*(((1,) * (rank - len(s)) + s) for s in map(self._shape, sources)))
         shape = tuple(map(max, sizes))
         made = self._add(Elementwise(name, sources, shape, function, activation))
         return replace(tensors[0], source=made.source)
 
-    def _join(self, name: str, data: dict) -> DescribedTensor:
+    def _join(self, name: str, data: Node) -> DescribedTensor:
         residual = self.residuals[name]
         if name in self.verdicts.kept:
             self._decide(name, LEFT_ALONE, self.verdicts.kept[name])
@@ -136,18 +136,18 @@ class Description(LayerRules):
             return self._elementwise(name, data)
         shortcuts = {branch.operand for branch in residual.shortcuts}
         main = [b.operand for b in residual.branches if b.operand not in shortcuts]
-        words = (str(self.graph.nodes[s]["origin"] or s) for s in sorted(shortcuts))
+        words = (str(self.graph[s].origin or s) for s in sorted(shortcuts))
         why = f"the main branch takes its place; the shortcut was {', '.join(words)}"
         self._decide(name, "removed", why)
         if residual.operator == "dero.concat":
             return self._newest(name, data, main)
-        return self._joined(name, self._tensors[main[0]], clamp_of(data["signature"].attrs))
+        return self._joined(name, self._tensors[main[0]], clamp_of(data.signature.attrs))
 
-    def _newest(self, name: str, data: dict, main: list[str]) -> DescribedTensor:
+    def _newest(self, name: str, data: Node, main: list[str]) -> DescribedTensor:
         """What stands for a removed concatenation."""
         self._sources(name, data)
-        rank = len(data["spec"].shape)
-        if data["signature"]["axis"] % rank != rank - 1:
+        rank = len(data.spec.shape)
+        if data.signature["axis"] % rank != rank - 1:
             raise no_counterpart(name, data, " that is not one of channels")
         sources = tuple(self._tensors[operand].source for operand in main)
         if len(sources) == 1:

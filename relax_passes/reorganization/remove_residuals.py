@@ -33,7 +33,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-import networkx as nx
 import numpy as np
 import tvm
 from tvm import relax
@@ -41,7 +40,7 @@ from tvm.ir import Call
 
 from ..ir.decisions import LEFT_ALONE, Decision, forget, record
 from ..ir.inline import inlined
-from ..ir.operator_graph import is_concat_join, operator_graph
+from ..ir.operator_graph import OperatorGraph, operator_graph
 from ..ir.straight_line import (
     StraightLine,
     read_function,
@@ -77,7 +76,7 @@ class RemoveResiduals:
         """Return the plain twin of `mod` with all decisions recorded."""
         if self.refine:
             graph = operator_graph(unique_names(mod), flatten=True)
-            if any(is_concat_join(graph, r.join) and r.shortcuts for r in find_residuals(graph)):
+            if any(graph[r.join].is_concat_join and r.shortcuts for r in find_residuals(graph)):
                 twin = reorganize(mod, _PLAIN, "plain", NAME)
                 return tvm.transform.Sequential([RefineOperators()])(twin)
         mod = inlined(mod)
@@ -115,12 +114,12 @@ def _decision(residual: Residual, objection: str | None) -> Decision:
     return Decision(NAME, residual.join, "removed", why)
 
 
-def _objection(graph: nx.DiGraph, residual: Residual) -> str:
+def _objection(graph: OperatorGraph, residual: Residual) -> str:
     """Why a join is no residual join that can be removed; "" if it is one."""
     if residual.shortcut == NONE:
         return "its branches are parallel: none is a shortcut"
-    if is_concat_join(graph, residual.join):
-        signature = graph.nodes[residual.join]["signature"]
+    if graph[residual.join].is_concat_join:
+        signature = graph[residual.join].signature
         rank = len(signature.output.shape)
         if signature["axis"] % rank != rank - 1:
             return "it concatenates along another axis than the channels"
@@ -128,7 +127,7 @@ def _objection(graph: nx.DiGraph, residual: Residual) -> str:
     if residual.operator != "dero.add":
         return f"{residual.operator} is a gate or a difference, not a residual join"
     (main,) = _main(residual)
-    if graph.nodes[main]["spec"].shape != graph.nodes[residual.join]["spec"].shape:
+    if graph[main].spec.shape != graph[residual.join].spec.shape:
         return f"its main branch {main} has another shape than the sum"
     return ""
 
@@ -159,7 +158,7 @@ class _Tensor:
 class _Rewriter:
     """Walks a network in written order and leaves out the joins in `removed`."""
 
-    graph: nx.DiGraph
+    graph: OperatorGraph
     removed: dict[str, Residual]
     became: dict[relax.Var, _Tensor] = field(default_factory=dict)
     bindings: dict[relax.Var, relax.Expr] = field(default_factory=dict)
@@ -238,7 +237,7 @@ class _Rewriter:
     def _read_only_by(self, value: relax.Var, join: relax.Var) -> bool:
         """Whether nothing but `join` reads `value` or a tensor that has become `value`."""
         same = {v.name for v, tensor in self.became.items() if tensor.value.same_as(value)}
-        return all(set(self.graph.successors(name)) <= same | {join.name} for name in same)
+        return all(set(self.graph.digraph.successors(name)) <= same | {join.name} for name in same)
 
     def _newest(self, var: relax.Var, value: Call, main: set[str]) -> _Tensor:
         """The operands of a concatenation from which no other is computed."""

@@ -29,6 +29,7 @@ from dataclasses import replace
 
 import tvm
 
+from ..ir.attributes import REORGANIZATION, main_attribute
 from ..ir.decisions import LEFT_ALONE, forget, record
 from ..ir.inline import inlined
 from ..ir.operator_graph import operator_graph
@@ -36,7 +37,7 @@ from ..residuals.fold_padding import FoldPadding
 from ..residuals.identify_residuals import find_residuals
 from ..residuals.residual import Residual
 from ..streaming.stream_rows import MEMORY_PASSES
-from .attribute import ATTRIBUTE, write_reorganization
+from .attribute import write_reorganization
 from .cannot_reorganize import CannotReorganize
 from .channel_widths import propagate
 from .description import Architecture, Choices, Convolution, Reorganization
@@ -62,8 +63,7 @@ class ReorganizeResiduals:
         self, mod: tvm.IRModule, _context: tvm.transform.PassContext
     ) -> tvm.IRModule:
         """Return the reorganized network; one that is reorganized already as it is."""
-        attrs = mod["main"].attrs
-        if attrs is not None and ATTRIBUTE in attrs:
+        if main_attribute(mod, REORGANIZATION) is not None:
             return mod
         return reorganize(mod, self.choices, self.name, NAME)
 
@@ -71,7 +71,7 @@ class ReorganizeResiduals:
 def reorganize(mod: tvm.IRModule, choices: Choices, name: str, pass_name: str) -> tvm.IRModule:
     """`mod` reorganized, with decisions under `pass_name`."""
     mod = inlined(mod)
-    if "dero.pad" in {data["operator"] for _, data in operator_graph(mod).nodes(data=True)}:
+    if "dero.pad" in {node.operator for node in operator_graph(mod).values()}:
         mod = tvm.transform.Sequential([FoldPadding()])(mod)
     mod = forget(mod, MEMORY_PASSES)
     graph = operator_graph(mod)
@@ -140,7 +140,7 @@ def _refinable(found: Description) -> set[str]:
         if residual.operator != "dero.concat":
             continue
         around = around_shortcut(residual)
-        sizes = {found.graph.nodes[n]["spec"].shape[1:3] for n in around}
+        sizes = {found.graph[n].spec.shape[1:3] for n in around}
         if len(sizes) == 1:
             nodes = (found.nodes.get(n) for n in around)
             names |= {n.name for n in nodes if isinstance(n, Convolution) and n.groups == 1}

@@ -37,18 +37,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import networkx as nx
 import tvm
 
+from ..ir.attributes import CASCADE, IN_PLACE
 from ..ir.decisions import LEFT_ALONE, Decision, record
-from ..ir.operator_graph import (
-    CASCADE,
-    IN_PLACE,
-    is_elementwise_join,
-    is_join,
-    operator_graph,
-    operators_in_order,
-)
+from ..ir.operator_graph import OperatorGraph, operator_graph
 from ..ir.outline import outline, parameters_of
 from ..ir.straight_line import unique_names
 from .accumulation_rules import Refusal, check_members, check_residual, member_sets
@@ -78,7 +71,7 @@ class AccumulateResiduals:
         """Return `mod` with accumulating joins outlined and all decisions recorded."""
         mod = unique_names(mod)
         graph = operator_graph(mod)
-        joins = [node for node in operators_in_order(graph) if is_join(graph, node)]
+        joins = [node for node in graph.operators_in_order() if graph[node].is_join]
         verdicts: dict[str, tuple[str, str]] = {}
         self._work = 0
         changed = True
@@ -89,16 +82,16 @@ class AccumulateResiduals:
     def _sweep(
         self,
         mod: tvm.IRModule,
-        graph: nx.DiGraph,
+        graph: OperatorGraph,
         joins: list[str],
         verdicts: dict[str, tuple[str, str]],
-    ) -> tuple[tvm.IRModule, nx.DiGraph, bool]:
+    ) -> tuple[tvm.IRModule, OperatorGraph, bool]:
         """Try every join that is still there; fill `verdicts`, and say whether one succeeded."""
         changed = False
         # From the last to the first: a gate before an addition (x * sigmoid(x)) goes along with
         # the addition, which it could not if it had been accumulated on its own.
         for join in reversed(joins):
-            if join not in graph or not is_elementwise_join(graph, join):
+            if join not in graph or not graph[join].is_elementwise_join:
                 continue
             if self._work > _MOST_WORK:
                 verdicts.setdefault(join, (LEFT_ALONE, _TOO_MANY))
@@ -112,7 +105,7 @@ class AccumulateResiduals:
             verdicts |= {
                 node: ("accumulated", f"runs row by row together with {join}")
                 for node in chosen.members
-                if is_join(graph, node)  # a concatenation, too, can go along
+                if graph[node].is_join  # a concatenation, too, can go along
             }
             verdicts[join] = ("accumulated", chosen.story)
             self._work += len(graph)
@@ -142,11 +135,11 @@ def _outlined(mod: tvm.IRModule, chosen: _Candidate) -> tvm.IRModule:
     return outline(mod, chosen.members, f"{ACCUMULATE}_{chosen.members[-1]}", attrs)
 
 
-def _choose(graph: nx.DiGraph, join: str, keep_inputs: bool) -> _Candidate:
+def _choose(graph: OperatorGraph, join: str, keep_inputs: bool) -> _Candidate:
     """The candidate with the least peak; raises `Refusal` if there is none."""
     candidates: list[_Candidate] = []
     reasons: dict[str, None] = {}
-    operands = graph.nodes[join]["operands"]
+    operands = graph[join].computed_operands
     for residual, other in (operands, operands[::-1]):
         try:
             check_residual(graph, join, residual, other, keep_inputs)

@@ -14,16 +14,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import networkx as nx
 import tvm
 
-from ..ir.decisions import with_main_attribute
-from ..ir.operator_graph import operator_graph, operators_in_order, readers
+from ..ir.attributes import CLASSES, main_attribute, with_main_attribute
+from ..ir.operator_graph import OperatorGraph, operator_graph
 from ..ir.straight_line import unique_names
 from .residual import Residual, read_residuals, write_residuals
 
 NAME = "ClassifyOperators"
-ATTRIBUTE = "dero.classes"
 
 
 @tvm.transform.module_pass(opt_level=0, name=NAME)
@@ -36,8 +34,8 @@ class ClassifyOperators:
         """Return `mod` with its operators' classes in main's attributes."""
         mod = unique_names(mod)
         graph = operator_graph(mod, flatten=True)
-        classes = {node: _word(graph, node) for node in operators_in_order(graph)}
-        mod = with_main_attribute(mod, ATTRIBUTE, classes)
+        classes = {node: _word(graph, node) for node in graph.operators_in_order()}
+        mod = with_main_attribute(mod, CLASSES, classes)
         residuals = read_residuals(mod)
         if not residuals:
             return mod
@@ -46,28 +44,25 @@ class ClassifyOperators:
         )
 
 
-def with_classes(graph: nx.DiGraph, residual: Residual) -> Residual:
+def with_classes(graph: OperatorGraph, residual: Residual) -> Residual:
     """`residual` with the classes of its producers and consumers."""
     return replace(
         residual,
         producers=tuple(_word(graph, branch.operand) for branch in residual.branches),
-        consumers=tuple(_word(graph, node) for node in readers(graph, residual.join)),
+        consumers=tuple(_word(graph, node) for node in graph.readers(residual.join)),
     )
 
 
-def _is_there(graph: nx.DiGraph, residual: Residual) -> bool:
+def _is_there(graph: OperatorGraph, residual: Residual) -> bool:
     """Another pass may have rewritten the network since the residual was found."""
     return all(name in graph for name in (residual.join, *(b.operand for b in residual.branches)))
 
 
 def operator_classes(mod: tvm.IRModule) -> dict[str, str]:
     """Variable -> class, as the pass left them in `mod`; empty if it did not run."""
-    attrs = mod["main"].attrs
-    if attrs is None or ATTRIBUTE not in attrs:
-        return {}
-    return {str(name): str(word) for name, word in attrs[ATTRIBUTE].items()}
+    return {str(name): str(word) for name, word in main_attribute(mod, CLASSES, {}).items()}
 
 
-def _word(graph: nx.DiGraph, node: str) -> str:
-    data = graph.nodes[node]
-    return data["kind"] if data["operator_class"] is None else data["operator_class"].value
+def _word(graph: OperatorGraph, node: str) -> str:
+    data = graph[node]
+    return data.kind if data.operator_class is None else data.operator_class.value

@@ -35,17 +35,10 @@ import tvm
 from tvm.ir import Call
 
 from ..ir.decisions import LEFT_ALONE, Decision, record
-from ..ir.operator_graph import operator_graph, operators_in_order, readers
+from ..ir.operator_graph import Node, OperatorGraph, operator_graph
 from ..ir.straight_line import StraightLine, read_function, unique_names, variables, write_function
 from ..operators import attributes_of, make_call, operator_of, signature_of
-from .graph_liveness import (
-    change_signature,
-    is_concat_in_place,
-    is_reshape,
-    live_bytes,
-    schedule,
-    sharing,
-)
+from .graph_liveness import live_bytes, schedule, sharing
 
 NAME = "ConcatInPlace"
 _CONCAT = "dero.concat"
@@ -79,8 +72,8 @@ def _decide(mod: tvm.IRModule) -> tuple[dict[str, str], tuple[int, int]]:
     The cost is the peak in bytes, then the bytes summed over all steps to tell equal peaks apart.
     """
     graph = operator_graph(mod)
-    concats = [n for n in operators_in_order(graph) if graph.nodes[n]["operator"] == _CONCAT]
-    reasons = {n: "" if is_concat_in_place(graph.nodes[n]) else "not tried" for n in concats}
+    concats = [n for n in graph.operators_in_order() if graph[n].operator == _CONCAT]
+    reasons = {n: "" if graph[n].is_concat_in_place else "not tried" for n in concats}
     peak = _peak(graph)
     changed = True
     while changed:  # one concatenation in place can make room for, or qualify, another
@@ -91,12 +84,12 @@ def _decide(mod: tvm.IRModule) -> tuple[dict[str, str], tuple[int, int]]:
             reasons[node] = next(_obstacles(graph, node), "")
             if reasons[node]:
                 continue
-            before = graph.nodes[node]["signature"]
+            before = graph[node].signature
             attrs = {**before.attrs, "in_place": True}
-            change_signature(graph, node, replace(before, attrs=attrs))
+            graph.change_signature(node, replace(before, attrs=attrs))
             after = _peak(graph)
             if after > peak:
-                change_signature(graph, node, before)
+                graph.change_signature(node, before)
                 reasons[node] = (
                     f"its buffer, alive from the first operand on, would raise the peak from "
                     f"{peak:,} to {after:,} bytes"
@@ -106,14 +99,14 @@ def _decide(mod: tvm.IRModule) -> tuple[dict[str, str], tuple[int, int]]:
     return reasons, (peak, sum(live_bytes(schedule(graph)).values()))
 
 
-def _peak(graph: nx.DiGraph) -> int:
+def _peak(graph: OperatorGraph) -> int:
     return max(live_bytes(schedule(graph)).values(), default=0)
 
 
-def _obstacles(graph: nx.DiGraph, concat: str) -> Iterator[str]:
+def _obstacles(graph: OperatorGraph, concat: str) -> Iterator[str]:
     """Why the operands of `concat` cannot be slices of its result."""
-    data = graph.nodes[concat]
-    signature, operands = data["signature"], data["operands"]
+    data = graph[concat]
+    signature, operands = data.signature, data.operands
     axis = signature["axis"] % len(signature.output.shape)
     contiguous = prod(signature.output.shape[:axis]) == 1
     if not contiguous and axis != len(signature.output.shape) - 1:
@@ -129,42 +122,42 @@ def _obstacles(graph: nx.DiGraph, concat: str) -> Iterator[str]:
                 yield from _stride_obstacles(graph, concat, operand)
 
 
-def _buffer_obstacles(graph: nx.DiGraph, concat: str, operand: str) -> Iterator[str]:
+def _buffer_obstacles(graph: OperatorGraph, concat: str, operand: str) -> Iterator[str]:
     """Why the buffer of `operand` cannot be part of another one."""
-    data = graph.nodes[operand]
-    if is_reshape(data):
+    data = graph[operand]
+    if data.is_reshape:
         yield f"{operand} is a reshape of another tensor"
-    if data["operator"] == "TupleGetItem":
+    if data.operator == "TupleGetItem":
         yield f"{operand} is part of a tuple"
-    for reader in readers(graph, operand):
-        if reader != concat and is_concat_in_place(graph.nodes[reader]):
+    for reader in graph.readers(operand):
+        if reader != concat and graph[reader].is_concat_in_place:
             yield f"{operand} is a slice of {reader} already"
-    before = nx.ancestors(graph, operand) | {operand}
+    before = nx.ancestors(graph.digraph, operand) | {operand}
     for tensor in sharing(graph, operand):
-        if graph.nodes[tensor]["kind"] == "input":
+        if graph[tensor].kind == "input":
             yield f"{operand} lies in the buffer of the network input {tensor}"
-        if graph.nodes[tensor]["in_place"] is not None and tensor not in before:
+        if graph[tensor].in_place is not None and tensor not in before:
             yield f"{operand} is overwritten by {tensor}"
-        if any(graph.nodes[reader]["kind"] == "output" for reader in readers(graph, tensor)):
+        if any(graph[reader].kind == "output" for reader in graph.readers(tensor)):
             yield f"{operand} lies in the buffer of the network output {tensor}"
 
 
-def _stride_obstacles(graph: nx.DiGraph, concat: str, operand: str) -> Iterator[str]:
+def _stride_obstacles(graph: OperatorGraph, concat: str, operand: str) -> Iterator[str]:
     """Operators that would have to read or write strided pixels and cannot."""
     for tensor in sharing(graph, operand):
-        if not _writes_strided(graph.nodes[tensor]):
-            yield f"{tensor} ({graph.nodes[tensor]['operator']}) cannot be written into a slice"
-        for reader in readers(graph, tensor):
-            if is_reshape(graph.nodes[reader]):
+        if not _writes_strided(graph[tensor]):
+            yield f"{tensor} ({graph[tensor].operator}) cannot be written into a slice"
+        for reader in graph.readers(tensor):
+            if graph[reader].is_reshape:
                 yield f"{reader} is the same memory in another shape, which a slice cannot be"
             elif reader != concat and not _reads_strided(graph, reader, tensor):
-                yield f"{reader} ({graph.nodes[reader]['operator']}) cannot read a slice"
+                yield f"{reader} ({graph[reader].operator}) cannot read a slice"
 
 
-def _writes_strided(data: dict) -> bool:
-    if data["inner"] is not None:
-        return _accumulates_strided(data["inner"])
-    return data["signature"] is not None
+def _writes_strided(data: Node) -> bool:
+    if data.inner is not None:
+        return _accumulates_strided(data.inner)
+    return data.known_signature is not None
 
 
 def _accumulates_strided(inner: StraightLine) -> bool:
@@ -180,16 +173,16 @@ def _accumulates_strided(inner: StraightLine) -> bool:
     return False
 
 
-def _reads_strided(graph: nx.DiGraph, reader: str, tensor: str) -> bool:
-    data = graph.nodes[reader]
-    arguments = graph.edges[tensor, reader]["arguments"]
-    if data["inner"] is not None:
-        parameters = {data["inner"].parameters[argument] for argument in arguments}
-        calls = [value for _, value in data["inner"].bindings]
+def _reads_strided(graph: OperatorGraph, reader: str, tensor: str) -> bool:
+    data = graph[reader]
+    arguments = graph.arguments(tensor, reader)
+    if data.inner is not None:
+        parameters = {data.inner.parameters[argument] for argument in arguments}
+        calls = [value for _, value in data.inner.bindings]
         return all(_call_reads_strided(call, parameters) for call in calls)
-    if data["signature"] is None:
+    if data.known_signature is None:
         return False
-    return set(arguments) <= set(data["implementation"].row_arguments(data["signature"]))
+    return set(arguments) <= set(data.implementation.row_arguments(data.signature))
 
 
 def _call_reads_strided(call: Call, parameters: set) -> bool:

@@ -12,60 +12,45 @@ from itertools import accumulate
 
 import networkx as nx
 
-from ..ir.operator_graph import operators_in_order
+from ..ir.operator_graph import Node, OperatorGraph
 from ..ir.straight_line import StraightLine
-from ..operators import Signature, operator_of, signature_of
+from ..operators import operator_of, signature_of
 
 _STORAGE = "buffer_of"  # attribute of a graph
 
 
-def storage(graph: nx.DiGraph) -> dict[str, str]:
+def storage(graph: OperatorGraph) -> dict[str, str]:
     """For each tensor a representative: tensors with the same one share a buffer.
 
     A reshape shares its operand's buffer, a cascade's result the buffer it overwrites, the
     operands of a concatenation in place its buffer, and an element of a tuple the tuple's.
-    A graph is asked many times, so it keeps the answer until `change_signature`.
+    A graph is asked many times, so it keeps the answer until a signature is changed.
     """
-    if _STORAGE in graph.graph:
-        return graph.graph[_STORAGE]
+    kept = graph.digraph.graph
+    if _STORAGE in kept:
+        return kept[_STORAGE]
     shared: nx.utils.UnionFind = nx.utils.UnionFind(
-        node for node, data in graph.nodes(data=True) if data["kind"] != "output"
+        node for node, data in graph.items() if data.kind != "output"
     )
-    for node, data in graph.nodes(data=True):
+    for node, data in graph.items():
         for operand in _shares_with(data):
             shared.union(operand, node)
-    graph.graph[_STORAGE] = {node: shared[node] for node in shared}
-    return graph.graph[_STORAGE]
+    kept[_STORAGE] = {node: shared[node] for node in shared}
+    return kept[_STORAGE]
 
 
-def change_signature(graph: nx.DiGraph, node: str, signature: Signature) -> None:
-    """Give an operator another signature, as if it had been read with it."""
-    graph.nodes[node]["signature"] = signature
-    graph.graph.pop(_STORAGE, None)
-
-
-def sharing(graph: nx.DiGraph, tensor: str) -> list[str]:
+def sharing(graph: OperatorGraph, tensor: str) -> list[str]:
     """The tensors that lie in the same buffer as `tensor`, itself included, in written order."""
     buffer_of = storage(graph)
     return [other for other in graph if buffer_of.get(other) == buffer_of[tensor]]
 
 
-def is_reshape(data: dict) -> bool:
-    """True for the node attributes of a reshape, which costs no memory."""
-    return data["operator"] == "dero.reshape"
-
-
-def is_concat_in_place(data: dict) -> bool:
-    """True for the node attributes of a concatenation whose operands are slices of its buffer."""
-    return data["operator"] == "dero.concat" and bool(data["signature"]["in_place"])
-
-
-def _shares_with(data: dict) -> list[str]:
-    if data["in_place"] is not None:
-        return [data["in_place"]]
-    if is_reshape(data) or is_concat_in_place(data) or data["operator"] == "TupleGetItem":
-        return [operand for operand in data["operands"] if operand is not None]
-    return []
+def _shares_with(data: Node) -> tuple[str, ...]:
+    if data.in_place is not None:
+        return (data.in_place,)
+    if data.is_reshape or data.is_concat_in_place or data.operator == "TupleGetItem":
+        return data.computed_operands
+    return ()
 
 
 @dataclass(frozen=True)
@@ -89,23 +74,21 @@ class Schedule:
     outputs: tuple[str, ...]
 
 
-def schedule(graph: nx.DiGraph) -> Schedule:
+def schedule(graph: OperatorGraph) -> Schedule:
     """The written order of `graph` as steps."""
     buffer_of = storage(graph)
     bytes_of: dict[str, int] = {}
     for node, buffer in buffer_of.items():
-        bytes_of[buffer] = max(bytes_of.get(buffer, 0), graph.nodes[node]["bytes"])
+        bytes_of[buffer] = max(bytes_of.get(buffer, 0), graph[node].bytes)
     steps = []
-    for node in operators_in_order(graph):
-        data = graph.nodes[node]
-        reads = tuple(operand for operand in data["operands"] if operand is not None)
-        steps.append(OperatorStep(reads, node, _may_overwrite(data), _extra(data)))
-    inputs, outputs = graph.graph["inputs"], graph.graph["outputs"]
-    return Schedule(tuple(steps), buffer_of, bytes_of, inputs, outputs)
+    for node in graph.operators_in_order():
+        data = graph[node]
+        steps.append(OperatorStep(data.computed_operands, node, _may_overwrite(data), _extra(data)))
+    return Schedule(tuple(steps), buffer_of, bytes_of, graph.inputs, graph.outputs)
 
 
 def accumulated(
-    plan: Schedule, graph: nx.DiGraph, members: Collection[str], residual: str
+    plan: Schedule, graph: OperatorGraph, members: Collection[str], residual: str
 ) -> Schedule:
     """`plan` with the operators `members` run row by row as one step over `residual`'s buffer.
 
@@ -114,7 +97,7 @@ def accumulated(
     inside = [step for step in plan.steps if step.writes in members]
     reads = {name: None for step in inside for name in step.reads if name not in members}
     result = inside[-1].writes
-    rows = sum(graph.nodes[step.writes]["spec"].row_bytes for step in inside[:-1])
+    rows = sum(graph[step.writes].spec.row_bytes for step in inside[:-1])
     merged = OperatorStep(tuple(reads), result, (), rows + sum(step.extra for step in inside))
     steps = tuple(
         merged if step.writes == result else step
@@ -155,18 +138,18 @@ def live_bytes(plan: Schedule) -> dict[str, int]:
     return {step.writes: count for step, count in zip(plan.steps, live)}
 
 
-def _may_overwrite(data: dict) -> tuple[str, ...]:
-    if data["signature"] is None:
+def _may_overwrite(data: Node) -> tuple[str, ...]:
+    if data.known_signature is None:
         return ()
-    places = data["implementation"].in_place_arguments(data["signature"])
-    return tuple(data["operands"][i] for i in places if data["operands"][i] is not None)
+    places = data.implementation.in_place_arguments(data.signature)
+    return tuple(operand for i in places if (operand := data.operands[i]) is not None)
 
 
-def _extra(data: dict) -> int:
+def _extra(data: Node) -> int:
     """Scratch of an operator; for a cascade also the rows between its operators."""
-    if data["signature"] is not None:
-        return data["implementation"].scratch_bytes(data["signature"])
-    return 0 if data["inner"] is None else _cascade_bytes(data["inner"])
+    if data.known_signature is not None:
+        return data.implementation.scratch_bytes(data.signature)
+    return 0 if data.inner is None else _cascade_bytes(data.inner)
 
 
 def _cascade_bytes(inner: StraightLine) -> int:

@@ -32,11 +32,10 @@ from __future__ import annotations
 import networkx as nx
 import tvm
 
-from ..ir.operator_graph import is_concat_join, is_join, operator_graph, operators_in_order
+from ..ir.operator_graph import OperatorGraph, operator_graph
 from ..ir.straight_line import unique_names
 from ..operators import OperatorClass
 from .classify_operators import operator_classes, with_classes
-from .graph_liveness import is_reshape
 from .residual import IDENTITY, MAIN, NONE, PARALLEL, PROJECTION, Branch, Residual, write_residuals
 
 NAME = "IdentifyResiduals"
@@ -61,30 +60,30 @@ class IdentifyResiduals:
         return write_residuals(mod, found)
 
 
-def find_residuals(graph: nx.DiGraph) -> list[Residual]:
+def find_residuals(graph: OperatorGraph) -> list[Residual]:
     """All joins of `graph` in written order, the ones without a shortcut included."""
-    above = nx.DiGraph(graph.edges)
+    above = nx.DiGraph(graph.digraph.edges)
     above.add_nodes_from(graph)
-    above.add_edges_from((_SOURCE, n) for n in graph if graph.in_degree(n) == 0)
+    above.add_edges_from((_SOURCE, n) for n in graph if graph.digraph.in_degree(n) == 0)
     dominators = nx.immediate_dominators(above, _SOURCE)
-    joins = [node for node in operators_in_order(graph) if is_join(graph, node)]
+    joins = [node for node in graph.operators_in_order() if graph[node].is_join]
     return [_describe(graph, above, join, dominators[join]) for join in joins]
 
 
-def _describe(graph: nx.DiGraph, above: nx.DiGraph, join: str, fork: str) -> Residual:
-    data = graph.nodes[join]
-    operands = list(dict.fromkeys(name for name in data["operands"] if name is not None))
+def _describe(graph: OperatorGraph, above: nx.DiGraph, join: str, fork: str) -> Residual:
+    data = graph[join]
+    operands = list(dict.fromkeys(data.computed_operands))
     below_fork = nx.descendants(above, fork)
     paths = {
         operand: sorted(
             (nx.ancestors(above, operand) | {operand}) & below_fork,
-            key=lambda n: graph.nodes[n]["index"],
+            key=lambda n: graph[n].index,
         )
         for operand in operands
     }
     # A network input below the common source is where a branch starts, not an operator on it.
-    paths = {k: [n for n in v if graph.nodes[n]["kind"] != "input"] for k, v in paths.items()}
-    choose = _concat_shortcuts if is_concat_join(graph, join) else _elementwise_shortcuts
+    paths = {k: [n for n in v if graph[n].kind != "input"] for k, v in paths.items()}
+    choose = _concat_shortcuts if graph[join].is_concat_join else _elementwise_shortcuts
     kinds = choose(graph, paths, fork)
     others = MAIN if kinds else PARALLEL
     branches = tuple(Branch(o, kinds.get(o, others), tuple(paths[o])) for o in operands)
@@ -94,23 +93,23 @@ def _describe(graph: nx.DiGraph, above: nx.DiGraph, join: str, fork: str) -> Res
         shortcut = IDENTITY if IDENTITY in kinds.values() else PROJECTION
     return Residual(
         join=join,
-        operator=data["operator"],
+        operator=data.operator,
         fork=fork,
         shortcut=shortcut,
         branches=branches,
-        bytes=sum(graph.nodes[operand]["bytes"] for operand in kinds),
+        bytes=sum(graph[operand].bytes for operand in kinds),
         steps=len(around.difference(*(paths[operand] for operand in kinds))) + 1 if kinds else 0,
     )
 
 
 def _elementwise_shortcuts(
-    graph: nx.DiGraph, paths: dict[str, list[str]], fork: str
+    graph: OperatorGraph, paths: dict[str, list[str]], fork: str
 ) -> dict[str, str]:
     """The shortcut operand of a join of two tensors, and its kind."""
     if fork == _SOURCE:
         return {}
     for operand, path in paths.items():
-        if all(is_reshape(graph.nodes[node]) for node in path):
+        if all(graph[node].is_reshape for node in path):
             return {operand: IDENTITY}
     first, second = paths
     candidates = []
@@ -127,9 +126,11 @@ def _elementwise_shortcuts(
     return {candidates[0]: PROJECTION} if candidates else {}
 
 
-def _concat_shortcuts(graph: nx.DiGraph, paths: dict[str, list[str]], fork: str) -> dict[str, str]:
+def _concat_shortcuts(
+    graph: OperatorGraph, paths: dict[str, list[str]], fork: str
+) -> dict[str, str]:
     """The shortcut operands of a concatenation, and their kinds."""
-    computed_from = {o: nx.ancestors(graph, o) for o in paths}
+    computed_from = {o: nx.ancestors(graph.digraph, o) for o in paths}
     found = {o: IDENTITY for o in paths if any(o in above for above in computed_from.values())}
     if found or fork == _SOURCE or len(paths) != 2:
         return found
@@ -141,20 +142,20 @@ def _concat_shortcuts(graph: nx.DiGraph, paths: dict[str, list[str]], fork: str)
     return {}
 
 
-def _is_projection(graph: nx.DiGraph, path: list[str], convolutions: int) -> bool:
+def _is_projection(graph: OperatorGraph, path: list[str], convolutions: int) -> bool:
     """True for a chain of at most one convolution, pools, and operators on single elements."""
     matching = [node for node in path if _class(graph, node) in _MATCHING]
     inside = set(path)
     return (
         convolutions <= 1
         and len(matching) + convolutions == len(path)
-        and all(len(inside & set(graph.predecessors(node))) <= 1 for node in path)
+        and all(len(inside & set(graph.digraph.predecessors(node))) <= 1 for node in path)
     )
 
 
-def _convolutions(graph: nx.DiGraph, path: list[str]) -> list[str]:
+def _convolutions(graph: OperatorGraph, path: list[str]) -> list[str]:
     return [node for node in path if _class(graph, node) in _CONVOLUTIONS]
 
 
-def _class(graph: nx.DiGraph, node: str) -> OperatorClass:
-    return graph.nodes[node]["operator_class"]
+def _class(graph: OperatorGraph, node: str) -> OperatorClass | None:
+    return graph[node].operator_class

@@ -11,9 +11,7 @@ from typing import Any
 
 import tvm
 
-from ..ir.decisions import with_main_attribute
-
-ATTRIBUTE = "dero.residuals"
+from ..ir.attributes import RESIDUALS, main_attribute, with_main_attribute
 
 IDENTITY = "identity"  # the fork itself, untouched
 PROJECTION = "projection"  # brought to the join's shape: a strided or pointwise convolution, a pool
@@ -53,15 +51,12 @@ class Residual:
 
 def read_residuals(mod: tvm.IRModule) -> tuple[Residual, ...]:
     """The joins that ``IdentifyResiduals`` found, in written order; empty if it did not run."""
-    attrs = mod["main"].attrs
-    if attrs is None or ATTRIBUTE not in attrs:
-        return ()
-    return tuple(_from_map(entry) for entry in attrs[ATTRIBUTE])
+    return tuple(_from_map(entry) for entry in main_attribute(mod, RESIDUALS, ()))
 
 
 def write_residuals(mod: tvm.IRModule, residuals: Iterable[Residual]) -> tvm.IRModule:
     """A copy of `mod` that carries `residuals`."""
-    return with_main_attribute(mod, ATTRIBUTE, [_to_map(residual) for residual in residuals])
+    return with_main_attribute(mod, RESIDUALS, [_to_map(residual) for residual in residuals])
 
 
 def _to_map(residual: Residual) -> dict[str, Any]:

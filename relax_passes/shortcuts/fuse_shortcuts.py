@@ -32,7 +32,8 @@ import tvm
 from tvm import relax
 from tvm.ir import Call, Op
 
-from ..ir.dataflow import NOTES, Dataflow, DataflowRewriter, dtype_of, is_call
+from ..ir.attributes import NOTES, main_attribute, with_main_attribute
+from ..ir.dataflow import Dataflow, DataflowRewriter, dtype_of, is_call
 from ..ir.decisions import LEFT_ALONE
 from ..ir.inline import inlined
 from ..ir.straight_line import read_function
@@ -172,8 +173,7 @@ def _without_convolution(old: Dataflow, call: Any) -> str:
 
 def _without_stale_notes(module: tvm.IRModule) -> tvm.IRModule:
     """`module` without the notes on operators kept in float that are fused now."""
-    main = module["main"]
-    notes = [str(note) for note in (main.attrs or {}).get(NOTES, [])]
+    notes = [str(note) for note in main_attribute(module, NOTES, ())]
     left = set()
     # A cascade's operators are in a function of its own.
     for _, call in read_function(inlined(module)).bindings:
@@ -185,9 +185,7 @@ def _without_stale_notes(module: tvm.IRModule) -> tvm.IRModule:
     kept = [note for note in notes if _KEPT not in note or note.split(_KEPT)[0] in left]
     if kept == notes:
         return module
-    copy = module.clone()
-    copy["main"] = main.with_attr(NOTES, kept) if kept else main.without_attr(NOTES)
-    return copy
+    return with_main_attribute(module, NOTES, kept or None)
 
 
 def _is_maximum(call: Any) -> bool:

@@ -13,13 +13,11 @@ from collections.abc import Sequence
 
 import tvm
 
-from ..ir.decisions import with_main_attribute
+from ..ir.attributes import STREAM_INPUTS, STREAM_OUTPUTS, main_attribute, with_main_attribute
 from ..ir.straight_line import read_function
 from ..operators import TensorSpec, spec_of
 
 NAME = "StreamPorts"
-INPUTS = "dero.stream_inputs"
-OUTPUTS = "dero.stream_outputs"
 
 
 @tvm.error.register_error("CannotStream")  # passes are run by C++, which knows errors by name
@@ -52,8 +50,8 @@ class StreamPorts:
                 spec = spec_of(ports[index].ty)
                 if spec.rows < 2:
                     raise CannotStream(_single_row(f"{kind} {index}", spec))
-        mod = with_main_attribute(mod, INPUTS, list(self.inputs))
-        return with_main_attribute(mod, OUTPUTS, list(self.outputs))
+        mod = with_main_attribute(mod, STREAM_INPUTS, list(self.inputs))
+        return with_main_attribute(mod, STREAM_OUTPUTS, list(self.outputs))
 
 
 def _single_row(port: str, spec: TensorSpec) -> str:
@@ -68,14 +66,13 @@ def _single_row(port: str, spec: TensorSpec) -> str:
 
 def streamed_inputs(mod: tvm.IRModule) -> tuple[int, ...]:
     """Indices of main's parameters that the application hands over row by row."""
-    return _indices(mod, INPUTS)
+    return _indices(mod, STREAM_INPUTS)
 
 
 def streamed_outputs(mod: tvm.IRModule) -> tuple[int, ...]:
     """Indices of main's results that the application takes row by row."""
-    return _indices(mod, OUTPUTS)
+    return _indices(mod, STREAM_OUTPUTS)
 
 
 def _indices(mod: tvm.IRModule, name: str) -> tuple[int, ...]:
-    attrs = mod["main"].attrs
-    return tuple(int(i) for i in attrs[name]) if attrs is not None and name in attrs else ()
+    return tuple(int(index) for index in main_attribute(mod, name, ()))

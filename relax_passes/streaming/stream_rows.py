@@ -27,14 +27,16 @@ Does not handle: operators that are not of the project's set run alone, over who
 
 from __future__ import annotations
 
-import networkx as nx
+from typing import Any
+
 import tvm
 from tvm import relax
 from tvm.ir import Call
 
+from ..ir.attributes import CASCADE, DIRECTION, HAS_PORTS, attribute
 from ..ir.decisions import Decision, forget, record
 from ..ir.inline import inlined
-from ..ir.operator_graph import CASCADE, is_join, operator_graph, operators_in_order
+from ..ir.operator_graph import OperatorGraph, operator_graph
 from ..ir.outline import Piece, outline_all
 from ..ir.straight_line import StraightLine, read_function, without_dead_bindings, write_function
 from ..operators import attributes_of, make_call, operator_of
@@ -49,8 +51,6 @@ NAME = "StreamRows"
 MEMORY_PASSES = (accumulate_residuals.NAME, concat_in_place.NAME, NAME)
 """Whose decisions no longer hold when the functions they made are inlined."""
 STREAM = "stream"
-HAS_PORTS = "dero.row_ports"  # of a function: it trades rows of inputs or outputs
-DIRECTION = "dero.direction"
 ASCENDING, DESCENDING = "ascending", "descending"
 _RESHAPE = "dero.reshape"
 _CONCAT = "dero.concat"
@@ -79,12 +79,12 @@ class StreamRows:
         """Return `mod` with its cascades outlined."""
         mod = _flat(mod)
         graph = operator_graph(mod)
-        outputs = {_root(graph, name) for name in graph.graph["outputs"]}
-        inputs = {name: graph.nodes[name]["bytes"] for name in graph.graph["inputs"]}
+        outputs = {_root(graph, name) for name in graph.outputs}
+        inputs = {name: graph[name].bytes for name in graph.inputs}
         ports = ports_of(mod)
         outside = {*inputs, *outputs} if self.external_io else set()
         items = with_ports(
-            [_item(graph, node, outside) for node in operators_in_order(graph)], graph, ports
+            [_item(graph, node, outside) for node in graph.operators_in_order()], graph, ports
         )
         outputs -= set(ports.outputs)
         inputs = {name: size for name, size in inputs.items() if name not in ports.inputs}
@@ -98,7 +98,7 @@ class StreamRows:
         directions = _directions(items, inputs, lasting, found.segments)
         pieces = []
         verdicts: dict[str, tuple[str, str]] = {}
-        joins = [node for node in operators_in_order(graph) if is_join(graph, node)]
+        joins = [node for node in graph.operators_in_order() if graph[node].is_join]
         for (begin, end), descending in zip(found.segments, directions):
             segment_items = items[begin:end]
             members = [i.operator.result for i in segment_items if not i.port]
@@ -120,7 +120,7 @@ class StreamRows:
         verdicts |= left_whole(items, alone, found, self.limit)
         decided = [
             Decision(NAME, node, *verdicts[node])
-            for node in operators_in_order(graph)
+            for node in graph.operators_in_order()
             if node in verdicts
         ]
         return record(outline_all(mod, pieces), decided)
@@ -131,7 +131,7 @@ def with_ascending_rows(mod: tvm.IRModule) -> tvm.IRModule | None:
     copy = mod.clone()
     changed = False
     for name, function in mod.functions_items():
-        if function.attrs is not None and function.attrs.get(DIRECTION) == DESCENDING:
+        if attribute(function, DIRECTION) == DESCENDING:
             copy[name] = function.with_attr(DIRECTION, ASCENDING)
             changed = True
     return copy if changed else None
@@ -156,13 +156,13 @@ def _ordinary(value: relax.Expr) -> relax.Expr:
     return value
 
 
-def _item(graph: nx.DiGraph, node: str, outside: set[str]) -> Item:
-    data = graph.nodes[node]
-    operands = tuple(_root(graph, name) if name else "" for name in data["operands"])
-    tensors = {n: 0 if n in outside else graph.nodes[n]["bytes"] for n in operands if n}
+def _item(graph: OperatorGraph, node: str, outside: set[str]) -> Item:
+    data = graph[node]
+    operands = tuple(_root(graph, name) if name else "" for name in data.operands)
+    tensors = {n: 0 if n in outside else graph[n].bytes for n in operands if n}
     is_view = _is_view(graph, node)
-    size = 0 if is_view or node in outside else data["bytes"]
-    signature = data["signature"]
+    size = 0 if is_view or node in outside else data.bytes
+    signature: Any = data.known_signature  # None if it is opaque: no row schedule has it then
     operator = operator_of(signature.operator) if signature is not None else None
     if operator is None:
         alone = CascadeOperator(signature, operands, node, ())
@@ -181,16 +181,16 @@ def _item(graph: nx.DiGraph, node: str, outside: set[str]) -> Item:
     )
 
 
-def _is_view(graph: nx.DiGraph, node: str) -> bool:
+def _is_view(graph: OperatorGraph, node: str) -> bool:
     """True for a reshape of a tensor (not of a constant), which needs no memory of its own."""
-    data = graph.nodes[node]
-    return data["operator"] == _RESHAPE and data["operands"][0] is not None
+    data = graph[node]
+    return data.operator == _RESHAPE and data.operands[0] is not None
 
 
-def _root(graph: nx.DiGraph, name: str) -> str:
+def _root(graph: OperatorGraph, name: str) -> str:
     """The tensor whose memory `name` names: a reshape gives its operand another shape only."""
     while _is_view(graph, name):
-        name = graph.nodes[name]["operands"][0]
+        (name,) = graph[name].computed_operands
     return name
 
 

@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import networkx as nx
 import tvm
 
-from ..ir.operator_graph import readers
+from ..ir.operator_graph import OperatorGraph
 from ..ir.straight_line import read_function
 from ..operators.row_ports import sink_signature, source_signature
 from .row_schedule import CascadeOperator, simulate
@@ -48,7 +47,7 @@ def ports_of(mod: tvm.IRModule) -> RowPorts:
     )
 
 
-def with_ports(items: Sequence[Item], graph: nx.DiGraph, ports: RowPorts) -> list[Item]:
+def with_ports(items: Sequence[Item], graph: OperatorGraph, ports: RowPorts) -> list[Item]:
     """`items` with a source before the first reader of each input, a sink behind each output."""
     found: list[Item] = []
     waiting = list(ports.inputs)
@@ -66,16 +65,16 @@ def with_ports(items: Sequence[Item], graph: nx.DiGraph, ports: RowPorts) -> lis
     return found
 
 
-def _source(graph: nx.DiGraph, name: str) -> Item:
-    data = graph.nodes[name]
-    operator = CascadeOperator(source_signature(data["spec"]), (), name, ())
-    return Item(operator, {}, data["bytes"], never_whole=True, port=True)
+def _source(graph: OperatorGraph, name: str) -> Item:
+    data = graph[name]
+    operator = CascadeOperator(source_signature(data.spec), (), name, ())
+    return Item(operator, {}, data.bytes, never_whole=True, port=True)
 
 
-def _sink(graph: nx.DiGraph, name: str) -> Item:
-    data = graph.nodes[name]
-    operator = CascadeOperator(sink_signature(data["spec"]), (name,), f"{name} by rows", (0,))
-    return Item(operator, {name: data["bytes"]}, 0, port=True)
+def _sink(graph: OperatorGraph, name: str) -> Item:
+    data = graph[name]
+    operator = CascadeOperator(sink_signature(data.spec), (name,), f"{name} by rows", (0,))
+    return Item(operator, {name: data.bytes}, 0, port=True)
 
 
 def check_rings(items: Sequence[Item], segments: Sequence[tuple[int, int]]) -> None:
@@ -95,11 +94,11 @@ def check_rings(items: Sequence[Item], segments: Sequence[tuple[int, int]]) -> N
                 )
 
 
-def why_not(items: Sequence[Item], graph: nx.DiGraph, ports: RowPorts) -> str:
+def why_not(items: Sequence[Item], graph: OperatorGraph, ports: RowPorts) -> str:
     """Why no segmentation trades these ports row by row, as far as one operator is the reason."""
     by_name = {item.operator.result: item for item in items if not item.port}
     for name in ports.inputs:
-        read = [node for node in readers(graph, name) if node in by_name]
+        read = [node for node in graph.readers(name) if node in by_name]
         for node in read:
             item = by_name[node]
             by_rows = {item.operator.operands[index] for index in item.operator.row_operands}
@@ -114,7 +113,7 @@ def why_not(items: Sequence[Item], graph: nx.DiGraph, ports: RowPorts) -> str:
                 "cannot all run in one cascade"
             )
     for name in ports.outputs:
-        others = [node for node in readers(graph, name) if node in by_name]
+        others = [node for node in graph.readers(name) if node in by_name]
         if others:
             return f"output {name} cannot be taken row by row: operator {others[0]} reads it too"
         if not by_name[name].streamable:
@@ -128,5 +127,5 @@ def why_not(items: Sequence[Item], graph: nx.DiGraph, ports: RowPorts) -> str:
     )
 
 
-def _short(graph: nx.DiGraph, node: str) -> str:
-    return str(graph.nodes[node]["operator"]).split(".")[-1]
+def _short(graph: OperatorGraph, node: str) -> str:
+    return graph[node].operator.split(".")[-1]

@@ -49,7 +49,7 @@ def test_forms() -> None:
     forms = ("plain", "reorganized")
     modules = {form: network("mcunet_in3", form, resolution=32, classes=10) for form in forms}
     operators = {
-        form: {data["operator"] for _, data in operator_graph(module).nodes(data=True)}
+        form: {node.operator for node in operator_graph(module).values()}
         for form, module in modules.items()
     }
     assert "dero.add" not in operators["plain"]

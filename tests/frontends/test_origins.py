@@ -25,9 +25,9 @@ IMAGE = (1, 4, 6, 6)
 def origins(module: tvm.IRModule) -> dict[str, set[str]]:
     """For each kind of operator the layers that its instances come from."""
     found: dict[str, set[str]] = {}
-    for _, data in operator_graph(module).nodes(data=True):
-        if data["operator"] is not None:
-            found.setdefault(data["operator"], set()).add(str(data["origin"]))
+    for node in operator_graph(module).values():
+        if node.operator:
+            found.setdefault(node.operator, set()).add(str(node.origin))
     return found
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import tvm
 from tvm import relax
 
+from relax_passes.ir.attributes import DECISIONS, FINDINGS, main_attribute, with_main_attribute
 from relax_passes.operators import make_call, quantized, spec_of
 
 SCALE = 0.05  # of all int8 tensors, unless a test says otherwise
@@ -117,11 +118,10 @@ def assert_same_results(before, after, seed=0):
 
 def without_findings(mod):
     """A copy whose main carries no findings, for comparisons of structure."""
-    copy = mod.clone()
-    for name in ("dero.decisions", "dero.residuals", "dero.classes"):
-        if copy["main"].attrs is not None and name in copy["main"].attrs:
-            copy["main"] = copy["main"].without_attr(name)
-    return copy
+    for name in (DECISIONS, *FINDINGS):
+        if main_attribute(mod, name) is not None:
+            mod = with_main_attribute(mod, name, None)
+    return mod
 
 
 def binding_names(mod, function="main"):

@@ -16,6 +16,7 @@ from tvm import relax
 from tvm.ir import GenericConst
 from tvm.relax.frontend.tflite.tflite_frontend import OperatorConverter
 
+from relax_passes.ir.straight_line import read_function
 from relax_passes.ir.unfinished import abandon
 
 from .constant_shapes import evaluate
@@ -88,19 +89,12 @@ def _by_tvm(
             converter.bb.emit_func_output(relax.Tuple(outputs))
         if sum(prod(int(dim) for dim in out.ty.shape) for out in outputs) > _MOST_ELEMENTS:
             return None
-        main = relax.transform.FoldConstant()(converter.bb.finalize())["main"]
+        results = read_function(relax.transform.FoldConstant()(converter.bb.finalize())).results
     except Exception:  # what is wrong is said when it is imported into the network
         abandon(converter.bb)
         return None
     finally:
         converter.bb = outer
-    values = {b.var: b.value for block in main.body.blocks for b in block.bindings}
-    fields = [values.get(field, field) for field in _fields(main.body.body, values)]
-    if not all(isinstance(field, GenericConst) for field in fields):
+    if not all(isinstance(result, GenericConst) for result in results):
         return None
-    return [field.value.numpy() for field in fields]
-
-
-def _fields(result: Any, values: dict[Any, Any]) -> list[Any]:
-    result = values.get(result, result)
-    return list(result.fields) if isinstance(result, relax.Tuple) else [result]
+    return [result.value.numpy() for result in results]

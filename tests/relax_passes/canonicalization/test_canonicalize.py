@@ -16,8 +16,8 @@ from tvm import relax
 from tvm.relax.frontend.onnx import from_onnx
 
 from dero_tvm.frontends.tflite import load_tflite
-from relax_passes.canonicalization.channels_last import INPUT_LAYOUTS
-from relax_passes.ir.dataflow import NOTES, ROUNDING, with_operands
+from relax_passes.ir.attributes import INPUT_LAYOUTS, NOTES, ROUNDING
+from relax_passes.ir.dataflow import with_operands
 from relax_passes.pipeline import Canonicalize
 from tests.host_module import host_function, run_on_host
 from tests.light_models import light_model
@@ -356,5 +356,5 @@ def test_symbolic_sizes_are_refused() -> None:
 
 
 def test_a_module_without_main_is_refused() -> None:
-    with pytest.raises(ValueError, match="no function `main`"):
+    with pytest.raises(ValueError, match="no function 'main'"):
         Canonicalize()(tvm.IRModule({}))

@@ -5,7 +5,7 @@ from tvm.script import ir as I
 from tvm.script import relax as R
 
 from relax_passes.ir.inline import inlined
-from relax_passes.ir.operator_graph import operator_graph, operators_in_order
+from relax_passes.ir.operator_graph import operator_graph
 from relax_passes.ir.outline import outline
 from relax_passes.residuals.identify_residuals import IdentifyResiduals
 from relax_passes.residuals.residual import read_residuals
@@ -52,7 +52,7 @@ def test_names_of_main_stay_and_others_are_told_apart():
     assert [name for name in names if name in ("a", "b", "gv")] == ["a", "b", "gv"]
     relax.analysis.well_formed(flat)
     assert_same_results(Shared, flat)
-    assert operators_in_order(operator_graph(Shared, flatten=True)) == names
+    assert operator_graph(Shared, flatten=True).operators_in_order() == names
 
 
 def test_findings_name_what_main_names():

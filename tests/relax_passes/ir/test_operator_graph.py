@@ -6,13 +6,7 @@ from tvm import relax
 from tvm.script import ir as I
 from tvm.script import relax as R
 
-from relax_passes.ir.operator_graph import (
-    is_concat_join,
-    is_elementwise_join,
-    operator_graph,
-    operators_in_order,
-    readers,
-)
+from relax_passes.ir.operator_graph import operator_graph
 from relax_passes.ir.outline import outline
 from relax_passes.ir.straight_line import read_function, unique_names, write_function
 from relax_passes.operators import OperatorClass
@@ -32,21 +26,20 @@ def residual_network():
 
 def test_nodes_and_edges():
     graph = operator_graph(residual_network())
-    assert operators_in_order(graph) == ["a", "b", "c"]
+    assert graph.operators_in_order() == ["a", "b", "c"]
     assert set(graph) == {"x", "a", "b", "c", "return[0]"}
-    assert graph.graph["inputs"] == ("x",)
-    assert graph.graph["outputs"] == ("c",)
-    a = graph.nodes["a"]
-    assert (a["kind"], a["operator"], a["index"]) == ("operator", "dero.conv2d", 0)
-    assert a["operator_class"] is OperatorClass.SPATIAL
-    assert a["bytes"] == 6 * 5 * 4 * 4
-    assert a["macs"] == 6 * 5 * 4 * 9 * 4
-    assert a["operands"] == ("x", None, None)
-    assert a["signature"].output.shape == SHAPE
-    assert graph.nodes["x"]["kind"] == "input"
-    assert graph.edges["x", "c"]["arguments"] == (0,)
-    assert readers(graph, "x") == ["a", "c"]
-    assert readers(graph, "c") == ["return[0]"]
+    assert graph.inputs == ("x",)
+    assert graph.outputs == ("c",)
+    a = graph["a"]
+    assert (a.kind, a.operator, a.index) == ("operator", "dero.conv2d", 0)
+    assert a.operator_class is OperatorClass.SPATIAL
+    assert a.bytes == 6 * 5 * 4 * 4
+    assert a.operands == ("x", None, None)
+    assert a.signature.output.shape == SHAPE
+    assert graph["x"].kind == "input"
+    assert graph.arguments("x", "c") == (0,)
+    assert graph.readers("x") == ["a", "c"]
+    assert graph.readers("c") == ["return[0]"]
 
 
 def test_joins_have_two_computed_operands():
@@ -57,20 +50,19 @@ def test_joins_have_two_computed_operands():
         return emit(concat(wide, wide), "wider")
 
     graph = operator_graph(network(build, SHAPE))
-    assert not any(is_elementwise_join(graph, node) for node in graph)
-    assert [node for node in graph if is_concat_join(graph, node)] == ["wide"]
+    assert not any(node.is_elementwise_join for node in graph.values())
+    assert [name for name, node in graph.items() if node.is_concat_join] == ["wide"]
 
 
 def test_cascades_are_nodes_unless_flattened():
     mod = outline(residual_network(), ["b", "c"], "unit", {"dero.cascade": "accumulate",
                                                            "dero.in_place": 1})  # fmt: skip
     graph = operator_graph(mod)
-    assert operators_in_order(graph) == ["a", "c"]
-    node = graph.nodes["c"]
-    assert (node["kind"], node["operator"], node["in_place"]) == ("cascade", "unit", "x")
-    assert node["operator_class"] is OperatorClass.ELEMENTWISE
-    assert node["macs"] == 6 * 5 * 4 * 4
-    assert operators_in_order(operator_graph(mod, flatten=True)) == ["a", "b", "c"]
+    assert graph.operators_in_order() == ["a", "c"]
+    node = graph["c"]
+    assert (node.kind, node.operator, node.in_place) == ("cascade", "unit", "x")
+    assert node.operator_class is OperatorClass.ELEMENTWISE
+    assert operator_graph(mod, flatten=True).operators_in_order() == ["a", "b", "c"]
 
 
 def test_plain_relax_operators_are_opaque():
@@ -81,11 +73,13 @@ def test_plain_relax_operators_are_opaque():
         return emit(relax.op.concat(both, axis=3), "joined")
 
     graph = operator_graph(network(build, SHAPE))
-    assert graph.nodes["parts"]["operator_class"] is OperatorClass.OPAQUE
-    assert graph.nodes["parts"]["bytes"] == 6 * 5 * 4 * 4
-    assert graph.nodes["parts"]["spec"] is None
-    assert graph.nodes["joined"]["operands"] == ("left", "right")
-    assert graph.nodes["joined"]["signature"] is None
+    assert graph["parts"].operator_class is OperatorClass.OPAQUE
+    assert graph["parts"].bytes == 6 * 5 * 4 * 4
+    with pytest.raises(ValueError, match="gives a tuple"):
+        _ = graph["parts"].spec
+    assert graph["joined"].operands == ("left", "right")
+    with pytest.raises(ValueError, match="relax.concat has no signature"):
+        _ = graph["joined"].signature
 
 
 def test_names_bound_to_names_and_tuples_disappear():
@@ -135,7 +129,7 @@ def test_unique_names():
     with pytest.raises(ValueError, match="two tensors of main are called 'a'"):
         operator_graph(renamed)
     unique = unique_names(renamed)
-    assert operators_in_order(operator_graph(unique)) == ["a", "a_2", "a_1"]
+    assert operator_graph(unique).operators_in_order() == ["a", "a_2", "a_1"]
     assert unique_names(unique).same_as(unique)
 
 
@@ -159,5 +153,37 @@ def test_errors_are_clear():
                 y = R.multiply(x, x)
             return y
 
-    with pytest.raises(ValueError, match="'y' is a conditional"):
+    with pytest.raises(ValueError, match="`main` binds y by control flow"):
         operator_graph(Branching)
+
+
+def test_names_of_shapes_and_of_known_matches_disappear():
+    @I.ir_module
+    class Before:
+        @R.function
+        def main(x: R.Tensor((2, 2), "float32")) -> R.Tensor((4,), "float32"):
+            with R.dataflow():
+                same = R.match_cast(x, R.Tensor((2, 2), "float32"))
+                flat = R.shape([4])
+                y = R.reshape(same, flat)
+                R.output(y)
+            return y
+
+    line = read_function(Before)
+    ((_, call),) = line.bindings
+    assert call.args[0].same_as(line.parameters[0])
+    assert [int(n) for n in call.args[1].values] == [4]
+
+
+def test_a_match_that_decides_at_run_time_is_refused():
+    @I.ir_module
+    class Matching:
+        @R.function
+        def main(x: R.Tensor(ndim=2, dtype="float32")) -> R.Tensor((2, 2), "float32"):
+            with R.dataflow():
+                y = R.match_cast(x, R.Tensor((2, 2), "float32"))
+                R.output(y)
+            return y
+
+    with pytest.raises(ValueError, match="`main` binds y by control flow or a match"):
+        read_function(Matching)

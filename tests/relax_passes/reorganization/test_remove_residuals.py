@@ -8,7 +8,7 @@ from tvm.script import ir as I
 from tvm.script import relax as R
 
 from relax_passes.ir.decisions import decisions
-from relax_passes.ir.operator_graph import operator_graph, operators_in_order
+from relax_passes.ir.operator_graph import operator_graph
 from relax_passes.ir.straight_line import read_function, write_function
 from relax_passes.operators import make_call
 from relax_passes.reorganization import remove_residuals
@@ -53,15 +53,15 @@ def reason(mod, join="c"):
 
 
 def operators(mod):
-    return operators_in_order(operator_graph(mod))
+    return operator_graph(mod).operators_in_order()
 
 
 def shape(mod, name):
-    return operator_graph(mod).nodes[name]["spec"].shape
+    return operator_graph(mod)[name].spec.shape
 
 
 def attribute(mod, name, key):
-    return operator_graph(mod).nodes[name]["signature"][key]
+    return operator_graph(mod)[name].signature[key]
 
 
 def test_identity_and_projection():
@@ -137,7 +137,7 @@ def test_clamp_of_a_shared_main_branch_is_an_operator_of_its_own():
     _, after = plain(build)
     assert operators(after) == ["a", "b", "c", "d"]
     graph = operator_graph(after)
-    assert graph.nodes["c"]["operator"] == "dero.unary"
+    assert graph["c"].operator == "dero.unary"
     assert attribute(after, "c", "function") == "clip"
     assert attribute(after, "b", "minimum") is None
 
@@ -154,7 +154,7 @@ def test_a_value_that_stands_for_several_joins_is_not_clamped_twice():
 
     _, after = plain(build)
     assert attribute(after, "b", "minimum") is None
-    assert operator_graph(after).nodes["e"]["operands"][0] == "b"
+    assert operator_graph(after)["e"].operands[0] == "b"
 
 
 @pytest.mark.parametrize("scale_b", [SCALE, 2 * SCALE, 0.3141 * SCALE])
@@ -183,7 +183,7 @@ def test_int8_takes_the_scale_of_the_sum(scale_b, shared):
     assert np.abs(difference).max() <= (0 if shared else np.ceil(scale_b / SCALE / 2))
     if not shared:
         assert attribute(after, "b", "output_zero_point") == 5
-        factors = operator_graph(after).nodes["b"]["call"].args[3].value.numpy()
+        factors = operator_graph(after)["b"].call.args[3].value.numpy()
         assert factors.min() >= 1 << 30
 
 
@@ -204,9 +204,9 @@ def test_dense_block_becomes_a_chain():
     assert operators(after) == ["s", "m0", "r0", "p0", "n0", "m1", "r1", "p1", "n1", "d"]
     assert shape(after, "m1")[-1] == 2
     # The constants that belong to the remaining channels: n0 was channels 4 and 5 of c0.
-    (scales,) = list(operator_graph(after).nodes["m1"]["call"].args[1:])
+    (scales,) = list(operator_graph(after)["m1"].call.args[1:])
     np.testing.assert_array_equal(scales.value.numpy(), [5.0, 6.0])
-    old, new = (operator_graph(m).nodes["d"]["call"].args[1].value.numpy() for m in (before, after))
+    old, new = (operator_graph(m)["d"].call.args[1].value.numpy() for m in (before, after))
     np.testing.assert_array_equal(new, old[..., 6:8])
     execute(after, random_inputs(after))
 
@@ -228,9 +228,7 @@ def test_width_passes_through_to_the_classifier():
     assert shape(after, "d") == (1, 6, 5, 2)
     assert attribute(after, "d", "groups") == 2
     assert shape(after, "flat") == (1, 16)
-    old, new = (
-        operator_graph(m).nodes["out"]["call"].args[1].value.numpy() for m in (before, after)
-    )
+    old, new = (operator_graph(m)["out"].call.args[1].value.numpy() for m in (before, after))
     np.testing.assert_array_equal(new, old.reshape(3, 8, 8)[..., 6:].reshape(3, 16))
     execute(after, random_inputs(after))
 
@@ -248,7 +246,7 @@ def test_mean_over_pixels_and_several_main_branches():
     before, after = plain(build)
     assert shape(after, "c")[-1] == 5
     assert shape(after, "mean") == (1, 1, 1, 5)
-    old, new = (operator_graph(m).nodes["d"]["call"].args[1].value.numpy() for m in (before, after))
+    old, new = (operator_graph(m)["d"].call.args[1].value.numpy() for m in (before, after))
     np.testing.assert_array_equal(new, old[..., 4:])
 
 

@@ -7,9 +7,10 @@ from tvm import relax
 from tvm.script import ir as I
 from tvm.script import relax as R
 
+from relax_passes.ir.attributes import REORGANIZATION, main_attribute, with_main_attribute
 from relax_passes.ir.decisions import decisions
 from relax_passes.operators import make_call
-from relax_passes.reorganization.attribute import ATTRIBUTE, read_reorganization
+from relax_passes.reorganization.attribute import read_reorganization
 from relax_passes.reorganization.cannot_reorganize import CannotReorganize
 from relax_passes.reorganization.description import Choices, Convolution
 from relax_passes.reorganization.reorganize_residuals import ReorganizeResiduals
@@ -50,9 +51,7 @@ def reorganize(mod, **choices):
 
 def bare(mod):
     """Without what passes note, for comparisons of structure."""
-    mod = without_findings(mod)
-    mod["main"] = mod["main"].without_attr(ATTRIBUTE)
-    return mod
+    return with_main_attribute(without_findings(mod), REORGANIZATION, None)
 
 
 def dense(x, units, seed=0):
@@ -357,7 +356,7 @@ def test_read_needs_the_pass():
     with pytest.raises(ValueError, match="ReorganizeResiduals has not run"):
         read_reorganization(before)
     after = reorganize(before)
-    renamed = network(residual_network, SHAPE)
-    renamed["main"] = renamed["main"].with_attr(ATTRIBUTE, after["main"].attrs[ATTRIBUTE])
+    description = main_attribute(after, REORGANIZATION)
+    renamed = with_main_attribute(network(residual_network, SHAPE), REORGANIZATION, description)
     with pytest.raises(ValueError, match="passes after ReorganizeResiduals rewrote it"):
         read_reorganization(renamed)

@@ -13,13 +13,12 @@ import functools
 import random
 from dataclasses import dataclass, replace
 
-import networkx as nx
 import numpy as np
 from tvm.ir import GenericConst
 
-from relax_passes.ir.operator_graph import operator_graph, operators_in_order
+from relax_passes.ir.operator_graph import OperatorGraph, operator_graph
 from relax_passes.operators import TensorSpec, operator_of, signature_of
-from relax_passes.residuals.graph_liveness import is_concat_in_place, is_reshape, storage
+from relax_passes.residuals.graph_liveness import storage
 from tests.row_kernel_runner import RowKernel
 
 
@@ -38,15 +37,15 @@ class _Place:
 
 
 class _Execution:
-    def __init__(self, graph: nx.DiGraph) -> None:
+    def __init__(self, graph: OperatorGraph) -> None:
         self.graph = graph
         self.buffer_of = storage(graph)
         self.places: dict[str, _Place] = {}
         self.memory: dict[str, np.ndarray] = {}
         # A concatenation comes after its operands, so the outermost one is placed first.
-        for node in sorted(self.buffer_of, key=lambda n: -graph.nodes[n]["index"]):
+        for node in sorted(self.buffer_of, key=lambda n: -graph[n].index):
             if node not in self.places:
-                spec = graph.nodes[node]["spec"]
+                spec = graph[node].spec
                 self.memory[self.buffer_of[node]] = np.full(spec.elements, 99, spec.dtype)
                 self._place(node, 0, spec)
 
@@ -56,44 +55,44 @@ class _Execution:
             assert self.places[node].offset == offset, f"{node} has two places"
             return
         self.places[node] = _Place(self.buffer_of[node], offset, spec)
-        data = self.graph.nodes[node]
-        if is_concat_in_place(data):
-            axis, begin = data["signature"]["axis"] % len(spec.shape), offset
-            for operand in data["operands"]:
-                part = self.graph.nodes[operand]["spec"]
+        data = self.graph[node]
+        if data.is_concat_in_place:
+            axis, begin = data.signature["axis"] % len(spec.shape), offset
+            for operand in data.operands:
+                part = self.graph[operand].spec
                 part = replace(part, pixel_stride=spec.pixel_stride)
                 self._place(operand, begin, part)
                 last = axis == len(spec.shape) - 1
                 begin += part.channels if last else part.rows * part.row_stride
-        elif is_reshape(data):
-            self._place(data["operands"][0], offset, self.graph.nodes[data["operands"][0]]["spec"])
-        elif data["in_place"] is not None:
-            self._place(data["in_place"], offset, spec)
-        for reader in self.graph.successors(node):
-            if is_reshape(self.graph.nodes[reader]):
-                self._place(reader, offset, self.graph.nodes[reader]["spec"])
-            elif self.graph.nodes[reader]["in_place"] == node:
+        elif data.is_reshape:
+            self._place(data.operands[0], offset, self.graph[data.operands[0]].spec)
+        elif data.in_place is not None:
+            self._place(data.in_place, offset, spec)
+        for reader in self.graph.digraph.successors(node):
+            if self.graph[reader].is_reshape:
+                self._place(reader, offset, self.graph[reader].spec)
+            elif self.graph[reader].in_place == node:
                 self._place(reader, offset, spec)
 
     def run(self, inputs, order_seed):
-        for name, array in zip(self.graph.graph["inputs"], inputs, strict=True):
+        for name, array in zip(self.graph.inputs, inputs, strict=True):
             self._elements(name)[...] = array
         for node in self._order(order_seed):
-            data = self.graph.nodes[node]
-            if is_reshape(data) or is_concat_in_place(data):
+            data = self.graph[node]
+            if data.is_reshape or data.is_concat_in_place:
                 continue
-            steps = [(None, data["call"])]
-            outer: dict = dict(zip(data["call"].args, data["operands"]))
-            if data["inner"] is not None:
-                steps = data["inner"].bindings
-                outer = dict(zip(data["inner"].parameters, data["operands"]))
+            steps = [(None, data.call)]
+            outer: dict = dict(zip(data.call.args, data.operands))
+            if data.inner is not None:
+                steps = data.inner.bindings
+                outer = dict(zip(data.inner.parameters, data.operands))
             self._rows(node, steps, outer)
-        return [self._elements(name).copy() for name in self.graph.graph["outputs"]]
+        return [self._elements(name).copy() for name in self.graph.outputs]
 
     def _rows(self, node, steps, outer):
         """Run operators in lockstep: each makes one row, the last one into the tensor `node`."""
         target = self._elements(node)
-        spec = self.graph.nodes[node]["spec"]
+        spec = self.graph[node].spec
         target = target.reshape(spec.rows, -1) if target.flags.c_contiguous else _rows_of(target)
         rings: dict = {}  # the row that an inner operator made last
         for row in range(spec.rows):
@@ -114,11 +113,13 @@ class _Execution:
             target[row] = out.reshape(target[row].shape)
 
     def _order(self, seed):
-        written = operators_in_order(self.graph)
+        written = self.graph.operators_in_order()
         if seed is None:
             return written
         rng = random.Random(seed)
-        waiting = {n: {p for p in self.graph.predecessors(n) if p in written} for n in written}
+        waiting = {
+            n: {p for p in self.graph.digraph.predecessors(n) if p in written} for n in written
+        }
         order = []
         while waiting:
             node = rng.choice([n for n in waiting if not waiting[n]])

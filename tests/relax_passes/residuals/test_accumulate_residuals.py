@@ -160,7 +160,7 @@ def test_what_a_convolution_inside_reads_stays_outside():
 
     before, after = accumulate(build, dtype="int8")
     assert "accumulated" in verdicts(after).values()
-    assert operator_graph(after).nodes["t"]["kind"] == "operator"
+    assert operator_graph(after)["t"].kind == "operator"
     assert_same_in_shared_buffers(before, after)
 
 

@@ -160,7 +160,7 @@ def test_flat_dense_chain_is_nested_first():
 
     before, after = place(build)
     assert set(verdicts(after).values()) == {"in place"}
-    assert operator_graph(after).nodes["c2"]["operands"] == ("c1", "n2")
+    assert operator_graph(after)["c2"].operands == ("c1", "n2")
     assert peak(after) == peak(place(dense_block)[1])
     assert_same_in_shared_buffers(before, after)
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tvm import relax
 
 from relax_passes.ir.decisions import decisions
-from relax_passes.ir.operator_graph import is_join, operator_graph
+from relax_passes.ir.operator_graph import operator_graph
 from relax_passes.operators import make_call, spec_of
 from relax_passes.reorganization.remove_residuals import RemoveResiduals
 from relax_passes.residuals.accumulate_residuals import AccumulateResiduals
@@ -97,7 +97,9 @@ def test_same_bits_in_shared_buffers(steps, extra_output, seed):
     assert peak(after) <= peak(before)
     # Every join has its verdict.
     graph = operator_graph(before)
-    assert {n for n in graph if is_join(graph, n)} <= {d.join for d in decisions(after)}
+    assert {name for name, node in graph.items() if node.is_join} <= {
+        d.join for d in decisions(after)
+    }
 
 
 @cases(40)

@@ -7,6 +7,7 @@ import pytest
 import tvm
 from tvm import relax
 
+from relax_passes.ir.attributes import HAS_PORTS
 from relax_passes.operators import make_call
 from relax_passes.streaming.stream_ports import (
     CannotStream,
@@ -14,7 +15,7 @@ from relax_passes.streaming.stream_ports import (
     streamed_inputs,
     streamed_outputs,
 )
-from relax_passes.streaming.stream_rows import HAS_PORTS, StreamRows
+from relax_passes.streaming.stream_rows import StreamRows
 from tests.small_networks import Builder, image_to_image, residual_network, two_images
 
 TABLE = np.arange(256).astype("int8")

@@ -10,8 +10,8 @@ from tvm.script import ir as I
 from tvm.script import relax as R
 
 from relax_passes import pipeline
+from relax_passes.ir.attributes import CASCADE, DIRECTION
 from relax_passes.ir.decisions import decisions
-from relax_passes.ir.operator_graph import CASCADE
 from relax_passes.operators import attributes_of, make_call
 from relax_passes.reorganization import remove_residuals
 from relax_passes.reorganization.remove_residuals import RemoveResiduals
@@ -22,7 +22,6 @@ from relax_passes.streaming.join_decisions import UNLIMITED
 from relax_passes.streaming.segmentation import Segmentation, segment
 from relax_passes.streaming.stream_rows import (
     DESCENDING,
-    DIRECTION,
     StreamRows,
     with_ascending_rows,
 )

@@ -5,10 +5,8 @@ from __future__ import annotations
 import tvm
 from tvm import relax
 
-from ..ir.operator_graph import CASCADE
-from ..ir.straight_line import read_function
-from . import classify_operators
-from . import residual as residuals
+from .attributes import CASCADE, FINDINGS, attribute, main_attribute
+from .straight_line import read_function
 
 
 def names_in_use(mod: tvm.IRModule) -> frozenset[str]:
@@ -16,12 +14,12 @@ def names_in_use(mod: tvm.IRModule) -> frozenset[str]:
 
     Findings name tensors of ``main``; the variables in a cascade share its names (see `outline`).
     """
-    lines = []
-    for reference, function in mod.functions_items():
-        if isinstance(function, relax.Function) and CASCADE in (function.attrs or ()):
-            lines.append(read_function(mod, reference))
-    attrs = mod["main"].attrs or ()
-    if not lines and residuals.ATTRIBUTE not in attrs and classify_operators.ATTRIBUTE not in attrs:
+    lines = [
+        read_function(mod, reference)
+        for reference, function in mod.functions_items()
+        if isinstance(function, relax.Function) and attribute(function, CASCADE) is not None
+    ]
+    if not lines and all(main_attribute(mod, name) is None for name in FINDINGS):
         return frozenset()
     lines.append(read_function(mod))
     variables = [v for line in lines for v in (*line.parameters, *(v for v, _ in line.bindings))]
