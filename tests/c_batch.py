@@ -14,6 +14,7 @@ from __future__ import annotations
 import ctypes
 import re
 import subprocess
+import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -114,6 +115,22 @@ class CBatch:
         command = [compiler, *sanitized_batch.FLAGS, "-o", str(program), str(source), "-lm"]
         subprocess.run(command, check=True)
         return SanitizedPrograms(program, self._programs)
+
+
+def library_of(programs: Mapping[str, Program]) -> CLibrary:
+    """All of them in one library."""
+    batch = CBatch()
+    for name, program in programs.items():
+        batch.add(name, program)
+    with tempfile.TemporaryDirectory() as folder:
+        library = batch.build(Path(folder))
+    assert isinstance(library, CLibrary)
+    return library
+
+
+def streamed_library(models: Mapping[str, Any]) -> CLibrary:
+    """The smallest program of each model: see `streamed_program`."""
+    return library_of({name: streamed_program(model) for name, model in models.items()})
 
 
 def streamed_program(model: Any) -> Program:
