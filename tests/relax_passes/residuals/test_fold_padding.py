@@ -10,6 +10,7 @@ from tvm.script import relax as R
 
 from relax_passes.operators import make_call
 from relax_passes.residuals.fold_padding import FoldPadding
+from tests.relax_passes import network_parts
 from tests.relax_passes.network_parts import (
     assert_left_alone,
     assert_rewritten,
@@ -66,8 +67,26 @@ def with_two_readers(emit, x):
     return make_call("add", [emit(conv(p, 0, 0, 0, 0)), emit(conv(p, 0, 0, 0, 0))])
 
 
+def before_a_pooling(emit, x):
+    return make_call("pool2d", [emit(pad(x))], kind="max", pool_size=(2, 2), strides=(1, 1))
+
+
 @pytest.mark.parametrize(
-    ("channels", "build"), [(2, another_value), (1, of_channels), (2, with_two_readers)]
+    ("channels", "build"),
+    [(2, another_value), (1, of_channels), (2, with_two_readers), (2, before_a_pooling)],
 )
 def test_padding_stays(channels, build) -> None:
     assert_left_alone(FoldPadding(), network(build, (1, 6, 5, channels)))
+
+
+@pytest.mark.parametrize("value", [0.0, 3.0])
+def test_int8_is_padded_with_the_zero_point(value) -> None:
+    def before(emit, x):
+        p = emit(pad(x, value=value))
+        return network_parts.conv(p, 4, padding=(0,) * 4, input_zero_point=3)
+
+    def folded(emit, x):
+        return network_parts.conv(x, 4, padding=(1, 2, 3, 4), input_zero_point=3)
+
+    before, folded = (network(build, (1, 6, 5, 2), dtype="int8") for build in (before, folded))
+    assert_rewritten(FoldPadding(), before, folded if value == 3 else before)

@@ -19,6 +19,7 @@ from tests.relax_passes.network_parts import (
 
 SHAPE = (1, 3, 4, 5)
 FACTORS = np.array([2.0, 3.0, 5.0], "float32")
+LINES = np.array([2.0, 3.0, 5.0, 7.0], "float32")
 NUMBERS = np.arange(60).astype("int8").reshape(SHAPE)
 TABLE = np.arange(256)[::-1].astype("uint8").view("int8")
 
@@ -27,8 +28,8 @@ def nhwc(x):
     return make_call("transpose", [x], axes=(0, 2, 3, 1))
 
 
-def scaled(x, shape):
-    return make_call("multiply", [x, relax.const(FACTORS.reshape(shape))])
+def scaled(x, shape, factors=FACTORS):
+    return make_call("multiply", [x, relax.const(factors.reshape(shape))])
 
 
 def padded(x, axis):
@@ -105,18 +106,35 @@ def of_a_quarter_of_the_bytes(emit, x):
     return scaled(r, (1, 1, 1, 3))
 
 
+def of_one_channel(emit, x):
+    """To turn it is a reshape, which costs nothing."""
+    return make_call("reshape", [emit(scaled(x, (1, 1, 4, 1), LINES))], shape=(1, 4, 5, 1))
+
+
+def turned_first(emit, x):
+    a = emit(make_call("reshape", [x], shape=(1, 4, 5, 1)))
+    return scaled(a, (1, 4, 1, 1), LINES)
+
+
 @pytest.mark.parametrize(
-    ("dtype", "before", "expected"),
+    ("channels", "dtype", "before", "expected"),
     [
-        ("int8", constant_from_a_table, moved_constant),
-        ("float32", reshapes, a_transposition),
-        ("float32", through_int8, of_a_quarter_of_the_bytes),
+        (3, "int8", constant_from_a_table, moved_constant),
+        (3, "float32", reshapes, a_transposition),
+        (3, "float32", through_int8, of_a_quarter_of_the_bytes),
+        (1, "float32", of_one_channel, turned_first),
     ],
 )
-def test_hoists(dtype, before, expected) -> None:
-    before, expected = (network(build, SHAPE, dtype=dtype) for build in (before, expected))
+def test_hoists(channels, dtype, before, expected) -> None:
+    shape = (1, channels, 4, 5)
+    before, expected = (network(build, shape, dtype=dtype) for build in (before, expected))
     assert_rewritten(HoistTransposes(), before, expected)
     assert_same_results(before, expected)
+
+
+def test_reshapes_of_other_images_stay() -> None:
+    """Of a single line of 20 pixels four lines of five are made."""
+    assert_left_alone(HoistTransposes(), network(reshapes, (1, 3, 20, 1)))
 
 
 def test_what_is_read_in_the_old_order_too_stays() -> None:
