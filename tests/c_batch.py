@@ -142,8 +142,12 @@ def streamed_program(model: Any) -> Program:
 def programs_of(model: Any, modes: Iterable[Dero] = tuple(Dero)) -> dict[Dero, Program]:
     """The first program of each mode, small or not, for the host, with portable kernels."""
     prepared = prepare(model, target="host", time_limit=_TIME_LIMIT)
-    candidates = prepared.candidates()
-    return {mode: _program(prepared, next(candidates.of(mode))) for mode in modes}
+    return {mode: first_program(prepared, mode) for mode in modes}
+
+
+def first_program(prepared: PreparedModel, mode: Dero) -> Program:
+    """The first program of a mode, small or not."""
+    return _program(prepared, next(prepared.candidates().of(mode)))
 
 
 def _program(prepared: PreparedModel, candidate: Candidate) -> Program:
