@@ -10,7 +10,7 @@ import pytest
 from tvm import relax
 
 import dero_tvm
-from tests.campaigns.random_onnx.networks import float32_normalized, int8_block, module_of
+from tests.aot.networks import float32_normalized, int8_block, module_of
 
 WARNINGS = (
     "-Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wconversion "

@@ -16,7 +16,7 @@ import dero_tvm
 from dero_tvm.boards.board import Ram, load_board
 from dero_tvm.driver.network_planner import STACK_RESERVE
 from relax_passes.operators import make_call
-from tests.campaigns.random_onnx.networks import int8_block, module_of
+from tests.aot.networks import int8_block, module_of
 
 
 def two_regions() -> dero_tvm.CompiledModel:

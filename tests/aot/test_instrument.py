@@ -16,7 +16,7 @@ import dero_tvm
 from dero_tvm.aot import ModelArchive
 from dero_tvm.runners import RunError, run_host_c, run_qemu
 from dero_tvm.runners.result import equal_outputs
-from tests.campaigns.random_onnx.networks import int8_block
+from tests.aot.networks import int8_block
 from tests.tiny_models import residual
 
 STRICT = (

@@ -12,7 +12,7 @@ import dero_tvm
 from dero_tvm.boundary.errors import UserError
 from dero_tvm.runners.host_c import run_host_c
 from relax_passes.operators import make_call
-from tests.campaigns.random_onnx.networks import module_of
+from tests.aot.networks import module_of
 from tests.host_module import run_on_host
 
 SHAPE = (1, 6, 5, 4)
