@@ -40,7 +40,7 @@ from examples.models.random_images import random_images
 from relax_passes.ir.decisions import decisions
 from relax_passes.shortcuts.fuse_shortcuts import FuseShortcuts
 from relax_passes.shortcuts.merge_means import MergeMeans
-from tests.onnx_exports import exported_onnx
+from tests.models.onnx_exports import exported_onnx
 
 EXPORTS = ("legacy", "dynamo", "export", "int8")
 RESOLUTIONS = {"mcunet_in3": 176}

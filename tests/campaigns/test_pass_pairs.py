@@ -13,7 +13,7 @@ from relax_passes.canonicalization import canonicalize
 from relax_passes.canonicalization.canonicalize import Canonicalize
 from relax_passes.ir.straight_line import StraightLine, read_function, write_function
 from tests.campaigns.pass_pairs import PASSES, PIPELINES, Pairs
-from tests.random_networks import random_network
+from tests.models.random_networks import random_network
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ import onnx
 import pytest
 
 from dero_tvm.driver.prepare import prepare
-from tests.c_batch import CLibrary, streamed_library
+from tests.compiled.c_batch import CLibrary, streamed_library
 from tests.end_to_end.oracles import onnx_runtime
 from tests.end_to_end.qdq_models import QDQModel
 

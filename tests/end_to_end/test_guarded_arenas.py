@@ -12,7 +12,7 @@ import pytest
 
 import dero_tvm
 from dero_tvm.boundary.input_arrays import random_inputs
-from tests.tiny_models import residual
+from tests.models.tiny_models import residual
 
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
 

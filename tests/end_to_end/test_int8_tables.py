@@ -19,10 +19,10 @@ from dero_tvm.aot.program import Program, build_program
 from dero_tvm.driver.choose_plan import smallest
 from dero_tvm.driver.dero_levels import Dero
 from dero_tvm.driver.prepare import prepare
-from tests.c_batch import CLibrary, library_of, streamed_program
+from tests.compiled.c_batch import CLibrary, library_of, streamed_program
 from tests.end_to_end.oracles import litert, onnx_runtime
 from tests.end_to_end.qdq_models import QDQModel
-from tests.tflite_builder import TFLiteBuilder
+from tests.models.tflite_builder import TFLiteBuilder
 
 SHAPE = (1, 8, 8, 4)
 TYPES = ("int8", "uint8")

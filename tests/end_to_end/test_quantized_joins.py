@@ -16,7 +16,7 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from tests.c_batch import CLibrary, streamed_library, streamed_program
+from tests.compiled.c_batch import CLibrary, streamed_library, streamed_program
 from tests.end_to_end.oracles import onnx_runtime
 from tests.end_to_end.qdq_models import QDQModel
 

@@ -13,7 +13,7 @@ import pytest
 import dero_tvm
 from dero_tvm.aot.archive import load_archive
 from tests.archive_digests import differences
-from tests.tiny_models import residual, save
+from tests.models.tiny_models import residual, save
 
 ROOT = Path(__file__).resolve().parent.parent
 DIGITS = ROOT / "examples" / "models" / "digits_int8.onnx"

@@ -12,11 +12,11 @@ import dero_tvm  # noqa: E402
 from dero_tvm.driver.dero_levels import Dero  # noqa: E402
 from dero_tvm.driver.prepare import prepare  # noqa: E402
 from relax_passes.ir.decisions import decisions  # noqa: E402
-from tests.c_batch import first_program, library_of  # noqa: E402
+from tests.compiled.c_batch import first_program, library_of  # noqa: E402
 from tests.end_to_end.onnx_networks import quantized  # noqa: E402
 from tests.end_to_end.oracles import onnx_runtime, relative_difference  # noqa: E402
 from tests.end_to_end.shortcut_idioms import BLOCKS, MATCHES, POOLS  # noqa: E402
-from tests.onnx_exports import exported_onnx  # noqa: E402
+from tests.models.onnx_exports import exported_onnx  # noqa: E402
 
 nn = torch.nn
 CHANNELS, SIZE = 10, 8

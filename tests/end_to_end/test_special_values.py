@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from onnx import helper
 
-from tests.c_batch import CLibrary, streamed_library
+from tests.compiled.c_batch import CLibrary, streamed_library
+from tests.models.tiny_models import model_of
 from tests.random_cases import cases
-from tests.tiny_models import model_of
 
 ort = pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed")
 

@@ -14,9 +14,9 @@ import pytest
 from tflite.BuiltinOperator import BuiltinOperator
 
 import dero_tvm
-from tests.c_batch import CLibrary, streamed_library
+from tests.compiled.c_batch import CLibrary, streamed_library
 from tests.end_to_end.oracles import cut_before, litert, only
-from tests.tflite_builder import TFLiteBuilder
+from tests.models.tflite_builder import TFLiteBuilder
 
 SHAPE = (1, 9, 8, 5)
 FUSED = "fused_activation_function"

@@ -15,7 +15,7 @@ from onnx import TensorProto, defs, helper, numpy_helper
 from tvm.relax.frontend.onnx.onnx_frontend import _get_convert_map
 
 from dero_tvm.frontends.onnx.old_operators import RULES
-from tests.c_batch import CLibrary, streamed_library
+from tests.compiled.c_batch import CLibrary, streamed_library
 from tests.frontends.onnx_runtime import run_plainly
 
 SHAPE = (1, 3, 4, 5)

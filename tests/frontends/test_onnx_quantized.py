@@ -15,8 +15,8 @@ from tvm import relax
 from dero_tvm.frontends import load
 from dero_tvm.frontends.onnx.qoperators import qoperators_to_qdq
 from dero_tvm.frontends.onnx.signed import unsigned_to_signed
-from tests.compiled_c import CompiledModel, run_in_c
-from tests.onnx_session import session
+from tests.compiled.compiled_c import CompiledModel, run_in_c
+from tests.oracles.onnx_session import session
 
 IMAGE = (1, 3, 10, 8)
 

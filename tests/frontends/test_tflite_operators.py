@@ -10,10 +10,10 @@ import pytest
 
 from dero_tvm.frontends import LoadedModel, TensorSpec
 from dero_tvm.frontends.tflite import load_tflite
-from tests.c_batch import CLibrary, library_of, whole_program
+from tests.compiled.c_batch import CLibrary, library_of, whole_program
 from tests.frontends.tflite_sweep import LITERT, MICRO, Case
-from tests.tflite_builder import TFLiteBuilder, run_litert_reference
-from tests.tflite_micro_runner import run_tflite_micro
+from tests.models.tflite_builder import TFLiteBuilder, run_litert_reference
+from tests.oracles.tflite_micro_runner import run_tflite_micro
 
 DRAWS = 4
 CASES: dict[str, Case] = {}

@@ -17,8 +17,8 @@ import dero_tvm
 from dero_tvm.boundary.input_arrays import random_inputs
 from dero_tvm.runners import run_qemu
 from dero_tvm.runners.stack_bound import NoBound, StackBound, stack_bound
+from tests.models.tiny_models import model_of
 from tests.runners.fake_archive import FakeArchive
-from tests.tiny_models import model_of
 
 DIGITS = Path(__file__).resolve().parents[2] / "examples" / "models" / "digits_int8.onnx"
 needs_gcc = pytest.mark.skipif(

@@ -19,9 +19,9 @@ from dero_tvm.frontends.tflite import load_tflite
 from relax_passes.canonicalization.canonicalize import Canonicalize
 from relax_passes.canonicalization.channels_last import INPUT_LAYOUTS
 from relax_passes.ir.dataflow import NOTES, ROUNDING, with_operands
-from tests.host_module import host_function, run_on_host
-from tests.light_models import light_model
-from tests.tflite_builder import TFLiteBuilder, run_litert_reference
+from tests.compiled.host_module import host_function, run_on_host
+from tests.models.light_models import light_model
+from tests.models.tflite_builder import TFLiteBuilder, run_litert_reference
 
 GOLDEN = {
     "resnet8": "pretrainedResnet_quant",

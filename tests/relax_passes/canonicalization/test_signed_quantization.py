@@ -7,7 +7,7 @@ from tvm.script import ir as I
 from tvm.script import relax as R
 
 from relax_passes.canonicalization.signed_quantization import SignQuantization
-from tests.host_module import run_on_host
+from tests.compiled.host_module import run_on_host
 from tests.relax_passes.network_parts import assert_rewritten
 
 SCALE = relax.const(0.1, "float32")

@@ -20,9 +20,9 @@ from relax_passes.operators import (
     signature_of,
 )
 from relax_passes.operators.resize2d import nearest_table
-from tests.operator_checks import check_kernel, random_array
+from tests.compiled.operator_checks import check_kernel, random_array
+from tests.models.tflite_builder import TFLiteBuilder, run_litert_reference
 from tests.random_cases import cases
-from tests.tflite_builder import TFLiteBuilder, run_litert_reference
 
 LITERT = {
     "asymmetric": ("floor", {}),

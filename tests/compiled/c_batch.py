@@ -35,8 +35,8 @@ from dero_tvm.driver.dero_levels import Dero
 from dero_tvm.driver.network_planner import naming
 from dero_tvm.driver.prepare import PreparedModel, prepare
 from dero_tvm.frontends import LoadedModel
-from tests import sanitized_batch
-from tests.sanitized_batch import SanitizedPrograms
+from tests.compiled import sanitized_batch
+from tests.compiled.sanitized_batch import SanitizedPrograms
 
 GUARD = 64
 PATTERN = 0x5A

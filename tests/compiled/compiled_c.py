@@ -8,7 +8,7 @@ import numpy as np
 
 from dero_tvm.driver.dero_levels import Dero
 from dero_tvm.frontends import LoadedModel
-from tests.c_batch import library_of, programs_of
+from tests.compiled.c_batch import library_of, programs_of
 
 MODES = (Dero.NONE, Dero.STREAM)
 
