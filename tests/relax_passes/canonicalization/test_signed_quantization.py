@@ -8,7 +8,7 @@ from tvm.script import relax as R
 
 from relax_passes.canonicalization.signed_quantization import SignQuantization
 from tests.compiled.host_module import run_on_host
-from tests.relax_passes.network_parts import assert_rewritten
+from tests.relax_passes.network_parts import assert_rewritten, assert_same_results, network
 
 SCALE = relax.const(0.1, "float32")
 WEIGHT = np.random.default_rng(0).integers(0, 256, (5, 6)).astype("uint8")
@@ -92,3 +92,15 @@ def test_inputs_and_results_keep_their_type() -> None:
     assert actual.dtype == np.uint8
     np.testing.assert_array_equal(actual, expected)
     tvm.ir.assert_structural_equal(SignQuantization()(after), after)
+
+
+def test_other_operators_get_their_unsigned_integers_back() -> None:
+    def build(emit, x):
+        q = emit(relax.op.quantize(x, SCALE, integer(120), axis=1, out_dtype="uint8"))
+        d = relax.op.dequantize(q, SCALE, integer(120), axis=1)
+        return relax.op.add(relax.op.astype(q, "float32"), d)
+
+    before = network(build, (2, 6))
+    after = SignQuantization()(before)
+    assert "int8" in {str(b.var.ty.dtype) for b in after["main"].body.blocks[0].bindings}
+    assert_same_results(before, after)
