@@ -109,7 +109,7 @@ ENABLING = (  # the first lets the second find other shortcuts to change
 )
 _TOLERANCE = 1e-5  # of the largest output, for floating point behind FUSING
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 Outputs = list[np.ndarray]
 
 

@@ -15,7 +15,7 @@ from dero_tvm.aot.archive import load_archive
 from tests.archive_digests import differences
 from tests.models.tiny_models import residual, save
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 DIGITS = ROOT / "examples" / "models" / "digits_int8.onnx"
 OLDEST_TVM = ROOT / ".venv" / "oldest-tvm"
 

@@ -20,7 +20,7 @@ from dero_tvm.report import Report
 from dero_tvm.report.text_table import print_report
 from tests.models.tflite_builder import TFLiteBuilder
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 DIGITS = ROOT / "examples" / "models" / "digits_int8.onnx"
 SCALE, ZERO = float(np.float32(0.1)), -3
 
