@@ -14,18 +14,13 @@ range.  Weights are random.  Needs PyTorch, onnxscript and ONNX Runtime.
 from __future__ import annotations
 
 import argparse
-import contextlib
-import io
-import logging
 import sys
-import warnings
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import torch
 import tvm
 
@@ -46,6 +41,7 @@ from relax_passes.ir.decisions import decisions
 from relax_passes.shortcuts import fuse_shortcuts
 from relax_passes.shortcuts.fuse_shortcuts import FuseShortcuts
 from relax_passes.shortcuts.merge_means import MergeMeans
+from tests.models.onnx_exports import exported_onnx
 
 EXPORTS = ("legacy", "dynamo", "export", "int8")
 RESOLUTIONS = {"mcunet_in3": 176}
@@ -74,19 +70,7 @@ def exported(model: torch.nn.Module, image: torch.Tensor, how: str) -> Any:
     """The model in a form that `dero_tvm.compile` takes."""
     if how == "export":
         return torch.export.export(model, (image,))
-    buffer = io.BytesIO()
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            options = (
-                {"dynamo": True} if how == "dynamo" else {"dynamo": False, "opset_version": 17}
-            )
-            torch.onnx.export(model, (image,), buffer, input_names=["x"], **options)
-    finally:
-        logging.disable(before)
-    return onnx.load_from_string(buffer.getvalue())
+    return exported_onnx(model, image, how)
 
 
 def measure(

@@ -22,7 +22,7 @@ import onnxruntime
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # tests is not installed
 
 import dero_tvm
-from tests.light_models import LIGHT_MODELS, light_model
+from tests.models.light_models import LIGHT_MODELS, light_model
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ import pytest
 import dero_tvm
 from dero_tvm.aot.archive import HOST_PROGRAM, load_archive
 from dero_tvm.boundary.errors import UserError
-from tests.tiny_models import residual
+from tests.models.tiny_models import residual
 
 ROOT = Path(__file__).resolve().parents[2]
 

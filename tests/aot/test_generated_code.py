@@ -12,7 +12,7 @@ from onnx import helper
 
 import dero_tvm
 from dero_tvm.boards.board import Board, Ram
-from tests.tiny_models import model_of, residual
+from tests.models.tiny_models import model_of, residual
 
 STRICT = ("-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", "-Wpedantic")
 X = np.random.default_rng(0).standard_normal((1, 4, 8, 8)).astype("float32")

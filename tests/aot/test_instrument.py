@@ -17,7 +17,7 @@ from dero_tvm.aot import ModelArchive
 from dero_tvm.runners import RunError, run_host_c, run_qemu
 from dero_tvm.runners.result import equal_outputs
 from tests.aot.networks import int8_block
-from tests.tiny_models import residual
+from tests.models.tiny_models import residual
 
 STRICT = (
     *("-std=c11", "-O2", "-Wall", "-Wextra", "-Wpedantic", "-Wshadow"),

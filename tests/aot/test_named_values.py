@@ -11,7 +11,7 @@ import tvm
 from tvm.script import tirx as T
 
 from dero_tvm.aot.kernels import Kernel, Parameter
-from tests.compiled_kernels import compile_kernels
+from tests.compiled.compiled_kernels import compile_kernels
 
 SIZE = 6
 KERNELS = 30

@@ -13,7 +13,7 @@ from dero_tvm.boundary.errors import UserError
 from dero_tvm.runners.host_c import run_host_c
 from relax_passes.operators import make_call
 from tests.aot.networks import module_of
-from tests.host_module import run_on_host
+from tests.compiled.host_module import run_on_host
 
 SHAPE = (1, 6, 5, 4)
 rng = np.random.default_rng(3)

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import dero_tvm
-from tests.tiny_models import residual
+from tests.models.tiny_models import residual
 from tests.trust import record
 
 MOST_GROWTH = 0.10

@@ -58,8 +58,8 @@ from relax_passes.shortcuts.hoist_transposes import HoistTransposes
 from relax_passes.shortcuts.merge_means import MergeMeans
 from relax_passes.streaming.stream_ports import CannotStream, StreamPorts
 from relax_passes.streaming.stream_rows import StreamRows
-from tests.host_module import run_on_host
-from tests.random_networks import random_network
+from tests.compiled.host_module import run_on_host
+from tests.models.random_networks import random_network
 from tests.trust import record
 
 Passes = dict[str, Callable[[], tvm.transform.Pass]]

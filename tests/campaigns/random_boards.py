@@ -25,8 +25,8 @@ import dero_tvm
 from dero_tvm.boards.board import load_board
 from dero_tvm.boundary.input_arrays import random_inputs
 from dero_tvm.runners import RunResult, run_host_c, run_qemu
-from tests.compared_outputs import assert_equal_outputs, guarded_outputs
-from tests.random_networks import random_network
+from tests.campaigns.compared_outputs import assert_equal_outputs, guarded_outputs
+from tests.models.random_networks import random_network
 from tests.trust import record
 
 BOARDS = ("mps2-an386", "mps3-an547")  # Cortex-M4 with DSP and FPU, Cortex-M55 with MVE

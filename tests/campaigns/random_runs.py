@@ -36,10 +36,10 @@ from relax_passes import pipeline
 from relax_passes.operators import spec_of
 from relax_passes.streaming import segmentation, stream_rows
 from relax_passes.streaming.stream_rows import StreamRows, with_ascending_rows
-from tests.c_batch import CBatch, CLibrary
-from tests.random_networks import random_network
-from tests.sanitized_batch import SanitizedPrograms
-from tests.tagged_execution import run_with_tags
+from tests.campaigns.tagged_execution import run_with_tags
+from tests.compiled.c_batch import CBatch, CLibrary
+from tests.compiled.sanitized_batch import SanitizedPrograms
+from tests.models.random_networks import random_network
 from tests.trust import record
 
 BATCH = 25  # networks a C file

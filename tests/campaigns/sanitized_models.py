@@ -29,7 +29,7 @@ from benchmarks.published import BUILT, network
 from dero_tvm.boundary.errors import UserError, first_line
 from dero_tvm.boundary.input_arrays import random_inputs
 from dero_tvm.runners import RunError, RunResult, run_host_c, run_qemu
-from tests.compared_outputs import Outputs, assert_equal_outputs, guarded_outputs
+from tests.campaigns.compared_outputs import Outputs, assert_equal_outputs, guarded_outputs
 from tests.trust import record
 
 MODES = ("none", "accumulate", "stream")

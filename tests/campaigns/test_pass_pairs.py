@@ -12,7 +12,7 @@ from relax_passes import pipeline
 from relax_passes.ir.straight_line import StraightLine, read_function, write_function
 from relax_passes.pipeline import Canonicalize
 from tests.campaigns.pass_pairs import PASSES, PIPELINES, Pairs, by_name
-from tests.random_networks import random_network
+from tests.models.random_networks import random_network
 
 
 @pytest.mark.slow

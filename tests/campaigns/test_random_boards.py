@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.campaigns import random_boards
-from tests.compared_outputs import assert_equal_outputs
+from tests.campaigns.compared_outputs import assert_equal_outputs
 
 needs_qemu = pytest.mark.skipif(
     not all(map(shutil.which, ("gcc", "arm-none-eabi-gcc", "qemu-system-arm"))),

@@ -6,8 +6,8 @@ import shutil
 
 import pytest
 
-from tests import sanitized_batch
 from tests.campaigns.random_runs import BATCH, check_networks
+from tests.compiled import sanitized_batch
 
 NETWORKS = 500
 

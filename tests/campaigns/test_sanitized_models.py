@@ -12,7 +12,7 @@ import pytest
 
 from tests.campaigns import sanitized_models
 from tests.campaigns.sanitized_models import Checked
-from tests.tiny_models import residual, save
+from tests.models.tiny_models import residual, save
 
 needs_gcc = pytest.mark.skipif(shutil.which("gcc") is None, reason="not installed: gcc")
 

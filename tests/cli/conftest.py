@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from dero_tvm.cli.main import tvmc
-from tests.tiny_models import residual, save
+from tests.models.tiny_models import residual, save
 
 Tvmc = Callable[..., Result]
 

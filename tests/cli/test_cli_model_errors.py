@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
-from tests.tiny_models import model_of, residual, save
+from tests.models.tiny_models import model_of, residual, save
 
 
 @pytest.fixture

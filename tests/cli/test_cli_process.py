@@ -14,7 +14,7 @@ import pytest
 from onnx import helper
 
 from tests.cli.default_signals import default_signals
-from tests.tiny_models import model_of, save
+from tests.models.tiny_models import model_of, save
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}

@@ -12,7 +12,7 @@ import onnx
 import pytest
 from onnx import helper
 
-from tests.tiny_models import model_of, save
+from tests.models.tiny_models import model_of, save
 
 DIGITS = Path(__file__).parents[2] / "examples" / "models" / "digits_int8.onnx"
 

@@ -14,7 +14,7 @@ from dero_tvm import CompiledModel
 from examples.digits_accuracy import MODELS
 from tests.conftest import ROOT
 from tests.docs.pages import blocks
-from tests.small_networks import image, image_to_image, run_reference
+from tests.models.small_networks import image, image_to_image, run_reference
 
 CC = shutil.which("gcc") or shutil.which("cc")
 pytestmark = pytest.mark.skipif(CC is None, reason="a C compiler is not installed")

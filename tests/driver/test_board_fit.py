@@ -11,7 +11,7 @@ from dero_tvm.boards.board import Board, Flash, Ram, load_board
 from dero_tvm.boards.board_filter import BoardFilter, known_boards, select_boards
 from dero_tvm.boundary.errors import UserError
 from dero_tvm.report.code_size import CodeSize
-from tests.tiny_models import residual, save
+from tests.models.tiny_models import residual, save
 
 
 def board(*sizes: int, flash: int = 1 << 20, base: str = "mps2-an385") -> Board:

@@ -12,7 +12,7 @@ from dero_tvm import Dero, UserError
 from dero_tvm.driver.candidates import Candidate, Candidates
 from dero_tvm.driver.choose_plan import fastest_within
 from dero_tvm.driver.prepare import prepare
-from tests.small_networks import image, residual_network, run_reference
+from tests.models.small_networks import image, residual_network, run_reference
 
 MODES = [mode.value for mode in Dero]
 

@@ -18,7 +18,7 @@ from relax_passes import pipeline
 from relax_passes.canonicalization import decompose, fold_constants
 from relax_passes.shortcuts import fuse_shortcuts
 from relax_passes.streaming import stream_rows
-from tests.tiny_models import model_of, residual
+from tests.models.tiny_models import model_of, residual
 
 
 def files(folder: Path) -> set[str]:

@@ -15,7 +15,7 @@ import dero_tvm
 from dero_tvm import CompileOptions, UserError
 from dero_tvm.cli.compile import compile_command
 from dero_tvm.driver.options import flags
-from tests.small_networks import residual_network
+from tests.models.small_networks import residual_network
 
 NAMES = {field.name for field in fields(CompileOptions)}
 

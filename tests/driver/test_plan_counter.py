@@ -13,7 +13,7 @@ from rich.console import Console
 import dero_tvm
 from dero_tvm.report import Report
 from dero_tvm.report.tuning_table import print_tuning
-from tests.small_networks import residual_network
+from tests.models.small_networks import residual_network
 
 MISSING = [tool for tool in ("arm-none-eabi-gcc", "qemu-system-arm") if which(tool) is None]
 

@@ -18,7 +18,7 @@ from dero_tvm import Sweep, UserError
 from dero_tvm.report.sweep import SweepPoint, with_pareto_marks
 from dero_tvm.report.sweep_plot import plot_sweep
 from dero_tvm.report.sweep_table import print_sweep
-from tests.small_networks import residual_network
+from tests.models.small_networks import residual_network
 
 MEASURED = shutil.which("qemu-system-arm") and shutil.which("arm-none-eabi-gcc")
 

@@ -12,7 +12,7 @@ import pytest
 import tflite
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-from tests.onnx_session import session
+from tests.oracles.onnx_session import session
 
 Feed = dict[str, np.ndarray]
 

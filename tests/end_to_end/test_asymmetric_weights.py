@@ -7,14 +7,13 @@ and requantize in floating point; QDQ layers compute in floating point altogethe
 from __future__ import annotations
 
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 
 from dero_tvm.driver.prepare import prepare
-from tests.c_batch import CBatch, CLibrary, streamed_program
+from tests.compiled.c_batch import CLibrary, streamed_library
 from tests.end_to_end.oracles import onnx_runtime
 from tests.end_to_end.qdq_models import QDQModel
 
@@ -67,12 +66,9 @@ NAMES = {case: "_".join(str(part).replace("-", "minus") for part in case) for ca
 
 
 @pytest.fixture(scope="module")
-def library(tmp_path_factory: pytest.TempPathFactory) -> CLibrary:
+def library() -> CLibrary:
     """The C of all cases."""
-    batch = CBatch()
-    for case, name in NAMES.items():
-        batch.add(name, streamed_program(layer(*case)))
-    return batch.build(Path(tmp_path_factory.mktemp("c")))
+    return streamed_library({name: layer(*case) for case, name in NAMES.items()})
 
 
 @pytest.mark.parametrize("case", CASES, ids=NAMES.get)

@@ -8,7 +8,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import dero_tvm
-from tests.compiled_c import run_in_c
+from tests.compiled.compiled_c import run_in_c
 from tests.end_to_end.oracles import onnx_runtime
 
 SHAPE = (1, 8, 16, 16)

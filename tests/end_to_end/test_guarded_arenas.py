@@ -12,11 +12,11 @@ import pytest
 
 import dero_tvm
 from dero_tvm.boundary.input_arrays import random_inputs
-from tests.tiny_models import residual
+from tests.models.tiny_models import residual
 
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 DIGITS = ROOT / "examples" / "models" / "digits_int8.onnx"
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import onnx
@@ -20,10 +19,10 @@ from dero_tvm.aot.program import Program, build_program
 from dero_tvm.driver.choose_plan import smallest
 from dero_tvm.driver.dero_levels import Dero
 from dero_tvm.driver.prepare import prepare
-from tests.c_batch import CBatch, CLibrary, streamed_program
+from tests.compiled.c_batch import CLibrary, library_of, streamed_program
 from tests.end_to_end.oracles import litert, onnx_runtime
 from tests.end_to_end.qdq_models import QDQModel
-from tests.tflite_builder import TFLiteBuilder
+from tests.models.tflite_builder import TFLiteBuilder
 
 SHAPE = (1, 8, 8, 4)
 TYPES = ("int8", "uint8")
@@ -119,14 +118,12 @@ def plain_program(model: onnx.ModelProto) -> Program:
 
 
 @pytest.fixture(scope="module")
-def library(tmp_path_factory: pytest.TempPathFactory) -> CLibrary:
+def library() -> CLibrary:
     """The C of everything."""
-    batch = CBatch()
-    for case in TFLITE:
-        batch.add(tflite_name(case), streamed_program(with_constant(*case)))
+    programs = {tflite_name(case): streamed_program(with_constant(*case)) for case in TFLITE}
     for dtype, seed in ONNX:
-        batch.add(f"onnx_{dtype}_{seed}", plain_program(elementwise(dtype, seed)))
-    return batch.build(Path(tmp_path_factory.mktemp("c")))
+        programs[f"onnx_{dtype}_{seed}"] = plain_program(elementwise(dtype, seed))
+    return library_of(programs)
 
 
 @pytest.mark.parametrize("case", TFLITE, ids=tflite_name)

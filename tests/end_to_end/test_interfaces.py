@@ -12,9 +12,9 @@ import pytest
 
 import dero_tvm
 from dero_tvm.runners import run_host_c
+from tests.compiled.host_module import host_function
 from tests.end_to_end.oracles import extremes, only, random_int8, skip_unless_runnable
-from tests.host_module import host_function
-from tests.small_networks import residual_network
+from tests.models.small_networks import residual_network
 
 INTERFACES: dict[str, dict[str, Any]] = {
     "arrays in the arena": {},

@@ -7,7 +7,7 @@ import onnxruntime
 import pytest
 
 import dero_tvm
-from tests.light_models import light_model
+from tests.models.light_models import light_model
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 import dero_tvm
 from dero_tvm.frontends import load
-from tests.compiled_c import run_in_c
+from tests.compiled.compiled_c import run_in_c
 
 
 def join(operator: str, operands: int) -> onnx.ModelProto:

@@ -14,8 +14,8 @@ from oracles import onnx_runtime
 from qdq_models import QDQModel
 
 import dero_tvm
-from tests.compiled_c import run_in_c
-from tests.onnx_session import session
+from tests.compiled.compiled_c import run_in_c
+from tests.oracles.onnx_session import session
 
 SHAPE = (1, 8, 6, 6)
 STEP = 2.0**-4

@@ -10,14 +10,13 @@ from __future__ import annotations
 import zlib
 from functools import partial
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 from onnx import numpy_helper
 
-from tests.c_batch import CBatch, CLibrary, streamed_program
+from tests.compiled.c_batch import CLibrary, streamed_library, streamed_program
 from tests.end_to_end.oracles import onnx_runtime
 from tests.end_to_end.qdq_models import QDQModel
 
@@ -91,12 +90,9 @@ for index, (value, conv) in enumerate(product((0.0, -1.25, 0.333, 100.0), (False
 
 
 @pytest.fixture(scope="module")
-def library(tmp_path_factory: pytest.TempPathFactory) -> CLibrary:
+def library() -> CLibrary:
     """The C of all models."""
-    batch = CBatch()
-    for name, model in MODELS.items():
-        batch.add(name, streamed_program(model))
-    return batch.build(Path(tmp_path_factory.mktemp("c")))
+    return streamed_library(MODELS)
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -12,7 +12,7 @@ from onnx import numpy_helper
 import dero_tvm
 from tests.end_to_end.onnx_networks import quantized
 from tests.end_to_end.oracles import Feed, onnx_runtime, relative_difference, skip_unless_runnable
-from tests.onnx_exports import exported_onnx
+from tests.models.onnx_exports import exported_onnx
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 nn = torch.nn

@@ -13,9 +13,9 @@ import pytest
 import dero_tvm
 from dero_tvm.aot.archive import load_archive
 from tests.archive_digests import differences
-from tests.tiny_models import residual, save
+from tests.models.tiny_models import residual, save
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 DIGITS = ROOT / "examples" / "models" / "digits_int8.onnx"
 OLDEST_TVM = ROOT / ".venv" / "oldest-tvm"
 

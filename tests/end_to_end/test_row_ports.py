@@ -15,7 +15,7 @@ import dero_tvm
 from dero_tvm import UserError
 from dero_tvm.runners.host_c import run_host_c
 from relax_passes.operators import make_call
-from tests.small_networks import (
+from tests.models.small_networks import (
     Builder,
     image,
     image_to_image,

@@ -9,13 +9,15 @@ import pytest
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
 import dero_tvm  # noqa: E402
+from dero_tvm.driver.dero_levels import Dero  # noqa: E402
 from dero_tvm.driver.prepare import prepare  # noqa: E402
 from relax_passes.ir.decisions import decisions  # noqa: E402
 from relax_passes.shortcuts import fuse_shortcuts  # noqa: E402
+from tests.compiled.c_batch import first_program, library_of  # noqa: E402
 from tests.end_to_end.onnx_networks import quantized  # noqa: E402
 from tests.end_to_end.oracles import onnx_runtime, relative_difference  # noqa: E402
 from tests.end_to_end.shortcut_idioms import BLOCKS, MATCHES, POOLS  # noqa: E402
-from tests.onnx_exports import exported_onnx  # noqa: E402
+from tests.models.onnx_exports import exported_onnx  # noqa: E402
 
 nn = torch.nn
 CHANNELS, SIZE = 10, 8
@@ -108,21 +110,24 @@ def images(count: int, seed: int) -> list[dict[str, np.ndarray]]:
     return [{"x": rng.standard_normal(shape).astype(np.float32)} for _ in range(count)]
 
 
-def left_alone(canonical, model) -> list[str]:
-    """The spellings that were not fused, with the reason."""
-    found = {d.join: d for d in decisions(canonical) if d.pass_name == fuse_shortcuts.NAME}
+def run_fused(program, model, arrays) -> list[dict[str, np.ndarray]]:
+    """The C's outputs for each array, with whole tensors; all spellings in it are fused."""
+    prepared = prepare(program, target="host")
+    decided = decisions(prepared.canonical)
+    found = {d.join: d for d in decided if d.pass_name == fuse_shortcuts.NAME}
     fused = sum(d.action == "fused" for d in found.values())
     assert fused == len(model.layers), [d.reason for d in found.values() if d.action != "fused"]
+    library = library_of({"bank": first_program(prepared, Dero.NONE)})
+    (port,) = library.programs["bank"].network.inputs
+    return [library.run("bank", {port.name: array})[0] for array in arrays]
 
 
 @pytest.mark.parametrize("exporter", EXPORTERS)
 def test_every_spelling_is_fused(exporter: str) -> None:
     model = bank(exporter)
     program = exported(model, exporter)
-    left_alone(prepare(program).canonical, model)
-    compiled = dero_tvm.compile(program, dero="none")
     (feed,) = images(1, 1)
-    found = compiled.run({compiled.archive.inputs[0].name: feed["x"]})
+    (found,) = run_fused(program, model, [feed["x"]])
     with torch.no_grad():
         expected = model(torch.from_numpy(feed["x"]))
     for name, ours, theirs in zip(model.layers, found.values(), expected, strict=True):
@@ -140,8 +145,6 @@ def test_int8(quantizer: str) -> None:
         program = dero_tvm.quantize(program, calibration).model
     else:
         program = quantized(program, calibration)
-    left_alone(prepare(program).canonical, model)
-    compiled = dero_tvm.compile(program, dero="none")
     constants = {tensor.name: tensor for tensor in program.graph.initializer}
     steps = {
         node.output[0]: onnx.numpy_helper.to_array(constants[node.input[1]]).item()
@@ -151,6 +154,7 @@ def test_int8(quantizer: str) -> None:
         and constants[node.input[1]].dims == []
     }
     feeds = images(2, 3)
-    for ours, theirs in zip(compiled.run(feeds), onnx_runtime(program, feeds)):
+    found = run_fused(program, model, [feed["x"] for feed in feeds])
+    for ours, theirs in zip(found, onnx_runtime(program, feeds), strict=True):
         for layer, (name, values) in zip(model.layers, theirs.items()):
             assert np.rint(np.abs(ours[name] - values).max() / steps[name]) <= 1, layer

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import onnx
@@ -18,9 +17,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from onnx import helper
 
-from tests.c_batch import CBatch, CLibrary, streamed_program
+from tests.compiled.c_batch import CLibrary, streamed_library
+from tests.models.tiny_models import model_of
 from tests.random_cases import cases
-from tests.tiny_models import model_of
 
 ort = pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed")
 
@@ -86,12 +85,9 @@ COMPARING = ("relu", "clip", "max", "min", "max_pool", "reduce_max")
 
 
 @pytest.fixture(scope="module")
-def library(tmp_path_factory: pytest.TempPathFactory) -> CLibrary:
+def library() -> CLibrary:
     """The C of all cases."""
-    batch = CBatch()
-    for name, (network, _) in CASES.items():
-        batch.add(name, streamed_program(network))
-    return batch.build(Path(tmp_path_factory.mktemp("c")))
+    return streamed_library({name: network for name, (network, _) in CASES.items()})
 
 
 @cache

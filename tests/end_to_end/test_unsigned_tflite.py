@@ -14,9 +14,9 @@ import pytest
 from tflite.BuiltinOperator import BuiltinOperator
 
 import dero_tvm
-from tests.c_batch import CBatch, CLibrary, streamed_program
+from tests.compiled.c_batch import CLibrary, streamed_library
 from tests.end_to_end.oracles import cut_before, litert, only
-from tests.tflite_builder import TFLiteBuilder
+from tests.models.tflite_builder import TFLiteBuilder
 
 SHAPE = (1, 9, 8, 5)
 FUSED = "fused_activation_function"
@@ -179,12 +179,9 @@ MODELS = models()
 
 
 @pytest.fixture(scope="module")
-def library(tmp_path_factory: pytest.TempPathFactory) -> CLibrary:
+def library() -> CLibrary:
     """The C of all cases."""
-    batch = CBatch()
-    for name, model in MODELS.items():
-        batch.add(name, streamed_program(model))
-    return batch.build(Path(tmp_path_factory.mktemp("c")))
+    return streamed_library(MODELS)
 
 
 @pytest.mark.parametrize("name", CASES)

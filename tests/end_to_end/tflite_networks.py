@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tests.tflite_builder import TFLiteBuilder
+from tests.models.tflite_builder import TFLiteBuilder
 
 SCALE = 0.05  # of every activation; zero points differ
 SHAPE = (1, 12, 10, 3)

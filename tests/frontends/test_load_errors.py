@@ -17,7 +17,7 @@ import dero_tvm
 from dero_tvm.boundary.errors import InternalError, UserError, first_line, internal_errors
 from dero_tvm.frontends import load
 from tests.frontends.refusals import refusal, write
-from tests.tflite_builder import TFLiteBuilder
+from tests.models.tflite_builder import TFLiteBuilder
 
 
 def relu(shape: tuple[int | str | None, ...] = (1, 4), kind: int = TensorProto.FLOAT) -> bytes:

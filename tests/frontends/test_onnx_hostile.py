@@ -18,8 +18,8 @@ from dero_tvm.boundary.errors import InternalError, UserError
 from dero_tvm.frontends import load
 from dero_tvm.frontends.onnx.nodes import Importer
 from tests.campaigns.fuzzing.worker import CPU_SECONDS
+from tests.compiled.host_module import run_on_host
 from tests.frontends.onnx_runtime import run_plainly
-from tests.host_module import run_on_host
 
 node = helper.make_node
 OPSETS = [helper.make_opsetid("", 17), helper.make_opsetid("own", 1)]

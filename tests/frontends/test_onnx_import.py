@@ -12,10 +12,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 from dero_tvm.boundary.errors import UserError
 from dero_tvm.frontends import ModelPort, load
-from tests.compiled_c import run_in_c
-from tests.host_module import run_on_host
-from tests.light_models import LIGHT_MODELS, light_model, light_path
-from tests.onnx_session import session
+from tests.compiled.compiled_c import run_in_c
+from tests.compiled.host_module import run_on_host
+from tests.models.light_models import LIGHT_MODELS, light_model, light_path
+from tests.oracles.onnx_session import session
 
 SHAPE = (1, 4, 6, 8)
 INT8 = TensorProto.INT8

@@ -11,7 +11,7 @@ from onnx import TensorProto, helper
 
 from dero_tvm.boundary.errors import UserError
 from dero_tvm.frontends import load
-from tests.tiny_models import model_of
+from tests.models.tiny_models import model_of
 
 
 def model(

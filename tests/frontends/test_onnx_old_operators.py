@@ -15,7 +15,7 @@ from onnx import TensorProto, defs, helper, numpy_helper
 from tvm.relax.frontend.onnx.onnx_frontend import _get_convert_map
 
 from dero_tvm.frontends.onnx.old_operators import RULES
-from tests.c_batch import CBatch, CLibrary, streamed_program
+from tests.compiled.c_batch import CLibrary, streamed_library
 from tests.frontends.onnx_runtime import run_plainly
 
 SHAPE = (1, 3, 4, 5)
@@ -167,11 +167,8 @@ CASES = {**AGAINST_ONNX_RUNTIME, **{name: case for name, (case, _) in BY_HAND.it
 
 
 @pytest.fixture(scope="module")
-def library(tmp_path_factory: pytest.TempPathFactory) -> CLibrary:
-    batch = CBatch()
-    for name, case in CASES.items():
-        batch.add(name.replace("-", "_"), streamed_program(case))
-    return batch.build(tmp_path_factory.mktemp("old"))
+def library() -> CLibrary:
+    return streamed_library({name.replace("-", "_"): case for name, case in CASES.items()})
 
 
 @pytest.mark.parametrize("name", CASES)

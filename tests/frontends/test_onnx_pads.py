@@ -9,8 +9,8 @@ from onnx import TensorProto, helper, numpy_helper
 import dero_tvm
 from relax_passes.operators import operator_of
 from relax_passes.pipeline import Canonicalize
-from tests.compiled_c import run_in_c
-from tests.onnx_session import session
+from tests.compiled.compiled_c import run_in_c
+from tests.oracles.onnx_session import session
 
 SHAPE = (1, 3, 4, 5)
 

@@ -14,10 +14,10 @@ from tvm import relax
 
 from dero_tvm.frontends import load
 from dero_tvm.frontends.onnx.qoperators import qoperators_to_qdq
-from relax_passes.canonicalization.canonicalize import Canonicalize
-from tests.compiled_c import CompiledModel, run_in_c
+from relax_passes.pipeline import Canonicalize
+from tests.compiled.compiled_c import CompiledModel, run_in_c
 from tests.end_to_end.qdq_models import QDQModel
-from tests.onnx_session import session
+from tests.oracles.onnx_session import session
 
 IMAGE = (1, 3, 10, 8)
 

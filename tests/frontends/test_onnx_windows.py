@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from dero_tvm.boundary.errors import UserError
-from tests.c_batch import CBatch, streamed_program
+from tests.compiled.c_batch import CBatch, streamed_program
 from tests.frontends.onnx_runtime import run_plainly
 from tests.random_cases import cases
 

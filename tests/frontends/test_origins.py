@@ -16,8 +16,8 @@ from relax_passes.ir.operator_graph import operator_graph
 from relax_passes.ir.origins import Origin, origin_of, with_origins
 from relax_passes.ir.straight_line import read_function
 from relax_passes.pipeline import Canonicalize
-from tests.tflite_builder import TFLiteBuilder
-from tests.tiny_models import model_of
+from tests.models.tflite_builder import TFLiteBuilder
+from tests.models.tiny_models import model_of
 
 IMAGE = (1, 4, 6, 6)
 

@@ -13,7 +13,7 @@ from tvm import relax
 
 import dero_tvm
 from dero_tvm.frontends.port_names import distinct_names
-from tests.tflite_builder import TFLiteBuilder
+from tests.models.tflite_builder import TFLiteBuilder
 
 DATA = np.arange(-12, 12).reshape(1, 2, 3, 4)
 

@@ -14,7 +14,7 @@ import pytest
 
 from dero_tvm.boundary.errors import UserError
 from dero_tvm.frontends import ModelPort, load
-from tests.compiled_c import run_in_c
+from tests.compiled.compiled_c import run_in_c
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import pytest
 
 import dero_tvm
 from dero_tvm.boundary.errors import UserError
-from tests.compiled_c import run_in_c
+from tests.compiled.compiled_c import run_in_c
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 nn, F = torch.nn, torch.nn.functional

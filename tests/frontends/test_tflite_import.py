@@ -10,8 +10,8 @@ import pytest
 
 import dero_tvm
 from dero_tvm.frontends import ModelPort, load
-from tests.compiled_c import run_in_c
-from tests.tflite_builder import TFLiteBuilder, run_litert_reference
+from tests.compiled.compiled_c import run_in_c
+from tests.models.tflite_builder import TFLiteBuilder, run_litert_reference
 
 
 def float_network() -> TFLiteBuilder:

@@ -11,7 +11,7 @@ import dero_tvm
 from dero_tvm.boundary.errors import UserError
 from dero_tvm.frontends import load
 from tests.frontends.refusals import refusal, write
-from tests.tflite_builder import TFLiteBuilder
+from tests.models.tflite_builder import TFLiteBuilder
 
 
 def tflite_relu(**options: object) -> TFLiteBuilder:

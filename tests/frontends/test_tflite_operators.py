@@ -10,10 +10,10 @@ import pytest
 
 from dero_tvm.frontends import LoadedModel, ModelPort
 from dero_tvm.frontends.tflite import load_tflite
-from tests.c_batch import CBatch, CLibrary, whole_program
+from tests.compiled.c_batch import CLibrary, library_of, whole_program
 from tests.frontends.tflite_sweep import LITERT, MICRO, Case
-from tests.tflite_builder import TFLiteBuilder, run_litert_reference
-from tests.tflite_micro_runner import run_tflite_micro
+from tests.models.tflite_builder import TFLiteBuilder, run_litert_reference
+from tests.oracles.tflite_micro_runner import run_tflite_micro
 
 DRAWS = 4
 CASES: dict[str, Case] = {}
@@ -384,11 +384,9 @@ def values(spec: ModelPort, rng: np.random.Generator) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def library(tmp_path_factory: pytest.TempPathFactory) -> CLibrary:
-    batch = CBatch()
-    for index, name in enumerate(MODELS):
-        batch.add(f"model_{index}", whole_program(model(name)[1]))
-    return batch.build(tmp_path_factory.mktemp("operators"))
+def library() -> CLibrary:
+    programs = (whole_program(model(name)[1]) for name in MODELS)
+    return library_of({f"model_{index}": program for index, program in enumerate(programs)})
 
 
 def computed(library: CLibrary, name: str) -> list[np.ndarray]:

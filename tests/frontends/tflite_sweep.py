@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.tflite_builder import TFLiteBuilder
+from tests.models.tflite_builder import TFLiteBuilder
 
 Case = Callable[[TFLiteBuilder, np.random.Generator], list[int]]
 

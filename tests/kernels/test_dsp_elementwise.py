@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from relax_passes.operators import TensorSpec
 from relax_passes.operators.quantized import softmax_factors
-from tests.native_kernel_runner import NativeKernel
+from tests.compiled.native_kernel_runner import NativeKernel
+from tests.compiled.row_kernel_runner import RowKernel
+from tests.models.tflite_builder import TFLiteBuilder, run_litert_reference
 from tests.random_cases import cases
-from tests.row_kernel_runner import RowKernel
-from tests.tflite_builder import TFLiteBuilder, run_litert_reference
 
 DSP = {"dsp"}
 seeds = st.integers(0, 2**32 - 1)

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from relax_passes.operators import TensorSpec
 from relax_passes.operators.sum_range import SumRange
-from tests.native_kernel_runner import NativeKernel
+from tests.compiled.native_kernel_runner import NativeKernel
+from tests.compiled.row_kernel_runner import RowKernel
 from tests.random_cases import cases
-from tests.row_kernel_runner import RowKernel
 
 DSP = {"dsp"}
 seeds = st.integers(0, 2**32 - 1)

@@ -13,7 +13,7 @@ import dero_tvm
 from dero_tvm.driver.compiler import CompiledModel
 from dero_tvm.kernels import CKernel, Request, register_kernel, registered, unregister_kernel
 from dero_tvm.runners import run_host_c
-from tests.small_networks import Builder
+from tests.models.small_networks import Builder
 
 
 def network() -> tvm.IRModule:

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relax_passes.operators import TensorSpec
-from tests.kernel_batch import KernelBatch
+from tests.compiled.kernel_batch import KernelBatch
 from tests.kernels.mve_cases import KINDS, Case
 from tests.random_cases import cases
 

@@ -28,7 +28,7 @@ from dero_tvm.report import Report
 from dero_tvm.tuning import Tuner, default_cache
 from dero_tvm.tuning.measure import Meter, measure, meter_of
 from dero_tvm.tuning.trial import Trial, key_of, trial_of
-from tests.small_networks import Builder
+from tests.models.small_networks import Builder
 
 BOARD = load_board("mps2-an500")
 MISSING = [tool for tool in ("arm-none-eabi-gcc", "qemu-system-arm") if which(tool) is None]

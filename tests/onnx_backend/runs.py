@@ -16,7 +16,7 @@ import numpy as np
 
 from dero_tvm import UserError
 from dero_tvm.aot.program import Program
-from tests.c_batch import CBatch, CLibrary, streamed_program
+from tests.compiled.c_batch import CBatch, CLibrary, streamed_program
 from tests.onnx_backend.cases import Case
 
 PASSED = "passed"

@@ -18,7 +18,7 @@ from dero_tvm.boundary.errors import UserError
 from dero_tvm.cli.main import tvmc
 from dero_tvm.quantization.linear_nodes import linear_nodes
 
-MODELS = Path(__file__).parent.parent / "examples" / "models"
+MODELS = Path(__file__).parents[2] / "examples" / "models"
 DIGITS = MODELS / "digits_float32.onnx"
 
 

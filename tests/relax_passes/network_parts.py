@@ -71,17 +71,19 @@ def concat(*operands, axis=-1, **attrs):
     return make_call("concat", list(operands), axis=axis, **attrs)
 
 
-def network(build, *shapes, dtype="float32"):
+def network(build, *shapes, dtype="float32", attrs=None):
     """A module whose main is ``build(emit, *inputs)``; `emit` binds an expression to a name.
 
-    Inputs are called x, y, ...  `build` returns the result, or a tuple of results.
+    Inputs are called x, y, ...; `dtype` is that of all, or of each.  `build` returns the result, or
+    a tuple of results; what is an operand in it, and was not emitted, gets a name of the builder's.
     """
     builder = relax.BlockBuilder()
-    names = "xyzw"[: len(shapes)]
-    inputs = [relax.Var(n, relax.TensorType(s, dtype)) for n, s in zip(names, shapes)]
-    with builder.function("main", inputs):
+    dtypes = [dtype] * len(shapes) if isinstance(dtype, str) else dtype
+    types = map(relax.TensorType, shapes, dtypes)
+    inputs = [relax.Var(name, of_input) for name, of_input in zip("xyzw", types)]
+    with builder.function("main", inputs, attrs):
         with builder.dataflow():
-            result = build(lambda value, name: builder.emit(value, name), *inputs)
+            result = build(lambda value, name="": builder.emit(value, name), *inputs)
             result = builder.emit_output(result)
         builder.emit_func_output(result)
     return builder.get()
@@ -114,6 +116,18 @@ def assert_same_results(before, after, seed=0):
     inputs = random_inputs(before, seed)
     for old, new in zip(run(before, inputs), run(after, inputs), strict=True):
         np.testing.assert_array_equal(old, new)
+
+
+def assert_rewritten(rewrite, before, expected):
+    """The pass makes `expected` of `before`, and lets that be."""
+    after = rewrite(before)
+    tvm.ir.assert_structural_equal(after, expected)
+    tvm.ir.assert_structural_equal(rewrite(after), after)
+
+
+def assert_left_alone(rewrite, mod):
+    """The pass changes nothing."""
+    tvm.ir.assert_structural_equal(rewrite(mod), mod)
 
 
 def without_findings(mod):

@@ -7,7 +7,7 @@ from tvm import relax
 from tvm.relax import transform
 
 from relax_passes import pipeline
-from tests.host_module import run_on_host
+from tests.compiled.host_module import run_on_host
 from tests.relax_passes.network_parts import add, conv, network
 
 DATA = np.random.default_rng(0).standard_normal((1, 6, 5, 4)).astype("float32")

@@ -8,7 +8,7 @@ import pytest
 
 import dero_tvm
 from dero_tvm.report import Report
-from tests.tiny_models import residual
+from tests.models.tiny_models import residual
 
 HOSTILE = (
     "</script><script>document.title='broken out'</script>",

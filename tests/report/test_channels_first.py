@@ -7,7 +7,7 @@ import pytest
 from onnx import helper
 
 import dero_tvm
-from tests.tiny_models import model_of, residual
+from tests.models.tiny_models import model_of, residual
 
 
 def narrowing(size: int = 16):

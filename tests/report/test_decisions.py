@@ -11,7 +11,7 @@ from dero_tvm.report import Report
 from relax_passes.ir.decisions import decisions
 from relax_passes.residuals import accumulate_residuals, identify_residuals
 from relax_passes.streaming import stream_rows
-from tests.tiny_models import model_of
+from tests.models.tiny_models import model_of
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -15,9 +16,9 @@ from test_qemu import needs_tools, some_inputs
 import dero_tvm
 from dero_tvm.boundary.input_arrays import random_inputs
 from dero_tvm.runners import run_qemu
-from dero_tvm.runners.stack_bound import NoBound, StackBound, _functions, stack_bound
+from dero_tvm.runners.stack_bound import NoBound, StackBound, stack_bound
+from tests.models.tiny_models import model_of
 from tests.runners.fake_archive import FakeArchive
-from tests.tiny_models import model_of
 
 DIGITS = Path(__file__).resolve().parents[2] / "examples" / "models" / "digits_int8.onnx"
 needs_gcc = pytest.mark.skipif(
@@ -105,17 +106,35 @@ LISTING = """
 
 000000a0 <__far_veneer>:
       a0:\tldr.w\tpc, [pc, #0]\t@ a4 <__far_veneer+0x4>
+
+000000b0 <far>:
+      b0:\tbx\tlr
 """
 
 
-def test_what_objdump_prints() -> None:
-    functions = _functions(LISTING)
-    first, second, third, veneer = functions.values()
-    assert (first.frame, first.calls, first.ends) == (12 + 24 + 8 + 20, {"second"}, True)
-    assert (second.frame, second.calls, second.ends) == (8, {"__far_veneer"}, False)
-    assert second.next == "third"
-    assert third.moves_pointer and third.calls_by_pointer
-    assert veneer.calls == {"far"} and not veneer.calls_by_pointer
+@pytest.fixture
+def listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A program of which objdump prints LISTING."""
+    (tmp_path / "listing").write_text(LISTING)
+    tool = tmp_path / "arm-none-eabi-objdump"
+    tool.write_text(f'#!/bin/sh\ncat "{tmp_path}/listing"\n')
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    return tmp_path / "program"
+
+
+def test_what_objdump_prints(listed: Path) -> None:
+    assert stack_bound(listed, "__far_veneer").path == (("__far_veneer", 0), ("far", 0))
+    with pytest.raises(NoBound, match="third takes as much stack as it computes"):
+        stack_bound(listed, "first")
+    listed.with_name("model.su").write_text("model.c:7:5:third\t16\tstatic\n")
+    with pytest.raises(NoBound, match="third calls by a pointer"):
+        stack_bound(listed, "first")
+    callbacks = listed.with_name("callbacks.su")
+    callbacks.write_text("callbacks.c:7:5:far\t4\tstatic\n")
+    # `second` does not return: it runs on into `third`.
+    path = (("first", 12 + 24 + 8 + 20), ("second", 8), ("third", 16), ("far", 4))
+    assert stack_bound(listed, "first", callbacks) == StackBound(92, path)
 
 
 @needs_tools

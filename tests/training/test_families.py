@@ -13,9 +13,9 @@ import network_families as families  # noqa: E402
 from torch import nn  # noqa: E402
 
 import dero_tvm  # noqa: E402
-from tests.host_module import run_on_host  # noqa: E402
-from tests.onnx_exports import exported_onnx  # noqa: E402
-from tests.tflite_builder import TFLiteBuilder  # noqa: E402
+from tests.compiled.host_module import run_on_host  # noqa: E402
+from tests.models.onnx_exports import exported_onnx  # noqa: E402
+from tests.models.tflite_builder import TFLiteBuilder  # noqa: E402
 from tests.training.network_families import Add, Gate, basic, classified, conv, gate_then_join  # noqa: E402
 
 IMAGE = (1, 3, 16, 16)

@@ -8,7 +8,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from tests.host_module import run_on_host
+from tests.compiled.host_module import run_on_host
 from tests.training.residual_networks import densenet_like, mobilenet_like, resnet_like
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")

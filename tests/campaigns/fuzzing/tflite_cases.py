@@ -13,7 +13,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from tests.campaigns.fuzzing.hostile_values import FLOATS, NAMES, SIZES, damaged_bytes
-from tests.tflite_builder import TFLiteBuilder
+from tests.models.tflite_builder import TFLiteBuilder
 
 
 def _quantized() -> bytes:

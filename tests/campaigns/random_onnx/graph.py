@@ -19,7 +19,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from tests.onnx_session import session
+from tests.oracles.onnx_session import session
 
 MOST_AXES = 5
 LARGEST = 2000  # elements of a tensor

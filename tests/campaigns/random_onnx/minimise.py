@@ -10,7 +10,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from tests.campaigns.random_onnx.forms import Network
-from tests.onnx_session import session
+from tests.oracles.onnx_session import session
 
 Verdicts = Callable[[Mapping[str, Network]], Mapping[str, str | None]]
 _ROUNDS = 6

@@ -15,7 +15,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from tests.onnx_session import session
+from tests.oracles.onnx_session import session
 
 Arrays = Mapping[str, np.ndarray]
 

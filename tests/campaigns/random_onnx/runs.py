@@ -19,9 +19,9 @@ import numpy as np
 
 from dero_tvm import UserError
 from dero_tvm.driver.dero_levels import Dero
-from tests.c_batch import CBatch, programs_of
 from tests.campaigns.random_onnx.forms import Network, random_network
 from tests.campaigns.random_onnx.minimise import described, smallest_failing
+from tests.compiled.c_batch import CBatch, programs_of
 
 TOLERANCE = 1e-5  # of the greatest magnitude in an output
 MODES = (Dero.NONE, Dero.ACCUMULATE, Dero.STREAM)

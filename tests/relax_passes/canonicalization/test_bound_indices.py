@@ -16,7 +16,7 @@ import dero_tvm
 from dero_tvm.boundary.errors import UserError
 from dero_tvm.runners import run_host_c
 from relax_passes.canonicalization.bound_indices import BoundIndices
-from tests.tiny_models import model_of
+from tests.models.tiny_models import model_of
 
 FAR = np.array([-(1 << 40), -5, -4, -1, 0, 3, 4, 1 << 40])
 

@@ -19,9 +19,9 @@ from dero_tvm.frontends.tflite import load_tflite
 from relax_passes.ir.attributes import INPUT_LAYOUTS, NOTES, ROUNDING
 from relax_passes.ir.dataflow import with_operands
 from relax_passes.pipeline import Canonicalize
-from tests.host_module import host_function, run_on_host
-from tests.light_models import light_model
-from tests.tflite_builder import TFLiteBuilder, run_litert_reference
+from tests.compiled.host_module import host_function, run_on_host
+from tests.models.light_models import light_model
+from tests.models.tflite_builder import TFLiteBuilder, run_litert_reference
 
 GOLDEN = {
     "resnet8": "pretrainedResnet_quant",

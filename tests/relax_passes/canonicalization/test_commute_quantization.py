@@ -1,20 +1,17 @@
 from __future__ import annotations
 
+import pytest
 import tvm
 from tvm import relax
+from tvm.relax import op
 from tvm.script import ir as I
 from tvm.script import relax as R
 
 from relax_passes.canonicalization.commute_quantization import CommuteQuantization
+from tests.relax_passes.network_parts import assert_left_alone, assert_rewritten, network
 
 SCALE, OTHER = relax.const(0.1, "float32"), relax.const(0.2, "float32")
 ZERO = relax.const(-3, "int32")
-
-
-def check(before, expected) -> None:
-    after = CommuteQuantization()(before)
-    tvm.ir.assert_structural_equal(after, expected)
-    tvm.ir.assert_structural_equal(CommuteQuantization()(after), after)
 
 
 def test_moves_work_on_integers() -> None:
@@ -55,85 +52,59 @@ def test_moves_work_on_integers() -> None:
                 R.output(gv)
             return gv
 
-    check(Before, Expected)
+    assert_rewritten(CommuteQuantization(), Before, Expected)
 
 
-def test_scales_must_be_equal() -> None:
-    @I.ir_module
-    class Before:
-        @R.function
-        def main(x: R.Tensor((4,), "int8"), y: R.Tensor((4,), "int8")) -> R.Tensor((8,), "int8"):
-            with R.dataflow():
-                a = R.dequantize(x, SCALE, ZERO)
-                b = R.dequantize(y, OTHER, ZERO)
-                c = R.concat((a, b), axis=0)
-                gv = R.quantize(c, SCALE, ZERO, out_dtype="int8")
-                R.output(gv)
-            return gv
-
-    tvm.ir.assert_structural_equal(CommuteQuantization()(Before), Before)
+def dequantized(x, scale=SCALE):
+    return op.dequantize(x, scale, ZERO)
 
 
-def test_a_pad_value_between_two_integers_stays_in_float() -> None:
-    @I.ir_module
-    class Before:
-        @R.function
-        def main(x: R.Tensor((4,), "int8")) -> R.Tensor((6,), "float32"):
-            with R.dataflow():
-                a = R.dequantize(x, SCALE, ZERO)
-                gv = R.nn.pad(a, (1, 1), pad_value=0.25)
-                R.output(gv)
-            return gv
+def quantized(x):
+    return op.quantize(x, SCALE, ZERO, out_dtype="int8")
 
-    tvm.ir.assert_structural_equal(CommuteQuantization()(Before), Before)
+
+def padded_channels(x, value):
+    return op.nn.pad(x, (0, 0, 0, 0, 0, 0, 1, 1), pad_value=value)
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        pytest.param(
+            lambda emit, x, y: quantized(
+                op.concat((dequantized(x), dequantized(y, OTHER)), axis=0)
+            ),
+            id="two scales",
+        ),
+        pytest.param(
+            lambda emit, x, y: op.nn.pad(dequantized(x), (1, 1), pad_value=0.25),
+            id="a pad value between two integers",
+        ),
+    ],
+)
+def test_what_stays_in_float(build) -> None:
+    assert_left_alone(CommuteQuantization(), network(build, (4,), (4,), dtype="int8"))
 
 
 def test_one_dequantize_serves_all_readers() -> None:
-    @I.ir_module
-    class Before:
-        @R.function
-        def main(x: R.Tensor((4,), "int8")) -> R.Tensor((4,), "float32"):
-            with R.dataflow():
-                a = R.dequantize(x, SCALE, ZERO)
-                b = R.dequantize(x, SCALE, ZERO)
-                gv = R.multiply(a, b)
-                R.output(gv)
-            return gv
+    def before(emit, x):
+        return op.multiply(emit(dequantized(x)), emit(dequantized(x)))
 
-    @I.ir_module
-    class Expected:
-        @R.function
-        def main(x: R.Tensor((4,), "int8")) -> R.Tensor((4,), "float32"):
-            with R.dataflow():
-                a = R.dequantize(x, SCALE, ZERO)
-                gv = R.multiply(a, a)
-                R.output(gv)
-            return gv
+    def expected(emit, x):
+        a = emit(dequantized(x))
+        return op.multiply(a, a)
 
-    check(Before, Expected)
+    modules = (network(build, (4,), dtype="int8") for build in (before, expected))
+    assert_rewritten(CommuteQuantization(), *modules)
 
 
 def test_a_padding_is_rounded_right_behind_it() -> None:
-    @I.ir_module
-    class Before:
-        @R.function
-        def main(x: R.Tensor((1, 2, 2, 2), "int8")) -> R.Tensor((1, 2, 2, 4), "int8"):
-            with R.dataflow():
-                a = R.dequantize(x, SCALE, ZERO)
-                p = R.nn.pad(a, (0, 0, 0, 0, 0, 0, 1, 1), pad_value=0.57)
-                gv = R.quantize(p, SCALE, ZERO, out_dtype="int8")
-                R.output(gv)
-            return gv
+    def before(emit, x):
+        return quantized(padded_channels(dequantized(x), 0.57))
 
-    @I.ir_module
-    class Expected:
-        @R.function
-        def main(x: R.Tensor((1, 2, 2, 2), "int8")) -> R.Tensor((1, 2, 2, 4), "int8"):
-            with R.dataflow():
-                gv = R.nn.pad(x, (0, 0, 0, 0, 0, 0, 1, 1), pad_value=3.0)
-                R.output(gv)
-            return gv
+    def expected(emit, x):
+        return padded_channels(x, 3.0)
 
-    after = CommuteQuantization()(Before)
-    kept = relax.transform.DeadCodeElimination()(after)
-    tvm.ir.assert_structural_equal(kept, Expected)
+    before, expected = (network(b, (1, 2, 2, 2), dtype="int8") for b in (before, expected))
+    kept = relax.transform.DeadCodeElimination()(CommuteQuantization()(before))
+    tvm.ir.assert_structural_equal(kept, expected)

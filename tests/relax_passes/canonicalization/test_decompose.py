@@ -2,26 +2,22 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import tvm
 from tvm import relax
+from tvm.relax import op
 from tvm.script import ir as I
 from tvm.script import relax as R
 
 from relax_passes.canonicalization.decompose import DecomposeComposites
+from tests.relax_passes.network_parts import assert_rewritten, network
 
 rng = np.random.default_rng(0)
 GAMMA, BETA, MEAN = rng.normal(size=(3, 4)).astype("float32")
 VARIANCE = rng.uniform(0.5, 2.0, 4).astype("float32")
+WEIGHT = rng.normal(size=(6, 4, 3)).astype("float32")
 
 
 def const(array):
     return relax.const(np.asarray(array, "float32"))
-
-
-def check(before, expected) -> None:
-    after = DecomposeComposites()(before)
-    tvm.ir.assert_structural_equal(after, expected)
-    tvm.ir.assert_structural_equal(DecomposeComposites()(after), after)
 
 
 def test_batch_norm_is_a_factor_and_a_summand() -> None:
@@ -60,139 +56,70 @@ def test_batch_norm_is_a_factor_and_a_summand() -> None:
                 R.output(gv)
             return gv
 
-    check(Before, Expected)
+    assert_rewritten(DecomposeComposites(), Before, Expected)
 
 
-def test_split_and_sum_of_a_stack() -> None:
-    @I.ir_module
-    class Before:
-        @R.function
-        def main(x: R.Tensor((1, 7, 2), "float32")) -> R.Tensor((1, 3, 2), "float32"):
-            with R.dataflow():
-                parts = R.split(x, indices_or_sections=[3, 6], axis=1)
-                a = parts[0]
-                b = parts[1]
-                stacked = R.stack((a, b, a), axis=0)
-                gv = R.sum(stacked, axis=[0], keepdims=False)
-                R.output(gv)
-            return gv
-
-    @I.ir_module
-    class Expected:
-        @R.function
-        def main(x: R.Tensor((1, 7, 2), "float32")) -> R.Tensor((1, 3, 2), "float32"):
-            with R.dataflow():
-                a = R.strided_slice(x, axes=[1], begin=[0], end=[3])
-                b = R.strided_slice(x, axes=[1], begin=[3], end=[6])
-                two = R.add(a, b)
-                gv = R.add(two, a)
-                R.output(gv)
-            return gv
-
-    check(Before, Expected)
+def sum_of_a_stack(emit, x):
+    parts = emit(op.split(x, indices_or_sections=[3, 6], axis=1))
+    a, b = emit(parts[0]), emit(parts[1])
+    return op.sum(op.stack((a, b, a), axis=0), axis=[0], keepdims=False)
 
 
-def test_one_dimensional_convolution_has_a_width_of_one() -> None:
-    weight = rng.normal(size=(6, 4, 3)).astype("float32")
-
-    @I.ir_module
-    class Before:
-        @R.function
-        def main(x: R.Tensor((1, 4, 9), "float32")) -> R.Tensor((1, 6, 4), "float32"):
-            with R.dataflow():
-                c = R.nn.conv1d(x, const(weight), strides=2, padding=[1, 1])
-                gv = R.nn.max_pool1d(c, pool_size=2, strides=1)
-                R.output(gv)
-            return gv
-
-    @I.ir_module
-    class Expected:
-        @R.function
-        def main(x: R.Tensor((1, 4, 9), "float32")) -> R.Tensor((1, 6, 4), "float32"):
-            with R.dataflow():
-                a = R.reshape(x, (1, 4, 9, 1))
-                w = R.reshape(const(weight), (6, 4, 3, 1))
-                c = R.nn.conv2d(a, w, strides=[2, 1], padding=[1, 0, 1, 0])
-                d = R.reshape(c, (1, 6, 5))
-                e = R.reshape(d, (1, 6, 5, 1))
-                p = R.nn.max_pool2d(e, pool_size=[2, 1], strides=[1, 1])
-                gv = R.reshape(p, (1, 6, 4))
-                R.output(gv)
-            return gv
-
-    check(Before, Expected)
+def slices_added_up(emit, x):
+    a, b = (op.strided_slice(x, axes=[1], begin=[i], end=[i + 3]) for i in (0, 3))
+    return op.add(op.add(a, b), a)
 
 
-def test_adaptive_pooling_to_one_pixel_is_a_mean() -> None:
-    @I.ir_module
-    class Before:
-        @R.function
-        def main(x: R.Tensor((1, 4, 6, 6), "float32")) -> R.Tensor((1, 4), "float32"):
-            with R.dataflow():
-                a = R.nn.adaptive_avg_pool2d(x, output_size=[3, 2])
-                b = R.nn.adaptive_avg_pool2d(a, output_size=[1, 1])
-                gv = R.squeeze(b, axis=[2, 3])
-                R.output(gv)
-            return gv
-
-    @I.ir_module
-    class Expected:
-        @R.function
-        def main(x: R.Tensor((1, 4, 6, 6), "float32")) -> R.Tensor((1, 4), "float32"):
-            with R.dataflow():
-                a = R.nn.avg_pool2d(x, pool_size=[2, 3], strides=[2, 3])
-                b = R.mean(a, axis=[2, 3], keepdims=True)
-                gv = R.reshape(b, (1, 4))
-                R.output(gv)
-            return gv
-
-    check(Before, Expected)
+def one_dimension(emit, x):
+    c = op.nn.conv1d(x, const(WEIGHT), strides=2, padding=[1, 1])
+    return op.nn.max_pool1d(c, pool_size=2, strides=1)
 
 
-@pytest.mark.parametrize("pool", [relax.op.nn.max_pool2d, relax.op.nn.avg_pool2d])
-def test_sizes_rounded_up_are_padding(pool) -> None:
-    @I.ir_module
-    class Before:
-        @R.function
-        def main(x: R.Tensor((1, 4, 6, 7), "float32")) -> R.Tensor((1, 4, 3, 3), "float32"):
-            with R.dataflow():
-                gv = pool(x, pool_size=[3, 3], strides=[2, 2], ceil_mode=True)
-                R.output(gv)
-            return gv
-
-    @I.ir_module
-    class Expected:
-        @R.function
-        def main(x: R.Tensor((1, 4, 6, 7), "float32")) -> R.Tensor((1, 4, 3, 3), "float32"):
-            with R.dataflow():
-                gv = pool(x, pool_size=[3, 3], strides=[2, 2], padding=[0, 0, 1, 0])
-                R.output(gv)
-            return gv
-
-    check(Before, Expected)
+def a_width_of_one(emit, x):
+    a, w = op.reshape(x, (1, 4, 9, 1)), op.reshape(const(WEIGHT), (6, 4, 3, 1))
+    c = op.nn.conv2d(a, w, strides=[2, 1], padding=[1, 0, 1, 0])
+    e = op.reshape(op.reshape(c, (1, 6, 5)), (1, 6, 5, 1))
+    return op.reshape(op.nn.max_pool2d(e, pool_size=[2, 1], strides=[1, 1]), (1, 6, 4))
 
 
-def test_bounds_are_clips() -> None:
-    @I.ir_module
-    class Before:
-        @R.function
-        def main(x: R.Tensor((1, 4), "float32")) -> R.Tensor((1, 4), "float32"):
-            with R.dataflow():
-                a = R.maximum(x, const(-1.0))
-                b = R.minimum(const([[2.0]]), a)
-                gv = R.nn.relu6(b)
-                R.output(gv)
-            return gv
+def adaptive_poolings(emit, x):
+    a = op.nn.adaptive_avg_pool2d(x, output_size=[3, 2])
+    return op.squeeze(op.nn.adaptive_avg_pool2d(a, output_size=[1, 1]), axis=[2, 3])
 
-    @I.ir_module
-    class Expected:
-        @R.function
-        def main(x: R.Tensor((1, 4), "float32")) -> R.Tensor((1, 4), "float32"):
-            with R.dataflow():
-                a = R.clip(x, -1.0, float("inf"))
-                b = R.clip(a, float("-inf"), 2.0)
-                gv = R.clip(b, 0, 6)
-                R.output(gv)
-            return gv
 
-    check(Before, Expected)
+def a_pooling_and_a_mean(emit, x):
+    a = op.nn.avg_pool2d(x, pool_size=[2, 3], strides=[2, 3])
+    return op.reshape(op.mean(a, axis=[2, 3], keepdims=True), (1, 4))
+
+
+def rounded_up(pool):
+    return lambda emit, x: pool(x, pool_size=[3, 3], strides=[2, 2], ceil_mode=True)
+
+
+def padded(pool):
+    return lambda emit, x: pool(x, pool_size=[3, 3], strides=[2, 2], padding=[0, 0, 1, 0])
+
+
+def bounds(emit, x):
+    return op.nn.relu6(op.minimum(const([[2.0]]), op.maximum(x, const(-1.0))))
+
+
+def clips(emit, x):
+    a = op.clip(x, -1.0, float("inf"))
+    return op.clip(op.clip(a, float("-inf"), 2.0), 0, 6)
+
+
+@pytest.mark.parametrize(
+    ("shape", "composite", "decomposed"),
+    [
+        ((1, 7, 2), sum_of_a_stack, slices_added_up),
+        ((1, 4, 9), one_dimension, a_width_of_one),
+        ((1, 4, 6, 6), adaptive_poolings, a_pooling_and_a_mean),
+        ((1, 4, 6, 7), rounded_up(op.nn.max_pool2d), padded(op.nn.max_pool2d)),
+        ((1, 4, 6, 7), rounded_up(op.nn.avg_pool2d), padded(op.nn.avg_pool2d)),
+        ((1, 4), bounds, clips),
+    ],
+)
+def test_composites(shape, composite, decomposed) -> None:
+    before, expected = network(composite, shape), network(decomposed, shape)
+    assert_rewritten(DecomposeComposites(), before, expected)

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 import numpy as np
-import tvm
+import pytest
 from tvm import relax
-from tvm.script import ir as I
-from tvm.script import relax as R
+from tvm.relax import op
 
 from relax_passes.canonicalization.fold_constants import FoldConstants
+from tests.relax_passes.network_parts import assert_left_alone, assert_rewritten, network
 
 rng = np.random.default_rng(0)
 MATRIX = rng.normal(size=(3, 4)).astype("float32")
@@ -18,115 +18,83 @@ def const(array, dtype=None):
     return relax.const(np.asarray(array, dtype))
 
 
-def check(before, expected) -> None:
-    after = FoldConstants()(before)
-    tvm.ir.assert_structural_equal(after, expected)
-    tvm.ir.assert_structural_equal(FoldConstants()(after), after)
+def float_constant(value):
+    return const(value, "float32")
+
+
+def dequantized(integers, axis):
+    return op.dequantize(const(integers), const(SCALES), const(3, "int32"), axis=axis)
+
+
+def folded_operand(build, *shape):
+    """The constant that is the second operand of the one operator left."""
+    (binding,) = FoldConstants()(network(build, shape))["main"].body.blocks[0].bindings
+    return binding.value.args[1].value.numpy()
 
 
 def test_arithmetic_on_constants() -> None:
-    @I.ir_module
-    class Before:
-        @R.function
-        def main(x: R.Tensor((4, 3), "float32")) -> R.Tensor((4, 3), "float32"):
-            with R.dataflow():
-                a = R.permute_dims(const(MATRIX))
-                b = R.multiply(a, const(2.0, "float32"))
-                c = R.exp(b)
-                gv = R.add(x, c)
-                R.output(gv)
-            return gv
+    def build(emit, x):
+        scaled = op.multiply(op.permute_dims(const(MATRIX)), float_constant(2.0))
+        return op.add(x, op.exp(scaled))
 
-    after = FoldConstants()(Before)
-    (binding,) = after["main"].body.blocks[0].bindings
-    np.testing.assert_allclose(
-        binding.value.args[1].value.numpy(), np.exp(MATRIX.T * 2.0), rtol=1e-6
-    )
+    np.testing.assert_allclose(folded_operand(build, 4, 3), np.exp(MATRIX.T * 2.0), rtol=1e-6)
 
 
-def test_a_quantized_constant_stays_quantized() -> None:
-    @I.ir_module
-    class Before:
-        @R.function
-        def main(x: R.Tensor((2, 2, 3), "float32")) -> R.Tensor((2, 2, 3), "float32"):
-            with R.dataflow():
-                w = R.dequantize(const(INTEGERS), const(SCALES), const(3, "int32"), axis=1)
-                t = R.permute_dims(w)
-                s = R.reshape(t, (2, 2, 3))
-                gv = R.multiply(x, s)
-                R.output(gv)
-            return gv
+def test_scales_along_two_axes_make_floats() -> None:
+    """No `dequantize` can say them."""
 
-    @I.ir_module
-    class Half:
-        @R.function
-        def main(x: R.Tensor((4, 3), "float32")) -> R.Tensor((4, 3), "float32"):
-            with R.dataflow():
-                w = R.dequantize(const(INTEGERS), const(SCALES), const(3, "int32"), axis=1)
-                t = R.permute_dims(w)
-                gv = R.multiply(x, t)
-                R.output(gv)
-            return gv
+    def build(emit, x):
+        moved = op.permute_dims(dequantized(INTEGERS, 1))
+        return op.multiply(x, op.reshape(moved, (2, 2, 3)))
 
-    @I.ir_module
-    class Expected:
-        @R.function
-        def main(x: R.Tensor((4, 3), "float32")) -> R.Tensor((4, 3), "float32"):
-            with R.dataflow():
-                w = R.dequantize(const(INTEGERS.T.copy()), const(SCALES), const(3, "int32"), axis=0)
-                gv = R.multiply(x, w)
-                R.output(gv)
-            return gv
-
-    check(Half, Expected)
-    # The scales now run along two axes, which no `dequantize` can say: floats are right then.
-    (binding,) = FoldConstants()(Before)["main"].body.blocks[0].bindings
     expected = ((INTEGERS.astype("float32") - 3) * SCALES).T.reshape(2, 2, 3)
-    np.testing.assert_array_equal(binding.value.args[1].value.numpy(), expected)
+    np.testing.assert_array_equal(folded_operand(build, 2, 2, 3), expected)
 
 
-def test_identities_go() -> None:
-    @I.ir_module
-    class Before:
-        @R.function
-        def main(x: R.Tensor((2, 3), "float32")) -> R.Tensor((2, 3), "float32"):
-            with R.dataflow():
-                a = R.reshape(x, (2, 3))
-                b = R.permute_dims(a, axes=[0, 1])
-                c = R.astype(b, "float32")
-                d = R.add(c, const(0.0, "float32"))
-                e = R.divide(d, const(np.ones((1, 3)), "float32"))
-                f = R.broadcast_to(e, (2, 3))
-                g = R.concat((f,), axis=0)
-                h = R.nn.pad(g, (0, 0, 0, 0))
-                i = R.strided_slice(h, axes=[1], begin=[0], end=[3])
-                gv = R.nn.relu(i)
-                R.output(gv)
-            return gv
-
-    @I.ir_module
-    class Expected:
-        @R.function
-        def main(x: R.Tensor((2, 3), "float32")) -> R.Tensor((2, 3), "float32"):
-            with R.dataflow():
-                gv = R.nn.relu(x)
-                R.output(gv)
-            return gv
-
-    check(Before, Expected)
+def moved_behind(emit, x):
+    return op.multiply(x, op.permute_dims(dequantized(INTEGERS, 1)))
 
 
-def test_what_only_looks_like_an_identity_stays() -> None:
-    @I.ir_module
-    class Before:
-        @R.function
-        def main(x: R.Tensor((3, 3), "float32")) -> R.Tensor((3, 3), "float32"):
-            with R.dataflow():
-                a = R.permute_dims(x, axes=[1, 0])
-                b = R.subtract(const(0.0, "float32"), a)
-                c = R.strided_slice(b, axes=[1], begin=[2], end=[-4], strides=[-1])
-                gv = R.clip(c, 0, float("inf"))
-                R.output(gv)
-            return gv
+def moved_before(emit, x):
+    return op.multiply(x, dequantized(INTEGERS.T.copy(), 0))
 
-    tvm.ir.assert_structural_equal(FoldConstants()(Before), Before)
+
+def relu_of(identity):
+    return lambda emit, x: op.nn.relu(identity(x))
+
+
+IDENTITIES = (
+    lambda x: op.reshape(x, (4, 3)),
+    lambda x: op.permute_dims(x, axes=[0, 1]),
+    lambda x: op.astype(x, "float32"),
+    lambda x: op.add(x, float_constant(0.0)),
+    lambda x: op.divide(x, float_constant(np.ones((1, 3)))),
+    lambda x: op.broadcast_to(x, (4, 3)),
+    lambda x: op.concat((x,), axis=0),
+    lambda x: op.nn.pad(x, (0, 0, 0, 0)),
+    lambda x: op.strided_slice(x, axes=[1], begin=[0], end=[3]),
+)
+
+
+@pytest.mark.parametrize(
+    ("before", "expected"),
+    [
+        pytest.param(moved_behind, moved_before, id="a quantized constant stays quantized"),
+        *((relu_of(identity), relu_of(lambda x: x)) for identity in IDENTITIES),
+    ],
+)
+def test_folds(before, expected) -> None:
+    assert_rewritten(FoldConstants(), network(before, (4, 3)), network(expected, (4, 3)))
+
+
+@pytest.mark.parametrize(
+    "almost",
+    [
+        lambda x: op.permute_dims(x, axes=[1, 0]),
+        lambda x: op.subtract(float_constant(0.0), x),
+        lambda x: op.strided_slice(x, axes=[1], begin=[2], end=[-4], strides=[-1]),
+        lambda x: op.clip(x, 0, float("inf")),
+    ],
+)
+def test_what_only_looks_like_an_identity_stays(almost) -> None:
+    assert_left_alone(FoldConstants(), network(relu_of(almost), (3, 3)))

@@ -2,14 +2,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import tvm
 from tvm import relax
+from tvm.relax import op
 from tvm.script import ir as I
 from tvm.script import relax as R
 
 from relax_passes.canonicalization.integer_arithmetic import IntegerArithmetic
 from relax_passes.ir.attributes import NOTES
 from relax_passes.operators import make_call, quantized, tables
+from tests.relax_passes.network_parts import assert_rewritten, network
 
 rng = np.random.default_rng(0)
 WEIGHT = rng.integers(-127, 128, (4, 3, 3, 2)).astype("int8")
@@ -27,21 +28,15 @@ def integer(value, dtype="int32"):
 
 
 def dequantize(x, scale, zero_point):
-    return relax.op.dequantize(x, real(scale), integer(zero_point))
+    return op.dequantize(x, real(scale), integer(zero_point))
 
 
 def quantize(x, scale, zero_point):
-    return relax.op.quantize(x, real(scale), integer(zero_point), out_dtype="int8")
+    return op.quantize(x, real(scale), integer(zero_point), out_dtype="int8")
 
 
 def weights(zero_point=0):
-    return relax.op.dequantize(relax.const(WEIGHT), real(SCALES), integer(zero_point), axis=0)
-
-
-def check(before, expected) -> None:
-    after = IntegerArithmetic()(before)
-    tvm.ir.assert_structural_equal(after, expected)
-    tvm.ir.assert_structural_equal(IntegerArithmetic()(after), after)
+    return op.dequantize(relax.const(WEIGHT), real(SCALES), integer(zero_point), axis=0)
 
 
 def test_convolutions_and_their_residual_keep_their_order() -> None:
@@ -54,11 +49,11 @@ def test_convolutions_and_their_residual_keep_their_order() -> None:
             with R.dataflow():
                 d = dequantize(x, 0.5, -7)
                 w = weights()
-                a = relax.op.nn.conv2d(d, w, padding=(1, 1), **NHWC)
+                a = op.nn.conv2d(d, w, padding=(1, 1), **NHWC)
                 b = R.dequantize(relax.const(BIAS), real(bias_scales), integer(0), axis=0)
                 e = R.add(a, b)
                 v = weights()
-                c = relax.op.nn.conv2d(d, v, padding=(1, 1), **NHWC)
+                c = op.nn.conv2d(d, v, padding=(1, 1), **NHWC)
                 f = quantize(c, 0.25, 3)
                 q = quantize(e, 0.125, -4)
                 k = R.clip(q, -4, 100)
@@ -116,138 +111,102 @@ def test_convolutions_and_their_residual_keep_their_order() -> None:
                 R.output(gv)
             return gv
 
-    check(Before, Expected)
+    assert_rewritten(IntegerArithmetic(), Before, Expected)
 
 
-def test_functions_of_one_tensor_are_tables() -> None:
-    @I.ir_module
-    class Before:
-        @R.function
-        def main(x: R.Tensor((4, 4), "int8")) -> R.Tensor((4, 4), "int8"):
-            R.func_attr({"dero.rounding": "single"})
-            with R.dataflow():
-                d = dequantize(x, 0.05, 3)
-                s = R.sigmoid(d)
-                m = R.multiply(d, s)
-                q = quantize(m, 0.02, -100)
-                e = dequantize(q, 0.02, -100)
-                gv = quantize(e, 0.03, 0)
-                R.output(gv)
-            return gv
+def functions_of_one_tensor(emit, x):
+    d = emit(dequantize(x, 0.05, 3))
+    q = quantize(op.multiply(d, op.sigmoid(d)), 0.02, -100)
+    return quantize(dequantize(q, 0.02, -100), 0.03, 0)
 
+
+def two_tables(emit, x):
     silu = tables.table_of(lambda x: x / (1 + np.exp(-x.astype("float64"))), 0.05, 3, 0.02, -100)
     rescale = tables.table_of(lambda x: x, 0.02, -100, 0.03, 0)
-
-    @I.ir_module
-    class Expected:
-        @R.function
-        def main(x: R.Tensor((4, 4), "int8")) -> R.Tensor((4, 4), "int8"):
-            R.func_attr({"dero.rounding": "single"})
-            with R.dataflow():
-                q = make_call("lookup", [x, relax.const(silu)])
-                gv = make_call("lookup", [q, relax.const(rescale)])
-                R.output(gv)
-            return gv
-
-    check(Before, Expected)
+    q = emit(make_call("lookup", [x, relax.const(silu)]))
+    return make_call("lookup", [q, relax.const(rescale)])
 
 
-def test_concatenation_rescales_what_differs() -> None:
-    @I.ir_module
-    class Before:
-        @R.function
-        def main(x: R.Tensor((4, 4), "int8"), y: R.Tensor((4, 4), "int8")) -> R.Tensor(
-            (4, 8), "int8"
-        ):
-            with R.dataflow():
-                a = dequantize(x, 0.05, 3)
-                b = dequantize(y, 0.02, 0)
-                c = R.concat((a, b), axis=1)
-                gv = quantize(c, 0.05, 3)
-                R.output(gv)
-            return gv
+def concat_of_two_scales(emit, x, y):
+    joined = op.concat((dequantize(x, 0.05, 3), dequantize(y, 0.02, 0)), axis=1)
+    return quantize(joined, 0.05, 3)
 
+
+def concat_of_a_rescaled(emit, x, y):
     table = tables.concat_unsigned(0.02, 0, 0.05, 3)
+    b = emit(make_call("lookup", [y, relax.const(table)]))
+    return make_call("concat", [x, b], axis=1)
 
-    @I.ir_module
-    class Expected:
-        @R.function
-        def main(x: R.Tensor((4, 4), "int8"), y: R.Tensor((4, 4), "int8")) -> R.Tensor(
-            (4, 8), "int8"
-        ):
-            with R.dataflow():
-                b = make_call("lookup", [y, relax.const(table)])
-                gv = make_call("concat", [x, b], axis=1)
-                R.output(gv)
-            return gv
 
-    check(Before, Expected)
+@pytest.mark.parametrize(
+    ("inputs", "attrs", "before", "expected"),
+    [
+        (1, {"dero.rounding": "single"}, functions_of_one_tensor, two_tables),
+        (2, None, concat_of_two_scales, concat_of_a_rescaled),
+    ],
+)
+def test_tables(inputs, attrs, before, expected) -> None:
+    shapes = [(4, 4)] * inputs
+    before, expected = (
+        network(build, *shapes, dtype="int8", attrs=attrs) for build in (before, expected)
+    )
+    assert_rewritten(IntegerArithmetic(), before, expected)
+
+
+def notes_of(build, *shape):
+    """What the pass says about a network with one int8 input, and the operators that are left."""
+    main = IntegerArithmetic()(network(build, shape, dtype="int8"))["main"]
+    notes = (main.attrs or {}).get(NOTES) or []
+    return [str(note) for note in notes], [b.value.op.name for b in main.body.blocks[0].bindings]
 
 
 @pytest.mark.parametrize(
     ("weight", "reason"),
     [
-        (
-            weights([-100, -20, 20, 100]),
-            "conv2d kept in float: its weights less their zero points span more than 8 bits",
-        ),
-        (
-            relax.const(WEIGHT.astype("float32")),
-            "conv2d kept in float: its weights are not quantized",
-        ),
+        (weights([-100, -20, 20, 100]), "its weights less their zero points span more than 8 bits"),
+        (relax.const(WEIGHT.astype("float32")), "its weights are not quantized"),
     ],
 )
 def test_what_stays_in_float_is_noted(weight, reason) -> None:
-    x = relax.Var("x", relax.TensorType((1, 8, 8, 2), "int8"))
-    builder = relax.BlockBuilder()
-    with builder.function("main", [x]):
-        with builder.dataflow():
-            data = builder.emit(dequantize(x, 0.5, 0))
-            conv = builder.emit(relax.op.nn.conv2d(data, builder.emit(weight), **NHWC))
-            output = builder.emit_output(quantize(conv, 0.25, 0))
-        builder.emit_func_output(output)
-    before = builder.finalize()
-    after = IntegerArithmetic()(before)
-    assert [str(note) for note in after["main"].attrs[NOTES]] == [reason]
-    names = [b.value.op.name for b in after["main"].body.blocks[0].bindings]
-    assert "relax.nn.conv2d" in names and "relax.quantize" in names
+    def build(emit, x):
+        data, filters = emit(dequantize(x, 0.5, 0)), emit(weight)
+        return quantize(op.nn.conv2d(data, filters, **NHWC), 0.25, 0)
+
+    notes, left = notes_of(build, 1, 8, 8, 2)
+    assert notes == [f"conv2d kept in float: {reason}"]
+    assert "relax.nn.conv2d" in left and "relax.quantize" in left
 
 
 @pytest.mark.parametrize(
-    ("operator", "output_scale", "reason"),
+    ("operator", "output_scale", "fits"),
     [
-        ("matmul", 0.02, None),
-        ("matmul", 1e-6, "matmul kept in float: its sums can leave the range of 32 bits"),
-        ("sum", 20.0, None),
-        ("sum", 1e-6, "sum kept in float: its sums can leave the range of 32 bits"),
-        ("mean", 1e-6, None),
-        ("mean", 1e-12, "mean kept in float: its sums can leave the range of 32 bits"),
-        ("avg_pool2d", 1e-6, None),
-        ("avg_pool2d", 1e-12, "avg_pool2d kept in float: its sums can leave the range of 32 bits"),
+        ("matmul", 0.02, True),
+        ("matmul", 1e-6, False),
+        ("sum", 20.0, True),
+        ("sum", 1e-6, False),
+        ("mean", 1e-6, True),
+        ("mean", 1e-12, False),
+        ("avg_pool2d", 1e-6, True),
+        ("avg_pool2d", 1e-12, False),
     ],
 )
-def test_sums_that_could_overflow_stay_in_float(operator, output_scale, reason) -> None:
+def test_sums_that_could_overflow_stay_in_float(operator, output_scale, fits) -> None:
     depth = 1000 if operator == "matmul" else 70_000
-    shape = (2, 1, depth, 1) if operator == "avg_pool2d" else (2, depth)
-    x = relax.Var("x", relax.TensorType(shape, "int8"))
     matrix = relax.const(np.full((depth, 3), 100, "int8"))
-    builder = relax.BlockBuilder()
-    with builder.function("main", [x]):
-        with builder.dataflow():
-            data = builder.emit(dequantize(x, 0.05, 0))
-            if operator == "matmul":
-                weight = builder.emit(relax.op.dequantize(matrix, real(0.1), integer(0)))
-                result = builder.emit(relax.op.matmul(data, weight))
-            elif operator == "avg_pool2d":
-                pool = relax.op.nn.avg_pool2d(data, (1, depth), layout="NHWC")
-                result = builder.emit(pool)
-            else:
-                result = builder.emit(getattr(relax.op, operator)(data, 1))
-            output = builder.emit_output(quantize(result, output_scale, 0))
-        builder.emit_func_output(output)
-    notes = IntegerArithmetic()(builder.finalize())["main"].attrs.get(NOTES) or []
-    expected = [] if reason is None else [f"{reason} with these scales"]
-    assert [str(note) for note in notes] == expected
+
+    def build(emit, x):
+        data = emit(dequantize(x, 0.05, 0))
+        if operator == "matmul":
+            result = op.matmul(data, op.dequantize(matrix, real(0.1), integer(0)))
+        elif operator == "avg_pool2d":
+            result = op.nn.avg_pool2d(data, (1, depth), layout="NHWC")
+        else:
+            result = getattr(op, operator)(data, 1)
+        return quantize(result, output_scale, 0)
+
+    notes, _ = notes_of(build, *((2, 1, depth, 1) if operator == "avg_pool2d" else (2, depth)))
+    reason = f"{operator} kept in float: its sums can leave the range of 32 bits with these scales"
+    assert notes == ([] if fits else [reason])
 
 
 @pytest.mark.parametrize(
@@ -255,29 +214,16 @@ def test_sums_that_could_overflow_stay_in_float(operator, output_scale, reason) 
     [(4095, []), (4096, ["softmax kept in float: in int8 it has at most 4,095 channels"])],
 )
 def test_softmax_of_more_classes_than_its_sum_has_room_for(channels, expected) -> None:
-    x = relax.Var("x", relax.TensorType((2, channels), "int8"))
-    builder = relax.BlockBuilder()
-    with builder.function("main", [x]):
-        with builder.dataflow():
-            result = builder.emit(relax.op.nn.softmax(builder.emit(dequantize(x, 0.05, 0))))
-            output = builder.emit_output(quantize(result, 1 / 256, -128))
-        builder.emit_func_output(output)
-    notes = IntegerArithmetic()(builder.finalize())["main"].attrs.get(NOTES) or []
-    assert [str(note) for note in notes] == expected
+    def build(emit, x):
+        return quantize(op.nn.softmax(dequantize(x, 0.05, 0)), 1 / 256, -128)
+
+    assert notes_of(build, 2, channels)[0] == expected
 
 
 def test_a_result_that_is_not_quantized_stays_in_float() -> None:
-    @I.ir_module
-    class Before:
-        @R.function
-        def main(x: R.Tensor((4, 4), "int8")) -> R.Tensor((4, 4), "float32"):
-            with R.dataflow():
-                d = dequantize(x, 0.05, 3)
-                gv = R.add(d, d)
-                R.output(gv)
-            return gv
+    def build(emit, x):
+        d = emit(dequantize(x, 0.05, 3))
+        return op.add(d, d)
 
-    after = IntegerArithmetic()(Before)
-    assert [str(note) for note in after["main"].attrs[NOTES]] == [
-        "add kept in float: its result is not quantized to int8 with one scale"
-    ]
+    expected = "add kept in float: its result is not quantized to int8 with one scale"
+    assert notes_of(build, 4, 4)[0] == [expected]

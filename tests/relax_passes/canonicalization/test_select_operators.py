@@ -2,28 +2,24 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import tvm
 from tvm import relax
+from tvm.relax import op
 from tvm.script import ir as I
 from tvm.script import relax as R
 
 from relax_passes.canonicalization.select_operators import SelectOperators
 from relax_passes.operators import attributes_of, make_call
+from tests.relax_passes.network_parts import assert_left_alone, assert_rewritten, network, run
 
 rng = np.random.default_rng(0)
 WEIGHT = rng.normal(size=(4, 3, 3, 3)).astype("float32")
 BIAS = rng.normal(size=(1, 1, 1, 4)).astype("float32")
+MATRIX = rng.normal(size=(18, 5)).astype("float32")
 NHWC = {"data_layout": "NHWC", "kernel_layout": "OHWI", "out_layout": "NHWC"}
 
 
 def const(array, dtype="float32"):
     return relax.const(np.ascontiguousarray(array, dtype))
-
-
-def check(before, expected) -> None:
-    after = SelectOperators()(before)
-    tvm.ir.assert_structural_equal(after, expected)
-    tvm.ir.assert_structural_equal(SelectOperators()(after), after)
 
 
 def test_bias_and_clamp_are_fused() -> None:
@@ -32,10 +28,10 @@ def test_bias_and_clamp_are_fused() -> None:
         @R.function
         def main(x: R.Tensor((1, 8, 8, 3), "float32")) -> R.Tensor((1, 6, 6, 4), "float32"):
             with R.dataflow():
-                a = relax.op.nn.conv2d(x, const(WEIGHT), **NHWC)
+                a = op.nn.conv2d(x, const(WEIGHT), **NHWC)
                 b = R.add(const(BIAS), a)
                 c = R.clip(b, 0.0, 6.0)
-                d = relax.op.nn.conv2d(x, const(WEIGHT), **NHWC)
+                d = op.nn.conv2d(x, const(WEIGHT), **NHWC)
                 e = R.add(c, d)
                 gv = R.nn.relu(e)
                 R.output(gv)
@@ -54,87 +50,70 @@ def test_bias_and_clamp_are_fused() -> None:
                 R.output(gv)
             return gv
 
-    check(Before, Expected)
+    assert_rewritten(SelectOperators(), Before, Expected)
 
 
-def test_values_with_two_readers_are_not_fused() -> None:
-    @I.ir_module
-    class Before:
-        @R.function
-        def main(x: R.Tensor((1, 8, 8, 3), "float32")) -> R.Tensor((1, 6, 6, 4), "float32"):
-            with R.dataflow():
-                a = relax.op.nn.conv2d(x, const(WEIGHT), **NHWC)
-                b = R.nn.relu(a)
-                gv = R.multiply(a, b)
-                R.output(gv)
-            return gv
-
-    @I.ir_module
-    class Expected:
-        @R.function
-        def main(x: R.Tensor((1, 8, 8, 3), "float32")) -> R.Tensor((1, 6, 6, 4), "float32"):
-            with R.dataflow():
-                a = make_call("conv2d", [x, const(WEIGHT), const(np.zeros(4))])
-                b = make_call("unary", [a], function="relu")
-                gv = make_call("multiply", [a, b])
-                R.output(gv)
-            return gv
-
-    check(Before, Expected)
+def two_readers(emit, x):
+    a = emit(op.nn.conv2d(x, const(WEIGHT), **NHWC))
+    return op.multiply(a, op.nn.relu(a))
 
 
-def test_layers_and_moves() -> None:
-    weight = rng.normal(size=(18, 5)).astype("float32")
-
-    @I.ir_module
-    class Before:
-        @R.function
-        def main(x: R.Tensor((1, 8, 8, 2), "float32")) -> R.Tensor((1, 5), "float32"):
-            with R.dataflow():
-                a = R.nn.avg_pool2d(x, pool_size=[2, 2], strides=[2, 2], layout="NHWC")
-                b = R.nn.pad(a, (0, 0, 1, 0, 0, 1, 0, 0), pad_value=2.0)
-                c = R.strided_slice(b, axes=[1, 2], begin=[0, -5], end=[5, 100], strides=[2, 2])
-                d = R.reshape(c, (1, 18))
-                e = R.matmul(d, const(weight))
-                f = R.add(e, const(np.ones(5)))
-                gv = R.nn.softmax(f, axis=-1)
-                R.output(gv)
-            return gv
-
-    @I.ir_module
-    class Expected:
-        @R.function
-        def main(x: R.Tensor((1, 8, 8, 2), "float32")) -> R.Tensor((1, 5), "float32"):
-            with R.dataflow():
-                a = make_call("pool2d", [x], kind="average", pool_size=(2, 2), strides=(2, 2))
-                b = make_call(
-                    "pad", [a], pad_before=(0, 1, 0, 0), pad_after=(0, 0, 1, 0), value=2.0
-                )
-                c = make_call(
-                    "slice", [b], begin=(0, 0, 0, 0), end=(1, 5, 5, 2), strides=(1, 2, 2, 1)
-                )
-                d = make_call("reshape", [c], shape=(1, 18))
-                e = make_call("dense", [d, const(weight.T), const(np.ones(5))])
-                gv = make_call("softmax", [e])
-                R.output(gv)
-            return gv
-
-    check(Before, Expected)
+def not_fused(emit, x):
+    a = emit(make_call("conv2d", [x, const(WEIGHT), const(np.zeros(4))]))
+    return make_call("multiply", [a, emit(make_call("unary", [a], function="relu"))])
 
 
-def test_what_has_no_counterpart_stays() -> None:
-    @I.ir_module
-    class Before:
-        @R.function
-        def main(x: R.Tensor((1, 8, 8, 2), "float32")) -> R.Tensor((1, 16, 16, 2), "float32"):
-            with R.dataflow():
-                a = R.image.resize2d(x, (16, 16), layout="NHWC", method="linear")
-                b = R.nn.softmax(a, axis=1)
-                gv = R.cumsum(b, axis=1)
-                R.output(gv)
-            return gv
+def layers_and_moves(emit, x):
+    a = op.nn.avg_pool2d(x, pool_size=[2, 2], strides=[2, 2], layout="NHWC")
+    b = op.nn.pad(a, (0, 0, 1, 0, 0, 1, 0, 0), pad_value=2.0)
+    c = op.strided_slice(b, axes=[1, 2], begin=[0, -5], end=[5, 100], strides=[2, 2])
+    e = op.matmul(op.reshape(c, (1, 18)), const(MATRIX))
+    return op.nn.softmax(op.add(e, const(np.ones(5))), axis=-1)
 
-    tvm.ir.assert_structural_equal(SelectOperators()(Before), Before)
+
+def counterparts(emit, x):
+    a = emit(make_call("pool2d", [x], kind="average", pool_size=(2, 2), strides=(2, 2)))
+    frame = {"pad_before": (0, 1, 0, 0), "pad_after": (0, 0, 1, 0)}
+    b = emit(make_call("pad", [a], value=2.0, **frame))
+    end, strides = (1, 5, 5, 2), (1, 2, 2, 1)
+    c = emit(make_call("slice", [b], begin=(0, 0, 0, 0), end=end, strides=strides))
+    d = emit(make_call("reshape", [c], shape=(1, 18)))
+    return make_call("softmax", [emit(make_call("dense", [d, const(MATRIX.T), const(np.ones(5))]))])
+
+
+@pytest.mark.parametrize(
+    ("shape", "before", "expected"),
+    [((1, 8, 8, 3), two_readers, not_fused), ((1, 8, 8, 2), layers_and_moves, counterparts)],
+)
+def test_selects(shape, before, expected) -> None:
+    assert_rewritten(SelectOperators(), network(before, shape), network(expected, shape))
+
+
+def bilinear(emit, x):
+    a = op.image.resize2d(x, (16, 16), layout="NHWC", method="linear")
+    return op.cumsum(op.nn.softmax(a, axis=1), axis=1)
+
+
+def nearest(size, mode, rounding):
+    return lambda emit, x: op.image.resize2d(
+        x,
+        size,
+        layout="NHWC",
+        method="nearest_neighbor",
+        coordinate_transformation_mode=mode,
+        rounding_method=rounding,
+    )
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        pytest.param(bilinear, id="no counterpart"),
+        pytest.param(nearest((9, 9), "align_corners", "round"), id="ties to even"),
+    ],
+)
+def test_what_stays_with_tvm(build) -> None:
+    assert_left_alone(SelectOperators(), network(build, (1, 5, 5, 2)))
 
 
 @pytest.mark.parametrize(
@@ -148,124 +127,80 @@ def test_what_has_no_counterpart_stays() -> None:
     ],
 )
 def test_nearest_resize(mode, rounding, expected) -> None:
-    x = relax.Var("x", relax.TensorType((1, 5, 5, 2), "float32"))
-    call = relax.op.image.resize2d(
-        x,
-        (7, 9),
-        layout="NHWC",
-        method="nearest_neighbor",
-        coordinate_transformation_mode=mode,
-        rounding_method=rounding,
-    )
-    before = module_of(x, call)
+    before = network(nearest((7, 9), mode, rounding), (1, 5, 5, 2))
     after = SelectOperators()(before)
-    (binding,) = after["main"].body.blocks[0].bindings
-    attrs = attributes_of(binding.value)
+    attrs = attributes_of(only_call(after))
     assert (attrs["coordinates"], attrs["rounding"]) == expected
     data = rng.normal(size=(1, 5, 5, 2)).astype("float32")
-    np.testing.assert_array_equal(run(after, data), run(before, data))
+    np.testing.assert_array_equal(run(after, [data])[0], run(before, [data])[0])
 
 
-def test_rounding_of_ties_to_even_stays_with_tvm() -> None:
-    x = relax.Var("x", relax.TensorType((1, 5, 5, 2), "float32"))
-    call = relax.op.image.resize2d(
-        x,
-        (9, 9),
-        layout="NHWC",
-        method="nearest_neighbor",
-        coordinate_transformation_mode="align_corners",
-        rounding_method="round",
-    )
-    before = module_of(x, call)
-    tvm.ir.assert_structural_equal(SelectOperators()(before), before)
+def only_call(module):
+    (binding,) = module["main"].body.blocks[0].bindings
+    return binding.value
 
 
 def hard_swish(x):
-    bounded = relax.op.clip(relax.op.add(x, const(3.0)), 0, 6)
-    return relax.op.divide(relax.op.multiply(x, bounded), const(6.0))
+    bounded = op.clip(op.add(x, const(3.0)), 0, 6)
+    return op.divide(op.multiply(x, bounded), const(6.0))
 
 
 def hard_swish_by_sixths(x):
-    scaled = relax.op.multiply(x, const(1 / 6))
-    return relax.op.multiply(x, relax.op.clip(relax.op.add(scaled, const(0.5)), 0, 1))
+    scaled = op.multiply(x, const(1 / 6))
+    return op.multiply(x, op.clip(op.add(scaled, const(0.5)), 0, 1))
 
 
 def elu(x):
-    negative = relax.op.minimum(x, const(0.0))
-    return relax.op.add(
-        relax.op.nn.relu(x),
-        relax.op.multiply(relax.op.subtract(relax.op.exp(negative), const(1.0)), const(0.7)),
+    negative = op.minimum(x, const(0.0))
+    return op.add(
+        op.nn.relu(x),
+        op.multiply(op.subtract(op.exp(negative), const(1.0)), const(0.7)),
     )
 
 
 def gelu(x):
-    half = relax.op.multiply(x, const(0.5))
-    error = relax.op.erf(relax.op.divide(x, const(np.sqrt(2.0))))
-    return relax.op.multiply(half, relax.op.add(error, const(1.0)))
+    half = op.multiply(x, const(0.5))
+    error = op.erf(op.divide(x, const(np.sqrt(2.0))))
+    return op.multiply(half, op.add(error, const(1.0)))
 
 
 @pytest.mark.parametrize(
     ("spelling", "function"),
     [
-        (lambda x: relax.op.multiply(x, relax.op.sigmoid(x)), "silu"),
+        (lambda x: op.multiply(x, op.sigmoid(x)), "silu"),
         (hard_swish, "hard_swish"),
         (hard_swish_by_sixths, "hard_swish"),
         (elu, "elu"),
         (gelu, "gelu"),
         (
-            lambda x: relax.op.clip(
-                relax.op.add(relax.op.multiply(x, const(0.2)), const(0.5)), 0, 1
-            ),
+            lambda x: op.clip(op.add(op.multiply(x, const(0.2)), const(0.5)), 0, 1),
             "hard_sigmoid",
         ),
     ],
 )
 def test_activation_functions_are_known_in_every_spelling(spelling, function) -> None:
-    x = relax.Var("x", relax.TensorType((1, 4, 4, 2), "float32"))
-    before = module_of(x, spelling(x))
+    before = network(lambda emit, x: spelling(x), (1, 4, 4, 2))
     after = SelectOperators()(before)
-    (binding,) = after["main"].body.blocks[0].bindings
-    assert binding.value.op.name == "dero.unary"
-    assert attributes_of(binding.value)["function"] == function
+    assert only_call(after).op.name == "dero.unary"
+    assert attributes_of(only_call(after))["function"] == function
     data = rng.normal(size=(1, 4, 4, 2)).astype("float32") * 4
-    np.testing.assert_allclose(run(after, data), run(before, data), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(run(after, [data])[0], run(before, [data])[0], rtol=1e-5, atol=1e-6)
 
 
-def test_a_function_that_is_almost_known_is_not_taken_for_it() -> None:
-    x = relax.Var("x", relax.TensorType((1, 4), "float32"))
-    almost = relax.op.multiply(x, relax.op.sigmoid(relax.op.multiply(x, const(1.001))))
-    after = SelectOperators()(module_of(x, almost))
-    names = [binding.value.op.name for binding in after["main"].body.blocks[0].bindings]
-    assert names == ["dero.multiply", "dero.unary", "dero.multiply"]
+def almost_silu(x):
+    return op.multiply(x, op.sigmoid(op.multiply(x, const(1.001))))
 
 
-def module_of(param, expr) -> tvm.IRModule:
-    builder = relax.BlockBuilder()
-    with builder.function("main", [param]):
-        with builder.dataflow():
-            output = builder.emit_output(expr)
-        builder.emit_func_output(output)
-    return builder.finalize()
+def dequantized_scalar(x):
+    d = op.dequantize(relax.const(90, "int8"), const(0.1), relax.const(0, "int8"), axis=0)
+    return op.multiply(x, d)
 
 
-def run(module: tvm.IRModule, data: np.ndarray) -> np.ndarray:
-    machine = relax.VirtualMachine(tvm.compile(module, "llvm"), tvm.cpu())
-    return machine["main"](tvm.runtime.tensor(data)).numpy()
-
-
-def test_dequantized_scalars_are_constants() -> None:
-    @I.ir_module
-    class Before:
-        @R.function
-        def main(x: R.Tensor((1, 4), "float32")) -> R.Tensor((1, 4), "float32"):
-            with R.dataflow():
-                d = R.dequantize(
-                    R.const(90, "int8"), R.const(0.1, "float32"), R.const(0, "int8"), axis=0
-                )
-                gv = R.multiply(x, d)
-                R.output(gv)
-            return gv
-
-    after = SelectOperators()(Before)
-    names = [str(b.value.op.name) for b in after["main"].body.blocks[0].bindings]
-    assert names[-1] == "dero.multiply"
+@pytest.mark.parametrize(
+    ("build", "names"),
+    [(almost_silu, ["multiply", "unary", "multiply"]), (dequantized_scalar, ["multiply"])],
+)
+def test_what_is_selected(build, names) -> None:
+    after = SelectOperators()(network(lambda emit, x: build(x), (1, 4)))
+    calls = [binding.value.op.name for binding in after["main"].body.blocks[0].bindings]
+    assert calls == [f"dero.{name}" for name in names]

@@ -7,12 +7,19 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import tvm
 from tvm import relax
+from tvm.relax import op
 from tvm.script import ir as I
 from tvm.script import relax as R
 
 from relax_passes.canonicalization.spell_shortcuts import SpellShortcuts
+from tests.relax_passes.network_parts import (
+    assert_left_alone,
+    assert_rewritten,
+    network,
+    random_inputs,
+    run,
+)
 
 WEIGHT = np.random.default_rng(0).standard_normal((4, 10, 1, 1)).astype("float32")
 STRIDED = np.random.default_rng(0).standard_normal((4, 4, 1, 1)).astype("float32")
@@ -20,11 +27,11 @@ ONES = np.ones((4, 1, 3, 3), "float32")
 
 
 def conv(x, weight=WEIGHT, **attrs):
-    return relax.op.nn.conv2d(x, relax.const(weight), **attrs)
+    return op.nn.conv2d(x, relax.const(weight), **attrs)
 
 
 def cut(x, begin, end):
-    return relax.op.strided_slice(x, axes=[1], begin=[begin], end=[end])
+    return op.strided_slice(x, axes=[1], begin=[begin], end=[end])
 
 
 def test_stack_and_reshape() -> None:
@@ -50,20 +57,6 @@ def test_stack_and_reshape() -> None:
             return z
 
     @I.ir_module
-    class Viewed:
-        @R.function
-        def main(x: R.Tensor((1, 10, 6, 6), "float32")):
-            with R.dataflow():
-                y = conv(x)
-                p = R.nn.pad(x, [0, 0, 0, 2, 0, 0, 0, 0])
-                v = R.reshape(p, (1, 3, 4, 36))
-                t = R.sum(v, axis=[1])
-                u = R.reshape(t, (1, 4, 6, 6))
-                z = R.add(u, y)
-                R.output(z)
-            return z
-
-    @I.ir_module
     class Expected:
         @R.function
         def main(x: R.Tensor((1, 10, 6, 6), "float32")):
@@ -79,94 +72,72 @@ def test_stack_and_reshape() -> None:
                 R.output(z)
             return z
 
-    after = SpellShortcuts()(Stacked)
-    tvm.ir.assert_structural_equal(after, Expected)
-    tvm.ir.assert_structural_equal(SpellShortcuts()(after), after)
-    other = SpellShortcuts()(Viewed)
+    assert_rewritten(SpellShortcuts(), Stacked, Expected)
+    viewed = network(viewed_shortcut, (1, 10, 6, 6))
+    other = SpellShortcuts()(viewed)
     names = [b.value.op.name for b in other["main"].body.blocks[0].bindings]
     assert "relax.sum" not in names and "relax.reshape" not in names
-    x = np.random.default_rng(1).standard_normal((1, 10, 6, 6)).astype("float32")
-    for module in (Stacked, Viewed, after, other):
-        np.testing.assert_allclose(run(module, x), run(Expected, x), rtol=1e-5, atol=1e-5)
+    inputs = random_inputs(Expected, 1)
+    (expected,) = run(Expected, inputs)
+    for module in (Stacked, viewed, other):
+        np.testing.assert_allclose(run(module, inputs)[0], expected, rtol=1e-5, atol=1e-5)
+
+
+def viewed_shortcut(emit, x):
+    y = emit(conv(x))
+    p = op.nn.pad(x, [0, 0, 0, 2, 0, 0, 0, 0])
+    t = op.sum(op.reshape(p, (1, 3, 4, 36)), axis=[1])
+    return op.add(op.reshape(t, (1, 4, 6, 6)), y)
+
+
+def windows(emit, x):
+    y = emit(conv(x, STRIDED, strides=2))
+    t = op.strided_slice(x, axes=[2, 3], begin=[0, 0], end=[7, 7], strides=[2, 2])
+    z = emit(op.add(y, t))
+    w = emit(conv(z, STRIDED, strides=2))
+    return op.add(w, conv(z, ONES, strides=2, padding=1, groups=4))
+
+
+def averages(emit, x):
+    y = emit(conv(x, STRIDED, strides=2))
+    t = op.nn.avg_pool2d(x, (1, 1), strides=2, count_include_pad=True)
+    z = emit(op.add(y, t))
+    w = emit(conv(z, STRIDED, strides=2))
+    u = op.nn.avg_pool2d(z, 3, 2, (1, 1, 0, 0), count_include_pad=True)
+    return op.add(w, op.multiply(u, relax.const(9.0)))
 
 
 def test_windows() -> None:
     """Every second pixel, and a convolution with ones."""
-
-    @I.ir_module
-    class Before:
-        @R.function
-        def main(x: R.Tensor((1, 4, 7, 7), "float32")):
-            with R.dataflow():
-                y = conv(x, STRIDED, strides=2)
-                t = R.strided_slice(x, axes=[2, 3], begin=[0, 0], end=[7, 7], strides=[2, 2])
-                z = R.add(y, t)
-                w = conv(z, STRIDED, strides=2)
-                u = conv(z, ONES, strides=2, padding=1, groups=4)
-                v = R.add(w, u)
-                R.output(v)
-            return v
-
-    @I.ir_module
-    class Expected:
-        @R.function
-        def main(x: R.Tensor((1, 4, 7, 7), "float32")):
-            with R.dataflow():
-                y = conv(x, STRIDED, strides=2)
-                t = R.nn.avg_pool2d(x, (1, 1), strides=2, count_include_pad=True)
-                z = R.add(y, t)
-                w = conv(z, STRIDED, strides=2)
-                u = R.nn.avg_pool2d(z, 3, 2, (1, 1, 0, 0), count_include_pad=True)
-                n = R.multiply(u, R.const(9.0))
-                v = R.add(w, n)
-                R.output(v)
-            return v
-
-    tvm.ir.assert_structural_equal(SpellShortcuts()(Before), Expected)
+    before, expected = (network(build, (1, 4, 7, 7)) for build in (windows, averages))
+    assert_rewritten(SpellShortcuts(), before, expected)
 
 
 def shuffled(x):
-    grid = relax.op.reshape(x, (1, 2, 2, 6, 6))
-    return relax.op.reshape(relax.op.permute_dims(grid, (0, 2, 1, 3, 4)), (1, 4, 6, 6))
+    grid = op.reshape(x, (1, 2, 2, 6, 6))
+    return op.reshape(op.permute_dims(grid, (0, 2, 1, 3, 4)), (1, 4, 6, 6))
 
 
 def turned(x):
-    return relax.op.permute_dims(x, (0, 1, 3, 2))
+    return op.permute_dims(x, (0, 1, 3, 2))
 
 
 def mirrored(x):
-    return relax.op.strided_slice(x, axes=[3], begin=[5], end=[-7], strides=[-1])
+    return op.strided_slice(x, axes=[3], begin=[5], end=[-7], strides=[-1])
 
 
-@pytest.mark.parametrize("move", [shuffled, turned, mirrored])
-def test_chains_that_move_channels_or_pixels_keep_their_form(move) -> None:
-    x = relax.Var("x", relax.TensorType((1, 4, 6, 6), "float32"))
-    builder = relax.BlockBuilder()
-    with builder.function("main", [x]):
-        with builder.dataflow():
-            y = builder.emit(conv(x, STRIDED))
-            z = builder.emit_output(relax.op.add(y, builder.normalize(move(x))))
-        builder.emit_func_output(z)
-    module = builder.finalize()
-    tvm.ir.assert_structural_equal(SpellShortcuts()(module), module)
+def beside_a_convolution(move):
+    return lambda emit, x: op.add(emit(conv(x, STRIDED)), move(x))
 
 
-def test_what_is_added_to_no_convolution_keeps_its_form() -> None:
-    @I.ir_module
-    class Before:
-        @R.function
-        def main(x: R.Tensor((1, 4, 6, 6), "float32")):
-            with R.dataflow():
-                v = R.reshape(x, (1, 2, 2, 6, 6))
-                t = R.sum(v, axis=[1])
-                y = R.exp(t)
-                z = R.add(y, t)
-                R.output(z)
-            return z
-
-    tvm.ir.assert_structural_equal(SpellShortcuts()(Before), Before)
+def added_to_no_convolution(emit, x):
+    t = emit(op.sum(op.reshape(x, (1, 2, 2, 6, 6)), axis=[1]))
+    return op.add(op.exp(t), t)
 
 
-def run(module, x):
-    machine = relax.VirtualMachine(tvm.compile(module, "llvm"), tvm.cpu())
-    return machine["main"](tvm.runtime.tensor(x)).numpy()
+@pytest.mark.parametrize(
+    "build", [*map(beside_a_convolution, (shuffled, turned, mirrored)), added_to_no_convolution]
+)
+def test_what_keeps_its_form(build) -> None:
+    """Chains that move channels or pixels, and what is added to no convolution."""
+    assert_left_alone(SpellShortcuts(), network(build, (1, 4, 6, 6)))

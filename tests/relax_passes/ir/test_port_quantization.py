@@ -18,7 +18,7 @@ from rich.console import Console
 import dero_tvm
 from dero_tvm.report import Report
 from dero_tvm.report.text_table import print_report
-from tests.tflite_builder import TFLiteBuilder
+from tests.models.tflite_builder import TFLiteBuilder
 
 ROOT = Path(__file__).parents[3]
 DIGITS = ROOT / "examples" / "models" / "digits_int8.onnx"

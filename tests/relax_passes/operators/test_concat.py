@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relax_passes.operators import OperatorClass, TensorSpec, operator_of
-from tests.operator_checks import check_kernel, random_array
+from tests.compiled.operator_checks import check_kernel, random_array
+from tests.compiled.row_kernel_runner import RowKernel
 from tests.random_cases import cases
-from tests.row_kernel_runner import RowKernel
 
 
 @st.composite

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
 from relax_passes.operators import OperatorClass, TensorSpec, operator_of, quantized
-from tests.operator_checks import check_kernel, random_array, random_scales
+from tests.compiled.operator_checks import check_kernel, random_array, random_scales
+from tests.compiled.row_kernel_runner import RowKernel
+from tests.models.tflite_builder import TFLiteBuilder, run_litert_reference
 from tests.random_cases import cases
-from tests.row_kernel_runner import RowKernel
-from tests.tflite_builder import TFLiteBuilder, run_litert_reference
 
 seeds = st.integers(0, 2**32 - 1)
 gaps = st.integers(0, 2)

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from relax_passes.operators import OperatorClass, TensorSpec
 from relax_passes.operators.quantized import activation_range, convolution_factors, dense_factors
-from tests.operator_checks import random_scales
+from tests.compiled.operator_checks import random_scales
+from tests.compiled.row_kernel_runner import RowKernel, assert_reads_only_needed_rows
+from tests.models.tflite_builder import TFLiteBuilder, run_litert_reference
+from tests.oracles.tflite_micro_runner import run_tflite_micro
 from tests.random_cases import cases
-from tests.row_kernel_runner import RowKernel, assert_reads_only_needed_rows
-from tests.tflite_builder import TFLiteBuilder, run_litert_reference
-from tests.tflite_micro_runner import run_tflite_micro
 
 lengths = st.integers(1, 12)
 seeds = st.integers(0, 2**32 - 1)

@@ -13,7 +13,7 @@ import pytest
 import tflite
 
 from relax_passes.operators import TensorSpec, quantized, tables
-from tests.row_kernel_runner import RowKernel
+from tests.compiled.row_kernel_runner import RowKernel
 
 NETWORKS = {
     "ad": "mlperf_tiny/ad01_int8.tflite",

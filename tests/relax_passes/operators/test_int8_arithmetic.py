@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import mutually_broadcastable_shapes
 
 from relax_passes.operators import TensorSpec, quantized
-from tests.operator_checks import check_kernel, random_array
+from tests.compiled.operator_checks import check_kernel, random_array
+from tests.compiled.row_kernel_runner import RowKernel
+from tests.models.tflite_builder import TFLiteBuilder, run_litert_reference
 from tests.random_cases import cases
-from tests.row_kernel_runner import RowKernel
-from tests.tflite_builder import TFLiteBuilder, run_litert_reference
 
 ACTIVATIONS = {
     "NONE": (None, None),

@@ -11,9 +11,9 @@ from onnx import TensorProto, helper
 
 from relax_passes.operators import OperatorClass, TensorSpec
 from relax_passes.operators.quantized import pooling_factors
+from tests.compiled.row_kernel_runner import RowKernel, assert_reads_only_needed_rows
+from tests.models.tflite_builder import TFLiteBuilder, run_litert_reference
 from tests.random_cases import cases
-from tests.row_kernel_runner import RowKernel, assert_reads_only_needed_rows
-from tests.tflite_builder import TFLiteBuilder, run_litert_reference
 
 pairs = st.tuples(st.integers(1, 4), st.integers(1, 4))
 strides = st.tuples(st.integers(1, 3), st.integers(1, 3))

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from relax_passes.operators import OperatorClass, TensorSpec
 from relax_passes.operators.quantized import mean_factors, rescale_factors
+from tests.compiled.row_kernel_runner import RowKernel, assert_reads_only_needed_rows
+from tests.models.tflite_builder import TFLiteBuilder, run_litert_reference
+from tests.oracles.tflite_micro_runner import run_tflite_micro
 from tests.random_cases import cases
-from tests.row_kernel_runner import RowKernel, assert_reads_only_needed_rows
-from tests.tflite_builder import TFLiteBuilder, run_litert_reference
-from tests.tflite_micro_runner import run_tflite_micro
 
 NUMPY = {"mean": np.mean, "sum": np.sum, "max": np.max, "min": np.min}
 CASES = cases(15)

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import onnxruntime
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
+from tvm import relax, tirx
 
-from relax_passes.operators import OperatorClass, TensorSpec, operator_of
-from relax_passes.operators.resize2d import _fit_line, nearest_table
-from tests.operator_checks import check_kernel, random_array
+from relax_passes.operators import (
+    OperatorClass,
+    TensorSpec,
+    make_call,
+    operator_of,
+    signature_of,
+)
+from relax_passes.operators.resize2d import nearest_table
+from tests.compiled.operator_checks import check_kernel, random_array
+from tests.models.tflite_builder import TFLiteBuilder, run_litert_reference
 from tests.random_cases import cases
-from tests.tflite_builder import TFLiteBuilder, run_litert_reference
 
 LITERT = {
     "asymmetric": ("floor", {}),
@@ -161,6 +170,23 @@ def test_ties_fall_as_in_onnx_runtime(length, out_length, coordinates):
         np.testing.assert_array_equal(expected, table, err_msg=rounding)
 
 
+def row_source(length, out_length, coordinates="asymmetric", rounding="floor", **attrs):
+    """A function from an output row, a number or TIR, to the row that it copies."""
+    attrs |= {"coordinates": coordinates, "rounding": rounding, "size": (out_length, 1)}
+    x = relax.Var("x", relax.TensorType((1, length, 1, 1), "int8"))
+    signature = signature_of(make_call("resize2d", [x], **attrs))
+    source = operator_of(signature.operator).source
+    return lambda row: source(signature, (0, row, 0, 0))[1]
+
+
+def computed(expression):
+    """The number that an expression of constants stands for."""
+    while isinstance(expression, tirx.Select):
+        chosen = expression.condition
+        expression = expression.true_value if chosen else expression.false_value
+    return int(expression)
+
+
 @given(
     st.integers(1, 64),
     st.integers(1, 160),
@@ -172,20 +198,17 @@ def test_ties_fall_as_in_onnx_runtime(length, out_length, coordinates):
 def test_the_kernels_integers_reproduce_the_table(
     length, out_length, coordinates, rounding, arithmetic
 ):
-    table = nearest_table(length, out_length, None, coordinates, rounding, arithmetic)
-    numerator, offset, denominator = _fit_line(table, length)
-    departures = [
-        y
-        for y, source in enumerate(table)
-        if min(max(y * numerator + offset, 0) // denominator, length - 1) != source
-    ]
-    assert len(departures) <= 2 + out_length // 16
-    assert abs(out_length * numerator) + abs(offset) < 2**31
+    source = row_source(length, out_length, coordinates, rounding, arithmetic=arithmetic)
+    for row in range(out_length):
+        assert computed(source(tirx.const(row, "int32"))) == source(row)
+    text = str(source(tirx.Var("y", "int32")))
+    assert text.count("Select(") <= 2 + out_length // 16
+    constants = [int(number) for number in re.findall(r"\d+", text)]
+    assert (out_length + 1) * max(constants, default=0) < 2**31
 
 
 def test_upsampling_by_two_is_a_division_by_two():
-    table = nearest_table(3, 6, None, "asymmetric", "floor", "multiply")
-    assert _fit_line(table, 3) == (1, 0, 2)
+    assert str(row_source(3, 6)(tirx.Var("y", "int32"))) == "T.Div(y, 2)"
 
 
 def test_class_and_rows():

@@ -8,7 +8,7 @@ from tvm.script import tirx as T
 
 from relax_passes.operators import operator_of, script
 from relax_passes.operators.registry import signature_of
-from tests.random_networks import random_network
+from tests.models.random_networks import random_network
 
 
 def signatures(*seeds):

@@ -9,9 +9,13 @@ from hypothesis import strategies as st
 
 from relax_passes.operators import TensorSpec
 from relax_passes.operators.quantized import softmax_factors
+from tests.compiled.row_kernel_runner import (
+    RowKernel,
+    assert_in_place,
+    assert_reads_only_needed_rows,
+)
+from tests.models.tflite_builder import TFLiteBuilder, run_litert_reference
 from tests.random_cases import cases
-from tests.row_kernel_runner import RowKernel, assert_in_place, assert_reads_only_needed_rows
-from tests.tflite_builder import TFLiteBuilder, run_litert_reference
 
 shapes = st.one_of(
     st.tuples(st.integers(1, 40)),

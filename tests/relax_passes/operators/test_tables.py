@@ -9,9 +9,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from relax_passes.operators import tables
+from tests.models.tflite_builder import TFLiteBuilder, run_litert_reference
+from tests.oracles.tflite_micro_runner import run_tflite_micro
 from tests.random_cases import cases
-from tests.tflite_builder import TFLiteBuilder, run_litert_reference
-from tests.tflite_micro_runner import run_tflite_micro
 
 ALL_INPUTS = np.arange(-128, 128).astype(np.int8)
 CASES = cases(30)

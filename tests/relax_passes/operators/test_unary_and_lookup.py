@@ -9,7 +9,11 @@ from onnx import TensorProto, helper
 
 from relax_passes.operators import OperatorClass, TensorSpec
 from relax_passes.operators.unary import FUNCTIONS
-from tests.row_kernel_runner import RowKernel, assert_in_place, assert_reads_only_needed_rows
+from tests.compiled.row_kernel_runner import (
+    RowKernel,
+    assert_in_place,
+    assert_reads_only_needed_rows,
+)
 
 # Our name: ONNX operator, its attributes, our attributes.
 ONNX = {

@@ -8,8 +8,8 @@ import tvm
 from tvm import relax
 
 from relax_passes.operators import TensorSpec, make_call, quantized
-from tests.operator_checks import random_array
-from tests.row_kernel_runner import RowKernel
+from tests.compiled.operator_checks import random_array
+from tests.compiled.row_kernel_runner import RowKernel
 
 IMAGE = (2, 4, 5, 6)
 CASES = {

@@ -19,7 +19,7 @@ from tvm.ir import GenericConst
 from relax_passes.ir.operator_graph import OperatorGraph, operator_graph
 from relax_passes.operators import TensorSpec, operator_of, signature_of
 from relax_passes.residuals.graph_liveness import storage
-from tests.row_kernel_runner import RowKernel
+from tests.compiled.row_kernel_runner import RowKernel
 
 
 def execute(mod, inputs, order_seed=None):

@@ -345,19 +345,35 @@ def test_refuses_a_reader_that_only_happens_to_run_earlier():
     assert "s is also read by q, which may run after c" in reason(after)
 
 
-def test_uses_the_other_operand_where_one_is_read_later():
+def test_of_a_sum_of_several_one_may_be_read_later():
+    """b keeps its buffer; p runs row by row, and the sum goes into the buffer of q."""
+
     def build(emit, x):
         p = emit(conv(x, 4, 1, seed=1), "p")
-        a = emit(conv(x, 4, seed=2), "a")
-        b = emit(conv(a, 4, seed=3), "b")
-        c = emit(add(p, b), "c")
+        b = emit(conv(emit(conv(x, 4, seed=2), "a"), 4, seed=3), "b")
+        q = emit(conv(emit(conv(x, 4, seed=4), "f"), 4, seed=5), "q")
+        c = emit(add(emit(add(p, b), "c1"), q), "c2")
         return emit(concat(emit(conv(c, 4), "d"), b), "e")
 
     before, after = accumulate(build, dtype="int8")
-    (found,) = decisions(after)
-    assert found.action == "left alone" or found.reason == "b row by row into the buffer of p"
-    assert "b is also read by e" in reason(after)
+    assert verdicts(after) == {"c1": "accumulated", "c2": "accumulated"}
+    assert decisions(after)[1].reason == "p, c1 row by row into the buffer of q"
     assert_same_in_shared_buffers(before, after)
+
+
+def test_refuses_an_operand_that_is_read_later():
+    """Of two, one cannot be overwritten, and the other has nothing to run row by row into."""
+
+    def build(emit, x):
+        p = emit(conv(x, 4, 1, seed=1), "p")
+        b = emit(conv(emit(conv(x, 4, seed=2), "a"), 4, seed=3), "b")
+        c = emit(add(p, b), "c")
+        return emit(concat(emit(conv(c, 4), "d"), b), "e")
+
+    _, after = accumulate(build, dtype="int8")
+    needs, read = reason(after).split("; ")
+    assert needs == "b is also read by e, so it needs a buffer of its own"
+    assert read == "b is also read by e, which may run after c"
 
 
 def test_refuses_network_outputs():

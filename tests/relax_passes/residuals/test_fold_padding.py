@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import numpy as np
-import tvm
+import pytest
 from tvm import relax
 from tvm.script import ir as I
 from tvm.script import relax as R
 
 from relax_passes.operators import make_call
 from relax_passes.residuals.fold_padding import FoldPadding
+from tests.relax_passes import network_parts
+from tests.relax_passes.network_parts import (
+    assert_left_alone,
+    assert_rewritten,
+    assert_same_results,
+    network,
+)
 
 FRAME = {"pad_before": (0, 1, 2, 0), "pad_after": (0, 3, 4, 0)}
 
@@ -43,57 +50,43 @@ def test_padding_becomes_the_convolutions_own() -> None:
                 R.output(y)
             return y
 
-    after = FoldPadding()(Before)
-    tvm.ir.assert_structural_equal(after, Expected)
-    tvm.ir.assert_structural_equal(FoldPadding()(after), after)
-    data = np.random.default_rng(0).standard_normal((1, 6, 5, 2)).astype("float32")
-    results = [
-        relax.VirtualMachine(tvm.compile(module, "llvm"), tvm.cpu())["main"](
-            tvm.runtime.tensor(data)
-        ).numpy()
-        for module in (Before, after)
-    ]
-    np.testing.assert_array_equal(*results)
+    assert_rewritten(FoldPadding(), Before, Expected)
+    assert_same_results(Before, Expected)
 
 
-def test_padding_with_another_value_stays() -> None:
-    @I.ir_module
-    class Before:
-        @R.function
-        def main(x: R.Tensor((1, 6, 5, 2), "float32")):
-            with R.dataflow():
-                p = pad(x, value=1.0)
-                y = conv(p, 0, 0, 0, 0)
-                R.output(y)
-            return y
-
-    tvm.ir.assert_structural_equal(FoldPadding()(Before), Before)
+def another_value(emit, x):
+    return conv(emit(pad(x, value=1.0)), 0, 0, 0, 0)
 
 
-def test_padding_of_channels_stays() -> None:
-    @I.ir_module
-    class Before:
-        @R.function
-        def main(x: R.Tensor((1, 6, 5, 1), "float32")):
-            with R.dataflow():
-                p = pad(x, pad_before=(0, 0, 0, 1), pad_after=(0, 0, 0, 0))
-                y = conv(p, 0, 0, 0, 0)
-                R.output(y)
-            return y
-
-    tvm.ir.assert_structural_equal(FoldPadding()(Before), Before)
+def of_channels(emit, x):
+    return conv(emit(pad(x, pad_before=(0, 0, 0, 1), pad_after=(0, 0, 0, 0))), 0, 0, 0, 0)
 
 
-def test_padding_with_two_readers_stays() -> None:
-    @I.ir_module
-    class Before:
-        @R.function
-        def main(x: R.Tensor((1, 6, 5, 2), "float32")):
-            with R.dataflow():
-                p = pad(x)
-                y = conv(p, 0, 0, 0, 0)
-                z = conv(p, 1, 1, 1, 1)
-                R.output(y, z)
-            return (y, z)
+def with_two_readers(emit, x):
+    p = emit(pad(x))
+    return make_call("add", [emit(conv(p, 0, 0, 0, 0)), emit(conv(p, 0, 0, 0, 0))])
 
-    tvm.ir.assert_structural_equal(FoldPadding()(Before), Before)
+
+def before_a_pooling(emit, x):
+    return make_call("pool2d", [emit(pad(x))], kind="max", pool_size=(2, 2), strides=(1, 1))
+
+
+@pytest.mark.parametrize(
+    ("channels", "build"),
+    [(2, another_value), (1, of_channels), (2, with_two_readers), (2, before_a_pooling)],
+)
+def test_padding_stays(channels, build) -> None:
+    assert_left_alone(FoldPadding(), network(build, (1, 6, 5, channels)))
+
+
+@pytest.mark.parametrize("value", [0.0, 3.0])
+def test_int8_is_padded_with_the_zero_point(value) -> None:
+    def before(emit, x):
+        p = emit(pad(x, value=value))
+        return network_parts.conv(p, 4, padding=(0,) * 4, input_zero_point=3)
+
+    def folded(emit, x):
+        return network_parts.conv(x, 4, padding=(1, 2, 3, 4), input_zero_point=3)
+
+    before, folded = (network(build, (1, 6, 5, 2), dtype="int8") for build in (before, folded))
+    assert_rewritten(FoldPadding(), before, folded if value == 3 else before)

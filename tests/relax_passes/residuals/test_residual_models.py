@@ -15,7 +15,7 @@ from relax_passes.residuals import accumulate_residuals, concat_in_place
 from relax_passes.residuals.graph_liveness import live_bytes, schedule
 from relax_passes.residuals.identify_residuals import IdentifyResiduals
 from relax_passes.residuals.residual import read_residuals
-from tests.light_models import light_model
+from tests.models.light_models import light_model
 from tests.relax_passes.network_parts import random_inputs, run
 
 

@@ -16,7 +16,7 @@ from relax_passes.streaming.stream_ports import (
     streamed_outputs,
 )
 from relax_passes.streaming.stream_rows import StreamRows
-from tests.small_networks import Builder, image_to_image, residual_network, two_images
+from tests.models.small_networks import Builder, image_to_image, residual_network, two_images
 
 TABLE = np.arange(256).astype("int8")
 

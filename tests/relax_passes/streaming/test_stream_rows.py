@@ -19,7 +19,6 @@ from relax_passes.residuals.accumulate_residuals import AccumulateResiduals
 from relax_passes.residuals.concat_in_place import ConcatInPlace
 from relax_passes.streaming import stream_rows
 from relax_passes.streaming.join_decisions import UNLIMITED
-from relax_passes.streaming.segmentation import Segmentation, segment
 from relax_passes.streaming.stream_rows import (
     DESCENDING,
     StreamRows,
@@ -234,23 +233,16 @@ def test_nothing_descends_from_a_tensor_that_lasts():
     assert cascades(after) == {}
 
 
-def test_tensors_needed_behind_the_cascade_are_results(monkeypatch):
+def test_tensors_needed_behind_the_cascade_are_results():
     def build(emit, x):
         a = emit(conv(x, 2, seed=1), "a")
-        b = emit(conv(a, 2, seed=2), "b")
-        c = emit(conv(b, 2, seed=3), "c")
-        d = emit(conv(c, 2, seed=4), "d")
-        return relax.Tuple([emit(add(d, a), "e"), b])
+        b = emit(conv(emit(conv(a, 12, seed=2), "wide"), 2, seed=3), "b")
+        c = emit(conv(emit(conv(b, 12, seed=4), "wider"), 2, seed=5), "c")
+        return relax.Tuple([emit(add(c, a), "d"), b])
 
-    monkeypatch.setattr(
-        "relax_passes.streaming.stream_rows.segment",
-        lambda *_, **__: Segmentation(((0, 3), (3, 5)), 0),
-    )
-    _, after = stream(build)
-    (first, second) = cascades(after)
-    assert cascades(after)[first][0] == ["a", "b", "c"]
-    assert cascades(after)[second][0] == ["d", "e"]
-    assert len(after[first].ret_ty.fields) == 3
+    _, after = stream(build, limit=2900)
+    assert cascades(after)["stream_c"][0] == ["wide", "b", "wider", "c"]
+    assert len(after["stream_c"].ret_ty.fields) == 2
 
 
 def test_reshapes_cut_cascades():
@@ -308,22 +300,19 @@ def test_earlier_groupings_are_undone():
     assert_same_results(before, after)
 
 
-def test_kept_inputs_and_outside_ones_do_not_lend_their_memory(monkeypatch):
-    seen = []
+@pytest.mark.parametrize(
+    ("options", "whole"), [({}, 800), ({"keep_inputs": True}, 1280), ({"external_io": True}, 720)]
+)
+def test_kept_inputs_and_outside_ones_do_not_lend_their_memory(options, whole):
+    """Inside, a lies over most of x, and b over a; outside, a of 720 bytes is all that there is."""
 
-    def spy(items, inputs, outputs, **options):
-        found = segment(items, inputs, outputs, **options)
-        seen.append((inputs, {i.operator.result: i.result_bytes for i in items}, found.bytes))
-        return found
+    def build(emit, x):
+        return emit(conv(emit(conv(x, 3, seed=1), "a"), 2, seed=2), "b")
 
-    monkeypatch.setattr("relax_passes.streaming.stream_rows.segment", spy)
-    before = network(residual, SHAPE)
-    for options in ({}, {"keep_inputs": True}, {"external_io": True}):
-        StreamRows(**options)(before)
-    (inside, own, least), (_, _, kept), (outside, without, external) = seen
-    assert inside == {"x": 480} and outside == {"x": 0}
-    assert own["c"] == 480 and without["c"] == 0
-    assert kept > least > external
+    before = network(build, SHAPE)
+    for limit, streamed in ((whole, False), (whole - 1, True)):
+        after = StreamRows(limit=limit, **options)(before)
+        assert (["a", "b"] in [names for names, _ in cascades(after).values()]) == streamed
 
 
 def test_inputs_that_are_returned_and_tensors_returned_twice():

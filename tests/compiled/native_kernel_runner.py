@@ -28,7 +28,7 @@ from dero_tvm.aot.standard_headers import standard_headers
 from dero_tvm.kernels import CKernel, Request, candidates
 from dero_tvm.kernels.support import support_code
 from relax_passes.operators import Signature, TensorSpec, operator_of
-from tests.row_kernel_runner import strided, written_elements
+from tests.compiled.row_kernel_runner import strided, written_elements
 
 FLAGS = (
     *("-std=c11", "-O1", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-fPIC", "-shared"),

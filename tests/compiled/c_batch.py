@@ -14,6 +14,7 @@ from __future__ import annotations
 import ctypes
 import re
 import subprocess
+import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -34,8 +35,8 @@ from dero_tvm.driver.dero_levels import Dero
 from dero_tvm.driver.network_planner import naming
 from dero_tvm.driver.prepare import PreparedModel, prepare
 from dero_tvm.frontends import LoadedModel
-from tests import sanitized_batch
-from tests.sanitized_batch import SanitizedPrograms
+from tests.compiled import sanitized_batch
+from tests.compiled.sanitized_batch import SanitizedPrograms
 
 GUARD = 64
 PATTERN = 0x5A
@@ -116,6 +117,22 @@ class CBatch:
         return SanitizedPrograms(program, self._programs)
 
 
+def library_of(programs: Mapping[str, Program]) -> CLibrary:
+    """All of them in one library."""
+    batch = CBatch()
+    for name, program in programs.items():
+        batch.add(name, program)
+    with tempfile.TemporaryDirectory() as folder:
+        library = batch.build(Path(folder))
+    assert isinstance(library, CLibrary)
+    return library
+
+
+def streamed_library(models: Mapping[str, Any]) -> CLibrary:
+    """The smallest program of each model: see `streamed_program`."""
+    return library_of({name: streamed_program(model) for name, model in models.items()})
+
+
 def streamed_program(model: Any) -> Program:
     """The smallest program of a model for the host, with portable kernels."""
     prepared = prepare(model, target="host", time_limit=_TIME_LIMIT)
@@ -125,8 +142,12 @@ def streamed_program(model: Any) -> Program:
 def programs_of(model: Any, modes: Iterable[Dero] = tuple(Dero)) -> dict[Dero, Program]:
     """The first program of each mode, small or not, for the host, with portable kernels."""
     prepared = prepare(model, target="host", time_limit=_TIME_LIMIT)
-    candidates = prepared.candidates()
-    return {mode: _program(prepared, next(candidates.of(mode))) for mode in modes}
+    return {mode: first_program(prepared, mode) for mode in modes}
+
+
+def first_program(prepared: PreparedModel, mode: Dero) -> Program:
+    """The first program of a mode, small or not."""
+    return _program(prepared, next(prepared.candidates().of(mode)))
 
 
 def _program(prepared: PreparedModel, candidate: Candidate) -> Program:

@@ -10,7 +10,6 @@ import warnings
 from typing import Any
 
 import onnx
-import pytest
 
 
 def exported_onnx(model: Any, example: Any, exporter: str, name: str = "x") -> onnx.ModelProto:
@@ -22,6 +21,8 @@ def exported_onnx(model: Any, example: Any, exporter: str, name: str = "x") -> o
     import torch
 
     if exporter == "dynamo" and importlib.util.find_spec("onnxscript") is None:
+        import pytest
+
         pytest.skip("torch.onnx.export(dynamo=True) needs onnxscript, which is not installed")
     options = {"dynamo": True} if exporter == "dynamo" else {"dynamo": False, "opset_version": 17}
     buffer = io.BytesIO()

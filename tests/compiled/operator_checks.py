@@ -14,7 +14,11 @@ from typing import Any
 import numpy as np
 
 from relax_passes.operators import TensorSpec
-from tests.row_kernel_runner import RowKernel, assert_in_place, assert_reads_only_needed_rows
+from tests.compiled.row_kernel_runner import (
+    RowKernel,
+    assert_in_place,
+    assert_reads_only_needed_rows,
+)
 
 
 def check_kernel(

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
 from dero_tvm.driver.dero_levels import Dero
 from dero_tvm.frontends import LoadedModel
-from tests.c_batch import CBatch, CLibrary, programs_of
+from tests.compiled.c_batch import library_of, programs_of
 
 MODES = (Dero.NONE, Dero.STREAM)
 
@@ -19,13 +17,9 @@ class CompiledModel:
     """The C of one model with whole tensors and streamed, whose outputs must be the same bits."""
 
     def __init__(self, loaded: LoadedModel) -> None:
-        batch = CBatch()
-        for mode, program in programs_of(loaded, MODES).items():
-            batch.add(mode.value, program)
-        with tempfile.TemporaryDirectory() as folder:
-            library = batch.build(Path(folder))
-        assert isinstance(library, CLibrary)
-        self._library, self._inputs = library, [spec.name for spec in loaded.inputs]
+        programs = programs_of(loaded, MODES)
+        self._library = library_of({mode.value: p for mode, p in programs.items()})
+        self._inputs = [spec.name for spec in loaded.inputs]
 
     def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         """The outputs, in the model's order."""

@@ -23,8 +23,8 @@ from dero_tvm.aot.standard_headers import standard_headers
 from dero_tvm.boards.board import load_board, targets_folder
 from dero_tvm.kernels.support import support_code
 from dero_tvm.runners.baremetal import linker_script
-from tests.native_kernel_runner import NativeKernel
-from tests.row_kernel_runner import strided, written_elements
+from tests.compiled.native_kernel_runner import NativeKernel
+from tests.compiled.row_kernel_runner import strided, written_elements
 
 GAP = 77  # what lies between the pixels of an output
 _FLAGS = ("-std=c11", "-Wall", "-Wextra", "-Werror", "-DHARNESS_GUARD_BYTES=16")

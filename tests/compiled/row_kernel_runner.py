@@ -24,7 +24,7 @@ import numpy as np
 from dero_tvm.aot.kernels import Kernel, KernelTable
 from dero_tvm.schedule.network import Operation
 from relax_passes.operators import Operator, Signature, TensorSpec, operator_of
-from tests.compiled_kernels import compile_kernels
+from tests.compiled.compiled_kernels import compile_kernels
 
 CANARY = 77  # what lies where an output is to be, and between its pixels
 
