@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tvm import relax
 from tvm.ir import Call
 
 from ..ir.dataflow import shape_of
+from .channels_last import LayoutRewriter
 from .layout import Layout
-
-if TYPE_CHECKING:
-    from .channels_last import LayoutRewriter
 
 _CHANNELS_LAST = (0, 2, 3, 1)
 _Arrangement = tuple[Layout, tuple[int, ...], tuple[int, ...]]
 """A layout, an order of its axes, and a final shape: arguments of `LayoutRewriter.arrange`."""
 
 
-def binary(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.Expr | None:
+def broadcast(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.Expr | None:
     """Operands broadcast along native axes; the cheapest operand's layout wins.
 
     Of equally cheap ones an image that is channels-last, as convolutions have it.

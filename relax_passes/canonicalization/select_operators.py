@@ -14,17 +14,27 @@ compiles it, and the planner treats it as opaque.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import tvm
 from tvm import relax
 from tvm.ir import Call, Op
 
-from ..ir.dataflow import DataflowRewriter, dtype_of, is_call
+from ..ir.dataflow import Dataflow, DataflowRewriter, dtype_of, is_call, operands_of, shape_of
 from ..operators import make_call, operator_of
+from ..operators.rules.registry import Rules
 from .activation_functions import recognize
 from .elementwise_region import Region, regions_ending_at
-from .select_handlers import HANDLERS, handler_arguments_ok
+from .epilogue import Epilogue, float_epilogue, take_integer_clamp
+
+SelectionRule = Callable[["SelectionRewriter", relax.Var, Any], "relax.Expr | None"]
+SELECTION: Rules[SelectionRule] = Rules("SelectOperators")
+"""What stands for a call: the new expression, or None to leave it to TVM."""
+
+_TYPES = ("float32", "int8")
+_LARGEST_RANK = 5  # of the row kernels
 
 
 @tvm.transform.module_pass(opt_level=0, name="SelectOperators")
@@ -38,7 +48,7 @@ class SelectOperators:
 
 
 class SelectionRewriter(DataflowRewriter):
-    """Walks `main`; the operators are in `select_handlers`."""
+    """Walks `main`; the operators are in `operators/rules/`."""
 
     def __init__(self, module: tvm.IRModule) -> None:
         super().__init__(module)
@@ -51,9 +61,10 @@ class SelectionRewriter(DataflowRewriter):
         constant = self.old.constant(expr) if is_call(expr, "relax.dequantize") else None
         if constant is not None:
             return relax.const(constant.real())
-        if not is_call(expr, *HANDLERS) or not handler_arguments_ok(self.old, expr):
+        rule = SELECTION.get(expr)
+        if rule is None or not _kernels_take(self.old, expr):
             return None
-        return HANDLERS[expr.op.name](self, var, expr)
+        return rule(self, var, expr)
 
     def dero(self, name: str, args: list[relax.Expr], **attrs: Any) -> relax.Expr:
         """A new variable bound to a call of one of the project's operators."""
@@ -64,6 +75,20 @@ class SelectionRewriter(DataflowRewriter):
         for var in absorbed:
             self.replace(var, result)
         return result
+
+    def clamped(
+        self, var: relax.Var, name: str, args: list[relax.Expr], **attrs: Any
+    ) -> relax.Expr:
+        """An operator of its operands' type, with the clamp that follows it."""
+        if dtype_of(var) == "int8":
+            epilogue = Epilogue(var)
+            take_integer_clamp(self.old, epilogue)
+            bounds: dict[str, Any] = {"minimum": epilogue.minimum, "maximum": epilogue.maximum}
+        else:
+            epilogue = float_epilogue(self.old, var)
+            bounds = epilogue.clamp
+        result = self.dero(name, [self.new(arg) for arg in args], **attrs, **bounds)
+        return self.finish(result, epilogue.absorbed)
 
     # --- activation functions ----------------------------------------------------------------
 
@@ -89,3 +114,23 @@ class SelectionRewriter(DataflowRewriter):
     def _activation(self, region: Region, attributes: dict[str, Any]) -> relax.Expr:
         result = self.dero("unary", [self.new(region.source)], **attributes)
         return self.finish(result, list(region.members))
+
+
+def _kernels_take(old: Dataflow, call: Any) -> bool:
+    """True if the tensors have types and ranks that the project's kernels take.
+
+    Scalars may be constants, also dequantized ones.
+    """
+    tensors = [o for o in (*operands_of(call), call) if isinstance(o.ty, relax.TensorType)]
+    return all(
+        dtype_of(tensor) in _TYPES and 1 <= len(shape_of(tensor)) <= _LARGEST_RANK
+        for tensor in tensors
+        if not (len(shape_of(tensor)) == 0 and old.constant(tensor) is not None)
+    )
+
+
+def bias_vector(epilogue: Epilogue, channels: int) -> relax.Expr:
+    """One float32 number a channel: the bias that is taken over, or zeros."""
+    if epilogue.bias is None:
+        return relax.const(np.zeros(channels, np.float32))
+    return relax.const(np.ascontiguousarray(epilogue.bias.real(), np.float32))
