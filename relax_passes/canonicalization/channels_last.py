@@ -10,7 +10,8 @@ elements of the network's own axes lie in it:
 - concatenation, slices, padding, reductions and softmax work on the axis where it lies;
 - `matmul` with constant weights takes its input in any order of the contracted axis and moves
   the rows of the weights instead, so ``flatten`` of an NCHW tensor costs nothing;
-- everything else, and the results of `main`, demand the network's own order.
+- everything else, and the results of `main`, demand the network's own order; where that moves
+  elements, a `Decision` says why.
 
 With ``input_layout="nhwc"``, four-dimensional inputs whose readers all demand channels-last data
 are declared so; `main`'s attribute ``dero.input_layouts`` then holds, for each parameter, the
@@ -29,16 +30,20 @@ from tvm import relax
 from tvm.ir import Call
 
 from ..ir.constant_tensor import ConstantTensor
-from ..ir.dataflow import DataflowRewriter, shape_of
-from ..operators.rules.registry import Rules
+from ..ir.dataflow import DataflowRewriter, shape_of, variables_of
+from ..operators.rules.registry import Refusal, Rules
 from .layout import Layout
 
 INPUT_LAYOUTS = "dero.input_layouts"
 NHWC_OF_NCHW = (0, 2, 3, 1)
 
-LayoutRule = Callable[["LayoutRewriter", relax.Var, Any], "relax.Expr | None"]
-LAYOUT: Rules[LayoutRule] = Rules("ChannelsLast")
+NAME = "ChannelsLast"
+TRANSPOSED = "operands transposed"  # what is done for an operator that knows no other order
+
+LayoutRule = Callable[["LayoutRewriter", relax.Var, Any], relax.Expr]
+LAYOUT: Rules[LayoutRule] = Rules(NAME)
 """What an operator becomes where its operands lie; `LayoutRewriter.keep` says how its result does.
+Raises `Refusal` for an operator that needs the network's own order.
 """
 
 DEMANDS: Rules[Callable[[Any], bool]] = Rules("ChannelsLast's demands")
@@ -56,7 +61,7 @@ def ChannelsLast(input_layout: str = "model") -> tvm.transform.Pass:
     def transform(module: tvm.IRModule, _context: tvm.transform.PassContext) -> tvm.IRModule:
         return LayoutRewriter(module, input_layout).run()
 
-    return tvm.transform.module_pass(transform, opt_level=0, name="ChannelsLast")
+    return tvm.transform.module_pass(transform, opt_level=0, name=NAME)
 
 
 class LayoutRewriter(DataflowRewriter):
@@ -73,10 +78,17 @@ class LayoutRewriter(DataflowRewriter):
     def rewrite(self, var: relax.Var, expr: relax.Expr) -> relax.Expr | None:
         if isinstance(expr, relax.Var) and not isinstance(var.ty, relax.TupleType):
             return self.keep(var, self.stored(expr), self.layout(expr))
-        rule = LAYOUT.get(expr)
-        if rule is None or self.old.constant(var) is not None:
+        if not isinstance(expr, Call) or self.old.constant(var) is not None:
             return None
-        return rule(self, var, expr)
+        rule = LAYOUT.get(expr)
+        try:
+            if rule is None:
+                raise Refusal("it knows no other order of axes than the network's")
+            return rule(self, var, expr)
+        except Refusal as refusal:
+            if any(self._is_rearranged(operand) for operand in variables_of(expr)):
+                self.decide(NAME, var, TRANSPOSED, str(refusal))
+            return None
 
     def new(self, expr: relax.Expr) -> relax.Expr:
         """An operand in the network's own order."""
@@ -84,6 +96,11 @@ class LayoutRewriter(DataflowRewriter):
             layout = self._layouts[expr]
             return self.arrange(expr, range(len(layout.shape)))
         return super().new(expr)
+
+    def _is_rearranged(self, operand: relax.Var) -> bool:
+        """Whether an old tensor lies in memory in another order than the network's."""
+        layout = self._layouts.get(operand)
+        return layout is not None and not layout.is_stored_in(range(len(layout.shape)))
 
     # --- values ------------------------------------------------------------------------------
 
@@ -237,9 +254,11 @@ def always_follows(_rewriter: LayoutRewriter, _call: Any, _operand: relax.Var) -
     return True
 
 
-def plain_layouts(*layouts: str) -> bool:
-    """True for layouts of images whose four axes are neither split nor blocked."""
-    return all(len(layout) == 4 and set(layout) == set("NCHW") for layout in layouts)
+def check_plain(*layouts: str) -> None:
+    """Raise `Refusal` for layouts of images whose axes are other than N, C, H and W, each whole."""
+    for layout in layouts:
+        if sorted(layout) != sorted("NCHW"):
+            raise Refusal(f"its layout is {layout}")
 
 
 def channels_last(layout: str) -> tuple[int, ...]:

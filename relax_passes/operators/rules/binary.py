@@ -28,7 +28,7 @@ from ...canonicalization.integer_arithmetic import INTEGERS, IntegerRewriter
 from ...canonicalization.integer_operand import Quantized, integer_clamp, integer_factors
 from ...canonicalization.moves import MOVES, always
 from ...canonicalization.region_reader import READERS, UNUSUAL, RegionReader
-from ...canonicalization.select_operators import SELECTION, SelectionRewriter
+from ...canonicalization.select_operators import SELECTION, SelectionRewriter, check_float32
 from ...ir.dataflow import Dataflow, dtype_of, is_call, shape_of
 from ...reorganization.cannot_reorganize import no_counterpart
 from ...reorganization.channel_selection import NARROWING, CannotNarrow, Kept, take
@@ -80,11 +80,11 @@ MOVES.register("relax.maximum", "relax.minimum")(always)
 
 
 @SELECTION.register(*_RELAX)
-def _select(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Expr | None:
+def _select(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Expr:
     name = call.op.name.removeprefix("relax.")
     dtypes = {dtype_of(arg) for arg in call.args}
-    if dtypes != {"float32"} and not (dtypes == {"int8"} and name in ("maximum", "minimum")):
-        return None
+    if not (dtypes == {"int8"} and name in ("maximum", "minimum")):
+        check_float32(*call.args)
     return rewriter.clamped(var, name, [_at_least_a_vector(rewriter, arg) for arg in call.args])
 
 

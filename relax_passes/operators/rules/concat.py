@@ -38,15 +38,15 @@ from .registry import Refusal
 
 
 @LAYOUT.register("relax.concat")
-def _layout(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.Expr | None:
+def _layout(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.Expr:
     fields = rewriter.old.definition(call.args[0])
     if not isinstance(fields, relax.Tuple):
-        return None
+        raise Refusal("its operands are a tuple that is computed")
     operands = list(fields.fields)
     moving = [field for field in operands if rewriter.old.constant(field) is None]
     orders = {rewriter.regular_order(field) for field in moving}
     if not orders:
-        return None
+        raise Refusal("all of its operands are constant")
 
     def cost(order: tuple[int, ...]) -> tuple[int, tuple[int, ...]]:
         total = 0
@@ -71,10 +71,10 @@ MOVES.register("relax.concat")(always)
 
 
 @SELECTION.register("relax.concat")
-def _select(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Expr | None:
+def _select(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Expr:
     fields = rewriter.old.definition(call.args[0])
     if not isinstance(fields, relax.Tuple):
-        return None
+        raise Refusal("its operands are a tuple that is computed")
     axis = call.attrs.axis % len(shape_of(call))
     return rewriter.dero("concat", [rewriter.new(field) for field in fields.fields], axis=axis)
 

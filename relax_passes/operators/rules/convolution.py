@@ -1,5 +1,6 @@
 """Convolutions.
 
+- spelling: along one axis, one with a width of 1;
 - layout: image, weights and result channels-last;
 - selection: with a bias and a clamp, `dero.conv2d`;
 - integers: int8 weights with a scale for each output channel, or one;
@@ -22,8 +23,9 @@ from ...canonicalization.channels_last import (
     LAYOUT,
     LayoutRewriter,
     channels_last,
-    plain_layouts,
+    check_plain,
 )
+from ...canonicalization.decompose import SPELLINGS, SpellingRewriter, with_width
 from ...canonicalization.element_sums import ElementSum
 from ...canonicalization.epilogue import float_epilogue
 from ...canonicalization.integer_arithmetic import INTEGERS, IntegerRewriter
@@ -31,8 +33,13 @@ from ...canonicalization.integer_layers import are_unsigned, int8_weight, layer_
 from ...canonicalization.integer_operand import integer_clamp
 from ...canonicalization.layout import Layout
 from ...canonicalization.region_reader import READERS, UNUSUAL, RegionReader, window_sums
-from ...canonicalization.select_operators import SELECTION, SelectionRewriter, bias_vector
-from ...ir.dataflow import Dataflow, dtype_of, shape_of
+from ...canonicalization.select_operators import (
+    SELECTION,
+    SelectionRewriter,
+    bias_vector,
+    check_float32,
+)
+from ...ir.dataflow import Dataflow, shape_of
 from ...reorganization.cannot_reorganize import one_axis
 from ...reorganization.channel_selection import NARROWING, CannotNarrow, Kept, take, the_kept
 from ...reorganization.description import Convolution, Window
@@ -48,14 +55,36 @@ from .. import Signature
 from .. import quantized as factors
 from .registry import Refusal
 
+# --- spelling ------------------------------------------------------------------------------------
+
+
+@SPELLINGS.register("relax.nn.conv1d")
+def _along_one_axis(rewriter: SpellingRewriter, call: Any) -> relax.Expr | None:
+    a = call.attrs
+    if (a.data_layout, a.kernel_layout, a.out_layout) != ("NCW", "OIW", "NCW"):
+        return None
+    data, weight = (with_width(rewriter, rewriter.new(arg)) for arg in call.args)
+    before, after = a.padding
+    conv = relax.op.nn.conv2d(
+        data,
+        weight,
+        strides=(a.strides[0], 1),
+        padding=(before, 0, after, 0),
+        dilation=(a.dilation[0], 1),
+        groups=a.groups,
+    )
+    return relax.op.reshape(rewriter.emit(conv), shape_of(call))
+
+
 # --- layout --------------------------------------------------------------------------------------
 
 
 @LAYOUT.register("relax.nn.conv2d")
-def _layout(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.Expr | None:
+def _layout(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.Expr:
     a = call.attrs
-    if not plain_layouts(a.data_layout, a.out_layout) or set(a.kernel_layout) != set("OIHW"):
-        return None
+    check_plain(a.data_layout, a.out_layout)
+    if sorted(a.kernel_layout) != sorted("OIHW"):
+        raise Refusal(f"the layout of its weights is {a.kernel_layout}")
     data = rewriter.arrange(call.args[0], channels_last(a.data_layout))
     weight = rewriter.arrange(call.args[1], tuple(a.kernel_layout.index(c) for c in "OHWI"))
     conv = relax.op.nn.conv2d(
@@ -82,12 +111,11 @@ def _demands(call: Any) -> bool:
 
 
 @SELECTION.register("relax.nn.conv2d")
-def _select(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Expr | None:
+def _select(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Expr:
     a = call.attrs
     if (a.data_layout, a.kernel_layout, a.out_layout) != ("NHWC", "OHWI", "NHWC"):
-        return None
-    if any(dtype_of(arg) != "float32" for arg in call.args):
-        return None
+        raise Refusal(f"its layout is {a.data_layout}, {a.kernel_layout}")
+    check_float32(*call.args)
     epilogue = float_epilogue(rewriter.old, var, bias=True)
     result = rewriter.dero(
         "conv2d",

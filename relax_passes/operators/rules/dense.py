@@ -24,8 +24,13 @@ from ...canonicalization.integer_layers import are_unsigned, int8_weight, layer_
 from ...canonicalization.integer_operand import integer_clamp
 from ...canonicalization.layout import Layout
 from ...canonicalization.region_reader import READERS, RegionReader
-from ...canonicalization.select_operators import SELECTION, SelectionRewriter, bias_vector
-from ...ir.dataflow import dtype_of, shape_of
+from ...canonicalization.select_operators import (
+    SELECTION,
+    SelectionRewriter,
+    bias_vector,
+    check_float32,
+)
+from ...ir.dataflow import shape_of
 from ...reorganization.cannot_reorganize import no_counterpart
 from ...reorganization.channel_selection import NARROWING, Kept, take, the_kept
 from ...reorganization.partial_description import (
@@ -43,15 +48,19 @@ from .registry import Refusal
 
 
 @LAYOUT.register("relax.matmul")
-def _layout(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.Expr | None:
+def _layout(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.Expr:
     """Rows of constant weights in the order in which memory holds the contracted axis."""
     data = call.args[0]
-    weight = rewriter.old.constant(call.args[1])
+    left, weight = (rewriter.old.constant(arg) for arg in call.args)
     layout = rewriter.layout(data)
     leading = range(len(layout.shape) - 1)
     lead = layout.order(leading)
-    if weight is None or len(weight.shape) != 2 or lead != tuple(range(len(lead))):
-        return None
+    if weight is None:
+        raise Refusal("neither operand is constant" if left is None else "its weights come first")
+    if len(weight.shape) != 2:
+        raise Refusal(f"its weights have {len(weight.shape)} axes")
+    if lead != tuple(range(len(lead))):
+        raise Refusal("the rows of its data do not lie after one another")
     contracted = layout.axes[-1]
     rows = weight.reshape([*(layout.sizes[f] for f in contracted), weight.shape[1]])
     order = [contracted.index(factor) for factor in sorted(contracted)]
@@ -69,12 +78,14 @@ def _layout(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.Expr |
 
 
 @SELECTION.register("relax.matmul")
-def _select(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Expr | None:
+def _select(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Expr:
     weight = rewriter.old.constant(call.args[1])
-    if weight is None or len(weight.shape) != 2 or dtype_of(call.args[0]) != "float32":
-        return None
-    if len(shape_of(call.args[0])) < 2:
-        return None
+    if weight is None:
+        raise Refusal("its second operand is computed, and a dense layer's weights are constant")
+    if len(weight.shape) != 2 or len(shape_of(call.args[0])) < 2:
+        ranks = f"{len(shape_of(call.args[0]))} and {len(weight.shape)}"
+        raise Refusal(f"its operands have {ranks} axes; a dense layer takes rows times a matrix")
+    check_float32(call.args[0])
     epilogue = float_epilogue(rewriter.old, var, bias=True)
     result = rewriter.dero(
         "dense",

@@ -1,5 +1,6 @@
 """Elements by their indices.
 
+- spelling: of an axis with one element, a reshape;
 - element sums: with constant indices along one axis;
 - indices: bounded by the axes that they count through.
 """
@@ -10,12 +11,28 @@ from math import prod
 from typing import Any
 
 import numpy as np
+from tvm import relax
 
 from ...canonicalization.bound_indices import INDEXED
+from ...canonicalization.decompose import SPELLINGS, SpellingRewriter
 from ...canonicalization.element_sums import ElementSum
 from ...canonicalization.region_reader import READERS, RegionReader
 from ...ir.dataflow import shape_of
 from ...shortcuts.channel_sums import NotLinear
+
+# --- spelling ------------------------------------------------------------------------------------
+
+
+@SPELLINGS.register("relax.take")
+def _take_only(rewriter: SpellingRewriter, call: Any) -> relax.Expr | None:
+    """One element of an axis that has one."""
+    indices = rewriter.old.constant(call.args[1])
+    if indices is None or indices.values.size != 1 or call.attrs.axis is None:
+        return None
+    if shape_of(call.args[0])[int(call.attrs.axis)] != 1:
+        return None
+    return relax.op.reshape(rewriter.new(call.args[0]), shape_of(call))
+
 
 # --- element sums --------------------------------------------------------------------------------
 

@@ -23,6 +23,7 @@ from ...ir.dataflow import dtype_of, shape_of
 from ...reorganization.channel_selection import NARROWING, CannotNarrow, Kept
 from ...shortcuts.channel_sums import NotLinear
 from .. import Signature
+from .registry import Refusal
 
 # --- layout --------------------------------------------------------------------------------------
 
@@ -51,11 +52,13 @@ def _is_move(call: Any) -> bool:
 
 
 @SELECTION.register("relax.nn.pad")
-def _select(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Expr | None:
+def _select(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Expr:
     a = call.attrs
     width = [int(w) for w in a.pad_width]
-    if a.pad_mode != "constant" or min(width) < 0:
-        return None
+    if a.pad_mode != "constant":
+        raise Refusal(f"it pads with its own elements ({a.pad_mode})")
+    if min(width) < 0:
+        raise Refusal(f"it pads by {min(width)}")
     value = pad_value(call)
     return rewriter.dero(
         "pad",

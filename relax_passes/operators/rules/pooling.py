@@ -22,7 +22,7 @@ from ...canonicalization.channels_last import (
     LAYOUT,
     LayoutRewriter,
     channels_last,
-    plain_layouts,
+    check_plain,
 )
 from ...canonicalization.element_sums import ElementSum
 from ...canonicalization.epilogue import Epilogue, take_integer_clamp
@@ -31,7 +31,7 @@ from ...canonicalization.integer_operand import integer_clamp, integer_factors, 
 from ...canonicalization.layout import Layout
 from ...canonicalization.moves import MOVES, always
 from ...canonicalization.region_reader import READERS, UNUSUAL, RegionReader, window_sums
-from ...canonicalization.select_operators import SELECTION, SelectionRewriter
+from ...canonicalization.select_operators import SELECTION, SelectionRewriter, check_float32
 from ...ir.dataflow import Dataflow, dtype_of, is_call, shape_of
 from ...reorganization.channel_selection import NARROWING, same_channels
 from ...reorganization.description import Convolution, Pool, PoolWindow, Window
@@ -60,10 +60,9 @@ _POOLS = {
 
 
 @LAYOUT.register(*_POOLS)
-def _layout(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.Expr | None:
+def _layout(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.Expr:
     a = call.attrs
-    if not plain_layouts(a.layout, a.out_layout):
-        return None
+    check_plain(a.layout, a.out_layout)
     result = _POOLS[call.op.name](
         rewriter.arrange(call.args[0], channels_last(a.layout)),
         pool_size=a.pool_size,
@@ -91,13 +90,15 @@ MOVES.register("relax.nn.max_pool2d")(always)
 
 
 @SELECTION.register(*_POOLS)
-def _select(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Expr | None:
+def _select(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Expr:
     a = call.attrs
     average = is_call(call, "relax.nn.avg_pool2d")
-    if (a.layout, a.out_layout) != ("NHWC", "NHWC") or a.ceil_mode:
-        return None
-    if average and dtype_of(call) != "float32":
-        return None
+    if (a.layout, a.out_layout) != ("NHWC", "NHWC"):
+        raise Refusal(f"its layout is {a.layout}")
+    if a.ceil_mode:
+        raise Refusal("its windows reach beyond the padding")
+    if average:
+        check_float32(call)
     window = {
         "pool_size": a.pool_size,
         "strides": a.strides,
@@ -106,7 +107,7 @@ def _select(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Exp
         "count_include_pad": a.count_include_pad,
     }
     if not windows_meet_image(spec_of(call.args[0].ty), window):
-        return None
+        raise Refusal("some of its windows lie in the padding alone")
     kind = "average" if average else "max"
     return rewriter.clamped(var, "pool2d", [call.args[0]], kind=kind, **window)
 
@@ -117,8 +118,7 @@ def _select(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Exp
 @INTEGERS.register("relax.nn.avg_pool2d")
 def _integers(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax.Expr | None:
     a = call.attrs
-    if (a.layout, a.out_layout) != ("NHWC", "NHWC") or a.ceil_mode:
-        return None
+    plain = (a.layout, a.out_layout) == ("NHWC", "NHWC") and not a.ceil_mode
     window = {
         "kind": "average",
         "pool_size": a.pool_size,
@@ -129,11 +129,13 @@ def _integers(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax.Exp
         "rounding": rewriter.rounding,
     }
     if dtype_of(call) == "int32":
-        return _between_casts(rewriter, var, call, window)
+        return _between_casts(rewriter, var, call, window) if plain else None
     source = rewriter.quantized(call.args[0])
     if source is None:
         rewriter.refuse_quantized(call.args[0])
         return None
+    if not plain:
+        raise Refusal(f"its layout is {a.layout}, or its windows reach beyond the padding")
     if not windows_meet_image(spec_of(call.args[0].ty), window):
         raise Refusal("some of its windows lie in the padding alone")
     epilogue = rewriter.epilogue(var)

@@ -25,6 +25,7 @@ from ...canonicalization.region_reader import ON_KNOWN
 from ...canonicalization.select_operators import SELECTION, SelectionRewriter
 from ...ir.dataflow import Dataflow, dtype_of, is_call, shape_of
 from ...reorganization.channel_selection import NARROWING, same_channels
+from .registry import Refusal
 
 _OPERATORS = ("relax.quantize", "relax.dequantize")
 
@@ -33,14 +34,14 @@ _OPERATORS = ("relax.quantize", "relax.dequantize")
 
 
 @LAYOUT.register(*_OPERATORS)
-def _layout(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.Expr | None:
+def _layout(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.Expr:
     """`quantize` and `dequantize`; a scale for each channel follows its axis."""
     data, scale, zero_point = call.args
     if all(prod(shape_of(parameter)) == 1 for parameter in (scale, zero_point)):
         return keep_layout(rewriter, var, call)
     order = rewriter.permutation(data)
     if order is None:
-        return None
+        raise Refusal("it has a scale for each channel, and the channels are mixed in memory")
     axis = order.index(call.attrs.axis % len(order))
     function = relax.op.quantize if is_call(call, "relax.quantize") else relax.op.dequantize
     new = function(
@@ -60,11 +61,10 @@ FOLLOWS.register(*_OPERATORS)(always_follows)
 
 
 @SELECTION.register("relax.quantize")
-def _select_quantize(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Expr | None:
-    parameters = _scale_and_zero_point(rewriter, call)
-    if parameters is None or call.attrs.out_dtype != "int8":
-        return None
-    scale, zero_point = parameters
+def _select_quantize(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Expr:
+    scale, zero_point = _scale_and_zero_point(rewriter, call)
+    if call.attrs.out_dtype != "int8":
+        raise Refusal(f"it quantizes to {call.attrs.out_dtype}, not int8")
     return rewriter.dero(
         "quantize",
         [rewriter.new(call.args[0])],
@@ -75,22 +75,21 @@ def _select_quantize(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> 
 
 
 @SELECTION.register("relax.dequantize")
-def _select_dequantize(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Expr | None:
-    parameters = _scale_and_zero_point(rewriter, call)
-    if parameters is None or dtype_of(call.args[0]) != "int8" or dtype_of(call) != "float32":
-        return None
-    scale, zero_point = parameters
+def _select_dequantize(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Expr:
+    scale, zero_point = _scale_and_zero_point(rewriter, call)
+    if (dtype_of(call.args[0]), dtype_of(call)) != ("int8", "float32"):
+        raise Refusal(f"it is from {dtype_of(call.args[0])} to {dtype_of(call)}")
     return rewriter.dero(
         "dequantize", [rewriter.new(call.args[0])], scale=scale, zero_point=zero_point
     )
 
 
-def _scale_and_zero_point(rewriter: SelectionRewriter, call: Any) -> tuple[float, int] | None:
+def _scale_and_zero_point(rewriter: SelectionRewriter, call: Any) -> tuple[float, int]:
     scale, zero_point = (rewriter.old.constant(arg) for arg in call.args[1:])
     if scale is None or zero_point is None:
-        return None
+        raise Refusal("its scale or its zero point is computed")
     if scale.values.size != 1 or zero_point.values.size != 1:
-        return None
+        raise Refusal(f"it has {max(scale.values.size, zero_point.values.size)} scales, not one")
     return float(scale.values.item()), int(zero_point.values.item())
 
 

@@ -1,5 +1,6 @@
 """Mean, sum, largest and smallest element along axes.
 
+- spelling: of a stack, arithmetic; of means over height and then width, one over both;
 - layout: along the axes where they lie;
 - moves: the largest and the smallest element are elements;
 - selection: with a clamp, `dero.reduce`;
@@ -19,14 +20,15 @@ import numpy as np
 from tvm import relax
 
 from ...canonicalization.channels_last import LAYOUT, LayoutRewriter
+from ...canonicalization.decompose import SPELLINGS, SpellingRewriter
 from ...canonicalization.element_sums import ElementSum
 from ...canonicalization.integer_arithmetic import INTEGERS, IntegerRewriter
 from ...canonicalization.integer_operand import integer_clamp, integer_factors, refuse_overflow
 from ...canonicalization.layout import Layout
 from ...canonicalization.moves import MOVES, always
 from ...canonicalization.region_reader import READERS, RegionReader
-from ...canonicalization.select_operators import SELECTION, SelectionRewriter
-from ...ir.dataflow import dtype_of, is_call, shape_of
+from ...canonicalization.select_operators import SELECTION, SelectionRewriter, check_float32
+from ...ir.dataflow import is_call, shape_of
 from ...reorganization.cannot_reorganize import no_counterpart
 from ...reorganization.channel_selection import NARROWING, CannotNarrow, Kept
 from ...reorganization.partial_description import (
@@ -47,6 +49,53 @@ _OPERATORS = {
     "relax.max": relax.op.max,
     "relax.min": relax.op.min,
 }
+
+
+# --- spelling ------------------------------------------------------------------------------------
+
+
+@SPELLINGS.register("relax.sum", "relax.max", "relax.min")
+def _of_a_stack(rewriter: SpellingRewriter, call: Any) -> relax.Expr | None:
+    stack = rewriter.old.definition(call.args[0])
+    if not is_call(stack, "relax.stack") or call.attrs.keepdims or call.attrs.axis is None:
+        return None
+    rank = len(shape_of(call.args[0]))
+    if [int(a) % rank for a in call.attrs.axis] != [stack.attrs.axis % rank]:
+        return None
+    fields = rewriter.old.definition(stack.args[0])
+    if not isinstance(fields, relax.Tuple):
+        return None
+    binary = {
+        "relax.sum": relax.op.add,
+        "relax.max": relax.op.maximum,
+        "relax.min": relax.op.minimum,
+    }[call.op.name]
+    total, *others = (rewriter.new(field) for field in fields.fields)
+    for other in others:
+        total = rewriter.emit(binary(total, other))
+    return total
+
+
+@SPELLINGS.register("relax.mean")
+def _mean_of_means(rewriter: SpellingRewriter, call: Any) -> relax.Expr | None:
+    """Over height and width, however they are named one after the other."""
+    below: Any = rewriter.old.definition(call.args[0])
+    shape = shape_of(call.args[0])
+    axes = {int(a) % len(shape) for a in call.attrs.axis or range(len(shape))}
+    if is_call(below, "relax.reshape", "relax.flatten") and len(shape) == 3 and axes == {2}:
+        image = shape_of(below.args[0])
+        if len(image) != 4 or image[:2] != shape[:2]:
+            return None
+    elif is_call(below, "relax.mean") and len(shape_of(below.args[0])) == 4:
+        image = shape_of(below.args[0])
+        inner = {int(a) % 4 for a in below.attrs.axis or range(4)}
+        left = [axis for axis in range(4) if below.attrs.keepdims or axis not in inner]
+        if inner | {left[axis] for axis in axes} != {2, 3}:
+            return None
+    else:
+        return None
+    mean = rewriter.emit(relax.op.mean(rewriter.new(below.args[0]), axis=[2, 3], keepdims=True))
+    return relax.op.reshape(mean, shape_of(call))
 
 
 # --- layout --------------------------------------------------------------------------------------
@@ -75,10 +124,10 @@ MOVES.register("relax.max", "relax.min")(always)
 
 
 @SELECTION.register(*_OPERATORS)
-def _select(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Expr | None:
+def _select(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Expr:
     kind = call.op.name.removeprefix("relax.")
-    if dtype_of(call) != "float32" and kind not in ("max", "min"):
-        return None
+    if kind not in ("max", "min"):
+        check_float32(call)
     rank = len(shape_of(call.args[0]))
     axes = range(rank) if call.attrs.axis is None else call.attrs.axis
     axes = tuple(sorted(int(axis) % rank for axis in axes))

@@ -1,5 +1,6 @@
 """Reshapes.
 
+- spelling: squeezes, flattenings and new axes are reshapes;
 - layout: other names for the same memory, unless a new axis straddles the border of an old one;
 - moves: always;
 - selection: `dero.reshape`;
@@ -17,6 +18,7 @@ import numpy as np
 from tvm import relax
 
 from ...canonicalization.channels_last import LAYOUT, LayoutRewriter
+from ...canonicalization.decompose import SPELLINGS, SpellingRewriter
 from ...canonicalization.element_sums import ElementSum
 from ...canonicalization.moves import MOVES, always
 from ...canonicalization.region_reader import READERS, RegionReader
@@ -28,15 +30,27 @@ from ...reorganization.description import Flatten, Shuffle
 from ...reorganization.partial_description import DESCRIPTION, DescribedTensor, PartialDescription
 from ...reorganization.transposition import TO_NCHW, TO_NHWC, is_transposition
 from .. import Signature
+from .registry import Refusal
+
+# --- spelling ------------------------------------------------------------------------------------
+
+
+@SPELLINGS.register("relax.squeeze", "relax.expand_dims", "relax.flatten", "relax.nn.batch_flatten")
+def _reshape_only(rewriter: SpellingRewriter, call: Any) -> relax.Expr:
+    return relax.op.reshape(rewriter.new(call.args[0]), shape_of(call))
+
 
 # --- layout --------------------------------------------------------------------------------------
 
 
 @LAYOUT.register("relax.reshape")
-def _layout(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.Expr | None:
+def _layout(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.Expr:
     data = call.args[0]
     layout = rewriter.layout(data).reshaped(shape_of(call))
-    return None if layout is None else rewriter.keep(var, rewriter.stored(data), layout)
+    if layout is None:
+        old, new = shape_of(data), shape_of(call)
+        raise Refusal(f"its axes {list(new)} straddle those of {list(old)} as they lie in memory")
+    return rewriter.keep(var, rewriter.stored(data), layout)
 
 
 # --- moves ---------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """Images in another size.
 
+- spelling: by corners to a height of 1, the first row;
 - layout: channels-last;
 - moves: the nearest neighbour is an element;
 - selection: nearest neighbours, where TVM's rounding has a counterpart, are `dero.resize2d`;
@@ -19,17 +20,19 @@ from ...canonicalization.channels_last import (
     LAYOUT,
     LayoutRewriter,
     channels_last,
-    plain_layouts,
+    check_plain,
 )
+from ...canonicalization.decompose import SPELLINGS, SpellingRewriter
 from ...canonicalization.layout import Layout
 from ...canonicalization.moves import MOVES
 from ...canonicalization.select_operators import SELECTION, SelectionRewriter
-from ...ir.dataflow import shape_of
+from ...ir.dataflow import dtype_of, shape_of
 from ...reorganization.cannot_reorganize import no_counterpart
 from ...reorganization.channel_selection import NARROWING, same_channels
 from ...reorganization.description import Upsample
 from ...reorganization.partial_description import DESCRIPTION, DescribedTensor, PartialDescription
 from ..resize2d import ONNX_ROUNDINGS
+from .registry import Refusal
 
 _ROUNDING = {
     **ONNX_ROUNDINGS,
@@ -37,14 +40,54 @@ _ROUNDING = {
 }
 
 
+# --- spelling ------------------------------------------------------------------------------------
+
+
+@SPELLINGS.register("relax.image.resize2d")
+def _to_one_row(rewriter: SpellingRewriter, call: Any) -> relax.Expr | None:
+    """Mixed pixels whose corners are aligned, with one row or column in the result.
+
+    That is the first one of the image, but TVM divides by the number of steps to the last.
+    """
+    a = call.attrs
+    if a.coordinate_transformation_mode != "align_corners" or a.method == "nearest_neighbor":
+        return None
+    axes = [a.layout.index(letter) for letter in "HW"]
+    single = [axis for axis in axes if shape_of(call)[axis] == 1]
+    if not single or dtype_of(call) != dtype_of(call.args[0]):
+        return None
+    data = _first(rewriter, rewriter.new(call.args[0]), single)
+    if single == axes:
+        return data
+    (axis,) = single
+    pair = rewriter.emit(relax.op.concat([data, data], axis))
+    sizes = [2 if other == axis else shape_of(call)[other] for other in axes]
+    resized = relax.op.image.resize2d(
+        pair,
+        tuple(sizes),
+        layout=a.layout,
+        method=a.method,
+        coordinate_transformation_mode=a.coordinate_transformation_mode,
+        rounding_method=a.rounding_method,
+        cubic_alpha=a.cubic_alpha,
+        cubic_exclude=a.cubic_exclude,
+    )
+    return _first(rewriter, rewriter.emit(resized), single)
+
+
+def _first(rewriter: SpellingRewriter, expr: relax.Expr, axes: list[int]) -> relax.Expr:
+    """What lies at the beginning of some axes."""
+    ends = [1] * len(axes)
+    return rewriter.emit(relax.op.strided_slice(expr, axes, [0] * len(axes), ends))
+
+
 # --- layout --------------------------------------------------------------------------------------
 
 
 @LAYOUT.register("relax.image.resize2d")
-def _layout(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.Expr | None:
+def _layout(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.Expr:
     a = call.attrs
-    if not plain_layouts(a.layout):
-        return None
+    check_plain(a.layout)
     order = channels_last(a.layout)
     result = relax.op.image.resize2d(
         rewriter.arrange(call.args[0], order),
@@ -79,18 +122,20 @@ def _is_move(call: Any) -> bool:
 
 
 @SELECTION.register("relax.image.resize2d")
-def _select(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Expr | None:
+def _select(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Expr:
     a = call.attrs
     coordinates = str(a.coordinate_transformation_mode)
-    if a.layout != "NHWC" or a.method != "nearest_neighbor":
-        return None
+    if a.layout != "NHWC":
+        raise Refusal(f"its layout is {a.layout}")
+    if a.method != "nearest_neighbor":
+        raise Refusal(f"its method is {a.method}, not nearest_neighbor")
     if coordinates not in ("asymmetric", "half_pixel", "align_corners"):
-        return None
+        raise Refusal(f"its coordinates are {coordinates}")
     rounding = str(a.rounding_method) or ("round" if coordinates == "align_corners" else "floor")
     if rounding not in _ROUNDING:
-        return None
+        raise Refusal(f"its rounding is {rounding}")
     if rounding == "round" and _has_ties(shape_of(call.args[0]), shape_of(call), coordinates):
-        return None
+        raise Refusal("a position midway between two pixels is rounded to the even one")
     return rewriter.dero(
         "resize2d",
         [rewriter.new(call.args[0])],

@@ -1,5 +1,6 @@
 """Slices along axes.
 
+- spelling: parts of a split are slices;
 - layout: along the axes where they lie;
 - moves: always;
 - selection: `dero.slice`;
@@ -10,11 +11,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from tvm import relax
 
 from ...canonicalization.channels_last import LAYOUT, LayoutRewriter
+from ...canonicalization.decompose import SPELLINGS, TUPLE_SPELLINGS, SpellingRewriter
 from ...canonicalization.element_sums import ElementSum
 from ...canonicalization.layout import Layout
 from ...canonicalization.moves import MOVES, always
@@ -27,15 +30,39 @@ from ...reorganization.description import Slice
 from ...reorganization.partial_description import DESCRIPTION, DescribedTensor, PartialDescription
 from ...shortcuts.channel_sums import NotLinear
 from .. import Signature
+from .registry import Refusal
+
+# --- spelling ------------------------------------------------------------------------------------
+
+
+@TUPLE_SPELLINGS.register("relax.split")
+def _split(rewriter: SpellingRewriter, call: Any, index: int) -> relax.Expr | None:
+    shape = shape_of(call.args[0])
+    axis = call.attrs.axis % len(shape)
+    sections = call.attrs.indices_or_sections
+    if hasattr(sections, "value") or isinstance(sections, int):
+        length = math.ceil(shape[axis] / int(sections))
+        begin, end = index * length, min((index + 1) * length, shape[axis])
+    else:
+        bounds = [0, *(int(s) for s in sections), shape[axis]]
+        begin, end = bounds[index], bounds[index + 1]
+    return relax.op.strided_slice(rewriter.new(call.args[0]), axes=[axis], begin=[begin], end=[end])
+
+
+@SPELLINGS.register("relax.split")
+def _split_whole(rewriter: SpellingRewriter, call: Any) -> relax.Expr | None:
+    """A split into one part, whose type is no tuple."""
+    return rewriter.new(call.args[0]) if isinstance(call.ty, relax.TensorType) else None
+
 
 # --- layout --------------------------------------------------------------------------------------
 
 
 @LAYOUT.register("relax.strided_slice")
-def _layout(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.Expr | None:
+def _layout(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.Expr:
     parameters = [rewriter.old.definition(arg) for arg in call.args[1:]]
     if not all(isinstance(parameter, relax.Tuple) for parameter in parameters):
-        return None
+        raise Refusal("its bounds are computed")
     data, order = rewriter.regular(call.args[0])
     lists = [[int(getattr(f, "value", f)) for f in p.fields] for p in parameters]
     axes = [order.index(axis % len(order)) for axis in lists[0]]
@@ -52,21 +79,21 @@ MOVES.register("relax.strided_slice")(always)
 
 
 @SELECTION.register("relax.strided_slice")
-def _select(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Expr | None:
+def _select(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Expr:
     parameters = [rewriter.old.definition(arg) for arg in call.args[1:]]
     if not all(isinstance(parameter, relax.Tuple) for parameter in parameters):
-        return None
+        raise Refusal("its bounds are computed")
     shape = shape_of(call.args[0])
     axes, *bounds = ([int(getattr(f, "value", f)) for f in p.fields] for p in parameters)
     steps = bounds[2] if len(bounds) > 2 else [1] * len(axes)
     begin, end, strides = [0] * len(shape), list(shape), [1] * len(shape)
     for axis, first, stop, step in zip(axes, bounds[0], bounds[1], steps):
         if step < 1:
-            return None
+            raise Refusal(f"its step along axis {axis} is {step}")
         axis %= len(shape)
         begin[axis], end[axis], strides[axis] = *slice(first, stop).indices(shape[axis])[:2], step
     if any(b >= e for b, e in zip(begin, end)):
-        return None
+        raise Refusal("its result is empty")
     return rewriter.dero(
         "slice",
         [rewriter.new(call.args[0])],

@@ -16,8 +16,8 @@ from ...canonicalization.channels_last import LAYOUT, LayoutRewriter
 from ...canonicalization.integer_arithmetic import INTEGERS, IntegerRewriter
 from ...canonicalization.integer_operand import Quantized, integer_clamp, integer_factors
 from ...canonicalization.layout import Layout
-from ...canonicalization.select_operators import SELECTION, SelectionRewriter
-from ...ir.dataflow import dtype_of, is_call, shape_of
+from ...canonicalization.select_operators import SELECTION, SelectionRewriter, check_float32
+from ...ir.dataflow import is_call, shape_of
 from ...reorganization.description import Activate, Activation
 from ...reorganization.partial_description import DESCRIPTION, DescribedTensor, PartialDescription
 from .. import quantized as factors
@@ -42,11 +42,11 @@ def _layout(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.Expr:
 
 
 @SELECTION.register("relax.nn.softmax")
-def _select(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Expr | None:
-    if call.attrs.axis % len(shape_of(call)) != len(shape_of(call)) - 1:
-        return None
-    if dtype_of(call) != "float32":
-        return None
+def _select(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Expr:
+    axis, rank = call.attrs.axis % len(shape_of(call)), len(shape_of(call))
+    if axis != rank - 1:
+        raise Refusal(f"its axis {axis} is not the last of {rank}")
+    check_float32(call)
     return rewriter.dero("softmax", [rewriter.new(call.args[0])])
 
 

@@ -25,7 +25,7 @@ from ...canonicalization.elementwise_region import VALUES
 from ...canonicalization.fold_constants import clip_bounds
 from ...canonicalization.integer_tables import LITERT_TABLES, Parameters
 from ...canonicalization.region_reader import ON_KNOWN
-from ...canonicalization.select_operators import SELECTION, SelectionRewriter
+from ...canonicalization.select_operators import SELECTION, SelectionRewriter, check_float32
 from ...ir.dataflow import Dataflow, dtype_of, is_call
 from ...reorganization.channel_selection import NARROWING, same_channels
 from ...reorganization.description import Activation
@@ -95,9 +95,8 @@ FOLLOWS.register(*_ALL)(always_follows)
 
 
 @SELECTION.register(*(name for name, f in _FUNCTIONS.items() if f.dero), "relax.nn.leakyrelu")
-def _select(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Expr | None:
-    if dtype_of(call.args[0]) != "float32":
-        return None
+def _select(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Expr:
+    check_float32(call.args[0])
     attrs = {"alpha": float(call.attrs.alpha)} if is_call(call, "relax.nn.leakyrelu") else {}
     known = _FUNCTIONS.get(call.op.name)
     function = "leaky_relu" if known is None else known.dero
@@ -105,14 +104,13 @@ def _select(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Exp
 
 
 @SELECTION.register("relax.square")
-def _select_square(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Expr | None:
-    if dtype_of(call.args[0]) != "float32":
-        return None
+def _select_square(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Expr:
+    check_float32(call.args[0])
     return rewriter.clamped(var, "multiply", [call.args[0], call.args[0]])
 
 
 @SELECTION.register("relax.nn.relu", "relax.clip")
-def _select_clamp(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Expr | None:
+def _select_clamp(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Expr:
     """`relu` or `clip` that no operator before it could take over."""
     data = rewriter.new(call.args[0])
     if dtype_of(call.args[0]) == "int8":

@@ -6,6 +6,7 @@ from tvm.script import ir as I
 from tvm.script import relax as R
 
 from relax_passes.canonicalization.commute_quantization import CommuteQuantization
+from relax_passes.ir.decisions import decisions, forget
 
 SCALE, OTHER = relax.const(0.1, "float32"), relax.const(0.2, "float32")
 ZERO = relax.const(-3, "int32")
@@ -71,21 +72,41 @@ def test_scales_must_be_equal() -> None:
                 R.output(gv)
             return gv
 
+    # `IntegerArithmetic` rescales the operands of a concatenation, so it decides
     tvm.ir.assert_structural_equal(CommuteQuantization()(Before), Before)
 
 
-def test_a_pad_value_between_two_integers_stays_in_float() -> None:
+def test_a_move_that_stays_in_float_has_a_reason() -> None:
     @I.ir_module
     class Before:
         @R.function
-        def main(x: R.Tensor((4,), "int8")) -> R.Tensor((6,), "float32"):
+        def main(x: R.Tensor((4,), "int8"), y: R.Tensor((4,), "int8")) -> R.Tensor((6,), "float32"):
             with R.dataflow():
                 a = R.dequantize(x, SCALE, ZERO)
-                gv = R.nn.pad(a, (1, 1), pad_value=0.25)
+                b = R.dequantize(y, OTHER, ZERO)
+                c = R.maximum(a, b)
+                d = R.maximum(c, a)
+                e = R.nn.pad(a, (0, 0), pad_value=0.25)
+                f = R.maximum(d, e)
+                gv = R.nn.pad(f, (1, 1), pad_value=0.25)
                 R.output(gv)
             return gv
 
-    tvm.ir.assert_structural_equal(CommuteQuantization()(Before), Before)
+    after = CommuteQuantization()(Before)
+    assert [(d.join, d.action, d.reason) for d in decisions(after)] == [
+        (
+            "lv2",
+            "kept in float",
+            "its operands have scale 0.1 and zero point -3, and scale 0.2 and zero point -3",
+        ),
+        ("lv3", "kept in float", "not all of its operands are quantized"),
+        (
+            "lv4",
+            "kept in float",
+            "no integer stands for 0.25 at scale 0.1 and zero point -3",
+        ),
+    ]
+    tvm.ir.assert_structural_equal(forget(after, ["CommuteQuantization"]), Before)
 
 
 def test_one_dequantize_serves_all_readers() -> None:

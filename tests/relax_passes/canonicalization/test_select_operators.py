@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 import tvm
@@ -8,6 +10,7 @@ from tvm.script import ir as I
 from tvm.script import relax as R
 
 from relax_passes.canonicalization.select_operators import SelectOperators
+from relax_passes.ir.decisions import decisions, forget
 from relax_passes.operators import attributes_of, make_call
 
 rng = np.random.default_rng(0)
@@ -134,7 +137,13 @@ def test_what_has_no_counterpart_stays() -> None:
                 R.output(gv)
             return gv
 
-    tvm.ir.assert_structural_equal(SelectOperators()(Before), Before)
+    after = SelectOperators()(Before)
+    assert [(d.join, d.reason) for d in decisions(after)] == [
+        ("lv", "its method is linear, not nearest_neighbor"),
+        ("lv1", "its axis 1 is not the last of 4"),
+        ("gv", "the operator set has no cumsum"),
+    ]
+    tvm.ir.assert_structural_equal(forget(after, ["SelectOperators"]), Before)
 
 
 @pytest.mark.parametrize(
@@ -164,20 +173,6 @@ def test_nearest_resize(mode, rounding, expected) -> None:
     assert (attrs["coordinates"], attrs["rounding"]) == expected
     data = rng.normal(size=(1, 5, 5, 2)).astype("float32")
     np.testing.assert_array_equal(run(after, data), run(before, data))
-
-
-def test_rounding_of_ties_to_even_stays_with_tvm() -> None:
-    x = relax.Var("x", relax.TensorType((1, 5, 5, 2), "float32"))
-    call = relax.op.image.resize2d(
-        x,
-        (9, 9),
-        layout="NHWC",
-        method="nearest_neighbor",
-        coordinate_transformation_mode="align_corners",
-        rounding_method="round",
-    )
-    before = module_of(x, call)
-    tvm.ir.assert_structural_equal(SelectOperators()(before), before)
 
 
 def hard_swish(x):
@@ -269,3 +264,53 @@ def test_dequantized_scalars_are_constants() -> None:
     after = SelectOperators()(Before)
     names = [str(b.value.op.name) for b in after["main"].body.blocks[0].bindings]
     assert names[-1] == "dero.multiply"
+
+
+def tensor(*shape, dtype="float32"):
+    return relax.Var("x", relax.TensorType(shape, dtype))
+
+
+def resized(x, rounding):
+    return relax.op.image.resize2d(
+        x,
+        (9, 9),
+        layout="NHWC",
+        method="nearest_neighbor",
+        coordinate_transformation_mode="align_corners",
+        rounding_method=rounding,
+    )
+
+
+@pytest.mark.parametrize(
+    ("x", "call", "reason"),
+    [
+        (tensor(1, 4, 8), lambda x: relax.op.nn.softmax(x, axis=1), "axis 1 is not the last of 3"),
+        (tensor(3, 4), lambda x: relax.op.matmul(x, relax.op.permute_dims(x)), "is computed"),
+        (tensor(4), lambda x: relax.op.matmul(x, const(np.ones((4, 2)))), "have 1 and 2 axes"),
+        (tensor(2, 3), lambda x: relax.op.sin(x), "the operator set has no sin"),
+        (tensor(2, dtype="int32"), relax.op.abs, "an operand is int32"),
+        (tensor(2, dtype="int8"), relax.op.abs, "it is written on int8"),
+        (tensor(*[1] * 6), relax.op.abs, "an operand has 6 axes"),
+        (tensor(1, 6, 6, 3), lambda x: relax.op.nn.max_pool2d(x, 2), "its layout is NCHW"),
+        (tensor(4), lambda x: relax.op.nn.pad(x, (1, 1), "reflect"), r"elements \(reflect\)"),
+        (tensor(4), lambda x: relax.op.strided_slice(x, [0], [3], [0], [-1]), "axis 0 is -1"),
+        (tensor(1, 5, 5, 2), lambda x: resized(x, "round"), "rounded to the even one"),
+        (tensor(1, 5, 5, 2), lambda x: resized(x, "up"), "its rounding is up"),
+        (
+            tensor(2),
+            lambda x: relax.op.quantize(x, const(0.1), relax.const(3, "uint8"), 0, "uint8"),
+            "its result is uint8",
+        ),
+        (
+            tensor(2),
+            lambda x: relax.op.quantize(x, const([0.1, 0.2]), const([0, 1], "int8"), 0, "int8"),
+            "it has 2 scales, not one",
+        ),
+    ],
+)
+def test_what_is_left_to_tvm_has_a_reason(x, call, reason) -> None:
+    after = SelectOperators()(module_of(x, call(x)))
+    (found,) = decisions(after)
+    assert (found.pass_name, found.join, found.action) == ("SelectOperators", "gv", "left to TVM")
+    assert re.search(reason, found.reason), found.reason
+    tvm.ir.assert_structural_equal(SelectOperators()(after), after)
