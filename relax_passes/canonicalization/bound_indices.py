@@ -12,7 +12,7 @@ Raises `IndexOutside` for a constant that is outside.
 
 from __future__ import annotations
 
-from math import prod
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -20,8 +20,14 @@ import tvm
 from tvm import relax
 
 from ..ir.dataflow import DataflowRewriter, dtype_of, is_call, shape_of
+from ..operators.rules.registry import Rules
 
 NAME = "BoundIndices"
+
+INDEXED: Rules[Callable[[Any], list[int] | None]] = Rules(NAME)
+"""Lengths of the axes of its first operand that a call's second operand counts through; None if
+the operator bounds its indices itself.
+"""
 
 
 @tvm.error.register_error("IndexOutside")  # passes are run by C++, which knows errors by name
@@ -41,9 +47,8 @@ class BoundIndices:
 
 class _Rewriter(DataflowRewriter):
     def rewrite(self, var: relax.Var, expr: relax.Expr) -> relax.Expr | None:
-        if not is_call(expr, *_LENGTHS):
-            return None
-        lengths = _LENGTHS[expr.op.name](expr)
+        rule = INDEXED.get(expr)
+        lengths = None if rule is None else rule(expr)
         if lengths is None:
             return None
         data, indices = expr.args
@@ -91,32 +96,3 @@ class _Rewriter(DataflowRewriter):
 
 def _highest(lengths: list[int]) -> np.ndarray:
     return np.array(lengths[0] if len(lengths) == 1 else lengths) - 1
-
-
-def _axis(call: Any) -> list[int]:
-    return [shape_of(call.args[0])[call.attrs.axis]]
-
-
-def _take(call: Any) -> list[int] | None:
-    if call.attrs.mode != "fast":
-        return None
-    shape = shape_of(call.args[0])
-    return [prod(shape)] if call.attrs.axis is None else [shape[call.attrs.axis]]
-
-
-def _gather_nd(call: Any) -> list[int]:
-    """Of the axes that the last axis of the indices counts through."""
-    first = int(call.attrs.batch_dims)
-    return list(shape_of(call.args[0])[first : first + shape_of(call.args[1])[-1]])
-
-
-def _all_axes(call: Any) -> list[int]:
-    return list(shape_of(call.args[0]))
-
-
-_LENGTHS = {
-    "relax.take": _take,
-    "relax.gather_elements": _axis,
-    "relax.gather_nd": _gather_nd,
-    "relax.index_tensor": _all_axes,
-}

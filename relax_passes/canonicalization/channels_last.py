@@ -10,7 +10,8 @@ elements of the network's own axes lie in it:
 - concatenation, slices, padding, reductions and softmax work on the axis where it lies;
 - `matmul` with constant weights takes its input in any order of the contracted axis and moves
   the rows of the weights instead, so ``flatten`` of an NCHW tensor costs nothing;
-- everything else, and the results of `main`, demand the network's own order.
+- everything else, and the results of `main`, demand the network's own order; where that moves
+  elements, a `Decision` says why.
 
 With ``input_layout="nhwc"``, four-dimensional inputs whose readers all demand channels-last data
 are declared so; `main`'s attribute ``dero.input_layouts`` then holds, for each parameter, the
@@ -21,18 +22,35 @@ Does not handle: blocked layouts, transposed convolution (it stays in its own la
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import tvm
 from tvm import relax
 from tvm.ir import Call
 
 from ..ir.attributes import INPUT_LAYOUTS
 from ..ir.constant_tensor import ConstantTensor
-from ..ir.dataflow import DataflowRewriter, is_call, shape_of
-from .channels_last_operators import HANDLERS, demands_channels_last, passes_layout_on
+from ..ir.dataflow import DataflowRewriter, shape_of
+from ..ir.straight_line import variables
+from ..operators.rules.registry import Refusal, Rules
 from .layout import Layout
 
 NAME = "ChannelsLast"
 NHWC_OF_NCHW = (0, 2, 3, 1)
+TRANSPOSED = "operands transposed"  # what is done for an operator that knows no other order
+
+LayoutRule = Callable[["LayoutRewriter", relax.Var, Any], relax.Expr]
+LAYOUT: Rules[LayoutRule] = Rules(NAME)
+"""What an operator becomes where its operands lie; `LayoutRewriter.keep` says how its result does.
+Raises `Refusal` for an operator that needs the network's own order.
+"""
+
+DEMANDS: Rules[Callable[[Any], bool]] = Rules("ChannelsLast's demands")
+"""Whether a call wants its first operand, whose native order is NCHW, channels-last."""
+
+FOLLOWS: Rules[Callable[[LayoutRewriter, Any, relax.Var], bool]] = Rules("ChannelsLast's inputs")
+"""Whether a call's result lies as an operand does, and nothing else decides."""
 
 
 def ChannelsLast(input_layout: str = "model") -> tvm.transform.Pass:
@@ -47,7 +65,7 @@ def ChannelsLast(input_layout: str = "model") -> tvm.transform.Pass:
 
 
 class LayoutRewriter(DataflowRewriter):
-    """Tracks the layout of every value; operators are in `channels_last_operators`."""
+    """Tracks the layout of every value; operators are in `operators/rules/`."""
 
     def __init__(self, module: tvm.IRModule, input_layout: str) -> None:
         super().__init__(module)
@@ -60,9 +78,17 @@ class LayoutRewriter(DataflowRewriter):
     def rewrite(self, var: relax.Var, expr: relax.Expr) -> relax.Expr | None:
         if isinstance(expr, relax.Var) and not isinstance(var.ty, relax.TupleType):
             return self.keep(var, self.stored(expr), self.layout(expr))
-        if self.old.constant(var) is not None or not is_call(expr, *HANDLERS):
+        if not isinstance(expr, Call) or self.old.constant(var) is not None:
             return None
-        return HANDLERS[expr.op.name](self, var, expr)
+        rule = LAYOUT.get(expr)
+        try:
+            if rule is None:
+                raise Refusal("it knows no other order of axes than the network's")
+            return rule(self, var, expr)
+        except Refusal as refusal:
+            if any(self._is_rearranged(operand) for operand in variables(expr)):
+                self.decide(NAME, var, TRANSPOSED, str(refusal))
+            return None
 
     def new(self, expr: relax.Expr) -> relax.Expr:
         """An operand in the network's own order."""
@@ -70,6 +96,11 @@ class LayoutRewriter(DataflowRewriter):
             layout = self._layouts[expr]
             return self.arrange(expr, range(len(layout.shape)))
         return super().new(expr)
+
+    def _is_rearranged(self, operand: relax.Var) -> bool:
+        """Whether an old tensor lies in memory in another order than the network's."""
+        layout = self._layouts.get(operand)
+        return layout is not None and not layout.is_stored_in(range(len(layout.shape)))
 
     # --- values ------------------------------------------------------------------------------
 
@@ -92,6 +123,15 @@ class LayoutRewriter(DataflowRewriter):
     def permutation(self, expr: relax.Expr) -> tuple[int, ...] | None:
         """The order of its axes in which an old tensor is stored, None if they are mixed."""
         return self.layout(expr).permutation(shape_of(self.stored(expr)))
+
+    def regular_order(self, expr: relax.Expr) -> tuple[int, ...]:
+        """The order of an old tensor's axes that is closest to how it is stored."""
+        return self.permutation(expr) or self.layout(expr).compact_order()
+
+    def regular(self, expr: relax.Expr) -> tuple[relax.Expr, tuple[int, ...]]:
+        """A new tensor whose axes are an old one's in some order, and that order."""
+        order = self.regular_order(expr)
+        return self.arrange(expr, order), order
 
     def arrange(
         self,
@@ -194,6 +234,33 @@ class LayoutRewriter(DataflowRewriter):
         call = self.old.definitions[reader]
         if not isinstance(call, Call):
             return False
-        if passes_layout_on(self, call, operand):
-            return self._all_readers_demand_channels_last(reader)
-        return demands_channels_last(call, operand)
+        follows, demands = FOLLOWS.get(call), DEMANDS.get(call)
+        if follows is not None and isinstance(call.ty, relax.TensorType):
+            if follows(self, call, operand):
+                return self._all_readers_demand_channels_last(reader)
+        return demands is not None and call.args[0].same_as(operand) and demands(call)
+
+
+def keep_layout(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.Expr:
+    """The rule of operators that take their first operand as it lies."""
+    data = call.args[0]
+    others = [rewriter.new(arg) for arg in call.args[1:]]
+    new = Call(call.op, [rewriter.stored(data), *others], call.attrs)
+    return rewriter.keep(var, new, rewriter.layout(data))
+
+
+def always_follows(_rewriter: LayoutRewriter, _call: Any, _operand: relax.Var) -> bool:
+    """Whatever the attributes of the call."""
+    return True
+
+
+def check_plain(*layouts: str) -> None:
+    """Raise `Refusal` for layouts of images whose axes are other than N, C, H and W, each whole."""
+    for layout in layouts:
+        if sorted(layout) != sorted("NCHW"):
+            raise Refusal(f"its layout is {layout}")
+
+
+def channels_last(layout: str) -> tuple[int, ...]:
+    """The axes of a layout in the order batch, height, width, channels."""
+    return tuple(layout.index(letter) for letter in "NHWC")

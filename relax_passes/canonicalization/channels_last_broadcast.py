@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tvm import relax
 from tvm.ir import Call
 
 from ..ir.dataflow import shape_of
+from ..operators.rules.registry import Refusal
+from .channels_last import LayoutRewriter
 from .layout import Layout
-
-if TYPE_CHECKING:
-    from .channels_last import LayoutRewriter
 
 _CHANNELS_LAST = (0, 2, 3, 1)
 _Arrangement = tuple[Layout, tuple[int, ...], tuple[int, ...]]
 """A layout, an order of its axes, and a final shape: arguments of `LayoutRewriter.arrange`."""
 
 
-def binary(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.Expr | None:
+def broadcast(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.Expr:
     """Operands broadcast along native axes; the cheapest operand's layout wins.
 
     Of equally cheap ones an image that is channels-last, as convolutions have it.
@@ -44,7 +43,7 @@ def binary(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.Expr | 
             channels_last = target == Layout.permuted(shape, _CHANNELS_LAST) if rank == 4 else False
             plans.append((cost, not channels_last, len(plans), target, known))
     if not plans:
-        return None
+        raise Refusal("its operands cannot be broadcast as they lie")
     *_, target, chosen = min(plans, key=lambda plan: plan[:3])
     operands = [
         rewriter.arrange(arg, axes, final, layout)

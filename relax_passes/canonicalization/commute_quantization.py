@@ -7,7 +7,8 @@
 A move is an operator that copies elements or picks the largest or smallest of some: what it
 computes is the same before and after an increasing function of each element.  All its operands
 need one scale and zero point.  Padding needs a value that an integer stands for, or that is
-rounded to one right behind it.
+rounded to one right behind it.  A `Decision` says why a move of quantized tensors stays in float,
+unless `IntegerArithmetic` decides on it.
 """
 
 from __future__ import annotations
@@ -20,10 +21,15 @@ from tvm import relax
 from tvm.ir import Call, GenericConst
 
 from ..ir.dataflow import DataflowRewriter, is_call, with_operands
+from ..ir.straight_line import variables
 from ..operators.fixed_point import INT8_MAX, INT8_MIN
+from ..operators.rules.registry import Refusal
+from .elementwise_region import VALUES
+from .integer_arithmetic import INTEGERS
 from .moves import is_move, pad_value, pads_with_constant
 
 NAME = "CommuteQuantization"
+KEPT_IN_FLOAT = "kept in float"  # what is done with a move that needs real numbers
 
 
 @tvm.transform.module_pass(opt_level=0, name=NAME)
@@ -50,7 +56,17 @@ class _Rewriter(DataflowRewriter):
             return self._cancelled(with_operands(expr, self.new))
         if not is_move(expr) and not pads_with_constant(expr):
             return None
-        return self._moved(with_operands(expr, self.new))
+        try:
+            return self._moved(with_operands(expr, self.new))
+        except Refusal as refusal:
+            if not self._is_decided_later(expr):
+                self.decide(NAME, var, KEPT_IN_FLOAT, str(refusal))
+            return None
+
+    def _is_decided_later(self, expr: Any) -> bool:
+        """Whether `IntegerArithmetic` has a rule or a table for a move that stays here."""
+        moving = {var for var in variables(expr) if self.old.constant(var) is None}
+        return expr in INTEGERS or (expr in VALUES and len(moving) < 2)
 
     def _cancelled(self, call: Any) -> relax.Expr | None:
         source = self.emitted(call.args[0])
@@ -82,7 +98,10 @@ class _Rewriter(DataflowRewriter):
         return relax.op.nn.pad(source.args[0], width, "constant", value)
 
     def _moved(self, call: Any) -> relax.Expr | None:
-        """`call` on the integers of its operands; None if they have not one scale."""
+        """`call` on the integers of its operands; None if no operand is quantized.
+
+        Raises `Refusal` if they have not one scale.
+        """
         sources: list[Any] = []
 
         def integers(operand: Any) -> Any:
@@ -98,20 +117,14 @@ class _Rewriter(DataflowRewriter):
             for arg in call.args
         ]
         moved = with_operands(Call(call.op, tuples, call.attrs), integers)
-        if not sources or not all(is_call(source, "relax.dequantize") for source in sources):
+        dequantized = [source for source in sources if is_call(source, "relax.dequantize")]
+        if all(isinstance(source.args[0], GenericConst) for source in dequantized):
             return None
-        parameters = {_parameters(source) for source in sources}
-        types = {str(source.args[0].ty.dtype) for source in sources}
-        known = parameters.pop()
-        if parameters or known is None or len(types) != 1 or types == {"int32"}:
-            return None
-        if all(isinstance(source.args[0], GenericConst) for source in sources):
-            return None
+        if len(dequantized) != len(sources):
+            raise Refusal("not all of its operands are quantized")
+        known = _one_quantization(dequantized)
         if pads_with_constant(call):
-            padded = _padded(moved, *known)
-            if padded is None:
-                return None
-            moved = padded
+            moved = _padded(moved, *known)
         return self._dequantize(relax.op.dequantize(self.emit(moved), *sources[0].args[1:]), known)
 
     def _dequantize(self, call: Any, parameters: tuple[float, int]) -> relax.Expr:
@@ -121,6 +134,23 @@ class _Rewriter(DataflowRewriter):
         if key not in self._dequantized:
             self._dequantized[key] = self.emit(call)
         return self._dequantized[key]
+
+
+def _one_quantization(dequantized: list[Any]) -> tuple[float, int]:
+    """The scale and zero point of all operands.  Raises `Refusal` if they differ."""
+    types = sorted({str(call.args[0].ty.dtype) for call in dequantized})
+    if len(types) != 1 or types == ["int32"]:
+        raise Refusal(f"its operands are quantized to {' and '.join(types)}")
+    found = [parameters for parameters in map(_parameters, dequantized) if parameters is not None]
+    if len(found) != len(dequantized):
+        raise Refusal("an operand has several scales, or one that is computed")
+    for scale, zero_point in found:
+        if (scale, zero_point) != found[0]:
+            raise Refusal(
+                f"its operands have scale {found[0][0]:.6g} and zero point {found[0][1]}, "
+                f"and scale {scale:.6g} and zero point {zero_point}"
+            )
+    return found[0]
 
 
 def _parameters(call: Any) -> tuple[float, int] | None:
@@ -134,14 +164,15 @@ def _parameters(call: Any) -> tuple[float, int] | None:
     return float(arrays[0].item()), int(arrays[1].item())
 
 
-def _padded(call: Any, scale: float, zero_point: int) -> relax.Expr | None:
-    """The padding in quantized units; None if no integer stands for the value."""
+def _padded(call: Any, scale: float, zero_point: int) -> relax.Expr:
+    """The padding in quantized units.  Raises `Refusal` if no integer stands for the value."""
     width = [int(w) for w in call.attrs.pad_width]
     quotient = pad_value(call) / scale
     value = zero_point + round(quotient)
-    if (
-        abs(quotient - round(quotient)) > 1e-6 * max(1.0, abs(quotient))
-        or not INT8_MIN <= value <= INT8_MAX
-    ):
-        return None
+    inexact = abs(quotient - round(quotient)) > 1e-6 * max(1.0, abs(quotient))
+    if inexact or not INT8_MIN <= value <= INT8_MAX:
+        raise Refusal(
+            f"no integer stands for {pad_value(call):.6g} at scale {scale:.6g} and zero point "
+            f"{zero_point}"
+        )
     return relax.op.nn.pad(call.args[0], width, "constant", float(value))

@@ -8,64 +8,21 @@ any numbers, so it can be tabulated (int8) or compared with known functions (flo
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from tvm import relax
-from tvm.ir import Call
 
 from ..ir.constant_tensor import ConstantTensor
-from ..ir.dataflow import Dataflow, is_call, shape_of
-from ..ir.straight_line import variables
-from .fold_constants import clip_bounds
+from ..ir.dataflow import Dataflow, shape_of
+from ..operators.rules.registry import Rules
 
 _LARGEST = 12  # operators in a region; the longest activation in use (GELU by tanh) has 9
 
-_erf = np.vectorize(math.erf, otypes=[np.float64])
-
-
-def _sigmoid(x: np.ndarray) -> np.ndarray:
-    return 1.0 / (1.0 + np.exp(-x))
-
-
-def _gelu_tanh(x: np.ndarray) -> np.ndarray:
-    return 0.5 * x * (1.0 + np.tanh(math.sqrt(2.0 / math.pi) * (x + 0.044715 * x**3)))
-
-
-_UNARY: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "relax.abs": np.abs,
-    "relax.ceil": np.ceil,
-    "relax.cos": np.cos,
-    "relax.erf": _erf,
-    "relax.exp": np.exp,
-    "relax.floor": np.floor,
-    "relax.log": np.log,
-    "relax.negative": np.negative,
-    "relax.nn.gelu": lambda x: 0.5 * x * (1.0 + _erf(x * math.sqrt(0.5))),
-    "relax.nn.gelu_tanh": _gelu_tanh,
-    "relax.nn.relu": lambda x: np.maximum(x, 0.0),
-    "relax.nn.silu": lambda x: x * _sigmoid(x),
-    "relax.round": np.rint,
-    "relax.rsqrt": lambda x: 1.0 / np.sqrt(x),
-    "relax.sigmoid": _sigmoid,
-    "relax.sign": np.sign,
-    "relax.sin": np.sin,
-    "relax.sqrt": np.sqrt,
-    "relax.square": np.square,
-    "relax.tanh": np.tanh,
-}
-_BINARY: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
-    "relax.add": np.add,
-    "relax.divide": np.divide,
-    "relax.maximum": np.maximum,
-    "relax.minimum": np.minimum,
-    "relax.multiply": np.multiply,
-    "relax.power": np.power,
-    "relax.subtract": np.subtract,
-}
+VALUES: Rules[Callable[..., np.ndarray]] = Rules("elementwise regions")
+"""What a call computes, from the call and the numbers of each operand."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +52,10 @@ class Region:
 
         with np.errstate(all="ignore"):
             for member, call in zip(self.members, self.calls):
-                values[member] = np.asarray(_evaluate(call, operand)).astype(x.dtype)
+                rule = VALUES.get(call)
+                assert rule is not None  # what `_operands` checked
+                value = rule(call, *(operand(arg) for arg in _tensors(call)))
+                values[member] = np.asarray(value).astype(x.dtype)
         return values[self.members[-1]]
 
     def scalar(self, expr: relax.Expr) -> ConstantTensor:
@@ -132,11 +92,10 @@ def regions_ending_at(old: Dataflow, last: relax.Var) -> Iterator[Region]:
 def _operands(old: Dataflow, var: relax.Var) -> list[relax.Var] | None:
     """The tensors an elementwise operator reads; None if it is none or broadcasts."""
     call = old.definitions[var]
-    names = (*_UNARY, *_BINARY, "relax.clip", "relax.nn.leakyrelu")
-    if not is_call(call, *names) or "float" not in str(call.ty.dtype):
+    if call not in VALUES or "float" not in str(call.ty.dtype):
         return None
     operands = []
-    for arg in variables(call) if is_call(call, "relax.clip") else call.args:
+    for arg in _tensors(call):
         constant = old.constant(arg)
         if constant is not None:
             if constant.values.size != 1:
@@ -148,12 +107,6 @@ def _operands(old: Dataflow, var: relax.Var) -> list[relax.Var] | None:
     return operands or None
 
 
-def _evaluate(call: Call, operand: Callable[[relax.Expr], np.ndarray]) -> np.ndarray:
-    if is_call(call, "relax.clip"):
-        return np.clip(operand(call.args[0]), *clip_bounds(call))
-    if is_call(call, "relax.nn.leakyrelu"):
-        x = operand(call.args[0])
-        return np.where(x >= 0, x, x * float(np.float32(call.attrs.alpha)))
-    if is_call(call, *_UNARY):
-        return _UNARY[call.op.name](operand(call.args[0]))
-    return _BINARY[call.op.name](*(operand(arg) for arg in call.args))
+def _tensors(call: Any) -> list[relax.Expr]:
+    """The operands that are tensors: bounds of a clip are none."""
+    return [arg for arg in call.args if isinstance(getattr(arg, "ty", None), relax.TensorType)]

@@ -16,6 +16,7 @@ What cannot be said in int8 stays in float between `dequantize` and `quantize`, 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -28,13 +29,19 @@ from ..ir.dataflow import DataflowRewriter, dtype_of, is_call
 from ..ir.straight_line import operands_of
 from ..operators import make_call, tables
 from ..operators.fixed_point import int8_limits
+from ..operators.rules.registry import Refusal, Rules
 from .elementwise_region import Region, regions_ending_at
 from .epilogue import Epilogue, quantized_epilogue, take_integer_clamp
-from .integer_operand import Quantized, Refusal
-from .integer_operators import HANDLERS
+from .integer_operand import Quantized
 from .integer_tables import table_of_region
 
 NAME = "IntegerArithmetic"
+
+IntegerRule = Callable[["IntegerRewriter", relax.Var, Any], "relax.Expr | None"]
+INTEGERS: Rules[IntegerRule] = Rules(NAME)
+"""What a float call becomes on integers.  None if no operand is quantized; raises `Refusal` if one
+is but the operator has to stay in float.
+"""
 
 
 @tvm.transform.module_pass(opt_level=0, name=NAME)
@@ -48,7 +55,7 @@ class IntegerArithmetic:
 
 
 class IntegerRewriter(DataflowRewriter):
-    """Walks `main`; the operators are in `integer_operators`."""
+    """Walks `main`; the operators are in `operators/rules/`."""
 
     def __init__(self, module: tvm.IRModule) -> None:
         super().__init__(module)
@@ -59,9 +66,10 @@ class IntegerRewriter(DataflowRewriter):
             return self._lookup(*self._regions[var])
         if is_call(expr, "relax.quantize"):
             return self._requantize(var, expr)
-        if is_call(expr, *HANDLERS):
+        rule = INTEGERS.get(expr)
+        if rule is not None:
             try:
-                return HANDLERS[expr.op.name](self, var, expr)
+                return rule(self, var, expr)
             except Refusal as refusal:
                 self.note(var, f"{_name(expr)} kept in float: {refusal}")
                 return None
@@ -90,6 +98,11 @@ class IntegerRewriter(DataflowRewriter):
         return is_call(call, "relax.dequantize") and not isinstance(
             self.old.definition(call.args[0]), GenericConst
         )
+
+    def refuse_quantized(self, *operands: relax.Expr) -> None:
+        """Raise `Refusal` if an operand is quantized, though not as the integers would need it."""
+        if any(self.is_quantized(operand) for operand in operands):
+            raise Refusal("its operands are not all quantized to int8 with one scale")
 
     def epilogue(self, var: relax.Var, *, bias: bool = False) -> Epilogue:
         """What follows up to the quantization.  Raises :class:`Refusal` if there is none."""

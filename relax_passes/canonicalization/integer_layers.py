@@ -1,100 +1,31 @@
-"""Layers with weights between dequantize and quantize, as int8 operators."""
+"""Operands of int8 layers with weights: what convolutions and dense layers share."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tvm import relax
 
 from ..ir.attributes import UNSIGNED_LAYERS
 from ..ir.constant_tensor import ConstantTensor
-from ..ir.dataflow import shape_of
-from ..operators import quantized as factors
 from ..operators.fixed_point import INT8_MAX, INT8_MIN, onnx_rounding
+from ..operators.rules.registry import Refusal
 from ..operators.sum_range import SumRange
 from .epilogue import Epilogue
-from .integer_operand import (
-    Quantized,
-    Refusal,
-    integer_clamp,
-    integer_factors,
-    none_unless_quantized,
-    refuse_overflow,
-)
-
-if TYPE_CHECKING:
-    from .integer_arithmetic import IntegerRewriter
+from .integer_arithmetic import IntegerRewriter
+from .integer_operand import Quantized, integer_factors, refuse_overflow
 
 _INT32 = np.iinfo(np.int32)
 
 
-def conv2d(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax.Expr | None:
-    """Convolution with one scale of the weights for each or for all output channels."""
-    source = rewriter.quantized(call.args[0])
-    if source is None:
-        return none_unless_quantized(rewriter, call.args[0])
-    a = call.attrs
-    if (a.data_layout, a.kernel_layout, a.out_layout) != ("NHWC", "OHWI", "NHWC"):
-        raise Refusal(f"its layout is {a.data_layout}, {a.kernel_layout}")
-    weight, weight_zero_point = _weight(rewriter, call.args[1])
-    epilogue = rewriter.epilogue(var, bias=True)
-    # LiteRT multiplies the scales of a convolution in float32 if its tensors are uint8.
-    factors_of = factors.dense_factors if _unsigned(rewriter) else factors.convolution_factors
-    operands, rounding = _operands(
-        source, weight, weight_zero_point, epilogue, factors_of, rewriter.rounding
-    )
-    return rewriter.dero(
-        "conv2d",
-        operands,
-        epilogue.absorbed,
-        strides=a.strides,
-        padding=a.padding,
-        dilation=a.dilation,
-        groups=a.groups,
-        input_zero_point=source.zero_point,
-        weight_zero_point=weight_zero_point,
-        output_zero_point=epilogue.zero_point,
-        rounding=rounding,
-        **integer_clamp(epilogue),
-    )
-
-
-def matmul(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax.Expr | None:
-    """Product with a constant matrix, as a dense layer."""
-    source = rewriter.quantized(call.args[0])
-    if source is None:
-        return none_unless_quantized(rewriter, *call.args)
-    weight, weight_zero_point = _weight(rewriter, call.args[1])
-    if len(weight.shape) != 2 or len(shape_of(call.args[0])) < 2:
-        raise Refusal("it is not a matrix of weights times rows of data")
-    weight = weight.transpose((1, 0))
-    # LiteRT multiplies sums by the factor in float64 if the tensors are uint8.
-    rounding = "away" if _unsigned(rewriter) else rewriter.rounding
-    factors_of = factors.convolution_factors if _unsigned(rewriter) else factors.dense_factors
-    epilogue = rewriter.epilogue(var, bias=True)
-    operands, rounding = _operands(
-        source, weight, weight_zero_point, epilogue, factors_of, rounding
-    )
-    return rewriter.dero(
-        "dense",
-        operands,
-        epilogue.absorbed,
-        input_zero_point=source.zero_point,
-        weight_zero_point=weight_zero_point,
-        output_zero_point=epilogue.zero_point,
-        rounding=rounding,
-        **integer_clamp(epilogue),
-    )
-
-
-def _unsigned(rewriter: IntegerRewriter) -> bool:
+def are_unsigned(rewriter: IntegerRewriter) -> bool:
+    """Whether the network's layers with weights had uint8 tensors: LiteRT treats them otherwise."""
     return bool(rewriter.attrs.get(UNSIGNED_LAYERS, False))
 
 
-def _operands(
+def layer_operands(
     source: Quantized,
     weight: ConstantTensor,
     weight_zero_point: int,
@@ -118,7 +49,7 @@ def _operands(
     return operands, onnx_rounding(rounding, multiplier, shift, sums.greatest)
 
 
-def _weight(rewriter: IntegerRewriter, expr: relax.Expr) -> tuple[ConstantTensor, int]:
+def int8_weight(rewriter: IntegerRewriter, expr: relax.Expr) -> tuple[ConstantTensor, int]:
     """int8 weights, and their one zero point.  Raises :class:`Refusal`.
 
     It is 0, which is what the kernels of Arm cores know, wherever the weights less their zero

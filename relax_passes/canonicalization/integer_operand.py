@@ -1,24 +1,18 @@
-"""What handlers of quantized operators share: operands, refusals, factors, clamps."""
+"""What rules of quantized operators share: operands, factors, clamps."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tvm import relax
 
 from ..operators import quantized as factors
 from ..operators.fixed_point import INT8_MAX, INT8_MIN
+from ..operators.rules.registry import Refusal
 from ..operators.sum_range import SumRange
 from .epilogue import Epilogue
-
-if TYPE_CHECKING:
-    from .integer_arithmetic import IntegerRewriter
-
-
-class Refusal(Exception):
-    """Why an operator on quantized tensors stays in float."""
 
 
 @dataclass(frozen=True)
@@ -56,10 +50,3 @@ def refuse_overflow(sums: SumRange, multiplier: Any, shift: Any) -> None:
     """Raises :class:`Refusal` if a sum, or its product with the factor, could leave int32."""
     if sums.overflows(multiplier, shift).any():
         raise Refusal("its sums can leave the range of 32 bits with these scales")
-
-
-def none_unless_quantized(rewriter: IntegerRewriter, *operands: relax.Expr) -> relax.Expr | None:
-    """None, for a float operator; :class:`Refusal` if an operand is quantized some other way."""
-    if any(rewriter.is_quantized(operand) for operand in operands):
-        raise Refusal("its operands are not all quantized to int8 with one scale")
-    return None

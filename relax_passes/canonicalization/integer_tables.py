@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from tvm import relax
@@ -12,25 +13,17 @@ from ..ir.dataflow import is_call
 from ..operators import tables
 from ..operators.binary_tables import Operand, table_of_binary
 from ..operators.quantized import activation_range
+from ..operators.rules.registry import Rules
 from .activation_functions import recognize
 from .elementwise_region import Region
 from .epilogue import float_bounds
-from .fold_constants import clip_bounds
 
 Parameters = tuple[float, int, float, int]
 """Input scale and zero point, output scale and zero point."""
 
-_LITERT: dict[str, Callable[..., np.ndarray]] = {
-    "relax.abs": tables.absolute,
-    "relax.exp": tables.exp,
-    "relax.log": tables.log,
-    "relax.nn.gelu": tables.gelu,
-    "relax.nn.relu": tables.relu,
-    "relax.rsqrt": tables.rsqrt,
-    "relax.sigmoid": tables.logistic,
-    "relax.sqrt": tables.sqrt,
-    "relax.tanh": tables.tanh,
-}
+LITERT_TABLES: Rules[Callable[[Any, Parameters], np.ndarray]] = Rules("LiteRT's tables")
+"""The table that LiteRT has for one operator, from the call and the parameters."""
+
 _BINARY = ("relax.add", "relax.subtract", "relax.multiply")
 
 
@@ -51,14 +44,9 @@ def table_of_region(region: Region, parameters: Parameters, rounding: str) -> np
 def _litert_table(region: Region, parameters: Parameters) -> np.ndarray | None:
     if len(region.members) == 1:
         (call,) = region.calls
-        if is_call(call, "relax.clip"):
-            return tables.relu(*parameters, *clip_bounds(call))
-        if is_call(call, "relax.nn.leakyrelu"):
-            return tables.leaky_relu(*parameters, float(call.attrs.alpha))
-        if is_call(call, "relax.nn.gelu_tanh"):
-            return tables.gelu(*parameters, approximate=True)
-        if call.op.name in _LITERT:
-            return _LITERT[call.op.name](*parameters)
+        rule = LITERT_TABLES.get(call)
+        if rule is not None:
+            return rule(call, parameters)
     if is_call(region.calls[0], *_BINARY):
         table = _binary_table(region, parameters)
         if table is not None:

@@ -1,40 +1,30 @@
 """Which operators move elements, or pick the largest or smallest of some, without calculating.
 
 What they compute is the same before and after an increasing function of each element, such as
-quantization with one scale.  The one list of these operators: every phase that exchanges
-something with them asks here.
+quantization with one scale.  Every phase that exchanges something with them asks here.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from ..ir.dataflow import is_call
+from ..operators.rules.registry import Rules
 
-_ALWAYS = (
-    "relax.reshape",
-    "relax.permute_dims",
-    "relax.strided_slice",
-    "relax.concat",
-    "relax.broadcast_to",
-    "relax.tile",
-    "relax.repeat",
-    "relax.flip",
-    "relax.nn.max_pool2d",
-    "relax.max",
-    "relax.min",
-    "relax.maximum",
-    "relax.minimum",
-)
+MOVES: Rules[Callable[[Any], bool]] = Rules("moves")
+"""Whether every element of a call's result is an element of a tensor operand."""
+
+
+def always(_call: Any) -> bool:
+    """Whatever the attributes of the call."""
+    return True
 
 
 def is_move(expr: Any) -> bool:
     """True if every element of the result is an element of a tensor operand."""
-    if is_call(expr, "relax.image.resize2d"):
-        return expr.attrs.method == "nearest_neighbor"
-    if is_call(expr, "relax.nn.pad"):
-        return expr.attrs.pad_mode in ("reflect", "replicate")
-    return is_call(expr, *_ALWAYS)
+    rule = MOVES.get(expr)
+    return rule is not None and rule(expr)
 
 
 def pads_with_constant(expr: Any) -> bool:

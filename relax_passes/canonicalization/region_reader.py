@@ -2,7 +2,7 @@
 
 Three kinds of tensors:
 
-- **moved** ones, which an operator of `element_reader` made of others in a way that the later
+- **moved** ones, which an operator with a reader made of others in a way that the later
   passes do not read: a reshape, a stack, a sum along an axis, a slice of pixels, ...; whatever
   linear operators make of moved tensors is moved as well;
 - elementwise operators on tensors whose elements are only moved: ``f(move(x)) = move(f(x))``, so
@@ -15,7 +15,7 @@ along an axis of a stack.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,18 +24,28 @@ from tvm import relax
 from tvm.ir import Call, GenericConst, Op
 
 from ..ir.dataflow import Dataflow, is_call, shape_of
+from ..ir.straight_line import operands_of
+from ..operators.rules.registry import Rules
 from ..shortcuts.channel_sums import NotLinear
-from .element_reader import READERS, fixed_weight
 from .element_sums import ABSENT, ElementSum
 from .image_sums import Numbering, occurring
 
-ELEMENTWISE = tuple(
-    f"relax.{name}"
-    for name in (
-        "quantize dequantize clip nn.relu nn.leakyrelu nn.silu sigmoid tanh nn.gelu negative abs"
-    ).split()
-)
-_CHANNEL_AXIS = 1
+Reader = Callable[["RegionReader", Any], ElementSum]
+READERS: Rules[Reader] = Rules("element sums")
+"""What a linear operator makes of its operands: it moves elements, adds them up, multiplies them
+with constants or adds constants to them, for a batch of one or more and in any layout.  Raises
+`NotLinear`.
+"""
+
+UNUSUAL: Rules[Callable[[Dataflow, Any], bool]] = Rules("operators on channels")
+"""Whether later passes do not read a call as one on channels, as they read nothing without a rule.
+"""
+
+ON_KNOWN: Rules[Callable[[Dataflow, Any, np.ndarray], np.ndarray]] = Rules("single elements")
+"""What an operator on single elements makes of numbers that are known: those that were padded with,
+mostly zeros.  Raises `NotLinear`.
+"""
+
 _LARGEST = 1 << 25  # numbers in an element sum
 
 
@@ -78,8 +88,9 @@ class RegionReader:
         if moved is not None:
             return moved
         call = self.old.definition(expr)
-        if is_call(call, *_CHANNEL_MOVES) and self._moves_one(call):
-            value = READERS[call.op.name](self, call)
+        reader = READERS.get(call)
+        if reader is not None and is_call(call, *_CHANNEL_MOVES) and self._moves_one(call):
+            value = reader(self, call)
             self.limit(value.cost)
             return value
         return self._source(Source(expr))
@@ -114,11 +125,12 @@ class RegionReader:
         if not isinstance(call.ty, relax.TensorType) or self.old.constant(call) is not None:
             return None
         try:
-            if is_call(call, *ELEMENTWISE):
+            if call in ON_KNOWN:
                 return self._elementwise(call)
-            if not is_call(call, *READERS) or not self._moves(call):
+            reader = READERS.get(call)
+            if reader is None or not self._moves(call):
                 return None
-            value = READERS[call.op.name](self, call)
+            value = reader(self, call)
             self.limit(value.cost)
             return None if self._joins(call, value) else value
         except NotLinear:
@@ -126,34 +138,12 @@ class RegionReader:
 
     def _moves(self, call: Any) -> bool:
         """Whether the result is moved: an operand is, or the operator is no everyday one."""
-        operands = list(call.args[:1])
-        if is_call(call, "relax.concat", "relax.stack", "relax.einsum"):
-            fields = self.old.definition(call.args[0])
-            operands = list(fields.fields) if isinstance(fields, relax.Tuple) else []
-        elif is_call(call, *_TWO_OPERANDS):
-            operands = list(call.args)
-        if is_call(call, "relax.sum", "relax.mean") and _over_the_image(call):
-            return False
-        return any(self.moved(o) is not None for o in operands) or self._unusual(call)
+        moved = (self.moved(operand) is not None for operand in operands_of(call))
+        return any(moved) or self._unusual(call)
 
     def _unusual(self, call: Any) -> bool:
-        """Whether later passes do not read the operator as one on channels."""
-        if is_call(call, "relax.add", "relax.subtract", "relax.multiply", "relax.divide"):
-            return False
-        if is_call(call, "relax.nn.conv2d"):
-            return fixed_weight(self.old, call) is not None
-        if is_call(call, "relax.nn.avg_pool2d"):  # rows first, then columns
-            return len(set(call.attrs.pool_size)) == 2 and 1 in call.attrs.pool_size
-        if is_call(call, "relax.nn.max_pool2d"):
-            return set(call.attrs.pool_size) == {1}
-        rank = len(shape_of(call))
-        if is_call(call, "relax.concat"):
-            return rank != 4 or int(call.attrs.axis) % rank != _CHANNEL_AXIS
-        if is_call(call, "relax.nn.pad", "relax.strided_slice"):
-            before, after = shape_of(call.args[0]), shape_of(call)
-            others = [a == b for axis, (a, b) in enumerate(zip(before, after)) if axis != 1]
-            return rank != 4 or not all(others) or _has_steps(self.old, call)
-        return True
+        rule = UNUSUAL.get(call)
+        return rule is None or rule(self.old, call)
 
     def _moves_one(self, call: Any) -> bool:
         """Whether channels of one tensor alone are sliced, padded, or joined by constants."""
@@ -183,7 +173,9 @@ class RegionReader:
         if name is None:
             return None
         terms, offset = value.terms, value.offset
-        result = ElementSum((), self._on_known(call, offset))
+        on_known = ON_KNOWN.get(call)
+        assert on_known is not None
+        result = ElementSum((), on_known(self.old, call, offset))
         for source in self.sources(value):
             numbering = self.numberings[source]
             behind = Source(source.base, (*source.names, name))
@@ -212,36 +204,21 @@ class RegionReader:
                 parts.append(str(arg))
         return tuple(parts)
 
-    def _on_known(self, call: Any, values: np.ndarray) -> np.ndarray:
-        """The operator on numbers that are known: those that were padded with, mostly zeros."""
-        if is_call(call, "relax.quantize", "relax.dequantize"):
-            parameters = (self.old.constant(arg) for arg in call.args[1:])
-            scale, zero = (float(p.real().reshape(-1)[0]) for p in parameters if p is not None)
-            if is_call(call, "relax.dequantize"):
-                return (values - zero) * scale
-            limits = np.iinfo(call.attrs.out_dtype)
-            return np.clip(np.rint(values / scale) + zero, limits.min, limits.max)
-        if is_call(call, "relax.nn.relu"):
-            return np.maximum(values, 0.0)
-        if values.any() or is_call(call, "relax.sigmoid", "relax.clip"):
-            raise NotLinear("applies a function to constants")
-        return values
-
 
 _CHANNEL_MOVES = ("relax.strided_slice", "relax.nn.pad", "relax.concat")
-_TWO_OPERANDS = tuple(f"relax.{name}" for name in "add subtract multiply divide matmul".split())
 
 
-def _over_the_image(call: Any) -> bool:
-    """A mean or sum over height and width of an image: the pooling at the network's end."""
-    rank = len(shape_of(call.args[0]))
-    if rank != 4 or call.attrs.axis is None:
-        return False
-    return {int(axis) % rank for axis in call.attrs.axis} == {2, 3}
+def window_sums(reader: RegionReader, call: Any, size: Any, factor: float) -> ElementSum:
+    """Sums of windows of a call's first operand, times a factor."""
+    value = reader.value(call.args[0])
+    size = [int(n) for n in size]
+    reader.limit(value.cost * size[0] * size[1])
+    strides, padding = ([int(n) for n in t] for t in (call.attrs.strides, call.attrs.padding))
+    return value.windows(size, strides, padding).scaled(np.float64(factor))
 
 
-def _has_steps(old: Dataflow, call: Any) -> bool:
-    if not is_call(call, "relax.strided_slice") or len(call.args) < 5:
-        return False
-    steps = old.definition(call.args[4])
-    return any(int(getattr(step, "value", step)) != 1 for step in getattr(steps, "fields", []))
+def changes_pixels(_old: Dataflow, call: Any) -> bool:
+    """Whether an operator changes the size of something else than the channels of an image."""
+    before, after = shape_of(call.args[0]), shape_of(call)
+    others = [a == b for axis, (a, b) in enumerate(zip(before, after)) if axis != 1]
+    return len(after) != 4 or not all(others)

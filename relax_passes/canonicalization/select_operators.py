@@ -9,24 +9,36 @@ in between.  Several elementwise operators that together are one of `unary`'s fu
 that function: they are compared by their values.
 
 What has no counterpart, or operands of types other than float32 and int8, stays as it is: TVM
-compiles it, and the planner treats it as opaque.
+compiles it, and the planner treats it as opaque.  A `Decision` says why.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import tvm
 from tvm import relax
 from tvm.ir import Call, Op
 
-from ..ir.dataflow import DataflowRewriter, dtype_of, is_call
+from ..ir.dataflow import Dataflow, DataflowRewriter, dtype_of, is_call, shape_of
+from ..ir.straight_line import operands_of
 from ..operators import make_call, operator_of
+from ..operators.rules.registry import Refusal, Rules
 from .activation_functions import recognize
 from .elementwise_region import Region, regions_ending_at
-from .select_handlers import HANDLERS, handler_arguments_ok
+from .epilogue import Epilogue, float_epilogue, take_integer_clamp
 
 NAME = "SelectOperators"
+LEFT_TO_TVM = "left to TVM"  # what is done with an operator that has no counterpart
+
+SelectionRule = Callable[["SelectionRewriter", relax.Var, Any], relax.Expr]
+SELECTION: Rules[SelectionRule] = Rules(NAME)
+"""The expression that stands for a call.  Raises `Refusal` to leave it to TVM."""
+
+_TYPES = ("float32", "int8")
+_LARGEST_RANK = 5  # of the row kernels
 
 
 @tvm.transform.module_pass(opt_level=0, name=NAME)
@@ -40,7 +52,7 @@ class SelectOperators:
 
 
 class SelectionRewriter(DataflowRewriter):
-    """Walks `main`; the operators are in `select_handlers`."""
+    """Walks `main`; the operators are in `operators/rules/`."""
 
     def __init__(self, module: tvm.IRModule) -> None:
         super().__init__(module)
@@ -53,9 +65,20 @@ class SelectionRewriter(DataflowRewriter):
         constant = self.old.constant(expr) if is_call(expr, "relax.dequantize") else None
         if constant is not None:
             return relax.const(constant.real())
-        if not is_call(expr, *HANDLERS) or not handler_arguments_ok(self.old, expr):
+        if not _computes_tensors(expr) or operator_of(expr) is not None:
             return None
-        return HANDLERS[expr.op.name](self, var, expr)
+        try:
+            return self._selected(var, expr)
+        except Refusal as refusal:
+            self.decide(NAME, var, LEFT_TO_TVM, str(refusal))
+            return None
+
+    def _selected(self, var: relax.Var, call: Any) -> relax.Expr:
+        rule = SELECTION.get(call)
+        if rule is None:
+            raise Refusal(f"the operator set has no {call.op.name.removeprefix('relax.')}")
+        _check_kernels_take(self.old, call)
+        return rule(self, var, call)
 
     def dero(self, name: str, args: list[relax.Expr], **attrs: Any) -> relax.Expr:
         """A new variable bound to a call of one of the project's operators."""
@@ -66,6 +89,20 @@ class SelectionRewriter(DataflowRewriter):
         for var in absorbed:
             self.replace(var, result)
         return result
+
+    def clamped(
+        self, var: relax.Var, name: str, args: list[relax.Expr], **attrs: Any
+    ) -> relax.Expr:
+        """An operator of its operands' type, with the clamp that follows it."""
+        if dtype_of(var) == "int8":
+            epilogue = Epilogue(var)
+            take_integer_clamp(self.old, epilogue)
+            bounds: dict[str, Any] = {"minimum": epilogue.minimum, "maximum": epilogue.maximum}
+        else:
+            epilogue = float_epilogue(self.old, var)
+            bounds = epilogue.clamp
+        result = self.dero(name, [self.new(arg) for arg in args], **attrs, **bounds)
+        return self.finish(result, epilogue.absorbed)
 
     # --- activation functions ----------------------------------------------------------------
 
@@ -91,3 +128,43 @@ class SelectionRewriter(DataflowRewriter):
     def _activation(self, region: Region, attributes: dict[str, Any]) -> relax.Expr:
         result = self.dero("unary", [self.new(region.source)], **attributes)
         return self.finish(result, list(region.members))
+
+
+def _computes_tensors(expr: Any) -> bool:
+    return (
+        isinstance(expr, Call)
+        and isinstance(expr.op, Op)
+        and isinstance(expr.ty, (relax.TensorType, relax.TupleType))
+    )
+
+
+def _check_kernels_take(old: Dataflow, call: Any) -> None:
+    """Raise `Refusal` for tensors whose types or ranks the project's kernels do not take.
+
+    Scalars may be constants, also dequantized ones.
+    """
+    for tensor in (*operands_of(call), call):
+        if not isinstance(tensor.ty, relax.TensorType):
+            continue
+        rank = len(shape_of(tensor))
+        if rank == 0 and old.constant(tensor) is not None:
+            continue
+        what = "its result" if tensor is call else "an operand"
+        if dtype_of(tensor) not in _TYPES:
+            raise Refusal(f"{what} is {dtype_of(tensor)}; kernels take {' and '.join(_TYPES)}")
+        if not 1 <= rank <= _LARGEST_RANK:
+            raise Refusal(f"{what} has {rank} axes; kernels take 1 to {_LARGEST_RANK}")
+
+
+def check_float32(*tensors: relax.Expr) -> None:
+    """Raise `Refusal` for an operator that has kernels for float32 alone."""
+    for tensor in tensors:
+        if dtype_of(tensor) != "float32":
+            raise Refusal(f"it is written on {dtype_of(tensor)}; its kernels are for float32")
+
+
+def bias_vector(epilogue: Epilogue, channels: int) -> relax.Expr:
+    """One float32 number a channel: the bias that is taken over, or zeros."""
+    if epilogue.bias is None:
+        return relax.const(np.zeros(channels, np.float32))
+    return relax.const(np.ascontiguousarray(epilogue.bias.real(), np.float32))

@@ -35,21 +35,18 @@ from ..shortcuts.channel_runs import Run, runs, uniform
 from ..shortcuts.channel_sums import ChannelSum, NotLinear
 from .element_sums import ElementSum
 from .image_sums import channel_sum
-from .region_reader import ELEMENTWISE, RegionReader, Source
+from .region_reader import ON_KNOWN, RegionReader, Source
 
 NAME = "SpellShortcuts"
 _MOST_SLICES = 256
 _NEARLY_ONE = 1e-7  # k * k times 1 / (k * k), of which one was rounded to float32
 _SUMS = ("relax.add", "relax.sum", "relax.mean")
-_BETWEEN = (
-    *ELEMENTWISE,
-    *(
-        f"relax.{name}"
-        for name in (
-            "add subtract multiply divide mean reshape minimum maximum nn.avg_pool2d nn.max_pool2d "
-            "hard_sigmoid erf exp nn.gelu_tanh nn.softplus"
-        ).split()
-    ),
+_BETWEEN = tuple(  # besides what `ON_KNOWN` has
+    f"relax.{name}"
+    for name in (
+        "add subtract multiply divide mean reshape minimum maximum nn.avg_pool2d nn.max_pool2d "
+        "erf exp nn.gelu_tanh nn.softplus"
+    ).split()
 )
 
 
@@ -131,7 +128,8 @@ class _Rewriter(DataflowRewriter):
             except NotLinear:
                 pass
         call = self.old.definition(var)
-        if is_call(call, *_BETWEEN, "relax.concat", "relax.strided_slice", "relax.nn.pad"):
+        around = ("relax.concat", "relax.strided_slice", "relax.nn.pad")
+        if _is_between(call) or is_call(call, *around):
             for operand in self._operands(call):
                 self._look_at(operand)
 
@@ -230,6 +228,11 @@ def _comes_from_convolution(old: Dataflow, expr: relax.Expr, without: str = "") 
         moving = [arg for arg in args if old.constant(arg) is None]
         if is_call(call, "relax.add", "relax.subtract") and len(moving) > 1:
             continue
-        if is_call(call, *_BETWEEN) and call.op.name != without:
+        if _is_between(call) and call.op.name != without:
             waiting += moving
     return False
+
+
+def _is_between(call: Any) -> bool:
+    """Whether shortcuts are looked for beyond an operator: one on single elements, or a pooling."""
+    return call in ON_KNOWN or is_call(call, *_BETWEEN)

@@ -15,7 +15,7 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script import builder as T
 
 if TYPE_CHECKING:
-    from .registry import Operator
+    from .operator import Operator
     from .signature import Signature
 
 _OPAQUE_PATTERN = 8  # TVM's kOpaque: never fused into a neighbour

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -10,9 +11,19 @@ from tvm.ir import GenericConst
 
 from ..ir.decisions import Decision
 from ..ir.operator_graph import Node, OperatorGraph
+from ..operators.rules.registry import Rules
 from ..residuals.residual import Residual
 from .cannot_reorganize import CannotReorganize, layer, no_counterpart
-from .description import Activate, Activation, AnyNode, Convolution, Dense, Elementwise, Port
+from .description import (
+    Activate,
+    Activation,
+    AnyNode,
+    Convolution,
+    Dense,
+    Elementwise,
+    GlobalPool,
+    Port,
+)
 from .join_verdicts import Verdicts
 
 JoinActivation = Literal["convolution", "sum", "dropped"]
@@ -40,68 +51,68 @@ class PartialDescription:
     nodes: dict[str, AnyNode] = field(default_factory=dict)
     weights: dict[str, np.ndarray] = field(default_factory=dict)
     decisions: list[Decision] = field(default_factory=list)
-    _tensors: dict[str, DescribedTensor] = field(default_factory=dict)
+    tensors: dict[str, DescribedTensor] = field(default_factory=dict)
 
     def _layer(self, name: str) -> str:
         return layer(name, self.graph[name])
 
-    def _decide(self, name: str, action: str, reason: str) -> None:
+    def decide(self, name: str, action: str, reason: str) -> None:
         origin = self.graph[name].origin
         where = name if origin is None else str(origin)
         self.decisions.append(Decision(self.pass_name, where, action, reason))
 
-    def _operands(self, name: str, data: Node) -> list[DescribedTensor]:
+    def operands(self, name: str, data: Node) -> list[DescribedTensor]:
         """What has become of the operands, which have to lie alike: all channels-first, or none."""
-        found = [self._tensors[operand] for operand in data.computed_operands]
+        found = [self.tensors[operand] for operand in data.computed_operands]
         if not found:
             raise no_counterpart(name, data, " of constants")
         if len({tensor.channels_first for tensor in found}) > 1:
             raise no_counterpart(name, data, " of one image channels-first and one channels-last")
         return found
 
-    def _sources(self, name: str, data: Node) -> tuple[str, ...]:
+    def sources(self, name: str, data: Node) -> tuple[str, ...]:
         """The nodes that compute the operands, which have to be channels-last."""
-        found = self._operands(name, data)
+        found = self.operands(name, data)
         if any(tensor.channels_first for tensor in found):
             raise no_counterpart(name, data, " of an image channels-first")
         return tuple(tensor.source for tensor in found)
 
-    def _image(self, name: str, data: Node) -> str:
+    def image(self, name: str, data: Node) -> str:
         """The node that computes the only operand, an image."""
-        sources = self._sources(name, data)
-        if len(sources) != 1 or len(self._shape(sources[0])) != 3:
+        sources = self.sources(name, data)
+        if len(sources) != 1 or len(self.shape(sources[0])) != 3:
             raise no_counterpart(name, data, " of something else than one image")
         return sources[0]
 
-    def _alone(self, source: str, name: str) -> bool:
+    def alone(self, source: str, name: str) -> bool:
         """Whether nothing but the operator `name` will read what the node `source` computes."""
-        same = {tensor for tensor, known in self._tensors.items() if known.source == source}
+        same = {tensor for tensor, known in self.tensors.items() if known.source == source}
         live = self.verdicts.live
         read = {reader for tensor in same if tensor in live for reader in live.successors(tensor)}
         return read <= same | {name}
 
-    def _shape(self, source: str) -> tuple[int, ...]:
+    def shape(self, source: str) -> tuple[int, ...]:
         if source in self.nodes:
             return self.nodes[source].shape
         (port,) = [p for p in self.inputs if p.name == source]
         shape = port.shape[1:]
         return (*shape[1:], shape[0]) if port.layout == "NCHW" else shape
 
-    def _add(self, node: AnyNode) -> DescribedTensor:
+    def add(self, node: AnyNode) -> DescribedTensor:
         origin = self.graph[node.name].origin
         self.nodes[node.name] = replace(node, origin="" if origin is None else str(origin))
         return DescribedTensor(node.name)
 
-    def _keep(self, name: str, weight: np.ndarray, bias: np.ndarray) -> None:
+    def keep(self, name: str, weight: np.ndarray, bias: np.ndarray) -> None:
         self.weights[f"{name}.weight"], self.weights[f"{name}.bias"] = weight, bias
 
-    def _constant(self, name: str, data: Node, index: int) -> np.ndarray:
+    def constant(self, name: str, data: Node, index: int) -> np.ndarray:
         argument = data.call.args[index]
         if not isinstance(argument, GenericConst):
             raise CannotReorganize(f"the weights of {layer(name, data)} are computed, not constant")
         return argument.value.numpy()
 
-    def _activated(
+    def activated(
         self, name: str, tensor: DescribedTensor, activation: Activation | None
     ) -> DescribedTensor:
         """`tensor` with an activation after it, which its operator takes over if it can."""
@@ -116,15 +127,15 @@ class PartialDescription:
             isinstance(node, (Convolution, Dense, Elementwise))
             and known is None
             and (not isinstance(node, Convolution) or _may_move(node, clip))
-            and self._alone(tensor.source, name)
+            and self.alone(tensor.source, name)
         ):
             self.nodes[tensor.source] = replace(node, activation=activation)
             return tensor
-        shape = self._shape(tensor.source)
-        made = self._add(Activate(name, (tensor.source,), shape, activation))
+        shape = self.shape(tensor.source)
+        made = self.add(Activate(name, (tensor.source,), shape, activation))
         return replace(tensor, source=made.source)
 
-    def _joined(
+    def joined(
         self, name: str, tensor: DescribedTensor, activation: Activation | None
     ) -> DescribedTensor:
         """What stands for a removed addition with the fused `activation`."""
@@ -135,17 +146,24 @@ class PartialDescription:
             self.join_activation == "sum"
             and isinstance(node, Convolution)
             and node.final_activation is None
-            and self._alone(tensor.source, name)
+            and self.alone(tensor.source, name)
         ):
             self.nodes[tensor.source] = replace(node, final_activation=activation)
             return tensor
-        return self._activated(name, tensor, activation)
+        return self.activated(name, tensor, activation)
 
-    def _normalization(
+    def normalization(
         self, name: str, tensor: DescribedTensor, activation: Activation | None
     ) -> DescribedTensor:
-        self._decide(name, "dropped", "a reorganized network has normalisations of its own")
-        return self._activated(name, tensor, activation)
+        self.decide(name, "dropped", "a reorganized network has normalisations of its own")
+        return self.activated(name, tensor, activation)
+
+
+DescriptionRule = Callable[[PartialDescription, str, Node], DescribedTensor]
+DESCRIPTION: Rules[DescriptionRule] = Rules("the network's description")
+"""Adds nodes for an operator, given its name and its node of the graph, and returns what stands for
+its result.  Raises `CannotReorganize`.
+"""
 
 
 def clamp_of(attrs: Any) -> Activation | None:
@@ -157,3 +175,29 @@ def clamp_of(attrs: Any) -> Activation | None:
 def _may_move(node: Convolution, clip: bool) -> bool:
     """Whether an activation behind a convolution can be put before its pooling and its shortcut."""
     return node.final_activation is None and (clip or node.pool is None)
+
+
+def add_dense(
+    description: PartialDescription,
+    name: str,
+    data: Node,
+    source: str,
+    weight: np.ndarray | None,
+    bias: np.ndarray,
+) -> DescribedTensor:
+    """A dense layer of the weights [O, I]; raises `CannotReorganize` if there are none."""
+    if weight is None:
+        raise no_counterpart(name, data, " on a single pixel with several results")
+    description.keep(name, weight, bias)
+    activation = clamp_of(data.signature.attrs)
+    filters, channels = weight.shape
+    made = Dense(name, (source,), (filters,), channels, filters, activation)
+    return description.add(replace(made, in_gate=name in description.verdicts.gates))
+
+
+def global_pool(
+    description: PartialDescription, name: str, source: str, channels: int
+) -> GlobalPool:
+    """A pooling over all pixels."""
+    made = GlobalPool(name, (source,), (channels,))
+    return replace(made, in_gate=name in description.verdicts.gates)

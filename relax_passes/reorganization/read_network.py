@@ -30,11 +30,11 @@ from ..operators import OperatorClass
 from ..residuals.residual import Residual
 from .cannot_reorganize import CannotReorganize, no_counterpart, refusing
 from .description import Concat, Elementwise, Port
-from .partial_description import DescribedTensor, clamp_of
-from .read_layers import TO_NHWC, LayerRules, is_transposition
+from .partial_description import DESCRIPTION, DescribedTensor, PartialDescription, clamp_of
+from .transposition import TO_NHWC, is_transposition
 
 
-class Description(LayerRules):
+class Description(PartialDescription):
     """The walk; see the module's docstring."""
 
     def read(self) -> Description:
@@ -42,10 +42,10 @@ class Description(LayerRules):
         for name in self.graph.inputs:
             self._input(name)
         for name in self.graph.operators_in_order():
-            if name in self._tensors:  # with an operator before it
+            if name in self.tensors:  # with an operator before it
                 continue
             with refusing(self._layer(name)):
-                self._tensors[name] = self._tensor(name)
+                self.tensors[name] = self._tensor(name)
         outputs = [n for n, data in self.graph.items() if data.kind == "output"]
         for output in sorted(outputs, key=lambda n: int(n[7:-1])):
             self._output(output)
@@ -63,7 +63,7 @@ class Description(LayerRules):
 
     def nodes_of(self, names: Iterable[str]) -> set[str]:
         """The nodes that tensors of the module have become."""
-        return {self._tensors[name].source for name in names}
+        return {self.tensors[name].source for name in names}
 
     def _input(self, name: str) -> None:
         spec = self.graph[name].spec
@@ -76,7 +76,7 @@ class Description(LayerRules):
         if len(spec.shape) == 4:
             layout = "NCHW" if self._is_transposed(name) else "NHWC"
         self.inputs.append(Port(name, spec.shape, layout))
-        self._tensors[name] = DescribedTensor(name, layout == "NCHW")
+        self.tensors[name] = DescribedTensor(name, layout == "NCHW")
 
     def _is_transposed(self, name: str) -> bool:
         """Whether a tensor, or what is computed from its single elements, is made channels-last."""
@@ -96,7 +96,7 @@ class Description(LayerRules):
         (operand,) = data.operands
         if operand is None:
             raise CannotReorganize(f"the network's output {output} is a constant")
-        tensor, shape = self._tensors[operand], data.spec.shape
+        tensor, shape = self.tensors[operand], data.spec.shape
         layout = ""
         if len(shape) == 4:
             layout = "NCHW" if tensor.channels_first else "NHWC"
@@ -110,48 +110,51 @@ class Description(LayerRules):
             raise no_counterpart(name, data, " of other values than float32")
         if data.is_elementwise_join:
             return self._elementwise(name, data)
-        rule = self._rule(data.operator)
+        return self._by_rule(name, data)
+
+    def _by_rule(self, name: str, data: Node) -> DescribedTensor:
+        rule = DESCRIPTION.get(data.operator)
         if rule is None:
             raise no_counterpart(name, data)
-        return rule(name, data)
+        return rule(self, name, data)
 
     def _elementwise(self, name: str, data: Node) -> DescribedTensor:
-        tensors, activation = self._operands(name, data), clamp_of(data.signature.attrs)
+        tensors, activation = self.operands(name, data), clamp_of(data.signature.attrs)
         if len(data.operands) != len(tensors):
             raise no_counterpart(name, data, " with a constant")
         sources = tuple(tensor.source for tensor in tensors)
         function = data.operator.removeprefix("dero.")
-        rank = max(len(self._shape(source)) for source in sources)
-        sizes = zip(*(((1,) * (rank - len(s)) + s) for s in map(self._shape, sources)))
+        rank = max(len(self.shape(source)) for source in sources)
+        sizes = zip(*(((1,) * (rank - len(s)) + s) for s in map(self.shape, sources)))
         shape = tuple(map(max, sizes))
-        made = self._add(Elementwise(name, sources, shape, function, activation))
+        made = self.add(Elementwise(name, sources, shape, function, activation))
         return replace(tensors[0], source=made.source)
 
     def _join(self, name: str, data: Node) -> DescribedTensor:
         residual = self.residuals[name]
         if name in self.verdicts.kept:
-            self._decide(name, LEFT_ALONE, self.verdicts.kept[name])
+            self.decide(name, LEFT_ALONE, self.verdicts.kept[name])
             if residual.operator == "dero.concat":
-                return self._concat(name, data)
+                return self._by_rule(name, data)
             return self._elementwise(name, data)
         shortcuts = {branch.operand for branch in residual.shortcuts}
         main = [b.operand for b in residual.branches if b.operand not in shortcuts]
         words = (str(self.graph[s].origin or s) for s in sorted(shortcuts))
         why = f"the main branch takes its place; the shortcut was {', '.join(words)}"
-        self._decide(name, "removed", why)
+        self.decide(name, "removed", why)
         if residual.operator == "dero.concat":
             return self._newest(name, data, main)
-        return self._joined(name, self._tensors[main[0]], clamp_of(data.signature.attrs))
+        return self.joined(name, self.tensors[main[0]], clamp_of(data.signature.attrs))
 
     def _newest(self, name: str, data: Node, main: list[str]) -> DescribedTensor:
         """What stands for a removed concatenation."""
-        self._sources(name, data)
+        self.sources(name, data)
         rank = len(data.spec.shape)
         if data.signature["axis"] % rank != rank - 1:
             raise no_counterpart(name, data, " that is not one of channels")
-        sources = tuple(self._tensors[operand].source for operand in main)
+        sources = tuple(self.tensors[operand].source for operand in main)
         if len(sources) == 1:
             return DescribedTensor(sources[0])
-        shapes = [self._shape(source) for source in sources]
+        shapes = [self.shape(source) for source in sources]
         width = sum(shape[-1] for shape in shapes)
-        return self._add(Concat(name, sources, (*shapes[0][:-1], width)))
+        return self.add(Concat(name, sources, (*shapes[0][:-1], width)))

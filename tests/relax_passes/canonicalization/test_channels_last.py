@@ -8,6 +8,7 @@ from tvm.script import ir as I
 from tvm.script import relax as R
 
 from relax_passes.canonicalization.channels_last import ChannelsLast
+from relax_passes.ir.decisions import decisions
 from tests.relax_passes.network_parts import assert_rewritten, network
 
 rng = np.random.default_rng(0)
@@ -166,6 +167,32 @@ def test_operands_in_different_orders_meet_where_it_is_cheapest(first) -> None:
     after = ChannelsLast()(network(build, (1, 3, 8, 8)))
     calls = [b.value.op.name for b in after["main"].body.blocks[0].bindings]
     assert calls == ["relax.permute_dims", "relax.nn.conv2d", "relax.add"]
+
+
+def test_an_operator_that_needs_a_transpose_has_a_reason() -> None:
+    @I.ir_module
+    class Before:
+        @R.function
+        def main(x: R.Tensor((1, 3, 8, 8), "float32")) -> R.Tensor((1, 6, 24), "float32"):
+            with R.dataflow():
+                a = R.nn.conv2d(x, const(WEIGHT))
+                b = R.reshape(a, (1, 6, 24))
+                c = R.reshape(a, (1, 4, 36))
+                d = R.cumsum(c, axis=1)
+                e = R.reshape(d, (1, 6, 24))
+                gv = R.add(b, e)
+                R.output(gv)
+            return gv
+
+    after = ChannelsLast()(Before)
+    found = [(d.join, d.action, d.reason) for d in decisions(after)]
+    straddles = "its axes [1, 6, 24] straddle those of [1, 4, 6, 6] as they lie in memory"
+    assert [(action, reason) for _, action, reason in found] == [
+        ("operands transposed", straddles),
+        ("operands transposed", "it knows no other order of axes than the network's"),
+    ]
+    calls = {b.var.name: b.value.op.name for b in after["main"].body.blocks[0].bindings}
+    assert [calls[join] for join, *_ in found] == ["relax.reshape", "relax.cumsum"]
 
 
 def test_an_unknown_layout_is_refused() -> None:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import pytest
 import tvm
 from tvm import relax
 from tvm.relax import op
@@ -8,7 +7,13 @@ from tvm.script import ir as I
 from tvm.script import relax as R
 
 from relax_passes.canonicalization.commute_quantization import CommuteQuantization
-from tests.relax_passes.network_parts import assert_left_alone, assert_rewritten, network
+from relax_passes.ir.decisions import decisions
+from tests.relax_passes.network_parts import (
+    assert_left_alone,
+    assert_rewritten,
+    network,
+    without_findings,
+)
 
 SCALE, OTHER = relax.const(0.1, "float32"), relax.const(0.2, "float32")
 ZERO = relax.const(-3, "int32")
@@ -67,23 +72,40 @@ def padded_channels(x, value):
     return op.nn.pad(x, (0, 0, 0, 0, 0, 0, 1, 1), pad_value=value)
 
 
-@pytest.mark.parametrize(
-    "build",
-    [
-        pytest.param(
-            lambda emit, x, y: quantized(
-                op.concat((dequantized(x), dequantized(y, OTHER)), axis=0)
-            ),
-            id="two scales",
+def two_scales(emit, x, y):
+    return quantized(op.concat((dequantized(x), dequantized(y, OTHER)), axis=0))
+
+
+def test_what_is_decided_later_stays_in_float() -> None:
+    # `IntegerArithmetic` rescales the operands of a concatenation, so it says why if it does not
+    assert_left_alone(CommuteQuantization(), network(two_scales, (4,), (4,), dtype="int8"))
+
+
+def moves(emit, x, y):
+    a, b = emit(dequantized(x)), emit(dequantized(y, OTHER))
+    largest = emit(op.maximum(emit(op.maximum(a, b)), a))
+    padded = emit(op.nn.pad(a, (0, 0), pad_value=0.25))
+    return op.nn.pad(emit(op.maximum(largest, padded)), (1, 1), pad_value=0.25)
+
+
+def test_a_move_that_stays_in_float_has_a_reason() -> None:
+    before = network(moves, (4,), (4,), dtype="int8")
+    after = CommuteQuantization()(before)
+    assert [(d.join, d.action, d.reason) for d in decisions(after)] == [
+        (
+            "lv2",
+            "kept in float",
+            "its operands have scale 0.1 and zero point -3, and scale 0.2 and zero point -3",
         ),
-        pytest.param(
-            lambda emit, x, y: op.nn.pad(dequantized(x), (1, 1), pad_value=0.25),
-            id="a pad value between two integers",
+        ("lv3", "kept in float", "not all of its operands are quantized"),
+        (
+            "lv4",
+            "kept in float",
+            "no integer stands for 0.25 at scale 0.1 and zero point -3",
         ),
-    ],
-)
-def test_what_stays_in_float(build) -> None:
-    assert_left_alone(CommuteQuantization(), network(build, (4,), (4,), dtype="int8"))
+    ]
+    assert_left_alone(CommuteQuantization(), after)
+    tvm.ir.assert_structural_equal(without_findings(after), before)
 
 
 def test_one_dequantize_serves_all_readers() -> None:

@@ -1,15 +1,25 @@
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
+import tvm
 from tvm import relax
 from tvm.relax import op
 from tvm.script import ir as I
 from tvm.script import relax as R
 
-from relax_passes.canonicalization.select_operators import SelectOperators
+from relax_passes.canonicalization.select_operators import LEFT_TO_TVM, NAME, SelectOperators
+from relax_passes.ir.decisions import decisions
 from relax_passes.operators import attributes_of, make_call
-from tests.relax_passes.network_parts import assert_left_alone, assert_rewritten, network, run
+from tests.relax_passes.network_parts import (
+    assert_left_alone,
+    assert_rewritten,
+    network,
+    run,
+    without_findings,
+)
 
 rng = np.random.default_rng(0)
 WEIGHT = rng.normal(size=(4, 3, 3, 3)).astype("float32")
@@ -105,15 +115,16 @@ def nearest(size, mode, rounding):
     )
 
 
-@pytest.mark.parametrize(
-    "build",
-    [
-        pytest.param(bilinear, id="no counterpart"),
-        pytest.param(nearest((9, 9), "align_corners", "round"), id="ties to even"),
-    ],
-)
-def test_what_stays_with_tvm(build) -> None:
-    assert_left_alone(SelectOperators(), network(build, (1, 5, 5, 2)))
+def test_what_has_no_counterpart_stays() -> None:
+    before = network(bilinear, (1, 5, 5, 2))
+    after = SelectOperators()(before)
+    assert [(d.join, d.reason) for d in decisions(after)] == [
+        ("lv", "its method is linear, not nearest_neighbor"),
+        ("lv1", "its axis 1 is not the last of 4"),
+        ("gv", "the operator set has no cumsum"),
+    ]
+    assert_left_alone(SelectOperators(), after)
+    tvm.ir.assert_structural_equal(without_findings(after), before)
 
 
 @pytest.mark.parametrize(
@@ -204,3 +215,53 @@ def test_what_is_selected(build, names) -> None:
     after = SelectOperators()(network(lambda emit, x: build(x), (1, 4)))
     calls = [binding.value.op.name for binding in after["main"].body.blocks[0].bindings]
     assert calls == [f"dero.{name}" for name in names]
+
+
+def resized(rounding):
+    return nearest((9, 9), "align_corners", rounding)
+
+
+def quantize(*parameters):
+    return lambda emit, x: op.quantize(x, *parameters)
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype", "build", "reason"),
+    [
+        (
+            (1, 4, 8),
+            "float32",
+            lambda _, x: op.nn.softmax(x, axis=1),
+            "axis 1 is not the last of 3",
+        ),
+        ((3, 4), "float32", lambda _, x: op.matmul(x, op.permute_dims(x)), "is computed"),
+        ((4,), "float32", lambda _, x: op.matmul(x, const(np.ones((4, 2)))), "have 1 and 2 axes"),
+        ((2, 3), "float32", lambda _, x: op.sin(x), "the operator set has no sin"),
+        ((2,), "int32", lambda _, x: op.abs(x), "an operand is int32"),
+        ((2,), "int8", lambda _, x: op.abs(x), "it is written on int8"),
+        ((1,) * 6, "float32", lambda _, x: op.abs(x), "an operand has 6 axes"),
+        ((1, 6, 6, 3), "float32", lambda _, x: op.nn.max_pool2d(x, 2), "its layout is NCHW"),
+        ((4,), "float32", lambda _, x: op.nn.pad(x, (1, 1), "reflect"), r"elements \(reflect\)"),
+        ((4,), "float32", lambda _, x: op.strided_slice(x, [0], [3], [0], [-1]), "axis 0 is -1"),
+        ((1, 5, 5, 2), "float32", resized("round"), "rounded to the even one"),
+        ((1, 5, 5, 2), "float32", resized("up"), "its rounding is up"),
+        (
+            (2,),
+            "float32",
+            quantize(const(0.1), relax.const(3, "uint8"), 0, "uint8"),
+            "its result is uint8",
+        ),
+        (
+            (2,),
+            "float32",
+            quantize(const([0.1, 0.2]), const([0, 1], "int8"), 0, "int8"),
+            "it has 2 scales, not one",
+        ),
+    ],
+)
+def test_what_is_left_to_tvm_has_a_reason(shape, dtype, build, reason) -> None:
+    after = SelectOperators()(network(build, shape, dtype=dtype))
+    (found,) = decisions(after)
+    assert (found.pass_name, found.join, found.action) == (NAME, "gv", LEFT_TO_TVM)
+    assert re.search(reason, found.reason), found.reason
+    assert_left_alone(SelectOperators(), after)

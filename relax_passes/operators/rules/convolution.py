@@ -1,0 +1,281 @@
+"""Convolutions.
+
+- spelling: along one axis, one with a width of 1;
+- layout: image, weights and result channels-last;
+- selection: with a bias and a clamp, `dero.conv2d`;
+- integers: int8 weights with a scale for each output channel, or one;
+- element sums: windows of single channels, or channels of single pixels, with equal weights;
+- channel selection: an ordinary one absorbs the loss, a depthwise one hands it on;
+- the network's description: a convolution; of one pixel, a dense layer; scaling each channel, a
+  normalization.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from tvm import relax
+
+from ...canonicalization.channels_last import (
+    DEMANDS,
+    LAYOUT,
+    LayoutRewriter,
+    channels_last,
+    check_plain,
+)
+from ...canonicalization.decompose import SPELLINGS, SpellingRewriter, with_width
+from ...canonicalization.element_sums import ElementSum
+from ...canonicalization.epilogue import float_epilogue
+from ...canonicalization.integer_arithmetic import INTEGERS, IntegerRewriter
+from ...canonicalization.integer_layers import are_unsigned, int8_weight, layer_operands
+from ...canonicalization.integer_operand import integer_clamp
+from ...canonicalization.layout import Layout
+from ...canonicalization.region_reader import READERS, UNUSUAL, RegionReader, window_sums
+from ...canonicalization.select_operators import (
+    SELECTION,
+    SelectionRewriter,
+    bias_vector,
+    check_float32,
+)
+from ...ir.dataflow import Dataflow, shape_of
+from ...ir.operator_graph import Node
+from ...reorganization.cannot_reorganize import one_axis
+from ...reorganization.channel_selection import NARROWING, CannotNarrow, Kept, take, the_kept
+from ...reorganization.description import Convolution, Window
+from ...reorganization.partial_description import (
+    DESCRIPTION,
+    DescribedTensor,
+    PartialDescription,
+    add_dense,
+    clamp_of,
+)
+from ...shortcuts.channel_sums import NotLinear
+from .. import Signature
+from .. import quantized as factors
+from .registry import Refusal
+
+# --- spelling ------------------------------------------------------------------------------------
+
+
+@SPELLINGS.register("relax.nn.conv1d")
+def _along_one_axis(rewriter: SpellingRewriter, call: Any) -> relax.Expr | None:
+    a = call.attrs
+    if (a.data_layout, a.kernel_layout, a.out_layout) != ("NCW", "OIW", "NCW"):
+        return None
+    data, weight = (with_width(rewriter, rewriter.new(arg)) for arg in call.args)
+    before, after = a.padding
+    conv = relax.op.nn.conv2d(
+        data,
+        weight,
+        strides=(a.strides[0], 1),
+        padding=(before, 0, after, 0),
+        dilation=(a.dilation[0], 1),
+        groups=a.groups,
+    )
+    return relax.op.reshape(rewriter.emit(conv), shape_of(call))
+
+
+# --- layout --------------------------------------------------------------------------------------
+
+
+@LAYOUT.register("relax.nn.conv2d")
+def _layout(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.Expr:
+    a = call.attrs
+    check_plain(a.data_layout, a.out_layout)
+    if sorted(a.kernel_layout) != sorted("OIHW"):
+        raise Refusal(f"the layout of its weights is {a.kernel_layout}")
+    data = rewriter.arrange(call.args[0], channels_last(a.data_layout))
+    weight = rewriter.arrange(call.args[1], tuple(a.kernel_layout.index(c) for c in "OHWI"))
+    conv = relax.op.nn.conv2d(
+        data,
+        weight,
+        strides=a.strides,
+        padding=a.padding,
+        dilation=a.dilation,
+        groups=a.groups,
+        data_layout="NHWC",
+        kernel_layout="OHWI",
+        out_layout="NHWC",
+        out_dtype=a.out_dtype or None,
+    )
+    return rewriter.keep(var, conv, Layout.permuted(shape_of(call), channels_last(a.out_layout)))
+
+
+@DEMANDS.register("relax.nn.conv2d")
+def _demands(call: Any) -> bool:
+    return call.attrs.data_layout == "NCHW"
+
+
+# --- selection -----------------------------------------------------------------------------------
+
+
+@SELECTION.register("relax.nn.conv2d")
+def _select(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Expr:
+    a = call.attrs
+    if (a.data_layout, a.kernel_layout, a.out_layout) != ("NHWC", "OHWI", "NHWC"):
+        raise Refusal(f"its layout is {a.data_layout}, {a.kernel_layout}")
+    check_float32(*call.args)
+    epilogue = float_epilogue(rewriter.old, var, bias=True)
+    result = rewriter.dero(
+        "conv2d",
+        [*(rewriter.new(arg) for arg in call.args), bias_vector(epilogue, shape_of(call)[-1])],
+        strides=a.strides,
+        padding=a.padding,
+        dilation=a.dilation,
+        groups=a.groups,
+        **epilogue.clamp,
+    )
+    return rewriter.finish(result, epilogue.absorbed)
+
+
+# --- integers ------------------------------------------------------------------------------------
+
+
+@INTEGERS.register("relax.nn.conv2d")
+def _integers(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax.Expr | None:
+    """Convolution with one scale of the weights for each or for all output channels."""
+    source = rewriter.quantized(call.args[0])
+    if source is None:
+        rewriter.refuse_quantized(call.args[0])
+        return None
+    a = call.attrs
+    if (a.data_layout, a.kernel_layout, a.out_layout) != ("NHWC", "OHWI", "NHWC"):
+        raise Refusal(f"its layout is {a.data_layout}, {a.kernel_layout}")
+    weight, weight_zero_point = int8_weight(rewriter, call.args[1])
+    epilogue = rewriter.epilogue(var, bias=True)
+    # LiteRT multiplies the scales of a convolution in float32 if its tensors are uint8.
+    factors_of = factors.dense_factors if are_unsigned(rewriter) else factors.convolution_factors
+    operands, rounding = layer_operands(
+        source, weight, weight_zero_point, epilogue, factors_of, rewriter.rounding
+    )
+    return rewriter.dero(
+        "conv2d",
+        operands,
+        epilogue.absorbed,
+        strides=a.strides,
+        padding=a.padding,
+        dilation=a.dilation,
+        groups=a.groups,
+        input_zero_point=source.zero_point,
+        weight_zero_point=weight_zero_point,
+        output_zero_point=epilogue.zero_point,
+        rounding=rounding,
+        **integer_clamp(epilogue),
+    )
+
+
+# --- element sums --------------------------------------------------------------------------------
+
+
+@READERS.register("relax.nn.conv2d")
+def _elements(reader: RegionReader, call: Any) -> ElementSum:
+    """A convolution that sums windows of each channel, or channels of each pixel."""
+    weight = _fixed_weight(reader.old, call)
+    if weight is None:
+        raise NotLinear("comes from a convolution")
+    filters, depth, *size = weight.shape
+    if depth == 1:
+        return window_sums(reader, call, size, 1.0).scaled(weight[:, 0, :1, :1])
+    value = window_sums(reader, call, size, 1.0)
+    reader.limit(value.cost * int((weight != 0.0).sum(1).max()))
+    return value.mixed(weight.reshape(filters, depth), 1)
+
+
+@UNUSUAL.register("relax.nn.conv2d")
+def _is_unusual(old: Dataflow, call: Any) -> bool:
+    return _fixed_weight(old, call) is not None
+
+
+def _fixed_weight(old: Any, call: Any) -> np.ndarray | None:
+    """The weights [O, I, H, W] of a convolution that adds up elements; None if it does not.
+
+    Depthwise, all weights of a channel are one number; pointwise, every channel of the data goes
+    to one channel of the result, whose weights are one number.
+    """
+    a = call.attrs
+    if (a.data_layout, a.kernel_layout, a.out_layout) != ("NCHW", "OIHW", "NCHW"):
+        return None
+    filters, depth, height, width = shape_of(call.args[1])
+    channels = shape_of(call.args[0])[1]
+    depthwise = depth == 1 and a.groups == filters == channels and height * width > 1
+    pointwise = a.groups == 1 and depth > 1 and (height, width) == (1, 1)
+    if not (depthwise or pointwise) or any(int(step) != 1 for step in a.dilation):
+        return None
+    constant = old.constant(call.args[1])
+    if constant is None:
+        return None
+    weight = constant.real().astype(np.float64)
+    if depthwise:
+        return weight if (weight == weight[:, :, :1, :1]).all() else None
+    used = weight != 0.0
+    same = weight == weight.max(1, keepdims=True) + weight.min(1, keepdims=True)
+    return weight if (used.sum(0) == 1).all() and same[used].all() else None
+
+
+# --- channel selection ---------------------------------------------------------------------------
+
+
+@NARROWING.register("dero.conv2d")
+def _narrow(
+    signature: Signature, operands: list[relax.Expr], kept: list[Kept], attrs: dict[str, Any]
+) -> tuple:
+    data, weight, *vectors = operands
+    channels = signature.inputs[0].channels
+    if attrs["groups"] == 1:
+        return [data, take(weight, the_kept(kept), 3), *vectors], attrs, None
+    if attrs["groups"] != channels:
+        raise CannotNarrow(f"a convolution in {attrs['groups']} groups cannot lose single channels")
+    each = signature.inputs[1].shape[0] // channels
+    chosen = the_kept(kept)
+    filters = (chosen[:, None] * each + np.arange(each)).ravel()
+    attrs = attrs | {"groups": len(chosen)}
+    return [data, *(take(constant, filters, 0) for constant in (weight, *vectors))], attrs, filters
+
+
+# --- the network's description -------------------------------------------------------------------
+
+
+@DESCRIPTION.register("dero.conv2d")
+def _describe(description: PartialDescription, name: str, data: Node) -> DescribedTensor:
+    signature, activation = data.signature, clamp_of(data.signature.attrs)
+    weight, bias = (description.constant(name, data, index) for index in (1, 2))
+    (tensor,) = description.operands(name, data)
+    source, shape = tensor.source, description.shape(tensor.source)
+    channels, filters = signature.inputs[0].channels, weight.shape[0]
+    groups = signature["groups"]
+    window = Window(weight.shape[1:3], *(signature[k] for k in ("strides", "padding", "dilation")))
+    if tensor.channels_first or (len(shape) == 1 and signature.inputs[0].shape[1:3] != (1, 1)):
+        raise one_axis(name, data)
+    scaling = window == Window((1, 1)) and groups == channels == filters > 1
+    if scaling and name not in description.verdicts.gates:
+        return description.normalization(name, tensor, activation)
+    if len(shape) == 1:
+        return add_dense(
+            description, name, data, source, _of_one_pixel(weight, window, groups), bias
+        )
+    description.keep(name, weight, bias)
+    shape = signature.output.shape[1:]
+    made = Convolution(
+        name, (source,), shape, channels, filters, window, groups, activation=activation
+    )
+    return description.add(replace(made, in_gate=name in description.verdicts.gates))
+
+
+def _of_one_pixel(weight: np.ndarray, window: Window, groups: int) -> np.ndarray | None:
+    """A convolution on an image of one pixel as a dense layer's weights; None if it gives more."""
+    top, left, bottom, right = window.padding
+    rows, columns = (d * (k - 1) + 1 for d, k in zip(window.dilation, window.kernel))
+    # The pixel must lie under one weight, and the window fit only once.
+    results = (1 + top + bottom - rows) // window.strides[0], (1 + left + right - columns)
+    if results[0] or results[1] // window.strides[1]:
+        return None
+    places = (top / window.dilation[0], left / window.dilation[1])
+    if any(place != int(place) for place in places):
+        return None
+    filters, channels = len(weight) // groups, weight.shape[-1]
+    whole = np.zeros((groups, filters, groups, channels), weight.dtype)
+    for group, part in enumerate(np.split(weight[:, int(places[0]), int(places[1]), :], groups)):
+        whole[group, :, group] = part
+    return whole.reshape(groups * filters, groups * channels)

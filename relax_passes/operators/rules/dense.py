@@ -1,0 +1,219 @@
+"""Products with matrices, and Einstein sums.
+
+- layout: the rows of constant weights lie as memory holds the contracted axis, so ``flatten`` of an
+  NCHW tensor costs nothing;
+- selection: rows times constant weights, with a bias and a clamp, are `dero.dense`;
+- integers: int8 weights with a scale for each output channel, or one;
+- element sums: products with constant matrices;
+- channel selection: absorbs the loss;
+- the network's description: a dense layer.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from tvm import relax
+
+from ...canonicalization.channels_last import LAYOUT, LayoutRewriter
+from ...canonicalization.element_sums import ElementSum
+from ...canonicalization.epilogue import float_epilogue
+from ...canonicalization.integer_arithmetic import INTEGERS, IntegerRewriter
+from ...canonicalization.integer_layers import are_unsigned, int8_weight, layer_operands
+from ...canonicalization.integer_operand import integer_clamp
+from ...canonicalization.layout import Layout
+from ...canonicalization.region_reader import READERS, RegionReader
+from ...canonicalization.select_operators import (
+    SELECTION,
+    SelectionRewriter,
+    bias_vector,
+    check_float32,
+)
+from ...ir.dataflow import shape_of
+from ...ir.operator_graph import Node
+from ...reorganization.cannot_reorganize import no_counterpart
+from ...reorganization.channel_selection import NARROWING, Kept, take, the_kept
+from ...reorganization.partial_description import (
+    DESCRIPTION,
+    DescribedTensor,
+    PartialDescription,
+    add_dense,
+)
+from ...shortcuts.channel_sums import NotLinear
+from .. import Signature
+from .. import quantized as factors
+from .registry import Refusal
+
+# --- layout --------------------------------------------------------------------------------------
+
+
+@LAYOUT.register("relax.matmul")
+def _layout(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.Expr:
+    """Rows of constant weights in the order in which memory holds the contracted axis."""
+    data = call.args[0]
+    left, weight = (rewriter.old.constant(arg) for arg in call.args)
+    layout = rewriter.layout(data)
+    leading = range(len(layout.shape) - 1)
+    lead = layout.order(leading)
+    if weight is None:
+        raise Refusal("neither operand is constant" if left is None else "its weights come first")
+    if len(weight.shape) != 2:
+        raise Refusal(f"its weights have {len(weight.shape)} axes")
+    if lead != tuple(range(len(lead))):
+        raise Refusal("the rows of its data do not lie after one another")
+    contracted = layout.axes[-1]
+    rows = weight.reshape([*(layout.sizes[f] for f in contracted), weight.shape[1]])
+    order = [contracted.index(factor) for factor in sorted(contracted)]
+    moved = rows.transpose([*order, len(order)]).reshape(weight.shape)
+    stored = rewriter.stored(data)
+    if shape_of(stored) != layout.shape:
+        stored = rewriter.emit(relax.op.reshape(stored, layout.shape))
+    operand = call.args[1] if order == sorted(order) else None
+    new_weight = rewriter.new(operand) if operand is not None else rewriter.weight(moved)
+    new = relax.op.matmul(stored, new_weight, out_dtype=call.attrs.out_dtype or None)
+    return rewriter.keep(var, new, Layout.native(shape_of(call)))
+
+
+# --- selection -----------------------------------------------------------------------------------
+
+
+@SELECTION.register("relax.matmul")
+def _select(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Expr:
+    weight = rewriter.old.constant(call.args[1])
+    if weight is None:
+        raise Refusal("its second operand is computed, and a dense layer's weights are constant")
+    if len(weight.shape) != 2 or len(shape_of(call.args[0])) < 2:
+        ranks = f"{len(shape_of(call.args[0]))} and {len(weight.shape)}"
+        raise Refusal(f"its operands have {ranks} axes; a dense layer takes rows times a matrix")
+    check_float32(call.args[0])
+    epilogue = float_epilogue(rewriter.old, var, bias=True)
+    result = rewriter.dero(
+        "dense",
+        [
+            rewriter.new(call.args[0]),
+            relax.const(np.ascontiguousarray(weight.real().T)),
+            bias_vector(epilogue, weight.shape[1]),
+        ],
+        **epilogue.clamp,
+    )
+    return rewriter.finish(result, epilogue.absorbed)
+
+
+# --- integers ------------------------------------------------------------------------------------
+
+
+@INTEGERS.register("relax.matmul")
+def _integers(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax.Expr | None:
+    """Product with a constant matrix, as a dense layer."""
+    source = rewriter.quantized(call.args[0])
+    if source is None:
+        rewriter.refuse_quantized(*call.args)
+        return None
+    weight, weight_zero_point = int8_weight(rewriter, call.args[1])
+    if len(weight.shape) != 2 or len(shape_of(call.args[0])) < 2:
+        raise Refusal("it is not a matrix of weights times rows of data")
+    weight = weight.transpose((1, 0))
+    # LiteRT multiplies sums by the factor in float64 if the tensors are uint8.
+    rounding = "away" if are_unsigned(rewriter) else rewriter.rounding
+    factors_of = factors.convolution_factors if are_unsigned(rewriter) else factors.dense_factors
+    epilogue = rewriter.epilogue(var, bias=True)
+    operands, rounding = layer_operands(
+        source, weight, weight_zero_point, epilogue, factors_of, rounding
+    )
+    return rewriter.dero(
+        "dense",
+        operands,
+        epilogue.absorbed,
+        input_zero_point=source.zero_point,
+        weight_zero_point=weight_zero_point,
+        output_zero_point=epilogue.zero_point,
+        rounding=rounding,
+        **integer_clamp(epilogue),
+    )
+
+
+# --- element sums --------------------------------------------------------------------------------
+
+
+@READERS.register("relax.matmul")
+def _elements(reader: RegionReader, call: Any) -> ElementSum:
+    """The product with a constant matrix from either side."""
+    left, right = (reader.old.constant(arg) for arg in call.args)
+    matrix, data = (left, call.args[1]) if left is not None else (right, call.args[0])
+    if matrix is None:
+        raise NotLinear("is multiplied with another tensor")
+    numbers = matrix.real().astype(np.float64)
+    while numbers.ndim > 2 and numbers.shape[0] == 1:
+        numbers = numbers[0]
+    value = reader.value(data)
+    if numbers.ndim != 2 or len(value.shape) < 2:
+        raise NotLinear("is multiplied with several matrices")
+    if left is None:
+        numbers = numbers.T
+    axis = len(value.shape) - (2 if left is not None else 1)
+    reader.limit(value.cost * int((numbers != 0).sum(1).max()))
+    shape = shape_of(call)
+    return value.mixed(numbers, axis).moved(lambda a: a.reshape(shape))
+
+
+@READERS.register("relax.einsum")
+def _einsum_elements(reader: RegionReader, call: Any) -> ElementSum:
+    """One tensor, and at most vectors of constants along its axes; other axes are summed."""
+    fields = reader.old.definition(call.args[0])
+    operands, arrow, result = call.attrs.subscripts.replace(" ", "").partition("->")
+    letters = operands.split(",")
+    if not isinstance(fields, relax.Tuple) or "." in operands or not arrow:
+        raise NotLinear("is an Einstein sum of another kind")
+    moving = [i for i, f in enumerate(fields.fields) if reader.old.constant(f) is None]
+    if len(moving) != 1 or len(set(letters[moving[0]])) != len(letters[moving[0]]):
+        raise NotLinear("is an Einstein sum of several tensors")
+    axes = letters[moving[0]]
+    value = reader.value(fields.fields[moving[0]])
+    for index, (field, names) in enumerate(zip(fields.fields, letters)):
+        if index in moving:
+            continue
+        constant = reader.old.constant(field)
+        assert constant is not None  # all but one are
+        numbers = constant.real().astype(np.float64)
+        if len(names) == 1 and names in axes:
+            spread = [1] * len(axes)
+            spread[axes.index(names)] = -1
+            value = value.scaled(numbers.reshape(spread))
+        elif len(names) == 2 and (names[1] in axes) != (names[0] in axes):
+            inner = names[0] if names[0] in axes else names[1]
+            outer = names[1] if inner == names[0] else names[0]
+            matrix = numbers if inner == names[1] else numbers.T
+            value = value.mixed(matrix, axes.index(inner))
+            axes = axes.replace(inner, outer)
+        else:
+            raise NotLinear("is an Einstein sum of another kind")
+    reader.limit(value.cost * 2)
+    for axis in reversed(range(len(axes))):
+        if axes[axis] not in result:
+            value = value.summed(axis)
+    axes = "".join(letter for letter in axes if letter in result)
+    return value.moved(lambda a: a.transpose([axes.index(letter) for letter in result]))
+
+
+# --- channel selection ---------------------------------------------------------------------------
+
+
+@NARROWING.register("dero.dense")
+def _narrow(
+    signature: Signature, operands: list[relax.Expr], kept: list[Kept], attrs: dict[str, Any]
+) -> tuple:
+    data, weight, *vectors = operands
+    return [data, take(weight, the_kept(kept), 1), *vectors], attrs, None
+
+
+# --- the network's description -------------------------------------------------------------------
+
+
+@DESCRIPTION.register("dero.dense")
+def _describe(description: PartialDescription, name: str, data: Node) -> DescribedTensor:
+    weight, bias = (description.constant(name, data, index) for index in (1, 2))
+    (source,) = description.sources(name, data)
+    if len(description.shape(source)) != 1:
+        raise no_counterpart(name, data, " on the pixels of an image")
+    return add_dense(description, name, data, source, weight, bias)

@@ -1,0 +1,242 @@
+"""Mean, sum, largest and smallest element along axes.
+
+- spelling: of a stack, arithmetic; of means over height and then width, one over both;
+- layout: along the axes where they lie;
+- moves: the largest and the smallest element are elements;
+- selection: with a clamp, `dero.reduce`;
+- integers: means and sums;
+- element sums: means and sums, but over an image's pixels, which is the pooling at a network's end;
+- channel selection: over pixels, channel by channel;
+- the network's description: a mean over all pixels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import prod
+from typing import Any
+
+import numpy as np
+from tvm import relax
+
+from ...canonicalization.channels_last import LAYOUT, LayoutRewriter
+from ...canonicalization.decompose import SPELLINGS, SpellingRewriter
+from ...canonicalization.element_sums import ElementSum
+from ...canonicalization.integer_arithmetic import INTEGERS, IntegerRewriter
+from ...canonicalization.integer_operand import integer_clamp, integer_factors, refuse_overflow
+from ...canonicalization.layout import Layout
+from ...canonicalization.moves import MOVES, always
+from ...canonicalization.region_reader import READERS, RegionReader
+from ...canonicalization.select_operators import SELECTION, SelectionRewriter, check_float32
+from ...ir.dataflow import is_call, shape_of
+from ...ir.operator_graph import Node
+from ...reorganization.cannot_reorganize import no_counterpart
+from ...reorganization.channel_selection import NARROWING, CannotNarrow, Kept
+from ...reorganization.partial_description import (
+    DESCRIPTION,
+    DescribedTensor,
+    PartialDescription,
+    clamp_of,
+    global_pool,
+)
+from ...shortcuts.channel_sums import NotLinear
+from .. import Signature
+from .. import quantized as factors
+from ..fixed_point import onnx_rounding
+from ..sum_range import SumRange
+
+_OPERATORS = {
+    "relax.mean": relax.op.mean,
+    "relax.sum": relax.op.sum,
+    "relax.max": relax.op.max,
+    "relax.min": relax.op.min,
+}
+
+
+# --- spelling ------------------------------------------------------------------------------------
+
+
+@SPELLINGS.register("relax.sum", "relax.max", "relax.min")
+def _of_a_stack(rewriter: SpellingRewriter, call: Any) -> relax.Expr | None:
+    stack = rewriter.old.definition(call.args[0])
+    if not is_call(stack, "relax.stack") or call.attrs.keepdims or call.attrs.axis is None:
+        return None
+    rank = len(shape_of(call.args[0]))
+    if [int(a) % rank for a in call.attrs.axis] != [stack.attrs.axis % rank]:
+        return None
+    fields = rewriter.old.definition(stack.args[0])
+    if not isinstance(fields, relax.Tuple):
+        return None
+    binary = {
+        "relax.sum": relax.op.add,
+        "relax.max": relax.op.maximum,
+        "relax.min": relax.op.minimum,
+    }[call.op.name]
+    total, *others = (rewriter.new(field) for field in fields.fields)
+    for other in others:
+        total = rewriter.emit(binary(total, other))
+    return total
+
+
+@SPELLINGS.register("relax.mean")
+def _mean_of_means(rewriter: SpellingRewriter, call: Any) -> relax.Expr | None:
+    """Over height and width, however they are named one after the other."""
+    below: Any = rewriter.old.definition(call.args[0])
+    shape = shape_of(call.args[0])
+    axes = {int(a) % len(shape) for a in call.attrs.axis or range(len(shape))}
+    if is_call(below, "relax.reshape", "relax.flatten") and len(shape) == 3 and axes == {2}:
+        image = shape_of(below.args[0])
+        if len(image) != 4 or image[:2] != shape[:2]:
+            return None
+    elif is_call(below, "relax.mean") and len(shape_of(below.args[0])) == 4:
+        image = shape_of(below.args[0])
+        inner = {int(a) % 4 for a in below.attrs.axis or range(4)}
+        left = [axis for axis in range(4) if below.attrs.keepdims or axis not in inner]
+        if inner | {left[axis] for axis in axes} != {2, 3}:
+            return None
+    else:
+        return None
+    mean = rewriter.emit(relax.op.mean(rewriter.new(below.args[0]), axis=[2, 3], keepdims=True))
+    return relax.op.reshape(mean, shape_of(call))
+
+
+# --- layout --------------------------------------------------------------------------------------
+
+
+@LAYOUT.register(*_OPERATORS)
+def _layout(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.Expr:
+    data, order = rewriter.regular(call.args[0])
+    rank = len(order)
+    native = [int(a) % rank for a in (range(rank) if call.attrs.axis is None else call.attrs.axis)]
+    axes = sorted(order.index(axis) for axis in native)
+    new = _OPERATORS[call.op.name](data, axis=axes, keepdims=call.attrs.keepdims)
+    if call.attrs.keepdims:
+        return rewriter.keep(var, new, Layout.permuted(shape_of(call), order))
+    left = [axis for axis in range(rank) if axis not in native]
+    kept = [left.index(axis) for axis in order if axis not in native]
+    return rewriter.keep(var, new, Layout.permuted(shape_of(call), kept))
+
+
+# --- moves ---------------------------------------------------------------------------------------
+
+MOVES.register("relax.max", "relax.min")(always)
+
+
+# --- selection -----------------------------------------------------------------------------------
+
+
+@SELECTION.register(*_OPERATORS)
+def _select(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Expr:
+    kind = call.op.name.removeprefix("relax.")
+    if kind not in ("max", "min"):
+        check_float32(call)
+    rank = len(shape_of(call.args[0]))
+    axes = range(rank) if call.attrs.axis is None else call.attrs.axis
+    axes = tuple(sorted(int(axis) % rank for axis in axes))
+    return rewriter.clamped(
+        var, "reduce", [call.args[0]], kind=kind, axes=axes, keepdims=call.attrs.keepdims
+    )
+
+
+# --- integers ------------------------------------------------------------------------------------
+
+
+@INTEGERS.register("relax.mean", "relax.sum")
+def _integers(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax.Expr | None:
+    source = rewriter.quantized(call.args[0])
+    if source is None:
+        rewriter.refuse_quantized(call.args[0])
+        return None
+    shape = shape_of(call.args[0])
+    axes = range(len(shape)) if call.attrs.axis is None else call.attrs.axis
+    axes = tuple(sorted(int(axis) % len(shape) for axis in axes))
+    epilogue = rewriter.epilogue(var)
+    count = prod(shape[axis] for axis in axes)
+    if is_call(call, "relax.mean"):
+        kind = "mean"
+        multiplier, shift = integer_factors(
+            factors.mean_factors, source.scale, epilogue.scale, count
+        )
+    else:
+        kind = "sum"
+        multiplier, shift = integer_factors(factors.rescale_factors, source.scale, epilogue.scale)
+    sums = SumRange.of_elements(count, source.zero_point)
+    refuse_overflow(sums, multiplier, shift)
+    return rewriter.dero(
+        "reduce",
+        [source.data],
+        epilogue.absorbed,
+        kind=kind,
+        axes=axes,
+        keepdims=call.attrs.keepdims,
+        input_zero_point=source.zero_point,
+        output_zero_point=epilogue.zero_point,
+        multiplier=multiplier,
+        shift=shift,
+        rounding=onnx_rounding(rewriter.rounding, multiplier, shift, sums.greatest),
+        **integer_clamp(epilogue),
+    )
+
+
+# --- element sums --------------------------------------------------------------------------------
+
+
+@READERS.register("relax.sum", "relax.mean")
+def _elements(reader: RegionReader, call: Any) -> ElementSum:
+    if _over_the_image(call):
+        raise NotLinear("is pooled over the image")
+    value = reader.value(call.args[0])
+    rank = len(value.shape)
+    axes = range(rank) if call.attrs.axis is None else call.attrs.axis
+    axes = sorted({int(axis) % rank for axis in axes}, reverse=True)
+    count = int(np.prod([value.shape[axis] for axis in axes]))
+    reader.limit(value.cost * 2)
+    for axis in axes:
+        value = value.summed(axis)
+    if is_call(call, "relax.mean"):
+        value = value.scaled(np.float64(1.0 / count))
+    shape = shape_of(call)
+    return value.moved(lambda a: a.reshape(shape))
+
+
+def _over_the_image(call: Any) -> bool:
+    """A mean or sum over height and width of an image: the pooling at the network's end."""
+    rank = len(shape_of(call.args[0]))
+    if rank != 4 or call.attrs.axis is None:
+        return False
+    return {int(axis) % rank for axis in call.attrs.axis} == {2, 3}
+
+
+# --- channel selection ---------------------------------------------------------------------------
+
+
+@NARROWING.register("dero.reduce")
+def _narrow(
+    signature: Signature, operands: list[relax.Expr], kept: list[Kept], attrs: dict[str, Any]
+) -> tuple:
+    rank = len(signature.inputs[0].shape)
+    if rank - 1 in (axis % rank for axis in attrs["axes"]):
+        raise CannotNarrow("the reduction runs over channels")
+    return operands, attrs, kept[0]
+
+
+# --- the network's description -------------------------------------------------------------------
+
+
+@DESCRIPTION.register("dero.reduce")
+def _describe(description: PartialDescription, name: str, data: Node) -> DescribedTensor:
+    signature = data.signature
+    (tensor,) = description.operands(name, data)
+    rank, shape = len(signature.inputs[0].shape), description.shape(tensor.source)
+    axes = {axis % rank for axis in signature["axes"]}
+    pixels = {2, 3} if tensor.channels_first else {1, 2}
+    if signature["kind"] != "mean" or rank != 4 or axes != pixels:
+        raise no_counterpart(name, data, " that is no mean over the pixels")
+    if len(shape) == 3:
+        channels = signature.inputs[0].shape[1 if tensor.channels_first else 3]
+        pooled = description.add(global_pool(description, name, tensor.source, channels))
+        tensor = replace(tensor, source=pooled.source)
+    first = tensor.channels_first and len(signature.output.shape) == 4
+    return description.activated(
+        name, replace(tensor, channels_first=first), clamp_of(signature.attrs)
+    )

@@ -1,0 +1,73 @@
+"""Rules by operator: a phase asks what an operator means to it, a family of operators answers.
+
+A phase owns a :class:`Rules`, states the type of its rules, and looks them up.  The files beside
+this one each hold what one family of operators means to all phases, and register it there.  They
+import the phases; no phase imports them: the first look-up does, so a family is known because its
+file exists.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterator
+from functools import cache
+from typing import Any, Generic, TypeVar
+
+from tvm.ir import Call, Op
+
+Rule = TypeVar("Rule")
+
+
+class Refusal(Exception):
+    """Why a rule leaves an operator as it is: the rest of a sentence that begins with it."""
+
+
+class Rules(Generic[Rule]):
+    """The rules of one phase, by the name of the operator."""
+
+    def __init__(self, phase: str) -> None:
+        self.phase = phase  # as its errors call it
+        self._rules: dict[str, Rule] = {}
+
+    def register(self, *names: str) -> Callable[[Rule], Rule]:
+        """Decorator: enter a rule for the named operators.
+
+        Raises ``ValueError`` if one of them has a rule already.
+        """
+
+        def enter(rule: Rule) -> Rule:
+            for name in names:
+                if name in self._rules:
+                    raise ValueError(f"{self.phase} has a rule for {name} already")
+                self._rules[name] = rule
+            return rule
+
+        return enter
+
+    def get(self, operator: Any) -> Rule | None:
+        """The rule for an operator, given by its name or as a call of it; None if it has none."""
+        _import_families()
+        return self._rules.get(_name_of(operator))
+
+    def __contains__(self, operator: Any) -> bool:
+        return self.get(operator) is not None
+
+    def __iter__(self) -> Iterator[str]:
+        """The names of the operators that have a rule."""
+        _import_families()
+        return iter(sorted(self._rules))
+
+
+def _name_of(operator: Any) -> str:
+    if isinstance(operator, str):
+        return operator
+    is_call = isinstance(operator, Call) and isinstance(operator.op, Op)
+    return operator.op.name if is_call else ""
+
+
+@cache
+def _import_families() -> None:
+    package = importlib.import_module(__package__)
+    for module in pkgutil.iter_modules(package.__path__):
+        importlib.import_module(f"{__package__}.{module.name}")

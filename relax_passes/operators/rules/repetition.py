@@ -1,0 +1,29 @@
+"""Copies: broadcasts, tiles, repeats, flips.
+
+- moves: always;
+- element sums: broadcasts.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ...canonicalization.element_sums import ElementSum
+from ...canonicalization.moves import MOVES, always
+from ...canonicalization.region_reader import READERS, RegionReader
+from ...ir.dataflow import shape_of
+
+# --- moves ---------------------------------------------------------------------------------------
+
+MOVES.register("relax.broadcast_to", "relax.tile", "relax.repeat", "relax.flip")(always)
+
+
+# --- element sums --------------------------------------------------------------------------------
+
+
+@READERS.register("relax.broadcast_to")
+def _elements(reader: RegionReader, call: Any) -> ElementSum:
+    shape = shape_of(call)
+    return reader.value(call.args[0]).moved(lambda a: np.broadcast_to(a, shape))

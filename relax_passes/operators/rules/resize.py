@@ -1,0 +1,180 @@
+"""Images in another size.
+
+- spelling: by corners to a height of 1, the first row;
+- layout: channels-last;
+- moves: the nearest neighbour is an element;
+- selection: nearest neighbours, where TVM's rounding has a counterpart, are `dero.resize2d`;
+- channel selection: channel by channel;
+- the network's description: an upsampling by integers.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+from tvm import relax
+
+from ...canonicalization.channels_last import (
+    DEMANDS,
+    LAYOUT,
+    LayoutRewriter,
+    channels_last,
+    check_plain,
+)
+from ...canonicalization.decompose import SPELLINGS, SpellingRewriter
+from ...canonicalization.layout import Layout
+from ...canonicalization.moves import MOVES
+from ...canonicalization.select_operators import SELECTION, SelectionRewriter
+from ...ir.dataflow import dtype_of, shape_of
+from ...ir.operator_graph import Node
+from ...reorganization.cannot_reorganize import no_counterpart
+from ...reorganization.channel_selection import NARROWING, same_channels
+from ...reorganization.description import Upsample
+from ...reorganization.partial_description import DESCRIPTION, DescribedTensor, PartialDescription
+from ..resize2d import ONNX_ROUNDINGS
+from .registry import Refusal
+
+_ROUNDING = {
+    **ONNX_ROUNDINGS,
+    "round": "round_half_down",  # to even in TVM; taken only where no position is a tie
+}
+
+
+# --- spelling ------------------------------------------------------------------------------------
+
+
+@SPELLINGS.register("relax.image.resize2d")
+def _to_one_row(rewriter: SpellingRewriter, call: Any) -> relax.Expr | None:
+    """Mixed pixels whose corners are aligned, with one row or column in the result.
+
+    That is the first one of the image, but TVM divides by the number of steps to the last.
+    """
+    a = call.attrs
+    if a.coordinate_transformation_mode != "align_corners" or a.method == "nearest_neighbor":
+        return None
+    axes = [a.layout.index(letter) for letter in "HW"]
+    single = [axis for axis in axes if shape_of(call)[axis] == 1]
+    if not single or dtype_of(call) != dtype_of(call.args[0]):
+        return None
+    data = _first(rewriter, rewriter.new(call.args[0]), single)
+    if single == axes:
+        return data
+    (axis,) = single
+    pair = rewriter.emit(relax.op.concat([data, data], axis))
+    sizes = [2 if other == axis else shape_of(call)[other] for other in axes]
+    resized = relax.op.image.resize2d(
+        pair,
+        tuple(sizes),
+        layout=a.layout,
+        method=a.method,
+        coordinate_transformation_mode=a.coordinate_transformation_mode,
+        rounding_method=a.rounding_method,
+        cubic_alpha=a.cubic_alpha,
+        cubic_exclude=a.cubic_exclude,
+    )
+    return _first(rewriter, rewriter.emit(resized), single)
+
+
+def _first(rewriter: SpellingRewriter, expr: relax.Expr, axes: list[int]) -> relax.Expr:
+    """What lies at the beginning of some axes."""
+    ends = [1] * len(axes)
+    return rewriter.emit(relax.op.strided_slice(expr, axes, [0] * len(axes), ends))
+
+
+# --- layout --------------------------------------------------------------------------------------
+
+
+@LAYOUT.register("relax.image.resize2d")
+def _layout(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.Expr:
+    a = call.attrs
+    check_plain(a.layout)
+    order = channels_last(a.layout)
+    result = relax.op.image.resize2d(
+        rewriter.arrange(call.args[0], order),
+        call.args[1],
+        roi=tuple(float(getattr(r, "value", r)) for r in a.roi),
+        layout="NHWC",
+        method=a.method,
+        coordinate_transformation_mode=a.coordinate_transformation_mode,
+        rounding_method=a.rounding_method,
+        cubic_alpha=a.cubic_alpha,
+        cubic_exclude=a.cubic_exclude,
+        extrapolation_value=a.extrapolation_value,
+        out_dtype=a.out_dtype or None,
+    )
+    return rewriter.keep(var, result, Layout.permuted(shape_of(call), order))
+
+
+@DEMANDS.register("relax.image.resize2d")
+def _demands(call: Any) -> bool:
+    return call.attrs.layout == "NCHW"
+
+
+# --- moves ---------------------------------------------------------------------------------------
+
+
+@MOVES.register("relax.image.resize2d")
+def _is_move(call: Any) -> bool:
+    return call.attrs.method == "nearest_neighbor"
+
+
+# --- selection -----------------------------------------------------------------------------------
+
+
+@SELECTION.register("relax.image.resize2d")
+def _select(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Expr:
+    a = call.attrs
+    coordinates = str(a.coordinate_transformation_mode)
+    if a.layout != "NHWC":
+        raise Refusal(f"its layout is {a.layout}")
+    if a.method != "nearest_neighbor":
+        raise Refusal(f"its method is {a.method}, not nearest_neighbor")
+    if coordinates not in ("asymmetric", "half_pixel", "align_corners"):
+        raise Refusal(f"its coordinates are {coordinates}")
+    rounding = str(a.rounding_method) or ("round" if coordinates == "align_corners" else "floor")
+    if rounding not in _ROUNDING:
+        raise Refusal(f"its rounding is {rounding}")
+    if rounding == "round" and _has_ties(shape_of(call.args[0]), shape_of(call), coordinates):
+        raise Refusal("a position midway between two pixels is rounded to the even one")
+    return rewriter.dero(
+        "resize2d",
+        [rewriter.new(call.args[0])],
+        size=shape_of(call)[1:3],
+        coordinates=coordinates,
+        rounding=_ROUNDING[rounding],
+        arithmetic="multiply" if rewriter.rounding == "double" else "divide",
+    )
+
+
+def _has_ties(shape: tuple[int, ...], out: tuple[int, ...], coordinates: str) -> bool:
+    """True if a position of nearest-neighbour resizing lies midway between two pixels."""
+    for axis in (1, 2):
+        scale = Fraction(shape[axis], out[axis])
+        if coordinates == "align_corners":
+            scale = Fraction(shape[axis] - 1, max(out[axis] - 1, 1))
+        shift = Fraction(1, 2) if coordinates == "half_pixel" else Fraction(0)
+        if any(((i + shift) * scale - shift) % 1 == Fraction(1, 2) for i in range(out[axis])):
+            return True
+    return False
+
+
+# --- channel selection ---------------------------------------------------------------------------
+
+
+NARROWING.register("dero.resize2d")(same_channels)
+
+
+# --- the network's description -------------------------------------------------------------------
+
+
+@DESCRIPTION.register("dero.resize2d")
+def _describe(description: PartialDescription, name: str, data: Node) -> DescribedTensor:
+    source = description.image(name, data)
+    old, shape = (s.shape[1:] for s in (data.signature.inputs[0], data.signature.output))
+    factor = (shape[0] // old[0], shape[1] // old[1])
+    if (old[0] * factor[0], old[1] * factor[1]) != shape[:2] or data.signature[
+        "coordinates"
+    ] == "align_corners":
+        raise no_counterpart(name, data, " by a factor that is no integer")
+    return description.add(Upsample(name, (source,), shape, factor))

@@ -1,0 +1,107 @@
+"""Softmax and its logarithm.
+
+- layout: along the axis where it lies;
+- selection: along the last axis, `dero.softmax`;
+- integers: with LiteRT's scale and zero point of the result;
+- the network's description: an activation.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tvm import relax
+
+from ...canonicalization.channels_last import LAYOUT, LayoutRewriter
+from ...canonicalization.integer_arithmetic import INTEGERS, IntegerRewriter
+from ...canonicalization.integer_operand import Quantized, integer_clamp, integer_factors
+from ...canonicalization.layout import Layout
+from ...canonicalization.select_operators import SELECTION, SelectionRewriter, check_float32
+from ...ir.dataflow import is_call, shape_of
+from ...ir.operator_graph import Node
+from ...reorganization.description import Activate, Activation
+from ...reorganization.partial_description import DESCRIPTION, DescribedTensor, PartialDescription
+from .. import quantized as factors
+from ..fixed_point import INT8_MIN
+from ..softmax import MOST_INT8_CHANNELS
+from .registry import Refusal
+
+# --- layout --------------------------------------------------------------------------------------
+
+
+@LAYOUT.register("relax.nn.softmax", "relax.nn.log_softmax")
+def _layout(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.Expr:
+    data, order = rewriter.regular(call.args[0])
+    function = relax.op.nn.softmax
+    if is_call(call, "relax.nn.log_softmax"):
+        function = relax.op.nn.log_softmax
+    axis = order.index(call.attrs.axis % len(order))
+    axis = -1 if axis == len(order) - 1 else axis
+    return rewriter.keep(var, function(data, axis=axis), Layout.permuted(shape_of(call), order))
+
+
+# --- selection -----------------------------------------------------------------------------------
+
+
+@SELECTION.register("relax.nn.softmax")
+def _select(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Expr:
+    axis, rank = call.attrs.axis % len(shape_of(call)), len(shape_of(call))
+    if axis != rank - 1:
+        raise Refusal(f"its axis {axis} is not the last of {rank}")
+    check_float32(call)
+    return rewriter.dero("softmax", [rewriter.new(call.args[0])])
+
+
+# --- integers ------------------------------------------------------------------------------------
+
+
+@INTEGERS.register("relax.nn.softmax")
+def _integers(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax.Expr | None:
+    source, beta = _scaled(rewriter, call.args[0])
+    if source is None:
+        rewriter.refuse_quantized(call.args[0])
+        return None
+    if call.attrs.axis % len(shape_of(call)) != len(shape_of(call)) - 1:
+        raise Refusal("it is not along the last axis")
+    if shape_of(call)[-1] > MOST_INT8_CHANNELS:
+        raise Refusal(f"in int8 it has at most {MOST_INT8_CHANNELS:,} channels")
+    epilogue = rewriter.epilogue(var)
+    if (epilogue.scale, epilogue.zero_point) != (1 / 256, INT8_MIN):
+        raise Refusal(
+            f"its output has scale {epilogue.scale:.6g} and zero point {epilogue.zero_point}, "
+            "not 1/256 and -128"
+        )
+    if integer_clamp(epilogue) != {"minimum": None, "maximum": None}:
+        raise Refusal("its output is clamped")
+    return rewriter.dero(
+        "softmax",
+        [source.data],
+        epilogue.absorbed,
+        **integer_factors(factors.softmax_factors, source.scale, beta),
+    )
+
+
+def _scaled(rewriter: IntegerRewriter, expr: relax.Expr) -> tuple[Quantized | None, float]:
+    """The quantized tensor behind `expr`, and the positive number it is multiplied by."""
+    call = rewriter.old.definition(expr)
+    if is_call(call, "relax.multiply"):
+        for data, other in (call.args, reversed(list(call.args))):
+            constant = rewriter.constant(other)
+            if constant is None or constant.values.size != 1:
+                continue
+            factor = float(constant.real().reshape(-1)[0])
+            source = rewriter.quantized(data)
+            if source is not None and factor > 0:
+                return source, factor
+    return rewriter.quantized(expr), 1.0
+
+
+# --- the network's description -------------------------------------------------------------------
+
+
+@DESCRIPTION.register("dero.softmax")
+def _describe(description: PartialDescription, name: str, data: Node) -> DescribedTensor:
+    (source,) = description.sources(name, data)
+    return description.add(
+        Activate(name, (source,), description.shape(source), Activation("softmax"))
+    )

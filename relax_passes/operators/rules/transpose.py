@@ -1,0 +1,85 @@
+"""Transposes.
+
+- layout: other names for the same memory;
+- moves: always;
+- selection: `dero.transpose`;
+- element sums: always;
+- channel selection: where channels stay last;
+- the network's description: an image channels-first or channels-last.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tvm import relax
+
+from ...canonicalization.channels_last import LAYOUT, LayoutRewriter
+from ...canonicalization.element_sums import ElementSum
+from ...canonicalization.fold_constants import permutation
+from ...canonicalization.moves import MOVES, always
+from ...canonicalization.region_reader import READERS, RegionReader
+from ...canonicalization.select_operators import SELECTION, SelectionRewriter
+from ...ir.operator_graph import Node
+from ...reorganization.cannot_reorganize import no_counterpart
+from ...reorganization.channel_selection import NARROWING, CannotNarrow, Kept
+from ...reorganization.partial_description import DESCRIPTION, DescribedTensor, PartialDescription
+from ...reorganization.transposition import TO_NCHW, TO_NHWC
+from .. import Signature
+
+# --- layout --------------------------------------------------------------------------------------
+
+
+@LAYOUT.register("relax.permute_dims")
+def _layout(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.Expr:
+    data = call.args[0]
+    layout = rewriter.layout(data).transposed(permutation(call))
+    return rewriter.keep(var, rewriter.stored(data), layout)
+
+
+# --- moves ---------------------------------------------------------------------------------------
+
+MOVES.register("relax.permute_dims")(always)
+
+
+# --- selection -----------------------------------------------------------------------------------
+
+
+@SELECTION.register("relax.permute_dims")
+def _select(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Expr:
+    return rewriter.dero("transpose", [rewriter.new(call.args[0])], axes=permutation(call))
+
+
+# --- element sums --------------------------------------------------------------------------------
+
+
+@READERS.register("relax.permute_dims")
+def _elements(reader: RegionReader, call: Any) -> ElementSum:
+    axes = permutation(call)
+    return reader.value(call.args[0]).moved(lambda a: a.transpose(axes))
+
+
+# --- channel selection ---------------------------------------------------------------------------
+
+
+@NARROWING.register("dero.transpose")
+def _narrow(
+    signature: Signature, operands: list[relax.Expr], kept: list[Kept], attrs: dict[str, Any]
+) -> tuple:
+    rank = len(signature.inputs[0].shape)
+    if attrs["axes"][-1] % rank != rank - 1:
+        raise CannotNarrow("a transposition moves the channels (channel shuffle)")
+    return operands, attrs, kept[0]
+
+
+# --- the network's description -------------------------------------------------------------------
+
+
+@DESCRIPTION.register("dero.transpose")
+def _describe(description: PartialDescription, name: str, data: Node) -> DescribedTensor:
+    (tensor,) = description.operands(name, data)
+    axes = data.signature["axes"]
+    wanted = TO_NHWC if tensor.channels_first else TO_NCHW
+    if axes != wanted:
+        raise no_counterpart(name, data, f" with the axes {axes}")
+    return DescribedTensor(tensor.source, not tensor.channels_first)
