@@ -29,6 +29,7 @@ from dataclasses import replace
 
 import tvm
 
+from ..canonicalization import channels_last, commute_quantization, select_operators
 from ..ir.decisions import forget, record
 from ..ir.inline import inlined
 from ..ir.operator_graph import operator_graph
@@ -71,7 +72,8 @@ def reorganize(mod: tvm.IRModule, choices: Choices, name: str, pass_name: str) -
     mod = inlined(mod)
     if "dero.pad" in {data["operator"] for _, data in operator_graph(mod).nodes(data=True)}:
         mod = tvm.transform.Sequential([FoldPadding()])(mod)
-    mod = forget(mod, ("AccumulateResiduals", "ConcatInPlace"))
+    canonicalization = (channels_last.NAME, commute_quantization.NAME, select_operators.NAME)
+    mod = forget(mod, ("AccumulateResiduals", "ConcatInPlace", *canonicalization))
     graph = operator_graph(mod)
     residuals = find_residuals(graph)
     by_join = {residual.join: residual for residual in residuals}
