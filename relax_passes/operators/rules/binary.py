@@ -58,8 +58,6 @@ _DERO = tuple(f"dero.{name}" for name in _FUNCTIONS)
 _LINEAR = ("relax.add", "relax.subtract", "relax.multiply", "relax.divide")
 
 
-# --- layout --------------------------------------------------------------------------------------
-
 LAYOUT.register(*_RELAX)(broadcast)
 
 
@@ -71,12 +69,7 @@ def _follows(rewriter: LayoutRewriter, call: Any, operand: relax.Var) -> bool:
     )
 
 
-# --- moves ---------------------------------------------------------------------------------------
-
 MOVES.register("relax.maximum", "relax.minimum")(always)
-
-
-# --- selection -----------------------------------------------------------------------------------
 
 
 @SELECTION.register(*_RELAX)
@@ -94,9 +87,6 @@ def _at_least_a_vector(rewriter: SelectionRewriter, arg: relax.Expr) -> relax.Ex
     if constant is None or constant.shape:
         return arg
     return relax.const(constant.real().reshape(1))
-
-
-# --- integers ------------------------------------------------------------------------------------
 
 
 @INTEGERS.register("relax.add", "relax.subtract")
@@ -148,13 +138,8 @@ def _two_operands(rewriter: IntegerRewriter, call: Any) -> tuple[Quantized, Quan
     return a, b
 
 
-# --- elementwise regions -------------------------------------------------------------------------
-
 for _name, _function in _FUNCTIONS.items():
     VALUES.register(f"relax.{_name}")(lambda _call, a, b, f=_function: f(a, b))
-
-
-# --- element sums --------------------------------------------------------------------------------
 
 
 @READERS.register(*_LINEAR)
@@ -193,9 +178,6 @@ def _is_unusual(_old: Dataflow, _call: Any) -> bool:
     return False
 
 
-# --- channel selection ---------------------------------------------------------------------------
-
-
 @NARROWING.register(*_DERO)
 def _narrow(
     signature: Signature, operands: list[relax.Expr], kept: list[Kept], attrs: dict[str, Any]
@@ -213,9 +195,6 @@ def _narrow(
         else:
             raise CannotNarrow("its other operand keeps other channels")
     return new, attrs, chosen
-
-
-# --- the network's description -------------------------------------------------------------------
 
 
 @DESCRIPTION.register("dero.multiply", "dero.add", "dero.subtract", "dero.divide")

@@ -25,8 +25,6 @@ from ...shortcuts.channel_sums import NotLinear
 from .. import Signature
 from .registry import Refusal
 
-# --- layout --------------------------------------------------------------------------------------
-
 
 @LAYOUT.register("relax.nn.pad")
 def _layout(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.Expr:
@@ -40,15 +38,9 @@ def _layout(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.Expr:
 FOLLOWS.register("relax.nn.pad")(always_follows)
 
 
-# --- moves ---------------------------------------------------------------------------------------
-
-
 @MOVES.register("relax.nn.pad")
 def _is_move(call: Any) -> bool:
     return call.attrs.pad_mode in ("reflect", "replicate")
-
-
-# --- selection -----------------------------------------------------------------------------------
 
 
 @SELECTION.register("relax.nn.pad")
@@ -69,9 +61,6 @@ def _select(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Exp
     )
 
 
-# --- element sums --------------------------------------------------------------------------------
-
-
 @READERS.register("relax.nn.pad")
 def _elements(reader: RegionReader, call: Any) -> ElementSum:
     width = [int(w) for w in call.attrs.pad_width]
@@ -82,9 +71,6 @@ def _elements(reader: RegionReader, call: Any) -> ElementSum:
 
 
 UNUSUAL.register("relax.nn.pad")(changes_pixels)
-
-
-# --- channel selection ---------------------------------------------------------------------------
 
 
 @NARROWING.register("dero.pad")

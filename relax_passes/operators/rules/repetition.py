@@ -15,12 +15,7 @@ from ...canonicalization.moves import MOVES, always
 from ...canonicalization.region_reader import READERS, RegionReader
 from ...ir.dataflow import shape_of
 
-# --- moves ---------------------------------------------------------------------------------------
-
 MOVES.register("relax.broadcast_to", "relax.tile", "relax.repeat", "relax.flip")(always)
-
-
-# --- element sums --------------------------------------------------------------------------------
 
 
 @READERS.register("relax.broadcast_to")

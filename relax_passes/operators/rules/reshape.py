@@ -32,15 +32,10 @@ from ...reorganization.transposition import TO_NCHW, TO_NHWC, is_transposition
 from .. import Signature
 from .registry import Refusal
 
-# --- spelling ------------------------------------------------------------------------------------
-
 
 @SPELLINGS.register("relax.squeeze", "relax.expand_dims", "relax.flatten", "relax.nn.batch_flatten")
 def _reshape_only(rewriter: SpellingRewriter, call: Any) -> relax.Expr:
     return relax.op.reshape(rewriter.new(call.args[0]), shape_of(call))
-
-
-# --- layout --------------------------------------------------------------------------------------
 
 
 @LAYOUT.register("relax.reshape")
@@ -53,12 +48,7 @@ def _layout(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.Expr:
     return rewriter.keep(var, rewriter.stored(data), layout)
 
 
-# --- moves ---------------------------------------------------------------------------------------
-
 MOVES.register("relax.reshape")(always)
-
-
-# --- selection -----------------------------------------------------------------------------------
 
 
 @SELECTION.register("relax.reshape")
@@ -66,16 +56,10 @@ def _select(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Exp
     return rewriter.dero("reshape", [rewriter.new(call.args[0])], shape=shape_of(call))
 
 
-# --- element sums --------------------------------------------------------------------------------
-
-
 @READERS.register("relax.reshape")
 def _elements(reader: RegionReader, call: Any) -> ElementSum:
     shape = shape_of(call)
     return reader.value(call.args[0]).moved(lambda a: a.reshape(shape))
-
-
-# --- channel selection ---------------------------------------------------------------------------
 
 
 @NARROWING.register("dero.reshape")
@@ -88,9 +72,6 @@ def _narrow(
     pixels = shape[-1] // channels  # so many pixels lie side by side in the new last axis
     result = (np.arange(pixels)[:, None] * channels + the_kept(kept)).ravel()
     return operands, attrs | {"shape": (*shape[:-1], len(result))}, result
-
-
-# --- the network's description -------------------------------------------------------------------
 
 
 @DESCRIPTION.register("dero.reshape")

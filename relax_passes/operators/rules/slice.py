@@ -32,8 +32,6 @@ from ...shortcuts.channel_sums import NotLinear
 from .. import Signature
 from .registry import Refusal
 
-# --- spelling ------------------------------------------------------------------------------------
-
 
 @TUPLE_SPELLINGS.register("relax.split")
 def _split(rewriter: SpellingRewriter, call: Any, index: int) -> relax.Expr | None:
@@ -55,9 +53,6 @@ def _split_whole(rewriter: SpellingRewriter, call: Any) -> relax.Expr | None:
     return rewriter.new(call.args[0]) if isinstance(call.ty, relax.TensorType) else None
 
 
-# --- layout --------------------------------------------------------------------------------------
-
-
 @LAYOUT.register("relax.strided_slice")
 def _layout(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.Expr:
     parameters = [rewriter.old.definition(arg) for arg in call.args[1:]]
@@ -70,12 +65,7 @@ def _layout(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.Expr:
     return rewriter.keep(var, new, Layout.permuted(shape_of(call), order))
 
 
-# --- moves ---------------------------------------------------------------------------------------
-
 MOVES.register("relax.strided_slice")(always)
-
-
-# --- selection -----------------------------------------------------------------------------------
 
 
 @SELECTION.register("relax.strided_slice")
@@ -103,9 +93,6 @@ def _select(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Exp
     )
 
 
-# --- element sums --------------------------------------------------------------------------------
-
-
 @READERS.register("relax.strided_slice")
 def _elements(reader: RegionReader, call: Any) -> ElementSum:
     parameters = [reader.old.definition(arg) for arg in call.args[1:]]
@@ -131,9 +118,6 @@ def _has_steps(old: Dataflow, call: Any) -> bool:
     return any(int(getattr(step, "value", step)) != 1 for step in getattr(steps, "fields", []))
 
 
-# --- channel selection ---------------------------------------------------------------------------
-
-
 @NARROWING.register("dero.slice")
 def _narrow(
     signature: Signature, operands: list[relax.Expr], kept: list[Kept], attrs: dict[str, Any]
@@ -143,9 +127,6 @@ def _narrow(
     begin = (*attrs["begin"][:-1], 0)
     end = (*attrs["end"][:-1], len(the_kept(kept)))
     return operands, attrs | {"begin": begin, "end": end}, kept[0]
-
-
-# --- the network's description -------------------------------------------------------------------
 
 
 @DESCRIPTION.register("dero.slice")

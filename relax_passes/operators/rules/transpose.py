@@ -26,8 +26,6 @@ from ...reorganization.partial_description import DESCRIPTION, DescribedTensor, 
 from ...reorganization.transposition import TO_NCHW, TO_NHWC
 from .. import Signature
 
-# --- layout --------------------------------------------------------------------------------------
-
 
 @LAYOUT.register("relax.permute_dims")
 def _layout(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.Expr:
@@ -36,12 +34,7 @@ def _layout(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.Expr:
     return rewriter.keep(var, rewriter.stored(data), layout)
 
 
-# --- moves ---------------------------------------------------------------------------------------
-
 MOVES.register("relax.permute_dims")(always)
-
-
-# --- selection -----------------------------------------------------------------------------------
 
 
 @SELECTION.register("relax.permute_dims")
@@ -49,16 +42,10 @@ def _select(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Exp
     return rewriter.dero("transpose", [rewriter.new(call.args[0])], axes=permutation(call))
 
 
-# --- element sums --------------------------------------------------------------------------------
-
-
 @READERS.register("relax.permute_dims")
 def _elements(reader: RegionReader, call: Any) -> ElementSum:
     axes = permutation(call)
     return reader.value(call.args[0]).moved(lambda a: a.transpose(axes))
-
-
-# --- channel selection ---------------------------------------------------------------------------
 
 
 @NARROWING.register("dero.transpose")
@@ -69,9 +56,6 @@ def _narrow(
     if attrs["axes"][-1] % rank != rank - 1:
         raise CannotNarrow("a transposition moves the channels (channel shuffle)")
     return operands, attrs, kept[0]
-
-
-# --- the network's description -------------------------------------------------------------------
 
 
 @DESCRIPTION.register("dero.transpose")

@@ -84,14 +84,8 @@ _FUNCTIONS = {
 _ALL = (*_FUNCTIONS, "relax.clip", "relax.nn.leakyrelu")
 
 
-# --- layout --------------------------------------------------------------------------------------
-
-
 LAYOUT.register(*_ALL)(keep_layout)
 FOLLOWS.register(*_ALL)(always_follows)
-
-
-# --- selection -----------------------------------------------------------------------------------
 
 
 @SELECTION.register(*(name for name, f in _FUNCTIONS.items() if f.dero), "relax.nn.leakyrelu")
@@ -127,9 +121,6 @@ def _select_clamp(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> rel
     return rewriter.dero("unary", [data], function="clip", **bounds)
 
 
-# --- elementwise regions and LiteRT's tables -----------------------------------------------------
-
-
 def _register(name: str, function: _Function) -> None:
     values, table = function.values, function.table
     if values is not None:
@@ -162,9 +153,6 @@ def _leaky_relu_table(call: Any, parameters: Parameters) -> np.ndarray:
     return tables.leaky_relu(*parameters, float(call.attrs.alpha))
 
 
-# --- element sums --------------------------------------------------------------------------------
-
-
 @ON_KNOWN.register(
     *("relax.nn.leakyrelu", "relax.nn.silu", "relax.nn.gelu"),
     *("relax.tanh", "relax.negative", "relax.abs"),
@@ -185,13 +173,7 @@ def _relu_on_known(_old: Dataflow, _call: Any, values: np.ndarray) -> np.ndarray
     return np.maximum(values, 0.0)
 
 
-# --- channel selection ---------------------------------------------------------------------------
-
-
 NARROWING.register("dero.unary", "dero.lookup")(same_channels)
-
-
-# --- the network's description -------------------------------------------------------------------
 
 
 @DESCRIPTION.register("dero.unary")
