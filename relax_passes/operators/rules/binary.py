@@ -1,5 +1,6 @@
 """Arithmetic of two tensors, or of a tensor and a constant.
 
+- constants: computed; with a neutral element, an identity;
 - layout: the cheapest operand's;
 - moves: the larger and the smaller of two elements are elements;
 - selection: with a clamp, `dero.add` and its like;
@@ -24,6 +25,7 @@ from ...canonicalization.channels_last import FOLLOWS, LAYOUT, LayoutRewriter
 from ...canonicalization.channels_last_broadcast import broadcast
 from ...canonicalization.element_sums import ElementSum
 from ...canonicalization.elementwise_region import VALUES
+from ...canonicalization.fold_constants import CONSTANT_ARITHMETIC, NEUTRAL
 from ...canonicalization.integer_arithmetic import INTEGERS, IntegerRewriter
 from ...canonicalization.integer_operand import Quantized, integer_clamp, integer_factors
 from ...canonicalization.moves import MOVES, always
@@ -59,6 +61,12 @@ _LINEAR = ("relax.add", "relax.subtract", "relax.multiply", "relax.divide")
 
 
 LAYOUT.register(*_RELAX)(broadcast)
+
+
+for _name in ("add", "subtract", "multiply", "maximum", "minimum"):
+    CONSTANT_ARITHMETIC.register(f"relax.{_name}")(_FUNCTIONS[_name])
+NEUTRAL.register("relax.add", "relax.subtract")(0.0)
+NEUTRAL.register("relax.multiply", "relax.divide")(1.0)
 
 
 @FOLLOWS.register(*_RELAX)

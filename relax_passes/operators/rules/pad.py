@@ -1,5 +1,6 @@
 """Padding.
 
+- constants: by nothing, an identity;
 - layout: along the axes where they lie;
 - moves: with elements of the tensor; with a constant, see `moves.pads_with_constant`;
 - selection: with a constant, `dero.pad`;
@@ -15,8 +16,9 @@ from tvm import relax
 
 from ...canonicalization.channels_last import FOLLOWS, LAYOUT, LayoutRewriter, always_follows
 from ...canonicalization.element_sums import ElementSum
+from ...canonicalization.fold_constants import IDENTITIES
 from ...canonicalization.layout import Layout
-from ...canonicalization.moves import MOVES, pad_value
+from ...canonicalization.moves import MOVES, always, pad_value
 from ...canonicalization.region_reader import READERS, UNUSUAL, RegionReader, changes_pixels
 from ...canonicalization.select_operators import SELECTION, SelectionRewriter
 from ...ir.dataflow import dtype_of, shape_of
@@ -24,6 +26,8 @@ from ...reorganization.channel_selection import NARROWING, CannotNarrow, Kept
 from ...shortcuts.channel_sums import NotLinear
 from .. import Signature
 from .registry import Refusal
+
+IDENTITIES.register("relax.nn.pad")(always)
 
 
 @LAYOUT.register("relax.nn.pad")

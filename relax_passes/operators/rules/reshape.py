@@ -1,6 +1,7 @@
 """Reshapes.
 
 - spelling: squeezes, flattenings and new axes are reshapes;
+- constants: moved; the same shape is an identity;
 - layout: other names for the same memory, unless a new axis straddles the border of an old one;
 - moves: always;
 - selection: `dero.reshape`;
@@ -20,6 +21,7 @@ from tvm import relax
 from ...canonicalization.channels_last import LAYOUT, LayoutRewriter
 from ...canonicalization.decompose import SPELLINGS, SpellingRewriter
 from ...canonicalization.element_sums import ElementSum
+from ...canonicalization.fold_constants import CONSTANT_MOVES, IDENTITIES
 from ...canonicalization.moves import MOVES, always
 from ...canonicalization.region_reader import READERS, RegionReader
 from ...canonicalization.select_operators import SELECTION, SelectionRewriter
@@ -36,6 +38,10 @@ from .registry import Refusal
 @SPELLINGS.register("relax.squeeze", "relax.expand_dims", "relax.flatten", "relax.nn.batch_flatten")
 def _reshape_only(rewriter: SpellingRewriter, call: Any) -> relax.Expr:
     return relax.op.reshape(rewriter.new(call.args[0]), shape_of(call))
+
+
+CONSTANT_MOVES.register("relax.reshape")(lambda call, value: value.reshape(shape_of(call)))
+IDENTITIES.register("relax.reshape")(always)
 
 
 @LAYOUT.register("relax.reshape")

@@ -1,6 +1,7 @@
 """Slices along axes.
 
 - spelling: parts of a split are slices;
+- constants: a whole one is an identity;
 - layout: along the axes where they lie;
 - moves: always;
 - selection: `dero.slice`;
@@ -19,6 +20,7 @@ from tvm import relax
 from ...canonicalization.channels_last import LAYOUT, LayoutRewriter
 from ...canonicalization.decompose import SPELLINGS, TUPLE_SPELLINGS, SpellingRewriter
 from ...canonicalization.element_sums import ElementSum
+from ...canonicalization.fold_constants import IDENTITIES
 from ...canonicalization.layout import Layout
 from ...canonicalization.moves import MOVES, always
 from ...canonicalization.region_reader import READERS, UNUSUAL, RegionReader, changes_pixels
@@ -51,6 +53,12 @@ def _split(rewriter: SpellingRewriter, call: Any, index: int) -> relax.Expr | No
 def _split_whole(rewriter: SpellingRewriter, call: Any) -> relax.Expr | None:
     """A split into one part, whose type is no tuple."""
     return rewriter.new(call.args[0]) if isinstance(call.ty, relax.TensorType) else None
+
+
+@IDENTITIES.register("relax.strided_slice")
+def _goes_forward(call: Any) -> bool:
+    steps = call.args[4].fields if len(call.args) > 4 else []
+    return all(int(getattr(step, "value", step)) > 0 for step in steps)
 
 
 @LAYOUT.register("relax.strided_slice")

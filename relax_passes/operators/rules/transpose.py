@@ -1,5 +1,6 @@
 """Transposes.
 
+- constants: moved; the same order is an identity;
 - layout: other names for the same memory;
 - moves: always;
 - selection: `dero.transpose`;
@@ -16,15 +17,25 @@ from tvm import relax
 
 from ...canonicalization.channels_last import LAYOUT, LayoutRewriter
 from ...canonicalization.element_sums import ElementSum
-from ...canonicalization.fold_constants import permutation
+from ...canonicalization.fold_constants import CONSTANT_MOVES, IDENTITIES, permutation
 from ...canonicalization.moves import MOVES, always
 from ...canonicalization.region_reader import READERS, RegionReader
 from ...canonicalization.select_operators import SELECTION, SelectionRewriter
+from ...ir.dataflow import shape_of
 from ...reorganization.cannot_reorganize import no_counterpart
 from ...reorganization.channel_selection import NARROWING, CannotNarrow, Kept
 from ...reorganization.partial_description import DESCRIPTION, DescribedTensor, PartialDescription
 from ...reorganization.transposition import TO_NCHW, TO_NHWC
 from .. import Signature
+
+CONSTANT_MOVES.register("relax.permute_dims")(
+    lambda call, value: value.transpose(permutation(call))
+)
+
+
+@IDENTITIES.register("relax.permute_dims")
+def _moves_nothing(call: Any) -> bool:
+    return permutation(call) == tuple(range(len(shape_of(call))))
 
 
 @LAYOUT.register("relax.permute_dims")

@@ -1,5 +1,6 @@
 """Functions of single elements.
 
+- constants: computed; casts and clips that change nothing are identities;
 - layout: as their operand;
 - selection: with a clamp, `dero.unary`; a clamp of integers is a `dero.lookup`;
 - elementwise regions: all that have a value here;
@@ -22,8 +23,9 @@ from tvm import relax
 
 from ...canonicalization.channels_last import FOLLOWS, LAYOUT, always_follows, keep_layout
 from ...canonicalization.elementwise_region import VALUES
-from ...canonicalization.fold_constants import clip_bounds
+from ...canonicalization.fold_constants import CONSTANT_ARITHMETIC, IDENTITIES, clip_bounds
 from ...canonicalization.integer_tables import LITERT_TABLES, Parameters
+from ...canonicalization.moves import always
 from ...canonicalization.region_reader import ON_KNOWN
 from ...canonicalization.select_operators import SELECTION, SelectionRewriter, check_float32
 from ...ir.dataflow import Dataflow, dtype_of, is_call
@@ -82,6 +84,21 @@ _FUNCTIONS = {
     "relax.tanh": _Function(np.tanh, "tanh", tables.tanh),
 }
 _ALL = (*_FUNCTIONS, "relax.clip", "relax.nn.leakyrelu")
+
+
+CONSTANT_ARITHMETIC.register("relax.sqrt")(np.sqrt)
+CONSTANT_ARITHMETIC.register("relax.negative")(np.negative)
+IDENTITIES.register("relax.astype")(always)
+
+
+@IDENTITIES.register("relax.clip")
+def _clips_nothing(call: Any) -> bool:
+    low, high = clip_bounds(call)
+    dtype = dtype_of(call)
+    if "int" in dtype:
+        limits = np.iinfo(dtype)
+        return low <= limits.min and high >= limits.max
+    return low == -math.inf and high == math.inf
 
 
 LAYOUT.register(*_ALL)(keep_layout)
