@@ -24,23 +24,22 @@ from ..ir.constant_tensor import ConstantTensor, exact_constant
 from ..ir.dataflow import DataflowRewriter, dtype_of, is_call, shape_of, with_operands
 from ..ir.straight_line import operands_of
 from ..ir.unfinished import abandoned_on_failure
+from ..operators.rules.registry import Rules
 
 NAME = "FoldConstants"
 
-_MOVES: dict[str, Callable[[Any, ConstantTensor], ConstantTensor]] = {
-    "relax.reshape": lambda call, c: c.reshape(shape_of(call)),
-    "relax.permute_dims": lambda call, c: c.transpose(permutation(call)),
-    "relax.broadcast_to": lambda call, c: c.moved(lambda a: np.broadcast_to(a, shape_of(call))),
-}
-_ARITHMETIC: dict[str, Callable[..., np.ndarray]] = {
-    "relax.add": np.add,
-    "relax.subtract": np.subtract,
-    "relax.multiply": np.multiply,
-    "relax.sqrt": np.sqrt,
-    "relax.negative": np.negative,
-    "relax.maximum": np.maximum,
-    "relax.minimum": np.minimum,
-}
+CONSTANT_MOVES: Rules[Callable[[Any, ConstantTensor], ConstantTensor]] = Rules("constant moves")
+"""The value of a call that moves the elements of a constant, which may be quantized."""
+
+CONSTANT_ARITHMETIC: Rules[Callable[..., np.ndarray]] = Rules("constant arithmetic")
+"""The NumPy function that computes what a call on constants does; without one, TVM computes it."""
+
+IDENTITIES: Rules[Callable[[Any], bool]] = Rules("identities")
+"""Whether a call whose result has its first operand's shape and type returns that operand."""
+
+NEUTRAL: Rules[float] = Rules("neutral elements")
+"""The number with which an operator of two operands returns the other one."""
+
 _FILLED = {  # with this number, or with the second operand
     "relax.zeros": 0,
     "relax.zeros_like": 0,
@@ -50,7 +49,6 @@ _FILLED = {  # with this number, or with the second operand
     "relax.full_like": None,
 }
 _MOST_BYTES = 1 << 28  # of a result that is larger than every constant of the module
-_NEUTRAL = {"relax.add": 0.0, "relax.subtract": 0.0, "relax.multiply": 1.0, "relax.divide": 1.0}
 
 
 @tvm.transform.module_pass(opt_level=0, name=NAME)
@@ -107,7 +105,7 @@ class _Rewriter(DataflowRewriter):
     def _fold(self, call: Any) -> ConstantTensor | None:
         if call.op.name in ("relax.shape_to_tensor", "relax.size"):
             return _shape_as_constant(call)
-        if call.op.name not in _MOVES and _bytes_of(call.ty) > self._most_bytes:
+        if call not in CONSTANT_MOVES and _bytes_of(call.ty) > self._most_bytes:
             return None  # a few bytes can ask for a constant of any size
         if call.op.name == "relax.arange":
             return _range(call)
@@ -117,10 +115,11 @@ class _Rewriter(DataflowRewriter):
         if not tensors or any(isinstance(t, relax.Var) and t not in self.values for t in tensors):
             return None  # before any constant is read: that copies it out of TVM
         known = [constant for constant in map(self._value, tensors) if constant is not None]
-        if call.op.name in _MOVES:
-            return _MOVES[call.op.name](call, known[0])
-        if call.op.name in _ARITHMETIC:
-            result = _ARITHMETIC[call.op.name](*(constant.real() for constant in known))
+        move, arithmetic = CONSTANT_MOVES.get(call), CONSTANT_ARITHMETIC.get(call)
+        if move is not None:
+            return move(call, known[0])
+        if arithmetic is not None:
+            result = arithmetic(*(constant.real() for constant in known))
             return ConstantTensor(np.asarray(result, dtype=dtype_of(call)))
         if call.op.name == "relax.astype":
             return ConstantTensor(known[0].real().astype(dtype_of(call)))
@@ -158,22 +157,22 @@ class _Rewriter(DataflowRewriter):
 
     def _identity(self, call: Any) -> relax.Expr | None:
         """The operand that the call returns unchanged, or None."""
-        name = call.op.name
-        if name == "relax.concat":
+        if is_call(call, "relax.concat"):
             fields = self.old.definition(call.args[0])
             single = isinstance(fields, relax.Tuple) and len(fields.fields) == 1
             return self.new(fields.fields[0]) if single else None
-        if name in _NEUTRAL:
-            return self._neutral_operand(call)
-        if name not in _UNCHANGED:
+        neutral, unchanged = NEUTRAL.get(call), IDENTITIES.get(call)
+        if neutral is not None:
+            return self._neutral_operand(call, neutral)
+        if unchanged is None:
             return None
         source = call.args[0]
         same = isinstance(source, (relax.Var, GenericConst)) and (
             shape_of(source) == shape_of(call) and dtype_of(source) == dtype_of(call)
         )
-        return self.new(source) if same and _UNCHANGED[name](call) else None
+        return self.new(source) if same and unchanged(call) else None
 
-    def _neutral_operand(self, call: Any) -> relax.Expr | None:
+    def _neutral_operand(self, call: Any, neutral: float) -> relax.Expr | None:
         left, right = call.args
         pairs = [(left, right)]
         if call.op.name in ("relax.add", "relax.multiply"):
@@ -182,7 +181,7 @@ class _Rewriter(DataflowRewriter):
             value = self._value(other)
             if value is None or shape_of(operand) != shape_of(call):
                 continue
-            if value.values.size and (value.real() == _NEUTRAL[call.op.name]).all():
+            if value.values.size and (value.real() == neutral).all():
                 return self.new(operand)
         return None
 
@@ -239,26 +238,3 @@ def clip_bounds(call: Any) -> tuple[float, float]:
     """The bounds of a `clip`."""
     low, high = (float(getattr(arg, "value", arg)) for arg in call.args[1:])
     return low, high
-
-
-def _clips_nothing(call: Any) -> bool:
-    low, high = clip_bounds(call)
-    dtype = dtype_of(call)
-    if "int" in dtype:
-        limits = np.iinfo(dtype)
-        return low <= limits.min and high >= limits.max
-    return low == -math.inf and high == math.inf
-
-
-_UNCHANGED: dict[str, Callable[[Any], bool]] = {
-    # operators that return an operand of the same shape and type unchanged, and when
-    "relax.reshape": lambda call: True,
-    "relax.broadcast_to": lambda call: True,
-    "relax.astype": lambda call: True,
-    "relax.permute_dims": lambda call: permutation(call) == tuple(range(len(shape_of(call)))),
-    "relax.strided_slice": lambda call: all(
-        int(getattr(s, "value", s)) > 0 for s in (call.args[4].fields if len(call.args) > 4 else [])
-    ),
-    "relax.nn.pad": lambda call: True,
-    "relax.clip": _clips_nothing,
-}

@@ -75,6 +75,8 @@ class SelectionRewriter(DataflowRewriter):
 
     def _selected(self, var: relax.Var, call: Any) -> relax.Expr:
         rule = SELECTION.get(call)
+        if rule is None and call.op.name.startswith("relax.call_"):
+            raise Refusal("it calls a function that is compiled as it is")
         if rule is None:
             raise Refusal(f"the operator set has no {call.op.name.removeprefix('relax.')}")
         _check_kernels_take(self.old, call)

@@ -10,14 +10,7 @@ from tvm.script import tirx as T
 from . import script
 from .fixed_point import doubling_high_multiply as multiply
 from .fixed_point import round_shift
-from .fixed_point_functions import (
-    EXP_MINUS_EIGHTH,
-    LINE_OFFSET,
-    LINE_SLOPE,
-    ONE,
-    POWERS,
-    THIRD,
-)
+from .fixed_point_functions import EXP_MINUS_EIGHTH, LINE_OFFSET, LINE_SLOPE, ONE, POWERS, THIRD
 from .pixel_loop import PixelLoop
 from .registry import OperatorClass, register
 from .row_to_row import RowToRow

@@ -29,6 +29,7 @@ from dataclasses import replace
 
 import tvm
 
+from ..canonicalization import channels_last, commute_quantization, select_operators
 from ..ir.attributes import REORGANIZATION, main_attribute
 from ..ir.decisions import LEFT_ALONE, forget, record
 from ..ir.inline import inlined
@@ -73,7 +74,8 @@ def reorganize(mod: tvm.IRModule, choices: Choices, name: str, pass_name: str) -
     mod = inlined(mod)
     if "dero.pad" in {node.operator for node in operator_graph(mod).values()}:
         mod = tvm.transform.Sequential([FoldPadding()])(mod)
-    mod = forget(mod, MEMORY_PASSES)
+    canonicalization = (channels_last.NAME, commute_quantization.NAME, select_operators.NAME)
+    mod = forget(mod, (*MEMORY_PASSES, *canonicalization))
     graph = operator_graph(mod)
     residuals = find_residuals(graph)
     by_join = {residual.join: residual for residual in residuals}

@@ -1,5 +1,6 @@
 """Arithmetic of two tensors, or of a tensor and a constant.
 
+- constants: computed; with a neutral element, an identity;
 - layout: the cheapest operand's;
 - moves: the larger and the smaller of two elements are elements;
 - selection: with a clamp, `dero.add` and its like;
@@ -24,6 +25,7 @@ from ...canonicalization.channels_last import FOLLOWS, LAYOUT, LayoutRewriter
 from ...canonicalization.channels_last_broadcast import broadcast
 from ...canonicalization.element_sums import ElementSum
 from ...canonicalization.elementwise_region import VALUES
+from ...canonicalization.fold_constants import CONSTANT_ARITHMETIC, NEUTRAL
 from ...canonicalization.integer_arithmetic import INTEGERS, IntegerRewriter
 from ...canonicalization.integer_operand import Quantized, integer_clamp, integer_factors
 from ...canonicalization.moves import MOVES, always
@@ -60,9 +62,13 @@ _DERO = tuple(f"dero.{name}" for name in _FUNCTIONS)
 _LINEAR = ("relax.add", "relax.subtract", "relax.multiply", "relax.divide")
 
 
-# --- layout --------------------------------------------------------------------------------------
-
 LAYOUT.register(*_RELAX)(broadcast)
+
+
+for _name in ("add", "subtract", "multiply", "maximum", "minimum"):
+    CONSTANT_ARITHMETIC.register(f"relax.{_name}")(_FUNCTIONS[_name])
+NEUTRAL.register("relax.add", "relax.subtract")(0.0)
+NEUTRAL.register("relax.multiply", "relax.divide")(1.0)
 
 
 @FOLLOWS.register(*_RELAX)
@@ -73,12 +79,7 @@ def _follows(rewriter: LayoutRewriter, call: Any, operand: relax.Var) -> bool:
     )
 
 
-# --- moves ---------------------------------------------------------------------------------------
-
 MOVES.register("relax.maximum", "relax.minimum")(always)
-
-
-# --- selection -----------------------------------------------------------------------------------
 
 
 @SELECTION.register(*_RELAX)
@@ -96,9 +97,6 @@ def _at_least_a_vector(rewriter: SelectionRewriter, arg: relax.Expr) -> relax.Ex
     if constant is None or constant.shape:
         return arg
     return relax.const(constant.real().reshape(1))
-
-
-# --- integers ------------------------------------------------------------------------------------
 
 
 @INTEGERS.register("relax.add", "relax.subtract")
@@ -153,13 +151,8 @@ def _two_operands(rewriter: IntegerRewriter, call: Any) -> tuple[Quantized, Quan
     return a, b
 
 
-# --- elementwise regions -------------------------------------------------------------------------
-
 for _name, _function in _FUNCTIONS.items():
     VALUES.register(f"relax.{_name}")(lambda _call, a, b, f=_function: f(a, b))
-
-
-# --- element sums --------------------------------------------------------------------------------
 
 
 @READERS.register(*_LINEAR)
@@ -198,9 +191,6 @@ def _is_unusual(_old: Dataflow, _call: Any) -> bool:
     return False
 
 
-# --- channel selection ---------------------------------------------------------------------------
-
-
 @NARROWING.register(*_DERO)
 def _narrow(
     signature: Signature, operands: list[relax.Expr], kept: list[Kept], attrs: dict[str, Any]
@@ -218,9 +208,6 @@ def _narrow(
         else:
             raise CannotNarrow("its other operand keeps other channels")
     return new, attrs, chosen
-
-
-# --- the network's description -------------------------------------------------------------------
 
 
 @DESCRIPTION.register("dero.multiply", "dero.add", "dero.subtract", "dero.divide")

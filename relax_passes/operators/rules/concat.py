@@ -35,8 +35,6 @@ from ...shortcuts.channel_sums import NotLinear
 from .. import Signature
 from .registry import Refusal
 
-# --- layout --------------------------------------------------------------------------------------
-
 
 @LAYOUT.register("relax.concat")
 def _layout(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.Expr:
@@ -63,12 +61,7 @@ def _layout(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.Expr:
     return rewriter.keep(var, new, Layout.permuted(shape_of(call), order))
 
 
-# --- moves ---------------------------------------------------------------------------------------
-
 MOVES.register("relax.concat")(always)
-
-
-# --- selection -----------------------------------------------------------------------------------
 
 
 @SELECTION.register("relax.concat")
@@ -78,9 +71,6 @@ def _select(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Exp
         raise Refusal("its operands are a tuple that is computed")
     axis = call.attrs.axis % len(shape_of(call))
     return rewriter.dero("concat", [rewriter.new(field) for field in fields.fields], axis=axis)
-
-
-# --- integers ------------------------------------------------------------------------------------
 
 
 @INTEGERS.register("relax.concat")
@@ -108,9 +98,6 @@ def _integers(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax.Exp
         operands.append(rewriter.looked_up(source, table, bounds))
     axis = call.attrs.axis % len(shape_of(call))
     return rewriter.dero("concat", operands, epilogue.absorbed, axis=axis)
-
-
-# --- element sums --------------------------------------------------------------------------------
 
 
 @READERS.register("relax.concat")
@@ -141,9 +128,6 @@ def _stack_elements(reader: RegionReader, call: Any) -> ElementSum:
     return joined(parts, axis)
 
 
-# --- channel selection ---------------------------------------------------------------------------
-
-
 @NARROWING.register("dero.concat")
 def _narrow(
     signature: Signature, operands: list[relax.Expr], kept: list[Kept], attrs: dict[str, Any]
@@ -156,9 +140,6 @@ def _narrow(
     if not all(np.array_equal(k, filled[0]) for k in filled):
         raise CannotNarrow("the concatenation's operands keep different channels")
     return operands, attrs, filled[0]
-
-
-# --- the network's description -------------------------------------------------------------------
 
 
 @DESCRIPTION.register("dero.concat")

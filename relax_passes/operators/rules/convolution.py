@@ -56,8 +56,6 @@ from .. import Signature
 from .. import quantized as factors
 from .registry import Refusal
 
-# --- spelling ------------------------------------------------------------------------------------
-
 
 @SPELLINGS.register("relax.nn.conv1d")
 def _along_one_axis(rewriter: SpellingRewriter, call: Any) -> relax.Expr | None:
@@ -75,9 +73,6 @@ def _along_one_axis(rewriter: SpellingRewriter, call: Any) -> relax.Expr | None:
         groups=a.groups,
     )
     return relax.op.reshape(rewriter.emit(conv), shape_of(call))
-
-
-# --- layout --------------------------------------------------------------------------------------
 
 
 @LAYOUT.register("relax.nn.conv2d")
@@ -108,9 +103,6 @@ def _demands(call: Any) -> bool:
     return call.attrs.data_layout == "NCHW"
 
 
-# --- selection -----------------------------------------------------------------------------------
-
-
 @SELECTION.register("relax.nn.conv2d")
 def _select(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Expr:
     a = call.attrs
@@ -128,9 +120,6 @@ def _select(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Exp
         **epilogue.clamp,
     )
     return rewriter.finish(result, epilogue.absorbed)
-
-
-# --- integers ------------------------------------------------------------------------------------
 
 
 @INTEGERS.register("relax.nn.conv2d")
@@ -164,9 +153,6 @@ def _integers(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax.Exp
         rounding=rounding,
         **integer_clamp(epilogue),
     )
-
-
-# --- element sums --------------------------------------------------------------------------------
 
 
 @READERS.register("relax.nn.conv2d")
@@ -214,9 +200,6 @@ def _fixed_weight(old: Any, call: Any) -> np.ndarray | None:
     return weight if (used.sum(0) == 1).all() and same[used].all() else None
 
 
-# --- channel selection ---------------------------------------------------------------------------
-
-
 @NARROWING.register("dero.conv2d")
 def _narrow(
     signature: Signature, operands: list[relax.Expr], kept: list[Kept], attrs: dict[str, Any]
@@ -232,9 +215,6 @@ def _narrow(
     filters = (chosen[:, None] * each + np.arange(each)).ravel()
     attrs = attrs | {"groups": len(chosen)}
     return [data, *(take(constant, filters, 0) for constant in (weight, *vectors))], attrs, filters
-
-
-# --- the network's description -------------------------------------------------------------------
 
 
 @DESCRIPTION.register("dero.conv2d")

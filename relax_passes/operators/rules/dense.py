@@ -45,8 +45,6 @@ from .. import Signature
 from .. import quantized as factors
 from .registry import Refusal
 
-# --- layout --------------------------------------------------------------------------------------
-
 
 @LAYOUT.register("relax.matmul")
 def _layout(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.Expr:
@@ -75,9 +73,6 @@ def _layout(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.Expr:
     return rewriter.keep(var, new, Layout.native(shape_of(call)))
 
 
-# --- selection -----------------------------------------------------------------------------------
-
-
 @SELECTION.register("relax.matmul")
 def _select(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Expr:
     weight = rewriter.old.constant(call.args[1])
@@ -98,9 +93,6 @@ def _select(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Exp
         **epilogue.clamp,
     )
     return rewriter.finish(result, epilogue.absorbed)
-
-
-# --- integers ------------------------------------------------------------------------------------
 
 
 @INTEGERS.register("relax.matmul")
@@ -131,9 +123,6 @@ def _integers(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax.Exp
         rounding=rounding,
         **integer_clamp(epilogue),
     )
-
-
-# --- element sums --------------------------------------------------------------------------------
 
 
 @READERS.register("relax.matmul")
@@ -196,18 +185,12 @@ def _einsum_elements(reader: RegionReader, call: Any) -> ElementSum:
     return value.moved(lambda a: a.transpose([axes.index(letter) for letter in result]))
 
 
-# --- channel selection ---------------------------------------------------------------------------
-
-
 @NARROWING.register("dero.dense")
 def _narrow(
     signature: Signature, operands: list[relax.Expr], kept: list[Kept], attrs: dict[str, Any]
 ) -> tuple:
     data, weight, *vectors = operands
     return [data, take(weight, the_kept(kept), 1), *vectors], attrs, None
-
-
-# --- the network's description -------------------------------------------------------------------
 
 
 @DESCRIPTION.register("dero.dense")

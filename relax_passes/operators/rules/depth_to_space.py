@@ -33,8 +33,6 @@ _FORMS = (  # layout, order, and what every axis of data and result is made of
 )
 _TYPES = ("float32", "int8", "uint8")
 
-# --- spelling ------------------------------------------------------------------------------------
-
 
 @SPELLINGS.register("relax.nn.pixel_shuffle")
 def _pixel_shuffle(rewriter: SpellingRewriter, call: Any) -> relax.Expr | None:
@@ -78,12 +76,7 @@ def _written(
     return relax.op.permute_dims(result, [0, 3, 1, 2]) if layout == "NCHW" else result
 
 
-# --- moves ---------------------------------------------------------------------------------------
-
 MOVES.register("dero.depth_to_space")(always)
-
-
-# --- element sums --------------------------------------------------------------------------------
 
 
 @READERS.register("dero.depth_to_space")

@@ -20,8 +20,6 @@ from ...canonicalization.region_reader import READERS, RegionReader
 from ...ir.dataflow import shape_of
 from ...shortcuts.channel_sums import NotLinear
 
-# --- spelling ------------------------------------------------------------------------------------
-
 
 @SPELLINGS.register("relax.take")
 def _take_only(rewriter: SpellingRewriter, call: Any) -> relax.Expr | None:
@@ -32,9 +30,6 @@ def _take_only(rewriter: SpellingRewriter, call: Any) -> relax.Expr | None:
     if shape_of(call.args[0])[int(call.attrs.axis)] != 1:
         return None
     return relax.op.reshape(rewriter.new(call.args[0]), shape_of(call))
-
-
-# --- element sums --------------------------------------------------------------------------------
 
 
 @READERS.register("relax.take")
@@ -55,9 +50,6 @@ def _gather_nd_elements(reader: RegionReader, call: Any) -> ElementSum:
         raise NotLinear("takes elements that are computed")
     chosen = indices.values[..., 0].astype(np.int64)
     return reader.value(call.args[0]).moved(lambda a: a.take(chosen, 0))
-
-
-# --- indices -------------------------------------------------------------------------------------
 
 
 @INDEXED.register("relax.take")

@@ -1,5 +1,6 @@
 """Padding.
 
+- constants: by nothing, an identity;
 - layout: along the axes where they lie;
 - moves: with elements of the tensor; with a constant, see `moves.pads_with_constant`;
 - selection: with a constant, `dero.pad`;
@@ -15,8 +16,9 @@ from tvm import relax
 
 from ...canonicalization.channels_last import FOLLOWS, LAYOUT, LayoutRewriter, always_follows
 from ...canonicalization.element_sums import ElementSum
+from ...canonicalization.fold_constants import IDENTITIES
 from ...canonicalization.layout import Layout
-from ...canonicalization.moves import MOVES, pad_value
+from ...canonicalization.moves import MOVES, always, pad_value
 from ...canonicalization.region_reader import READERS, UNUSUAL, RegionReader, changes_pixels
 from ...canonicalization.select_operators import SELECTION, SelectionRewriter
 from ...ir.dataflow import dtype_of, shape_of
@@ -25,7 +27,7 @@ from ...shortcuts.channel_sums import NotLinear
 from .. import Signature
 from .registry import Refusal
 
-# --- layout --------------------------------------------------------------------------------------
+IDENTITIES.register("relax.nn.pad")(always)
 
 
 @LAYOUT.register("relax.nn.pad")
@@ -40,15 +42,9 @@ def _layout(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.Expr:
 FOLLOWS.register("relax.nn.pad")(always_follows)
 
 
-# --- moves ---------------------------------------------------------------------------------------
-
-
 @MOVES.register("relax.nn.pad")
 def _is_move(call: Any) -> bool:
     return call.attrs.pad_mode in ("reflect", "replicate")
-
-
-# --- selection -----------------------------------------------------------------------------------
 
 
 @SELECTION.register("relax.nn.pad")
@@ -69,9 +65,6 @@ def _select(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Exp
     )
 
 
-# --- element sums --------------------------------------------------------------------------------
-
-
 @READERS.register("relax.nn.pad")
 def _elements(reader: RegionReader, call: Any) -> ElementSum:
     width = [int(w) for w in call.attrs.pad_width]
@@ -82,9 +75,6 @@ def _elements(reader: RegionReader, call: Any) -> ElementSum:
 
 
 UNUSUAL.register("relax.nn.pad")(changes_pixels)
-
-
-# --- channel selection ---------------------------------------------------------------------------
 
 
 @NARROWING.register("dero.pad")

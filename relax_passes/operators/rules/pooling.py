@@ -59,9 +59,6 @@ _POOLS = {
 }
 
 
-# --- layout --------------------------------------------------------------------------------------
-
-
 @LAYOUT.register(*_POOLS)
 def _layout(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.Expr:
     a = call.attrs
@@ -84,12 +81,7 @@ def _demands(call: Any) -> bool:
     return call.attrs.layout == "NCHW"
 
 
-# --- moves ---------------------------------------------------------------------------------------
-
 MOVES.register("relax.nn.max_pool2d")(always)
-
-
-# --- selection -----------------------------------------------------------------------------------
 
 
 @SELECTION.register(*_POOLS)
@@ -113,9 +105,6 @@ def _select(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Exp
         raise Refusal("some of its windows lie in the padding alone")
     kind = "average" if average else "max"
     return rewriter.clamped(var, "pool2d", [call.args[0]], kind=kind, **window)
-
-
-# --- integers ------------------------------------------------------------------------------------
 
 
 @INTEGERS.register("relax.nn.avg_pool2d")
@@ -193,9 +182,6 @@ def _between_casts(
     )
 
 
-# --- element sums --------------------------------------------------------------------------------
-
-
 @READERS.register("relax.nn.avg_pool2d")
 def _average_elements(reader: RegionReader, call: Any) -> ElementSum:
     a = call.attrs
@@ -227,13 +213,7 @@ def _is_unusual_maximum(_old: Dataflow, call: Any) -> bool:
     return set(call.attrs.pool_size) == {1}
 
 
-# --- channel selection ---------------------------------------------------------------------------
-
-
 NARROWING.register("dero.pool2d")(same_channels)
-
-
-# --- the network's description -------------------------------------------------------------------
 
 
 @DESCRIPTION.register("dero.pool2d")

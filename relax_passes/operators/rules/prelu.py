@@ -13,8 +13,6 @@ from ...canonicalization.channels_last import LAYOUT, LayoutRewriter
 from ...canonicalization.layout import Layout
 from ...ir.dataflow import shape_of
 
-# --- layout --------------------------------------------------------------------------------------
-
 
 @LAYOUT.register("relax.nn.prelu")
 def _layout(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.Expr:

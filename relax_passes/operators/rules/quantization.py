@@ -30,9 +30,6 @@ from .registry import Refusal
 _OPERATORS = ("relax.quantize", "relax.dequantize")
 
 
-# --- layout --------------------------------------------------------------------------------------
-
-
 @LAYOUT.register(*_OPERATORS)
 def _layout(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.Expr:
     """`quantize` and `dequantize`; a scale for each channel follows its axis."""
@@ -55,9 +52,6 @@ def _layout(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.Expr:
 
 
 FOLLOWS.register(*_OPERATORS)(always_follows)
-
-
-# --- selection -----------------------------------------------------------------------------------
 
 
 @SELECTION.register("relax.quantize")
@@ -93,9 +87,6 @@ def _scale_and_zero_point(rewriter: SelectionRewriter, call: Any) -> tuple[float
     return float(scale.values.item()), int(zero_point.values.item())
 
 
-# --- element sums --------------------------------------------------------------------------------
-
-
 @ON_KNOWN.register(*_OPERATORS)
 def _on_known(old: Dataflow, call: Any, values: np.ndarray) -> np.ndarray:
     parameters = (old.constant(arg) for arg in call.args[1:])
@@ -104,9 +95,6 @@ def _on_known(old: Dataflow, call: Any, values: np.ndarray) -> np.ndarray:
         return (values - zero) * scale
     limits = np.iinfo(call.attrs.out_dtype)
     return np.clip(np.rint(values / scale) + zero, limits.min, limits.max)
-
-
-# --- channel selection ---------------------------------------------------------------------------
 
 
 NARROWING.register("dero.quantize", "dero.dequantize")(same_channels)

@@ -53,9 +53,6 @@ _OPERATORS = {
 }
 
 
-# --- spelling ------------------------------------------------------------------------------------
-
-
 @SPELLINGS.register("relax.sum", "relax.max", "relax.min")
 def _of_a_stack(rewriter: SpellingRewriter, call: Any) -> relax.Expr | None:
     stack = rewriter.old.definition(call.args[0])
@@ -100,9 +97,6 @@ def _mean_of_means(rewriter: SpellingRewriter, call: Any) -> relax.Expr | None:
     return relax.op.reshape(mean, shape_of(call))
 
 
-# --- layout --------------------------------------------------------------------------------------
-
-
 @LAYOUT.register(*_OPERATORS)
 def _layout(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.Expr:
     data, order = rewriter.regular(call.args[0])
@@ -117,12 +111,7 @@ def _layout(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.Expr:
     return rewriter.keep(var, new, Layout.permuted(shape_of(call), kept))
 
 
-# --- moves ---------------------------------------------------------------------------------------
-
 MOVES.register("relax.max", "relax.min")(always)
-
-
-# --- selection -----------------------------------------------------------------------------------
 
 
 @SELECTION.register(*_OPERATORS)
@@ -136,9 +125,6 @@ def _select(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Exp
     return rewriter.clamped(
         var, "reduce", [call.args[0]], kind=kind, axes=axes, keepdims=call.attrs.keepdims
     )
-
-
-# --- integers ------------------------------------------------------------------------------------
 
 
 @INTEGERS.register("relax.mean", "relax.sum")
@@ -178,9 +164,6 @@ def _integers(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax.Exp
     )
 
 
-# --- element sums --------------------------------------------------------------------------------
-
-
 @READERS.register("relax.sum", "relax.mean")
 def _elements(reader: RegionReader, call: Any) -> ElementSum:
     if _over_the_image(call):
@@ -207,9 +190,6 @@ def _over_the_image(call: Any) -> bool:
     return {int(axis) % rank for axis in call.attrs.axis} == {2, 3}
 
 
-# --- channel selection ---------------------------------------------------------------------------
-
-
 @NARROWING.register("dero.reduce")
 def _narrow(
     signature: Signature, operands: list[relax.Expr], kept: list[Kept], attrs: dict[str, Any]
@@ -218,9 +198,6 @@ def _narrow(
     if rank - 1 in (axis % rank for axis in attrs["axes"]):
         raise CannotNarrow("the reduction runs over channels")
     return operands, attrs, kept[0]
-
-
-# --- the network's description -------------------------------------------------------------------
 
 
 @DESCRIPTION.register("dero.reduce")

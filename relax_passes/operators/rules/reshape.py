@@ -1,6 +1,7 @@
 """Reshapes.
 
 - spelling: squeezes, flattenings and new axes are reshapes;
+- constants: moved; the same shape is an identity;
 - layout: other names for the same memory, unless a new axis straddles the border of an old one;
 - moves: always;
 - selection: `dero.reshape`;
@@ -20,6 +21,7 @@ from tvm import relax
 from ...canonicalization.channels_last import LAYOUT, LayoutRewriter
 from ...canonicalization.decompose import SPELLINGS, SpellingRewriter
 from ...canonicalization.element_sums import ElementSum
+from ...canonicalization.fold_constants import CONSTANT_MOVES, IDENTITIES
 from ...canonicalization.moves import MOVES, always
 from ...canonicalization.region_reader import READERS, RegionReader
 from ...canonicalization.select_operators import SELECTION, SelectionRewriter
@@ -33,15 +35,14 @@ from ...reorganization.transposition import TO_NCHW, TO_NHWC, is_transposition
 from .. import Signature
 from .registry import Refusal
 
-# --- spelling ------------------------------------------------------------------------------------
-
 
 @SPELLINGS.register("relax.squeeze", "relax.expand_dims", "relax.flatten", "relax.nn.batch_flatten")
 def _reshape_only(rewriter: SpellingRewriter, call: Any) -> relax.Expr:
     return relax.op.reshape(rewriter.new(call.args[0]), shape_of(call))
 
 
-# --- layout --------------------------------------------------------------------------------------
+CONSTANT_MOVES.register("relax.reshape")(lambda call, value: value.reshape(shape_of(call)))
+IDENTITIES.register("relax.reshape")(always)
 
 
 @LAYOUT.register("relax.reshape")
@@ -54,12 +55,7 @@ def _layout(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.Expr:
     return rewriter.keep(var, rewriter.stored(data), layout)
 
 
-# --- moves ---------------------------------------------------------------------------------------
-
 MOVES.register("relax.reshape")(always)
-
-
-# --- selection -----------------------------------------------------------------------------------
 
 
 @SELECTION.register("relax.reshape")
@@ -67,16 +63,10 @@ def _select(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Exp
     return rewriter.dero("reshape", [rewriter.new(call.args[0])], shape=shape_of(call))
 
 
-# --- element sums --------------------------------------------------------------------------------
-
-
 @READERS.register("relax.reshape")
 def _elements(reader: RegionReader, call: Any) -> ElementSum:
     shape = shape_of(call)
     return reader.value(call.args[0]).moved(lambda a: a.reshape(shape))
-
-
-# --- channel selection ---------------------------------------------------------------------------
 
 
 @NARROWING.register("dero.reshape")
@@ -89,9 +79,6 @@ def _narrow(
     pixels = shape[-1] // channels  # so many pixels lie side by side in the new last axis
     result = (np.arange(pixels)[:, None] * channels + the_kept(kept)).ravel()
     return operands, attrs | {"shape": (*shape[:-1], len(result))}, result
-
-
-# --- the network's description -------------------------------------------------------------------
 
 
 @DESCRIPTION.register("dero.reshape")

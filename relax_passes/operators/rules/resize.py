@@ -41,9 +41,6 @@ _ROUNDING = {
 }
 
 
-# --- spelling ------------------------------------------------------------------------------------
-
-
 @SPELLINGS.register("relax.image.resize2d")
 def _to_one_row(rewriter: SpellingRewriter, call: Any) -> relax.Expr | None:
     """Mixed pixels whose corners are aligned, with one row or column in the result.
@@ -82,9 +79,6 @@ def _first(rewriter: SpellingRewriter, expr: relax.Expr, axes: list[int]) -> rel
     return rewriter.emit(relax.op.strided_slice(expr, axes, [0] * len(axes), ends))
 
 
-# --- layout --------------------------------------------------------------------------------------
-
-
 @LAYOUT.register("relax.image.resize2d")
 def _layout(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.Expr:
     a = call.attrs
@@ -111,15 +105,9 @@ def _demands(call: Any) -> bool:
     return call.attrs.layout == "NCHW"
 
 
-# --- moves ---------------------------------------------------------------------------------------
-
-
 @MOVES.register("relax.image.resize2d")
 def _is_move(call: Any) -> bool:
     return call.attrs.method == "nearest_neighbor"
-
-
-# --- selection -----------------------------------------------------------------------------------
 
 
 @SELECTION.register("relax.image.resize2d")
@@ -159,13 +147,7 @@ def _has_ties(shape: tuple[int, ...], out: tuple[int, ...], coordinates: str) ->
     return False
 
 
-# --- channel selection ---------------------------------------------------------------------------
-
-
 NARROWING.register("dero.resize2d")(same_channels)
-
-
-# --- the network's description -------------------------------------------------------------------
 
 
 @DESCRIPTION.register("dero.resize2d")

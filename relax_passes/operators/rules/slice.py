@@ -1,6 +1,7 @@
 """Slices along axes.
 
 - spelling: parts of a split are slices;
+- constants: a whole one is an identity;
 - layout: along the axes where they lie;
 - moves: always;
 - selection: `dero.slice`;
@@ -19,6 +20,7 @@ from tvm import relax
 from ...canonicalization.channels_last import LAYOUT, LayoutRewriter
 from ...canonicalization.decompose import SPELLINGS, TUPLE_SPELLINGS, SpellingRewriter
 from ...canonicalization.element_sums import ElementSum
+from ...canonicalization.fold_constants import IDENTITIES
 from ...canonicalization.layout import Layout
 from ...canonicalization.moves import MOVES, always
 from ...canonicalization.region_reader import READERS, UNUSUAL, RegionReader, changes_pixels
@@ -32,8 +34,6 @@ from ...reorganization.partial_description import DESCRIPTION, DescribedTensor, 
 from ...shortcuts.channel_sums import NotLinear
 from .. import Signature
 from .registry import Refusal
-
-# --- spelling ------------------------------------------------------------------------------------
 
 
 @TUPLE_SPELLINGS.register("relax.split")
@@ -56,7 +56,10 @@ def _split_whole(rewriter: SpellingRewriter, call: Any) -> relax.Expr | None:
     return rewriter.new(call.args[0]) if isinstance(call.ty, relax.TensorType) else None
 
 
-# --- layout --------------------------------------------------------------------------------------
+@IDENTITIES.register("relax.strided_slice")
+def _goes_forward(call: Any) -> bool:
+    steps = call.args[4].fields if len(call.args) > 4 else []
+    return all(int(getattr(step, "value", step)) > 0 for step in steps)
 
 
 @LAYOUT.register("relax.strided_slice")
@@ -71,12 +74,7 @@ def _layout(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.Expr:
     return rewriter.keep(var, new, Layout.permuted(shape_of(call), order))
 
 
-# --- moves ---------------------------------------------------------------------------------------
-
 MOVES.register("relax.strided_slice")(always)
-
-
-# --- selection -----------------------------------------------------------------------------------
 
 
 @SELECTION.register("relax.strided_slice")
@@ -104,9 +102,6 @@ def _select(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Exp
     )
 
 
-# --- element sums --------------------------------------------------------------------------------
-
-
 @READERS.register("relax.strided_slice")
 def _elements(reader: RegionReader, call: Any) -> ElementSum:
     parameters = [reader.old.definition(arg) for arg in call.args[1:]]
@@ -132,9 +127,6 @@ def _has_steps(old: Dataflow, call: Any) -> bool:
     return any(int(getattr(step, "value", step)) != 1 for step in getattr(steps, "fields", []))
 
 
-# --- channel selection ---------------------------------------------------------------------------
-
-
 @NARROWING.register("dero.slice")
 def _narrow(
     signature: Signature, operands: list[relax.Expr], kept: list[Kept], attrs: dict[str, Any]
@@ -144,9 +136,6 @@ def _narrow(
     begin = (*attrs["begin"][:-1], 0)
     end = (*attrs["end"][:-1], len(the_kept(kept)))
     return operands, attrs | {"begin": begin, "end": end}, kept[0]
-
-
-# --- the network's description -------------------------------------------------------------------
 
 
 @DESCRIPTION.register("dero.slice")

@@ -26,8 +26,6 @@ from ..fixed_point import INT8_MIN
 from ..softmax import MOST_INT8_CHANNELS
 from .registry import Refusal
 
-# --- layout --------------------------------------------------------------------------------------
-
 
 @LAYOUT.register("relax.nn.softmax", "relax.nn.log_softmax")
 def _layout(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.Expr:
@@ -40,9 +38,6 @@ def _layout(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.Expr:
     return rewriter.keep(var, function(data, axis=axis), Layout.permuted(shape_of(call), order))
 
 
-# --- selection -----------------------------------------------------------------------------------
-
-
 @SELECTION.register("relax.nn.softmax")
 def _select(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Expr:
     axis, rank = call.attrs.axis % len(shape_of(call)), len(shape_of(call))
@@ -50,9 +45,6 @@ def _select(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Exp
         raise Refusal(f"its axis {axis} is not the last of {rank}")
     check_float32(call)
     return rewriter.dero("softmax", [rewriter.new(call.args[0])])
-
-
-# --- integers ------------------------------------------------------------------------------------
 
 
 @INTEGERS.register("relax.nn.softmax")
@@ -94,9 +86,6 @@ def _scaled(rewriter: IntegerRewriter, expr: relax.Expr) -> tuple[Quantized | No
             if source is not None and factor > 0:
                 return source, factor
     return rewriter.quantized(expr), 1.0
-
-
-# --- the network's description -------------------------------------------------------------------
 
 
 @DESCRIPTION.register("dero.softmax")

@@ -1,5 +1,6 @@
 """Transposes.
 
+- constants: moved; the same order is an identity;
 - layout: other names for the same memory;
 - moves: always;
 - selection: `dero.transpose`;
@@ -16,10 +17,11 @@ from tvm import relax
 
 from ...canonicalization.channels_last import LAYOUT, LayoutRewriter
 from ...canonicalization.element_sums import ElementSum
-from ...canonicalization.fold_constants import permutation
+from ...canonicalization.fold_constants import CONSTANT_MOVES, IDENTITIES, permutation
 from ...canonicalization.moves import MOVES, always
 from ...canonicalization.region_reader import READERS, RegionReader
 from ...canonicalization.select_operators import SELECTION, SelectionRewriter
+from ...ir.dataflow import shape_of
 from ...ir.operator_graph import Node
 from ...reorganization.cannot_reorganize import no_counterpart
 from ...reorganization.channel_selection import NARROWING, CannotNarrow, Kept
@@ -27,7 +29,14 @@ from ...reorganization.partial_description import DESCRIPTION, DescribedTensor, 
 from ...reorganization.transposition import TO_NCHW, TO_NHWC
 from .. import Signature
 
-# --- layout --------------------------------------------------------------------------------------
+CONSTANT_MOVES.register("relax.permute_dims")(
+    lambda call, value: value.transpose(permutation(call))
+)
+
+
+@IDENTITIES.register("relax.permute_dims")
+def _moves_nothing(call: Any) -> bool:
+    return permutation(call) == tuple(range(len(shape_of(call))))
 
 
 @LAYOUT.register("relax.permute_dims")
@@ -37,12 +46,7 @@ def _layout(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.Expr:
     return rewriter.keep(var, rewriter.stored(data), layout)
 
 
-# --- moves ---------------------------------------------------------------------------------------
-
 MOVES.register("relax.permute_dims")(always)
-
-
-# --- selection -----------------------------------------------------------------------------------
 
 
 @SELECTION.register("relax.permute_dims")
@@ -50,16 +54,10 @@ def _select(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Exp
     return rewriter.dero("transpose", [rewriter.new(call.args[0])], axes=permutation(call))
 
 
-# --- element sums --------------------------------------------------------------------------------
-
-
 @READERS.register("relax.permute_dims")
 def _elements(reader: RegionReader, call: Any) -> ElementSum:
     axes = permutation(call)
     return reader.value(call.args[0]).moved(lambda a: a.transpose(axes))
-
-
-# --- channel selection ---------------------------------------------------------------------------
 
 
 @NARROWING.register("dero.transpose")
@@ -70,9 +68,6 @@ def _narrow(
     if attrs["axes"][-1] % rank != rank - 1:
         raise CannotNarrow("a transposition moves the channels (channel shuffle)")
     return operands, attrs, kept[0]
-
-
-# --- the network's description -------------------------------------------------------------------
 
 
 @DESCRIPTION.register("dero.transpose")

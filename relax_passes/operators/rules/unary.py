@@ -1,5 +1,6 @@
 """Functions of single elements.
 
+- constants: computed; casts and clips that change nothing are identities;
 - layout: as their operand;
 - selection: with a clamp, `dero.unary`; a clamp of integers is a `dero.lookup`;
 - elementwise regions: all that have a value here;
@@ -22,8 +23,9 @@ from tvm import relax
 
 from ...canonicalization.channels_last import FOLLOWS, LAYOUT, always_follows, keep_layout
 from ...canonicalization.elementwise_region import VALUES
-from ...canonicalization.fold_constants import clip_bounds
+from ...canonicalization.fold_constants import CONSTANT_ARITHMETIC, IDENTITIES, clip_bounds
 from ...canonicalization.integer_tables import LITERT_TABLES, Parameters
+from ...canonicalization.moves import always
 from ...canonicalization.region_reader import ON_KNOWN
 from ...canonicalization.select_operators import SELECTION, SelectionRewriter, check_float32
 from ...ir.dataflow import Dataflow, dtype_of, is_call
@@ -86,14 +88,23 @@ _FUNCTIONS = {
 _ALL = (*_FUNCTIONS, "relax.clip", "relax.nn.leakyrelu")
 
 
-# --- layout --------------------------------------------------------------------------------------
+CONSTANT_ARITHMETIC.register("relax.sqrt")(np.sqrt)
+CONSTANT_ARITHMETIC.register("relax.negative")(np.negative)
+IDENTITIES.register("relax.astype")(always)
+
+
+@IDENTITIES.register("relax.clip")
+def _clips_nothing(call: Any) -> bool:
+    low, high = clip_bounds(call)
+    dtype = dtype_of(call)
+    if "int" in dtype:
+        limits = np.iinfo(dtype)
+        return low <= limits.min and high >= limits.max
+    return low == -math.inf and high == math.inf
 
 
 LAYOUT.register(*_ALL)(keep_layout)
 FOLLOWS.register(*_ALL)(always_follows)
-
-
-# --- selection -----------------------------------------------------------------------------------
 
 
 @SELECTION.register(*(name for name, f in _FUNCTIONS.items() if f.dero), "relax.nn.leakyrelu")
@@ -129,9 +140,6 @@ def _select_clamp(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> rel
     return rewriter.dero("unary", [data], function="clip", **bounds)
 
 
-# --- elementwise regions and LiteRT's tables -----------------------------------------------------
-
-
 def _register(name: str, function: _Function) -> None:
     values, table = function.values, function.table
     if values is not None:
@@ -164,9 +172,6 @@ def _leaky_relu_table(call: Any, parameters: Parameters) -> np.ndarray:
     return tables.leaky_relu(*parameters, float(call.attrs.alpha))
 
 
-# --- element sums --------------------------------------------------------------------------------
-
-
 @ON_KNOWN.register(
     *("relax.nn.leakyrelu", "relax.nn.silu", "relax.nn.gelu"),
     *("relax.tanh", "relax.negative", "relax.abs"),
@@ -187,13 +192,7 @@ def _relu_on_known(_old: Dataflow, _call: Any, values: np.ndarray) -> np.ndarray
     return np.maximum(values, 0.0)
 
 
-# --- channel selection ---------------------------------------------------------------------------
-
-
 NARROWING.register("dero.unary", "dero.lookup")(same_channels)
-
-
-# --- the network's description -------------------------------------------------------------------
 
 
 @DESCRIPTION.register("dero.unary")

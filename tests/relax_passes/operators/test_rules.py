@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
+import re
 import sys
+from pathlib import Path
 
 import pytest
 from tvm import relax
@@ -34,6 +37,22 @@ def test_a_family_is_known_because_its_file_exists(monkeypatch, tmp_path) -> Non
     calls = (relax.op.abs(x), make_call("unary", [x], function="relu"), "relax.abs")
     assert [doubles.get(call)(3) for call in calls] == [6, 6, 6]
     assert relax.op.exp(x) not in doubles and x not in doubles
+
+
+def test_the_documentation_names_the_questions_that_are_asked() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "extending.md").read_text()
+    listed = {
+        name
+        for row in re.findall(r"^\| [^|]+\? \| (.*?) \|", text, re.MULTILINE)
+        for name in re.findall(r"`([A-Z_]+)`", row)
+    }
+    found = set()
+    for room in ("canonicalization", "reorganization"):
+        for path in Path(rules.__file__).parents[2].joinpath(room).glob("*.py"):
+            module = importlib.import_module(f"relax_passes.{room}.{path.stem}")
+            owned = {n for n, value in vars(module).items() if isinstance(value, Rules)}
+            found |= {n for n in owned if re.search(rf"^{n}\b", path.read_text(), re.MULTILINE)}
+    assert listed == found
 
 
 def test_an_operator_has_one_rule_for_a_phase() -> None:
