@@ -9,6 +9,7 @@ import tvm
 from dero_tvm.boards.board import Board
 from dero_tvm.planning import MemoryPlan, plan_memory
 from dero_tvm.schedule.network import Network
+from relax_passes.canonicalization.deciding_passes import DECIDING_PASSES
 from relax_passes.ir.attributes import NOTES, main_attribute
 from relax_passes.ir.decisions import LEFT_ALONE, Decision, decisions
 from relax_passes.reorganization import remove_residuals
@@ -141,7 +142,8 @@ def _split(by_address: Iterable[ReportedBuffer]) -> dict[str, int]:
 def _residuals(
     module: tvm.IRModule, network: Network, plan: MemoryPlan
 ) -> Iterable[ReportedResidual]:
-    decided = {d.join: d for d in decisions(module) if d.pass_name != fuse_shortcuts.NAME}
+    others = (fuse_shortcuts.NAME, *DECIDING_PASSES)
+    decided = {d.join: d for d in decisions(module) if d.pass_name not in others}
     for residual in read_residuals(module):
         decision = _with_plan(residual.join, decided.get(residual.join), network, plan)
         yield ReportedResidual(
@@ -173,9 +175,15 @@ def _with_plan(
 
 
 def _other_decisions(module: tvm.IRModule, listed: Collection[str]) -> dict[str, Decision]:
-    """What was decided on operators that are not `listed`; that they are streamed, steps show."""
-    found = (d for d in decisions(module) if d.join not in listed and d.action != STREAMED)
-    return {d.join: d for d in found}
+    """What was decided on operators, without that on memory for those that are `listed`.
+
+    That they are streamed, steps show.
+    """
+    return {
+        d.join: d
+        for d in decisions(module)
+        if d.pass_name in DECIDING_PASSES or (d.join not in listed and d.action != STREAMED)
+    }
 
 
 def _shortcuts(module: tvm.IRModule) -> Iterable[ReportedShortcut]:

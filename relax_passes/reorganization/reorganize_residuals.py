@@ -29,7 +29,7 @@ from dataclasses import replace
 
 import tvm
 
-from ..canonicalization import channels_last, commute_quantization, select_operators
+from ..canonicalization.deciding_passes import DECIDING_PASSES
 from ..ir.attributes import REORGANIZATION, main_attribute
 from ..ir.decisions import LEFT_ALONE, forget, record
 from ..ir.inline import inlined
@@ -74,8 +74,7 @@ def reorganize(mod: tvm.IRModule, choices: Choices, name: str, pass_name: str) -
     mod = inlined(mod)
     if "dero.pad" in {node.operator for node in operator_graph(mod).values()}:
         mod = tvm.transform.Sequential([FoldPadding()])(mod)
-    canonicalization = (channels_last.NAME, commute_quantization.NAME, select_operators.NAME)
-    mod = forget(mod, (*MEMORY_PASSES, *canonicalization))
+    mod = forget(mod, (*MEMORY_PASSES, *DECIDING_PASSES))
     graph = operator_graph(mod)
     residuals = find_residuals(graph)
     by_join = {residual.join: residual for residual in residuals}
