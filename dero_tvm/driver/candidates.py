@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import tvm
@@ -107,6 +107,7 @@ class Candidates:
         module = self._streamed(limit)
         for candidate in self._made(Dero.STREAM, label, module, Sharing.ROWS, below):
             yield candidate
+            yield from self._by_rows(candidate)
             if candidate.arena_bytes == candidate.plan.lower_bound:
                 return
         # Rows that run back and forth save most as long as all outputs find their place.
@@ -115,6 +116,12 @@ class Candidates:
             yield from self._made(
                 Dero.STREAM, f"{label}, ascending", ascending, Sharing.ROWS, below
             )
+
+    def _by_rows(self, candidate: Candidate) -> Iterator[Candidate]:
+        """The same with an address for each row, if that is smaller."""
+        plan = self.planner.plan_by_rows(candidate.scheduled, candidate.plan)
+        if plan is not None:
+            yield replace(candidate, label=f"{candidate.label}, row by row", plan=plan)
 
     def _whole(self) -> tvm.IRModule:
         return self._once("whole", pipeline.analyze)

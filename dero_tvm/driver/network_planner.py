@@ -5,22 +5,27 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import tvm
 
 from relax_passes.operators.signature import TensorSpec
 
+from ..aot.kernels import takes_table
 from ..boards.board import Board
 from ..boundary.errors import UserError
 from ..frontends import LoadedModel
 from ..kernels import Choice, preferred, with_kernels
 from ..planning import DoesNotFit, MemoryPlan, Options, lower_bound, plan_memory, verify
+from ..planning.budget import Budget
+from ..planning.plan import Placement
 from ..planning.problem import Region
+from ..planning.rows.plan import plan_rows
 from ..schedule.extract import extract
 from ..schedule.network import Network
 from ..schedule.to_problem import Scheduled, Sharing, to_problem
+from ..schedule.to_rows import to_rows
 
 STACK_RESERVE = 8 * 1024
 """Bytes of a board's first memory region left to the stack and other variables, by default."""
@@ -29,6 +34,7 @@ STACK_RESERVE = 8 * 1024
 _LARGEST_TENSOR = 2**31 - 1
 _MOST_OPERATORS = 1_000  # several times as many as any network for a microcontroller has
 _MOST_BINDINGS = 5_000  # of a model as it is read; quantized ones have several for an operator
+_MOST_CALLS_BY_ROWS = 20_000  # of which each has a place of its own
 _MOST_ROWS_IN_ALL = 2**19
 _MOST_ROWS = 2**17  # every one is a step of the simulation, and none runs on a microcontroller
 
@@ -149,6 +155,42 @@ class NetworkPlanner:
         plan = plan_memory(scheduled.problem, options or self.options)
         verify(plan)
         return plan
+
+    def plan_by_rows(self, scheduled: Scheduled, plan: MemoryPlan) -> MemoryPlan | None:
+        """`plan` with an address for every row, in the same order; None if that is no smaller.
+
+        Rows have one region.
+        """
+        options = plan.options
+        problem = to_rows(
+            scheduled,
+            plan.order,
+            takes_table=takes_table,
+            keep_inputs=options.keep_inputs,
+            external_io=options.external_io,
+            alignment=self._alignment(),
+        )
+        if len(problem.calls) > _MOST_CALLS_BY_ROWS:
+            return None
+        rows = plan_rows(problem, Budget(options.time_limit))
+        region, *others = scheduled.problem.regions
+        room = region.size is None or rows.arena_bytes <= region.size
+        if rows.arena_bytes >= plan.total_bytes or not room:
+            return None
+        placements = {
+            tensor.name: Placement(region.name, offset)
+            for tensor in problem.tensors
+            if tensor.in_sequence and (offset := rows.offsets[tensor.name][0]) is not None
+        }
+        gap = rows.arena_bytes - rows.live_bytes
+        return replace(
+            plan,
+            placements=placements,
+            arena_bytes={region.name: rows.arena_bytes, **{r.name: 0 for r in others}},
+            lower_bound=rows.live_bytes,
+            placement_proof=f"gap {gap:,} bytes" if gap else "meets the lower bound",
+            rows=rows,
+        )
 
     def least_bytes(self, scheduled: Scheduled) -> int:
         """Bytes that no plan can go below."""
