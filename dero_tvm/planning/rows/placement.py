@@ -125,12 +125,14 @@ def _in_turn(blocks: Sequence[Block], turns: Sequence[int], unit: int) -> Placed
         if forbidden:
             lows = np.concatenate([pair[0] for pair in forbidden])
             highs = np.concatenate([pair[1] for pair in forbidden])
-            turn = np.argsort(lows, kind="stable")
-            for below, above in zip(lows[turn].tolist(), highs[turn].tolist()):
-                if address <= below:
-                    break
-                if above > address:
-                    address = -(-above // alignment) * alignment
+            turn = np.argsort(lows)
+            # Where the block may lie lowest if it lies before each interval, or behind all.
+            lowest = np.zeros(len(turn) + 1, np.int64)
+            np.maximum.accumulate(highs[turn], out=lowest[1:])
+            np.maximum(lowest, 0, out=lowest)
+            lowest = -(-lowest // alignment) * alignment
+            fits = lowest[:-1] <= lows[turn]
+            address = int(lowest[fits.argmax() if fits.any() else -1])
         offsets[index] = address
         height = max(height, address + block.bytes)
         for r in block.rectangles:
