@@ -203,18 +203,28 @@ def test_a_large_network_has_a_reason_in_place_of_a_bound() -> None:
     assert bound_of(chain([1, 2**31])) == RowBound(None, "rows of more than 2 GiB")
 
 
+ABOVE = "at most 1,536 bytes (76.8 %) above what any order of rows needs"
+
+
 @pytest.mark.parametrize(
-    "bound, sentence",
+    "bound, in_sequence, sentence",
     [
-        (RowBound(3_536), "no order of rows needs less"),
-        (RowBound(2_000), "at most 1,536 bytes (76.8 %) above what any order of rows needs"),
-        (RowBound(None, "9 rows, more than 5"), "bound not computed: 9 rows, more than 5"),
+        (RowBound(3_536), None, "no order of rows needs less"),
+        (RowBound(3_536), RowBound(3_536), "no order of rows needs less"),
+        (RowBound(2_000), None, ABOVE),
+        (RowBound(2_000), RowBound(3_000), ABOVE),
+        (
+            RowBound(2_000),
+            RowBound(3_536),
+            f"{ABOVE}, and no order that makes each tensor's rows in this sequence needs less",
+        ),
+        (RowBound(None, "9 rows, more than 5"), None, "bound not computed: 9 rows, more than 5"),
     ],
 )
-def test_what_the_report_says(bound: RowBound, sentence: str) -> None:
-    assert against_bound(3_536, bound) == sentence
+def test_what_the_report_says(bound: RowBound, in_sequence: RowBound | None, sentence: str) -> None:
+    assert against_bound(3_536, bound, in_sequence) == sentence
 
 
 def test_a_plan_below_the_bound_is_a_fault() -> None:
     with pytest.raises(PlanError, match="100 bytes is below the bound of 101"):
-        against_bound(100, RowBound(101))
+        against_bound(100, RowBound(50), RowBound(101))
