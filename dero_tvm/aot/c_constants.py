@@ -10,7 +10,7 @@ import numpy as np
 
 from ..kernels.float_literals import float_literal
 from .names import c_identifier, c_identifiers
-from .program import Program
+from .program import Argument, Program
 
 _C_TYPES = {
     "int8": "int8_t",
@@ -51,6 +51,9 @@ def array_names(program: Program, prefix: str) -> dict[str, str]:
                 words = (operator, stage.operation.name, parameter.name)
                 name = "_".join(c_identifier(word)[:_LONGEST_WORD] for word in words)
                 wanted.setdefault(argument.address.base.removeprefix("constant:"), name)
+            for argument in stage.in_c.arguments:
+                if isinstance(argument, Argument) and argument.table:
+                    wanted.setdefault(argument.table, argument.table)
     return dict(zip(wanted, (f"{prefix}_{name}" for name in c_identifiers(wanted.values()))))
 
 

@@ -25,7 +25,8 @@ from .header import CPort, Interface
 from .kernel_body import alias
 from .kernels import RowCallback
 from .names import c_comment, c_identifier
-from .program import Address, Argument, RowsNeeded, Stage, StepProgram
+from .program import Argument, RowsNeeded, Stage, StepProgram
+from .row_places import Address
 
 
 @dataclass(frozen=True)
@@ -233,12 +234,23 @@ class _StepPrinter:
             # To gcc, bool and its may_alias variant are not compatible; other types are.
             return f"(const {alias('bool')} *){base}" if argument.dtype == "bool" else base
         offset = [str(argument.address.offset)] if argument.address.offset else []
-        if argument.row_bytes and row != "0":
+        if argument.table:
+            table = self.constants[argument.table]
+            entry = f"{table}[{self._entry(argument, row)}]"
+            offset.append(entry if argument.unit == 1 else f"{entry} * {argument.unit}")
+        elif argument.row_bytes and row != "0":
             if argument.ring == 0:
                 offset.append(f"{row} * {argument.row_bytes}")
             elif argument.ring > 1:
                 offset.append(f"{row} % {argument.ring} * {argument.row_bytes}")
         return " + ".join([base, *offset])
+
+    def _entry(self, argument: Argument, row: str) -> str:
+        """The index of a row's entry in its table, behind the period."""
+        period, rows = int(self.network.constants[argument.table][0]), argument.rows
+        if row.isdigit():
+            return str(1 + int(row) % period)
+        return f"1 + {row}" if period >= rows else f"1 + {row} % {period}"
 
     def _base(self, address: Address) -> str:
         kind, _, name = address.base.partition(":")

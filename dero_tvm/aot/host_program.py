@@ -62,7 +62,10 @@ def _used_constants(program: Program) -> list[str]:
     """Names of the constants that portable kernels read, in order of first use."""
     stages = (stage for step in program.steps for stage in step.stages)
     arguments = (a for stage in stages for a in stage.arguments if isinstance(a, Argument))
-    bases = dict.fromkeys(a.address.base for a in arguments)
+    bases = dict.fromkeys(
+        base for a in arguments for base in (a.address.base, f"constant:{a.table}")
+    )
+    bases.pop("constant:", None)
     return [b.removeprefix("constant:") for b in bases if b.startswith("constant:")]
 
 
@@ -205,8 +208,20 @@ class _Builder:
         elif base.startswith("arena:"):
             offset += GUARD_BYTES
         index = tirx.const(offset, "int32")
-        if argument.row_bytes:
+        if argument.table:
+            assert row is not None, "only row kernels take row addresses"
+            index = index + self._entry(argument, row) * argument.unit
+        elif argument.row_bytes:
             assert row is not None, "only row kernels take row addresses"
             at = T.truncmod(row, argument.ring) if argument.ring else row
             index = index + at * argument.row_bytes
         return self.memories[base], index
+
+    def _entry(self, argument: Argument, row: tirx.Expr) -> tirx.Expr:
+        """The place of a row, in units, from its table among the constants."""
+        period = int(self.program.network.constants[argument.table][0])
+        start = self.offsets[argument.table]
+        constants = self.memories["constants"]
+        at = start + 2 * (1 + T.truncmod(row, period))
+        low, high = constants[at], constants[at + 1]  # a number of two bytes, the lower one first
+        return (T.cast(low, "int32") & 255) + (T.cast(high, "int32") & 255) * 256

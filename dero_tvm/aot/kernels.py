@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -11,8 +11,11 @@ import numpy as np
 from tvm import tirx
 
 from dero_tvm.schedule.network import Cascade, Operation
+from dero_tvm.schedule.row_offsets import RowOffsets
 from relax_passes.operators import Signature, TensorSpec, operator_of
 from relax_passes.operators.row_ports import SINK, SOURCE
+
+from . import row_tables
 
 
 @dataclass(frozen=True)
@@ -66,47 +69,60 @@ class NativeFunction:
     by_row = True
 
 
-class KernelTable:
-    """Kernels by signature, named in the order in which they are asked for."""
+Tabled = Mapping[int, int]
+"""The operands of an operation whose rows a table gives, with the bytes of one unit of it."""
 
-    def __init__(self, cascades: Iterable[Cascade]) -> None:
+
+class KernelTable:
+    """Kernels by signature, named in the order in which they are asked for.
+
+    `tabled` says which operands of an operation come by tables.
+    """
+
+    def __init__(self, cascades: Iterable[Cascade], tabled: Callable[[Operation], Tabled]) -> None:
         self._by_key: dict[object, Kernel] = {}
         self._native: dict[object, NativeFunction] = {}
         self._counts: dict[str, int] = {}
         for cascade in cascades:
             for operation in cascade.operations:
                 if operation.signature.operator not in (SOURCE, SINK):
-                    self.of(operation)
+                    self.of(operation, tabled(operation))
 
     @property
     def kernels(self) -> tuple[Kernel, ...]:
         return tuple(self._by_key.values())
 
-    def of(self, operation: Operation) -> Kernel:
+    def of(self, operation: Operation, tabled: Tabled) -> Kernel:
         """The kernel that computes `operation`."""
-        key: object = (operation.signature, operation.state)
+        key: object = (operation.signature, operation.state, tuple(tabled.items()))
         if operation.function is not None:
             key = operation.name
         if key not in self._by_key:
-            self._by_key[key] = self._make(operation)
+            self._by_key[key] = self._make(operation, tabled)
         return self._by_key[key]
 
-    def native(self, operation: Operation, constants: Mapping[str, np.ndarray]) -> NativeFunction:
+    def native(
+        self, operation: Operation, constants: Mapping[str, np.ndarray], tabled: Tabled
+    ) -> NativeFunction:
         """The function of an operation with a native kernel; equal ones are one function."""
         native = operation.native
-        assert native is not None
+        operator = operator_of(operation.signature.operator)
+        assert native is not None and operator is not None
+        names = operator.argument_names(operation.signature)
+        body = native.text(RowOffsets({names[index]: unit for index, unit in tabled.items()}))
         parameters = native_parameters(
             operation.signature,
             operation.row_operands,
             {name: str(constants[constant].dtype) for name, constant in native.constants},
             state=operation.state,
             scratch=native.scratch > 0,
+            tabled=tabled,
         )
-        key = (native.name, native.body, parameters)
+        key = (native.name, body, parameters)
         if key not in self._native:
             name, comment = self._numbered(native.name), _comment(operation)
             self._native[key] = NativeFunction(
-                name, native.body, parameters, comment, native.support, native.qualifiers
+                name, body, parameters, comment, native.support, native.qualifiers
             )
         return self._native[key]
 
@@ -114,7 +130,7 @@ class KernelTable:
         number = self._counts[short] = self._counts.get(short, -1) + 1
         return f"{short}_{number}"
 
-    def _make(self, operation: Operation) -> Kernel:
+    def _make(self, operation: Operation, tabled: Tabled) -> Kernel:
         signature = operation.signature
         name = self._numbered(signature.short_name)
         comment = _comment(operation)
@@ -131,12 +147,12 @@ class KernelTable:
         else:
             operator = operator_of(signature.operator)
             assert operator is not None
-            function = _portable_kernel(signature, operation.state is not None)
+            function = portable_kernel(signature, operation.state is not None, dict(tabled))
             parameters = [Parameter("row")]
             for index, argument in enumerate(operator.argument_names(signature)):
                 parameters.append(Parameter(argument, signature.inputs[index].dtype))
                 if index in operation.row_operands:
-                    parameters.append(Parameter(f"{argument}_rows"))
+                    parameters.append(_rows_parameter(argument, index in tabled))
             parameters.append(Parameter("out", signature.output.dtype, read_only=False))
         if operation.state is not None:
             parameters.append(Parameter("state", operation.state.dtype, read_only=False))
@@ -154,6 +170,7 @@ def native_parameters(
     *,
     state: TensorSpec | None,
     scratch: bool,
+    tabled: Collection[int] = (),
 ) -> tuple[Parameter, ...]:
     """The parameters of a `CKernel`, whose docstring has the order; `constants`: name, dtype."""
     operator = operator_of(signature.operator)
@@ -162,7 +179,7 @@ def native_parameters(
     for index, argument in enumerate(operator.argument_names(signature)):
         if index in row_operands:
             parameters.append(Parameter(argument, signature.inputs[index].dtype))
-            parameters.append(Parameter(f"{argument}_rows"))
+            parameters.append(_rows_parameter(argument, index in tabled))
     parameters += [Parameter(name, dtype) for name, dtype in constants.items()]
     parameters.append(Parameter("out", signature.output.dtype, read_only=False))
     if state is not None:
@@ -170,6 +187,48 @@ def native_parameters(
     if scratch:
         parameters.append(Parameter("scratch", "int8", read_only=False))
     return tuple(parameters)
+
+
+def _rows_parameter(argument: str, tabled: bool) -> Parameter:
+    """The height of an operand's ring, or the table of its rows."""
+    return Parameter(f"{argument}_rows", row_tables.ENTRY if tabled else None)
+
+
+def takes_table(operation: Operation, index: int) -> bool:
+    """Whether the kernels of an operation can look the rows of operand `index` up in a table."""
+    if operation.signature.operator in (SOURCE, SINK):
+        return True
+    if operation.function is not None or index not in operation.row_operands:
+        return False
+    if operation.native is not None and not operation.native.takes_tables:
+        return False
+    try:
+        portable_kernel(operation.signature, operation.state is not None, {index: 8})
+    except row_tables.NoTable:
+        return False
+    return True
+
+
+def portable_kernel(
+    signature: Signature, absorbing: bool, tabled: Mapping[int, int]
+) -> tirx.PrimFunc:
+    """The portable kernel, by tables of the given units for some operands.
+
+    Raises `row_tables.NoTable` if it does not go by rows there.
+    """
+    function = _portable_kernel(signature, absorbing)
+    if not tabled:
+        return function
+    operator = operator_of(signature.operator)
+    assert operator is not None
+    heights = {p.name: number for number, p in enumerate(function.params)}
+    names = operator.argument_names(signature)
+    operands = {}
+    for index, unit in tabled.items():
+        spec = signature.inputs[index]
+        rows = row_tables.TabledRows(unit, spec.row_stride, spec.itemsize)
+        operands[heights[f"{names[index]}_rows"]] = rows
+    return row_tables.tabled(function, operands)
 
 
 @lru_cache(maxsize=4096)

@@ -8,29 +8,22 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from dero_tvm.planning.plan import MemoryPlan
 from dero_tvm.schedule.network import Cascade, Network, Operation
-from dero_tvm.schedule.to_problem import Scheduled, ring_buffer, scratch_buffer, state_buffer
+from dero_tvm.schedule.to_problem import Scheduled, scratch_buffer, state_buffer
+from relax_passes.operators import TensorSpec
 from relax_passes.operators.row_ports import SINK, SOURCE
 from relax_passes.streaming.row_schedule import RowSchedule
 
+from . import row_tables
 from .kernels import Kernel, KernelTable, NativeFunction, Parameter, RowCallback
+from .row_places import Address, RowPlace, RowPlaces
 
 _DEEPEST = 32  # loops in one another
-
-
-@dataclass(frozen=True)
-class Address:
-    """`offset` bytes into a memory: ``arena:<region>``, ``input:<i>``, ``output:<i>``,
-    or ``constant:<name>``.
-    """
-
-    base: str
-    offset: int = 0
 
 
 @dataclass(frozen=True)
@@ -38,13 +31,17 @@ class Argument:
     """A pointer argument; with `row_bytes`, the address of the row being made.
 
     That row lies at ``address + (row % ring) * row_bytes``; `ring` 0 stands for a whole tensor,
-    which needs no remainder.
+    which needs no remainder.  With a `table`, the name of a constant (see `row_tables`), it lies
+    ``table[1 + row % table[0]]`` units of `unit` bytes behind the address.
     """
 
     address: Address
     dtype: str
     row_bytes: int = 0
     ring: int = 0
+    table: str = ""
+    unit: int = 1
+    rows: int = 0  # that the table is asked for
 
 
 @dataclass(frozen=True)
@@ -138,27 +135,28 @@ class Program:
 
 def build_program(scheduled: Scheduled, plan: MemoryPlan) -> Program:
     """The program that runs `scheduled` at the addresses of `plan`."""
-    network = scheduled.network
+    places = RowPlaces(scheduled, plan)
+    network = replace(scheduled.network, constants={**scheduled.network.constants, **places.tables})
     cascades = [network.cascades[index] for index in plan.order]
-    table = KernelTable(cascades)
-    writer = _Writer(network, plan, table)
+    table = KernelTable(cascades, places.tabled)
+    writer = _Writer(network, plan, table, places)
     steps = tuple(writer.step(c, scheduled.schedules[c.name]) for c in cascades)
     return Program(network, plan, table.kernels, steps)
 
 
 class _Writer:
-    def __init__(self, network: Network, plan: MemoryPlan, table: KernelTable) -> None:
+    def __init__(
+        self, network: Network, plan: MemoryPlan, table: KernelTable, places: RowPlaces
+    ) -> None:
         self.network = network
         self.plan = plan
         self.table = table
-        self.ports: dict[str, str] = {}  # buffers outside the arena
+        self.places = places
         self.callbacks: dict[str, str] = {}  # values whose rows the application has
         for kind, ports in (("input", network.inputs), ("output", network.outputs)):
             for index, port in enumerate(ports):
                 if port.by_rows:
                     self.callbacks[port.value] = f"{kind}:{index}"
-                elif plan.options.external_io:
-                    self.ports[network.values[port.value].buffer] = f"{kind}:{index}"
 
     def step(self, cascade: Cascade, schedule: RowSchedule) -> StepProgram:
         shared = _with_functions(schedule)
@@ -174,12 +172,12 @@ class _Writer:
                 Stage(
                     op,
                     self._kernel(op),
-                    tuple(self._arguments(cascade, schedule, op)),
+                    tuple(self._arguments(cascade, op)),
                     op.in_schedule().steps if op.function is None else 1,
                     tuple(asks),
                     complete=index in schedule.incomplete,
                     shared=index in shared,
-                    native=self._native(cascade, schedule, op),
+                    native=self._native(cascade, op),
                 )
             )
         return StepProgram(cascade.name, tuple(stages), cascade.descending)
@@ -189,70 +187,65 @@ class _Writer:
             return RowCallback(self.callbacks[op.result], op.signature.output.row_bytes)
         if op.signature.operator == SINK:
             return RowCallback(self.callbacks[op.operands[0]], op.signature.inputs[0].row_bytes)
-        return self.table.of(op)
+        return self.table.of(op, self.places.tabled(op))
 
-    def _arguments(
-        self, cascade: Cascade, schedule: RowSchedule, op: Operation
-    ) -> Iterator[Argument | int]:
+    def _arguments(self, cascade: Cascade, op: Operation) -> Iterator[Argument | int]:
         if op.signature.operator == SINK:
             (name,), (spec,) = op.operands, op.signature.inputs
-            address, ring = self._address(cascade, schedule, name), _ring_rows(schedule, name)
-            yield Argument(address, spec.dtype, spec.row_bytes, ring)
+            yield _row_of(self.places.of(cascade, name), spec)
             return
         for index, name in enumerate(op.operands):
             spec = op.signature.inputs[index]
-            yield Argument(self._address(cascade, schedule, name), spec.dtype)
             if index in op.row_operands:
-                yield _ring_rows(schedule, name) or spec.rows
-        yield from self._results(cascade, schedule, op, 0 if op.state is not None else op.scratch)
+                yield from self._rows(cascade, name, spec)
+            else:
+                yield Argument(self.places.of(cascade, name).address, spec.dtype)
+        yield from self._results(cascade, op, 0 if op.state is not None else op.scratch)
 
-    def _results(
-        self, cascade: Cascade, schedule: RowSchedule, op: Operation, scratch: int
-    ) -> Iterator[Argument]:
-        """What a kernel writes: the output row, the state, its scratch."""
-        output = op.signature.output
-        address = self._address(cascade, schedule, op.result)
-        if op.function is not None or op.state is not None:
-            yield Argument(address, output.dtype)
+    def _rows(self, cascade: Cascade, name: str, spec: TensorSpec) -> Iterator[Argument | int]:
+        """An operand that is read row by row: its base, and how its rows are found."""
+        place = self.places.of(cascade, name)
+        yield Argument(place.address, spec.dtype)
+        if place.table:
+            yield Argument(Address(f"constant:{place.table}"), row_tables.ENTRY)
         else:
-            ring = _ring_rows(schedule, op.result)
-            yield Argument(address, output.dtype, output.row_bytes, ring)
-        if op.state is not None:
-            yield Argument(self._placed(state_buffer(cascade, op)), op.state.dtype)
-        if scratch:
-            yield Argument(self._placed(scratch_buffer(cascade)), "int8")
+            yield place.ring or spec.rows
 
-    def _native(self, cascade: Cascade, schedule: RowSchedule, op: Operation) -> Call | None:
+    def _results(self, cascade: Cascade, op: Operation, scratch: int) -> Iterator[Argument]:
+        """What a kernel writes: the output row, the state, its scratch."""
+        place = self.places.of(cascade, op.result)
+        output = op.signature.output
+        if op.function is not None or op.state is not None:
+            yield Argument(place.address, output.dtype)
+        else:
+            yield _row_of(place, output)
+        if op.state is not None:
+            address = self.places.of_buffer(state_buffer(cascade, op))
+            yield Argument(address, op.state.dtype)
+        if scratch:
+            yield Argument(self.places.of_buffer(scratch_buffer(cascade)), "int8")
+
+    def _native(self, cascade: Cascade, op: Operation) -> Call | None:
         """The call of an operation's native kernel; the same rows, but constants of its own."""
         if op.native is None:
             return None
         arguments: list[Argument | int] = []
         for index in op.row_operands:
-            name, spec = op.operands[index], op.signature.inputs[index]
-            arguments.append(Argument(self._address(cascade, schedule, name), spec.dtype))
-            arguments.append(_ring_rows(schedule, name) or spec.rows)
+            arguments += self._rows(cascade, op.operands[index], op.signature.inputs[index])
         constants = self.network.constants
         for _, constant in op.native.constants:
             dtype = str(constants[constant].dtype)
             arguments.append(Argument(Address(f"constant:{constant}"), dtype))
-        arguments += self._results(cascade, schedule, op, op.native.scratch)
-        return Call(self.table.native(op, constants), tuple(arguments))
+        arguments += self._results(cascade, op, op.native.scratch)
+        kernel = self.table.native(op, constants, self.places.tabled(op))
+        return Call(kernel, tuple(arguments))
 
-    def _address(self, cascade: Cascade, schedule: RowSchedule, name: str) -> Address:
-        if name in self.network.constants:
-            return Address(f"constant:{name}")
-        ring = schedule.ring_of(name)
-        if ring is not None:
-            return self._placed(ring_buffer(cascade, ring))
-        value = self.network.values[name]
-        start = self._placed(value.buffer)
-        return Address(start.base, start.offset + value.offset)
 
-    def _placed(self, buffer: str) -> Address:
-        if buffer in self.ports:
-            return Address(self.ports[buffer])
-        placement = self.plan.placements[buffer]
-        return Address(f"arena:{placement.region}", placement.offset)
+def _row_of(place: RowPlace, spec: TensorSpec) -> Argument:
+    """The address of the row that is being made, or traded."""
+    return Argument(
+        place.address, spec.dtype, spec.row_bytes, place.ring, place.table, place.unit, spec.rows
+    )
 
 
 def _with_functions(schedule: RowSchedule) -> set[int]:
@@ -273,12 +266,6 @@ def _with_functions(schedule: RowSchedule) -> set[int]:
                 depth[demand.producer] = 0
                 found.add(demand.producer)
     return found
-
-
-def _ring_rows(schedule: RowSchedule, name: str) -> int:
-    """Height of the ring that `name` lives in; 0 if it is whole."""
-    ring = schedule.ring_of(name)
-    return 0 if ring is None else schedule.rings[ring]
 
 
 def _rows_needed(last: Sequence[int], limit: int) -> RowsNeeded:

@@ -106,6 +106,14 @@ class Candidates:
     def streamed(self, limit: int | None, below: int | None = None) -> Iterator[Candidate]:
         """Streamed no more than needed to stay within `limit` bytes; None: the least peak."""
         label = "streamed" if limit is None else f"streamed in {limit:,}"
+        smallest = below
+        for candidate in self._in_rings(label, limit, below):
+            smallest = min(smallest or candidate.arena_bytes, candidate.arena_bytes)
+            yield candidate
+        if limit is None:
+            yield from self._by_rows(smallest)
+
+    def _in_rings(self, label: str, limit: int | None, below: int | None) -> Iterator[Candidate]:
         module = self._streamed(limit)
         for candidate in self._made(Dero.STREAM, label, module, Sharing.ROWS, below):
             yield candidate
@@ -118,6 +126,15 @@ class Candidates:
                 Dero.STREAM, f"{label}, ascending", ascending, Sharing.ROWS, below
             )
 
+    def _by_rows(self, below: int | None) -> Iterator[Candidate]:
+        """Streamed with an address for every row, if that takes less than `below` bytes."""
+        self._progress("placing rows")
+        module = self._streamed(None, by_rows=True)
+        scheduled = self.planner.schedule(module, Sharing.ROWS)
+        plan = self.planner.plan_by_rows(scheduled, below)
+        if plan is not None and (below is None or plan.total_bytes < below):
+            yield Candidate(Dero.STREAM, "row by row", module, scheduled, plan)
+
     def _whole(self) -> tvm.IRModule:
         return self._once("analyze", pipeline.analyze)
 
@@ -125,16 +142,17 @@ class Candidates:
         keep_inputs = self._options.keep_inputs
         return self._once("accumulate", lambda: pipeline.accumulate(keep_inputs=keep_inputs))
 
-    def _streamed(self, limit: int | None) -> tvm.IRModule:
+    def _streamed(self, limit: int | None, *, by_rows: bool = False) -> tvm.IRModule:
         self._progress("finding cascades")
         stream = partial(
             pipeline.stream,
             limit=limit,
             keep_inputs=self._options.keep_inputs,
             external_io=self._options.external_io,
+            by_rows=by_rows,
         )
         try:
-            return self._once(_folder(limit), stream)
+            return self._once("rows" if by_rows else _folder(limit), stream)
         except CannotStream as error:
             raise UserError(f"{self.planner.loaded.name}: {error}") from None
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dero_tvm.schedule.row_offsets import Body, RowOffsets, body_text
 from relax_passes.operators import OperatorClass, Signature, TensorSpec
 
 SUPPORT = Path(__file__).parent / "c"
@@ -46,6 +47,11 @@ class CKernel:
         S *state                               only if the request has a state
         int8_t *scratch                        only if `scratch` is not 0; aligned to 8 bytes
 
+    Where every row of an operand has a place of its own, `<argument>_rows` is a table instead, a
+    ``const uint16_t *``.  Only a `body` that is a function can take one: it is given a
+    `RowOffsets`, which has the expression for either form.  Operands of a kernel whose `body` is a
+    text lie in rings.
+
     `constants` stand in place of the operation's own constant operands, in any layout and type.
     `body` is the statements of the function.  Operations whose kernels have equal names, types
     and bodies share one function, so what differs from one operation to the next is better a
@@ -54,11 +60,15 @@ class CKernel:
     """
 
     name: str  # first part of the function's name in C, and what reports call the kernel
-    body: str
+    body: Body
     constants: Mapping[str, np.ndarray] = field(default_factory=dict)
     scratch: int = 0  # bytes
     support: tuple[Path, ...] = ()  # C files with functions that the body calls
     qualifiers: str = ""  # before the function's definition: attributes
+
+    def text(self, offsets: RowOffsets | None = None) -> str:
+        """The statements; by default of operands in rings."""
+        return body_text(self.body, offsets or RowOffsets())
 
 
 Generator = Callable[[Request], CKernel | None]

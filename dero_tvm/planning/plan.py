@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .problem import Options, Problem
+from .rows.plan import RowPlan
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,9 @@ class Placement:
 class MemoryPlan:
     """An order of steps and an address for every buffer, with what is proven about both.
 
-    With ``Options.external_io`` the input and output buffers have no placement.
+    With ``Options.external_io`` the input and output buffers have no placement.  In a plan by
+    `rows`, which says where each row lies, `placements` has the tensors whose rows lie in sequence,
+    `problem` is still that of rings and whole tensors, and the bound that of the rows.
     """
 
     problem: Problem
@@ -30,6 +33,7 @@ class MemoryPlan:
     lower_bound: int  # bytes; no placement for this order can be smaller (all regions together)
     order_proof: str  # e.g. "proven optimal", "written order", "best found in 20 s"
     placement_proof: str  # e.g. "meets the lower bound", "proven optimal", "gap 1,024 bytes"
+    rows: RowPlan | None = None
 
     @property
     def total_bytes(self) -> int:

@@ -19,6 +19,8 @@ from relax_passes.ir.port_quantization import PortQuantization
 from relax_passes.operators import Signature, TensorSpec
 from relax_passes.streaming.row_schedule import CascadeOperator, RowSchedule, simulate
 
+from .row_offsets import Body, RowOffsets, body_text
+
 
 class CascadeKind(enum.Enum):
     """Why a cascade's operations run together."""
@@ -48,11 +50,20 @@ class NativeKernel:
     """A kernel in C for a board's core, in place of the portable one (see `kernels.CKernel`)."""
 
     name: str
-    body: str
+    body: Body
     constants: tuple[tuple[str, str], ...]  # parameter, name of the network's constant
     scratch: int = 0  # bytes
     support: tuple[Path, ...] = ()
     qualifiers: str = ""
+
+    @property
+    def takes_tables(self) -> bool:
+        """Whether it can look up where the rows of its operands lie."""
+        return not isinstance(self.body, str)
+
+    def text(self, offsets: RowOffsets) -> str:
+        """The statements for operands that lie as `offsets` says."""
+        return body_text(self.body, offsets)
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,7 @@ def key_of(trial: Trial, board: Board) -> str:
             _add(digest, [PORTABLE])
             continue
         support = support_code(kernel.support)
-        _add(digest, [kernel.name, kernel.qualifiers, kernel.body, str(kernel.scratch), *support])
+        _add(digest, [kernel.name, kernel.qualifiers, kernel.text(), str(kernel.scratch), *support])
         _add_arrays(digest, kernel.constants)
     return digest.hexdigest()
 

@@ -152,6 +152,21 @@ def simulate(
     return _Simulation(operators, descending, whole).run()
 
 
+def calls_in_order(
+    operators: Sequence[CascadeOperator],
+    descending: bool = False,
+    whole: Collection[str] = (),
+) -> list[int]:
+    """The operator of each kernel call of a cascade, in order; parameters as of `simulate`.
+
+    An operator's first call is for its first row (the last one, if `descending`), and so on.
+    """
+    simulation = _Simulation(operators, descending, whole)
+    simulation.trace = []
+    simulation.run()
+    return simulation.trace
+
+
 @dataclass(frozen=True)
 class _Reader:
     """One operand of an operator, as the tensor it reads sees it."""
@@ -183,6 +198,7 @@ class _Simulation:
         self.in_place = self._rings_in_place()
         self.over = {operand: result for result, operand in self.in_place.items()}
         self.made = [0] * len(operators)
+        self.trace: list[int] | None = None
         self.asked: set[tuple[int, int]] = set()  # operator, number among its `asks`
         self.ring_readers = self._ring_readers()
 
@@ -340,6 +356,8 @@ class _Simulation:
                 while made[producer] < last[row]:
                     self._make(producer)
         made[index] = row + 1
+        if self.trace is not None:
+            self.trace.append(index)
         if readers := self.ring_readers[index]:
             # The oldest row that some operator still needs, of this ring or what is over it.
             oldest = min([reader.alive_from[made[reader.operator]] for reader in readers])

@@ -192,7 +192,7 @@ class KernelBatch:
             state=None,
             scratch=bool(kernel.scratch),
         )
-        function = NativeFunction("@", kernel.body, parameters, "", (), kernel.qualifiers)
+        function = NativeFunction("@", kernel.text(), parameters, "", (), kernel.qualifiers)
         text = native_function(function)
         for known, name in self._functions.items():
             if known.replace(f" {name}(", " @(") == text:

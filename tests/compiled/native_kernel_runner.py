@@ -158,7 +158,7 @@ def _source(
         signature, row_arguments, constants, state=state, scratch=bool(kernel.scratch)
     )
     function = NativeFunction(
-        "kernel", kernel.body, parameters, "", kernel.support, kernel.qualifiers
+        "kernel", kernel.text(), parameters, "", kernel.support, kernel.qualifiers
     )
     code = "\n\n".join([*support_code(kernel.support), native_function(function)])
     code = code.replace("static void kernel(", "void kernel(")

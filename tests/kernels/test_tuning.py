@@ -55,7 +55,7 @@ def slow() -> Iterator[None]:
     def generator(request: Request) -> CKernel | None:
         kernel = dsp(request)
         wait = "for (volatile int32_t i = 0; i < 1000; ++i) {\n}\n"
-        return kernel and replace(kernel, name="slow", body=wait + kernel.body)
+        return kernel and replace(kernel, name="slow", body=wait + kernel.text())
 
     yield
     unregister_kernel(generator)

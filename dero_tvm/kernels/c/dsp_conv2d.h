@@ -5,11 +5,9 @@
 #include "dsp_pixel.h"
 
 /* Channels are a multiple of four; the pixels of a window lie side by side. */
-static void dsp_conv2d_row(const struct window *w, int32_t row, const int8_t *data,
-                           int32_t data_rows, const int32_t *weight,
+static void dsp_conv2d_row(const struct window *w, struct taps vertical,
+                           const int8_t *const rows[WINDOW_TALLEST], const int32_t *weight,
                            const struct requantization *to, int8_t *out) {
-  const int8_t *rows[WINDOW_TALLEST];
-  struct taps vertical = rows_under(w, row, data, data_rows, rows);
   int32_t row_words = w->kernel_w * w->channels, x = -w->left;
   for (int32_t column = 0; column < w->out_width; ++column) {
     struct taps taps = taps_inside(x, w->in_width, w->kernel_w, 1);

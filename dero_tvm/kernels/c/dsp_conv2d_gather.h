@@ -7,12 +7,10 @@
 #include <string.h>
 #include "dsp_pixel.h"
 
-static void dsp_conv2d_gather_row(const struct window *w, int32_t row, const int8_t *data,
-                                  int32_t data_rows, const int32_t *weight,
+static void dsp_conv2d_gather_row(const struct window *w, struct taps vertical,
+                                  const int8_t *const rows[WINDOW_TALLEST], const int32_t *weight,
                                   const struct requantization *to, int8_t *out, int8_t *scratch) {
-  const int8_t *rows[WINDOW_TALLEST];
   const int8_t *segment = scratch;
-  struct taps vertical = rows_under(w, row, data, data_rows, rows);
   int32_t row_bytes = w->kernel_w * w->channels, x = -w->left;
   int32_t length = (w->kernel_h * row_bytes + 3) & ~3;
   int32_t side_by_side = w->in_pixel == w->channels && w->dilation_w == 1;

@@ -94,12 +94,10 @@ DSP_INLINE void dsp_add_part_of_row(struct sums *sums, const int8_t *bytes, int3
  * `kernel_h` and `kernel_w` are those of the window, as literals: windows of three rows are
  * unrolled as a whole, others row by row.
  */
-DSP_INLINE void dsp_depthwise_row(const struct window *w, int32_t row, const int8_t *data,
-                                  int32_t data_rows, const int32_t *weight,
+DSP_INLINE void dsp_depthwise_row(const struct window *w, struct taps vertical,
+                                  const int8_t *const rows[WINDOW_TALLEST], const int32_t *weight,
                                   const struct requantization *factors, int8_t *out,
                                   int32_t kernel_h, int32_t kernel_w) {
-  const int8_t *rows[WINDOW_TALLEST];
-  struct taps vertical = rows_under(w, row, data, data_rows, rows);
   struct clamp limits = {w->minimum, w->maximum};
   int32_t offset = dsp_halves(-w->zero_point, -w->zero_point);
   int32_t zero = (int32_t)((uint32_t)(uint8_t)w->zero_point * 0x01010101u);

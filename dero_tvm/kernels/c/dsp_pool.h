@@ -34,10 +34,9 @@ DSP_INLINE int8_t dsp_limited(int32_t value, const struct window *w) {
 }
 
 /* `average` is a literal; an average has at most 255 terms. */
-DSP_INLINE void dsp_pool_row(const struct window *w, int32_t row, const int8_t *data,
-                             int32_t data_rows, int8_t *out, int32_t average) {
-  const int8_t *rows[WINDOW_TALLEST];
-  struct taps vertical = rows_under(w, row, data, data_rows, rows);
+DSP_INLINE void dsp_pool_row(const struct window *w, struct taps vertical,
+                             const int8_t *const rows[WINDOW_TALLEST], int8_t *out,
+                             int32_t average) {
   int32_t last_channel = w->channels - 4, tap_bytes = w->in_pixel * w->dilation_w;
   for (int32_t column = 0; column < w->out_width; ++column) {
     int32_t x = column * w->stride_w - w->left;

@@ -249,11 +249,9 @@ DSP_NOINLINE static void fpu_pixels(const struct window *w, struct fpu_block *b,
 }
 
 /* The pixels of a window lie side by side.  Distances between pixels of the data are in bytes. */
-static void fpu_conv2d_row(const struct window *w, int32_t row, const int8_t *data,
-                           int32_t data_rows, const float *weight, const float *bias,
-                           struct limits limits, arena_float *out) {
-  const int8_t *rows[WINDOW_TALLEST];
-  struct taps vertical = rows_under(w, row, data, data_rows, rows);
+static void fpu_conv2d_row(const struct window *w, struct taps vertical,
+                           const int8_t *const rows[WINDOW_TALLEST], const float *weight,
+                           const float *bias, struct limits limits, arena_float *out) {
   int32_t row_taps = w->kernel_w * w->channels, step = w->stride_w * w->in_pixel;
   for (int32_t column = 0; column < w->out_width;) {
     int32_t x = column * w->stride_w - w->left, left = w->out_width - column;

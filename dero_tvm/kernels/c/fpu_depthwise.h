@@ -5,11 +5,9 @@
 #include "window.h"
 
 /* Weights lie by tap, then by channel.  Distances between pixels of the data are in bytes. */
-static void fpu_depthwise_row(const struct window *w, int32_t row, const int8_t *data,
-                              int32_t data_rows, const float *weight, const float *bias,
-                              struct limits limits, arena_float *out) {
-  const int8_t *rows[WINDOW_TALLEST];
-  struct taps vertical = rows_under(w, row, data, data_rows, rows);
+static void fpu_depthwise_row(const struct window *w, struct taps vertical,
+                              const int8_t *const rows[WINDOW_TALLEST], const float *weight,
+                              const float *bias, struct limits limits, arena_float *out) {
   int32_t tap_bytes = w->dilation_w * w->in_pixel;
   for (int32_t column = 0; column < w->out_width; ++column) {
     int32_t x = column * w->stride_w - w->left, channel = 0;

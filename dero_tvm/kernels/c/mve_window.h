@@ -8,14 +8,14 @@
 
 struct mve_window {
   int32_t height, width, channels; /* of the image */
-  int32_t pixel, row;              /* bytes from one to the next */
+  int32_t pixel;                   /* bytes from one to the next */
   int32_t kernel_h, kernel_w, dilation_h, dilation_w;
   int32_t zero_point;
 };
 
-/* `data` is a ring of `data_rows` rows; the window's first tap is at (top, left). */
-MVE_FUNCTION void mve_copy_window(int8_t *patch, const int8_t *data, int32_t data_rows,
-                                  int32_t top, int32_t left, const struct mve_window *g) {
+/* `rows` are those of the taps; the window's first tap is at (top, left). */
+MVE_FUNCTION void mve_copy_window(int8_t *patch, const int8_t *const *rows, int32_t top,
+                                  int32_t left, const struct mve_window *g) {
   const int32_t columns = g->kernel_w, channels = g->channels, row_bytes = columns * channels;
   mve_fill(patch, g->zero_point, g->kernel_h * row_bytes);
   int32_t first = 0, end = columns;
@@ -31,7 +31,7 @@ MVE_FUNCTION void mve_copy_window(int8_t *patch, const int8_t *data, int32_t dat
     if (y < 0 || y >= g->height) {
       continue;
     }
-    const int8_t *line = data + y % data_rows * g->row + left * g->pixel;
+    const int8_t *line = rows[i] + left * g->pixel;
     if (step == channels) {
       mve_copy(patch + first * channels, line + first * channels, (end - first) * channels);
     } else {

@@ -32,13 +32,25 @@ DSP_INLINE struct taps taps_inside(int32_t origin, int32_t length, int32_t kerne
   return inside;
 }
 
-/* Sets rows[t] for every tap t of output row `row` that lies inside the image. */
+/* Sets rows[t] for every tap t of output row `row` that lies inside the image, a ring. */
 DSP_INLINE struct taps rows_under(const struct window *w, int32_t row, const int8_t *data,
                                   int32_t data_rows, const int8_t *rows[WINDOW_TALLEST]) {
   int32_t y = row * w->stride_h - w->top;
   struct taps inside = taps_inside(y, w->in_height, w->kernel_h, w->dilation_h);
   for (int32_t tap = inside.first; tap < inside.last; ++tap) {
     rows[tap] = data + (y + tap * w->dilation_h) % data_rows * (w->in_width * w->in_pixel);
+  }
+  return inside;
+}
+
+/* The same of an image whose rows lie where a table says: its period, then units from `data`. */
+DSP_INLINE struct taps rows_under_table(const struct window *w, int32_t row, const int8_t *data,
+                                        const uint16_t *table, int32_t unit,
+                                        const int8_t *rows[WINDOW_TALLEST]) {
+  int32_t y = row * w->stride_h - w->top, period = table[0];
+  struct taps inside = taps_inside(y, w->in_height, w->kernel_h, w->dilation_h);
+  for (int32_t tap = inside.first; tap < inside.last; ++tap) {
+    rows[tap] = data + table[1 + (y + tap * w->dilation_h) % period] * unit;
   }
   return inside;
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dero_tvm.schedule.row_offsets import RowOffsets
 from relax_passes.operators import TensorSpec
 from relax_passes.operators.fixed_point import int8_limits
 
@@ -14,8 +15,6 @@ static const struct dsp_addition with = {{
   .a = {{{a}}}, .b = {{{b}}}, .out = {{{out}}},
   .sign = {sign}, .twice = {twice}, .minimum = {minimum}, .maximum = {maximum},
 }};
-a += row % a_rows * {a_row};
-b += row % b_rows * {b_row};
 """
 _FLAT = "dsp_add(&with, {count}, a, b, out);\n"
 _PIXELS = """\
@@ -54,14 +53,16 @@ def add(request: Request) -> CKernel | None:
         twice=int(s["rounding"] == "double"),
         minimum=minimum,
         maximum=maximum,
-        a_row=a.row_stride,
-        b_row=b.row_stride,
     )
     if all(spec.dense for spec in (a, b, out)):
-        body += _FLAT.format(count=out.pixels * out.channels)
+        loop = _FLAT.format(count=out.pixels * out.channels)
     else:
-        body += _pixels(a, b, out)
-    return CKernel("dsp_add", body, support=(SUPPORT / "dsp_add.h",))
+        loop = _pixels(a, b, out)
+
+    def text(offsets: RowOffsets) -> str:
+        return f"{body}{offsets.rows_of(s, 'ab')}{loop}"
+
+    return CKernel("dsp_add", text, support=(SUPPORT / "dsp_add.h",))
 
 
 def _pixels(a: TensorSpec, b: TensorSpec, out: TensorSpec) -> str:

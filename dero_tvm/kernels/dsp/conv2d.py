@@ -14,13 +14,12 @@ from .factors import pack_factors
 from .pairs import pack_pairs
 
 _DIRECT = """\
-dsp_conv2d_row((const struct window *)window, row, data, data_rows, weight,
-               (const struct requantization *)factors, out);
+dsp_conv2d_row(w, vertical, rows, weight, (const struct requantization *)factors, out);
 """
 _MOST_PADDING = 2048  # bytes by which one or two filters of many taps may grow to four
 _GATHER = """\
-dsp_conv2d_gather_row((const struct window *)window, row, data, data_rows, weight,
-                      (const struct requantization *)factors, out, scratch);
+dsp_conv2d_gather_row(w, vertical, rows, weight, (const struct requantization *)factors, out,
+                      scratch);
 """
 
 
@@ -53,7 +52,7 @@ def conv2d(request: Request) -> CKernel | None:
     name = "dsp_conv2d" if direct else "dsp_conv2d_gather"
     return CKernel(
         name,
-        _DIRECT if direct else _GATHER,
+        lambda offsets: offsets.under() + (_DIRECT if direct else _GATHER),
         {"window": window, "weight": words, "factors": factors.records},
         scratch=0 if direct else words.shape[1],
         support=(SUPPORT / f"{name}.h",),

@@ -13,8 +13,8 @@ from ..window_struct import pack_window
 from .factors import pack_factors
 
 _BODY = """\
-dsp_depthwise_row((const struct window *)window, row, data, data_rows, weight,
-                  (const struct requantization *)factors, out, {kernel_h}, {kernel_w});
+dsp_depthwise_row(w, vertical, rows, weight, (const struct requantization *)factors, out,
+                  {kernel_h}, {kernel_w});
 """
 
 
@@ -36,7 +36,7 @@ def depthwise(request: Request) -> CKernel | None:
     words = _pack_taps(weight[order].reshape(-1, 4, kernel_h, kernel_w))
     return CKernel(
         "dsp_depthwise",
-        _BODY.format(kernel_h=kernel_h, kernel_w=kernel_w),
+        lambda offsets: offsets.under() + _BODY.format(kernel_h=kernel_h, kernel_w=kernel_w),
         {"window": window, "weight": words, "factors": factors.records},
         support=(SUPPORT / "dsp_depthwise.h",),
         qualifiers="DSP_LOOPS",

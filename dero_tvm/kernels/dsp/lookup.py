@@ -5,7 +5,6 @@ from __future__ import annotations
 from ..c_kernel import SUPPORT, CKernel, Request
 from ..kernel_table import register_kernel
 
-_ROW = "data += row % data_rows * {row};\n"
 _FLAT = "dsp_lookup(table, {count}, data, out);\n"
 _PIXELS = """\
 for (int32_t pixel = 0; pixel < {pixels}; ++pixel) {{
@@ -21,14 +20,18 @@ def lookup(request: Request) -> CKernel | None:
     data, out, table = s.inputs[0], s.output, request.constants.get("table")
     if out.dtype != "int8" or table is None:
         return None
-    body = _ROW.format(row=data.row_stride)
     if data.dense and out.dense:
-        body += _FLAT.format(count=out.pixels * out.channels)
+        loop = _FLAT.format(count=out.pixels * out.channels)
     else:
-        body += _PIXELS.format(
+        loop = _PIXELS.format(
             pixels=out.pixels,
             count=out.channels,
             data_pixel=data.pixel_stride,
             out_pixel=out.pixel_stride,
         )
-    return CKernel("dsp_lookup", body, {"table": table}, support=(SUPPORT / "dsp_lookup.h",))
+    return CKernel(
+        "dsp_lookup",
+        lambda offsets: offsets.rows_of(s) + loop,
+        {"table": table},
+        support=(SUPPORT / "dsp_lookup.h",),
+    )

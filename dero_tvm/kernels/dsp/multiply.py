@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from math import prod
 
+from dero_tvm.schedule.row_offsets import RowOffsets
 from relax_passes.operators import TensorSpec
 from relax_passes.operators.fixed_point import int8_limits
 
@@ -15,8 +16,6 @@ static const struct dsp_multiplication with = {{
   .zero_a = {0}, .zero_b = {1}, .zero_out = {2}, .factor = {{{multiplier}, {right}}},
   .twice = {twice}, .minimum = {minimum}, .maximum = {maximum},
 }};
-a += row % a_rows * {a_row};
-b += row % b_rows * {b_row};
 """
 _FLAT = "dsp_multiply(&with, {count}, a, b, out);\n"
 _PIXELS = """\
@@ -51,20 +50,22 @@ def multiply(request: Request) -> CKernel | None:
         twice=int(s["rounding"] == "double"),
         minimum=minimum,
         maximum=maximum,
-        a_row=a.row_stride,
-        b_row=b.row_stride,
     )
     if all(spec.dense and spec.shape == out.shape for spec in (a, b, out)):
-        body += _FLAT.format(count=out.pixels * out.channels)
+        loop = _FLAT.format(count=out.pixels * out.channels)
     else:
-        body += _PIXELS.format(
+        loop = _PIXELS.format(
             pixels=out.pixels,
             count=out.channels,
             a_pixel=a.pixel_stride if a.shape == out.shape else 0,
             b_pixel=b.pixel_stride if b.shape == out.shape else 0,
             out_pixel=out.pixel_stride,
         )
-    return CKernel("dsp_multiply", body, support=(SUPPORT / "dsp_multiply.h",))
+
+    def text(offsets: RowOffsets) -> str:
+        return f"{body}{offsets.rows_of(s, 'ab')}{loop}"
+
+    return CKernel("dsp_multiply", text, support=(SUPPORT / "dsp_multiply.h",))
 
 
 def _fits(operand: TensorSpec, out: TensorSpec) -> bool:

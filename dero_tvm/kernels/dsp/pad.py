@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dero_tvm.schedule.row_offsets import RowOffsets
+
 from ..c_kernel import CKernel, Request
 from ..kernel_table import register_kernel
 
@@ -28,10 +30,11 @@ def pad(request: Request) -> CKernel | None:
         ]
     if left:
         lines.append(f"(void)memset(out, {value}, {left});")
-    lines.append(
-        f"(void)memcpy(out + {left}, data + (row - {top}) % data_rows * {data.row_bytes}, "
-        f"{data.row_bytes});"
-    )
-    if right:
-        lines.append(f"(void)memset(out + {left + data.row_bytes}, {value}, {right});")
-    return CKernel("pad", "\n".join(lines))
+    fill = f"(void)memset(out + {left + data.row_bytes}, {value}, {right});"
+
+    def text(offsets: RowOffsets) -> str:
+        place = offsets.at("data", f"(row - {top})", data.row_bytes)
+        copy = f"(void)memcpy(out + {left}, data + {place}, {data.row_bytes});"
+        return "\n".join([*lines, copy, *([fill] if right else [])])
+
+    return CKernel("pad", text)

@@ -7,7 +7,7 @@ from ..kernel_table import register_kernel
 from ..window_struct import pack_window
 from .totals import global_pool
 
-_BODY = "dsp_pool_row((const struct window *)window, row, data, data_rows, out, {average});\n"
+_BODY = "dsp_pool_row(w, vertical, rows, out, {average});\n"
 _MOST_TERMS = 255  # of an average: their sum fits a half of a word
 
 
@@ -31,5 +31,9 @@ def pool2d(request: Request) -> CKernel | None:
     window = pack_window(s, (height, width), 0)
     if window is None:
         return None
-    body = _BODY.format(average=int(average))
-    return CKernel("dsp_pool", body, {"window": window}, support=(SUPPORT / "dsp_pool.h",))
+    return CKernel(
+        "dsp_pool",
+        lambda offsets: offsets.under() + _BODY.format(average=int(average)),
+        {"window": window},
+        support=(SUPPORT / "dsp_pool.h",),
+    )

@@ -10,7 +10,6 @@ from ..c_kernel import SUPPORT, CKernel, Request
 from ..kernel_table import register_kernel
 
 _BODY = """\
-data += row % data_rows * {row};
 for (int32_t pixel = 0; pixel < {pixels}; ++pixel) {{
   dsp_softmax(exponentials, {count}, {channels}, data + pixel * {data_pixel},
               out + pixel * {out_pixel});
@@ -36,7 +35,6 @@ def softmax(request: Request) -> CKernel | None:
         return None
     exponentials = exp_of_negative(scaled, _INTEGER_BITS).astype(np.int32)
     body = _BODY.format(
-        row=data.row_stride,
         pixels=data.pixels,
         count=len(exponentials),
         channels=data.channels,
@@ -45,7 +43,7 @@ def softmax(request: Request) -> CKernel | None:
     )
     return CKernel(
         "dsp_softmax",
-        body,
+        lambda offsets: offsets.rows_of(s) + body,
         {"exponentials": exponentials},
         support=(SUPPORT / "dsp_softmax.h",),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from dero_tvm.schedule.row_offsets import RowOffsets
 from relax_passes.operators import Signature, TensorSpec, operator_of
 from relax_passes.operators.fixed_point import INT8_MAX, INT8_MIN, int8_limits
 from relax_passes.operators.quantized import divide_factor
@@ -15,9 +16,8 @@ from .factors import ROUNDINGS, pack_factors
 
 _RESULTS = "const struct totals *results = (const struct totals *)totals;\n"
 _WHOLE = "dsp_totals(results, data, 1, 1, 0, out);\n"
-_ROW = "data += row % data_rows * (results->pixels * results->pixel);\n"
-_EACH = f"{_ROW}dsp_totals(results, data, 1, 1, 0, out);\n"
-_ABSORB = f"{_ROW}dsp_totals(results, data, row == 0, row == results->calls - 1, state, out);\n"
+_ROW_BYTES = "(results->pixels * results->pixel)"
+_ABSORB = "dsp_totals(results, data, row == 0, row == results->calls - 1, state, out);\n"
 _NO_FACTOR = (0, 0, 0, 0, 0, 0)
 _FEWEST_TERMS = 8  # of a reduction; below, the portable kernel takes no more instructions
 _MOST_TERMS = 1 << 23  # their sum, with any zero point, stays below 2^31
@@ -65,12 +65,17 @@ def _totals(request: Request, factor: tuple[int, int] | None) -> CKernel | None:
         *(divisor, *factors[:2], *int8_limits(s), *factors[2:]),
     )
     if request.state is not None:
-        name, body = "dsp_absorb", _ABSORB
+        name, call = "dsp_absorb", _ABSORB
     else:
-        name, body = "dsp_totals", _WHOLE if rows == data.rows else _EACH
+        name, call = "dsp_totals", _WHOLE
+
+    def text(offsets: RowOffsets) -> str:
+        return f"{_RESULTS}data += {offsets.at('data', 'row', _ROW_BYTES)};\n{call}"
+
+    whole = request.state is None and rows == data.rows  # one row behind the other
     return CKernel(
         name,
-        _RESULTS + body,
+        _RESULTS + call if whole else text,
         {"totals": np.array(values, np.int32)},
         support=(SUPPORT / "dsp_totals.h",),
     )

@@ -13,8 +13,7 @@ from ..window_struct import pack_window
 
 _BODY = """\
 struct limits limits = {limits};
-{function}((const struct window *)window, row, (const int8_t *)data, data_rows, weight, bias,
-{indent}limits, out);
+{name}_row(w, vertical, rows, weight, bias, limits, out);
 """
 _FILTERS = 4  # side by side
 
@@ -61,12 +60,14 @@ def _kernel(
     window = pack_window(request.signature, kernel)
     if window is None:
         return None
-    function = f"{name}_row"
-    body = _BODY.format(
-        limits=_limits(request.signature), function=function, indent=" " * (len(function) + 1)
-    )
+    body = _BODY.format(limits=_limits(request.signature), name=name)
     constants = {"window": window, "weight": weight, "bias": request.constants["bias"]}
-    return CKernel(name, body, constants, support=(SUPPORT / f"{name}.h",))
+    return CKernel(
+        name,
+        lambda offsets: offsets.under() + body,
+        constants,
+        support=(SUPPORT / f"{name}.h",),
+    )
 
 
 def _limits(signature: Signature) -> str:

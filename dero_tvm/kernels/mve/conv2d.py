@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import textwrap
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
+from dero_tvm.schedule.row_offsets import RowOffsets
 from relax_passes.operators import OperatorClass, Signature
 
 from ..c_kernel import SUPPORT, CKernel, Request
@@ -44,7 +46,9 @@ def conv2d(request: Request) -> CKernel | None:
     support = [SUPPORT / name for name in ("mve_dot.h", "mve_requantize.h")]
     if window.scratch:
         support.append(SUPPORT / "mve_window.h")
-    return CKernel("mve_conv2d", window.body(to), constants, window.scratch, tuple(support))
+    return CKernel(
+        "mve_conv2d", partial(window.body, to), constants, window.scratch, tuple(support)
+    )
 
 
 @dataclass(frozen=True)
@@ -74,14 +78,13 @@ class _Window:
     @property
     def padded(self) -> bool:
         """True if some window reaches beyond the image."""
+        return self._reaches_beyond(0) or self._reaches_beyond(1)
+
+    def _reaches_beyond(self, axis: int) -> bool:
+        """True if some window begins before the image, or ends behind it."""
         s = self.signature
-        top, left = s["padding"][:2]
-        return bool(
-            top
-            or left
-            or s.output.shape[1] * s["strides"][0] + self.span(0) > s.inputs[0].shape[1]
-            or s.output.shape[2] * s["strides"][1] + self.span(1) > s.inputs[0].shape[2]
-        )
+        end = s.output.shape[1 + axis] * s["strides"][axis] + self.span(axis)
+        return bool(s["padding"][axis] or end > s.inputs[0].shape[1 + axis])
 
     def span(self, axis: int) -> int:
         """Rows or columns from the first tap to the last, less the stride."""
@@ -96,7 +99,7 @@ class _Window:
             return -(-size // LANES) * LANES
         return size if self.padded else 0
 
-    def body(self, to: Requantization) -> str:
+    def body(self, to: Requantization, offsets: RowOffsets) -> str:
         """The statements of the kernel."""
         s = self.signature
         runs = range(self.runs)
@@ -105,7 +108,7 @@ class _Window:
         )
         lines = self._lines()
         parts = [self._window_struct()] if "&window" in lines else []
-        parts.append(self._rows("rows[" in lines, "inside" in lines))
+        parts.append(self._rows(offsets, "rows" in lines, "inside" in lines))
         parts.append(f"for (int32_t pixel = 0; pixel < {s.output.shape[2]}; ++pixel) {{")
         parts.append(f"  const int8_t *lines[{self.runs}];")
         parts.append(textwrap.indent(lines, "  "))
@@ -120,26 +123,28 @@ class _Window:
         return f"""\
 static const struct mve_window window = {{
   .height = {data.shape[1]}, .width = {data.shape[2]}, .channels = {data.channels},
-  .pixel = {data.pixel_stride}, .row = {data.row_stride},
+  .pixel = {data.pixel_stride},
   .kernel_h = {kernel_h}, .kernel_w = {kernel_w},
   .dilation_h = {s["dilation"][0]}, .dilation_w = {s["dilation"][1]},
   .zero_point = {s["input_zero_point"]},
 }};"""
 
-    def _rows(self, pointers: bool, inside: bool) -> str:
+    def _rows(self, offsets: RowOffsets, pointers: bool, inside: bool) -> str:
         """The top of the window; the rows of the image below it, and whether all are inside."""
         s = self.signature
         data, kernel_h = s.inputs[0], s.inputs[1].shape[1]
         dilation = s["dilation"][0]
         lines = [f"const int32_t top = row * {s['strides'][0]} - {s['padding'][0]};"]
-        place = f"data + (top + i * {dilation}) % data_rows * {data.row_stride}"
         if inside:
             last = (kernel_h - 1) * dilation
             lines.append(f"const int32_t inside = top >= 0 && top + {last} < {data.shape[1]};")
-            place = f"!inside ? data : {place}"
         if pointers:
             lines.append(f"const int8_t *rows[{kernel_h}];")
             lines.append(f"for (int32_t i = 0; i < {kernel_h}; ++i) {{")
+            lines.append(f"  const int32_t y = top + i * {dilation};")
+            place = f"data + {offsets.at('data', 'y', data.row_stride)}"
+            if self._reaches_beyond(0):
+                place = f"y < 0 || y >= {data.shape[1]} ? data : {place}"
             lines += [f"  rows[i] = {place};", "}"]
         return "\n".join(lines)
 
@@ -149,7 +154,7 @@ static const struct mve_window window = {{
         data, kernel_w = s.inputs[0], s.inputs[1].shape[2]
         column = f"const int32_t left = pixel * {s['strides'][1]} - {s['padding'][1]};"
         read = [f"{line};" for line in self._in_place()]
-        copy = ["mve_copy_window(scratch, data, data_rows, top, left, &window);"]
+        copy = ["mve_copy_window(scratch, rows, top, left, &window);"]
         if self.copied:
             if not self.joined:
                 read = copy

@@ -25,7 +25,6 @@ def dense(request: Request) -> CKernel | None:
         return None
     loop = channels_loop(["data"], data.channels, False, output.channels, to)
     body = f"""\
-data += row % data_rows * {data.row_stride};
 for (int32_t pixel = 0; pixel < {output.pixels}; ++pixel) {{
 {textwrap.indent(loop, "  ")}
   data += {data.pixel_stride};
@@ -34,4 +33,6 @@ for (int32_t pixel = 0; pixel < {output.pixels}; ++pixel) {{
 """
     constants = {"weights": pack_weights(weight[:, None, :]), "factors": pack_factors(to)}
     support = (SUPPORT / "mve_dot.h", SUPPORT / "mve_requantize.h")
-    return CKernel("mve_dense", body, constants, support=support)
+    return CKernel(
+        "mve_dense", lambda offsets: offsets.rows_of(s) + body, constants, support=support
+    )

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dero_tvm.schedule.row_offsets import RowOffsets
 from relax_passes.operators import OperatorClass, Signature
 
 from ..c_kernel import SUPPORT, CKernel, Request
@@ -48,8 +49,8 @@ def depthwise(request: Request) -> CKernel | None:
         "factors": in_blocks([column[order].astype(np.int32) for column in columns], BLOCK),
     }
     group = _group(weight)
-    body = _Body(s, to, group, *Axis.both(s, (kernel_h, kernel_w))).text()
-    return CKernel("mve_depthwise", body, constants, support=(SUPPORT / "mve_depthwise.h",))
+    body = _Body(s, to, group, *Axis.both(s, (kernel_h, kernel_w)))
+    return CKernel("mve_depthwise", body.text, constants, support=(SUPPORT / "mve_depthwise.h",))
 
 
 def _group(weight: np.ndarray) -> int:
@@ -74,7 +75,7 @@ class _Body:
     rows: Axis
     columns: Axis
 
-    def text(self) -> str:
+    def text(self, offsets: RowOffsets) -> str:
         s = self.signature
         channels = s.output.channels
         blocks = -(-channels // BLOCK)
@@ -84,7 +85,7 @@ class _Body:
             last = channels - BLOCK
             place = f"{place} < {last} ? {place} : {last}"
         return f"""\
-{self._rows()}
+{self._rows(offsets)}
 for (int32_t block = 0; block < {blocks}; ++block) {{
   const int32_t channel = {place};
   const int8_t *const w = weights + block * {BLOCK * kernel_h * kernel_w};
@@ -93,16 +94,16 @@ for (int32_t block = 0; block < {blocks}; ++block) {{
 }}
 """
 
-    def _rows(self) -> str:
+    def _rows(self, offsets: RowOffsets) -> str:
         """Where the rows of the image below the window are, and which are inside."""
         s = self.signature
-        data = s.inputs[0]
+        row = f"(top + i * {self.rows.dilation})"
         return f"""\
 const int32_t top = {self.rows.origin("row")};
 {self.rows.inside("top")}
 const int8_t *rows[{self.rows.kernel}] = {{0}};
 for (int32_t i = first_row; i < end_row; ++i) {{
-  rows[i] = data + (top + i * {self.rows.dilation}) % data_rows * {data.row_stride};
+  rows[i] = data + {offsets.at("data", row, s.inputs[0].row_stride)};
 }}"""
 
     def _pixels(self) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dero_tvm.schedule.row_offsets import RowOffsets
+
 from ..c_kernel import SUPPORT, CKernel, Request
 from ..kernel_table import register_kernel
 
@@ -18,13 +20,16 @@ def pad(request: Request) -> CKernel | None:
         return None
     value = int(s["value"])
     left, right = before[2] * data.channels, after[2] * data.channels
-    parts = [
-        f"mve_fill(out, {value}, {left});" if left else "",
-        f"mve_copy(out + {left}, data + y % data_rows * {data.row_stride}, {data.row_stride});",
-        f"mve_fill(out + {left + data.row_stride}, {value}, {right});" if right else "",
-    ]
-    lines = "\n".join(f"  {part}" for part in parts if part)
-    body = f"""\
+
+    def text(offsets: RowOffsets) -> str:
+        place = offsets.at("data", "y", data.row_stride)
+        parts = [
+            f"mve_fill(out, {value}, {left});" if left else "",
+            f"mve_copy(out + {left}, data + {place}, {data.row_stride});",
+            f"mve_fill(out + {left + data.row_stride}, {value}, {right});" if right else "",
+        ]
+        lines = "\n".join(f"  {part}" for part in parts if part)
+        return f"""\
 const int32_t y = row - {before[1]};
 if (y < 0 || y >= {data.shape[1]}) {{
   mve_fill(out, {value}, {output.row_stride});
@@ -32,4 +37,5 @@ if (y < 0 || y >= {data.shape[1]}) {{
 {lines}
 }}
 """
-    return CKernel("mve_pad", body, support=(SUPPORT / "mve_copy.h",))
+
+    return CKernel("mve_pad", text, support=(SUPPORT / "mve_copy.h",))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import textwrap
+from functools import partial
 
+from dero_tvm.schedule.row_offsets import RowOffsets
 from relax_passes.operators import Signature
 from relax_passes.operators.fixed_point import int8_limits
 
@@ -23,24 +25,25 @@ def pool2d(request: Request) -> CKernel | None:
         return None
     rows, columns = Axis.both(s, s["pool_size"])
     if s["kind"] == "max" and request.state is None:
-        body = _windows(s, rows, columns, _greatest(s))
+        make = partial(_windows, s, rows, columns, _greatest(s))
     elif s["kind"] == "average" and s["multiplier"] is None and s["rounding"] == "double":
         if s["count_include_pad"] and (rows.clipped or columns.clipped):
             return None
         if s["input_zero_point"] != 0:
             return None
         if request.state is None:
-            body = _windows(s, rows, columns, _average(s))
+            make = partial(_windows, s, rows, columns, _average(s))
         else:
-            body = _absorb(s, rows, columns)
+            make = partial(_absorb, s, rows, columns)
     else:
         return None
-    return CKernel(f"mve_pool_{s['kind']}", body, support=(SUPPORT / "mve_pool.h",))
+    return CKernel(f"mve_pool_{s['kind']}", make, support=(SUPPORT / "mve_pool.h",))
 
 
-def _windows(s: Signature, rows: Axis, columns: Axis, channels: str) -> str:
+def _windows(s: Signature, rows: Axis, columns: Axis, channels: str, offsets: RowOffsets) -> str:
     """All windows of a row; `channels` computes one from `lines`."""
     data = s.inputs[0]
+    place = offsets.at("data", f"(top + i * {rows.dilation})", data.row_stride)
     return f"""\
 const int32_t top = {rows.origin("row")};
 {rows.inside("top")}
@@ -49,7 +52,7 @@ for (int32_t pixel = 0; pixel < {s.output.pixels}; ++pixel) {{
 {textwrap.indent(columns.inside("left"), "  ")}
   const int8_t *lines[{rows.kernel}] = {{0}};
   for (int32_t i = first_row; i < end_row; ++i) {{
-    lines[i - first_row] = data + (top + i * {rows.dilation}) % data_rows * {data.row_stride} +
+    lines[i - first_row] = data + {place} +
         (left + first_column * {columns.dilation}) * {data.pixel_stride};
   }}
 {textwrap.indent(channels, "  ")}
@@ -87,13 +90,13 @@ for (int32_t channel = 0; channel < {s.output.channels}; channel += 4) {{
 }}"""
 
 
-def _absorb(s: Signature, rows: Axis, columns: Axis) -> str:
+def _absorb(s: Signature, rows: Axis, columns: Axis, offsets: RowOffsets) -> str:
     """One row of the image enters the sums of all windows, which cover every row."""
     data, channels = s.inputs[0], s.output.channels
     low, high = int8_limits(s)
     step = data.pixel_stride * s["dilation"][1]
     return f"""\
-const int8_t *line = data + row % data_rows * {data.row_stride};
+const int8_t *line = data + {offsets.at("data", "row", data.row_stride)};
 for (int32_t pixel = 0; pixel < {s.output.pixels}; ++pixel) {{
   const int32_t left = {columns.origin("pixel")};
 {textwrap.indent(columns.inside("left"), "  ")}

@@ -74,10 +74,11 @@ for (int32_t pixel = 0; pixel < {pixels}; ++pixel) {{
   b += {s.inputs[1].pixel_stride};
   out += {output.pixel_stride};
 }}"""
-    rows = [
-        f"{name} += row % {name}_rows * {spec.row_stride};" for name, spec in zip("ab", s.inputs)
-    ]
-    return CKernel(combine, "\n".join([*rows, body]), support=(SUPPORT / "mve_sum.h",))
+    return CKernel(
+        combine,
+        lambda offsets: offsets.rows_of(s, "ab") + body,
+        support=(SUPPORT / "mve_sum.h",),
+    )
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,156 @@
+"""An address for every block: placed one by one at the lowest that is free.
+
+The order in which blocks are placed decides.  Regular orders are tried first; then blocks that
+ended up above the most bytes alive, which is where they all would fit at best, move forward in
+the order and everything is placed anew (squeaky wheel optimization, Joslin and Clements 1999).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..budget import Budget
+from .lives import Block, Lives
+
+COMPARISONS_PER_SECOND = 120_000_000
+_COMPARISONS_OF_A_BLOCK = 1_000  # what placing one costs besides
+_PATIENCE = 60  # placements without a lower one, after which the search ends
+_SHARE = 0.1  # of the time limit
+_SEED = 0
+
+
+@dataclass(frozen=True)
+class Placed:
+    """The address of each block and the bytes that all take."""
+
+    offsets: tuple[int, ...]
+    height: int
+
+
+def place_rows(lives: Lives, unit: int, budget: Budget) -> Placed:
+    """The lowest placement found; every address is a multiple of `unit` and of its own alignment.
+
+    Ends as soon as one takes no more than the most bytes alive.
+    """
+    return _Search(lives, unit, Budget(_SHARE * budget.seconds)).run()
+
+
+class _Search:
+    def __init__(self, lives: Lives, unit: int, budget: Budget) -> None:
+        self.lives = lives
+        self.blocks = lives.blocks
+        self.goal = lives.peak
+        self.unit = unit
+        self.budget = budget
+        self.best = Placed((), 0)
+        self.turns: list[int] = []  # the order that led to the best
+
+    def run(self) -> Placed:
+        if not self.blocks:
+            return self.best
+        for number, turns in enumerate(_regular_orders(self.lives)):
+            placed = self._place(turns)
+            if number == 0 or placed.height < self.best.height:
+                self.best, self.turns = placed, turns
+            if self.is_done:
+                return self.best
+        self._improve()
+        return self.best
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing lower exists, or may be looked for."""
+        return self.best.height <= self.goal or self.budget.expired()
+
+    def _improve(self) -> None:
+        """Let blocks that reach too high go first, as long as that helps."""
+        generator = random.Random(_SEED)
+        current, turns, vain = self.best, self.turns, 0
+        while vain < _PATIENCE and not self.is_done:
+            low = current.height - (current.height - self.goal) * generator.random()
+            turn = {block: float(position) for position, block in enumerate(turns)}
+            for block in turns:
+                if current.offsets[block] + self.blocks[block].bytes > low:
+                    turn[block] *= 1.0 - generator.choice((0.1, 0.5, 1.0)) * generator.random()
+            other = sorted(turns, key=turn.__getitem__)
+            placed = self._place(other)
+            if placed.height <= current.height:
+                current, turns = placed, other
+            vain += 1
+            if placed.height < self.best.height:
+                self.best, vain = placed, 0
+
+    def _place(self, turns: Sequence[int]) -> Placed:
+        count = len(self.blocks)
+        cost = count * (count + _COMPARISONS_OF_A_BLOCK)
+        self.budget.spend(cost, COMPARISONS_PER_SECOND)
+        return _in_turn(self.blocks, turns, self.unit)
+
+
+def _regular_orders(lives: Lives) -> Iterator[list[int]]:
+    """By size, by the most that is alive beside a block, by time; also with sequences first.
+
+    Others have to go around the rows of a sequence, which are a staircase.
+    """
+    blocks, live = lives.blocks, lives.live_bytes
+    size = [max(r.size for r in block.rectangles) for block in blocks]
+    start = [block.start for block in blocks]
+    end = [block.end for block in blocks]
+    load = [int(live[block.start : block.end].max()) for block in blocks]
+    staircase = [len(block.rectangles) > 1 for block in blocks]
+    keys: list[Callable[[int], tuple]] = [
+        lambda i: (-size[i], start[i]),
+        lambda i: (-size[i], -end[i]),
+        lambda i: (-load[i], -size[i], start[i]),
+        lambda i: (-load[i], start[i] - end[i]),
+        lambda i: (-load[i], start[i]),
+        lambda i: (start[i] - end[i], -size[i]),
+        lambda i: (start[i], -end[i]),
+    ]
+    for key in keys:
+        turns = sorted(range(len(blocks)), key=key)
+        yield turns
+        if any(staircase):
+            yield sorted(turns, key=lambda i: not staircase[i])
+
+
+def _in_turn(blocks: Sequence[Block], turns: Sequence[int], unit: int) -> Placed:
+    """Each block at its lowest free address."""
+    count = sum(len(block.rectangles) for block in blocks)
+    start, end, low, high = (np.zeros(count, np.int64) for _ in range(4))
+    placed = 0
+    offsets = [0] * len(blocks)
+    height = 0
+    for index in turns:
+        block = blocks[index]
+        alignment = max(unit, block.alignment)
+        forbidden = []
+        for r in block.rectangles:
+            meets = (start[:placed] < r.end) & (end[:placed] > r.start)
+            if meets.any():
+                lows = low[:placed][meets] - r.size - r.offset
+                highs = high[:placed][meets] - r.offset
+                forbidden.append((lows, highs))
+        address = 0
+        if forbidden:
+            lows = np.concatenate([pair[0] for pair in forbidden])
+            highs = np.concatenate([pair[1] for pair in forbidden])
+            turn = np.argsort(lows)
+            # Where the block may lie lowest if it lies before each interval, or behind all.
+            lowest = np.zeros(len(turn) + 1, np.int64)
+            np.maximum.accumulate(highs[turn], out=lowest[1:])
+            np.maximum(lowest, 0, out=lowest)
+            lowest = -(-lowest // alignment) * alignment
+            fits = lowest[:-1] <= lows[turn]
+            address = int(lowest[fits.argmax() if fits.any() else -1])
+        offsets[index] = address
+        height = max(height, address + block.bytes)
+        for r in block.rectangles:
+            start[placed], end[placed] = r.start, r.end
+            low[placed], high[placed] = address + r.offset, address + r.offset + r.size
+            placed += 1
+    return Placed(tuple(offsets), height)

@@ -1,0 +1,219 @@
+"""A network, in a given order, as calls of row kernels: what planning by rows is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from math import gcd
+
+from dero_tvm.planning.problem import BufferKind
+from dero_tvm.planning.rows.problem import Call, RowProblem, RowRange, RowTensor
+from relax_passes.operators import operator_of
+from relax_passes.operators.signature import TensorSpec
+from relax_passes.streaming.row_schedule import calls_in_order
+
+from .network import Cascade, Network, Operation, Value
+from .to_problem import Scheduled, scratch_buffer, state_buffer
+
+TakesTable = Callable[[Operation, int], bool]
+"""Whether an operation's kernels can look the rows of an operand up in a table."""
+
+
+def to_rows(
+    scheduled: Scheduled,
+    order: Sequence[int],
+    *,
+    takes_table: TakesTable,
+    keep_inputs: bool = False,
+    external_io: bool = False,
+    alignment: int = 4,
+) -> RowProblem:
+    """The calls of `scheduled` with its cascades in `order`, and the tensors that they use.
+
+    `alignment` in bytes, for every tensor; rows have it where they are a multiple of it long.
+    With `external_io` the arrays of the interface are left out.
+    """
+    builder = _Builder(scheduled, takes_table, external_io, alignment)
+    for position, index in enumerate(order):
+        builder.cascade(position, scheduled.network.cascades[index])
+    return RowProblem(tuple(builder.tensors), tuple(builder.calls), keep_inputs)
+
+
+class _Builder:
+    def __init__(
+        self, scheduled: Scheduled, takes_table: TakesTable, external_io: bool, alignment: int
+    ) -> None:
+        self.network: Network = scheduled.network
+        self.takes_table = takes_table
+        self.alignment = alignment
+        self.tensors: list[RowTensor] = []
+        self.calls: list[Call] = []
+        self.numbers: dict[str, int] = {}  # by buffer; those outside the arena have none
+        self._stored(external_io)
+
+    # --- tensors -----------------------------------------------------------------------------
+
+    def _stored(self, external_io: bool) -> None:
+        network = self.network
+        inputs = {network.values[p.value].buffer for p in network.inputs if not p.by_rows}
+        outputs = {network.values[p.value].buffer for p in network.outputs if not p.by_rows}
+        views: dict[str, list[Value]] = {}
+        for value in network.values.values():
+            views.setdefault(value.buffer, []).append(value)
+        whole = self._read_whole()
+        for buffer, values in views.items():
+            if external_io and buffer in inputs | outputs:
+                continue
+            owner = network.values.get(buffer, values[0])
+            kind = BufferKind.INTERMEDIATE
+            if buffer in inputs:
+                kind = BufferKind.INPUT
+            elif buffer in outputs:
+                kind = BufferKind.OUTPUT
+            shapes = {(v.spec.rows, v.spec.row_bytes) for v in values}
+            rows, row_bytes = max(shapes)
+            by_rows = len(shapes) == 1 and all(v.offset < row_bytes for v in values)
+            in_sequence = kind is not BufferKind.INTERMEDIATE or buffer in whole or not by_rows
+            if not by_rows:  # views of several shapes: what is common to all is a byte
+                rows, row_bytes = 1, max(v.offset + _extent(v.spec) for v in values)
+            if rows * row_bytes == 0:
+                continue
+            itemsize = max(v.spec.itemsize for v in values)
+            label = f"{owner.name} {'x'.join(map(str, owner.spec.shape))} {owner.spec.dtype}"
+            self._enter(buffer, rows, row_bytes, itemsize, kind, in_sequence or rows == 1, label)
+
+    def _enter(
+        self,
+        name: str,
+        rows: int,
+        row_bytes: int,
+        itemsize: int,
+        kind: BufferKind,
+        in_sequence: bool,
+        label: str,
+    ) -> int:
+        alignment = max(self.alignment, itemsize)
+        if not in_sequence:
+            # As in a ring: an address that rows of this length have anyway.
+            alignment = max(gcd(row_bytes, self.alignment), itemsize)
+        self.numbers[name] = len(self.tensors)
+        self.tensors.append(RowTensor(name, rows, row_bytes, alignment, kind, in_sequence, label))
+        return self.numbers[name]
+
+    def _read_whole(self) -> set[str]:
+        """Buffers whose rows have to lie in sequence because of some kernel."""
+        found = set()
+        for op in (op for cascade in self.network.cascades for op in cascade.operations):
+            for index, name in enumerate(op.operands):
+                if name in self.network.values:
+                    by_rows = op.function is None and index in op.row_operands
+                    if not by_rows or not self.takes_table(op, index):
+                        found.add(self.network.values[name].buffer)
+            if op.function is not None:
+                found.add(self.network.values[op.result].buffer)
+        return found
+
+    # --- calls -------------------------------------------------------------------------------
+
+    def cascade(self, position: int, cascade: Cascade) -> None:
+        """Add the calls of one cascade."""
+        inner = self.network.inner_values(cascade)
+        scratch = max((op.scratch_bytes for op in cascade.operations), default=0)
+        states = {}
+        for index, op in enumerate(cascade.operations):
+            if op.state is not None:
+                states[index] = self._enter(
+                    state_buffer(cascade, op),
+                    *(1, op.state.bytes, op.state.itemsize, BufferKind.SCRATCH, True),
+                    f"partial results of {op.name}",
+                )
+        if scratch:
+            name = scratch_buffer(cascade)
+            self._enter(name, 1, scratch, 8, BufferKind.SCRATCH, True, "scratch")
+        made = [0] * len(cascade.operations)
+        operators = [op.in_schedule() for op in cascade.operations]
+        whole = {op.result for op in cascade.operations} - set(inner)
+        for index in calls_in_order(operators, cascade.descending, whole):
+            op, number = cascade.operations[index], made[index]
+            made[index] += 1
+            steps = operators[index].steps
+            if op.function is not None:
+                if number == 0:
+                    self._whole_call(position, index, op)
+                continue
+            row = steps - 1 - number if cascade.descending else number
+            reads = list(self._reads(op, row))
+            writes: list[RowRange] = []
+            in_place: list[RowRange] = []
+            if op.state is None:
+                writes += self._rows(op.result, row, row + 1)
+                in_place += self._in_place(op, row)
+            else:
+                state = RowRange(states[index], 0, 1)
+                reads += [state] if number else []
+                writes += [state]
+                if number == steps - 1:
+                    writes += self._rows(op.result, 0, 1)
+            uses = (self.numbers[scratch_buffer(cascade)],) if op.scratch_bytes else ()
+            self.calls.append(
+                Call(position, index, row, tuple(reads), tuple(writes), uses, tuple(in_place))
+            )
+
+    def _whole_call(self, position: int, index: int, op: Operation) -> None:
+        """The one call of an opaque operation."""
+        reads = [
+            rows
+            for name in op.operands
+            if name in self.network.values
+            for rows in self._rows(name, 0, self.network.values[name].spec.rows)
+        ]
+        writes = self._rows(op.result, 0, op.signature.output.rows)
+        self.calls.append(Call(position, index, 0, tuple(reads), tuple(writes)))
+
+    def _reads(self, op: Operation, row: int) -> Iterator[RowRange]:
+        operator = operator_of(op.signature.operator)
+        assert operator is not None
+        for index, name in enumerate(op.operands):
+            if name not in self.network.values:
+                continue
+            if index not in op.row_operands:
+                first, end = 0, op.signature.inputs[index].rows
+            elif op.state is not None:
+                first, end = row, row + 1
+            else:
+                first, end = operator.needed_rows(op.signature, index, row)
+            yield from self._rows(name, first, end)
+
+    def _in_place(self, op: Operation, row: int) -> Iterator[RowRange]:
+        """Rows of operands that the kernel may write its own row over."""
+        operator = operator_of(op.signature.operator)
+        assert operator is not None
+        result = self.network.values[op.result]
+        if not _alone(result):
+            return
+        for index in operator.in_place_arguments(op.signature):
+            value = self.network.values.get(op.operands[index])
+            if (
+                value is not None
+                and _alone(value)
+                and value.spec.row_bytes == result.spec.row_bytes
+            ):
+                yield from self._rows(value.name, row, row + 1)
+
+    def _rows(self, name: str, first: int, end: int) -> Iterator[RowRange]:
+        """Rows of a value as rows of what holds it."""
+        value = self.network.values[name]
+        number = self.numbers.get(value.buffer)
+        if number is None or first >= end:
+            return
+        if self.tensors[number].rows == 1:
+            first, end = 0, 1
+        yield RowRange(number, first, end)
+
+
+def _alone(value: Value) -> bool:
+    """True for a value that is no slice of another."""
+    return value.offset == 0 and value.spec.dense
+
+
+def _extent(spec: TensorSpec) -> int:
+    return spec.rows * spec.row_bytes - (spec.pixel_stride - spec.channels) * spec.itemsize
