@@ -207,7 +207,7 @@ class _Writer:
         place = self.places.of(cascade, name)
         yield Argument(place.address, spec.dtype)
         if place.table:
-            yield Argument(Address(f"constant:{place.table}"), row_tables.ENTRY)
+            yield Argument(Address(f"constant:{place.table}"), row_tables.ENTRY, unit=place.unit)
         else:
             yield place.ring or spec.rows
 

@@ -1,0 +1,58 @@
+"""Memory plans in which every row has an address of its own."""
+
+from __future__ import annotations
+
+from ..aot.kernels import takes_table
+from ..planning import MemoryPlan, Options
+from ..planning.budget import Budget
+from ..planning.plan import Placement
+from ..planning.rows.lives import lives_of
+from ..planning.rows.plan import plan_rows
+from ..schedule.to_problem import Scheduled
+from ..schedule.to_rows import to_rows
+
+_MOST_CALLS = 20_000
+
+
+def plan_by_rows(
+    scheduled: Scheduled, options: Options, *, alignment: int = 4, below: int | None = None
+) -> MemoryPlan | None:
+    """A plan for the cascades in written order; `alignment` in bytes, as in `to_problem`.
+
+    None if it would not be smaller than `below` bytes, does not fit the first region, where all
+    rows lie, or has too many calls.
+    """
+    order = tuple(range(len(scheduled.network.cascades)))
+    problem = to_rows(
+        scheduled,
+        order,
+        takes_table=takes_table,
+        keep_inputs=options.keep_inputs,
+        external_io=options.external_io,
+        alignment=alignment,
+    )
+    if len(problem.calls) > _MOST_CALLS:
+        return None
+    if below is not None and lives_of(problem).peak >= below:
+        return None
+    rows = plan_rows(problem, Budget(options.time_limit))
+    region, *others = scheduled.problem.regions
+    if region.size is not None and rows.arena_bytes > region.size:
+        return None
+    placements = {
+        tensor.name: Placement(region.name, offset)
+        for tensor in rows.problem.tensors
+        if tensor.in_sequence and (offset := rows.offsets[tensor.name][0]) is not None
+    }
+    gap = rows.arena_bytes - rows.live_bytes
+    return MemoryPlan(
+        scheduled.problem,
+        options,
+        order,
+        placements,
+        {region.name: rows.arena_bytes, **{other.name: 0 for other in others}},
+        rows.live_bytes,
+        "written order",
+        f"gap {gap:,} bytes" if gap else "meets the lower bound",
+        rows,
+    )
