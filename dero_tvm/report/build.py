@@ -90,7 +90,7 @@ def build_report(
         notes=(*_notes(module), *channels_first_notes(network, {b.name for b in at_peak})),
         macs=network.macs,
         constants_bytes=sum(network.constants[name].nbytes for name in network.c_constants),
-        operators=operators(network, plan.order),
+        operators=operators(network, plan),
         whole=timeline(before, waiting),
         plain=timeline(plain, _waiting_for_joins(plain_module)),
         memory=_memory(board, reserve, plan),

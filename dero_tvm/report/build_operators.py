@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
+from dero_tvm.planning import MemoryPlan
 from dero_tvm.schedule.network import Network
 
 from .build_timeline import shape_and_type
 from .operators import ReportedOperator
 
 
-def operators(network: Network, order: Sequence[int]) -> tuple[ReportedOperator, ...]:
+def operators(network: Network, plan: MemoryPlan) -> tuple[ReportedOperator, ...]:
     """Inputs and operators; a concatenation in place, which runs no code, stands among them."""
-    return tuple(_Lister(network).list(order))
+    return tuple(_Lister(network).list(plan))
 
 
 def producer_of(network: Network, value: str) -> str:
@@ -40,13 +41,14 @@ class _Lister:
         """Who writes the bytes of a value that nobody makes by its own name."""
         return self.by_buffer.get(self.network.values[value].buffer, [])
 
-    def list(self, order: Sequence[int]) -> Iterator[ReportedOperator]:
+    def list(self, plan: MemoryPlan) -> Iterator[ReportedOperator]:
         network = self.network
         for port in network.inputs:
             yield ReportedOperator(port.value, "input", self._shape(port.value), -1, ())
         listed = set(self.inputs)
-        for step, index in enumerate(order):
-            for op in network.cascades[index].operations:
+        for step, run in enumerate(plan.runs):
+            cascades = [network.cascades[index] for index in plan.order[run.first : run.end]]
+            for op in (op for cascade in cascades for op in cascade.operations):
                 operands = [self.producer(o) for o in op.operands if o in network.values]
                 for operand in operands:
                     if operand not in listed and operand not in self.made:
