@@ -63,7 +63,11 @@ def accumulate(*, keep_inputs: bool = False) -> tvm.transform.Pass:
 
 
 def stream(
-    *, limit: int | None = None, keep_inputs: bool = False, external_io: bool = False
+    *,
+    limit: int | None = None,
+    keep_inputs: bool = False,
+    external_io: bool = False,
+    by_rows: bool = False,
 ) -> tvm.transform.Pass:
     """Blocks run row by row, with the same bits, on a canonical module; see `StreamRows`."""
     return tvm.transform.Sequential(
@@ -74,7 +78,7 @@ def stream(
             IdentifyResiduals(),
             ClassifyOperators(),
             # Cascades
-            StreamRows(limit, keep_inputs, external_io),
+            StreamRows(limit, keep_inputs, external_io, by_rows),
         ],
         name="stream",
     )

@@ -84,7 +84,7 @@ def segment(
     `inputs` maps network inputs to bytes.  If nothing fits `limit`, the least peak is returned.
     Raises ``NoSegmentation`` if some result that must not be whole had to be.
     """
-    made = _Costs(items, inputs, frozenset(outputs), keep_inputs)
+    made = SegmentCosts(items, inputs, frozenset(outputs), keep_inputs)
     count = len(items)
     costs = made.table(longest=1)
     peak = _least_peak(costs)
@@ -125,7 +125,7 @@ def _least_peak(costs: Sequence[dict[int, int]]) -> int:
     return best[-1]
 
 
-class _Costs:
+class SegmentCosts:
     """Bytes alive in possible segments."""
 
     def __init__(
@@ -174,7 +174,7 @@ class _Costs:
         if self.items[driver].never_whole:
             return {}
         if not self.items[driver].streamable:
-            return {driver: self._alone(driver)}
+            return {driver: self.alone(driver)}
         earliest = driver
         while earliest > 0 and self.items[earliest - 1].streamable:
             earliest -= 1
@@ -222,7 +222,7 @@ class _Costs:
             costs[begin] = self._alone_whole(begin, driver) + kept - saved + rings + scratch
             if self.items[driver].state:  # it absorbs in a cascade, and takes all at once alone
                 if begin == driver:
-                    costs[begin] = self._alone(driver)
+                    costs[begin] = self.alone(driver)
                 else:
                     costs[begin] += aligned(self.items[driver].state)
         return costs, False
@@ -231,7 +231,7 @@ class _Costs:
         """The operators of the longest segment, and its schedule; each is run once."""
         key = (earliest, driver)
         if key not in self._runs:
-            members = self._ancestors(driver, earliest)
+            members = self.ancestors(driver, earliest)
             operators = [self.items[i].operator for i in members]
             whole = {op.result for op in operators if self.last_read[op.result] > driver}
             self._work += _OPERATOR_WORK * len(operators)
@@ -240,7 +240,7 @@ class _Costs:
             self._runs[key] = members, schedule
         return self._runs[key]
 
-    def _alone(self, position: int) -> int:
+    def alone(self, position: int) -> int:
         """An operator that is not streamed: all its tensors whole, nothing shared."""
         return self._alone_whole(position, position) + self.items[position].scratch
 
@@ -256,7 +256,7 @@ class _Costs:
             change[self.last_read[name] + 1] -= self.bytes[name]
         return list(accumulate(change))
 
-    def _ancestors(self, driver: int, earliest: int) -> list[int]:
+    def ancestors(self, driver: int, earliest: int) -> list[int]:
         """The operators from `earliest` on whose rows the driver asks for, in order."""
         wanted = {driver}
         for position in range(driver, earliest - 1, -1):

@@ -37,6 +37,7 @@ from ..ir.outline import Piece, outline_all
 from ..ir.straight_line import StraightLine, read_function, without_dead_bindings, write_function
 from ..operators import attributes_of, make_call, operator_of
 from .row_schedule import CascadeOperator
+from .row_segmentation import segment_by_rows
 from .segmentation import Item, NoSegmentation, segment
 from .stream_ports import CannotStream
 from .streamed_ports import check_rings, ports_of, why_not, with_ports
@@ -54,6 +55,9 @@ _CONCAT = "dero.concat"
 class StreamRows:
     """The pass; see the module's docstring.
 
+    With `by_rows`, cascades are those with the least peak if every row has a place of its own (see
+    `row_segmentation`); all rows ascend, and there is no limit.
+
     `limit` in bytes: stream no more than is needed to stay within it (default: the least peak).
     Inputs and outputs that `StreamPorts` marked have their rows traded with the application.
     With `keep_inputs` the network's input buffers are never overwritten; with `external_io` inputs
@@ -61,9 +65,14 @@ class StreamRows:
     """
 
     def __init__(
-        self, limit: int | None = None, keep_inputs: bool = False, external_io: bool = False
+        self,
+        limit: int | None = None,
+        keep_inputs: bool = False,
+        external_io: bool = False,
+        by_rows: bool = False,
     ) -> None:
         self.limit = limit
+        self.by_rows = by_rows
         self.keep_inputs = keep_inputs
         self.external_io = external_io
 
@@ -84,12 +93,19 @@ class StreamRows:
         inputs = {name: size for name, size in inputs.items() if name not in ports.inputs}
         inside = {name: 0 if name in outside else size for name, size in inputs.items()}
         try:
-            found = segment(items, inside, outputs, keep_inputs=self.keep_inputs, limit=self.limit)
+            if self.by_rows:
+                found = segment_by_rows(items, inside, outputs, keep_inputs=self.keep_inputs)
+            else:
+                found = segment(
+                    items, inside, outputs, keep_inputs=self.keep_inputs, limit=self.limit
+                )
         except NoSegmentation:
             raise CannotStream(why_not(items, graph, ports)) from None
         check_rings(items, found.segments)
         lasting = outputs | outside | (set(inputs) if self.keep_inputs else set())
-        directions = _directions(items, inputs, lasting, found.segments)
+        directions = [False] * len(found.segments)
+        if not self.by_rows:
+            directions = _directions(items, inputs, lasting, found.segments)
         notes = []
         pieces = []
         for (begin, end), descending in zip(found.segments, directions):

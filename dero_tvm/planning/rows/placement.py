@@ -1,19 +1,25 @@
-"""An address for every block: placed one by one at the lowest that is free, in several orders."""
+"""An address for every block: placed one by one at the lowest that is free.
+
+The order in which blocks are placed decides.  A few regular orders are tried; then blocks that
+ended up above the most bytes alive, which is where they all would fit at best, move forward in
+the order and everything is placed anew (squeaky wheel optimization, Joslin and Clements 1999).
+"""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
 from ..budget import Budget
 from .lives import Block, Lives
 
-COMPARISONS_PER_SECOND = 30_000_000
-_MIXTURES = 24  # random orders that are tried behind the regular ones
+COMPARISONS_PER_SECOND = 120_000_000
+_COMPARISONS_OF_A_BLOCK = 1_000  # what placing one costs besides
+_PATIENCE = 40  # placements without a lower one, after which the search ends
+_SHARE = 0.1  # of the time limit
 _SEED = 0
 
 
@@ -25,56 +31,81 @@ class Placed:
     height: int
 
 
-def place_rows(lives: Lives, unit: int, budget: Budget, first: Placed | None = None) -> Placed:
-    """The lowest placement found; every address is a multiple of `unit` and the block's own.
+def place_rows(lives: Lives, unit: int, budget: Budget) -> Placed:
+    """The lowest placement found; every address is a multiple of `unit` and of its own alignment.
 
-    Ends as soon as one takes no more than the most bytes alive, or when the budget is spent.
+    Ends as soon as one takes no more than the most bytes alive.
     """
-    best = first
-    for turns in _orders(lives.blocks):
-        placed = _in_turn(lives.blocks, turns, unit, best.height if best else None)
-        if placed is not None and (best is None or placed.height < best.height):
-            best = placed
-        assert best is not None
-        if best.height <= lives.peak:
-            break
-        budget.spend(len(lives.blocks) ** 2, COMPARISONS_PER_SECOND)
-        if budget.expired():
-            break
-    return best if best is not None else Placed((), 0)
+    return _Search(lives, unit, Budget(_SHARE * budget.seconds)).run()
 
 
-def _orders(blocks: Sequence[Block]) -> Iterable[list[int]]:
-    """Orders in which blocks are placed: sequences first, they are what others go around."""
+class _Search:
+    def __init__(self, lives: Lives, unit: int, budget: Budget) -> None:
+        self.blocks = lives.blocks
+        self.goal = lives.peak
+        self.unit = unit
+        self.budget = budget
+        self.best = Placed((), 0)
+        self.turns: list[int] = []  # the order that led to the best
+
+    def run(self) -> Placed:
+        if not self.blocks:
+            return self.best
+        for number, turns in enumerate(_regular_orders(self.blocks)):
+            placed = self._place(turns)
+            if number == 0 or placed.height < self.best.height:
+                self.best, self.turns = placed, turns
+            if self.is_done:
+                return self.best
+        self._improve()
+        return self.best
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing lower exists, or may be looked for."""
+        return self.best.height <= self.goal or self.budget.expired()
+
+    def _improve(self) -> None:
+        generator = random.Random(_SEED)
+        current, turns, vain = self.best, self.turns, 0
+        while vain < _PATIENCE and not self.is_done:
+            turn = {block: float(position) for position, block in enumerate(turns)}
+            for block in turns:
+                if current.offsets[block] + self.blocks[block].bytes > self.goal:
+                    step = generator.choice((0.1, 0.5, 1.0)) * generator.random()
+                    turn[block] -= step * turn[block]
+            other = sorted(turns, key=turn.__getitem__)
+            placed = self._place(other)
+            if placed.height <= current.height:
+                current, turns = placed, other
+            vain += 1
+            if placed.height < self.best.height:
+                self.best, vain = placed, 0
+
+    def _place(self, turns: Sequence[int]) -> Placed:
+        count = len(self.blocks)
+        cost = count * (count + _COMPARISONS_OF_A_BLOCK)
+        self.budget.spend(cost, COMPARISONS_PER_SECOND)
+        return _in_turn(self.blocks, turns, self.unit)
+
+
+def _regular_orders(blocks: Sequence[Block]) -> list[list[int]]:
+    """Sequences of rows first, which others have to go around; then by size, area and life."""
     largest = [max(r.size for r in block.rectangles) for block in blocks]
     spans = [block.end - block.start for block in blocks]
     keys: list[Callable[[int], tuple]] = [
         lambda i: (-largest[i], blocks[i].start),
         lambda i: (-spans[i] * largest[i], blocks[i].start),
         lambda i: (blocks[i].start, -spans[i]),
-        lambda i: (-spans[i], -largest[i]),
-        lambda i: (blocks[i].end, -largest[i]),
     ]
-    generator = random.Random(_SEED)
-    for _ in range(_MIXTURES):
-        share = generator.random()
-        weights = [
-            spans[i] ** share * largest[i] ** (1 - share) * generator.uniform(0.8, 1.25)
-            for i in range(len(blocks))
-        ]
-        keys.append(partial(_heaviest_first, weights))
-    for key in keys:
-        yield sorted(range(len(blocks)), key=lambda i: (len(blocks[i].rectangles) == 1, *key(i)))
+    return [
+        sorted(range(len(blocks)), key=lambda i: (len(blocks[i].rectangles) == 1, *key(i)))
+        for key in keys
+    ]
 
 
-def _heaviest_first(weights: Sequence[float], index: int) -> tuple:
-    return (-weights[index],)
-
-
-def _in_turn(
-    blocks: Sequence[Block], turns: Sequence[int], unit: int, limit: int | None
-) -> Placed | None:
-    """Each block at its lowest free address; None if that does not stay below `limit`."""
+def _in_turn(blocks: Sequence[Block], turns: Sequence[int], unit: int) -> Placed:
+    """Each block at its lowest free address."""
     count = sum(len(block.rectangles) for block in blocks)
     start, end, low, high = (np.zeros(count, np.int64) for _ in range(4))
     placed = 0
@@ -102,8 +133,6 @@ def _in_turn(
                     address = -(-above // alignment) * alignment
         offsets[index] = address
         height = max(height, address + block.bytes)
-        if limit is not None and height >= limit:
-            return None
         for r in block.rectangles:
             start[placed], end[placed] = r.start, r.end
             low[placed], high[placed] = address + r.offset, address + r.offset + r.size
