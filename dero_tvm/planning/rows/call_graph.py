@@ -48,10 +48,14 @@ class CallGraph:
             for operation, sequence in enumerate(sequences)
             for turn, call in enumerate(sequence)
         }
-        self.start_bytes = sum(
-            tensor.bytes for tensor in problem.tensors if tensor.kind is BufferKind.INPUT
-        )
         touched = _Touched(problem.calls)
+        # Rows of an input that nobody reads are gone behind the first call, whichever that is.
+        self.start_bytes = sum(
+            tensor.row_bytes * (row in touched.last or problem.keep_inputs)
+            for number, tensor in enumerate(problem.tensors)
+            if tensor.kind is BufferKind.INPUT
+            for row in ((number, index) for index in range(tensor.rows))
+        )
         self.needs = self._needs(touched.earlier)
         self.turns = self._turns(touched)
 

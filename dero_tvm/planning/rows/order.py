@@ -22,6 +22,7 @@ _ROUNDS = ((150_000, 16), (500_000, 64))
 
 _STEPS_A_CALL = 4_000  # of all searches over one graph
 _MOST_STEPS = 2_000_000  # likewise
+_MOST_ORDERS = 4
 _FINE = 1_000  # differences are not looked for that are smaller than one part of so many
 
 _Key = tuple[int, int]  # step and operation
@@ -35,53 +36,54 @@ def operations_of(problem: RowProblem) -> dict[_Key, list[int]]:
     return sequences
 
 
-def best_order(problem: RowProblem, budget: Budget, at_least: int = 0) -> RowProblem:
-    """`problem` with its calls in the order with the least alive at once that is found.
+def good_orders(problem: RowProblem, budget: Budget, at_least: int = 0) -> list[RowProblem]:
+    """`problem` with its calls in other orders, that with the least alive at once first.
 
-    It is the same problem if none is better.  No order has less than `at_least` bytes alive.
+    In all of them less is alive than in its own order.  There are several because what is alive
+    does not tell how well the rows find places.  No order has less than `at_least` bytes alive.
     """
-    best, peak = problem, lives_of(problem).peak
+    own = peak = lives_of(problem).peak
     given = CallGraph(problem, list(operations_of(problem).values()))
-    start: Sequence[int] = range(len(problem.calls))
-    variants = [(given, start)]
+    variants: list[tuple[CallGraph, Sequence[int]]] = [(given, range(len(problem.calls)))]
     ascending = _ascending(problem)
     if ascending is not None:
         variants.append(ascending)
-    for graph, start in variants:
-        found = _Search(graph, start, budget.nodes(STEPS_PER_SECOND)).run(peak, at_least)
-        if found is not None:
-            best = replace(problem, calls=tuple(problem.calls[number] for number in found))
-            peak = lives_of(best).peak
-    return best
+    searches = [_Search(*variant, budget.nodes(STEPS_PER_SECOND)) for variant in variants]
+    found: dict[tuple[int, ...], int] = {}  # peaks
+    for search in searches:
+        search.run(peak, at_least)
+        found |= search.found
+        peak = min(found.values(), default=peak)
+    if peak < own:
+        for search in searches:
+            search.repeat(peak)
+            found |= search.found
+    return [
+        replace(problem, calls=tuple(problem.calls[number] for number in order))
+        for order in sorted(found, key=found.__getitem__)[:_MOST_ORDERS]
+    ]
 
 
 class _Search:
-    """What is found over one graph; `start` is a good order of its calls."""
+    """Searches over one graph that take at most `most` steps; `start` is a good order of its calls.
+
+    `found` has orders, as numbers of calls, and the bytes alive at once in them.
+    """
 
     def __init__(self, graph: CallGraph, start: Sequence[int], most: int) -> None:
+        self.found: dict[tuple[int, ...], int] = {}
         self.graph = graph
         self.start = start
         self.search = OrderSearch(graph)
         self.most = min(_STEPS_A_CALL * sum(graph.lengths), _MOST_STEPS, most)
 
-    def run(self, peak: int, at_least: int) -> list[int] | None:
-        """Numbers of calls in an order with less than `peak` bytes alive; None if none is found."""
-        best = None
-
-        def take(operations: Sequence[int]) -> None:
-            nonlocal best, peak
-            order = self.graph.order_of(operations)
-            problem = self.graph.problem
-            calls = tuple(problem.calls[number] for number in order)
-            found = lives_of(replace(problem, calls=calls)).peak
-            if found < peak:
-                best, peak = order, found
-
+    def run(self, peak: int, at_least: int) -> None:
+        """Look for orders with less than `peak` bytes alive."""
         if peak > at_least:
-            take(self.search.climb(self.graph.turns_of(self.start)))
+            peak = self._taken(self.search.climb(self.graph.turns_of(self.start)), peak)
         least = max(self.graph.least_bytes(), at_least)  # no order has less
         for steps, part in _ROUNDS:
-            gap, given_up = peak // part, least - 1
+            gap, given_up = max(peak // part, 1), least - 1
             while gap > peak // _FINE and peak > least and self.search.steps < self.most:
                 limit = max(peak - gap, least)
                 if limit <= given_up:
@@ -90,12 +92,28 @@ class _Search:
                 operations, ended = self._within(limit, steps)
                 before = peak
                 if operations is not None:
-                    take(operations)
+                    peak = self._taken(operations, peak)
                 if peak == before:
                     given_up = limit
                     least = limit + 1 if ended else least
                 gap = 2 * gap if peak < before else gap // 2
-        return best
+
+    def repeat(self, peak: int) -> None:
+        """Look for other orders with `peak` bytes alive."""
+        for leanest in (True, False):
+            operations, _ = self.search.within(peak, _ROUNDS[-1][0], leanest=leanest)
+            if operations is not None:
+                self._taken(operations, peak + 1)
+
+    def _taken(self, operations: Sequence[int], peak: int) -> int:
+        """The peak of an order, which is kept if it is below `peak`, or else that."""
+        order = tuple(self.graph.order_of(operations))
+        problem = self.graph.problem
+        calls = tuple(problem.calls[number] for number in order)
+        found = lives_of(replace(problem, calls=calls)).peak
+        if found < peak:
+            self.found[order] = found
+        return min(found, peak)
 
     def _within(self, limit: int, steps: int) -> tuple[list[int] | None, bool]:
         """What one of two searches finds: some networks want this one, some that."""

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..budget import Budget
-from .lives import lives_of
-from .order import best_order
+from .lives import Lives, lives_of
+from .order import good_orders
 from .placement import place_rows
 from .problem import RowProblem
 from .runs import Run, runs_of
@@ -40,22 +40,25 @@ def reach(arena_bytes: int) -> int:
 
 
 def plan_rows(problem: RowProblem, budget: Budget) -> RowPlan:
-    """A verified plan: in the order of `problem`, or in the best that is found if it is smaller.
+    """A verified plan: in the order of `problem`, or in one that is found, if that is smaller.
 
     Addresses are multiples of the bytes with which a table of two-byte entries reaches them all.
     """
-    ordered = best_order(problem, budget)
-    plan = _placed(ordered, runs_of(problem, ordered), budget)
-    if ordered is not problem and lives_of(problem).peak <= plan.arena_bytes:
-        written = _placed(problem, runs_of(problem, problem), budget)
-        plan = written if written.arena_bytes <= plan.arena_bytes else plan
+    plan: RowPlan | None = None
+    for ordered in (*good_orders(problem, budget), problem):
+        lives = lives_of(ordered)
+        # Of equal plans the last one is taken: its order needs no list.
+        if plan is None or lives.peak <= plan.arena_bytes:
+            placed = _placed(ordered, lives, runs_of(problem, ordered), budget)
+            if plan is None or placed.arena_bytes <= plan.arena_bytes:
+                plan = placed
+    assert plan is not None
     verify_order(problem, plan.problem)
     verify_rows(plan.problem, plan.offsets, plan.arena_bytes)
     return plan
 
 
-def _placed(problem: RowProblem, runs: tuple[Run, ...], budget: Budget) -> RowPlan:
-    lives = lives_of(problem)
+def _placed(problem: RowProblem, lives: Lives, runs: tuple[Run, ...], budget: Budget) -> RowPlan:
     unit = reach(lives.peak)
     placed = place_rows(lives, unit, budget)
     if reach(placed.height) > unit:
