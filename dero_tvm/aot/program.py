@@ -25,6 +25,7 @@ from .kernels import Kernel, KernelTable, NativeFunction, Parameter, RowCallback
 from .row_places import Address, RowPlace, RowPlaces
 
 _DEEPEST = 32  # loops in one another
+_STAGES_IN_A_BYTE = 1 << 8
 
 
 @dataclass(frozen=True)
@@ -217,7 +218,7 @@ class _Writer:
             stages.append(self._stage(cascade, cascade.operations[operation]))
         directions = tuple(-1 if made[-1] < made[0] else 1 for made in rows.values())
         calls = CallList(constant, tuple(made[0] for made in rows.values()), directions)
-        entry = np.uint8 if len(stages) <= 1 << 8 else np.uint16
+        entry = np.uint8 if len(stages) <= _STAGES_IN_A_BYTE else np.uint16
         step_program = StepProgram(joint_name(cascades), tuple(stages), calls=calls)
         return step_program, np.array(listed, entry)
 

@@ -127,13 +127,13 @@ class CallGraph:
 
     def _turns(self, touched: _Touched) -> list[list[Turn]]:
         births, deaths, places = _Table(list), _Table(list), _Table(list)
-        tensors, keep_inputs = self.problem.tensors, self.problem.keep_inputs
+        tensors = self.problem.tensors
         for row, calls in touched.first.items():
             tensor = tensors[row[0]]
             if tensor.kind is not BufferKind.INPUT:
                 self._enter(births, tensor.row_bytes, calls, min)
         for row, calls in touched.last.items():
-            if not _stays(tensors[row[0]].kind, keep_inputs):
+            if not self.problem.stays(tensors[row[0]]):
                 self._enter(deaths, tensors[row[0]].row_bytes, calls, max)
         for number, call in enumerate(self.problem.calls):
             for old in _overwritten(self.problem, call):
@@ -221,14 +221,9 @@ def _overwritten(problem: RowProblem, call: Call) -> Iterable[Row]:
             tensor.row_bytes == made.row_bytes
             and made.kind is not BufferKind.INPUT
             and not (tensor.in_sequence and made.in_sequence)
-            and not _stays(tensor.kind, problem.keep_inputs)
+            and not problem.stays(tensor)
         ):
             yield rows.tensor, rows.first
-
-
-def _stays(kind: BufferKind, keep_inputs: bool) -> bool:
-    """Whether rows of such a tensor live to the end."""
-    return kind is BufferKind.OUTPUT or (kind is BufferKind.INPUT and keep_inputs)
 
 
 def _others(turns: dict[int, int], operation: int) -> Counts:

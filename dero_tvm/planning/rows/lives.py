@@ -113,7 +113,7 @@ class _Lives:
         for number, tensor in enumerate(self.problem.tensors):
             if tensor.kind is BufferKind.INPUT and self.calls:
                 self.birth[number][:] = 0
-                self.death[number][:] = self.calls - 1 if self.problem.keep_inputs else 0
+                self.death[number][:] = 0
         for time, call in enumerate(self.problem.calls):
             for rows in call.reads:
                 self.death[rows.tensor][rows.first : rows.end] = time
@@ -122,7 +122,7 @@ class _Lives:
                 birth[birth < 0] = time
                 self.death[rows.tensor][rows.first : rows.end] = time
         for number, tensor in enumerate(self.problem.tensors):
-            if tensor.kind is BufferKind.OUTPUT:
+            if self.problem.stays(tensor):
                 self.death[number][self.birth[number] >= 0] = self.calls - 1
 
     def _join(self) -> None:
@@ -138,6 +138,7 @@ class _Lives:
                 both_in_sequence = tensors[old[0]].in_sequence and tensors[new[0]].in_sequence
                 if (
                     self.death[old[0]][old[1]] == time
+                    and not self.problem.stays(tensors[old[0]])
                     and self.birth[new[0]][new[1]] == time
                     and tensors[old[0]].row_bytes == tensors[new[0]].row_bytes
                     and not both_in_sequence
