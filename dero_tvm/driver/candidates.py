@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import tvm
@@ -105,9 +105,16 @@ class Candidates:
         """Streamed no more than needed to stay within `limit` bytes; None: the least peak."""
         label = "streamed" if limit is None else f"streamed in {limit:,}"
         module = self._streamed(limit)
+        smallest = below
+        for candidate in self._in_rings(label, module, below):
+            smallest = min(smallest or candidate.arena_bytes, candidate.arena_bytes)
+            yield candidate
+        if limit is None:
+            yield from self._by_rows(smallest)
+
+    def _in_rings(self, label: str, module: tvm.IRModule, below: int | None) -> Iterator[Candidate]:
         for candidate in self._made(Dero.STREAM, label, module, Sharing.ROWS, below):
             yield candidate
-            yield from self._by_rows(candidate)
             if candidate.arena_bytes == candidate.plan.lower_bound:
                 return
         # Rows that run back and forth save most as long as all outputs find their place.
@@ -117,11 +124,14 @@ class Candidates:
                 Dero.STREAM, f"{label}, ascending", ascending, Sharing.ROWS, below
             )
 
-    def _by_rows(self, candidate: Candidate) -> Iterator[Candidate]:
-        """The same with an address for each row, if that is smaller."""
-        plan = self.planner.plan_by_rows(candidate.scheduled, candidate.plan)
-        if plan is not None:
-            yield replace(candidate, label=f"{candidate.label}, row by row", plan=plan)
+    def _by_rows(self, below: int | None) -> Iterator[Candidate]:
+        """Streamed with an address for every row, if that takes less than `below` bytes."""
+        self._progress("placing rows")
+        module = self._streamed(None, by_rows=True)
+        scheduled = self.planner.schedule(module, Sharing.ROWS)
+        plan = self.planner.plan_by_rows(scheduled, below)
+        if plan is not None and (below is None or plan.total_bytes < below):
+            yield Candidate(Dero.STREAM, "row by row", module, scheduled, plan)
 
     def _whole(self) -> tvm.IRModule:
         return self._once("whole", pipeline.analyze)
@@ -130,16 +140,17 @@ class Candidates:
         keep_inputs = self._options.keep_inputs
         return self._once("accumulated", lambda: pipeline.accumulate(keep_inputs=keep_inputs))
 
-    def _streamed(self, limit: int | None) -> tvm.IRModule:
+    def _streamed(self, limit: int | None, *, by_rows: bool = False) -> tvm.IRModule:
         self._progress("finding cascades")
         stream = partial(
             pipeline.stream,
             limit=limit,
             keep_inputs=self._options.keep_inputs,
             external_io=self._options.external_io,
+            by_rows=by_rows,
         )
         try:
-            return self._once(f"streamed in {limit}", stream)
+            return self._once(f"streamed in {limit}{' by rows' if by_rows else ''}", stream)
         except CannotStream as error:
             raise UserError(f"{self.planner.loaded.name}: {error}") from None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import tvm
@@ -156,40 +156,43 @@ class NetworkPlanner:
         verify(plan)
         return plan
 
-    def plan_by_rows(self, scheduled: Scheduled, plan: MemoryPlan) -> MemoryPlan | None:
-        """`plan` with an address for every row, in the same order; None if that is no smaller.
+    def plan_by_rows(self, scheduled: Scheduled, below: int | None = None) -> MemoryPlan | None:
+        """A plan in which every row has an address; cascades run in written order.
 
-        Rows have one region.
+        None if it would not be smaller than `below` bytes, does not fit the first region, where
+        all rows lie, or has too many calls.
         """
-        options = plan.options
+        order = tuple(range(len(scheduled.network.cascades)))
         problem = to_rows(
             scheduled,
-            plan.order,
+            order,
             takes_table=takes_table,
-            keep_inputs=options.keep_inputs,
-            external_io=options.external_io,
+            keep_inputs=self.options.keep_inputs,
+            external_io=self.options.external_io,
             alignment=self._alignment(),
         )
         if len(problem.calls) > _MOST_CALLS_BY_ROWS:
             return None
-        rows = plan_rows(problem, Budget(options.time_limit))
+        rows = plan_rows(problem, Budget(self.options.time_limit))
         region, *others = scheduled.problem.regions
-        room = region.size is None or rows.arena_bytes <= region.size
-        if rows.arena_bytes >= plan.total_bytes or not room:
+        if region.size is not None and rows.arena_bytes > region.size:
             return None
         placements = {
             tensor.name: Placement(region.name, offset)
-            for tensor in problem.tensors
+            for tensor in rows.problem.tensors
             if tensor.in_sequence and (offset := rows.offsets[tensor.name][0]) is not None
         }
         gap = rows.arena_bytes - rows.live_bytes
-        return replace(
-            plan,
-            placements=placements,
-            arena_bytes={region.name: rows.arena_bytes, **{r.name: 0 for r in others}},
-            lower_bound=rows.live_bytes,
-            placement_proof=f"gap {gap:,} bytes" if gap else "meets the lower bound",
-            rows=rows,
+        return MemoryPlan(
+            scheduled.problem,
+            self.options,
+            order,
+            placements,
+            {region.name: rows.arena_bytes, **{other.name: 0 for other in others}},
+            rows.live_bytes,
+            "written order" if rows.problem.calls == problem.calls else "best order of rows found",
+            f"gap {gap:,} bytes" if gap else "meets the lower bound",
+            rows,
         )
 
     def least_bytes(self, scheduled: Scheduled) -> int:

@@ -1,6 +1,6 @@
 """An address for every block: placed one by one at the lowest that is free.
 
-The order in which blocks are placed decides.  A few regular orders are tried; then blocks that
+The order in which blocks are placed decides.  Regular orders are tried first; then blocks that
 ended up above the most bytes alive, which is where they all would fit at best, move forward in
 the order and everything is placed anew (squeaky wheel optimization, Joslin and Clements 1999).
 """
@@ -8,7 +8,7 @@ the order and everything is placed anew (squeaky wheel optimization, Joslin and 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +18,7 @@ from .lives import Block, Lives
 
 COMPARISONS_PER_SECOND = 120_000_000
 _COMPARISONS_OF_A_BLOCK = 1_000  # what placing one costs besides
-_PATIENCE = 40  # placements without a lower one, after which the search ends
+_PATIENCE = 60  # placements without a lower one, after which the search ends
 _SHARE = 0.1  # of the time limit
 _SEED = 0
 
@@ -41,6 +41,7 @@ def place_rows(lives: Lives, unit: int, budget: Budget) -> Placed:
 
 class _Search:
     def __init__(self, lives: Lives, unit: int, budget: Budget) -> None:
+        self.lives = lives
         self.blocks = lives.blocks
         self.goal = lives.peak
         self.unit = unit
@@ -51,7 +52,7 @@ class _Search:
     def run(self) -> Placed:
         if not self.blocks:
             return self.best
-        for number, turns in enumerate(_regular_orders(self.blocks)):
+        for number, turns in enumerate(_regular_orders(self.lives)):
             placed = self._place(turns)
             if number == 0 or placed.height < self.best.height:
                 self.best, self.turns = placed, turns
@@ -66,14 +67,15 @@ class _Search:
         return self.best.height <= self.goal or self.budget.expired()
 
     def _improve(self) -> None:
+        """Let blocks that reach too high go first, as long as that helps."""
         generator = random.Random(_SEED)
         current, turns, vain = self.best, self.turns, 0
         while vain < _PATIENCE and not self.is_done:
+            low = current.height - (current.height - self.goal) * generator.random()
             turn = {block: float(position) for position, block in enumerate(turns)}
             for block in turns:
-                if current.offsets[block] + self.blocks[block].bytes > self.goal:
-                    step = generator.choice((0.1, 0.5, 1.0)) * generator.random()
-                    turn[block] -= step * turn[block]
+                if current.offsets[block] + self.blocks[block].bytes > low:
+                    turn[block] *= 1.0 - generator.choice((0.1, 0.5, 1.0)) * generator.random()
             other = sorted(turns, key=turn.__getitem__)
             placed = self._place(other)
             if placed.height <= current.height:
@@ -89,19 +91,31 @@ class _Search:
         return _in_turn(self.blocks, turns, self.unit)
 
 
-def _regular_orders(blocks: Sequence[Block]) -> list[list[int]]:
-    """Sequences of rows first, which others have to go around; then by size, area and life."""
-    largest = [max(r.size for r in block.rectangles) for block in blocks]
-    spans = [block.end - block.start for block in blocks]
+def _regular_orders(lives: Lives) -> Iterator[list[int]]:
+    """By size, by the most that is alive beside a block, by time; also with sequences first.
+
+    Others have to go around the rows of a sequence, which are a staircase.
+    """
+    blocks, live = lives.blocks, lives.live_bytes
+    size = [max(r.size for r in block.rectangles) for block in blocks]
+    start = [block.start for block in blocks]
+    end = [block.end for block in blocks]
+    load = [int(live[block.start : block.end].max()) for block in blocks]
+    staircase = [len(block.rectangles) > 1 for block in blocks]
     keys: list[Callable[[int], tuple]] = [
-        lambda i: (-largest[i], blocks[i].start),
-        lambda i: (-spans[i] * largest[i], blocks[i].start),
-        lambda i: (blocks[i].start, -spans[i]),
+        lambda i: (-size[i], start[i]),
+        lambda i: (-size[i], -end[i]),
+        lambda i: (-load[i], -size[i], start[i]),
+        lambda i: (-load[i], start[i] - end[i]),
+        lambda i: (-load[i], start[i]),
+        lambda i: (start[i] - end[i], -size[i]),
+        lambda i: (start[i], -end[i]),
     ]
-    return [
-        sorted(range(len(blocks)), key=lambda i: (len(blocks[i].rectangles) == 1, *key(i)))
-        for key in keys
-    ]
+    for key in keys:
+        turns = sorted(range(len(blocks)), key=key)
+        yield turns
+        if any(staircase):
+            yield sorted(turns, key=lambda i: not staircase[i])
 
 
 def _in_turn(blocks: Sequence[Block], turns: Sequence[int], unit: int) -> Placed:
@@ -125,12 +139,14 @@ def _in_turn(blocks: Sequence[Block], turns: Sequence[int], unit: int) -> Placed
         if forbidden:
             lows = np.concatenate([pair[0] for pair in forbidden])
             highs = np.concatenate([pair[1] for pair in forbidden])
-            turn = np.argsort(lows, kind="stable")
-            for below, above in zip(lows[turn].tolist(), highs[turn].tolist()):
-                if address <= below:
-                    break
-                if above > address:
-                    address = -(-above // alignment) * alignment
+            turn = np.argsort(lows)
+            # Where the block may lie lowest if it lies before each interval, or behind all.
+            lowest = np.zeros(len(turn) + 1, np.int64)
+            np.maximum.accumulate(highs[turn], out=lowest[1:])
+            np.maximum(lowest, 0, out=lowest)
+            lowest = -(-lowest // alignment) * alignment
+            fits = lowest[:-1] <= lows[turn]
+            address = int(lowest[fits.argmax() if fits.any() else -1])
         offsets[index] = address
         height = max(height, address + block.bytes)
         for r in block.rectangles:
