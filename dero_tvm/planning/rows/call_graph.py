@@ -99,17 +99,6 @@ class CallGraph:
                     made[operation] += 1
         return order
 
-    def least_bytes(self) -> int:
-        """Bytes that are alive during some call, whatever the order."""
-        tensors, most = self.problem.tensors, self.start_bytes
-        for number, call in enumerate(self.problem.calls):
-            operation, turn = self._where[number]
-            rows = {*rows_in((*call.reads, *call.writes)), *((tensor, 0) for tensor in call.uses)}
-            places = [size for size, _ in self.turns[operation][turn].places]
-            size = sum(tensors[tensor].row_bytes for tensor, _ in rows)
-            most = max(most, size - max(places, default=0))
-        return most
-
     def _needs(self, earlier: Sequence[set[int]]) -> list[list[Counts]]:
         """What each turn waits for, of which its operation has not waited before."""
         needs = []

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ..budget import Budget
+from .bound import bound_of
 from .call_graph import CallGraph, rows_in
 from .lives import lives_of
 from .order_search import OrderSearch
@@ -36,13 +37,16 @@ def operations_of(problem: RowProblem) -> dict[_Key, list[int]]:
     return sequences
 
 
-def good_orders(problem: RowProblem, budget: Budget, at_least: int = 0) -> list[RowProblem]:
+def good_orders(problem: RowProblem, budget: Budget) -> list[RowProblem]:
     """`problem` with its calls in other orders, that with the least alive at once first.
 
     In all of them less is alive than in its own order.  There are several because what is alive
-    does not tell how well the rows find places.  No order has less than `at_least` bytes alive.
+    does not tell how well the rows find places.
     """
     own = peak = lives_of(problem).peak
+    least = bound_of(problem).bytes or 0
+    if own <= least:
+        return []
     given = CallGraph(problem, list(operations_of(problem).values()))
     variants: list[tuple[CallGraph, Sequence[int]]] = [(given, range(len(problem.calls)))]
     ascending = _ascending(problem)
@@ -51,7 +55,7 @@ def good_orders(problem: RowProblem, budget: Budget, at_least: int = 0) -> list[
     searches = [_Search(*variant, budget.nodes(STEPS_PER_SECOND)) for variant in variants]
     found: dict[tuple[int, ...], int] = {}  # peaks
     for search in searches:
-        search.run(peak, at_least)
+        search.run(peak, least)
         found |= search.found
         peak = min(found.values(), default=peak)
     if peak < own:
@@ -77,11 +81,9 @@ class _Search:
         self.search = OrderSearch(graph)
         self.most = min(_STEPS_A_CALL * sum(graph.lengths), _MOST_STEPS, most)
 
-    def run(self, peak: int, at_least: int) -> None:
-        """Look for orders with less than `peak` bytes alive."""
-        if peak > at_least:
-            peak = self._taken(self.search.climb(self.graph.turns_of(self.start)), peak)
-        least = max(self.graph.least_bytes(), at_least)  # no order has less
+    def run(self, peak: int, least: int) -> None:
+        """Look for orders with less than `peak` bytes alive; none has less than `least`."""
+        peak = self._taken(self.search.climb(self.graph.turns_of(self.start)), peak)
         for steps, part in _ROUNDS:
             gap, given_up = max(peak // part, 1), least - 1
             while gap > peak // _FINE and peak > least and self.search.steps < self.most:
