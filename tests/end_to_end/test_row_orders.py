@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,18 +15,15 @@ import tvm
 
 import dero_tvm
 from dero_tvm.aot import program
-from dero_tvm.driver import network_planner
 from dero_tvm.driver.candidates import Candidate, Candidates
 from dero_tvm.driver.dero_levels import Dero
-from dero_tvm.driver.network_planner import NetworkPlanner
 from dero_tvm.planning.budget import Budget
-from dero_tvm.planning.plan import MemoryPlan
 from dero_tvm.planning.rows import plan as row_plan
+from dero_tvm.planning.rows.lives import Lives, lives_of
 from dero_tvm.planning.rows.order import operations_of
-from dero_tvm.planning.rows.plan import RowPlan
+from dero_tvm.planning.rows.placement import Placed
 from dero_tvm.planning.rows.problem import RowProblem, RowRange
 from dero_tvm.runners.host_c import run_host_c
-from dero_tvm.schedule.to_problem import Scheduled
 from tests.small_networks import Builder, image_to_image, residual_network, two_images
 
 
@@ -47,7 +46,7 @@ def branches() -> tvm.IRModule:
     return net.build(net.conv("mask", joined, 2), net.pool("pooled", net.conv("deep", right, 5)))
 
 
-NETWORKS = {
+NETWORKS: dict[str, tuple[Callable[[], tvm.IRModule], dict[str, Any]]] = {
     "residual": (residual_network, {}),
     "residual by rows": (residual_network, {"stream_input": True}),
     "image to image by rows": (image_to_image, {"stream_input": True, "stream_output": True}),
@@ -84,39 +83,30 @@ def assert_as_whole(model: dero_tvm.CompiledModel, module: tvm.IRModule) -> None
             np.testing.assert_array_equal(found[name], values, err_msg=name)
 
 
-@pytest.fixture
-def in_any_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Compiles streamed networks with their rows in a random order, however much it needs."""
+@contextmanager
+def in_any_order() -> Iterator[None]:
+    """Networks are compiled with their rows in a random order, however much that needs."""
     generator = random.Random(7)
+    candidates_of, place_rows = Candidates.of, row_plan.place_rows
+    written: list[Lives] = []
 
-    def plan_rows(problem: RowProblem, budget: Budget) -> RowPlan:
-        ordered = shuffled(problem, generator)
-        monkeypatch.setattr(row_plan, "good_orders", lambda *_: [ordered])
-        monkeypatch.setattr(row_plan, "place_rows", worse_for(problem))
-        return plan(problem, budget)
+    def good_orders(problem: RowProblem, budget: Budget) -> list[RowProblem]:
+        written.append(lives_of(problem))
+        return [shuffled(problem, generator)]
 
-    def worse_for(problem: RowProblem):
-        own = row_plan.lives_of(problem)
-
-        def placed(lives, unit, budget):  # type: ignore[no-untyped-def]
-            found = place_rows(lives, unit, budget)
-            more = 1 << 20 if lives == own else 0
-            return replace(found, height=found.height + more)
-
-        return placed
-
-    def by_rows(self: NetworkPlanner, scheduled: Scheduled, plan: MemoryPlan) -> MemoryPlan | None:
-        return plan_by_rows(self, scheduled, replace(plan, arena_bytes={"sram": 1 << 30}))
+    def placed(lives: Lives, unit: int, budget: Budget) -> Placed:
+        found = place_rows(lives, unit, budget)
+        return replace(found, height=1 << 24) if lives == written[-1] else found
 
     def of(self: Candidates, mode: Dero, below: int | None = None) -> Iterator[Candidate]:
-        found = list(candidates_of(self, Dero.STREAM))
-        return (candidate for candidate in found if candidate.plan.rows is not None)
+        return candidates_of(self, mode) if mode is Dero.STREAM else iter(())
 
-    plan, place_rows = row_plan.plan_rows, row_plan.place_rows
-    plan_by_rows, candidates_of = NetworkPlanner.plan_by_rows, Candidates.of
-    monkeypatch.setattr(network_planner, "plan_rows", plan_rows)
-    monkeypatch.setattr(NetworkPlanner, "plan_by_rows", by_rows)
-    monkeypatch.setattr(Candidates, "of", of)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(row_plan, "good_orders", good_orders)
+        patch.setattr(row_plan, "place_rows", placed)
+        patch.setattr(Candidates, "of", of)
+        patch.setattr(Candidates, "_in_rings", lambda *_: iter(()))
+        yield
 
 
 def shuffled(problem: RowProblem, generator: random.Random) -> RowProblem:
@@ -145,57 +135,46 @@ def rows(ranges: tuple[RowRange, ...]) -> list[tuple[int, int]]:
 
 
 @pytest.mark.parametrize("case", NETWORKS)
-@pytest.mark.usefixtures("in_any_order")
 def test_rows_in_any_order(case: str) -> None:
     make, options = NETWORKS[case]
-    model = dero_tvm.compile(make(), dero="stream", **options)
+    with in_any_order():
+        model = dero_tvm.compile(make(), dero="stream", **options)
     assert "switch (" in source_of(model)
-    assert_as_whole_outside(model, make())
+    assert_as_whole(model, make())
 
 
-def assert_as_whole_outside(model: dero_tvm.CompiledModel, module: tvm.IRModule) -> None:
-    with pytest.MonkeyPatch.context() as undo:
-        undo.setattr(Candidates, "of", ORIGINAL_OF)
-        assert_as_whole(model, module)
+def list_of(model: dero_tvm.CompiledModel, dtype: str) -> int:
+    """The length of the one list of calls, whose entries are of `dtype`."""
+    lengths = re.findall(rf"extern const {dtype}_t \w+_calls_\d+\[(\d+)\];", source_of(model))
+    (length,) = map(int, lengths)
+    return length
 
 
-ORIGINAL_OF = Candidates.of
+def test_cascades_that_run_into_each_other() -> None:
+    """They are one step to reports and profiles, and each of their calls is a byte in flash."""
+    with in_any_order():
+        model = dero_tvm.compile(branches(), dero="stream", stream_input=True)
+    (run,) = model.plan.runs
+    assert run.end - run.first == len(model.network.cascades) > 1
+    first, *_, last = (cascade.name for cascade in model.network.cascades)
+    (step,) = model.report.steps
+    assert model.archive.steps == (step.name,) == (f"{first}_to_{last}",)
+    operators = [operator for operator in model.report.operators if operator.step == 0]
+    assert len(step.operators) == len(operators)
+    assert list_of(model, "uint8") == len(run.calls)
+    result = run_host_c(model.archive, [data_of(model)], profile=True)
+    assert result.profile is not None and len(result.profile.ticks[0]) == 1
 
 
-@pytest.fixture(scope="module")
-def ordered() -> dero_tvm.CompiledModel:
-    return dero_tvm.compile(pyramid(), stream_input=True)
-
-
-def test_cascades_that_run_into_each_other(ordered: dero_tvm.CompiledModel) -> None:
-    """They need less, are one step, and the list of their calls is a byte for each."""
-    rows = ordered.plan.rows
-    assert rows is not None
-    (joined,) = [run for run in rows.runs if run.end - run.first > 1]
-    source = source_of(ordered)
-    entries = int(re.search(r"extern const uint8_t \w+_calls_\d\[(\d+)\];", source)[1])
-    assert entries in {len(run.calls) for run in rows.runs}
-    assert "switch (" in source and "default:" in source
-    assert len(ordered.report.steps) == len(rows.runs) == len(ordered.archive.steps)
-    name = ordered.report.steps[rows.runs.index(joined)].name
-    assert "_to_" in name and name in ordered.archive.steps
-    written = replace(rows.problem, calls=tuple(sorted_by_cascade(rows.problem)))
-    assert rows.live_bytes < row_plan.lives_of(written).peak
-    assert_as_whole(ordered, pyramid())
-
-
-def sorted_by_cascade(problem: RowProblem):  # type: ignore[no-untyped-def]
-    """The calls of the same order with the cascades one after the other."""
-    return sorted(problem.calls, key=lambda call: call.step)
-
-
-def test_a_profile_has_the_steps_of_the_report(ordered: dero_tvm.CompiledModel) -> None:
-    result = run_host_c(ordered.archive, [data_of(ordered)], profile=True)
-    assert len(result.profile.ticks[0]) == len(ordered.report.steps)
-
-
-def test_lists_of_more_than_a_byte(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(program, "_STAGES_IN_A_BYTE", 1)
+@pytest.mark.parametrize(("most", "dtype"), [(1 << 8, "uint8"), (2, "uint16")])
+def test_an_order_that_needs_less(most: int, dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Than that in which readers ask for rows; with many stages, entries have two bytes."""
+    monkeypatch.setattr(program, "_STAGES_IN_A_BYTE", most)
     model = dero_tvm.compile(pyramid(), stream_input=True)
-    assert re.search(r"extern const uint16_t \w+_calls_\d\[\d+\];", source_of(model))
+    (run,) = (run for run in model.plan.runs if run.calls)
+    assert list_of(model, dtype) == len(run.calls)
     assert_as_whole(model, pyramid())
+    monkeypatch.setattr(row_plan, "good_orders", lambda *_: [])
+    on_demand = dero_tvm.compile(pyramid(), stream_input=True)
+    assert model.report.arena_bytes < on_demand.report.arena_bytes
+    assert "switch (" not in source_of(on_demand)
