@@ -9,12 +9,11 @@ from datetime import datetime, timezone
 from typing import Any
 
 from dero_tvm.aot.versions import versions
-from dero_tvm.planning.problem import Step
 from dero_tvm.schedule.network import Port
 
 from .c_constants import array_names
 from .header import Interface
-from .program import Program, StepProgram
+from .program import Program
 
 _VERSION = 7
 _EPOCH = datetime(1980, 1, 1, tzinfo=timezone.utc)
@@ -42,11 +41,9 @@ def metadata(
     functions = [
         {
             "function_name": f"{interface.prefix}_{step.name}",
-            "workspace": [
-                {"device": 1, "workspace_size_bytes": sum(sizes[t] for t in planned.temporaries)}
-            ],
+            "workspace": [{"device": 1, "workspace_size_bytes": temporary}],
         }
-        for step, planned, sizes in _steps(program)
+        for step, temporary in zip(program.steps, _temporary(program), strict=True)
     ]
     module = {
         "dero": {
@@ -69,10 +66,13 @@ def metadata(
     return (json.dumps(document, indent=2, sort_keys=True) + "\n").encode()
 
 
-def _steps(program: Program) -> list[tuple[StepProgram, Step, dict[str, int]]]:
-    planned = {step.name: step for step in program.plan.problem.steps}
-    sizes = {buffer.name: buffer.size for buffer in program.plan.problem.buffers}
-    return [(step, planned[step.name], sizes) for step in program.steps]
+def _temporary(program: Program) -> list[int]:
+    """Bytes of buffers that live in one step alone; of cascades that run as one, the most."""
+    plan = program.plan
+    sizes = {buffer.name: buffer.size for buffer in plan.problem.buffers}
+    steps = [plan.problem.steps[index] for index in plan.order]
+    own = [sum(sizes[name] for name in step.temporaries) for step in steps]
+    return [max(own[run.first : run.end]) for run in plan.runs]
 
 
 def _ports(program: Program, interface: Interface, kind: str) -> list[dict[str, Any]]:

@@ -6,7 +6,6 @@ from ..aot.kernels import takes_table
 from ..planning import MemoryPlan, Options
 from ..planning.budget import Budget
 from ..planning.plan import Placement
-from ..planning.rows.lives import lives_of
 from ..planning.rows.plan import plan_rows
 from ..schedule.to_problem import Scheduled
 from ..schedule.to_rows import to_rows
@@ -17,7 +16,9 @@ _MOST_CALLS = 20_000
 def plan_by_rows(
     scheduled: Scheduled, options: Options, *, alignment: int = 4, below: int | None = None
 ) -> MemoryPlan | None:
-    """A plan for the cascades in written order; `alignment` in bytes, as in `to_problem`.
+    """A plan with the calls of all cascades in the best order found.
+
+    `alignment` in bytes, as in `to_problem`.
 
     None if it would not be smaller than `below` bytes, does not fit the first region, where all
     rows lie, or has too many calls.
@@ -33,9 +34,9 @@ def plan_by_rows(
     )
     if len(problem.calls) > _MOST_CALLS:
         return None
-    if below is not None and lives_of(problem).peak >= below:
-        return None
     rows = plan_rows(problem, Budget(options.time_limit))
+    if below is not None and rows.arena_bytes >= below:
+        return None
     region, *others = scheduled.problem.regions
     if region.size is not None and rows.arena_bytes > region.size:
         return None
@@ -52,7 +53,7 @@ def plan_by_rows(
         placements,
         {region.name: rows.arena_bytes, **{other.name: 0 for other in others}},
         rows.live_bytes,
-        "written order",
+        "written order" if rows.problem.calls == problem.calls else "best order of rows found",
         f"gap {gap:,} bytes" if gap else "meets the lower bound",
         rows,
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from .problem import Options, Problem
 from .rows.plan import RowPlan
+from .rows.runs import Run
 
 
 @dataclass(frozen=True)
@@ -39,3 +40,10 @@ class MemoryPlan:
     def total_bytes(self) -> int:
         """Bytes of all arenas together."""
         return sum(self.arena_bytes.values())
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        """The steps of the program: of positions in `order`, those that run as one."""
+        if self.rows is not None:
+            return self.rows.runs
+        return tuple(Run(position, position + 1) for position in range(len(self.order)))

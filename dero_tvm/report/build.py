@@ -92,7 +92,7 @@ def build_report(
         macs=network.macs,
         constants_bytes=sum(network.constants[name].nbytes for name in network.c_constants),
         operators=operators(
-            network, plan.order, operator_classes(module), _other_decisions(module, listed)
+            network, plan, operator_classes(module), _other_decisions(module, listed)
         ),
         whole=timeline(before, waiting),
         plain=timeline(plain, _waiting_for_joins(plain_module)),
