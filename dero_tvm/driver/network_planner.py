@@ -173,7 +173,10 @@ class NetworkPlanner:
         )
         if len(problem.calls) > _MOST_CALLS_BY_ROWS:
             return None
-        rows = plan_rows(problem, Budget(self.options.time_limit))
+        reorder = self.options.reorder and not _reads_outputs_outside(
+            scheduled.network, self.options
+        )
+        rows = plan_rows(problem, Budget(self.options.time_limit), reorder=reorder)
         region, *others = scheduled.problem.regions
         if region.size is not None and rows.arena_bytes > region.size:
             return None
@@ -226,6 +229,17 @@ class NetworkPlanner:
                 f"bytes, which is {weights - self.board.flash.size:,} bytes more than its flash of "
                 f"{self.board.flash.size:,}; quantize the model to int8 or choose another board"
             )
+
+
+def _reads_outputs_outside(network: Network, options: Options) -> bool:
+    """Whether operators read outputs that lie outside the arena.
+
+    Planning by rows does not see those, and so not which call waits for which.
+    """
+    outputs = {network.values[p.value].buffer for p in network.outputs if not p.by_rows}
+    operations = [op for cascade in network.cascades for op in cascade.operations]
+    read = {name for op in operations for name in op.operands if name in network.values}
+    return options.external_io and any(network.values[name].buffer in outputs for name in read)
 
 
 def _described(network: Network, step: str) -> str:
