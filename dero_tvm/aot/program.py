@@ -162,13 +162,16 @@ def build_program(scheduled: Scheduled, plan: MemoryPlan) -> Program:
     steps: list[StepProgram] = []
     for run in plan.runs:
         part = cascades[run.first : run.end]
-        if run.calls:
+        if sum(len(cascade.operations) for cascade in part) > 1 and run.calls:
             name = f"calls_{len(steps)}"
             step, constants[name] = writer.listed(part, run, name)
-            steps.append(step)
         else:
             (cascade,) = part
-            steps.append(writer.step(cascade, scheduled.schedules[cascade.name]))
+            step = writer.step(cascade, scheduled.schedules[cascade.name])
+            if run.calls:  # of one operation, from the other end
+                descending = run.calls[0].row > run.calls[-1].row
+                step = replace(step, descending=descending)
+        steps.append(step)
     return Program(network, plan, table.kernels, tuple(steps))
 
 

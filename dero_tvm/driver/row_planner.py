@@ -7,6 +7,7 @@ from ..planning import MemoryPlan, Options
 from ..planning.budget import Budget
 from ..planning.plan import Placement
 from ..planning.rows.plan import plan_rows
+from ..schedule.network import Network
 from ..schedule.to_problem import Scheduled
 from ..schedule.to_rows import to_rows
 
@@ -34,7 +35,8 @@ def plan_by_rows(
     )
     if len(problem.calls) > _MOST_CALLS:
         return None
-    rows = plan_rows(problem, Budget(options.time_limit))
+    reorder = options.reorder and not _reads_outputs_outside(scheduled.network, options)
+    rows = plan_rows(problem, Budget(options.time_limit), reorder=reorder)
     if below is not None and rows.arena_bytes >= below:
         return None
     region, *others = scheduled.problem.regions
@@ -57,3 +59,14 @@ def plan_by_rows(
         f"gap {gap:,} bytes" if gap else "meets the lower bound",
         rows,
     )
+
+
+def _reads_outputs_outside(network: Network, options: Options) -> bool:
+    """Whether operators read outputs that lie outside the arena.
+
+    Planning by rows does not see those, and so not which call waits for which.
+    """
+    outputs = {network.values[p.value].buffer for p in network.outputs if not p.by_rows}
+    operations = [op for cascade in network.cascades for op in cascade.operations]
+    read = {name for op in operations for name in op.operands if name in network.values}
+    return options.external_io and any(network.values[name].buffer in outputs for name in read)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 
+import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from dero_tvm.planning.budget import Budget
+from dero_tvm.planning.planning_error import PlanError
 from dero_tvm.planning.problem import BufferKind
 from dero_tvm.planning.rows.lives import lives_of
 from dero_tvm.planning.rows.order import good_orders
@@ -109,3 +112,49 @@ def test_the_plan_is_no_larger_than_that_of_the_demand_driven_order(problem: Row
     else:
         in_lists = {call.step for call in listed}
         assert listed == [call for call in plan.problem.calls if call.step in in_lists]
+
+
+def chain() -> RowProblem:
+    """Two operations of two rows, and one that adds the rows of the second up."""
+    tensors = tuple(RowTensor(name, rows, 1) for name, rows in (("a", 2), ("b", 2), ("sum", 1)))
+    total = RowRange(2, 0, 1)
+    a, b = ([RowRange(number, row, row + 1) for row in range(2)] for number in range(2))
+    return RowProblem(
+        tensors,
+        (
+            *(Call(0, 0, row, (), (a[row],)) for row in range(2)),
+            *(Call(0, 1, row, (a[row],), (b[row],)) for row in range(2)),
+            Call(0, 2, 0, (b[0],), (total,)),
+            Call(0, 2, 1, (b[1], total), (total,)),
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("order", "message"),
+    [
+        ((0, 2, 1, 3, 4, 5), None),
+        ((1, 3, 0, 2, 4, 5), None),  # backwards, where no row needs another
+        ((0, 1, 2, 3, 4), "every call once"),
+        ((0, 1, 2, 3, 4, 4), "every call once"),
+        ((0, 2, 3, 1, 4, 5), "step 0, operation 1, row 1 reads what other calls"),
+        ((0, 1, 2, 3, 5, 4), "step 0, operation 2, row . reads what other calls"),
+    ],
+)
+def test_orders_that_compute_something_else_are_refused(
+    order: tuple[int, ...], message: str | None
+) -> None:
+    problem = chain()
+    ordered = replace(problem, calls=tuple(problem.calls[number] for number in order))
+    expected = pytest.raises(PlanError, match=message) if message else nullcontext()
+    with expected:
+        verify_order(problem, ordered)
+
+
+def test_an_operation_takes_its_rows_in_turn() -> None:
+    """A loop counts its rows up or down."""
+    rows = [RowRange(0, row, row + 1) for row in range(3)]
+    calls = tuple(Call(0, 0, row, (), (rows[row],)) for row in range(3))
+    problem = RowProblem((RowTensor("a", 3, 1),), calls)
+    with pytest.raises(PlanError, match="not in turn"):
+        verify_order(problem, replace(problem, calls=(calls[1], calls[0], calls[2])))

@@ -22,8 +22,8 @@ _ROUNDS = ((150_000, 16), (500_000, 64))
 """Steps that one search may take, and the part of the peak by which it first wants less."""
 
 _STEPS_A_CALL = 4_000  # of all searches over one graph
-_MOST_STEPS = 2_000_000  # likewise
-_MOST_ORDERS = 4
+_MOST_STEPS = 1_000_000  # likewise
+_MOST_ORDERS = 3  # that are placed
 _FINE = 1_000  # differences are not looked for that are smaller than one part of so many
 
 _Key = tuple[int, int]  # step and operation

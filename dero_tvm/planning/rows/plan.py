@@ -39,13 +39,13 @@ def reach(arena_bytes: int) -> int:
     return unit
 
 
-def plan_rows(problem: RowProblem, budget: Budget) -> RowPlan:
+def plan_rows(problem: RowProblem, budget: Budget, *, reorder: bool = True) -> RowPlan:
     """A verified plan: in the order of `problem`, or in one that is found, if that is smaller.
 
     Addresses are multiples of the bytes with which a table of two-byte entries reaches them all.
     """
     plan: RowPlan | None = None
-    for ordered in (*good_orders(problem, budget), problem):
+    for ordered in (*(good_orders(problem, budget) if reorder else ()), problem):
         lives = lives_of(ordered)
         # Of equal plans the last one is taken: its order needs no list.
         if plan is None or lives.peak <= plan.arena_bytes:
