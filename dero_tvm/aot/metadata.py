@@ -9,12 +9,11 @@ from datetime import datetime, timezone
 from typing import Any
 
 from dero_tvm.aot.versions import versions
-from dero_tvm.planning.problem import Step
 from dero_tvm.schedule.network import Port
 
 from .c_constants import array_names
 from .header import Interface
-from .program import Program, StepProgram
+from .program import Program
 
 _VERSION = 7
 _EPOCH = datetime(1980, 1, 1, tzinfo=timezone.utc)
@@ -25,6 +24,7 @@ def metadata(
 ) -> bytes:
     """Content of ``metadata.json``; `target` is the board's name, `report` any JSON data."""
     network, plan = program.network, program.plan
+    workspaces = plan.workspaces
     inputs = _ports(program, interface, "inputs")
     outputs = _ports(program, interface, "outputs")
     io_bytes = sum(p.bytes for p in (*interface.inputs, *interface.outputs) if not p.by_rows)
@@ -42,11 +42,9 @@ def metadata(
     functions = [
         {
             "function_name": f"{interface.prefix}_{step.name}",
-            "workspace": [
-                {"device": 1, "workspace_size_bytes": sum(sizes[t] for t in planned.temporaries)}
-            ],
+            "workspace": [{"device": 1, "workspace_size_bytes": workspaces[step.name]}],
         }
-        for step, planned, sizes in _steps(program)
+        for step in program.steps
     ]
     module = {
         "dero": {
@@ -67,12 +65,6 @@ def metadata(
     }
     document = {"modules": {network.name: module}, "version": _VERSION}
     return (json.dumps(document, indent=2, sort_keys=True) + "\n").encode()
-
-
-def _steps(program: Program) -> list[tuple[StepProgram, Step, dict[str, int]]]:
-    planned = {step.name: step for step in program.plan.problem.steps}
-    sizes = {buffer.name: buffer.size for buffer in program.plan.problem.buffers}
-    return [(step, planned[step.name], sizes) for step in program.steps]
 
 
 def _ports(program: Program, interface: Interface, kind: str) -> list[dict[str, Any]]:

@@ -124,6 +124,12 @@ class Program:
     plan: MemoryPlan
     kernels: tuple[Kernel, ...]  # portable ones, of all operations
     steps: tuple[StepProgram, ...]
+    tables: tuple[str, ...] = ()  # constants of the program's own: where rows lie
+
+    @property
+    def table_bytes(self) -> int:
+        """Bytes in flash of its `tables`."""
+        return sum(self.network.constants[name].nbytes for name in self.tables)
 
     @property
     def c_kernels(self) -> tuple[Kernel | NativeFunction, ...]:
@@ -141,7 +147,7 @@ def build_program(scheduled: Scheduled, plan: MemoryPlan) -> Program:
     table = KernelTable(cascades, places.tabled)
     writer = _Writer(network, plan, table, places)
     steps = tuple(writer.step(c, scheduled.schedules[c.name]) for c in cascades)
-    return Program(network, plan, table.kernels, steps)
+    return Program(network, plan, table.kernels, steps, tuple(places.tables))
 
 
 class _Writer:

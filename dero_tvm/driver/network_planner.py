@@ -23,6 +23,7 @@ from ..planning.plan import Placement
 from ..planning.problem import Region
 from ..planning.rows.lives import lives_of
 from ..planning.rows.plan import plan_rows
+from ..planning.rows.problem import RowProblem
 from ..schedule.extract import extract
 from ..schedule.network import Network
 from ..schedule.to_problem import Scheduled, Sharing, to_problem
@@ -159,14 +160,7 @@ class NetworkPlanner:
         all rows lie, or has too many calls.
         """
         order = tuple(range(len(scheduled.network.cascades)))
-        problem = to_rows(
-            scheduled,
-            order,
-            takes_table=takes_table,
-            keep_inputs=self.options.keep_inputs,
-            external_io=self.options.external_io,
-            alignment=self._alignment(),
-        )
+        problem = self.rows(scheduled, order)
         if len(problem.calls) > _MOST_CALLS_BY_ROWS:
             return None
         if below is not None and lives_of(problem).peak >= below:
@@ -193,6 +187,17 @@ class NetworkPlanner:
             rows,
         )
 
+    def rows(self, scheduled: Scheduled, order: Sequence[int]) -> RowProblem:
+        """The calls of row kernels that run `scheduled` with its cascades in `order`."""
+        return to_rows(
+            scheduled,
+            order,
+            takes_table=takes_table,
+            keep_inputs=self.options.keep_inputs,
+            external_io=self.options.external_io,
+            alignment=self._alignment(),
+        )
+
     def least_bytes(self, scheduled: Scheduled) -> int:
         """Bytes that no plan can go below."""
         return lower_bound(scheduled.problem, options=self.options)
@@ -213,11 +218,11 @@ class NetworkPlanner:
     def _alignment(self) -> int:
         return 4
 
-    def check_flash(self, network: Network) -> None:
-        """Raises UserError if the weights do not fit the board's flash."""
+    def check_flash(self, network: Network, table_bytes: int) -> None:
+        """Raises UserError if the weights, and tables of rows, do not fit the board's flash."""
         if self.board.flash is None:
             return
-        weights = sum(network.constants[name].nbytes for name in network.c_constants)
+        weights = network.c_constants_bytes + table_bytes
         if weights > self.board.flash.size:
             raise UserError(
                 f"{self.label} does not fit {self.board.name}: its weights are {weights:,} "

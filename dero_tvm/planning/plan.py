@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from .problem import Options, Problem
 from .rows.plan import RowPlan
+from .rows.usage import workspaces
 
 
 @dataclass(frozen=True)
@@ -39,3 +40,16 @@ class MemoryPlan:
     def total_bytes(self) -> int:
         """Bytes of all arenas together."""
         return sum(self.arena_bytes.values())
+
+    @property
+    def workspaces(self) -> dict[str, int]:
+        """By name of the step, in order: bytes that it needs for what no other step reads.
+
+        Those are rings, or the most rows that are alive at once, and scratch.
+        """
+        names = [self.problem.steps[index].name for index in self.order]
+        if self.rows is not None:
+            return dict(zip(names, workspaces(self.rows), strict=True))
+        sizes = {buffer.name: buffer.size for buffer in self.problem.buffers}
+        steps = {step.name: step for step in self.problem.steps}
+        return {name: sum(sizes[t] for t in steps[name].temporaries) for name in names}

@@ -9,6 +9,7 @@ from dero_tvm.planning.problem import BufferKind
 from dero_tvm.schedule.network import Network
 from dero_tvm.schedule.to_problem import Scheduled, ring_buffer
 
+from .build_rows import peak_calls, row_buffers
 from .timeline import ReportedBuffer, ReportedStep, Timeline
 
 _TENSORS = (BufferKind.INPUT, BufferKind.INTERMEDIATE)
@@ -19,8 +20,15 @@ Planned = tuple[Scheduled, MemoryPlan]
 def timeline(planned: Planned, shortcuts: Mapping[str, Iterable[str]]) -> Timeline:
     """What is in memory when; `shortcuts` maps tensors to the residual joins they wait for."""
     scheduled, plan = planned
-    buffers = _buffers(scheduled, plan, shortcuts)
-    live = live_bytes(buffers, len(plan.order))
+    if plan.rows is not None:
+        (region,) = [name for name, size in plan.arena_bytes.items() if size] or ["sram"]
+        busy = _busy(scheduled.network, plan.order, shortcuts)
+        buffers = list(row_buffers(scheduled.network, plan.rows, region, busy, shortcuts))
+        calls, peaks, live = map(list, zip(*peak_calls(plan.rows)))
+    else:
+        buffers = _buffers(scheduled, plan, shortcuts)
+        live = live_bytes(buffers, len(plan.order))
+        calls = peaks = [0] * len(live)
     steps = []
     for position, index in enumerate(plan.order):
         cascade = scheduled.network.cascades[index]
@@ -31,6 +39,8 @@ def timeline(planned: Planned, shortcuts: Mapping[str, Iterable[str]]) -> Timeli
                 cascade.operations[-1].signature.output.described,
                 live[position],
                 sum(op.macs for op in cascade.operations),
+                calls[position],
+                peaks[position],
             )
         )
     return Timeline(plan.total_bytes, dict(plan.arena_bytes), tuple(steps), tuple(buffers))

@@ -1,0 +1,27 @@
+"""What is known of the chosen plan: whether another order of rows could need less memory."""
+
+from __future__ import annotations
+
+from ..planning import MemoryPlan
+from ..planning.rows.bound import RowBound, against_bound, bound_of
+from ..schedule.rows_for_bound import NoBound, rows_for_bound
+from ..schedule.to_problem import Scheduled
+from .network_planner import NetworkPlanner
+
+_CALLS = 7_000  # so many take about a second
+
+
+def rows_proof(planner: NetworkPlanner, scheduled: Scheduled, plan: MemoryPlan) -> str:
+    """The sentence of the bound for one plan, whether it is by rows, in rings, or of whole tensors."""
+    network, order = scheduled.network, plan.order
+    if sum(op.signature.output.rows for c in network.cascades for op in c.operations) > 10 * _CALLS:
+        return against_bound(plan.total_bytes, RowBound(None, f"more than {_CALLS:,} rows"))
+    problem = plan.rows.problem if plan.rows else planner.rows(scheduled, order)
+    try:
+        problem = rows_for_bound(network, order, problem)
+    except NoBound as reason:
+        return against_bound(plan.total_bytes, RowBound(None, str(reason)))
+    bound = bound_of(problem, _CALLS)
+    if bound.bytes in (None, plan.total_bytes):
+        return against_bound(plan.total_bytes, bound)
+    return against_bound(plan.total_bytes, bound, bound_of(problem, _CALLS, sequences=True))
