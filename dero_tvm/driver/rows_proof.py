@@ -12,10 +12,14 @@ _CALLS = 7_000  # so many take about a second
 
 
 def rows_proof(planner: NetworkPlanner, scheduled: Scheduled, plan: MemoryPlan) -> str:
-    """The sentence of the bound for one plan, whether it is by rows, in rings, or of whole tensors."""
+    """The sentence of the bound for one plan: by rows, in rings, or of whole tensors."""
     network, order = scheduled.network, plan.order
-    if sum(op.signature.output.rows for c in network.cascades for op in c.operations) > 10 * _CALLS:
-        return against_bound(plan.total_bytes, RowBound(None, f"more than {_CALLS:,} rows"))
+    operations = (op for cascade in network.cascades for op in cascade.operations)
+    rows = sum(op.signature.output.rows for op in operations if op.function is None)
+    if rows > _CALLS:
+        return against_bound(
+            plan.total_bytes, RowBound(None, f"{rows:,} rows, more than {_CALLS:,}")
+        )
     problem = plan.rows.problem if plan.rows else planner.rows(scheduled, order)
     try:
         problem = rows_for_bound(network, order, problem)

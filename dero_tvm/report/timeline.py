@@ -74,8 +74,8 @@ class ReportedBuffer:
         """Its label, and how many of its rows are there at once."""
         if self.rows < 2 or not self.cells:
             return self.label
-        row_bytes = max(1, self.cells[0].size // max(1, self.cells[0].rows))
-        return f"{self.label}, at most {self.size // row_bytes} of {self.rows} rows"
+        most = self.size // max(1, self.cells[0].size // max(1, self.cells[0].rows))
+        return self.label if most == self.rows else f"{self.label}, at most {most} of its rows"
 
     def role(self, step: int) -> str:
         """Its kind, or `SHORTCUT`."""
@@ -204,7 +204,7 @@ class Timeline:
         for number, step in enumerate(self.steps):
             if not step.calls or calls > 20 * most:
                 stack = tuple(self.layers(number))
-                yield Column(*self.starts[number : number + 2], number, stack)
+                yield Column(self.starts[number], self.starts[number + 1], number, stack)
                 begun += step.calls
                 continue
             width = -(-calls // most)
@@ -235,10 +235,10 @@ class Timeline:
         for piece in sorted(self._pieces()):
             active = [other for other in active if other.last >= piece.first]
             for other in active:
-                apart = other.index == piece.index
+                apart = other.buffer == piece.buffer
                 if not apart and max(piece.start, other.start) < min(piece.end, other.end):
-                    found[piece.index].add(other.index)
-                    found[other.index].add(piece.index)
+                    found[piece.buffer].add(other.buffer)
+                    found[other.buffer].add(piece.buffer)
             active.append(piece)
         return found
 
@@ -257,7 +257,7 @@ class Timeline:
         """The pieces alive during each call of a plan by rows."""
         found: list[list[_Piece]] = [[] for _ in range(sum(step.calls for step in self.steps))]
         for piece in self._pieces():
-            if self.buffers[piece.index].cells:
+            if self.buffers[piece.buffer].cells:
                 for call in range(piece.first, piece.last + 1):
                     found[call].append(piece)
         return found
@@ -269,17 +269,17 @@ class Timeline:
 
     def _stack(self, step: int, call: int) -> list[tuple[int, list[tuple[int, int]]]]:
         """What is alive, oldest first, each with its spans."""
+        spans: dict[int, list[tuple[int, int]]] = {}
         if self.by_rows:
-            spans: dict[int, list[tuple[int, int]]] = {}
             for piece in self._by_call[call]:
-                spans.setdefault(piece.index, []).append((piece.start, piece.end))
-        else:
-            spans = {
-                index: [self._span(index)]
-                for index, buffer in enumerate(self.buffers)
-                if buffer.first_step <= step <= buffer.last_step
-            }
-        return sorted(spans.items(), key=lambda item: (self._begins[item[0]], min(item[1])))
+                spans.setdefault(piece.buffer, []).append((piece.start, piece.end))
+            return sorted(spans.items(), key=lambda item: (self._begins[item[0]], item[0]))
+        spans = {
+            index: [self._span(index)]
+            for index, buffer in enumerate(self.buffers)
+            if buffer.first_step <= step <= buffer.last_step
+        }
+        return sorted(spans.items(), key=lambda item: (self._begins[item[0]], item[1]))
 
     def _layers(self, step: int, call: int) -> Iterator[Layer]:
         stack = self._stack(step, call)
@@ -307,7 +307,7 @@ class _Piece(NamedTuple):
 
     first: int
     last: int
-    index: int  # of the buffer
+    buffer: int
     start: int
     end: int
 

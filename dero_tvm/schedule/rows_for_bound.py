@@ -53,9 +53,7 @@ def rows_for_bound(network: Network, order: Sequence[int], problem: RowProblem) 
     return _split(network, problem, operations, numbers, {n: w for n, (w,) in widths.items()})
 
 
-def _check_rows(
-    network: Network, name: str, numbers: dict[str, int], problem: RowProblem
-) -> None:
+def _check_rows(network: Network, name: str, numbers: dict[str, int], problem: RowProblem) -> None:
     value = network.values.get(name)
     if value is not None and value.buffer in numbers:
         tensor = problem.tensors[numbers[value.buffer]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 
@@ -51,8 +52,9 @@ def bytes_alive(plan: RowPlan, tensors: Collection[int] | None = None) -> np.nda
 
 def calls_of_steps(problem: RowProblem) -> list[range]:
     """The calls of each step, which follow one another."""
-    ends = np.cumsum(np.bincount([call.step for call in problem.calls])) if problem.calls else []
-    return [range(int(end) - count, int(end)) for end, count in zip(ends, np.diff([0, *ends]))]
+    counts = Counter(call.step for call in problem.calls)
+    ends = accumulate(counts[step] for step in sorted(counts))
+    return [range(end - counts[step], end) for step, end in zip(sorted(counts), ends)]
 
 
 def workspaces(plan: RowPlan) -> list[int]:

@@ -9,11 +9,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count, groupby
 
+from dero_tvm.report.html.row_charts import Area, row_map, row_stack
 from dero_tvm.report.timeline import ReportedBuffer, Timeline
 
 _LEGIBLE_WIDTH, _LEGIBLE_HEIGHT = 7.0, 6.0  # percent of a chart: smaller boxes have no text
 _THIN = 1.2
 _MOST_TICKS = 6
+_MANY_CELLS = 700
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,13 @@ class Chart:
     peak: Box | None = None
     peak_bytes: int = 0
     regions: tuple[Mark, ...] = ()  # where regions begin, if there are several
+    areas: tuple[Area, ...] = ()  # in place of boxes, in a plan by rows
+    top: int = 1  # bytes at the upper end
+
+    @property
+    def dense(self) -> bool:
+        """Whether outlines would hide what they surround."""
+        return sum(area.path.count("M") for area in self.areas) > _MANY_CELLS
 
 
 def stack_chart(
@@ -75,7 +84,7 @@ def stack_chart(
     """What is alive during each step, on an axis that ends at `top` bytes."""
     spans = _spans(timeline)
     boxes = []
-    for span in spans:
+    for span in () if timeline.by_rows else spans:
         for layer in timeline.layers(span.step):
             if layer.own:
                 buffer = timeline.buffers[layer.index]
@@ -86,7 +95,10 @@ def stack_chart(
     peak, peak_bytes = None, 0
     if spans:
         span, peak_bytes = spans[timeline.peak], timeline.steps[timeline.peak].live_bytes
-        peak = Box(span.left, span.width, 0, 100 * peak_bytes / top, 0, "peak", span.step)
+        left, width = span.left, span.width
+        if timeline.by_rows:
+            left, width = _peak_call(timeline)
+        peak = Box(left, width, 0, 100 * peak_bytes / top, 0, "peak", span.step)
     return Chart(
         key,
         title,
@@ -96,6 +108,8 @@ def stack_chart(
         Mark(100 * timeline.arena_bytes / top, f"{timeline.arena_bytes:,}"),
         peak,
         peak_bytes,
+        areas=row_stack(timeline, top, by_tensor=texts) if timeline.by_rows else (),
+        top=top,
     )
 
 
@@ -104,7 +118,7 @@ def arena_map(key: str, title: str, timeline: Timeline) -> Chart:
     top = max(timeline.arena_bytes, 1)
     starts, total = timeline.starts, max(timeline.starts[-1], 1)
     boxes = []
-    for index, buffer in enumerate(timeline.buffers):
+    for index, buffer in enumerate(() if timeline.by_rows else timeline.buffers):
         bottom = 100 * (timeline.bases[buffer.region] + buffer.offset) / top
         height = 100 * buffer.size / top
         text = buffer.tensors[0].split()[0] if buffer.tensors else buffer.label
@@ -123,8 +137,18 @@ def arena_map(key: str, title: str, timeline: Timeline) -> Chart:
         _spans(timeline),
         tuple(_ticks(top)),
         Mark(100, f"{timeline.arena_bytes:,}"),
+        peak=Box(*_peak_call(timeline), 0, 100, 0, "peak") if timeline.by_rows else None,
         regions=tuple(regions) if len(regions) > 1 else (),
+        areas=row_map(timeline) if timeline.by_rows else (),
+        top=top,
     )
+
+
+def _peak_call(timeline: Timeline) -> tuple[float, float]:
+    """Left end and width of the call with most bytes alive."""
+    call, total = timeline.steps[timeline.peak].peak_call, max(timeline.starts[-1], 1)
+    left, right = timeline.call_starts[call : call + 2]
+    return 100 * left / total, 100 * (right - left) / total
 
 
 def _runs(buffer: ReportedBuffer) -> Iterator[tuple[str, int, int]]:
