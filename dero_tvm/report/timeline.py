@@ -11,7 +11,7 @@ below it has:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, groupby
@@ -115,11 +115,13 @@ class Layer:
 class Column:
     """What is alive for a time: a step, or in a plan by rows some calls of one.
 
-    `left` and `right` count operators, as `Timeline.starts` does.
+    `left` and `right` count operators, as `Timeline.starts` does; `calls` are its first call and
+    that behind its last.
     """
 
     left: float
     right: float
+    calls: tuple[int, int]
     step: int
     layers: tuple[Layer, ...]
 
@@ -166,10 +168,14 @@ class Timeline:
     @cached_property
     def call_starts(self) -> tuple[float, ...]:
         """For each call the place at which it begins, in operators; last, where all have ended."""
+        return self.of_calls(self.starts)
+
+    def of_calls(self, of_steps: Sequence[float]) -> tuple[float, ...]:
+        """When each call begins, and last when all have ended, if steps begin at `of_steps`."""
         places: list[float] = []
-        for step, left, right in zip(self.steps, self.starts, self.starts[1:]):
-            places += [left + call * (right - left) / step.calls for call in range(step.calls)]
-        return (*places, self.starts[-1])
+        for step, start, end in zip(self.steps, of_steps, of_steps[1:]):
+            places += [start + call * (end - start) / step.calls for call in range(step.calls)]
+        return (*places, of_steps[-1])
 
     @cached_property
     def bases(self) -> dict[str, int]:
@@ -204,7 +210,8 @@ class Timeline:
         for number, step in enumerate(self.steps):
             if not step.calls or calls > 20 * most:
                 stack = tuple(self.layers(number))
-                yield Column(self.starts[number], self.starts[number + 1], number, stack)
+                ends = (self.starts[number], self.starts[number + 1])
+                yield Column(*ends, (begun, begun + step.calls), number, stack)
                 begun += step.calls
                 continue
             width = -(-calls // most)
@@ -212,7 +219,8 @@ class Timeline:
                 end = min(first + width, begun + step.calls)
                 call = max(range(first, end), key=self._bytes_of_calls.__getitem__)
                 stack = tuple(self._layers(number, call))
-                yield Column(self.call_starts[first], self.call_starts[end], number, stack)
+                left, right = self.call_starts[first], self.call_starts[end]
+                yield Column(left, right, (first, end), number, stack)
             begun += step.calls
 
     @cached_property

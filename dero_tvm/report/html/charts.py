@@ -1,13 +1,14 @@
 """Charts of memory against time as boxes, in percent of the chart's width and height.
 
-Time goes from left to right, one operator as wide as another; bytes go up.
+Time goes from left to right, one operator as wide as another; bytes go up.  Where a plan by rows
+stands alone, one call of a row kernel is as wide as another.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import count, groupby
+from itertools import accumulate, count, groupby
 
 from dero_tvm.report.html.row_charts import Area, row_map, row_stack
 from dero_tvm.report.timeline import ReportedBuffer, Timeline
@@ -82,7 +83,7 @@ def stack_chart(
     key: str, title: str, timeline: Timeline, top: int, *, texts: bool = False
 ) -> Chart:
     """What is alive during each step, on an axis that ends at `top` bytes."""
-    spans = _spans(timeline)
+    spans = _spans(timeline, by_calls=texts and timeline.by_rows)
     boxes = []
     for span in () if timeline.by_rows else spans:
         for layer in timeline.layers(span.step):
@@ -97,7 +98,7 @@ def stack_chart(
         span, peak_bytes = spans[timeline.peak], timeline.steps[timeline.peak].live_bytes
         left, width = span.left, span.width
         if timeline.by_rows:
-            left, width = _peak_call(timeline)
+            left, width = _peak_call(timeline, by_calls=texts)
         peak = Box(left, width, 0, 100 * peak_bytes / top, 0, "peak", span.step)
     return Chart(
         key,
@@ -128,27 +129,31 @@ def arena_map(key: str, title: str, timeline: Timeline) -> Chart:
             shown = text if _legible(width, height) else ""
             boxes.append(Box(100 * left / total, width, bottom, height, index, role, None, shown))
             text = "" if shown else text
+    peak = None
+    if timeline.by_rows:
+        peak = Box(*_peak_call(timeline, by_calls=True), 0, 100, 0, "peak")
     used = [region for region, size in timeline.regions.items() if size]
     regions = [Mark(100 * timeline.bases[region] / top, region) for region in used]
     return Chart(
         key,
         title,
         tuple(sorted(boxes, key=lambda box: -box.width * box.height)),  # small ones in front
-        _spans(timeline),
+        _spans(timeline, by_calls=timeline.by_rows),
         tuple(_ticks(top)),
         Mark(100, f"{timeline.arena_bytes:,}"),
-        peak=Box(*_peak_call(timeline), 0, 100, 0, "peak") if timeline.by_rows else None,
+        peak=peak,
         regions=tuple(regions) if len(regions) > 1 else (),
         areas=row_map(timeline) if timeline.by_rows else (),
         top=top,
     )
 
 
-def _peak_call(timeline: Timeline) -> tuple[float, float]:
+def _peak_call(timeline: Timeline, *, by_calls: bool) -> tuple[float, float]:
     """Left end and width of the call with most bytes alive."""
-    call, total = timeline.steps[timeline.peak].peak_call, max(timeline.starts[-1], 1)
-    left, right = timeline.call_starts[call : call + 2]
-    return 100 * left / total, 100 * (right - left) / total
+    places = range(len(timeline.call_starts)) if by_calls else timeline.call_starts
+    call = timeline.steps[timeline.peak].peak_call
+    left, right = places[call : call + 2]
+    return 100 * left / places[-1], 100 * (right - left) / places[-1]
 
 
 def _runs(buffer: ReportedBuffer) -> Iterator[tuple[str, int, int]]:
@@ -159,8 +164,11 @@ def _runs(buffer: ReportedBuffer) -> Iterator[tuple[str, int, int]]:
         yield role, found[0], found[-1]
 
 
-def _spans(timeline: Timeline) -> tuple[Span, ...]:
-    starts, total = timeline.starts, max(timeline.starts[-1], 1)
+def _spans(timeline: Timeline, *, by_calls: bool) -> tuple[Span, ...]:
+    starts = timeline.starts
+    if by_calls:
+        starts = tuple(accumulate((step.calls for step in timeline.steps), initial=0))
+    total = max(starts[-1], 1)
     return tuple(
         Span(
             100 * starts[number] / total,

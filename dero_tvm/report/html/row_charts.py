@@ -32,14 +32,13 @@ def row_map(timeline: Timeline) -> tuple[Area, ...]:
 
     An entry of `Area.cells` is ``first row:rows:first call:last call``.
     """
-    scale = WIDTH / max(timeline.starts[-1], 1)
-    places = [round(scale * place) for place in timeline.call_starts]
+    scale = WIDTH / max(len(timeline.call_starts) - 1, 1)
     areas = []
     for index, buffer in enumerate(timeline.buffers):
         base = timeline.bases[buffer.region]
         boxes, cells = [], []
         for cell in buffer.cells:
-            left, right = places[cell.first_call], places[cell.last_call + 1]
+            left, right = round(scale * cell.first_call), round(scale * (cell.last_call + 1))
             top = timeline.arena_bytes - base - cell.offset - cell.size
             boxes.append(_box(left, top, right - left, cell.size))
             cells.append(f"{cell.row}:{cell.rows}:{cell.first_call}:{cell.last_call}")
@@ -51,12 +50,14 @@ def row_map(timeline: Timeline) -> tuple[Area, ...]:
 def row_stack(timeline: Timeline, top: int, *, by_tensor: bool) -> tuple[Area, ...]:
     """What is alive during each call, on an axis that ends at `top` bytes.
 
-    Coloured `by_tensor`, or by role.
+    `by_tensor`: in the tensors' colours, one call as wide as another; else in those of their roles,
+    one operator as wide as another.
     """
-    scale = WIDTH / max(timeline.starts[-1], 1)
+    scale = WIDTH / max(len(timeline.call_starts) - 1 if by_tensor else timeline.starts[-1], 1)
     runs: dict[tuple[int, str], list[list[int]]] = {}  # left, right, bottom, own
     for column in timeline.columns():
-        left, right = round(scale * column.left), round(scale * column.right)
+        ends = column.calls if by_tensor else (column.left, column.right)
+        left, right = (round(scale * end) for end in ends)
         for layer in column.layers:
             if not layer.own:
                 continue
