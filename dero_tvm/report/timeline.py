@@ -272,8 +272,11 @@ class Timeline:
 
     @cached_property
     def _bytes_of_calls(self) -> list[int]:
-        """Bytes alive during each call, not less: places that two share count twice."""
-        return [sum(piece.end - piece.start for piece in pieces) for pieces in self._by_call]
+        """Bytes alive during each call of a plan by rows."""
+        return [
+            sum(_own_bytes([[(piece.start, piece.end)] for piece in pieces]))
+            for pieces in self._by_call
+        ]
 
     def _stack(self, step: int, call: int) -> list[tuple[int, list[tuple[int, int]]]]:
         """What is alive, oldest first, each with its spans."""

@@ -1,9 +1,11 @@
 """A network as calls of row kernels, as the bound over all orders of rows needs it.
 
 Planning by rows may leave chances out: it then merely needs more.  A bound must leave none out.
-Three are not in a `RowProblem` as `to_rows` makes it, and plans of whole tensors and rings take
+Four are not in a `RowProblem` as `to_rows` makes it, and plans of whole tensors and rings take
 them:
 
+- Rows of an input that nobody reads may be written over by the first call.  They are left out; that
+  all inputs have room together before it is for the caller to add.
 - Rows that lie in sequence on both sides may be written over as others are: one whole tensor then
   lies over the other.
 - A kernel whose result is narrower than its operand, as that of a quantization is, may write a row
@@ -136,4 +138,34 @@ def _with_parts(
         )
         in_place = (*call.in_place, *over)
         calls.append(replace(call, reads=tuple(both(call.reads)), in_place=in_place))
-    return RowProblem(tuple(tensors), tuple(calls), problem.keep_inputs)
+    return _without_unread(RowProblem(tuple(tensors), tuple(calls), problem.keep_inputs))
+
+
+def _without_unread(problem: RowProblem) -> RowProblem:
+    """`problem` without rows of inputs that no call reads."""
+    if problem.keep_inputs:
+        return problem
+    numbers: dict[int, dict[int, int]] = {}
+    for number, tensor in enumerate(problem.tensors):
+        if tensor.kind is BufferKind.INPUT:
+            ranges = [r for call in problem.calls for r in call.reads if r.tensor == number]
+            read = sorted({row for r in ranges for row in range(r.first, r.end)})
+            numbers[number] = {row: index for index, row in enumerate(read)}
+
+    def renumbered(ranges: Iterable[RowRange]) -> tuple[RowRange, ...]:
+        return tuple(
+            RowRange(r.tensor, at := numbers[r.tensor][r.first], at + r.end - r.first)
+            if r.tensor in numbers
+            else r
+            for r in ranges
+        )
+
+    tensors = [
+        replace(tensor, rows=len(numbers[number])) if number in numbers else tensor
+        for number, tensor in enumerate(problem.tensors)
+    ]
+    calls = [
+        replace(call, reads=renumbered(call.reads), in_place=renumbered(call.in_place))
+        for call in problem.calls
+    ]
+    return RowProblem(tuple(tensors), tuple(calls))
