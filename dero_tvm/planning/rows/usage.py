@@ -38,16 +38,21 @@ def placed_rows(plan: RowPlan) -> Iterator[PlacedRow]:
 
 def bytes_alive(plan: RowPlan, tensors: Collection[int] | None = None) -> np.ndarray:
     """Bytes of `tensors`, or of all, alive during each call; a place that two share counts once."""
-    change = np.zeros(len(plan.problem.calls) + 1, np.int64)
     rows = [row for row in placed_rows(plan) if tensors is None or row.tensor in tensors]
-    begun = Counter((row.offset, row.first) for row in rows)
+    sizes = [tensor.row_bytes for tensor in plan.problem.tensors]
+    change = np.zeros(len(plan.problem.calls) + 1, np.int64)
+    sharing: Counter[tuple[int, int, int]] = (
+        Counter()
+    )  # rows by place and call, at the ends of lives
     for row in rows:
-        size = plan.problem.tensors[row.tensor].row_bytes
+        size = sizes[row.tensor]
         change[row.first] += size
-        # In the call in which another takes its place, the other counts.
-        successors = begun[row.offset, row.last] - (row.first == row.last)
-        change[row.last if successors else row.last + 1] -= size
-    return np.cumsum(change)[:-1]
+        change[row.last + 1] -= size
+        sharing.update({(row.offset, size, row.first), (row.offset, size, row.last)})
+    alive = np.cumsum(change)[:-1]
+    for (_, size, call), count in sharing.items():
+        alive[call] -= (count - 1) * size
+    return alive
 
 
 def calls_of_steps(problem: RowProblem) -> list[range]:
