@@ -7,8 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dero_tvm.planning.budget import Budget
+from dero_tvm.planning.problem import BufferKind
 from dero_tvm.planning.rows.lives import lives_of
 from dero_tvm.planning.rows.plan import plan_rows
+from dero_tvm.planning.rows.problem import Call, RowProblem, RowRange, RowTensor
 from dero_tvm.planning.rows.usage import bytes_alive, calls_of_steps, placed_rows, workspaces
 from tests.planning.rows.row_problems import random_rows
 from tests.random_cases import cases
@@ -30,3 +32,16 @@ def test_bytes_alive_are_the_bytes_of_rows_in_the_arena(seed: int, count: int) -
     assert [call for calls in steps for call in calls] == list(range(len(alive)))
     for calls, size in zip(steps, workspaces(plan), strict=True):
         assert 0 <= size <= max(alive[call] for call in calls)
+
+
+def test_a_row_that_takes_the_place_of_another_and_is_never_read() -> None:
+    """Two lives of one call at one place: its bytes count once."""
+    tensors = (
+        RowTensor("x", 1, 8, kind=BufferKind.INPUT, in_sequence=True),
+        RowTensor("y", 1, 8),
+    )
+    row = RowRange(0, 0, 1)
+    call = Call(0, 0, 0, reads=(row,), writes=(RowRange(1, 0, 1),), in_place=(row,))
+    plan = plan_rows(RowProblem(tensors, (call,)), Budget(1))
+    assert (plan.arena_bytes, bytes_alive(plan).tolist()) == (8, [8])
+    assert bytes_alive(plan, {1}).tolist() == [8]
