@@ -54,6 +54,8 @@ def array_names(program: Program, prefix: str) -> dict[str, str]:
             for argument in stage.in_c.arguments:
                 if isinstance(argument, Argument) and argument.table:
                     wanted.setdefault(argument.table, argument.table)
+        if step.calls is not None:
+            wanted.setdefault(step.calls.constant, step.calls.constant)
     return dict(zip(wanted, (f"{prefix}_{name}" for name in c_identifiers(wanted.values()))))
 
 

@@ -11,6 +11,15 @@
 A stage whose rows are made at several places has a function of its own, so that the code grows
 with the number of stages and not with the number of paths between them; so has one that would
 stand in too many loops.
+
+Where rows are made in another order than readers ask for them, a constant lists the stages:
+
+    for (int32_t call = 0; call < 24; ++call) {
+      switch (calls_0[call]) {
+        case 0:
+          conv2d_0(row_0, ...);
+          ++row_0;
+          break;
 """
 
 from __future__ import annotations
@@ -25,7 +34,7 @@ from .header import CPort, Interface
 from .kernel_body import alias
 from .kernels import RowCallback
 from .names import c_comment, c_identifier
-from .program import Argument, RowsNeeded, Stage, StepProgram
+from .program import Argument, CallList, RowsNeeded, Stage, StepProgram
 from .row_places import Address
 
 
@@ -136,6 +145,8 @@ class _StepPrinter:
 
     def _body(self) -> list[str]:
         stages = self.step.stages
+        if self.step.calls is not None:
+            return self._listed(self.step.calls)
         final = len(stages) - 1
         if not stages[final].kernel.by_row or (final == 0 and stages[0].rows == 1):
             return self._call(final, "  ")
@@ -151,6 +162,25 @@ class _StepPrinter:
             if stage.complete:
                 lines += self._have_made(index, str(stage.rows), "  ")
         return lines
+
+    def _listed(self, calls: CallList) -> list[str]:
+        """The loop over a list of calls."""
+        stages = range(len(self.step.stages))
+        counted = [index for index in stages if self.step.stages[index].rows > 1]
+        lines = [f"  int32_t {self._row(index)} = {calls.first_rows[index]};" for index in counted]
+        array, count = self.constants[calls.constant], len(self.network.constants[calls.constant])
+        lines.append(f"  for (int32_t call = 0; call < {count}; ++call) {{")
+        lines.append(f"    switch ({array}[call]) {{")
+        for index in stages:
+            # The last stage is what is left.
+            last = index == stages[-1]
+            lines += ["      default:" if last else f"      case {index}:"]
+            lines += self._call(index, "        ")
+            if index in counted:
+                sign = "++" if calls.directions[index] > 0 else "--"
+                lines.append(f"        {sign}{self._row(index)};")
+            lines.append("        break;")
+        return [*lines, "    }", "  }"]
 
     def _row(self, index: int) -> str:
         """How many rows a stage has made, which is the number of the one that it makes next."""

@@ -16,7 +16,7 @@ from tvm.tirx.script import builder as T
 
 from .header import Interface
 from .kernels import RowCallback
-from .program import Argument, Program, RowsNeeded, Stage, StepProgram
+from .program import Argument, CallList, Program, RowsNeeded, Stage, StepProgram
 
 ENTRY = "run"
 GUARD_BYTES = 64
@@ -59,12 +59,13 @@ def pack_constants(program: Program) -> np.ndarray:
 
 
 def _used_constants(program: Program) -> list[str]:
-    """Names of the constants that portable kernels read, in order of first use."""
+    """Names of the constants that portable kernels and steps read, in order of first use."""
     stages = (stage for step in program.steps for stage in step.stages)
     arguments = (a for stage in stages for a in stage.arguments if isinstance(a, Argument))
     bases = dict.fromkeys(
         base for a in arguments for base in (a.address.base, f"constant:{a.table}")
     )
+    bases.update({f"constant:{step.calls.constant}": None for step in program.steps if step.calls})
     bases.pop("constant:", None)
     return [b.removeprefix("constant:") for b in bases if b.startswith("constant:")]
 
@@ -121,6 +122,9 @@ class _Builder:
         return tvm.s_tir.renew_defs(builder.get())
 
     def _step(self, number: int, step: StepProgram) -> None:
+        if step.calls is not None:
+            self._listed(step, step.calls)
+            return
         final = len(step.stages) - 1
         last = step.stages[final]
         if not last.kernel.by_row:
@@ -134,6 +138,20 @@ class _Builder:
         for index, stage in enumerate(step.stages):
             if stage.complete:
                 self._have_made(number, index, tirx.const(stage.rows, "int32"), made)
+
+    def _listed(self, step: StepProgram, calls: CallList) -> None:
+        """The loop over a list of calls."""
+        rows = T.alloc_buffer((len(step.stages),), "int32")
+        for index, first in enumerate(calls.first_rows):
+            T.buffer_store(rows, tirx.const(first, "int32"), [index])
+        listed = self.program.network.constants[calls.constant]
+        with T.serial(0, len(listed)) as call:
+            number = self._unsigned(self.offsets[calls.constant], call, listed.itemsize)
+            for index, stage in enumerate(step.stages):
+                with T.If(number == index):
+                    with T.Then():
+                        self._call(stage, rows[index] if stage.kernel.by_row else None)
+                        T.buffer_store(rows, rows[index] + calls.directions[index], [index])
 
     def _have_made(self, number: int, index: int, until: tirx.Expr, made: tirx.Buffer) -> None:
         """Statements after which a stage has made at least `until` rows."""
@@ -220,8 +238,12 @@ class _Builder:
     def _entry(self, argument: Argument, row: tirx.Expr) -> tirx.Expr:
         """The place of a row, in units, from its table among the constants."""
         period = int(self.program.network.constants[argument.table][0])
-        start = self.offsets[argument.table]
-        constants = self.memories["constants"]
-        at = start + 2 * (1 + T.truncmod(row, period))
-        low, high = constants[at], constants[at + 1]  # a number of two bytes, the lower one first
-        return (T.cast(low, "int32") & 255) + (T.cast(high, "int32") & 255) * 256
+        return self._unsigned(self.offsets[argument.table], 1 + T.truncmod(row, period), 2)
+
+    def _unsigned(self, start: int, index: tirx.Expr, size: int) -> tirx.Expr:
+        """Entry `index` of an array of numbers of `size` bytes, the lowest one first."""
+        constants, at = self.memories["constants"], start + index * size
+        return sum(
+            ((T.cast(constants[at + i], "int32") & 255) << (8 * i) for i in range(size)),
+            tirx.const(0, "int32"),
+        )

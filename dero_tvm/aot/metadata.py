@@ -24,7 +24,6 @@ def metadata(
 ) -> bytes:
     """Content of ``metadata.json``; `target` is the board's name, `report` any JSON data."""
     network, plan = program.network, program.plan
-    workspaces = plan.workspaces
     inputs = _ports(program, interface, "inputs")
     outputs = _ports(program, interface, "outputs")
     io_bytes = sum(p.bytes for p in (*interface.inputs, *interface.outputs) if not p.by_rows)
@@ -42,9 +41,9 @@ def metadata(
     functions = [
         {
             "function_name": f"{interface.prefix}_{step.name}",
-            "workspace": [{"device": 1, "workspace_size_bytes": workspaces[step.name]}],
+            "workspace": [{"device": 1, "workspace_size_bytes": size}],
         }
-        for step in program.steps
+        for step, size in zip(program.steps, plan.workspaces, strict=True)
     ]
     module = {
         "dero": {

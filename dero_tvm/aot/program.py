@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from dero_tvm.planning.plan import MemoryPlan
-from dero_tvm.schedule.network import Cascade, Network, Operation
+from dero_tvm.planning.rows.runs import Run
+from dero_tvm.schedule.network import Cascade, Network, Operation, joint_name
 from dero_tvm.schedule.to_problem import Scheduled, scratch_buffer, state_buffer
 from relax_passes.operators import TensorSpec
 from relax_passes.operators.row_ports import SINK, SOURCE
@@ -24,6 +25,7 @@ from .kernels import Kernel, KernelTable, NativeFunction, Parameter, RowCallback
 from .row_places import Address, RowPlace, RowPlaces
 
 _DEEPEST = 32  # loops in one another
+_STAGES_IN_A_BYTE = 1 << 8
 
 
 @dataclass(frozen=True)
@@ -105,15 +107,31 @@ class Stage:
 
 
 @dataclass(frozen=True)
+class CallList:
+    """Which stage makes its next call, again and again.
+
+    `constant` names the list, whose entries are numbers of stages.  A stage begins with row
+    `first_rows` and goes on by one of `directions`, 1 or -1.
+    """
+
+    constant: str
+    first_rows: tuple[int, ...]
+    directions: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class StepProgram:
     """A cascade: the last stage runs over all its rows and drives the others.
 
     Rows are counted in order of execution; with `descending`, number i is row ``rows - 1 - i``.
+    Where a list of `calls` drives all stages, which are those of several cascades, it says which
+    rows they make.
     """
 
     name: str
     stages: tuple[Stage, ...]
     descending: bool = False
+    calls: CallList | None = None
 
 
 @dataclass(frozen=True)
@@ -142,12 +160,26 @@ class Program:
 def build_program(scheduled: Scheduled, plan: MemoryPlan) -> Program:
     """The program that runs `scheduled` at the addresses of `plan`."""
     places = RowPlaces(scheduled, plan)
-    network = replace(scheduled.network, constants={**scheduled.network.constants, **places.tables})
+    constants = {**scheduled.network.constants, **places.tables}
+    network = replace(scheduled.network, constants=constants)
     cascades = [network.cascades[index] for index in plan.order]
     table = KernelTable(cascades, places.tabled)
     writer = _Writer(network, plan, table, places)
-    steps = tuple(writer.step(c, scheduled.schedules[c.name]) for c in cascades)
-    return Program(network, plan, table.kernels, steps, tuple(places.tables))
+    steps: list[StepProgram] = []
+    for run in plan.runs:
+        part = cascades[run.first : run.end]
+        if sum(len(cascade.operations) for cascade in part) > 1 and run.calls:
+            name = f"calls_{len(steps)}"
+            step, constants[name] = writer.listed(part, run, name)
+        else:
+            (cascade,) = part
+            step = writer.step(cascade, scheduled.schedules[cascade.name])
+            if run.calls:  # of one operation, from the other end
+                descending = run.calls[0].row > run.calls[-1].row
+                step = replace(step, descending=descending)
+        steps.append(step)
+    own = (*places.tables, *(name for name in constants if name.startswith("calls_")))
+    return Program(network, plan, table.kernels, tuple(steps), own)
 
 
 class _Writer:
@@ -174,19 +206,41 @@ class _Writer:
                     producer = cascade.operations[demand.producer].in_schedule()
                     last = op.in_schedule().asks(demand.operand, producer, cascade.descending)
                     asks.append((demand.producer, _rows_needed(last, producer.steps)))
-            stages.append(
-                Stage(
-                    op,
-                    self._kernel(op),
-                    tuple(self._arguments(cascade, op)),
-                    op.in_schedule().steps if op.function is None else 1,
-                    tuple(asks),
-                    complete=index in schedule.incomplete,
-                    shared=index in shared,
-                    native=self._native(cascade, op),
-                )
-            )
+            stage = self._stage(cascade, op)
+            complete, is_shared = index in schedule.incomplete, index in shared
+            stages.append(replace(stage, asks=tuple(asks), complete=complete, shared=is_shared))
         return StepProgram(cascade.name, tuple(stages), cascade.descending)
+
+    def listed(
+        self, cascades: Sequence[Cascade], run: Run, constant: str
+    ) -> tuple[StepProgram, np.ndarray]:
+        """The step of cascades that run into each other, and the list of its calls."""
+        numbers: dict[tuple[int, int], int] = {}  # of the stages, by cascade and operation
+        rows: dict[int, list[int]] = {}
+        listed = []
+        for call in run.calls:
+            number = numbers.setdefault((call.step, call.operation), len(numbers))
+            rows.setdefault(number, []).append(call.row)
+            listed.append(number)
+        stages = []
+        for step, operation in numbers:
+            cascade = cascades[step - run.first]
+            stages.append(self._stage(cascade, cascade.operations[operation]))
+        directions = tuple(-1 if made[-1] < made[0] else 1 for made in rows.values())
+        calls = CallList(constant, tuple(made[0] for made in rows.values()), directions)
+        entry = np.uint8 if len(stages) <= _STAGES_IN_A_BYTE else np.uint16
+        step_program = StepProgram(joint_name(cascades), tuple(stages), calls=calls)
+        return step_program, np.array(listed, entry)
+
+    def _stage(self, cascade: Cascade, op: Operation) -> Stage:
+        """The stage of an operation, which nobody asks for rows as yet."""
+        return Stage(
+            op,
+            self._kernel(op),
+            tuple(self._arguments(cascade, op)),
+            op.in_schedule().steps if op.function is None else 1,
+            native=self._native(cascade, op),
+        )
 
     def _kernel(self, op: Operation) -> Kernel | RowCallback:
         if op.signature.operator == SOURCE:
@@ -213,7 +267,7 @@ class _Writer:
         place = self.places.of(cascade, name)
         yield Argument(place.address, spec.dtype)
         if place.table:
-            yield Argument(Address(f"constant:{place.table}"), row_tables.ENTRY)
+            yield Argument(Address(f"constant:{place.table}"), row_tables.ENTRY, unit=place.unit)
         else:
             yield place.ring or spec.rows
 

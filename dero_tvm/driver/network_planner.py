@@ -18,22 +18,18 @@ from ..boundary.errors import UserError
 from ..frontends import LoadedModel
 from ..kernels import Choice, preferred, with_kernels
 from ..planning import DoesNotFit, MemoryPlan, Options, lower_bound, plan_memory
-from ..planning.budget import Budget
-from ..planning.plan import Placement
 from ..planning.problem import Region
-from ..planning.rows.lives import lives_of
-from ..planning.rows.plan import plan_rows
 from ..planning.rows.problem import RowProblem
 from ..schedule.extract import extract
 from ..schedule.network import Network
 from ..schedule.to_problem import Scheduled, Sharing, to_problem
 from ..schedule.to_rows import to_rows
 from .options import STACK_RESERVE
+from .row_planner import plan_by_rows
 
 _LARGEST_TENSOR = 2**31 - 1
 _MOST_OPERATORS = 1_000  # several times as many as any network for a microcontroller has
 _MOST_BINDINGS = 5_000  # of a model as it is read; quantized ones have several for an operator
-_MOST_CALLS_BY_ROWS = 20_000  # of which each has a place of its own
 _MOST_ROWS_IN_ALL = 2**19
 _MOST_ROWS = 2**17  # every one is a step of the simulation, and none runs on a microcontroller
 
@@ -154,38 +150,8 @@ class NetworkPlanner:
         return plan_memory(scheduled.problem, options or self.options)
 
     def plan_by_rows(self, scheduled: Scheduled, below: int | None = None) -> MemoryPlan | None:
-        """A plan in which every row has an address; cascades run in written order.
-
-        None if it would not be smaller than `below` bytes, does not fit the first region, where
-        all rows lie, or has too many calls.
-        """
-        order = tuple(range(len(scheduled.network.cascades)))
-        problem = self.rows(scheduled, order)
-        if len(problem.calls) > _MOST_CALLS_BY_ROWS:
-            return None
-        if below is not None and lives_of(problem).peak >= below:
-            return None
-        rows = plan_rows(problem, Budget(self.options.time_limit))
-        region, *others = scheduled.problem.regions
-        if region.size is not None and rows.arena_bytes > region.size:
-            return None
-        placements = {
-            tensor.name: Placement(region.name, offset)
-            for tensor in rows.problem.tensors
-            if tensor.in_sequence and (offset := rows.offsets[tensor.name][0]) is not None
-        }
-        gap = rows.arena_bytes - rows.live_bytes
-        return MemoryPlan(
-            scheduled.problem,
-            self.options,
-            order,
-            placements,
-            {region.name: rows.arena_bytes, **{other.name: 0 for other in others}},
-            rows.live_bytes,
-            "written order",
-            f"gap {gap:,} bytes" if gap else "meets the lower bound",
-            rows,
-        )
+        """A verified plan with an address for every row; see `row_planner`."""
+        return plan_by_rows(scheduled, self.options, alignment=self._alignment(), below=below)
 
     def rows(self, scheduled: Scheduled, order: Sequence[int]) -> RowProblem:
         """The calls of row kernels that run `scheduled` with its cascades in `order`."""

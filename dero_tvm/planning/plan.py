@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from .problem import Options, Problem
 from .rows.plan import RowPlan
+from .rows.runs import Run
 from .rows.usage import workspaces
 
 
@@ -42,14 +43,20 @@ class MemoryPlan:
         return sum(self.arena_bytes.values())
 
     @property
-    def workspaces(self) -> dict[str, int]:
-        """By name of the step, in order: bytes that it needs for what no other step reads.
+    def runs(self) -> tuple[Run, ...]:
+        """The steps of the program: of positions in `order`, those that run as one."""
+        if self.rows is not None:
+            return self.rows.runs
+        return tuple(Run(position, position + 1) for position in range(len(self.order)))
+
+    @property
+    def workspaces(self) -> tuple[int, ...]:
+        """For each of `runs` the bytes that it needs for what no other one reads.
 
         Those are rings, or the most rows that are alive at once, and scratch.
         """
-        names = [self.problem.steps[index].name for index in self.order]
         if self.rows is not None:
-            return dict(zip(names, workspaces(self.rows), strict=True))
+            return workspaces(self.rows)
         sizes = {buffer.name: buffer.size for buffer in self.problem.buffers}
-        steps = {step.name: step for step in self.problem.steps}
-        return {name: sum(sizes[t] for t in steps[name].temporaries) for name in names}
+        steps = [self.problem.steps[index] for index in self.order]
+        return tuple(sum(sizes[name] for name in step.temporaries) for step in steps)

@@ -79,7 +79,7 @@ def build_report(
         regions=dict(plan.arena_bytes),
         split=_split(alive),
         peak_bytes=steps[peak].live_bytes if steps else 0,
-        scratch_bytes=max(plan.workspaces.values(), default=0),
+        scratch_bytes=max(plan.workspaces, default=0),
         lower_bound=plan.lower_bound,
         order_proof=plan.order_proof,
         placement_proof=plan.placement_proof,
@@ -95,7 +95,7 @@ def build_report(
         constants_bytes=network.c_constants_bytes + table_bytes,
         table_bytes=table_bytes,
         operators=operators(
-            network, plan.order, operator_classes(module), _other_decisions(module, listed)
+            network, plan, operator_classes(module), _other_decisions(module, listed)
         ),
         whole=timeline(before, waiting),
         plain=timeline(plain, _waiting_for_joins(plain_module)),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+from dero_tvm.planning import MemoryPlan
 from dero_tvm.schedule.network import Network
 from relax_passes.ir.decisions import Decision
 
@@ -13,7 +14,7 @@ from .operators import ReportedOperator
 
 def operators(
     network: Network,
-    order: Sequence[int],
+    plan: MemoryPlan,
     classes: Mapping[str, str],
     decided: Mapping[str, Decision],
 ) -> tuple[ReportedOperator, ...]:
@@ -27,7 +28,7 @@ def operators(
             _with_decision(operator, decided.get(operator.name)),
             memory_class=classes.get(operator.name, ""),
         )
-        for operator in _Lister(network).list(order)
+        for operator in _Lister(network).list(plan)
     )
 
 
@@ -67,13 +68,14 @@ class _Lister:
         """Who writes the bytes of a value that nobody makes by its own name."""
         return self.by_buffer.get(self.network.values[value].buffer, [])
 
-    def list(self, order: Sequence[int]) -> Iterator[ReportedOperator]:
+    def list(self, plan: MemoryPlan) -> Iterator[ReportedOperator]:
         network = self.network
         for port in network.inputs:
             yield ReportedOperator(port.value, "input", self._shape(port.value), -1, ())
         listed = set(self.inputs)
-        for step, index in enumerate(order):
-            for op in network.cascades[index].operations:
+        for step, run in enumerate(plan.runs):
+            cascades = [network.cascades[index] for index in plan.order[run.first : run.end]]
+            for op in (op for cascade in cascades for op in cascade.operations):
                 operands = [self.producer(o) for o in op.operands if o in network.values]
                 for operand in operands:
                     if operand not in listed and operand not in self.made:

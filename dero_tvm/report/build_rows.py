@@ -7,7 +7,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import accumulate
 
 from dero_tvm.planning.rows.plan import RowPlan
-from dero_tvm.planning.rows.usage import PlacedRow, bytes_alive, calls_of_steps, placed_rows
+from dero_tvm.planning.rows.usage import (
+    PlacedRow,
+    bytes_alive,
+    calls_of_steps,
+    placed_rows,
+    steps_of_calls,
+)
 from dero_tvm.schedule.network import Network
 
 from .timeline import Cell, ReportedBuffer
@@ -16,7 +22,7 @@ from .timeline import Cell, ReportedBuffer
 def peak_calls(plan: RowPlan) -> Iterator[tuple[int, int, int]]:
     """For each step its number of calls, the one with most bytes alive, and these bytes."""
     alive = bytes_alive(plan)
-    for calls in calls_of_steps(plan.problem):
+    for calls in calls_of_steps(plan):
         peak = max(calls, key=lambda call: alive[call])
         yield len(calls), peak, int(alive[peak])
 
@@ -38,7 +44,7 @@ def row_buffers(
     rows: dict[int, list[PlacedRow]] = {}
     for row in placed_rows(plan):
         rows.setdefault(row.tensor, []).append(row)
-    steps = [call.step for call in plan.problem.calls]
+    steps = steps_of_calls(plan)
     for number, placed in rows.items():
         tensor = plan.problem.tensors[number]
         cells = _cells(placed, tensor.row_bytes)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from dero_tvm.planning import MemoryPlan, liveness
 from dero_tvm.planning.problem import BufferKind
-from dero_tvm.schedule.network import Network
+from dero_tvm.schedule.network import Network, joint_name
 from dero_tvm.schedule.to_problem import Scheduled, ring_buffer
 
 from .build_rows import peak_calls, row_buffers
@@ -22,7 +22,7 @@ def timeline(planned: Planned, shortcuts: Mapping[str, Iterable[str]]) -> Timeli
     scheduled, plan = planned
     if plan.rows is not None:
         (region,) = [name for name, size in plan.arena_bytes.items() if size] or ["sram"]
-        busy = _busy(scheduled.network, plan.order, shortcuts)
+        busy = _busy(scheduled.network, plan, shortcuts)
         buffers = list(row_buffers(scheduled.network, plan.rows, region, busy, shortcuts))
         calls, peaks, live = map(list, zip(*peak_calls(plan.rows)))
     else:
@@ -30,15 +30,16 @@ def timeline(planned: Planned, shortcuts: Mapping[str, Iterable[str]]) -> Timeli
         live = live_bytes(buffers, len(plan.order))
         calls = peaks = [0] * len(live)
     steps = []
-    for position, index in enumerate(plan.order):
-        cascade = scheduled.network.cascades[index]
+    for position, run in enumerate(plan.runs):
+        cascades = [scheduled.network.cascades[i] for i in plan.order[run.first : run.end]]
+        operations = [op for cascade in cascades for op in cascade.operations]
         steps.append(
             ReportedStep(
-                cascade.name,
-                tuple(op.signature.short_name for op in cascade.operations),
-                cascade.operations[-1].signature.output.described,
+                joint_name(cascades),
+                tuple(op.signature.short_name for op in operations),
+                operations[-1].signature.output.described,
                 live[position],
-                sum(op.macs for op in cascade.operations),
+                sum(op.macs for op in operations),
                 calls[position],
                 peaks[position],
             )
@@ -50,7 +51,7 @@ def _buffers(
     scheduled: Scheduled, plan: MemoryPlan, shortcuts: Mapping[str, Iterable[str]]
 ) -> list[ReportedBuffer]:
     lifetimes = liveness(plan.problem, plan.order, plan.options)
-    busy = _busy(scheduled.network, plan.order, shortcuts)
+    busy = _busy(scheduled.network, plan, shortcuts)
     tensors = _tensors_by_buffer(scheduled)
     values = scheduled.network.values
     reported = []
@@ -81,13 +82,14 @@ def _buffers(
 
 
 def _busy(
-    network: Network, order: Sequence[int], shortcuts: Mapping[str, Iterable[str]]
+    network: Network, plan: MemoryPlan, shortcuts: Mapping[str, Iterable[str]]
 ) -> list[set[str]]:
     """For each step the buffers of which an operator makes use, not counting shortcuts of joins."""
     busy = []
-    for index in order:
+    for run in plan.runs:
         used = set()
-        for op in network.cascades[index].operations:
+        cascades = [network.cascades[index] for index in plan.order[run.first : run.end]]
+        for op in (op for cascade in cascades for op in cascade.operations):
             operands = [o for o in op.operands if op.result not in shortcuts.get(o, ())]
             used |= {
                 network.values[n].buffer for n in (*operands, op.result) if n in network.values

@@ -7,7 +7,7 @@ states it as a planning problem, and the code generator walks it.
 from __future__ import annotations
 
 import enum
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -111,6 +111,12 @@ class Cascade:
         operators = [op.in_schedule() for op in self.operations]
         whole = {op.result for op in self.operations} - set(inner)
         return simulate(operators, self.descending, whole)
+
+
+def joint_name(cascades: Sequence[Cascade]) -> str:
+    """What cascades that run as one step are called together."""
+    names = [cascade.name for cascade in cascades]
+    return names[0] if len(names) == 1 else f"{names[0]}_to_{names[-1]}"
 
 
 @dataclass(frozen=True)

@@ -138,7 +138,7 @@ class _Builder:
             steps = operators[index].steps
             if op.function is not None:
                 if number == 0:
-                    self._whole_call(position, index, op)
+                    self._whole_call(position, index, op, cascade)
                 continue
             row = steps - 1 - number if cascade.descending else number
             reads = list(self._reads(op, row))
@@ -158,7 +158,7 @@ class _Builder:
                 Call(position, index, row, tuple(reads), tuple(writes), uses, tuple(in_place))
             )
 
-    def _whole_call(self, position: int, index: int, op: Operation) -> None:
+    def _whole_call(self, position: int, index: int, op: Operation, cascade: Cascade) -> None:
         """The one call of an opaque operation."""
         reads = [
             rows
@@ -167,7 +167,8 @@ class _Builder:
             for rows in self._rows(name, 0, self.network.values[name].spec.rows)
         ]
         writes = self._rows(op.result, 0, op.signature.output.rows)
-        self.calls.append(Call(position, index, 0, tuple(reads), tuple(writes)))
+        uses = (self.numbers[scratch_buffer(cascade)],) if op.scratch_bytes else ()
+        self.calls.append(Call(position, index, 0, tuple(reads), tuple(writes), uses))
 
     def _reads(self, op: Operation, row: int) -> Iterator[RowRange]:
         operator = operator_of(op.signature.operator)

@@ -6,10 +6,10 @@
     python -m tests.campaigns.random_runs 1000 --sanitize under AddressSanitizer and UBSan
 
 Each network of `random_networks` is planned with whole tensors, accumulated, overlapped and
-streamed (least peak, a limit in between, rows in one direction or in two, cascades and directions
-drawn at random).  Every program runs with tags in place of values (`tagged_execution`), and as C
-in an arena of exactly the planned size (`c_batch`).  Outputs are compared with those of the
-network with whole tensors, bit by bit.
+streamed (least peak, rows in one direction or in two, cascades and directions drawn at random; in
+rings, and with an address for every row).  Every program runs with tags in place of values
+(`tagged_execution`), and as C in an arena of exactly the planned size (`c_batch`).  Outputs are
+compared with those of the network with whole tensors, bit by bit.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ import numpy as np
 import tvm
 
 from dero_tvm.aot.program import Program, build_program
+from dero_tvm.driver.row_planner import plan_by_rows
 from dero_tvm.planning import MemoryPlan, Options, plan_memory
 from dero_tvm.schedule.extract import extract
 from dero_tvm.schedule.to_problem import Scheduled, Sharing, to_problem
@@ -126,7 +127,9 @@ def _planned(seed: int, summary: Summary) -> list[Planned]:
     ways = []
     for label, module, sharing in _ways(random_network(seed), options, random.Random(seed)):
         scheduled = to_problem(extract(module), sharing=sharing)
-        plan = plan_memory(scheduled.problem, options)
+        plan = plan_by_rows(scheduled, options) if "by rows" in label else None
+        plan = plan or plan_memory(scheduled.problem, options)
+        summary.counts["by rows"] += plan.rows is not None
         program = build_program(scheduled, plan)
         try:
             calls = run_with_tags(program)
@@ -172,18 +175,23 @@ def _ways(
     if ascending is not None:
         yield "ascending", ascending, Sharing.ROWS
     yield "overlapped", streamed(NO_CASCADES), Sharing.ROWS
+    by_rows = StreamRows(None, kept, options.external_io, by_rows=True)(module)
+    yield "by rows", by_rows, Sharing.ROWS
+    yield "streamed, by rows", least, Sharing.ROWS
     with (
         mock.patch.object(stream_rows, "segment", _random_segments(chance)),
         mock.patch.object(stream_rows, "_directions", _random_directions(chance)),
     ):
-        yield "random", streamed(), Sharing.ROWS
+        drawn = streamed()
+        yield "random", drawn, Sharing.ROWS
+        yield "random, by rows", drawn, Sharing.ROWS
 
 
 def _random_segments(chance: random.Random):
     """In place of the best segmentation any one that could run."""
 
     def segment(items, inputs, outputs, *, keep_inputs=False, limit=None):
-        costs = segmentation._Costs(items, inputs, frozenset(outputs), keep_inputs).table()
+        costs = segmentation.SegmentCosts(items, inputs, frozenset(outputs), keep_inputs).table()
         found, end = [], len(items)
         while end > 0:
             begins = sorted(costs[end])

@@ -99,11 +99,12 @@ class _Step:
         row = stage.rows - 1 - number if self.step.descending else number
         self.machine.calls[op.name] += 1
         arguments = list(stage.arguments)
-        reads: list[tuple[int, Argument, int, range]] = []
+        reads: list[tuple[int, Argument, int | Argument, range]] = []
         for operand, name in enumerate(op.operands):
             argument = arguments.pop(0)
             spec = op.signature.inputs[operand]
             ring = arguments.pop(0) if operand in op.row_operands else spec.rows
+            assert isinstance(argument, Argument)
             if name in self.machine.network.values:
                 rows = _rows_read(op, operand, row)
                 reads.append((operand, argument, ring, rows))
@@ -122,23 +123,37 @@ class _Step:
         else:
             self._write(op, out, row, reads)
 
-    def _check_row(self, op: Operation, operand: int, argument: Argument, ring: int, row: int):
+    def _check_row(
+        self, op: Operation, operand: int, argument: Argument, ring: int | Argument, row: int
+    ):
         value = self.machine.network.values[op.operands[operand]]
         spec = op.signature.inputs[operand]
         positions = _positions(spec)
-        start = argument.address.offset + row % ring * spec.row_bytes
+        start = argument.address.offset + self._offset(ring, row, spec.row_bytes)
         found = self.machine.memory[argument.address.base][start + positions]
         expected = self.machine.tag_of[value.buffer] + value.offset + row * spec.row_bytes
         assert (found == expected + positions).all(), (
             f"{op.name} needs row {row} of {value.name}, which is not there"
         )
 
+    def _offset(self, ring: int | Argument, row: int, row_bytes: int) -> int:
+        """Where a row begins, from its operand's base: in a ring, or where a table says."""
+        if isinstance(ring, int):
+            return row % ring * row_bytes
+        return self._in_table(ring.address.base.removeprefix("constant:"), row) * ring.unit
+
+    def _in_table(self, name: str, row: int) -> int:
+        period, *entries = self.machine.network.constants[name].tolist()
+        return entries[row % period]
+
     def _write(self, op: Operation, out: Argument, row: int, reads: list) -> None:
         value = self.machine.network.values[op.result]
         spec = op.signature.output
         positions = _positions(spec)
         start = out.address.offset
-        if out.row_bytes:
+        if out.table:
+            start += self._in_table(out.table, row) * out.unit
+        elif out.row_bytes:
             start += (row % out.ring if out.ring else row) * out.row_bytes
         memory = self.machine.memory[out.address.base]
         assert start >= 0 and (not positions.size or start + positions[-1] < memory.size)
@@ -156,7 +171,7 @@ class _Step:
                 continue
             spec = op.signature.inputs[operand]
             for row in rows:
-                begin = argument.address.offset + row % ring * spec.row_bytes
+                begin = argument.address.offset + self._offset(ring, row, spec.row_bytes)
                 if np.intersect1d(begin + _positions(spec), positions).size:
                     # Element by element, in ascending order: the output must not run ahead.
                     assert operand in in_place and start <= begin, (

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..problem import BufferKind
-from .problem import RowProblem, RowRange, RowTensor
+from .problem import RowProblem, RowRange
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ class _Lives:
                 birth[birth < 0] = time
                 self.death[rows.tensor][rows.first : rows.end] = time
         for number, tensor in enumerate(self.problem.tensors):
-            if self._stays(tensor):
+            if self.problem.stays(tensor):
                 self.death[number][self.birth[number] >= 0] = self.calls - 1
 
     def _join(self) -> None:
@@ -138,7 +138,7 @@ class _Lives:
                 both_in_sequence = tensors[old[0]].in_sequence and tensors[new[0]].in_sequence
                 if (
                     self.death[old[0]][old[1]] == time
-                    and not self._stays(tensors[old[0]])
+                    and not self.problem.stays(tensors[old[0]])
                     and self.birth[new[0]][new[1]] == time
                     and tensors[old[0]].row_bytes == tensors[new[0]].row_bytes
                     and not both_in_sequence
@@ -146,11 +146,6 @@ class _Lives:
                 ):
                     self.before[new], self.behind[old] = old, new
                     break
-
-    def _stays(self, tensor: RowTensor) -> bool:
-        """Whether its rows are needed when all calls are done."""
-        kept = tensor.kind is BufferKind.INPUT and self.problem.keep_inputs
-        return kept or tensor.kind is BufferKind.OUTPUT
 
     def _in_sequence(self, row: tuple[int, int]) -> bool:
         """Whether a row, or one whose place it takes, is part of a sequence."""

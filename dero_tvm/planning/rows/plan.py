@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..budget import Budget
-from .lives import lives_of
+from .lives import Lives, lives_of
+from .order import good_orders
 from .placement import place_rows
 from .problem import RowProblem
-from .verify import verify_rows
+from .runs import Run, runs_of
+from .verify import verify_order, verify_rows
 
 
 @dataclass(frozen=True)
@@ -18,13 +20,15 @@ class RowPlan:
 
     `offsets` has for each tensor the bytes from the start of the arena to each of its rows; None
     for rows that are never made.  `live_bytes` is the most that is alive during a call: no
-    placement in this order of calls can need less.
+    placement in this order of calls can need less.  The calls of `problem` are in the order of
+    execution, in which cascades form the `runs`.
     """
 
     problem: RowProblem
     offsets: Mapping[str, tuple[int | None, ...]]
     arena_bytes: int
     live_bytes: int
+    runs: tuple[Run, ...]
 
 
 def reach(arena_bytes: int) -> int:
@@ -35,12 +39,26 @@ def reach(arena_bytes: int) -> int:
     return unit
 
 
-def plan_rows(problem: RowProblem, budget: Budget) -> RowPlan:
-    """A verified plan.
+def plan_rows(problem: RowProblem, budget: Budget, *, reorder: bool = True) -> RowPlan:
+    """A verified plan: in the order of `problem`, or in one that is found, if that is smaller.
 
     Addresses are multiples of the bytes with which a table of two-byte entries reaches them all.
     """
-    lives = lives_of(problem)
+    plan: RowPlan | None = None
+    for ordered in (*(good_orders(problem, budget) if reorder else ()), problem):
+        lives = lives_of(ordered)
+        # Of equal plans the last one is taken: its order needs no list.
+        if plan is None or lives.peak <= plan.arena_bytes:
+            placed = _placed(ordered, lives, runs_of(problem, ordered), budget)
+            if plan is None or placed.arena_bytes <= plan.arena_bytes:
+                plan = placed
+    assert plan is not None
+    verify_order(problem, plan.problem)
+    verify_rows(plan.problem, plan.offsets, plan.arena_bytes)
+    return plan
+
+
+def _placed(problem: RowProblem, lives: Lives, runs: tuple[Run, ...], budget: Budget) -> RowPlan:
     unit = reach(lives.peak)
     placed = place_rows(lives, unit, budget)
     if reach(placed.height) > unit:
@@ -52,6 +70,4 @@ def plan_rows(problem: RowProblem, budget: Budget) -> RowPlan:
         )
         for tensor, homes in zip(problem.tensors, lives.homes, strict=True)
     }
-    plan = RowPlan(problem, offsets, placed.height, lives.peak)
-    verify_rows(plan.problem, plan.offsets, plan.arena_bytes)
-    return plan
+    return RowPlan(problem, offsets, placed.height, lives.peak, runs)

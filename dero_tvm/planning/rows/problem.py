@@ -72,3 +72,8 @@ class RowProblem:
     tensors: tuple[RowTensor, ...]
     calls: tuple[Call, ...]
     keep_inputs: bool = False
+
+    def stays(self, tensor: RowTensor) -> bool:
+        """Whether the rows of a tensor keep their places to the end."""
+        kept = tensor.kind is BufferKind.INPUT and self.keep_inputs
+        return kept or tensor.kind is BufferKind.OUTPUT

@@ -55,20 +55,30 @@ def bytes_alive(plan: RowPlan, tensors: Collection[int] | None = None) -> np.nda
     return alive
 
 
-def calls_of_steps(problem: RowProblem) -> list[range]:
-    """The calls of each step, which follow one another."""
-    counts = Counter(call.step for call in problem.calls)
-    ends = accumulate(counts[step] for step in sorted(counts))
-    return [range(end - counts[step], end) for step, end in zip(sorted(counts), ends)]
+def steps_of_calls(plan: RowPlan) -> list[int]:
+    """For each call the number of the run that it is a part of."""
+    runs = {
+        position: number
+        for number, run in enumerate(plan.runs)
+        for position in range(run.first, run.end)
+    }
+    return [runs[call.step] for call in plan.problem.calls]
 
 
-def workspaces(plan: RowPlan) -> list[int]:
-    """For each step the most bytes alive of what no other step has a use for."""
+def calls_of_steps(plan: RowPlan) -> list[range]:
+    """The calls of each run, which follow one another."""
+    counts = Counter(steps_of_calls(plan))
+    ends = accumulate(counts[number] for number in range(len(plan.runs)))
+    return [range(end - counts[number], end) for number, end in enumerate(ends)]
+
+
+def workspaces(plan: RowPlan) -> tuple[int, ...]:
+    """For each run the most bytes alive of what no other run has a use for."""
     steps: dict[int, set[int]] = {}
-    for call in plan.problem.calls:
+    for number, call in zip(steps_of_calls(plan), plan.problem.calls):
         touched = [rows.tensor for rows in (*call.reads, *call.writes)]
         for tensor in (*touched, *call.uses):
-            steps.setdefault(tensor, set()).add(call.step)
+            steps.setdefault(tensor, set()).add(number)
     inner = (BufferKind.INTERMEDIATE, BufferKind.SCRATCH)
     own = {
         tensor
@@ -76,7 +86,9 @@ def workspaces(plan: RowPlan) -> list[int]:
         if len(used) == 1 and plan.problem.tensors[tensor].kind in inner
     }
     alive = bytes_alive(plan, own)
-    return [int(max(alive[calls.start : calls.stop])) for calls in calls_of_steps(plan.problem)]
+    return tuple(
+        int(alive[calls.start : calls.stop].max(initial=0)) for calls in calls_of_steps(plan)
+    )
 
 
 def _times(problem: RowProblem) -> tuple[list[np.ndarray], list[np.ndarray]]:

@@ -6,6 +6,7 @@ have its mark in all of them.  Nothing here shares code with what made the plan.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
 import numpy as np
@@ -20,6 +21,48 @@ def verify_rows(
 ) -> None:
     """Raises ``PlanError`` for the first row that a call would not find."""
     _Replay(problem, offsets, arena_bytes).run()
+
+
+def verify_order(written: RowProblem, ordered: RowProblem) -> None:
+    """Raises ``PlanError`` unless the calls of `ordered` compute what those of `written` do.
+
+    An operation makes its calls in the same sequence or, where none needs another, backwards; and
+    every row that a call reads was last written by the calls that have written it in `written`.
+    """
+    if Counter(written.calls) != Counter(ordered.calls):
+        raise PlanError("the order does not have every call once")
+    expected, found = _writers_read(written), _writers_read(ordered)
+    for call, writers in found.items():
+        if writers != expected[call]:
+            raise PlanError(f"{_described(call)} reads what other calls have written")
+    sequences, ordered_sequences = _sequences(written), _sequences(ordered)
+    for operation, calls in ordered_sequences.items():
+        if calls not in (sequences[operation], sequences[operation][::-1]):
+            raise PlanError(f"{_described(calls[0])}: the rows of its operation are not in turn")
+
+
+def _writers_read(problem: RowProblem) -> dict[Call, list[tuple[Call, ...]]]:
+    """For each call, and one behind the last, the calls that have written each row it reads."""
+    writers: dict[tuple[int, int], tuple[Call, ...]] = {}
+    read = {}
+    for call in problem.calls:
+        # What is written is also what is written over.
+        read[call] = [writers.get(row, ()) for row in _each((*call.reads, *call.writes))]
+        for row in _each(call.writes):
+            writers[row] = (*writers.get(row, ()), call)
+    read[Call(-1, -1, -1)] = [writers[row] for row in sorted(writers)]
+    return read
+
+
+def _sequences(problem: RowProblem) -> dict[tuple[int, int], list[Call]]:
+    sequences: dict[tuple[int, int], list[Call]] = {}
+    for call in problem.calls:
+        sequences.setdefault((call.step, call.operation), []).append(call)
+    return sequences
+
+
+def _described(call: Call) -> str:
+    return f"step {call.step}, operation {call.operation}, row {call.row}"
 
 
 class _Replay:
@@ -52,7 +95,7 @@ class _Replay:
                     self._read(number, row, "the end of the run")
 
     def _call(self, time: int, call: Call) -> None:
-        where = f"call {time} (step {call.step}, operation {call.operation}, row {call.row})"
+        where = f"call {time} ({_described(call)})"
         for rows in call.reads:
             for row in range(rows.first, rows.end):
                 self._read(rows.tensor, row, where)

@@ -1,0 +1,72 @@
+"""Memory plans in which every row has an address of its own."""
+
+from __future__ import annotations
+
+from ..aot.kernels import takes_table
+from ..planning import MemoryPlan, Options
+from ..planning.budget import Budget
+from ..planning.plan import Placement
+from ..planning.rows.plan import plan_rows
+from ..schedule.network import Network
+from ..schedule.to_problem import Scheduled
+from ..schedule.to_rows import to_rows
+
+_MOST_CALLS = 20_000
+
+
+def plan_by_rows(
+    scheduled: Scheduled, options: Options, *, alignment: int = 4, below: int | None = None
+) -> MemoryPlan | None:
+    """A plan with the calls of all cascades in the best order found.
+
+    `alignment` in bytes, as in `to_problem`.
+
+    None if it would not be smaller than `below` bytes, does not fit the first region, where all
+    rows lie, or has too many calls.
+    """
+    order = tuple(range(len(scheduled.network.cascades)))
+    problem = to_rows(
+        scheduled,
+        order,
+        takes_table=takes_table,
+        keep_inputs=options.keep_inputs,
+        external_io=options.external_io,
+        alignment=alignment,
+    )
+    if len(problem.calls) > _MOST_CALLS:
+        return None
+    reorder = options.reorder and not _reads_outputs_outside(scheduled.network, options)
+    rows = plan_rows(problem, Budget(options.time_limit), reorder=reorder)
+    if below is not None and rows.arena_bytes >= below:
+        return None
+    region, *others = scheduled.problem.regions
+    if region.size is not None and rows.arena_bytes > region.size:
+        return None
+    placements = {
+        tensor.name: Placement(region.name, offset)
+        for tensor in rows.problem.tensors
+        if tensor.in_sequence and (offset := rows.offsets[tensor.name][0]) is not None
+    }
+    gap = rows.arena_bytes - rows.live_bytes
+    return MemoryPlan(
+        scheduled.problem,
+        options,
+        order,
+        placements,
+        {region.name: rows.arena_bytes, **{other.name: 0 for other in others}},
+        rows.live_bytes,
+        "written order" if rows.problem.calls == problem.calls else "best order of rows found",
+        f"gap {gap:,} bytes" if gap else "meets the lower bound",
+        rows,
+    )
+
+
+def _reads_outputs_outside(network: Network, options: Options) -> bool:
+    """Whether operators read outputs that lie outside the arena.
+
+    Planning by rows does not see those, and so not which call waits for which.
+    """
+    outputs = {network.values[p.value].buffer for p in network.outputs if not p.by_rows}
+    operations = [op for cascade in network.cascades for op in cascade.operations]
+    read = {name for op in operations for name in op.operands if name in network.values}
+    return options.external_io and any(network.values[name].buffer in outputs for name in read)
