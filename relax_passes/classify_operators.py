@@ -19,10 +19,11 @@ import tvm
 
 from .decisions import with_main_attribute
 from .graph import operator_graph, operators_in_order, readers
-from .residuals import Residual, read_residuals, write_residuals
+from .residuals import Residual, edit_residuals
 from .straight_line import unique_names
 
 ATTRIBUTE = "dero.classes"
+_Classes = dict[str, list[str]]  # of a join's producers and of its consumers
 
 
 @tvm.transform.module_pass(opt_level=0, name="ClassifyOperators")
@@ -37,26 +38,29 @@ class ClassifyOperators:
         graph = operator_graph(mod, flatten=True)
         classes = {node: _word(graph, node) for node in operators_in_order(graph)}
         mod = with_main_attribute(mod, ATTRIBUTE, classes)
-        residuals = read_residuals(mod)
-        if not residuals:
-            return mod
-        return write_residuals(
-            mod, [with_classes(graph, found) for found in residuals if _is_there(graph, found)]
-        )
+
+        def classes_around(join: str, operands: tuple[str, ...]) -> _Classes | None:
+            # Another pass may have rewritten the network since the residual was found.
+            there = all(name in graph for name in (join, *operands))
+            return _around(graph, join, operands) if there else None
+
+        return edit_residuals(mod, classes_around)
 
 
 def with_classes(graph: nx.DiGraph, residual: Residual) -> Residual:
     """`residual` with the classes of its producers and consumers."""
+    operands = tuple(branch.operand for branch in residual.branches)
+    around = _around(graph, residual.join, operands)
     return replace(
-        residual,
-        producers=tuple(_word(graph, branch.operand) for branch in residual.branches),
-        consumers=tuple(_word(graph, node) for node in readers(graph, residual.join)),
+        residual, producers=tuple(around["producers"]), consumers=tuple(around["consumers"])
     )
 
 
-def _is_there(graph: nx.DiGraph, residual: Residual) -> bool:
-    """Another pass may have rewritten the network since the residual was found."""
-    return all(name in graph for name in (residual.join, *(b.operand for b in residual.branches)))
+def _around(graph: nx.DiGraph, join: str, operands: tuple[str, ...]) -> _Classes:
+    return {
+        "producers": [_word(graph, operand) for operand in operands],
+        "consumers": [_word(graph, node) for node in readers(graph, join)],
+    }
 
 
 def operator_classes(mod: tvm.IRModule) -> dict[str, str]:

@@ -39,35 +39,42 @@ from tvm.ir import Call, GlobalVar, Op
 from .inline import inlined
 from .operators import OperatorClass, TensorSpec, operator_of, signature_of, spec_of
 from .origins import origin_of
-from .straight_line import leaves, read_function
+from .straight_line import StraightLine, leaves, read_function
 
 CASCADE = "dero.cascade"
 IN_PLACE = "dero.in_place"
 
 
-def operator_graph(
-    mod: tvm.IRModule, *, flatten: bool = False, known: nx.DiGraph | None = None
-) -> nx.DiGraph:
+def operator_graph(mod: tvm.IRModule, *, flatten: bool = False) -> nx.DiGraph:
     """The graph of ``main``, whose names must be unique (see `straight_line.unique_names`).
 
     With `flatten`, outlined functions are replaced by the operators in them.  The graph's own
     attributes ``inputs`` and ``outputs`` list the network's inputs and the tensors it returns.
-    `known` is the graph of a module from which `outline` made this one: what it left alone need
-    not be read again.
 
     Raises ``ValueError`` for names that are not unique and for tensors without a static shape.
     """
     if flatten:
         mod = inlined(mod)
-    line = read_function(mod)
+    return graph_of(mod, read_function(mod))
+
+
+def graph_of(mod: tvm.IRModule, line: StraightLine, known: nx.DiGraph | None = None) -> nx.DiGraph:
+    """The graph of a line that is, or will be, the ``main`` of `mod`.
+
+    `known` is the graph of what the line was before: bindings that it still has need not be read
+    again.
+    """
     graph = nx.DiGraph()
     for parameter in line.parameters:
         spec = spec_of(parameter.ty)
         _add(graph, parameter.name, kind="input", spec=spec, bytes=spec.bytes, index=-1)
     for index, (var, value) in enumerate(line.bindings):
-        given = _known(known, var.name, value) or _describe(mod, value)
-        given |= {"index": index, "call": value, "origin": origin_of(var)}
-        _add(graph, var.name, **given)
+        name = var.name
+        if known is not None and name in known and known.nodes[name]["call"] is value:
+            given = known.nodes[name]
+        else:
+            given = _describe(mod, value) | {"call": value, "origin": origin_of(var)}
+        _add(graph, name, **given | {"index": index})
     for position, leaf in enumerate(line.results):
         operand = leaf.name if isinstance(leaf, relax.Var) else None
         spec = spec_of(leaf.ty)
@@ -154,16 +161,6 @@ def _add(graph: nx.DiGraph, name: str, **given: Any) -> None:
         "in_place": None,
     }
     graph.add_node(name, **(defaults | given))
-
-
-def _known(known: nx.DiGraph | None, name: str, value: relax.Expr) -> dict[str, Any] | None:
-    """What a graph already says of a binding, if its value is a call of the same operator."""
-    if known is None or name not in known or not isinstance(value, Call):
-        return None
-    before = known.nodes[name]["call"]
-    if not isinstance(before, Call) or not before.op.same_as(value.op):
-        return None
-    return dict(known.nodes[name])
 
 
 def _describe(mod: tvm.IRModule, value: relax.Expr) -> dict[str, Any]:

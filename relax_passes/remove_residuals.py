@@ -49,7 +49,7 @@ from .refine_operators import RefineOperators
 from .reorganization import Choices
 from .reorganize_residuals import reorganize
 from .rescale import absorb, convert
-from .residuals import NONE, Residual, read_residuals, write_residuals
+from .residuals import NONE, Residual, edit_residuals
 from .straight_line import (
     StraightLine,
     read_function,
@@ -81,9 +81,11 @@ class RemoveResiduals:
         mod = inlined(mod)
         mod = forget(mod, ("AccumulateResiduals", "ConcatInPlace"))
         removed = {""}
+        gone: set[str] = set()
         while removed:  # what is left may have shortcuts that were none before
             mod, removed = _remove(mod)
-        return mod
+            gone |= removed
+        return edit_residuals(mod, lambda join, _operands: None if join in gone else {})
 
 
 def _remove(mod: tvm.IRModule) -> tuple[tvm.IRModule, set[str]]:
@@ -99,9 +101,6 @@ def _remove(mod: tvm.IRModule) -> tuple[tvm.IRModule, set[str]]:
         except _Refusal as refusal:
             refused |= dict.fromkeys(refusal.joins, str(refusal))
     mod = write_function(mod, without_dead_bindings(line))
-    known = read_residuals(mod)
-    if known:
-        mod = write_residuals(mod, [r for r in known if r.join not in removed])
     return record(mod, [_decision(r, refused.get(r.join)) for r in residuals]), set(removed)
 
 

@@ -5,7 +5,7 @@ Main's attribute ``dero.residuals`` is an array of plain maps; :class:`Residual`
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -51,12 +51,38 @@ class Residual:
         return tuple(b for b in self.branches if b.kind in (IDENTITY, PROJECTION))
 
 
-def read_residuals(mod: tvm.IRModule) -> tuple[Residual, ...]:
-    """The joins that ``IdentifyResiduals`` found, in written order; empty if it did not run."""
+def read_residuals(mod: tvm.IRModule, *, only_shortcuts: bool = False) -> tuple[Residual, ...]:
+    """The joins that ``IdentifyResiduals`` found, in written order; empty if it did not run.
+
+    With `only_shortcuts` without their other branches, which in a network of hundreds of joins
+    have a hundred thousand operators.
+    """
+    kinds = (IDENTITY, PROJECTION) if only_shortcuts else (IDENTITY, PROJECTION, MAIN, PARALLEL)
+    return tuple(_from_map(entry, kinds) for entry in _entries(mod))
+
+
+def edit_residuals(
+    mod: tvm.IRModule, edit: Callable[[str, tuple[str, ...]], Mapping[str, Any] | None]
+) -> tvm.IRModule:
+    """A copy of `mod` with other findings, of which only what changes is read and written.
+
+    `edit` takes a join and its operands and gives the fields to change, or None to drop the join.
+    """
+    entries = _entries(mod)
+    if not entries:
+        return mod
+    edited = []
+    for entry in entries:
+        operands = tuple(str(branch["operand"]) for branch in entry["branches"])
+        changes = edit(str(entry["join"]), operands)
+        if changes is not None:
+            edited.append({**entry, **changes})
+    return with_main_attribute(mod, ATTRIBUTE, edited)
+
+
+def _entries(mod: tvm.IRModule) -> Sequence[Mapping[str, Any]]:
     attrs = mod["main"].attrs
-    if attrs is None or ATTRIBUTE not in attrs:
-        return ()
-    return tuple(_from_map(entry) for entry in attrs[ATTRIBUTE])
+    return () if attrs is None or ATTRIBUTE not in attrs else attrs[ATTRIBUTE]
 
 
 def write_residuals(mod: tvm.IRModule, residuals: Iterable[Residual]) -> tvm.IRModule:
@@ -74,10 +100,11 @@ def _to_map(residual: Residual) -> dict[str, Any]:
     return plain | lists | {"branches": branches}
 
 
-def _from_map(entry: Mapping[str, Any]) -> Residual:
+def _from_map(entry: Mapping[str, Any], kinds: Collection[str]) -> Residual:
     branches = tuple(
         Branch(str(b["operand"]), str(b["kind"]), _strings(b["operators"]))
         for b in entry["branches"]
+        if str(b["kind"]) in kinds
     )
     return Residual(
         join=str(entry["join"]),

@@ -115,7 +115,7 @@ def _waiting_for_joins(module: tvm.IRModule) -> dict[str, list[str]]:
     """Tensor -> the residual joins that it is kept for."""
     removed = {d.join for d in decisions(module) if d.action == "removed"}
     waiting: dict[str, list[str]] = {}
-    for residual in read_residuals(module):
+    for residual in read_residuals(module, only_shortcuts=True):
         for branch in residual.shortcuts:
             if residual.join not in removed:
                 waiting.setdefault(branch.operand, []).append(residual.join)
@@ -144,7 +144,7 @@ def _residuals(
         for d in decisions(module)
         if d.pass_name in (_ELEMENTWISE_JOINS, _CONCATENATIONS)
     }
-    for residual in read_residuals(module):
+    for residual in read_residuals(module, only_shortcuts=True):
         action, reason = taken.get(residual.join) or _found_in_plan(residual.join, network, plan)
         yield ReportedResidual(
             residual.join,
