@@ -8,7 +8,8 @@ and clamped, or a table applied to one.  Operators that only move channels are l
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,6 +49,8 @@ class ShortcutReader:
         self.met: set[relax.Var] = set()
         self.steps: list[RoundedStep | TableStep] = []
         self._step_of: dict[Any, int] = {}
+        self._known: dict[tuple[str, Any], ChannelSum] = {}  # every tensor is read once
+        self._frames = 0
 
     # --- float32 -----------------------------------------------------------------------------
 
@@ -56,22 +59,27 @@ class ShortcutReader:
         constant = self.old.constant(expr)
         if constant is not None:
             raise NotLinear("is added to a constant image")
+        if ("real", expr) in self._known:
+            return self._known["real", expr]
         if expr in self.leaves:
             self.met.add(expr)
             return ChannelSum.of(expr, spec_of(expr.ty).channels)
         call = self.old.definition(expr)
         self._check(call)
         name, attrs = call.op.name, attributes_of(call)
-        if name == "dero.dequantize":
-            return self.integer(call.args[0], attrs["zero_point"]).scaled(attrs["scale"])
-        if attrs.get("minimum") is not None or attrs.get("maximum") is not None:
-            raise NotLinear("is clamped by an activation")
-        if name == "dero.pool2d":
-            factor, window = _pooling(call)
-            return self._pooled(self.real(call.args[0]), window).scaled(factor)
-        if name in ("dero.slice", "dero.pad", "dero.concat"):
-            return self._moved(call, self.real, lambda values: ChannelSum.constant(values))
-        return self._arithmetic(call)
+        with self._one_deeper(_FRAMES_OF_REAL):
+            if name == "dero.dequantize":
+                value = self.integer(call.args[0], attrs["zero_point"]).scaled(attrs["scale"])
+            elif attrs.get("minimum") is not None or attrs.get("maximum") is not None:
+                raise NotLinear("is clamped by an activation")
+            elif name == "dero.pool2d":
+                factor, window = _pooling(call)
+                value = self._pooled(self.real(call.args[0]), window).scaled(factor)
+            elif name in ("dero.slice", "dero.pad", "dero.concat"):
+                value = self._moved(call, self.real, lambda values: ChannelSum.constant(values))
+            else:
+                value = self._arithmetic(call)
+        return self._kept("real", expr, value)
 
     def _arithmetic(self, call: Any) -> ChannelSum:
         left, right = call.args
@@ -116,23 +124,29 @@ class ShortcutReader:
         vector = channel_vector(self.old, expr, expr)
         if vector is not None:
             return ChannelSum.constant(vector)
+        if ("raw", expr) in self._known:
+            return self._known["raw", expr]
         call = self.old.definition(expr)
         self._check(call)
-        if call.op.name in ("dero.slice", "dero.pad", "dero.concat"):
-            return self._moved(call, self.raw, lambda values: ChannelSum.constant(values))
-        if call.op.name == "dero.lookup":
-            table = call.args[1].value.numpy().astype(np.int64)
-            if np.array_equal(table, np.arange(-128, 128)):
-                return self.raw(call.args[0])
-            source = self.raw(call.args[0])
-            return self._each(
-                source, lambda base: self._table(base, table), lambda q: table[q + 128]
-            )
-        if call.op.name == "dero.pool2d":
-            return self._integer_pool(call)
-        if expr not in self._step_of:
-            self._add(expr, self._rounded(call))
-        return ChannelSum.of(self._step_of[expr], spec_of(expr.ty).channels)
+        with self._one_deeper(_FRAMES_OF_RAW):
+            if call.op.name in ("dero.slice", "dero.pad", "dero.concat"):
+                value = self._moved(call, self.raw, lambda values: ChannelSum.constant(values))
+            elif call.op.name == "dero.lookup":
+                value = self._looked_up(call)
+            elif call.op.name == "dero.pool2d":
+                value = self._integer_pool(call)
+            else:
+                if expr not in self._step_of:
+                    self._add(expr, self._rounded(call))
+                value = ChannelSum.of(self._step_of[expr], spec_of(expr.ty).channels)
+        return self._kept("raw", expr, value)
+
+    def _looked_up(self, call: Any) -> ChannelSum:
+        table = call.args[1].value.numpy().astype(np.int64)
+        source = self.raw(call.args[0])
+        if np.array_equal(table, np.arange(-128, 128)):
+            return source
+        return self._each(source, lambda base: self._table(base, table), lambda q: table[q + 128])
 
     def _each(self, source: ChannelSum, of_base: Any, of_constant: Any) -> ChannelSum:
         """A moved tensor after an operator that treats every channel alike."""
@@ -211,6 +225,23 @@ class ShortcutReader:
 
     # --- both --------------------------------------------------------------------------------
 
+    @contextmanager
+    def _one_deeper(self, frames: int) -> Iterator[None]:
+        if self._frames > _MOST_FRAMES:
+            raise NotLinear("is a chain of too many operators")
+        self._frames += frames
+        try:
+            yield
+        finally:
+            self._frames -= frames
+
+    def _kept(self, kind: str, expr: Any, value: ChannelSum) -> ChannelSum:
+        """`value`, as long as sums of sums of one tensor have not made it endless."""
+        if len(value.terms) > _MOST_TERMS:
+            raise NotLinear("is a sum of too many channels")
+        self._known[kind, expr] = value
+        return value
+
     def _check(self, call: Any) -> None:
         if not is_call(call, *_KNOWN):
             raise NotLinear(f"comes from {_name(call)}, which is not the convolution's input")
@@ -259,6 +290,9 @@ class ShortcutReader:
         self.steps.append(step)
 
 
+_MOST_TERMS = 2048  # several times as many as a fold of channels has that is spelled with slices
+_MOST_FRAMES = 600  # calls inside each other, of a thousand that Python has
+_FRAMES_OF_REAL, _FRAMES_OF_RAW = 2, 4
 _ONE_PIXEL: Window = ((1, 1), (1, 1), (0, 0, 0, 0))
 _KNOWN = tuple(
     f"dero.{name}"
