@@ -324,3 +324,36 @@ def assert_close(before, after) -> None:
     inputs = random_inputs(before, 1)
     for old, new in zip(run(before, inputs), run(after, inputs), strict=True):
         np.testing.assert_allclose(new, old, rtol=1e-5, atol=1e-5)
+
+
+def doubled(emit, x, times):
+    for i in range(times):
+        x = emit(add(x, x), f"d{i}")
+    return x
+
+
+def chained(emit, x, times):
+    total = x
+    for i in range(times):
+        total = emit(add(total, emit(scaled(x, i + 2), f"s{i}")), f"t{i}")
+    return total
+
+
+@pytest.mark.parametrize(
+    ("branch", "times", "reason"),
+    [
+        (doubled, 3, "weighted differently"),
+        (doubled, 60, "a sum of too many channels"),
+        (chained, 200, "weighted differently"),
+        (chained, 600, "a chain of too many operators"),
+    ],
+)
+def test_sums_of_sums_end(branch, times, reason) -> None:
+    """However many ways lead through a chain of additions, and however long it is."""
+
+    def build(emit, x):
+        return emit(add(emit(conv(x, 4), "y"), branch(emit, x, times)), "z")
+
+    mod = network(build, (1, 4, 4, 4))
+    (found,) = decisions(FuseShortcuts()(mod))
+    assert found.action == "left alone" and reason in found.reason
