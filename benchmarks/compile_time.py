@@ -49,7 +49,7 @@ def measure(path: Path, target: str) -> dict[str, float]:
     start_tvm(path)
     import tvm
 
-    import dero_tvm.compiler
+    import dero_tvm.driver.compiler
 
     stages = {"import": time.process_time()}
     passes = 0.0

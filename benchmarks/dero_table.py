@@ -29,22 +29,22 @@ import tvm
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # examples/ is not installed
 import dero_tvm
-from dero_tvm.boards import load_board
-from dero_tvm.candidates import Candidates
-from dero_tvm.network_planner import NetworkPlanner
+from dero_tvm.boards.board import load_board
+from dero_tvm.driver.candidates import Candidates
+from dero_tvm.driver.network_planner import NetworkPlanner
 from dero_tvm.planning import Options
 from examples.models.forms import NETWORKS, PublishedNetwork
 from relax_passes import pipeline
-from relax_passes.canonicalize import Canonicalize
-from relax_passes.decisions import decisions
-from relax_passes.fuse_shortcuts import FuseShortcuts
-from relax_passes.give_shortcuts import image_shapes
-from relax_passes.graph import operator_graph
-from relax_passes.liveness import live_bytes, schedule
-from relax_passes.merge_means import MergeMeans
-from relax_passes.reorganization import Architecture, Convolution, Upsample
-from relax_passes.reorganization_attribute import read_reorganization
-from relax_passes.reorganization_memory import live_elements, without_tensors
+from relax_passes.canonicalization.canonicalize import Canonicalize
+from relax_passes.ir.decisions import decisions
+from relax_passes.ir.operator_graph import operator_graph
+from relax_passes.reorganization.attribute import read_reorganization
+from relax_passes.reorganization.description import Architecture, Convolution, Upsample
+from relax_passes.reorganization.give_shortcuts import image_shapes
+from relax_passes.reorganization.memory import live_elements, without_tensors
+from relax_passes.residuals.graph_liveness import live_bytes, schedule
+from relax_passes.shortcuts.fuse_shortcuts import FuseShortcuts
+from relax_passes.shortcuts.merge_means import MergeMeans
 
 FLOAT = 4  # bytes of a float32, of which the planned tensors of an int8 network have one
 

@@ -24,9 +24,9 @@ import numpy as np
 from instructions import BOARDS
 
 import dero_tvm
-from dero_tvm.aot.float_literals import float_literal
-from dero_tvm.boards import load_board
+from dero_tvm.boards.board import load_board
 from dero_tvm.kernels import CKernel, Request, candidates, requests_of
+from dero_tvm.kernels.float_literals import float_literal
 from dero_tvm.tuning.measure import measure, meter_of
 from dero_tvm.tuning.trial import Trial, trial_of
 from relax_passes.operators import Signature, operator_of

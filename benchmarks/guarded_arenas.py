@@ -18,7 +18,7 @@ import onnx
 from published import command_line, print_table
 
 import dero_tvm
-from dero_tvm.input_arrays import random_inputs
+from dero_tvm.boundary.input_arrays import random_inputs
 from dero_tvm.runners import run_host_c
 from dero_tvm.runners.result import equal_outputs
 

@@ -32,19 +32,19 @@ import tvm
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # benchmarks is not installed
 
 import dero_tvm
-from dero_tvm.boards import load_board
-from dero_tvm.candidates import Candidates
-from dero_tvm.choose import smallest
-from dero_tvm.dero import Dero
-from dero_tvm.network_planner import NetworkPlanner
+from dero_tvm.boards.board import load_board
+from dero_tvm.driver.candidates import Candidates
+from dero_tvm.driver.choose_plan import smallest
+from dero_tvm.driver.dero_levels import Dero
+from dero_tvm.driver.network_planner import NetworkPlanner
+from dero_tvm.driver.prepare import prepare
 from dero_tvm.planning import Options
-from dero_tvm.prepare import prepare
 from examples.handwritten_networks import NETWORKS, settle
 from examples.models import forms
 from examples.models.random_images import random_images
-from relax_passes.decisions import decisions
-from relax_passes.fuse_shortcuts import FuseShortcuts
-from relax_passes.merge_means import MergeMeans
+from relax_passes.ir.decisions import decisions
+from relax_passes.shortcuts.fuse_shortcuts import FuseShortcuts
+from relax_passes.shortcuts.merge_means import MergeMeans
 
 EXPORTS = ("legacy", "dynamo", "export", "int8")
 RESOLUTIONS = {"mcunet_in3": 176}

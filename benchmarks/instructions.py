@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 import dero_tvm
-from dero_tvm.boards import load_board
+from dero_tvm.boards.board import load_board
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -18,7 +18,7 @@ from instructions import BOARDS, random_inputs
 from tvm import relax
 
 import dero_tvm
-from dero_tvm.boards import load_board
+from dero_tvm.boards.board import load_board
 from dero_tvm.schedule.network import Network, Operation
 from relax_passes.operators import make_call, operator_of
 

@@ -32,12 +32,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # benchmarks is
 
 import dero_tvm
 from benchmarks.layer_by_layer import layer_results, quantized_activations
-from dero_tvm.choose import smallest
-from dero_tvm.dero import Dero
-from dero_tvm.prepare import PreparedModel, prepare
+from dero_tvm.driver.choose_plan import smallest
+from dero_tvm.driver.dero_levels import Dero
+from dero_tvm.driver.prepare import PreparedModel, prepare
 from dero_tvm.quantization.onnx_runtime import quantize_static
 from dero_tvm.schedule.to_problem import Sharing
-from relax_passes.decisions import decisions
+from relax_passes.ir.decisions import decisions
 
 BLOCKS = (4, 6, 3)  # of stages 2 to 4
 LAYERS = ("Add", "Gemm", "GlobalAveragePool", "ReduceMean")  # whose results are tensors once fused

@@ -23,12 +23,12 @@ import onnx
 import tvm
 from published import command_line, print_table
 
-from dero_tvm.candidates import Candidate
-from dero_tvm.choose import smallest
-from dero_tvm.dero import Dero
-from dero_tvm.prepare import PreparedModel, prepare
+from dero_tvm.driver.candidates import Candidate
+from dero_tvm.driver.choose_plan import smallest
+from dero_tvm.driver.dero_levels import Dero
+from dero_tvm.driver.prepare import PreparedModel, prepare
 from relax_passes import pipeline
-from relax_passes.remove_residuals import RemoveResiduals
+from relax_passes.reorganization.remove_residuals import RemoveResiduals
 
 COLUMNS = (
     "network", "whole", "plain whole", "streamed", "plain streamed",

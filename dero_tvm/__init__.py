@@ -15,19 +15,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .aot import ModelArchive, load_archive
-    from .board_fit import fit
-    from .boards import Board, list_boards, load_board
-    from .compiler import CompiledModel, compile
-    from .dero import Dero
-    from .errors import UserError
+    from .boards.board import Board, list_boards, load_board
+    from .boundary.errors import UserError
+    from .driver.board_fit import fit
+    from .driver.compiler import CompiledModel, compile
+    from .driver.dero_levels import Dero
+    from .driver.trade_off import sweep
     from .frontends import LoadedModel, load
     from .quantization import Quantized, quantize
     from .report import Report
     from .report.fit import Fit
     from .report.sweep import Sweep
     from .runners import RunResult, run
-    from .trade_off import sweep
-    from .training.reorganize import ReorganizedModel, reorganize
+    from .training.reorganized_model import ReorganizedModel, reorganize
 
 __all__ = [
     "Board",
@@ -57,28 +57,28 @@ __all__ = [
 # Where each name is from.  TVM takes seconds to import, and most of the command line answers
 # without it, so nothing is imported before it is asked for.
 _HOMES = {
-    "Board": ".boards",
-    "CompiledModel": ".compiler",
-    "Dero": ".dero",
+    "Board": ".boards.board",
+    "CompiledModel": ".driver.compiler",
+    "Dero": ".driver.dero_levels",
     "Fit": ".report.fit",
     "LoadedModel": ".frontends",
     "ModelArchive": ".aot.archive",
     "Quantized": ".quantization",
-    "ReorganizedModel": ".training.reorganize",
+    "ReorganizedModel": ".training.reorganized_model",
     "Report": ".report.data",
     "RunResult": ".runners",
     "Sweep": ".report.sweep",
-    "UserError": ".errors",
-    "compile": ".compiler",
-    "fit": ".board_fit",
-    "list_boards": ".boards",
+    "UserError": ".boundary.errors",
+    "compile": ".driver.compiler",
+    "fit": ".driver.board_fit",
+    "list_boards": ".boards.board",
     "load": ".frontends",
     "load_archive": ".aot.archive",
-    "load_board": ".boards",
+    "load_board": ".boards.board",
     "quantize": ".quantization",
-    "reorganize": ".training.reorganize",
+    "reorganize": ".training.reorganized_model",
     "run": ".runners",
-    "sweep": ".trade_off",
+    "sweep": ".driver.trade_off",
 }
 
 

@@ -13,14 +13,14 @@ import numpy as np
 import tvm
 from tvm import relax
 
-from relax_passes.accumulate_residuals import AccumulateResiduals
-from relax_passes.canonicalize import Canonicalize
-from relax_passes.concat_in_place import ConcatInPlace
-from relax_passes.decisions import decisions
-from relax_passes.graph import operator_graph
-from relax_passes.identify_residuals import IdentifyResiduals
-from relax_passes.liveness import live_bytes, schedule
-from relax_passes.residuals import read_residuals
+from relax_passes.canonicalization.canonicalize import Canonicalize
+from relax_passes.ir.decisions import decisions
+from relax_passes.ir.operator_graph import operator_graph
+from relax_passes.residuals.accumulate_residuals import AccumulateResiduals
+from relax_passes.residuals.concat_in_place import ConcatInPlace
+from relax_passes.residuals.graph_liveness import live_bytes, schedule
+from relax_passes.residuals.identify_residuals import IdentifyResiduals
+from relax_passes.residuals.residual import read_residuals
 
 
 def residual_network() -> tvm.IRModule:

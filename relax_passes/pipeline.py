@@ -6,22 +6,22 @@ from collections.abc import Sequence
 
 import tvm
 
-from .accumulate_residuals import AccumulateResiduals
-from .canonicalize import Canonicalize
-from .classify_operators import ClassifyOperators
-from .concat_in_place import ConcatInPlace
-from .fold_padding import FoldPadding
-from .fuse_shortcuts import FuseShortcuts
-from .hoist_transposes import HoistTransposes
-from .identify_residuals import IdentifyResiduals
-from .integer_interface import IntegerInterface
-from .merge_means import MergeMeans
-from .refine_operators import RefineOperators
-from .remove_residuals import RemoveResiduals
-from .reorganization import Choices
-from .reorganize_residuals import AS_THE_AUTHORS, ReorganizeResiduals
-from .stream_ports import StreamPorts
-from .stream_rows import StreamRows
+from .canonicalization.canonicalize import Canonicalize
+from .canonicalization.integer_interface import IntegerInterface
+from .reorganization.description import Choices
+from .reorganization.refine_operators import RefineOperators
+from .reorganization.remove_residuals import RemoveResiduals
+from .reorganization.reorganize_residuals import AS_THE_AUTHORS, ReorganizeResiduals
+from .residuals.accumulate_residuals import AccumulateResiduals
+from .residuals.classify_operators import ClassifyOperators
+from .residuals.concat_in_place import ConcatInPlace
+from .residuals.fold_padding import FoldPadding
+from .residuals.identify_residuals import IdentifyResiduals
+from .shortcuts.fuse_shortcuts import FuseShortcuts
+from .shortcuts.hoist_transposes import HoistTransposes
+from .shortcuts.merge_means import MergeMeans
+from .streaming.stream_ports import StreamPorts
+from .streaming.stream_rows import StreamRows
 
 
 def canonicalize(input_layout: str = "model", *, integer_io: bool = False) -> tvm.transform.Pass:

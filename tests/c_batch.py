@@ -28,12 +28,12 @@ from dero_tvm.aot.c_source import c_source, typedefs
 from dero_tvm.aot.header import header, interface_of
 from dero_tvm.aot.lower import CFunction, c_functions
 from dero_tvm.aot.program import Program, build_program
-from dero_tvm.candidates import Candidate
-from dero_tvm.choose import smallest
-from dero_tvm.dero import Dero
+from dero_tvm.driver.candidates import Candidate
+from dero_tvm.driver.choose_plan import smallest
+from dero_tvm.driver.dero_levels import Dero
+from dero_tvm.driver.network_planner import naming
+from dero_tvm.driver.prepare import PreparedModel, prepare
 from dero_tvm.frontends import LoadedModel
-from dero_tvm.network_planner import naming
-from dero_tvm.prepare import PreparedModel, prepare
 from tests import sanitized_batch
 from tests.sanitized_batch import SanitizedPrograms
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dero_tvm.dero import Dero
+from dero_tvm.driver.dero_levels import Dero
 from dero_tvm.frontends import LoadedModel
 from tests.c_batch import CBatch, CLibrary, programs_of
 

@@ -16,15 +16,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from native_kernel_runner import NativeKernel
-from row_kernel_runner import strided, written_elements
 
 from dero_tvm.aot.c_source import native_function, typedefs
 from dero_tvm.aot.kernels import NativeFunction, native_parameters
 from dero_tvm.aot.standard_headers import standard_headers
-from dero_tvm.boards import load_board, targets_folder
+from dero_tvm.boards.board import load_board, targets_folder
 from dero_tvm.kernels.support import support_code
 from dero_tvm.runners.baremetal import linker_script
+from tests.native_kernel_runner import NativeKernel
+from tests.row_kernel_runner import strided, written_elements
 
 GAP = 77  # what lies between the pixels of an output
 _FLAGS = ("-std=c11", "-Wall", "-Wextra", "-Werror", "-DHARNESS_GUARD_BYTES=16")

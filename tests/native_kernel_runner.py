@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from row_kernel_runner import strided, written_elements
 
 from dero_tvm.aot.c_source import native_function, typedefs
 from dero_tvm.aot.kernels import NativeFunction, native_parameters
@@ -29,6 +28,7 @@ from dero_tvm.aot.standard_headers import standard_headers
 from dero_tvm.kernels import CKernel, Request, candidates
 from dero_tvm.kernels.support import support_code
 from relax_passes.operators import Signature, TensorSpec, operator_of
+from tests.row_kernel_runner import strided, written_elements
 
 FLAGS = (
     *("-std=c11", "-O1", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-fPIC", "-shared"),

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from row_kernel_runner import RowKernel, assert_in_place, assert_reads_only_needed_rows
 
 from relax_passes.operators import TensorSpec
+from tests.row_kernel_runner import RowKernel, assert_in_place, assert_reads_only_needed_rows
 
 
 def check_kernel(

@@ -25,7 +25,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
-from dero_tvm.versions import versions
+from dero_tvm.aot.versions import versions
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -15,7 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from benchmarks.published import ROOT
-from dero_tvm.errors import first_line
+from dero_tvm.boundary.errors import first_line
 
 from .environment import Environment
 from .networks import Network, networks

@@ -20,10 +20,10 @@ from typing import Any
 
 import numpy as np
 
-from dero_tvm.atomic_write import write_atomically
-from dero_tvm.errors import UserError, first_line
-from dero_tvm.json_text import parsed_json
-from dero_tvm.structured import structured
+from dero_tvm.boundary.atomic_write import write_atomically
+from dero_tvm.boundary.errors import UserError, first_line
+from dero_tvm.boundary.json_text import parsed_json
+from dero_tvm.boundary.structured import structured
 
 from .tar_reader import NoTarFile, tar_members
 

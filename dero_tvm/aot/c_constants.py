@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .float_literals import float_literal
+from ..kernels.float_literals import float_literal
 from .names import c_identifier, c_identifiers
 from .program import Program
 

@@ -6,7 +6,7 @@ import re
 import textwrap
 from collections.abc import Sequence
 
-from dero_tvm.errors import UserError
+from dero_tvm.boundary.errors import UserError
 from dero_tvm.kernels.support import support_code
 
 from .c_constants import array_names, c_type, declaration

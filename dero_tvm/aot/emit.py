@@ -7,7 +7,7 @@ from typing import Any
 
 import tvm
 
-from dero_tvm.one_at_a_time import one_at_a_time
+from dero_tvm.boundary.one_at_a_time import one_at_a_time
 
 from .archive import HOST_PROGRAM, INCLUDE, METADATA, PARAMETERS, SOURCE, ModelArchive
 from .c_constants import array_names, definition, words_of

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from dero_tvm.schedule.network import Network, Port
-from relax_passes.port_quantization import PortQuantization
+from relax_passes.ir.port_quantization import PortQuantization
 
-from .float_literals import float_literal
+from ..kernels.float_literals import float_literal
 from .names import c_comment, c_identifiers
 from .program import Program
 

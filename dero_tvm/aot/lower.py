@@ -16,7 +16,7 @@ from functools import cache
 import tvm
 from tvm import s_tir, tirx
 
-from .float_literals import FloatLiterals
+from ..kernels.float_literals import FloatLiterals
 from .kernel_body import tidy_body
 from .named_values import name_values
 

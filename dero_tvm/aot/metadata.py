@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Any
 
+from dero_tvm.aot.versions import versions
 from dero_tvm.planning.problem import Step
 from dero_tvm.schedule.network import Port
-from dero_tvm.versions import versions
 
 from .c_constants import array_names
 from .header import Interface

@@ -16,7 +16,7 @@ from dero_tvm.planning.plan import MemoryPlan
 from dero_tvm.schedule.network import Cascade, Network, Operation
 from dero_tvm.schedule.to_problem import Scheduled, ring_buffer, scratch_buffer, state_buffer
 from relax_passes.operators.row_ports import SINK, SOURCE
-from relax_passes.row_schedule import RowSchedule
+from relax_passes.streaming.row_schedule import RowSchedule
 
 from .kernels import Kernel, KernelTable, NativeFunction, Parameter, RowCallback
 

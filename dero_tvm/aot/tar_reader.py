@@ -13,8 +13,8 @@ import zlib
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from dero_tvm.errors import UserError, first_line
-from dero_tvm.whole_file import size_of_plain_file
+from dero_tvm.boundary.errors import UserError, first_line
+from dero_tvm.boundary.whole_file import size_of_plain_file
 
 _MOST = 10_000  # members
 _BLOCK = tarfile.BLOCKSIZE

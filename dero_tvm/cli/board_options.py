@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 
 import click
 
-from dero_tvm.board_filter import BoardFilter
-from dero_tvm.memory_size import parse_size
+from dero_tvm.boards.board_filter import BoardFilter
+from dero_tvm.boards.memory_size import parse_size
 
 from .completion import complete_core, complete_feature
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import click
 from rich.console import Console
 
-from dero_tvm.board_filter import known_boards, select_boards
-from dero_tvm.boards import load_board
-from dero_tvm.errors import UserError
+from dero_tvm.boards.board import load_board
+from dero_tvm.boards.board_filter import known_boards, select_boards
+from dero_tvm.boundary.errors import UserError
 from dero_tvm.report.board_table import print_board, print_boards
 
 from .board_options import board_filter, board_filter_options

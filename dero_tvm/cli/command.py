@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from dero_tvm.dero import BARE, Dero
+from dero_tvm.driver.dero_levels import BARE, Dero
 
 SETTINGS: dict[str, Any] = {
     "help_option_names": ["-h", "--help"],

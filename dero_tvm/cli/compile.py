@@ -11,14 +11,14 @@ import click
 from rich.console import Console
 from rich.padding import Padding
 
-from dero_tvm.atomic_write import staged_write
-from dero_tvm.dero import BARE, Dero, parse_dero
-from dero_tvm.errors import UserError
-from dero_tvm.printable import printable
+from dero_tvm.boundary.atomic_write import staged_write
+from dero_tvm.boundary.errors import UserError
+from dero_tvm.boundary.printable import printable
+from dero_tvm.driver.dero_levels import BARE, Dero, parse_dero
+from dero_tvm.report.code_size import code_size
 from dero_tvm.report.memory_table import print_memory
-from dero_tvm.report.table import print_report
+from dero_tvm.report.text_table import print_report
 from dero_tvm.report.tuning_table import print_tuning
-from dero_tvm.runners.code_size import code_size
 
 from .command import Command, NamesOption, dero_option
 from .completion import complete_target
@@ -37,7 +37,7 @@ from .shapes import parse_input_shapes
 from .start_tvm import start_tvm
 
 if TYPE_CHECKING:
-    from dero_tvm.compiler import CompiledModel
+    from dero_tvm.driver.compiler import CompiledModel
     from dero_tvm.frontends import LoadedModel
 
 
@@ -280,6 +280,6 @@ def compile_with_progress(
     with stages(quiet=quiet) as show:
         show("starting TVM")
         start_tvm(model)
-        from dero_tvm.compiler import compile
+        from dero_tvm.driver.compiler import compile
 
         return compile(model, progress=show, **options)

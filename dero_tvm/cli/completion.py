@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 from click.shell_completion import CompletionItem, get_completion_class
 
-from dero_tvm.boards import FEATURES, list_boards, load_board
-from dero_tvm.errors import UserError
+from dero_tvm.boards.board import FEATURES, list_boards, load_board
+from dero_tvm.boundary.errors import UserError
 
 from .command import Command
 

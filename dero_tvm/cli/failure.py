@@ -13,8 +13,8 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from dero_tvm.errors import InternalError, UserError, internal_error
-from dero_tvm.printable import printable
+from dero_tvm.boundary.errors import InternalError, UserError, internal_error
+from dero_tvm.boundary.printable import printable
 
 FAILED, MISUSED, INTERNAL, INTERRUPTED = 1, 2, 70, 130
 """Exit statuses: the user can mend it, the command line is wrong, our mistake, Ctrl-C."""

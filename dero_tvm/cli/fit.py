@@ -7,9 +7,9 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from dero_tvm.board_filter import known_boards, select_boards
-from dero_tvm.boards import load_board
-from dero_tvm.dero import BARE, parse_dero
+from dero_tvm.boards.board import load_board
+from dero_tvm.boards.board_filter import known_boards, select_boards
+from dero_tvm.driver.dero_levels import BARE, parse_dero
 from dero_tvm.report.fit_table import print_fit
 
 from .board_options import board_filter, board_filter_options
@@ -75,7 +75,7 @@ def fit_command(
     with stages() as show:
         show("starting TVM")
         start_tvm(model)
-        from dero_tvm.board_fit import fit
+        from dero_tvm.driver.board_fit import fit
 
         found = fit(
             model,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from dero_tvm.errors import UserError
+from dero_tvm.boundary.errors import UserError
 
 _PLANNERS = ("greedy_by_size", "greedy_by_conflicts", "hill_climb")
 _TRUE, _FALSE = ("1", "true", "True"), ("0", "false", "False")

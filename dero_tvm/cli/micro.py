@@ -8,8 +8,8 @@ import click
 from rich.console import Console
 
 from dero_tvm.aot.archive import load_archive
-from dero_tvm.boards import load_board
-from dero_tvm.printable import printable
+from dero_tvm.boards.board import load_board
+from dero_tvm.boundary.printable import printable
 from dero_tvm.projects import KINDS, create_project
 
 from .command import SETTINGS, Command

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from dero_tvm.aot.archive import ModelArchive
-from dero_tvm.atomic_write import write_atomically
-from dero_tvm.errors import UserError
+from dero_tvm.boundary.atomic_write import write_atomically
+from dero_tvm.boundary.errors import UserError
 from dero_tvm.runners.shared_library import build_shared_library, check_compiler
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from dero_tvm.printable import printable
+from dero_tvm.boundary.printable import printable
 from dero_tvm.training.folder import check_folder
 
 from .command import Command
@@ -96,7 +96,7 @@ def reorganize_command(
     shapes = parse_input_shapes(input_shapes)
     with stages(quiet=quiet) as show:
         show("starting TVM")
-        from dero_tvm.training.reorganize import reorganize
+        from dero_tvm.training.reorganized_model import reorganize
 
         made = reorganize(
             model,

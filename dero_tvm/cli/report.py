@@ -11,15 +11,15 @@ import click
 from rich.console import Console
 
 from dero_tvm.aot.archive import load_archive
-from dero_tvm.atomic_write import staged_write
-from dero_tvm.errors import UserError
-from dero_tvm.json_text import LARGEST, parsed_json
-from dero_tvm.printable import printable
+from dero_tvm.boundary.atomic_write import staged_write
+from dero_tvm.boundary.errors import UserError
+from dero_tvm.boundary.json_text import LARGEST, parsed_json
+from dero_tvm.boundary.printable import printable
+from dero_tvm.boundary.whole_file import whole_file
 from dero_tvm.report import Report
 from dero_tvm.report.plot_file import check_plot
-from dero_tvm.report.table import print_report
+from dero_tvm.report.text_table import print_report
 from dero_tvm.report.tuning_table import print_tuning
-from dero_tvm.whole_file import whole_file
 
 from .command import Command
 from .outputs import check_distinct, check_output

@@ -10,12 +10,12 @@ import numpy as np
 from rich.console import Console
 
 from dero_tvm.aot.archive import load_archive
-from dero_tvm.atomic_write import staged_write, write_atomically
-from dero_tvm.dero import BARE, parse_dero
-from dero_tvm.errors import UserError
-from dero_tvm.input_arrays import inferences, read_npz
-from dero_tvm.memory_size import parse_size
-from dero_tvm.printable import printable
+from dero_tvm.boards.memory_size import parse_size
+from dero_tvm.boundary.atomic_write import staged_write, write_atomically
+from dero_tvm.boundary.errors import UserError
+from dero_tvm.boundary.input_arrays import inferences, read_npz
+from dero_tvm.boundary.printable import printable
+from dero_tvm.driver.dero_levels import BARE, parse_dero
 from dero_tvm.report.profile_table import print_profile
 from dero_tvm.report.run_table import print_run
 from dero_tvm.report.trace import chrome_trace

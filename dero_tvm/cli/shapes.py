@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from dero_tvm.errors import UserError
+from dero_tvm.boundary.errors import UserError
 
 _ENTRY = re.compile(r"\s*(?P<name>[^\[\]]+?)\s*:\s*\[(?P<shape>[\d\s,]*)\]\s*,?")
 

@@ -10,9 +10,9 @@ import click
 from click.core import ParameterSource
 from rich.console import Console
 
-from dero_tvm.atomic_write import write_atomically
-from dero_tvm.errors import UserError
-from dero_tvm.printable import printable
+from dero_tvm.boundary.atomic_write import write_atomically
+from dero_tvm.boundary.errors import UserError
+from dero_tvm.boundary.printable import printable
 from dero_tvm.report.plot_file import check_plot
 from dero_tvm.report.sweep_plot import plot_sweep
 from dero_tvm.report.sweep_table import print_sweep
@@ -101,7 +101,7 @@ def show_sweep(
     with stages() as show:
         show("starting TVM")
         start_tvm(model)
-        from dero_tvm.trade_off import sweep
+        from dero_tvm.driver.trade_off import sweep
 
         found = sweep(
             model,

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from relax_passes.unfinished import abandon
+from relax_passes.ir.unfinished import abandon
 
 __all__ = ["abandon"]

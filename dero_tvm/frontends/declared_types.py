@@ -12,7 +12,7 @@ from typing import Any
 
 from tvm import relax, tirx
 
-from dero_tvm.errors import InternalError, UserError
+from dero_tvm.boundary.errors import InternalError, UserError
 
 Declared = Sequence[int | None]
 """The size of each axis; None where the file leaves it open."""

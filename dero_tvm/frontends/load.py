@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import onnx
 import tvm
 
-from dero_tvm.errors import UserError, internal_errors
-from dero_tvm.one_at_a_time import one_at_a_time
+from dero_tvm.boundary.errors import UserError, internal_errors
+from dero_tvm.boundary.one_at_a_time import one_at_a_time
 
 from .loaded import LoadedModel
 from .onnx import load_onnx, parse_onnx

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import tvm
 from tvm import relax
 
-from dero_tvm.errors import UserError
-from relax_passes.origins import Origin, with_origins
-from relax_passes.port_quantization import Kind, PortQuantization, with_port_quantization
+from dero_tvm.boundary.errors import UserError
+from relax_passes.ir.origins import Origin, with_origins
+from relax_passes.ir.port_quantization import Kind, PortQuantization, with_port_quantization
 
 from .port_names import distinct_names
 
@@ -33,8 +33,8 @@ class LoadedModel:
     module
         One function, ``main``, with the weights as constants.  Its attribute ``dero.rounding``
         says how the origin's integer kernels round (``double`` or ``single``); what its integer
-        inputs and outputs stand for is in others (`relax_passes.port_quantization`).  Parameters of
-        ``main`` correspond to `inputs` by position, whatever Relax calls them.
+        inputs and outputs stand for is in others (`relax_passes.ir.port_quantization`).  Parameters
+        of ``main`` correspond to `inputs` by position, whatever Relax calls them.
     name
         A short name of the model: the file's stem, or what the model calls itself.
     format

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from dero_tvm.errors import UserError, first_line
+from dero_tvm.boundary.errors import UserError, first_line
 
 from .loaded import LoadedModel, finish
 from .pytorch_importer import import_program

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import tvm
 from tvm import relax
 
-from relax_passes.origins import Origin
+from relax_passes.ir.origins import Origin
 
 from .pytorch_converters import CONVERTERS
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import tvm
 from tvm import relax, tirx
 
-from dero_tvm.errors import UserError
+from dero_tvm.boundary.errors import UserError
 
 from .loaded import LoadedModel, finish
 from .port_names import distinct_names

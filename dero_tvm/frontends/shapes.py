@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from dero_tvm.errors import UserError
+from dero_tvm.boundary.errors import UserError
 
 Dimension = int | str | None  # a size, a symbol's name, or nothing known
 

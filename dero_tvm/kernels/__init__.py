@@ -6,8 +6,8 @@ operation, its constants, the core's features) and answers with a `CKernel` or N
 """
 
 from .c_kernel import CKernel, Generator, Request
-from .choose import Choice, candidates, preferred, requests_of, with_kernels
-from .table import register_kernel, registered, unregister_kernel
+from .choose_kernel import Choice, candidates, preferred, requests_of, with_kernels
+from .kernel_table import register_kernel, registered, unregister_kernel
 
 __all__ = [
     "CKernel",

@@ -10,12 +10,12 @@ code of its own, and `plan_memory` runs it on every plan it returns.
 """
 
 from .bounds import lower_bound, peak, step_bytes
-from .errors import DoesNotFit, PlanError, PlanningError, ProblemError
 from .liveness import liveness
 from .overlap import least_span
 from .peak_report import LiveBuffer, live_at_peak, peak_position
 from .plan import MemoryPlan, Placement
 from .planner import plan_memory
+from .planning_error import DoesNotFit, PlanError, PlanningError, ProblemError
 from .problem import Buffer, BufferKind, Options, Overlap, Problem, Region, Step
 from .verify import verify
 

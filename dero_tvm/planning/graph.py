@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from math import gcd
 
-from .errors import ProblemError
+from .planning_error import ProblemError
 from .problem import Buffer, BufferKind, Options, Problem
 
 

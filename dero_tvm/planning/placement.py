@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from .bounds import step_bytes
 from .budget import Budget
-from .errors import DoesNotFit
 from .graph import granule, outside_arena, round_up
 from .liveness import liveness
 from .overlap import valid_licences
 from .packer import Packed, pack
 from .packing import Packing
 from .plan import Placement
+from .planning_error import DoesNotFit
 from .problem import Buffer, Options, Problem, Region
 from .regions import distribute
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from .budget import Budget
-from .errors import DoesNotFit
 from .graph import build_graph
 from .order import find_order
 from .placement import place
 from .plan import MemoryPlan
+from .planning_error import DoesNotFit
 from .problem import Options, Problem
 from .verify import verify
 

@@ -6,8 +6,8 @@ overlap licences hold.  Nothing but the data types is imported from the rest of 
 
 from __future__ import annotations
 
-from .errors import PlanError
 from .plan import MemoryPlan
+from .planning_error import PlanError
 from .problem import Buffer, BufferKind
 
 

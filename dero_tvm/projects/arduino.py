@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from dero_tvm.errors import UserError
+from dero_tvm.boundary.errors import UserError
 
 from .network_source import network_source
 from .order import Order, model_files, protocol_files

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dero_tvm.errors import UserError
+from dero_tvm.boundary.errors import UserError
 from dero_tvm.runners.baremetal import linker_script, place_arenas
 
 from .network_source import network_source

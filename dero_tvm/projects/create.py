@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from dero_tvm.aot.archive import ModelArchive
-from dero_tvm.boards import Board
-from dero_tvm.errors import UserError
+from dero_tvm.boards.board import Board
+from dero_tvm.boundary.errors import UserError
 
 from .arduino import arduino_files
 from .bare import cmake_files

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from dero_tvm.runners.archive import Archive, workspace_symbols
 from dero_tvm.runners.port_tables import port_tables, size_checks
+from dero_tvm.runners.unpacked_archive import Archive, workspace_symbols
 
 
 def network_source(

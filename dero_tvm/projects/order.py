@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dero_tvm.aot.archive import ModelArchive
-from dero_tvm.boards import Board, Ram
+from dero_tvm.boards.board import Board, Ram
 from dero_tvm.runners.baremetal import place_arenas
 
 from .templates import text_of

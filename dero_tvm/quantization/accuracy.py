@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import onnx
 
-from dero_tvm.errors import UserError
+from dero_tvm.boundary.errors import UserError
 
 LABELS = "labels"
 """Name of the array with the class of each input."""

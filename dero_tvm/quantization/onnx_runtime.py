@@ -12,11 +12,11 @@ import onnx
 from onnxruntime import quantization
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from dero_tvm.errors import UserError, first_line
+from dero_tvm.boundary.errors import UserError, first_line
 
 from .chain_convolutions import convolve_chains
 from .linear_nodes import linear_nodes
-from .merge_means import merge_means
+from .onnx_means import merge_means
 
 Feed = Mapping[str, np.ndarray]
 

@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 import onnx
 
-from dero_tvm.errors import UserError, internal_errors
+from dero_tvm.boundary.errors import UserError, internal_errors
+from dero_tvm.boundary.input_arrays import NamedTensor, inferences, read_npz
+from dero_tvm.boundary.one_at_a_time import one_at_a_time
 from dero_tvm.frontends.load import model_bytes
 from dero_tvm.frontends.onnx.importer import load_onnx
 from dero_tvm.frontends.onnx.reader import parse_onnx
-from dero_tvm.input_arrays import NamedTensor, inferences, read_npz
-from dero_tvm.one_at_a_time import one_at_a_time
 
 from .accuracy import LABELS, top_1
 

@@ -6,11 +6,11 @@ from collections.abc import Iterable
 
 import tvm
 
-from dero_tvm.boards import Board
+from dero_tvm.boards.board import Board
 from dero_tvm.planning import MemoryPlan
 from dero_tvm.schedule.network import Network
-from relax_passes.decisions import decisions
-from relax_passes.residuals import Branch, Residual, read_residuals
+from relax_passes.ir.decisions import decisions
+from relax_passes.residuals.residual import Branch, Residual, read_residuals
 
 from .build_operators import operators, producer_of
 from .build_timeline import Planned, timeline

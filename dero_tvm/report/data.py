@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from dero_tvm.structured import structured
+from dero_tvm.boundary.structured import structured
 
 from .operators import ReportedOperator
 from .ports import ReportedPort

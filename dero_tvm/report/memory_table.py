@@ -5,10 +5,10 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
-from dero_tvm.runners.code_size import CodeSize
+from dero_tvm.report.code_size import CodeSize
 
 from .data import Report
-from .table import remark, shown, table_of
+from .text_table import remark, shown, table_of
 
 
 def print_memory(report: Report, code: CodeSize, console: Console) -> None:

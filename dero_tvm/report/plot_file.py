@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dero_tvm.errors import UserError
+from dero_tvm.boundary.errors import UserError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -8,7 +8,7 @@ from rich.markup import escape
 from dero_tvm.runners import Profile, RunResult
 
 from .data import Report
-from .table import shown, table_of
+from .text_table import shown, table_of
 
 
 def print_profile(report: Report, result: RunResult, console: Console) -> None:

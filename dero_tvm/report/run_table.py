@@ -8,7 +8,7 @@ from rich.console import Console
 from dero_tvm.aot.archive import ModelArchive
 from dero_tvm.runners import RunResult
 
-from .table import shown, table_of
+from .text_table import shown, table_of
 
 
 def print_run(

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from dero_tvm.structured import structured
+from dero_tvm.boundary.structured import structured
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.padding import Padding
 
-from dero_tvm.printable import printable
+from dero_tvm.boundary.printable import printable
 
 from .sweep import Sweep
-from .table import shown, table_of
+from .text_table import shown, table_of
 
 
 def print_sweep(sweep: Sweep, console: Console) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dero_tvm.printable import printable
+from dero_tvm.boundary.printable import printable
 
 from .data import Report
 from .plot_file import check_matplotlib, check_plot, file_of, reproducible

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import Any
 
-from dero_tvm.printable import printable
+from dero_tvm.boundary.printable import printable
 from dero_tvm.runners import Profile
 
 from .data import Report

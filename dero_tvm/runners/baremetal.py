@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..boards import Board, Flash, targets_folder
-from ..errors import UserError
-from .archive import Archive
+from ..boards.board import Board, Flash, targets_folder
+from ..boundary.errors import UserError
 from .binding import binding_source, guard_bytes
 from .process import build, compile_objects, find_tool
 from .result import RunError
+from .unpacked_archive import Archive
 from .workspace import write_archive
 
 PACKAGES = "gcc-arm-none-eabi libnewlib-arm-none-eabi"

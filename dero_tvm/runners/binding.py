@@ -14,8 +14,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from .archive import Archive, workspace_symbols
 from .port_tables import port_tables, size_checks
+from .unpacked_archive import Archive, workspace_symbols
 
 _SMALLEST_GUARD = 64  # bytes: a row of a small feature map, two vectors of MVE
 

@@ -6,8 +6,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..boards import list_boards, load_board
-from ..errors import UserError, internal_errors
+from ..boards.board import list_boards, load_board
+from ..boundary.errors import UserError, internal_errors
 from .baremetal import find_cross_compiler
 from .host_c import find_compiler, run_host_c
 from .qemu import find_emulator, run_qemu

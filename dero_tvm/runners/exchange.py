@@ -16,9 +16,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import UserError
-from .archive import Archive, tensor_bytes
+from ..boundary.errors import UserError
 from .result import RunError, Tensor
+from .unpacked_archive import Archive, tensor_bytes
 
 _RECORD = struct.Struct("<iIIIi")
 

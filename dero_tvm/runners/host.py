@@ -15,7 +15,7 @@ import tvm
 
 from dero_tvm.aot.archive import HOST_PROGRAM, PARAMETERS, ModelArchive, TensorInfo
 from dero_tvm.aot.host_program import ENTRY, GUARD_BYTES
-from dero_tvm.errors import UserError, first_line
+from dero_tvm.boundary.errors import UserError, first_line
 
 _PATTERN = 0x5A
 

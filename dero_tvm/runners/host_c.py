@@ -7,14 +7,14 @@ import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ..boards import load_board, targets_folder
-from ..errors import UserError
-from .archive import Archive
+from ..boards.board import load_board, targets_folder
+from ..boundary.errors import UserError
 from .binding import binding_source, guard_bytes
 from .elf import section_sizes
 from .exchange import pack_inputs, unpack_results
 from .process import MORE_TIME, build, compile_objects, find_tool, run
 from .result import Profile, RunError, RunResult, Tensor
+from .unpacked_archive import Archive
 from .workspace import build_folder, write_archive
 
 STRICT_FLAGS = (

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .archive import Archive, Tensor, maps_io, tensor_bytes
+from .unpacked_archive import Archive, Tensor, maps_io, tensor_bytes
 
 
 def port_tables(archive: Archive, prefix: str, *, copy_io: bool = False, named: bool) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import UserError
+from ..boundary.errors import UserError
 from .result import RunError
 
 MORE_TIME = "; allow it more (--time-limit) if the model needs it"

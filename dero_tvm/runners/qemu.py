@@ -18,9 +18,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ..boards import Board, QemuMachine, load_board
-from ..errors import UserError
-from .archive import Archive
+from ..boards.board import Board, QemuMachine, load_board
+from ..boundary.errors import UserError
 from .baremetal import Image, build_image
 from .elf import section_sizes
 from .exchange import Results, pack_inputs, unpack_results
@@ -28,6 +27,7 @@ from .fault import describe_fault
 from .process import MORE_TIME, Completed, find_tool, run
 from .result import Profile, RunError, RunResult, Tensor
 from .stack_bound import NoBound, StackBound, stack_bound
+from .unpacked_archive import Archive
 from .workspace import build_folder
 
 _CALIBRATION_INSTRUCTIONS = 200_000  # of the loop in targets/baremetal/platform.c

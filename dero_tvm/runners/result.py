@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import UserError
+from ..boundary.errors import UserError
 
 if TYPE_CHECKING:
     from .stack_bound import StackBound

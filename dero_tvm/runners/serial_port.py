@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..errors import UserError
-from .archive import Archive
+from ..boundary.errors import UserError
 from .result import RunResult, Tensor
 from .serial_protocol import Link, run_on_link
+from .unpacked_archive import Archive
 
 SPEED = 115200  # bits a second
 

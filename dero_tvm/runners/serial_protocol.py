@@ -18,11 +18,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import UserError
-from ..printable import printable
-from .archive import Archive, tensor_bytes
+from ..boundary.errors import UserError
+from ..boundary.printable import printable
 from .exchange import pack_inputs
 from .result import RunError, Tensor
+from .unpacked_archive import Archive, tensor_bytes
 
 VERSION = 2
 _CHUNK = 64  # bytes of a tensor in one line, at most

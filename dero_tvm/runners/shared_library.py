@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from ..aot.archive import ModelArchive
-from ..errors import UserError
+from ..boundary.errors import UserError
 from .host_c import find_compiler
 from .process import build
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .archive import Archive
+from .unpacked_archive import Archive
 
 
 @contextmanager

@@ -17,14 +17,14 @@ import tvm
 from tvm import relax
 from tvm.ir import Call, GenericConst, GlobalVar, Var
 
-from dero_tvm.errors import UserError
-from relax_passes.graph import CASCADE
+from dero_tvm.boundary.errors import UserError
+from relax_passes.ir.operator_graph import CASCADE
+from relax_passes.ir.origins import origin_of
+from relax_passes.ir.port_quantization import port_quantization
 from relax_passes.operators import Signature, TensorSpec, operator_of, signature_of, spec_of
 from relax_passes.operators.row_ports import sink_signature, source_signature
-from relax_passes.origins import origin_of
-from relax_passes.port_quantization import port_quantization
-from relax_passes.stream_ports import streamed_inputs, streamed_outputs
-from relax_passes.stream_rows import DESCENDING, DIRECTION, HAS_PORTS
+from relax_passes.streaming.stream_ports import streamed_inputs, streamed_outputs
+from relax_passes.streaming.stream_rows import DESCENDING, DIRECTION, HAS_PORTS
 
 from .network import Cascade, CascadeKind, Network, Operation, Port
 from .opaque import opaque_name, opaque_operation

@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 from tvm import tirx
 
+from relax_passes.ir.port_quantization import PortQuantization
 from relax_passes.operators import Signature, TensorSpec
-from relax_passes.port_quantization import PortQuantization
-from relax_passes.row_schedule import CascadeOperator, RowSchedule, simulate
+from relax_passes.streaming.row_schedule import CascadeOperator, RowSchedule, simulate
 
 
 class CascadeKind(enum.Enum):

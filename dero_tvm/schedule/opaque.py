@@ -17,9 +17,9 @@ from tvm.s_tir import SBlock, SBlockRealize
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script import builder as T
 
-from dero_tvm.errors import UserError, first_line
+from dero_tvm.boundary.errors import UserError, first_line
+from relax_passes.ir.unfinished import abandoned_on_failure
 from relax_passes.operators import TensorSpec, spec_of
-from relax_passes.unfinished import abandoned_on_failure
 
 _SCRATCH_ALIGNMENT = 8
 

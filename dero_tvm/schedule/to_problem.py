@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from dero_tvm.planning.problem import Buffer, BufferKind, Overlap, Problem, Region, Step
 from relax_passes.operators.signature import TensorSpec
-from relax_passes.row_schedule import RowSchedule
+from relax_passes.streaming.row_schedule import RowSchedule
 
 from .network import Cascade, CascadeKind, Network, Operation
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dero_tvm.errors import UserError
-from relax_passes.reorganization import Activation
+from dero_tvm.boundary.errors import UserError
+from relax_passes.reorganization.description import Activation
 
 
 @dataclass(frozen=True)

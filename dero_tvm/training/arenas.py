@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 
 import tvm
 
-from dero_tvm.boards import load_board
-from dero_tvm.candidates import Candidates
-from dero_tvm.dero import Dero
+from dero_tvm.boards.board import load_board
+from dero_tvm.driver.candidates import Candidates
+from dero_tvm.driver.dero_levels import Dero
+from dero_tvm.driver.network_planner import NetworkPlanner
 from dero_tvm.frontends import LoadedModel
-from dero_tvm.network_planner import NetworkPlanner
 from dero_tvm.planning import Options
 from relax_passes import pipeline
 

@@ -1,7 +1,7 @@
 """The classes that a generated network is built from, as source text.
 
 Only what a network needs is written: a parameter that would have its default everywhere is not
-there.  The texts follow the formula in `relax_passes.reorganization`.
+there.  The texts follow the formula in `relax_passes.reorganization.description`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from relax_passes.reorganization import Activation
+from relax_passes.reorganization.description import Activation
 
 from .activations import activation_class
 from .python_text import Call, statement

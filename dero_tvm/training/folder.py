@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from dero_tvm.errors import UserError
+from dero_tvm.boundary.errors import UserError
 
 
 def check_folder(path: Path) -> None:

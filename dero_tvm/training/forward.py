@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from dero_tvm.errors import UserError
-from relax_passes.reorganization import (
+from dero_tvm.boundary.errors import UserError
+from relax_passes.reorganization.description import (
     AnyNode,
     Architecture,
     Concat,

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from dero_tvm.errors import UserError
-from relax_passes.reorganization import (
+from dero_tvm.boundary.errors import UserError
+from relax_passes.reorganization.description import (
     Activate,
     Activation,
     AnyNode,

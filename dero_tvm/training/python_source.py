@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from relax_passes.reorganization import Architecture, Port
+from relax_passes.reorganization.description import Architecture, Port
 
 from .forward import Forward
 from .identifiers import class_name

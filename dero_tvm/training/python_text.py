@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dero_tvm.printable import printable
+from dero_tvm.boundary.printable import printable
 
 WIDTH = 88
 _STEP = "    "

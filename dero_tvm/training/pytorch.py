@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import Any
 
-from dero_tvm.errors import UserError
+from dero_tvm.boundary.errors import UserError
 
 
 def require_pytorch() -> Any:

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import prod
 
-from relax_passes.decisions import Decision
-from relax_passes.reorganization import (
+from relax_passes.ir.decisions import Decision
+from relax_passes.reorganization.description import (
     Architecture,
     Convolution,
     Dense,

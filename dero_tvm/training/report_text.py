@@ -7,8 +7,8 @@ from collections import Counter
 
 from rich.console import Console
 
-from dero_tvm.printable import printable
-from dero_tvm.report.table import shown, table_of
+from dero_tvm.boundary.printable import printable
+from dero_tvm.report.text_table import shown, table_of
 
 from .report import ReorganizationReport
 

@@ -10,7 +10,13 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from relax_passes.reorganization import Activate, AnyNode, Architecture, Dense, GlobalPool
+from relax_passes.reorganization.description import (
+    Activate,
+    AnyNode,
+    Architecture,
+    Dense,
+    GlobalPool,
+)
 
 from .identifiers import Names, identifier
 from .layers import MODULES

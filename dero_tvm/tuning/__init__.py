@@ -4,8 +4,8 @@
 keeps the figures, `tuner` puts them together.  `plan_counter` measures whole plans likewise.
 """
 
+from ..driver.plan_counter import PlanCounter
 from .cache import default_cache
-from .plan_counter import PlanCounter
 from .tuner import Tuner
 
 __all__ = ["PlanCounter", "Tuner", "default_cache"]

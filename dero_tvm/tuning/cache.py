@@ -18,10 +18,10 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from dero_tvm.atomic_write import write_atomically
-from dero_tvm.errors import UserError
-from dero_tvm.json_text import LARGEST, parsed_json
-from dero_tvm.whole_file import whole_file
+from dero_tvm.boundary.atomic_write import write_atomically
+from dero_tvm.boundary.errors import UserError
+from dero_tvm.boundary.json_text import LARGEST, parsed_json
+from dero_tvm.boundary.whole_file import whole_file
 
 _FORMAT = 1
 

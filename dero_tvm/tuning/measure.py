@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dero_tvm.boards import Board, list_boards, load_board
-from dero_tvm.errors import UserError
+from dero_tvm.boards.board import Board, list_boards, load_board
+from dero_tvm.boundary.errors import UserError
 from dero_tvm.planning import DoesNotFit
 from dero_tvm.runners import RunResult, run_host_c, run_qemu
 

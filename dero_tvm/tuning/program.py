@@ -19,9 +19,9 @@ import numpy as np
 from dero_tvm.aot import ModelArchive
 from dero_tvm.aot.emit import emit
 from dero_tvm.aot.program import build_program
-from dero_tvm.boards import Board
+from dero_tvm.boards.board import Board
+from dero_tvm.driver.network_planner import STACK_RESERVE, board_regions
 from dero_tvm.kernels import CKernel
-from dero_tvm.network_planner import STACK_RESERVE, board_regions
 from dero_tvm.planning import Options, plan_memory, verify
 from dero_tvm.schedule.network import (
     Cascade,

@@ -9,7 +9,7 @@ from importlib.metadata import version
 
 import numpy as np
 
-from dero_tvm.boards import Board
+from dero_tvm.boards.board import Board
 from dero_tvm.kernels import CKernel, Request, candidates
 from dero_tvm.kernels.support import support_code
 from relax_passes.operators import TensorSpec

@@ -6,8 +6,8 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from dero_tvm.boards import Board
-from dero_tvm.errors import UserError
+from dero_tvm.boards.board import Board
+from dero_tvm.boundary.errors import UserError
 from dero_tvm.kernels import CKernel, Request, requests_of
 from dero_tvm.report.tuning import ReportedChoice, ReportedTuning
 from dero_tvm.schedule.network import Network

@@ -16,8 +16,8 @@ import tvm
 
 import dero_tvm
 from relax_passes import pipeline
-from relax_passes.canonicalize import Canonicalize
-from relax_passes.reorganization import Choices
+from relax_passes.canonicalization.canonicalize import Canonicalize
+from relax_passes.reorganization.description import Choices
 
 from .densenet import densenet121
 from .mcunet_in3 import mcunet_in3

@@ -1,1 +1,1 @@
-"""The phases of :func:`relax_passes.canonicalize.Canonicalize`, each a module pass of its own."""
+"""The phases of :func:`.canonicalize.Canonicalize`, each a module pass of its own."""

@@ -19,7 +19,7 @@ import numpy as np
 import tvm
 from tvm import relax
 
-from .dataflow import DataflowRewriter, dtype_of, is_call, shape_of
+from ..ir.dataflow import DataflowRewriter, dtype_of, is_call, shape_of
 
 
 @tvm.error.register_error("IndexOutside")  # passes are run by C++, which knows errors by name

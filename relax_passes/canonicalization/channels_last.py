@@ -25,9 +25,9 @@ import tvm
 from tvm import relax
 from tvm.ir import Call
 
+from ..ir.constant_tensor import ConstantTensor
+from ..ir.dataflow import DataflowRewriter, is_call, shape_of
 from .channels_last_operators import HANDLERS, demands_channels_last, passes_layout_on
-from .constant_tensor import ConstantTensor
-from .dataflow import DataflowRewriter, is_call, shape_of
 from .layout import Layout
 
 INPUT_LAYOUTS = "dero.input_layouts"

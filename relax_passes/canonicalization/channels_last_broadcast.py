@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tvm import relax
 from tvm.ir import Call
 
-from .dataflow import shape_of
+from ..ir.dataflow import shape_of
 from .layout import Layout
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from tvm import relax
 from tvm.ir import Call
 
+from ..ir.dataflow import is_call, shape_of
 from .channels_last_broadcast import binary
-from .dataflow import is_call, shape_of
 from .fold_constants import permutation
 from .layout import Layout
 

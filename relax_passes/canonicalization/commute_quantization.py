@@ -19,7 +19,7 @@ import tvm
 from tvm import relax
 from tvm.ir import Call, GenericConst
 
-from .dataflow import DataflowRewriter, is_call, with_operands
+from ..ir.dataflow import DataflowRewriter, is_call, with_operands
 from .moves import is_move, pad_value, pads_with_constant
 
 

@@ -31,7 +31,7 @@ import numpy as np
 import tvm
 from tvm import relax
 
-from .dataflow import DataflowRewriter, dtype_of, is_call, shape_of
+from ..ir.dataflow import DataflowRewriter, dtype_of, is_call, shape_of
 
 
 @tvm.transform.module_pass(opt_level=0, name="DecomposeComposites")

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tvm import relax
 
-from ..channel_sums import NotLinear
-from .dataflow import is_call, shape_of
+from ..ir.dataflow import is_call, shape_of
+from ..shortcuts.channel_sums import NotLinear
 from .element_sums import ElementSum, joined
 from .fold_constants import permutation
 

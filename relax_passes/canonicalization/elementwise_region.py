@@ -17,8 +17,8 @@ import numpy as np
 from tvm import relax
 from tvm.ir import Call
 
-from .constant_tensor import ConstantTensor
-from .dataflow import Dataflow, is_call, shape_of, variables_of
+from ..ir.constant_tensor import ConstantTensor
+from ..ir.dataflow import Dataflow, is_call, shape_of, variables_of
 from .fold_constants import clip_bounds
 
 _LARGEST = 12  # operators in a region; the longest activation in use (GELU by tanh) has 9

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from tvm import relax
 
-from .constant_tensor import ConstantTensor
-from .dataflow import Dataflow, is_call, shape_of
+from ..ir.constant_tensor import ConstantTensor
+from ..ir.dataflow import Dataflow, is_call, shape_of
 from .fold_constants import clip_bounds
 
 

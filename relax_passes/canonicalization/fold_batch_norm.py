@@ -21,8 +21,8 @@ import tvm
 from tvm import relax
 from tvm.ir import Call
 
-from .constant_tensor import exact_constant
-from .dataflow import DataflowRewriter, dtype_of, is_call, shape_of
+from ..ir.constant_tensor import exact_constant
+from ..ir.dataflow import DataflowRewriter, dtype_of, is_call, shape_of
 
 _MERGED = (
     ["relax.multiply"],

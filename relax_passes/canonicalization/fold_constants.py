@@ -20,9 +20,9 @@ import tvm
 from tvm import relax
 from tvm.ir import Call, GenericConst, Op
 
-from ..unfinished import abandoned_on_failure
-from .constant_tensor import ConstantTensor, exact_constant
-from .dataflow import DataflowRewriter, dtype_of, is_call, operands_of, shape_of, with_operands
+from ..ir.constant_tensor import ConstantTensor, exact_constant
+from ..ir.dataflow import DataflowRewriter, dtype_of, is_call, operands_of, shape_of, with_operands
+from ..ir.unfinished import abandoned_on_failure
 
 _MOVES: dict[str, Callable[[Any, ConstantTensor], ConstantTensor]] = {
     "relax.reshape": lambda call, c: c.reshape(shape_of(call)),

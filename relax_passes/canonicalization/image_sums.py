@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ..channel_sums import NO_CHANNEL, ChannelSum, ChannelTerm, NotLinear, Window
+from ..shortcuts.channel_sums import NO_CHANNEL, ChannelSum, ChannelTerm, NotLinear, Window
 from .element_sums import ABSENT, ElementSum, ElementTerm
 
 _NO_WINDOW = "adds up pixels that fill no window"

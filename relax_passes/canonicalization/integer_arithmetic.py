@@ -23,9 +23,9 @@ import tvm
 from tvm import relax
 from tvm.ir import Call, GenericConst
 
+from ..ir.constant_tensor import ConstantTensor
+from ..ir.dataflow import DataflowRewriter, dtype_of, is_call, operands_of
 from ..operators import make_call, tables
-from .constant_tensor import ConstantTensor
-from .dataflow import DataflowRewriter, dtype_of, is_call, operands_of
 from .elementwise_region import Region, regions_ending_at
 from .epilogue import Epilogue, quantized_epilogue, take_integer_clamp
 from .integer_operand import Quantized, Refusal

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tvm import relax
 
+from ..ir.constant_tensor import ConstantTensor
+from ..ir.dataflow import UNSIGNED_LAYERS, shape_of
 from ..operators import quantized as factors
 from ..operators.sum_range import SumRange
-from .constant_tensor import ConstantTensor
-from .dataflow import UNSIGNED_LAYERS, shape_of
 from .epilogue import Epilogue
 from .integer_operand import (
     Quantized,

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from tvm import relax
 
+from ..ir.dataflow import dtype_of, is_call, shape_of
 from ..operators import quantized as factors
 from ..operators import spec_of
 from ..operators.pool2d import windows_meet_image
 from ..operators.softmax import MOST_INT8_CHANNELS
 from ..operators.sum_range import SumRange
-from .dataflow import dtype_of, is_call, shape_of
 from .epilogue import Epilogue, take_integer_clamp
 from .integer_layers import conv2d, matmul
 from .integer_operand import (

@@ -8,11 +8,11 @@ from collections.abc import Callable
 import numpy as np
 from tvm import relax
 
+from ..ir.dataflow import is_call
 from ..operators import tables
 from ..operators.binary_tables import Operand, table_of_binary
 from ..operators.quantized import activation_range
 from .activation_functions import recognize
-from .dataflow import is_call
 from .elementwise_region import Region
 from .epilogue import float_bounds
 from .fold_constants import clip_bounds

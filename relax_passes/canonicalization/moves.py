@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .dataflow import is_call
+from ..ir.dataflow import is_call
 
 _ALWAYS = (
     "relax.reshape",

@@ -23,8 +23,8 @@ import numpy as np
 from tvm import relax
 from tvm.ir import Call, GenericConst, Op
 
-from ..channel_sums import NotLinear
-from .dataflow import Dataflow, is_call, shape_of
+from ..ir.dataflow import Dataflow, is_call, shape_of
+from ..shortcuts.channel_sums import NotLinear
 from .element_reader import READERS, fixed_weight
 from .element_sums import ABSENT, ElementSum
 from .image_sums import Numbering, occurring

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tvm import relax
 
+from ..ir.dataflow import Dataflow, dtype_of, is_call, operands_of, shape_of
 from ..operators import spec_of
 from ..operators.pool2d import windows_meet_image
 from ..operators.resize2d import ONNX_ROUNDINGS
-from .dataflow import Dataflow, dtype_of, is_call, operands_of, shape_of
 from .epilogue import Epilogue, float_epilogue, take_integer_clamp
 from .fold_constants import clip_bounds, permutation
 

@@ -20,9 +20,9 @@ import tvm
 from tvm import relax
 from tvm.ir import Call, Op
 
+from ..ir.dataflow import DataflowRewriter, dtype_of, is_call
 from ..operators import make_call, operator_of
 from .activation_functions import recognize
-from .dataflow import DataflowRewriter, dtype_of, is_call
 from .elementwise_region import Region, regions_ending_at
 from .select_handlers import HANDLERS, handler_arguments_ok
 

@@ -24,8 +24,8 @@ import tvm
 from tvm import relax
 from tvm.ir import GenericConst
 
+from ..ir.dataflow import UNSIGNED_LAYERS, DataflowRewriter, dtype_of, is_call, with_operands
 from ..operators import make_call
-from .dataflow import UNSIGNED_LAYERS, DataflowRewriter, dtype_of, is_call, with_operands
 from .fold_constants import clip_bounds
 from .moves import is_move, pad_value, pads_with_constant
 

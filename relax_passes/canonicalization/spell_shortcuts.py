@@ -30,9 +30,9 @@ import tvm
 from tvm import relax
 from tvm.ir import Call
 
-from ..channel_runs import Run, runs, uniform
-from ..channel_sums import ChannelSum, NotLinear
-from .dataflow import Dataflow, DataflowRewriter, dtype_of, is_call, shape_of
+from ..ir.dataflow import Dataflow, DataflowRewriter, dtype_of, is_call, shape_of
+from ..shortcuts.channel_runs import Run, runs, uniform
+from ..shortcuts.channel_sums import ChannelSum, NotLinear
 from .element_sums import ElementSum
 from .image_sums import channel_sum
 from .region_reader import ELEMENTWISE, RegionReader, Source

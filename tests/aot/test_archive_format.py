@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_models import residual
 
 import dero_tvm
 from dero_tvm.aot.archive import HOST_PROGRAM, load_archive
-from dero_tvm.errors import UserError
+from dero_tvm.boundary.errors import UserError
+from tests.tiny_models import residual
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dero_tvm.aot.c_constants import c_type, definition, words_of
-from dero_tvm.aot.float_literals import float_literal
 from dero_tvm.aot.standard_headers import standard_headers
+from dero_tvm.kernels.float_literals import float_literal
 from tests.random_cases import cases
 
 INTEGERS = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64")

@@ -7,10 +7,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from networks import float32_normalized, int8_block, module_of
 from tvm import relax
 
 import dero_tvm
+from tests.campaigns.random_onnx.networks import float32_normalized, int8_block, module_of
 
 WARNINGS = (
     "-Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wconversion "

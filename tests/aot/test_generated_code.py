@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from onnx import helper
-from tiny_models import model_of, residual
 
 import dero_tvm
-from dero_tvm.boards import Board, Ram
+from dero_tvm.boards.board import Board, Ram
+from tests.tiny_models import model_of, residual
 
 STRICT = ("-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", "-Wpedantic")
 X = np.random.default_rng(0).standard_normal((1, 4, 8, 8)).astype("float32")

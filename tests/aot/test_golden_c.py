@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from write_golden import FOLDER, NETWORKS, generated
+
+from tests.aot.write_golden import FOLDER, NETWORKS, generated
 
 
 @pytest.mark.parametrize("name", NETWORKS)

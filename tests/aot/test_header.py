@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from networks import int8_block, module_of
 from tvm import relax
 
 import dero_tvm
-from dero_tvm.boards import Ram, load_board
-from dero_tvm.network_planner import STACK_RESERVE
+from dero_tvm.boards.board import Ram, load_board
+from dero_tvm.driver.network_planner import STACK_RESERVE
 from relax_passes.operators import make_call
+from tests.campaigns.random_onnx.networks import int8_block, module_of
 
 
 def two_regions() -> dero_tvm.CompiledModel:

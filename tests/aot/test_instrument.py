@@ -10,14 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from networks import int8_block
 from test_header import two_regions
-from tiny_models import residual
 
 import dero_tvm
 from dero_tvm.aot import ModelArchive
 from dero_tvm.runners import RunError, run_host_c, run_qemu
 from dero_tvm.runners.result import equal_outputs
+from tests.campaigns.random_onnx.networks import int8_block
+from tests.tiny_models import residual
 
 STRICT = (
     *("-std=c11", "-O2", "-Wall", "-Wextra", "-Wpedantic", "-Wshadow"),

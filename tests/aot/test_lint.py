@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import dero_tvm
-from dero_tvm.boards import load_board
+from dero_tvm.boards.board import load_board
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "generated-code.md").read_text()

@@ -6,14 +6,14 @@ import re
 
 import numpy as np
 import pytest
-from host_module import run_on_host
-from networks import module_of
 from tvm import relax
 
 import dero_tvm
-from dero_tvm.errors import UserError
+from dero_tvm.boundary.errors import UserError
 from dero_tvm.runners.host_c import run_host_c
 from relax_passes.operators import make_call
+from tests.campaigns.random_onnx.networks import module_of
+from tests.host_module import run_on_host
 
 SHAPE = (1, 6, 5, 4)
 rng = np.random.default_rng(3)

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from networks import float32_normalized, int8_block
-
 import dero_tvm
+from tests.campaigns.random_onnx.networks import float32_normalized, int8_block
 
 FOLDER = Path(__file__).parent / "golden"
 NETWORKS = {"int8_block": int8_block, "float32_normalized": float32_normalized}

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from tiny_models import residual, save
 
 from dero_tvm.cli.main import tvmc
+from tests.tiny_models import residual, save
 
 Tvmc = Callable[..., Result]
 

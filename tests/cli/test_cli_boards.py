@@ -9,7 +9,7 @@ import re
 import pytest
 from rich.console import Console
 
-from dero_tvm.boards import list_boards
+from dero_tvm.boards.board import list_boards
 from dero_tvm.report.fit import BoardFit, Fit, Need, Verdict
 from dero_tvm.report.fit_table import print_fit
 

@@ -14,7 +14,8 @@ import time
 from pathlib import Path
 
 import pytest
-from default_signals import default_signals
+
+from tests.cli.default_signals import default_signals
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from dero_tvm.aot.archive import load_archive
+from dero_tvm.boundary.errors import UserError
 from dero_tvm.cli.legacy import board_of_target, parse_pass_config
-from dero_tvm.errors import UserError
 
 
 def test_a_whole_old_command_line(run, model_file, tmp_path):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from onnx import TensorProto, helper
-from tiny_models import model_of, residual, save
+
+from tests.tiny_models import model_of, residual, save
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
-from dero_tvm.atomic_write import staged_write, write_atomically
-from dero_tvm.errors import UserError
+from dero_tvm.boundary.atomic_write import staged_write, write_atomically
+from dero_tvm.boundary.errors import UserError
 
 
 @contextmanager

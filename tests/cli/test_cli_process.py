@@ -11,9 +11,10 @@ import time
 from pathlib import Path
 
 import pytest
-from default_signals import default_signals
 from onnx import helper
-from tiny_models import model_of, save
+
+from tests.cli.default_signals import default_signals
+from tests.tiny_models import model_of, save
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -47,7 +48,7 @@ def test_tvm_starts_without_pytorch_which_can_still_be_imported():
     pytest.importorskip("torch")
     program = (
         "import sys; from dero_tvm.cli.start_tvm import start_tvm\n"
-        "start_tvm('model.tflite'); import dero_tvm.compiler\n"
+        "start_tvm('model.tflite'); import dero_tvm.driver.compiler\n"
         "print('tvm' in sys.modules, 'torch' in sys.modules); import torch\n"
         "print(torch.zeros(1).numpy())"
     )

@@ -11,7 +11,8 @@ import numpy as np
 import onnx
 import pytest
 from onnx import helper
-from tiny_models import model_of, save
+
+from tests.tiny_models import model_of, save
 
 DIGITS = Path(__file__).parents[2] / "examples" / "models" / "digits_int8.onnx"
 

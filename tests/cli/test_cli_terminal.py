@@ -11,7 +11,7 @@ from rich.console import Console
 
 from dero_tvm.aot.archive import load_archive
 from dero_tvm.report import Report, ReportedResidual
-from dero_tvm.report.table import print_report
+from dero_tvm.report.text_table import print_report
 
 
 @pytest.fixture(scope="module")

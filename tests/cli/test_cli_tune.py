@@ -23,7 +23,7 @@ def test_what_is_printed(
         return [(20_000, *costs[0][1:]), *costs[1:]]
 
     monkeypatch.setattr(
-        "dero_tvm.compiler.Tuner",
+        "dero_tvm.driver.compiler.Tuner",
         lambda board, cache, progress: Tuner(board, cache, measure=first_is_slow),
     )
     cache, archive = tmp_path / "kernels.json", tmp_path / "tuned.tar"

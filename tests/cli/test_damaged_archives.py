@@ -9,8 +9,8 @@ from collections import Counter
 from pathlib import Path
 
 from dero_tvm.aot.archive import METADATA, ModelArchive
-from tests.fuzzing.hostile_values import damaged_bytes
-from tests.fuzzing.json_changes import changed
+from tests.campaigns.fuzzing.hostile_values import damaged_bytes
+from tests.campaigns.fuzzing.json_changes import changed
 
 SEEDS = 36
 

@@ -12,7 +12,8 @@ from onnx import numpy_helper
 from onnxruntime import quantization
 from onnxruntime.quantization import QuantFormat, QuantType
 from onnxruntime.quantization.shape_inference import quant_pre_process
-from oracles import Feed
+
+from tests.end_to_end.oracles import Feed
 
 
 class _Reader(quantization.CalibrationDataReader):

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import tvm
-from oracles import skip_unless_runnable
 from tvm import relax
 
 from dero_tvm import compile
 from relax_passes.operators import make_call
+from tests.end_to_end.oracles import skip_unless_runnable
 
 HEIGHT, WIDTH, CHANNELS = 9, 7, 8
 SIZE = {"pool_size": (HEIGHT, WIDTH)}

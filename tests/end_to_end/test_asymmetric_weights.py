@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from oracles import onnx_runtime
-from qdq_models import QDQModel
 
-from dero_tvm.prepare import prepare
+from dero_tvm.driver.prepare import prepare
 from tests.c_batch import CBatch, CLibrary, streamed_program
+from tests.end_to_end.oracles import onnx_runtime
+from tests.end_to_end.qdq_models import QDQModel
 
 SHAPE = (1, 4, 7, 6)
 WEIGHTS = {"Conv": (5, 4, 3, 3), "depthwise": (4, 1, 3, 3), "MatMul": (168, 6)}

@@ -6,10 +6,10 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
-from oracles import onnx_runtime
 
 import dero_tvm
 from tests.compiled_c import run_in_c
+from tests.end_to_end.oracles import onnx_runtime
 
 SHAPE = (1, 8, 16, 16)
 TYPES = {"int8": TensorProto.INT8, "uint8": TensorProto.UINT8}

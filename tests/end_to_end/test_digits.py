@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from oracles import relative_difference, skip_unless_runnable
 
 from examples.digits_accuracy import MODELS, compiled, differences, reference
+from tests.end_to_end.oracles import relative_difference, skip_unless_runnable
 
 WAYS = [("none", "host"), ("stream", "host-c")]
 

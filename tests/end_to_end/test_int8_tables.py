@@ -15,15 +15,15 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from oracles import litert, onnx_runtime
-from qdq_models import QDQModel
-from tflite_builder import TFLiteBuilder
 
 from dero_tvm.aot.program import Program, build_program
-from dero_tvm.choose import smallest
-from dero_tvm.dero import Dero
-from dero_tvm.prepare import prepare
+from dero_tvm.driver.choose_plan import smallest
+from dero_tvm.driver.dero_levels import Dero
+from dero_tvm.driver.prepare import prepare
 from tests.c_batch import CBatch, CLibrary, streamed_program
+from tests.end_to_end.oracles import litert, onnx_runtime
+from tests.end_to_end.qdq_models import QDQModel
+from tests.tflite_builder import TFLiteBuilder
 
 SHAPE = (1, 8, 8, 4)
 TYPES = ("int8", "uint8")

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from host_module import host_function
-from oracles import extremes, only, random_int8, skip_unless_runnable
 
 import dero_tvm
 from dero_tvm.runners import run_host_c
+from tests.end_to_end.oracles import extremes, only, random_int8, skip_unless_runnable
+from tests.host_module import host_function
 from tests.small_networks import residual_network
 
 INTERFACES: dict[str, dict[str, Any]] = {

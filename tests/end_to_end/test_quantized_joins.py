@@ -16,10 +16,10 @@ import numpy as np
 import onnx
 import pytest
 from onnx import numpy_helper
-from oracles import onnx_runtime
-from qdq_models import QDQModel
 
 from tests.c_batch import CBatch, CLibrary, streamed_program
+from tests.end_to_end.oracles import onnx_runtime
+from tests.end_to_end.qdq_models import QDQModel
 
 SHAPE = (1, 4, 6, 5)
 STEP = 0.0973  # no simple multiple of the other scales: few sums are halfway between two steps

@@ -8,14 +8,6 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
-from onnx_networks import (
-    QuantFormat,
-    QuantType,
-    output_step,
-    quantized,
-    share_unequal,
-)
-from oracles import Feed, only, onnx_runtime, skip_unless_runnable
 
 import dero_tvm
 from benchmarks.layer_by_layer import layer_results, quantized_activations
@@ -23,6 +15,14 @@ from examples.models.mcunet_in3 import mcunet_in3
 from examples.models.mobilenet_v2 import mobilenet_v2
 from examples.models.random_images import random_inputs
 from relax_passes import pipeline
+from tests.end_to_end.onnx_networks import (
+    QuantFormat,
+    QuantType,
+    output_step,
+    quantized,
+    share_unequal,
+)
+from tests.end_to_end.oracles import Feed, only, onnx_runtime, skip_unless_runnable
 
 REWRITES = ("none", "accumulate", "stream")
 IMAGE = (1, 3, 10, 8)

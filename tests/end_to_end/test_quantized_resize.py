@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from oracles import onnx_runtime
-from qdq_models import QDQModel
 
 import dero_tvm
+from tests.end_to_end.oracles import onnx_runtime
+from tests.end_to_end.qdq_models import QDQModel
 
 
 @pytest.mark.parametrize("mode", ["linear", "nearest"])

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from oracles import Feed, litert, only, relative_difference, skip_unless_runnable
 
 import dero_tvm
-from dero_tvm.compiler import CompiledModel
+from dero_tvm.driver.compiler import CompiledModel
+from tests.end_to_end.oracles import Feed, litert, only, relative_difference, skip_unless_runnable
 
 if sys.version_info >= (3, 11):
     import tomllib

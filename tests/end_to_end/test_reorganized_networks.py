@@ -8,10 +8,10 @@ import numpy as np
 import onnx
 import pytest
 from onnx import numpy_helper
-from onnx_networks import quantized
-from oracles import Feed, onnx_runtime, relative_difference, skip_unless_runnable
 
 import dero_tvm
+from tests.end_to_end.onnx_networks import quantized
+from tests.end_to_end.oracles import Feed, onnx_runtime, relative_difference, skip_unless_runnable
 from tests.onnx_exports import exported_onnx
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")

@@ -7,7 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tflite
-from oracles import (
+
+import dero_tvm
+from dero_tvm.driver.compiler import CompiledModel
+from tests.end_to_end.oracles import (
     MACHINES,
     cut_before,
     extremes,
@@ -17,9 +20,6 @@ from oracles import (
     skip_unless_runnable,
     tflite_micro,
 )
-
-import dero_tvm
-from dero_tvm.compiler import CompiledModel
 
 SHAPE = (1, 32, 32, 3)
 INPUTS = [*extremes(SHAPE), *random_int8(SHAPE, 994)]

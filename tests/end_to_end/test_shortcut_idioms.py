@@ -8,13 +8,12 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
-from onnx_networks import quantized  # noqa: E402
-from oracles import onnx_runtime, relative_difference  # noqa: E402
-from shortcut_idioms import BLOCKS, MATCHES, POOLS  # noqa: E402
-
 import dero_tvm  # noqa: E402
-from dero_tvm.prepare import prepare  # noqa: E402
-from relax_passes.decisions import decisions  # noqa: E402
+from dero_tvm.driver.prepare import prepare  # noqa: E402
+from relax_passes.ir.decisions import decisions  # noqa: E402
+from tests.end_to_end.onnx_networks import quantized  # noqa: E402
+from tests.end_to_end.oracles import onnx_runtime, relative_difference  # noqa: E402
+from tests.end_to_end.shortcut_idioms import BLOCKS, MATCHES, POOLS  # noqa: E402
 from tests.onnx_exports import exported_onnx  # noqa: E402
 
 nn = torch.nn

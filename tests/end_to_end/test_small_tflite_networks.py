@@ -6,7 +6,10 @@ import functools
 
 import numpy as np
 import pytest
-from oracles import (
+
+import dero_tvm
+from dero_tvm.driver.compiler import CompiledModel
+from tests.end_to_end.oracles import (
     MACHINES,
     extremes,
     litert,
@@ -15,10 +18,7 @@ from oracles import (
     relative_difference,
     skip_unless_runnable,
 )
-from tflite_networks import SHAPE, residual_network
-
-import dero_tvm
-from dero_tvm.compiler import CompiledModel
+from tests.end_to_end.tflite_networks import SHAPE, residual_network
 
 REWRITES = ("none", "accumulate", "stream")
 DEVICES = ("host", "host-c", *MACHINES)

@@ -17,10 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from onnx import helper
-from tiny_models import model_of
 
 from tests.c_batch import CBatch, CLibrary, streamed_program
 from tests.random_cases import cases
+from tests.tiny_models import model_of
 
 ort = pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed")
 

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from oracles import cut_before, litert, only
 from tflite.BuiltinOperator import BuiltinOperator
-from tflite_builder import TFLiteBuilder
 
 import dero_tvm
 from tests.c_batch import CBatch, CLibrary, streamed_program
+from tests.end_to_end.oracles import cut_before, litert, only
+from tests.tflite_builder import TFLiteBuilder
 
 SHAPE = (1, 9, 8, 5)
 FUSED = "fused_activation_function"

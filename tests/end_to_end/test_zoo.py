@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from oracles import litert, skip_unless_runnable, tflite_micro
 
 import dero_tvm
+from tests.end_to_end.oracles import litert, skip_unless_runnable, tflite_micro
 
 SEEDS = range(2)
 COMPILED = {

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from tflite_builder import TFLiteBuilder
+
+from tests.tflite_builder import TFLiteBuilder
 
 SCALE = 0.05  # of every activation; zero points differ
 SHAPE = (1, 12, 10, 3)

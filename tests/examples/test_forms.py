@@ -6,10 +6,10 @@ import pytest
 
 from examples.models.forms import network
 from examples.models.mcunet_in3 import BLOCKS
-from relax_passes.graph import operator_graph
-from relax_passes.reorganization import Convolution
-from relax_passes.reorganization_attribute import read_reorganization
-from relax_passes.reorganization_memory import live_elements
+from relax_passes.ir.operator_graph import operator_graph
+from relax_passes.reorganization.attribute import read_reorganization
+from relax_passes.reorganization.description import Convolution
+from relax_passes.reorganization.memory import live_elements
 
 
 def cut(value: float) -> str:

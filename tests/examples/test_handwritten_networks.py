@@ -12,11 +12,11 @@ pytest.importorskip("onnxruntime")
 
 import dero_tvm
 from benchmarks import handwritten_table as table
-from dero_tvm.prepare import prepare
-from relax_passes.canonicalization.dataflow import dtype_of
-from relax_passes.decisions import decisions
-from relax_passes.inline import inlined
-from relax_passes.straight_line import read_function
+from dero_tvm.driver.prepare import prepare
+from relax_passes.ir.dataflow import dtype_of
+from relax_passes.ir.decisions import decisions
+from relax_passes.ir.inline import inlined
+from relax_passes.ir.straight_line import read_function
 
 SHORTCUTS = {"resnet50": 48, "mobilenet_v2": 52, "mcunet_in3": 54, "densenet121": 120}
 STEM = "the shortcut is added behind a pooling: it spans more than a convolution"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dero_tvm.errors import UserError
+from dero_tvm.boundary.errors import UserError
 from dero_tvm.frontends import load
 
 

@@ -10,14 +10,14 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
-from tflite_builder import TFLiteBuilder
 from tvm.script import ir as I
 from tvm.script import relax as R
 
 import dero_tvm
-from dero_tvm.errors import InternalError, UserError, first_line, internal_errors
+from dero_tvm.boundary.errors import InternalError, UserError, first_line, internal_errors
 from dero_tvm.frontends import load
 from tests.frontends.refusals import refusal, write
+from tests.tflite_builder import TFLiteBuilder
 
 
 def relu(shape: tuple[int | str | None, ...] = (1, 4), kind: int = TensorProto.FLOAT) -> bytes:

@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from host_module import run_on_host
 from onnx import TensorProto, helper, numpy_helper
-from onnx_runtime import run_plainly
 from tvm import relax
 
 import dero_tvm
-from dero_tvm.errors import InternalError, UserError
+from dero_tvm.boundary.errors import InternalError, UserError
 from dero_tvm.frontends import load
 from dero_tvm.frontends.onnx.nodes import Importer
-from tests.fuzzing.worker import CPU_SECONDS
+from tests.campaigns.fuzzing.worker import CPU_SECONDS
+from tests.frontends.onnx_runtime import run_plainly
+from tests.host_module import run_on_host
 
 node = helper.make_node
 OPSETS = [helper.make_opsetid("", 17), helper.make_opsetid("own", 1)]

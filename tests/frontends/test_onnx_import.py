@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from host_module import run_on_host
-from light_models import LIGHT_MODELS, light_model, light_path
 from onnx import TensorProto, helper, numpy_helper
 
-from dero_tvm.errors import UserError
+from dero_tvm.boundary.errors import UserError
 from dero_tvm.frontends import TensorSpec, load
 from tests.compiled_c import run_in_c
+from tests.host_module import run_on_host
+from tests.light_models import LIGHT_MODELS, light_model, light_path
 from tests.onnx_session import session
 
 SHAPE = (1, 4, 6, 8)

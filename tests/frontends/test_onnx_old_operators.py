@@ -12,11 +12,11 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, defs, helper, numpy_helper
-from onnx_runtime import run_plainly
 from tvm.relax.frontend.onnx.onnx_frontend import _get_convert_map
 
 from dero_tvm.frontends.onnx.old_operators import RULES
 from tests.c_batch import CBatch, CLibrary, streamed_program
+from tests.frontends.onnx_runtime import run_plainly
 
 SHAPE = (1, 3, 4, 5)
 DATA = np.random.default_rng(0).standard_normal(SHAPE).astype("float32")

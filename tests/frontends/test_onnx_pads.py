@@ -7,7 +7,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import dero_tvm
-from relax_passes.canonicalize import Canonicalize
+from relax_passes.canonicalization.canonicalize import Canonicalize
 from relax_passes.operators import operator_of
 from tests.compiled_c import run_in_c
 from tests.onnx_session import session

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
-from onnx_runtime import run_plainly
 
-from dero_tvm.errors import UserError
+from dero_tvm.boundary.errors import UserError
 from tests.c_batch import CBatch, streamed_program
+from tests.frontends.onnx_runtime import run_plainly
 from tests.random_cases import cases
 
 _TOGETHER = 24  # models in a C file

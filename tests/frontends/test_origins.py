@@ -6,18 +6,18 @@ import numpy as np
 import pytest
 import tvm
 from onnx import helper
-from tflite_builder import TFLiteBuilder
-from tiny_models import model_of
 from tvm import relax
 from tvm.script import ir as I
 from tvm.script import relax as R
 
 from dero_tvm.frontends import load
 from relax_passes import pipeline
-from relax_passes.canonicalize import Canonicalize
-from relax_passes.graph import operator_graph
-from relax_passes.origins import Origin, origin_of, with_origins
-from relax_passes.straight_line import read_function
+from relax_passes.canonicalization.canonicalize import Canonicalize
+from relax_passes.ir.operator_graph import operator_graph
+from relax_passes.ir.origins import Origin, origin_of, with_origins
+from relax_passes.ir.straight_line import read_function
+from tests.tflite_builder import TFLiteBuilder
+from tests.tiny_models import model_of
 
 IMAGE = (1, 4, 6, 6)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import dero_tvm
-from dero_tvm.errors import UserError
+from dero_tvm.boundary.errors import UserError
 from tests.compiled_c import run_in_c
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")

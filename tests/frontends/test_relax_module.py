@@ -11,7 +11,7 @@ from tvm.script import ir as I
 from tvm.script import relax as R
 
 import dero_tvm
-from dero_tvm.errors import UserError
+from dero_tvm.boundary.errors import UserError
 from dero_tvm.frontends import TensorSpec, load
 
 

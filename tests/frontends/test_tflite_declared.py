@@ -6,15 +6,15 @@ import functools
 
 import numpy as np
 import pytest
-from host_module import run_on_host
-from tflite_builder import TFLiteBuilder, run_litert_reference
-from tflite_micro_runner import run_tflite_micro
 from tvm import relax
 
-from dero_tvm.errors import InternalError
+from dero_tvm.boundary.errors import InternalError
 from dero_tvm.frontends import load
 from dero_tvm.frontends.declared_types import check_declared
 from dero_tvm.frontends.tflite import converter
+from tests.host_module import run_on_host
+from tests.tflite_builder import TFLiteBuilder, run_litert_reference
+from tests.tflite_micro_runner import run_tflite_micro
 
 QUANTIZED = {"scale": 0.1, "zero_point": 2}
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tflite_builder import TFLiteBuilder, run_litert_reference
 
 import dero_tvm
 from dero_tvm.frontends import TensorSpec, load
 from tests.compiled_c import run_in_c
+from tests.tflite_builder import TFLiteBuilder, run_litert_reference
 
 
 def float_network() -> TFLiteBuilder:

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tflite_builder import TFLiteBuilder
 
 import dero_tvm
-from dero_tvm.errors import UserError
+from dero_tvm.boundary.errors import UserError
 from dero_tvm.frontends import load
 from tests.frontends.refusals import refusal, write
+from tests.tflite_builder import TFLiteBuilder
 
 
 def tflite_relu(**options: object) -> TFLiteBuilder:

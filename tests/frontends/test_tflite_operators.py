@@ -7,13 +7,13 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from tflite_builder import TFLiteBuilder, run_litert_reference
-from tflite_micro_runner import run_tflite_micro
-from tflite_sweep import LITERT, MICRO, Case
 
 from dero_tvm.frontends import LoadedModel, TensorSpec
 from dero_tvm.frontends.tflite import load_tflite
 from tests.c_batch import CBatch, CLibrary, whole_program
+from tests.frontends.tflite_sweep import LITERT, MICRO, Case
+from tests.tflite_builder import TFLiteBuilder, run_litert_reference
+from tests.tflite_micro_runner import run_tflite_micro
 
 DRAWS = 4
 CASES: dict[str, Case] = {}

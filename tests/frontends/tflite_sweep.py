@@ -10,7 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from tflite_builder import TFLiteBuilder
+
+from tests.tflite_builder import TFLiteBuilder
 
 Case = Callable[[TFLiteBuilder, np.random.Generator], list[int]]
 

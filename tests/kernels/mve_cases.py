@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from hypothesis import assume
 from hypothesis import strategies as st
-from native_kernel_runner import NativeKernel
-from row_kernel_runner import RowKernel
 
 from relax_passes.operators import TensorSpec
+from tests.native_kernel_runner import NativeKernel
+from tests.row_kernel_runner import RowKernel
 
 seeds = st.integers(0, 2**32 - 1)
 roundings = st.sampled_from(["double", "double", "single"])

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from native_kernel_runner import NativeKernel
-from row_kernel_runner import RowKernel
-from tflite_builder import TFLiteBuilder, run_litert_reference
 
 from relax_passes.operators import TensorSpec
 from relax_passes.operators.quantized import softmax_factors
+from tests.native_kernel_runner import NativeKernel
 from tests.random_cases import cases
+from tests.row_kernel_runner import RowKernel
+from tests.tflite_builder import TFLiteBuilder, run_litert_reference
 
 DSP = {"dsp"}
 seeds = st.integers(0, 2**32 - 1)

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from native_kernel_runner import NativeKernel
-from row_kernel_runner import RowKernel
 
 from relax_passes.operators import TensorSpec
 from relax_passes.operators.sum_range import SumRange
+from tests.native_kernel_runner import NativeKernel
 from tests.random_cases import cases
+from tests.row_kernel_runner import RowKernel
 
 DSP = {"dsp"}
 seeds = st.integers(0, 2**32 - 1)

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from native_kernel_runner import NativeKernel
-from row_kernel_runner import RowKernel
 from tvm import relax
 
 import dero_tvm
 from relax_passes.operators import TensorSpec, make_call
+from tests.native_kernel_runner import NativeKernel
 from tests.random_cases import cases
+from tests.row_kernel_runner import RowKernel
 
 seeds = st.integers(0, 2**32 - 1)
 limits = st.sampled_from([(None, None), (0.0, None), (0.0, 6.0), (None, 0.5)])

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tvm
-from small_networks import Builder
 
 import dero_tvm
-from dero_tvm.compiler import CompiledModel
+from dero_tvm.driver.compiler import CompiledModel
 from dero_tvm.kernels import CKernel, Request, register_kernel, registered, unregister_kernel
 from dero_tvm.runners import run_host_c
+from tests.small_networks import Builder
 
 
 def network() -> tvm.IRModule:

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from native_kernel_runner import NativeKernel
-from row_kernel_runner import RowKernel
 
 from relax_passes.operators import TensorSpec
+from tests.native_kernel_runner import NativeKernel
+from tests.row_kernel_runner import RowKernel
 
 WIDE, LONG, DEEP = (1, 2, 33_000, 3), (1, 3, 320, 128), (1, 2, 2, 33_000)
 WINDOW = {"padding": (1, 1, 1, 1), "strides": (1, 3)}

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kernel_batch import KernelBatch
-from mve_cases import KINDS, Case
 
 from relax_passes.operators import TensorSpec
+from tests.kernel_batch import KernelBatch
+from tests.kernels.mve_cases import KINDS, Case
 from tests.random_cases import cases
 
 COUNTS = {"convolution": 14, "depthwise convolution": 10}

@@ -11,12 +11,11 @@ from shutil import which
 import numpy as np
 import pytest
 import tvm
-from small_networks import Builder
 
 import dero_tvm
-from dero_tvm.boards import load_board
-from dero_tvm.compiler import CompiledModel
-from dero_tvm.errors import UserError
+from dero_tvm.boards.board import load_board
+from dero_tvm.boundary.errors import UserError
+from dero_tvm.driver.compiler import CompiledModel
 from dero_tvm.kernels import (
     CKernel,
     Request,
@@ -29,6 +28,7 @@ from dero_tvm.report import Report
 from dero_tvm.tuning import Tuner, default_cache
 from dero_tvm.tuning.measure import Meter, measure, meter_of
 from dero_tvm.tuning.trial import Trial, key_of, trial_of
+from tests.small_networks import Builder
 
 BOARD = load_board("mps2-an500")
 MISSING = [tool for tool in ("arm-none-eabi-gcc", "qemu-system-arm") if which(tool) is None]
@@ -85,7 +85,7 @@ def tuned(cache: Path, monkeypatch: pytest.MonkeyPatch, **costs: int):
     """The network compiled with fake figures, and what was measured for it."""
     fake = FakeMeasure(**costs)
     monkeypatch.setattr(
-        "dero_tvm.compiler.Tuner",
+        "dero_tvm.driver.compiler.Tuner",
         lambda board, path, progress: Tuner(board, path, progress=progress, measure=fake),
     )
     model = dero_tvm.compile(network(), target=BOARD, dero="none", tune=cache)

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from planning_problems import Network, random_options, random_problem, residual_block
 
 from dero_tvm.planning import (
     Buffer,
@@ -22,6 +21,7 @@ from dero_tvm.planning import (
 )
 from dero_tvm.planning.budget import Budget
 from dero_tvm.planning.order import find_order
+from tests.planning.planning_problems import Network, random_options, random_problem, residual_block
 from tests.random_cases import cases
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from planning_problems import Network, random_options, random_problem, residual_block
 
 from dero_tvm.planning import (
     Buffer,
@@ -35,6 +34,7 @@ from dero_tvm.planning.budget import Budget
 from dero_tvm.planning.packer import pack
 from dero_tvm.planning.packing import Packing
 from dero_tvm.planning.skyline import Strategy
+from tests.planning.planning_problems import Network, random_options, random_problem, residual_block
 from tests.random_cases import cases
 
 

@@ -10,10 +10,9 @@ import pytest
 
 sys.path.append(str(Path(__file__).resolve().parent.parent / "runners"))
 
-from fake_archive import FakeArchive
-
-from dero_tvm.boards import load_board
+from dero_tvm.boards.board import load_board
 from dero_tvm.projects import create_project
+from tests.runners.fake_archive import FakeArchive
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from fake_archive import FakeArchive, expected_output, some_inputs
 
 from dero_tvm.runners.serial_protocol import Link, run_on_link
+from tests.runners.fake_archive import FakeArchive, expected_output, some_inputs
 
 
 @contextmanager

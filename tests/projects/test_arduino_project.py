@@ -6,8 +6,9 @@ import shutil
 import subprocess
 
 import pytest
-from devices import check_inferences
-from fake_archive import FakeArchive
+
+from tests.projects.devices import check_inferences
+from tests.runners.fake_archive import FakeArchive
 
 _ARDUINO = """
 #include <cstdint>

@@ -6,8 +6,9 @@ import shutil
 import subprocess
 
 import pytest
-from devices import check_inferences, qemu
-from fake_archive import FakeArchive
+
+from tests.projects.devices import check_inferences, qemu
+from tests.runners.fake_archive import FakeArchive
 
 _TOOLS = ("cmake", "make", "arm-none-eabi-gcc", "qemu-system-arm")
 _MISSING = [tool for tool in _TOOLS if not shutil.which(tool)]

@@ -7,11 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fake_archive import FakeArchive
 
-from dero_tvm.boards import Board, load_board, targets_folder
-from dero_tvm.errors import UserError
+from dero_tvm.boards.board import Board, load_board, targets_folder
+from dero_tvm.boundary.errors import UserError
 from dero_tvm.projects import KINDS, create_project
+from tests.runners.fake_archive import FakeArchive
 
 BOARDS = {"zephyr": "nrf52840dk", "arduino": "arduino_nano_33_ble", "cmake": "nucleo_f446re"}
 

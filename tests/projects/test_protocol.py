@@ -16,17 +16,17 @@ from threading import Thread
 
 import numpy as np
 import pytest
-from devices import started
-from fake_archive import FakeArchive, FakeTensor, expected_output, some_inputs
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dero_tvm.boards import targets_folder
-from dero_tvm.errors import UserError
+from dero_tvm.boards.board import targets_folder
+from dero_tvm.boundary.errors import UserError
 from dero_tvm.projects.network_source import network_source
 from dero_tvm.runners import RunError, run
 from dero_tvm.runners.serial_protocol import Client, Link, run_on_link, with_crc
+from tests.projects.devices import started
 from tests.random_cases import cases
+from tests.runners.fake_archive import FakeArchive, FakeTensor, expected_output, some_inputs
 
 pytestmark = pytest.mark.skipif(not shutil.which("gcc"), reason="no gcc")
 

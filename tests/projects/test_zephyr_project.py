@@ -12,8 +12,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from devices import check_inferences, qemu
-from fake_archive import FakeArchive
+
+from tests.projects.devices import check_inferences, qemu
+from tests.runners.fake_archive import FakeArchive
 
 kconfiglib = pytest.importorskip("kconfiglib", reason="kconfiglib is not installed")
 

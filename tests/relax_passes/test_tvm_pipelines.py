@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import tvm
-from host_module import run_on_host
-from network_parts import add, conv, network
 from tvm import relax
 from tvm.relax import transform
 
 from relax_passes import pipeline
+from tests.host_module import run_on_host
+from tests.relax_passes.network_parts import add, conv, network
 
 DATA = np.random.default_rng(0).standard_normal((1, 6, 5, 4)).astype("float32")
 FUSION = [

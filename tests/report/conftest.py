@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
-from tiny_models import residual
 
 import dero_tvm
 from dero_tvm.report import Report
+from tests.tiny_models import residual
 
 HOSTILE = (
     "</script><script>document.title='broken out'</script>",

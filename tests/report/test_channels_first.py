@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from onnx import helper
-from tiny_models import model_of, residual
 
 import dero_tvm
+from tests.tiny_models import model_of, residual
 
 
 def narrowing(size: int = 16):

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 from onnx import helper
-from tiny_models import model_of, residual
 
 import dero_tvm
 from dero_tvm.report import Report
 from dero_tvm.report.data import ReportedShortcut
 from dero_tvm.report.html import html_page, notebook_frame
 from dero_tvm.report.html.residual_graph import ROW, residual_graph
+from tests.tiny_models import model_of, residual
 
 VOID = {"meta", "hr", "br", "link", "img", "input"}
 

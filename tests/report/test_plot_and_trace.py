@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dero_tvm.errors import UserError
+from dero_tvm.boundary.errors import UserError
 from dero_tvm.report import Report
 from dero_tvm.report.timeline_plot import plot_timeline
 from dero_tvm.report.trace import chrome_trace

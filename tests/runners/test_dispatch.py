@@ -4,10 +4,10 @@ import shutil
 
 import numpy as np
 import pytest
-from fake_archive import FakeArchive, expected_output, some_inputs
 
-from dero_tvm.errors import UserError
+from dero_tvm.boundary.errors import UserError
 from dero_tvm.runners import run
+from tests.runners.fake_archive import FakeArchive, expected_output, some_inputs
 
 
 @pytest.mark.parametrize(

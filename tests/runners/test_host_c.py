@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fake_archive import FakeArchive, expected_output, some_inputs
 
-from dero_tvm.errors import UserError
+from dero_tvm.boundary.errors import UserError
 from dero_tvm.runners import RunError, run_host_c
-from dero_tvm.runners.archive import workspace_symbols
+from dero_tvm.runners.unpacked_archive import workspace_symbols
+from tests.runners.fake_archive import FakeArchive, expected_output, some_inputs
 
 COMPILERS = [
     pytest.param(

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fake_archive import FakeArchive, expected_output, some_inputs
 
-from dero_tvm.boards import load_board, targets_folder
-from dero_tvm.errors import UserError
+from dero_tvm.boards.board import load_board, targets_folder
+from dero_tvm.boundary.errors import UserError
 from dero_tvm.runners import RunError, run_qemu
+from tests.runners.fake_archive import FakeArchive, expected_output, some_inputs
 
 MACHINES = ("mps2-an386", "mps2-an500", "mps3-an547")
 TOOLS = ("arm-none-eabi-gcc", "qemu-system-arm")

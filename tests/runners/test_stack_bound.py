@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from fake_archive import FakeArchive
 from onnx import helper
 from test_qemu import needs_tools, some_inputs
-from tiny_models import model_of
 
 import dero_tvm
-from dero_tvm.input_arrays import random_inputs
+from dero_tvm.boundary.input_arrays import random_inputs
 from dero_tvm.runners import run_qemu
 from dero_tvm.runners.stack_bound import NoBound, StackBound, _functions, stack_bound
+from tests.runners.fake_archive import FakeArchive
+from tests.tiny_models import model_of
 
 DIGITS = Path(__file__).resolve().parents[2] / "examples" / "models" / "digits_int8.onnx"
 needs_gcc = pytest.mark.skipif(

@@ -10,13 +10,13 @@ torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 pytest.importorskip("onnxscript", reason="onnxscript, which PyTorch exports ONNX with, is missing")
 
 import network_families as families  # noqa: E402
-from host_module import run_on_host  # noqa: E402
-from network_families import Add, Gate, basic, classified, conv, gate_then_join  # noqa: E402
-from tflite_builder import TFLiteBuilder  # noqa: E402
 from torch import nn  # noqa: E402
 
 import dero_tvm  # noqa: E402
+from tests.host_module import run_on_host  # noqa: E402
 from tests.onnx_exports import exported_onnx  # noqa: E402
+from tests.tflite_builder import TFLiteBuilder  # noqa: E402
+from tests.training.network_families import Add, Gate, basic, classified, conv, gate_then_join  # noqa: E402
 
 IMAGE = (1, 3, 16, 16)
 
@@ -24,7 +24,7 @@ IMAGE = (1, 3, 16, 16)
 @pytest.fixture(autouse=True)
 def without_plans(monkeypatch):
     """The report's arenas, which take half of the time and are looked at elsewhere."""
-    monkeypatch.setattr("dero_tvm.training.reorganize.planned_arenas", lambda *_: {})
+    monkeypatch.setattr("dero_tvm.training.reorganized_model.planned_arenas", lambda *_: {})
 
 
 def exported(model, shape=IMAGE) -> onnx.ModelProto:

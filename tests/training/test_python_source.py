@@ -11,11 +11,11 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from dero_tvm.errors import UserError
+from dero_tvm.boundary.errors import UserError
 from dero_tvm.training.activations import activation_class
 from dero_tvm.training.network_module import network_module
 from dero_tvm.training.python_source import python_source
-from relax_passes.reorganization import (
+from relax_passes.reorganization.description import (
     Activate,
     Activation,
     Architecture,
@@ -36,7 +36,7 @@ from relax_passes.reorganization import (
     Upsample,
     Window,
 )
-from tests.fuzzing.hostile_values import NAMES
+from tests.campaigns.fuzzing.hostile_values import NAMES
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 functional = torch.nn.functional

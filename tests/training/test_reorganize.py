@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import pytest
-from host_module import run_on_host
-from residual_networks import densenet_like, mobilenet_like, resnet_like
+
+from tests.host_module import run_on_host
+from tests.training.residual_networks import densenet_like, mobilenet_like, resnet_like
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 pytest.importorskip("onnxscript", reason="onnxscript, which PyTorch exports ONNX with, is missing")

@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from dero_tvm.errors import UserError
+from dero_tvm.boundary.errors import UserError
 
 _MOST_ELEMENTS = 1 << 24  # of a sparse tensor, whose size says nothing of the file's
 _NUMBERS = {

@@ -21,7 +21,7 @@ import onnx
 from onnx import shape_inference
 from onnx.reference import ReferenceEvaluator
 
-from dero_tvm.errors import UserError
+from dero_tvm.boundary.errors import UserError
 
 from .constants import Constants
 from .types import rounds_up

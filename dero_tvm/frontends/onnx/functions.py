@@ -11,7 +11,7 @@ from collections.abc import Iterable
 import onnx
 from onnx import inliner
 
-from dero_tvm.errors import UserError
+from dero_tvm.boundary.errors import UserError
 
 _MOST_NODES = 50_000
 _Key = tuple[str, str, str]

@@ -14,9 +14,9 @@ import tvm
 from tvm import relax
 from tvm.relax.frontend.onnx.onnx_frontend import _get_convert_map
 
-from dero_tvm.errors import InternalError, UserError, first_line
-from relax_passes.origins import Origin
-from relax_passes.port_quantization import PortQuantization
+from dero_tvm.boundary.errors import InternalError, UserError, first_line
+from relax_passes.ir.origins import Origin
+from relax_passes.ir.port_quantization import PortQuantization
 
 from ..builder import abandon
 from ..loaded import LoadedModel, finish

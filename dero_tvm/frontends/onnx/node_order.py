@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import onnx
 
-from dero_tvm.errors import UserError
+from dero_tvm.boundary.errors import UserError
 
 _MOST_NAMES = 6  # of the tensors of a circle that a message lists
 

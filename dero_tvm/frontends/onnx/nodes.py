@@ -10,8 +10,8 @@ from tvm import relax
 from tvm.ir import Call
 from tvm.relax.frontend.onnx.onnx_frontend import ONNXGraphImporter
 
-from dero_tvm.errors import UserError, first_line
-from relax_passes.origins import Origin
+from dero_tvm.boundary.errors import UserError, first_line
+from relax_passes.ir.origins import Origin
 
 from .clip import clip
 from .joins import JOINS, join

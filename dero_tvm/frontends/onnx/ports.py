@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import onnx
 
-from relax_passes.port_quantization import PortQuantization
+from relax_passes.ir.port_quantization import PortQuantization
 
 from .constants import Constants
 

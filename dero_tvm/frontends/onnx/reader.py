@@ -10,8 +10,8 @@ from google.protobuf.descriptor import FieldDescriptor  # type: ignore[import-un
 from google.protobuf.message import DecodeError, Message  # type: ignore[import-untyped]
 from onnx import external_data_helper
 
-from dero_tvm.errors import UserError, first_line
-from dero_tvm.printable import printable
+from dero_tvm.boundary.errors import UserError, first_line
+from dero_tvm.boundary.printable import printable
 
 _LONGEST_NAME = 120
 _MOST_SHARED = 1 << 27  # bytes of tensors kept in files that do not have as many

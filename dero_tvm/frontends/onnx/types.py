@@ -8,7 +8,7 @@ import onnx
 from onnx import helper
 from tvm import relax
 
-from dero_tvm.errors import UserError
+from dero_tvm.boundary.errors import UserError
 
 from ..declared_types import Declared, DeclaredOtherwise, check_declared
 from .windows import POOLS

@@ -17,8 +17,8 @@ import tflite
 from tvm import ir, relax
 from tvm.relax.frontend.tflite.tflite_frontend import OperatorConverter, TensorWrapper
 
-from dero_tvm.errors import InternalError, UserError, first_line
-from relax_passes.origins import Origin
+from dero_tvm.boundary.errors import InternalError, UserError, first_line
+from relax_passes.ir.origins import Origin
 
 from .arithmetic import ARITHMETIC_RULES
 from .bias import bias_of, bias_quantization

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dero_tvm.errors import UserError
+from dero_tvm.boundary.errors import UserError
 
 _ACCELERATORS = {
     # the custom operator's name: for what the file was made, and by what

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import tflite
 from tvm.relax.frontend.tflite import from_tflite
 
-from dero_tvm.errors import InternalError, UserError, first_line
-from relax_passes.port_quantization import PortQuantization
+from dero_tvm.boundary.errors import InternalError, UserError, first_line
+from relax_passes.ir.port_quantization import PortQuantization
 
 from ..builder import abandon
 from ..loaded import LoadedModel, finish

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import numpy as np
 import tflite
 
-from dero_tvm.errors import UserError
+from dero_tvm.boundary.errors import UserError
 
 from .foreign import refuse_accelerator
 

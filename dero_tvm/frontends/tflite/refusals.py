@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import tflite
 
-from dero_tvm.errors import UserError
+from dero_tvm.boundary.errors import UserError
 
 from .bias import bias_of
 from .converter import Converter

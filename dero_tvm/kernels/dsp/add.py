@@ -5,8 +5,8 @@ from __future__ import annotations
 from relax_passes.operators import TensorSpec
 
 from ..c_kernel import SUPPORT, CKernel, Request
-from ..table import register_kernel
-from ..window import clamp
+from ..kernel_table import register_kernel
+from ..window_struct import clamp
 
 _BODY = """\
 static const struct dsp_addition with = {{

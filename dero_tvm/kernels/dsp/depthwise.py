@@ -8,8 +8,8 @@ from relax_passes.operators import OperatorClass
 from relax_passes.operators.sum_range import SumRange
 
 from ..c_kernel import SUPPORT, CKernel, Request
-from ..table import register_kernel
-from ..window import pack_window
+from ..kernel_table import register_kernel
+from ..window_struct import pack_window
 from .factors import pack_factors
 
 _BODY = """\

@@ -10,7 +10,7 @@ import numpy as np
 from relax_passes.operators import Signature, fixed_point
 from relax_passes.operators.sum_range import SumRange
 
-from ..window import clamp
+from ..window_struct import clamp
 
 _DOUBLED = 1 << 30  # sums below it can be doubled in an int32
 _INT32 = 1 << 31

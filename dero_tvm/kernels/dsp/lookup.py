@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..c_kernel import SUPPORT, CKernel, Request
-from ..table import register_kernel
+from ..kernel_table import register_kernel
 
 _ROW = "data += row % data_rows * {row};\n"
 _FLAT = "dsp_lookup(table, {count}, data, out);\n"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ..c_kernel import SUPPORT, CKernel, Request
-from ..table import register_kernel
-from ..window import pack_window
+from ..kernel_table import register_kernel
+from ..window_struct import pack_window
 from .totals import global_pool
 
 _BODY = "dsp_pool_row((const struct window *)window, row, data, data_rows, out, {average});\n"

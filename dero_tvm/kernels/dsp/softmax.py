@@ -7,7 +7,7 @@ import numpy as np
 from relax_passes.operators.fixed_point_functions import doubling_high, exp_of_negative
 
 from ..c_kernel import SUPPORT, CKernel, Request
-from ..table import register_kernel
+from ..kernel_table import register_kernel
 
 _BODY = """\
 data += row % data_rows * {row};

@@ -9,8 +9,8 @@ from relax_passes.operators.quantized import divide_factor
 from relax_passes.operators.sum_range import SumRange
 
 from ..c_kernel import SUPPORT, CKernel, Request
-from ..table import register_kernel
-from ..window import clamp
+from ..kernel_table import register_kernel
+from ..window_struct import clamp
 from .factors import ROUNDINGS, pack_factors
 
 _RESULTS = "const struct totals *results = (const struct totals *)totals;\n"

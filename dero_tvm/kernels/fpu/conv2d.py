@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from dero_tvm.aot.float_literals import float_literal
+from dero_tvm.kernels.float_literals import float_literal
 from relax_passes.operators import OperatorClass, Signature
 
 from ..c_kernel import SUPPORT, CKernel, Request
-from ..table import register_kernel
-from ..window import pack_window
+from ..kernel_table import register_kernel
+from ..window_struct import pack_window
 
 _BODY = """\
 struct limits limits = {limits};

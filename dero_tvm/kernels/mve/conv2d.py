@@ -16,7 +16,7 @@ import numpy as np
 from relax_passes.operators import OperatorClass, Signature
 
 from ..c_kernel import SUPPORT, CKernel, Request
-from ..table import register_kernel
+from ..kernel_table import register_kernel
 from .dot import LANES, channels_loop, pack_factors, pack_weights
 from .requantization import Requantization, requantization
 

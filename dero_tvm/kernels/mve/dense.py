@@ -7,7 +7,7 @@ import textwrap
 import numpy as np
 
 from ..c_kernel import SUPPORT, CKernel, Request
-from ..table import register_kernel
+from ..kernel_table import register_kernel
 from .dot import channels_loop, pack_factors, pack_weights
 from .requantization import requantization
 

@@ -15,7 +15,7 @@ import numpy as np
 from relax_passes.operators import OperatorClass, Signature
 
 from ..c_kernel import SUPPORT, CKernel, Request
-from ..table import register_kernel
+from ..kernel_table import register_kernel
 from .clipped import Axis
 from .requantization import Requantization, in_blocks, requantization
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..c_kernel import SUPPORT, CKernel, Request
-from ..table import register_kernel
+from ..kernel_table import register_kernel
 
 
 @register_kernel("pad", features={"mve"})

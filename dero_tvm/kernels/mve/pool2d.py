@@ -7,7 +7,7 @@ import textwrap
 from relax_passes.operators import Signature
 
 from ..c_kernel import SUPPORT, CKernel, Request
-from ..table import register_kernel
+from ..kernel_table import register_kernel
 from .clipped import Axis
 from .requantization import limits
 

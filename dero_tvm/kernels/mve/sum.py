@@ -11,7 +11,7 @@ from relax_passes.operators import Signature
 from relax_passes.operators.fixed_point import multiply_numpy
 
 from ..c_kernel import SUPPORT, CKernel, Request
-from ..table import register_kernel
+from ..kernel_table import register_kernel
 from .requantization import limits
 
 _HALF = (1 << 30, 0)  # the factor 1/2

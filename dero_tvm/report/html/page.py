@@ -11,7 +11,7 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from dero_tvm.printable import printable
+from dero_tvm.boundary.printable import printable
 from dero_tvm.report.data import Report
 from dero_tvm.report.timeline import ROLES, Timeline
 

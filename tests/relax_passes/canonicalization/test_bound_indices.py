@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 import tvm
 from onnx import helper
-from tiny_models import model_of
 from tvm import relax
 from tvm.script import ir as I
 from tvm.script import relax as R
 
 import dero_tvm
-from dero_tvm.errors import UserError
+from dero_tvm.boundary.errors import UserError
 from dero_tvm.runners import run_host_c
 from relax_passes.canonicalization.bound_indices import BoundIndices
+from tests.tiny_models import model_of
 
 FAR = np.array([-(1 << 40), -5, -4, -1, 0, 3, 4, 1 << 40])
 

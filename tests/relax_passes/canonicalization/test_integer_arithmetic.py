@@ -7,8 +7,8 @@ from tvm import relax
 from tvm.script import ir as I
 from tvm.script import relax as R
 
-from relax_passes.canonicalization.dataflow import NOTES
 from relax_passes.canonicalization.integer_arithmetic import IntegerArithmetic
+from relax_passes.ir.dataflow import NOTES
 from relax_passes.operators import make_call, quantized, tables
 
 rng = np.random.default_rng(0)

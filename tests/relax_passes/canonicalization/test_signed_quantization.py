@@ -3,13 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import tvm
-from host_module import run_on_host
 from tvm import relax
 from tvm.script import ir as I
 from tvm.script import relax as R
 
 from relax_passes.canonicalization.commute_quantization import CommuteQuantization
 from relax_passes.canonicalization.signed_quantization import SignQuantization
+from tests.host_module import run_on_host
 
 SCALE = relax.const(0.1, "float32")
 WEIGHT = np.random.default_rng(0).integers(0, 256, (5, 6)).astype("uint8")

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import mutually_broadcastable_shapes
-from operator_checks import check_kernel, random_array
 
 from relax_passes.operators import OperatorClass, TensorSpec, operator_of
+from tests.operator_checks import check_kernel, random_array
 from tests.random_cases import cases
 
 FUNCTIONS = {

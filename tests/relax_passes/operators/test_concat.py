@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from operator_checks import check_kernel, random_array
-from row_kernel_runner import RowKernel
 
 from relax_passes.operators import OperatorClass, TensorSpec, operator_of
+from tests.operator_checks import check_kernel, random_array
 from tests.random_cases import cases
+from tests.row_kernel_runner import RowKernel
 
 
 @st.composite

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
-from operator_checks import check_kernel, random_array, random_scales
-from row_kernel_runner import RowKernel
-from tflite_builder import TFLiteBuilder, run_litert_reference
 
 from relax_passes.operators import OperatorClass, TensorSpec, operator_of, quantized
+from tests.operator_checks import check_kernel, random_array, random_scales
 from tests.random_cases import cases
+from tests.row_kernel_runner import RowKernel
+from tests.tflite_builder import TFLiteBuilder, run_litert_reference
 
 seeds = st.integers(0, 2**32 - 1)
 gaps = st.integers(0, 2)

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from operator_checks import random_scales
 
 from relax_passes.operators import OperatorClass, TensorSpec
 from relax_passes.operators.quantized import activation_range, convolution_factors, dense_factors
+from tests.operator_checks import random_scales
 from tests.random_cases import cases
 from tests.row_kernel_runner import RowKernel, assert_reads_only_needed_rows
 from tests.tflite_builder import TFLiteBuilder, run_litert_reference

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import mutually_broadcastable_shapes
-from operator_checks import check_kernel, random_array
-from row_kernel_runner import RowKernel
-from tflite_builder import TFLiteBuilder, run_litert_reference
 
 from relax_passes.operators import TensorSpec, quantized
+from tests.operator_checks import check_kernel, random_array
 from tests.random_cases import cases
+from tests.row_kernel_runner import RowKernel
+from tests.tflite_builder import TFLiteBuilder, run_litert_reference
 
 ACTIVATIONS = {
     "NONE": (None, None),

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from operator_checks import check_kernel, random_array
 
 from relax_passes.operators import OperatorClass, TensorSpec, operator_of
+from tests.operator_checks import check_kernel, random_array
 from tests.random_cases import cases
 
 shapes = st.lists(st.integers(1, 5), min_size=1, max_size=5).map(tuple)

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from operator_checks import check_kernel, random_array
-from tflite_builder import TFLiteBuilder, run_litert_reference
 
 from relax_passes.operators import OperatorClass, TensorSpec, operator_of, quantized
+from tests.operator_checks import check_kernel, random_array
 from tests.random_cases import cases
+from tests.tflite_builder import TFLiteBuilder, run_litert_reference
 
 seeds = st.integers(0, 2**32 - 1)
 shapes = st.tuples(st.integers(1, 2), *[st.integers(1, 7)] * 3)

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
-from operator_checks import check_kernel, random_array
-from row_kernel_runner import RowKernel
-from tflite_builder import TFLiteBuilder, run_litert_reference
 
 from relax_passes.operators import OperatorClass, TensorSpec, operator_of
+from tests.operator_checks import check_kernel, random_array
 from tests.random_cases import cases
+from tests.row_kernel_runner import RowKernel
+from tests.tflite_builder import TFLiteBuilder, run_litert_reference
 
 shapes = st.lists(st.integers(1, 5), min_size=1, max_size=5).map(tuple)
 scales = st.floats(-20.0, 12.0).map(lambda exponent: float(np.float32(2.0**exponent)))

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
-from operator_checks import check_kernel, random_array
-from tflite_builder import TFLiteBuilder, run_litert_reference
 
 from relax_passes.operators import OperatorClass, TensorSpec, operator_of
 from relax_passes.operators.resize2d import _fit_line, nearest_table
+from tests.operator_checks import check_kernel, random_array
 from tests.random_cases import cases
+from tests.tflite_builder import TFLiteBuilder, run_litert_reference
 
 LITERT = {
     "asymmetric": ("floor", {}),

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
-from operator_checks import check_kernel, random_array
-from row_kernel_runner import RowKernel
 
 from relax_passes.operators import TensorSpec, operator_of
 from relax_passes.operators.shortcut_steps import CONV, DATA, Affine, Lookup, Term, encode
+from tests.operator_checks import check_kernel, random_array
 from tests.random_cases import cases
+from tests.row_kernel_runner import RowKernel
 
 seeds = st.integers(0, 2**32 - 1)
 gaps = st.integers(0, 2)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import tvm
-from operator_checks import random_array
-from row_kernel_runner import RowKernel
 from tvm import relax
 
 from relax_passes.operators import TensorSpec, make_call, quantized
+from tests.operator_checks import random_array
+from tests.row_kernel_runner import RowKernel
 
 IMAGE = (2, 4, 5, 6)
 CASES = {

@@ -1,0 +1,1 @@
+"""Boards: their descriptions, and which of them are meant."""

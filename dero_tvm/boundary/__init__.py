@@ -1,0 +1,1 @@
+"""The border to users: errors, printable names, files read with care and written whole."""

@@ -1,0 +1,1 @@
+"""The driver: from a model to a chosen plan, its code and its report."""

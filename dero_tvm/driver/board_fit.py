@@ -1,0 +1,180 @@
+"""On which boards a network runs, with every tensor whole and with ``--dero``.
+
+The network is rewritten once, and planned once without bounds for all boards that take the same
+kernels.  Where that arena fits a board's first region, the board's own plan is the same.
+Otherwise the buffers are divided among the board's regions anew, once for each list of sizes,
+however many boards have it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from ..boards.board import Board, load_board
+from ..boards.board_filter import known_boards
+from ..boards.memory_size import parse_size
+from ..boundary.errors import UserError, internal_errors
+from ..kernels.kernel_table import registered
+from ..planning import DoesNotFit, plan_memory
+from ..planning.problem import Region
+from ..report.code_size import code_size
+from ..report.fit import BoardFit, Fit, Need, Verdict
+from .candidates import Candidate, Candidates
+from .choose_plan import smallest
+from .dero_levels import BARE, Dero, parse_dero
+from .generate import generate
+from .network_planner import STACK_RESERVE, board_regions
+from .prepare import PreparedModel, prepare
+
+
+@internal_errors
+def fit(
+    model: Any,
+    *,
+    boards: Sequence[Board] | None = None,
+    dero: str | Dero = BARE,
+    reserve: int | str = STACK_RESERVE,
+    progress: Callable[[str], None] = lambda stage: None,
+    **options: Any,
+) -> Fit:
+    """Say for each board whether a network fits it, without an option and with `dero`.
+
+    Parameters
+    ----------
+    model
+        As for `dero_tvm.compile`.
+    boards
+        Those to look at; all that come with the package and describe their memory by default.
+    dero
+        What to compare with no option.
+    reserve
+        Bytes of each board's first region left to the stack and the application.
+    progress
+        Called with the name of each stage as it begins.
+    options
+        The keyword parameters of `dero_tvm.compile` that concern the network and its interface:
+        `input_shapes`, `input_layout`, `integer_io`, `keep_inputs`, `external_io`, `time_limit`.
+
+    Raises UserError as `dero_tvm.compile` does, but never because a board is too small.
+    """
+    mode = parse_dero(dero)
+    kept = 0 if reserve == 0 else parse_size(reserve, "--reserve")
+    chosen = [board for board in (known_boards() if boards is None else boards) if board.ram]
+    if not chosen:
+        raise UserError("there is no board to fit: the memory of the host is not described")
+    prepared = prepare(model, progress=progress, **options)
+    candidates = prepared.candidates(progress)
+    found, needs = [], []
+    for features, group in _by_kernels(chosen):
+        plain, best = (
+            _Way(prepared, candidates, each, features, group, progress)
+            for each in (Dero.NONE, mode)
+        )
+        needs += [plain.need, best.need]
+        for board in group:
+            progress(f"planning for {board.name}")
+            regions = board_regions(board, kept)
+            found.append(
+                BoardFit(
+                    board.name,
+                    board.core,
+                    sum(region.size or 0 for region in regions),
+                    board.flash_bytes,
+                    _verdict(plain, board, regions),
+                    _verdict(best, board, regions),
+                )
+            )
+    found.sort(key=lambda entry: (entry.ram_free, entry.flash, entry.board))
+    needs.sort(key=lambda need: need.dero != Dero.NONE.value)
+    return Fit(prepared.loaded.name, mode.value, kept, tuple(needs), tuple(found))
+
+
+def _by_kernels(boards: Sequence[Board]) -> Iterator[tuple[frozenset[str], list[Board]]]:
+    """Boards that take the same kernels, with the features that decide on them."""
+    deciding = frozenset[str]().union(*(entry.features for entry in registered()))
+    groups: dict[frozenset[str], list[Board]] = {}
+    for board in boards:
+        groups.setdefault(board.features & deciding, []).append(board)
+    yield from sorted(groups.items(), key=lambda item: (len(item[0]), sorted(item[0])))
+
+
+class _Way:
+    """The network with one choice of ``--dero`` and the kernels of cores with `features`.
+
+    It is planned for whatever regions are asked for.  The code is measured for the smallest core
+    among `boards`.
+    """
+
+    def __init__(
+        self,
+        prepared: PreparedModel,
+        candidates: Candidates,
+        mode: Dero,
+        features: frozenset[str],
+        boards: Sequence[Board],
+        progress: Callable[[str], None],
+    ) -> None:
+        boundless = replace(load_board("host"), features=features)
+        self._candidates = candidates.for_planner(replace(prepared.planner, board=boundless))
+        self._mode = mode
+        self._options = prepared.planner.options
+        self._best = smallest(self._candidates, mode)
+        self._all: list[Candidate] | None = None
+        self._planned: dict[tuple[int, ...], dict[str, int] | int] = {}
+        progress(f"generating code: {self._best.label}")
+        board = min(boards, key=lambda each: (each.core, each.name))
+        code = code_size(generate(prepared, self._best, None), board)
+        network = self._best.scheduled.network
+        self.need = Need(
+            mode.value,
+            "+".join(sorted(features)) or "portable",
+            self._best.arena_bytes,
+            sum(network.constants[name].nbytes for name in network.c_constants),
+            code.bytes,
+            f"{code.tool} for {board.core}" if code.tool else code.reason,
+        )
+
+    def arenas(self, regions: Sequence[Region]) -> dict[str, int] | int:
+        """Bytes of the arena in each region that has one, or how many bytes are lacking."""
+        sizes = tuple(region.size or 0 for region in regions)
+        if self.need.arena_bytes <= sizes[0]:
+            return {regions[0].name: self.need.arena_bytes}
+        if len(sizes) == 1:
+            return self.need.arena_bytes - sizes[0]
+        if sizes not in self._planned:
+            self._planned[sizes] = self._divided(sizes)
+        found = self._planned[sizes]
+        if isinstance(found, int):
+            return found
+        return {regions[int(index)].name: size for index, size in found.items() if size}
+
+    def _divided(self, sizes: tuple[int, ...]) -> dict[str, int] | int:
+        """As `arenas`, with regions named by their numbers."""
+        regions = tuple(Region(str(index), size) for index, size in enumerate(sizes))
+        lacking: list[int] = []
+        for candidate in self._by_size():
+            problem = replace(candidate.scheduled.problem, regions=regions)
+            try:
+                return dict(plan_memory(problem, self._options).arena_bytes)
+            except DoesNotFit as error:
+                lacking.append(error.excess)
+        return min(lacking)
+
+    def _by_size(self) -> Iterator[Candidate]:
+        yield self._best
+        if self._all is None:
+            every = [c for mode in self._mode.included for c in self._candidates.of(mode)]
+            self._all = sorted(every, key=lambda candidate: candidate.arena_bytes)
+        yield from self._all
+
+
+def _verdict(way: _Way, board: Board, regions: Sequence[Region]) -> Verdict:
+    arenas = way.arenas(regions)
+    free_flash = board.flash_bytes - way.need.flash_bytes if board.flash else 0
+    if isinstance(arenas, int):
+        return Verdict({}, -arenas, free_flash)
+    taken = [region for region in regions if region.name in arenas]
+    left = sum((region.size or 0) - arenas[region.name] for region in taken)
+    return Verdict(arenas, left, free_flash)

@@ -1,0 +1,194 @@
+"""From a rewritten module to a memory plan for one board."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import tvm
+
+from relax_passes.operators.signature import TensorSpec
+
+from ..boards.board import Board
+from ..boundary.errors import UserError
+from ..frontends import LoadedModel
+from ..kernels import Choice, preferred, with_kernels
+from ..planning import DoesNotFit, MemoryPlan, Options, lower_bound, plan_memory, verify
+from ..planning.problem import Region
+from ..schedule.extract import extract
+from ..schedule.network import Network
+from ..schedule.to_problem import Scheduled, Sharing, to_problem
+
+STACK_RESERVE = 8 * 1024
+"""Bytes of a board's first memory region left to the stack and other variables, by default."""
+
+
+_LARGEST_TENSOR = 2**31 - 1
+_MOST_OPERATORS = 1_000  # several times as many as any network for a microcontroller has
+_MOST_BINDINGS = 5_000  # of a model as it is read; quantized ones have several for an operator
+_MOST_ROWS_IN_ALL = 2**19
+_MOST_ROWS = 2**17  # every one is a step of the simulation, and none runs on a microcontroller
+
+
+def board_regions(board: Board, reserve: int) -> tuple[Region, ...]:
+    """What a board's memory has room for; `reserve` bytes of its first region are left free."""
+    if not board.ram:
+        return (Region("sram"),)
+    sizes = [ram.size for ram in board.ram]
+    sizes[0] = max(sizes[0] - reserve, 0)
+    return tuple(Region(ram.name, size, ram.section) for ram, size in zip(board.ram, sizes))
+
+
+@contextmanager
+def naming(label: str) -> Iterator[None]:
+    """Errors about an operator say in which model it is."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{label}: {error}") from error.__cause__
+
+
+def refuse_sizes(model: str, tensors: Mapping[str, Any]) -> None:
+    """Raises UserError for a tensor that is too large to be planned and addressed.
+
+    Generated code counts in int32.  `tensors` maps what a message calls a tensor to anything with
+    ``shape`` and ``dtype``.
+    """
+    for name, spec in tensors.items():
+        size = math.prod(spec.shape) * tvm.DataType(spec.dtype).itemsize
+        if isinstance(spec, TensorSpec) and spec.rows > _MOST_ROWS:
+            raise UserError(
+                f"{model}: tensor {name} of shape {list(spec.shape)} has {spec.rows:,} rows, more "
+                f"than the {_MOST_ROWS:,} that can be planned; choose a smaller input "
+                "(--input-shapes)"
+            )
+        if size > _LARGEST_TENSOR:
+            raise UserError(
+                f"{model}: tensor {name} of shape {list(spec.shape)} has {size:,} bytes, more than "
+                f"the {_LARGEST_TENSOR:,} that generated code can address; choose a smaller input "
+                "(--input-shapes)"
+            )
+
+
+def refuse_length(model: str, module: tvm.IRModule) -> None:
+    """Raises UserError for a file of so many operators that rewriting them would take minutes."""
+    blocks = getattr(module["main"].body, "blocks", ())
+    count = sum(len(block.bindings) for block in blocks)
+    if count > _MOST_BINDINGS:
+        raise UserError(
+            f"{model}: the model has {count:,} operators, more than the {_MOST_BINDINGS:,} that "
+            "can be compiled; compile it in parts"
+        )
+
+
+def refuse_work(model: str, network: Network) -> None:
+    """Raises UserError for a network that no plan would be found for in a sensible time."""
+    operations = [op for cascade in network.cascades for op in cascade.operations]
+    if len(operations) > _MOST_OPERATORS:
+        raise UserError(
+            f"{model}: the network has {len(operations):,} operators, more than the "
+            f"{_MOST_OPERATORS:,} that can be planned; compile it in parts"
+        )
+    rows = sum(op.signature.output.rows for op in operations if op.function is None)
+    if rows > _MOST_ROWS_IN_ALL:
+        raise UserError(
+            f"{model}: the tensors of the network have {rows:,} rows together, more than the "
+            f"{_MOST_ROWS_IN_ALL:,} that can be planned; choose a smaller input (--input-shapes)"
+        )
+
+
+@dataclass(frozen=True)
+class NetworkPlanner:
+    """Plans any rewriting of one model for one board.
+
+    `label` is what messages call the model, `name` the C module's name.
+    """
+
+    loaded: LoadedModel
+    label: str
+    board: Board
+    options: Options
+    name: str
+    reserve: int = STACK_RESERVE  # bytes of the board's first region that no arena takes
+    choose: Choice = preferred  # of several kernels
+
+    def network(self, module: tvm.IRModule) -> Network:
+        """The operators and tensors of a module."""
+        with naming(self.label):
+            return extract(
+                module,
+                name=self.name,
+                input_names=[spec.name for spec in self.loaded.inputs],
+                output_names=[spec.name for spec in self.loaded.outputs],
+            )
+
+    def schedule(
+        self, module: tvm.IRModule, sharing: Sharing, *, bounded: bool = True
+    ) -> Scheduled:
+        """The planning problem of a module; `bounded` by the board's memory or not at all.
+
+        What is compiled is bounded, and has the kernels of the board's core with their scratch.
+        """
+        network = self.network(module)
+        regions: Sequence[Region] = (Region("sram"),)
+        if bounded:
+            regions = self._regions()
+            network = with_kernels(network, self.board.features, self.choose)
+        return to_problem(
+            network, sharing=sharing, alignment=self._alignment(), regions=tuple(regions)
+        )
+
+    def plan(self, scheduled: Scheduled, options: Options | None = None) -> MemoryPlan:
+        """A verified plan; `options` stand in for the planner's own.
+
+        Raises ``DoesNotFit`` if the problem's regions are too small.
+        """
+        plan = plan_memory(scheduled.problem, options or self.options)
+        verify(plan)
+        return plan
+
+    def least_bytes(self, scheduled: Scheduled) -> int:
+        """Bytes that no plan can go below."""
+        return lower_bound(scheduled.problem, options=self.options)
+
+    def too_large(self, error: DoesNotFit, network: Network) -> UserError:
+        """What to tell the user when nothing fits the board."""
+        return UserError(
+            f"{self.label} does not fit {self.board.name}: operator "
+            f"{_described(network, error.step)} needs {error.required:,} bytes of RAM, which is "
+            f"{error.excess:,} bytes more than the {error.capacity:,} that are left beside the "
+            "stack; choose another --dero (stream needs least), a smaller input (--input-shapes), "
+            "or another board (tvmc fit)"
+        )
+
+    def _regions(self) -> tuple[Region, ...]:
+        return board_regions(self.board, self.reserve)
+
+    def _alignment(self) -> int:
+        return 4
+
+    def check_flash(self, network: Network) -> None:
+        """Raises UserError if the weights do not fit the board's flash."""
+        if self.board.flash is None:
+            return
+        weights = sum(network.constants[name].nbytes for name in network.c_constants)
+        if weights > self.board.flash.size:
+            raise UserError(
+                f"{self.label} does not fit {self.board.name}: its weights are {weights:,} "
+                f"bytes, which is {weights - self.board.flash.size:,} bytes more than its flash of "
+                f"{self.board.flash.size:,}; quantize the model to int8 or choose another board"
+            )
+
+
+def _described(network: Network, step: str) -> str:
+    """A step's name with what a reader can look for in the model."""
+    for cascade in network.cascades:
+        if cascade.name == step:
+            names = [op.signature.operator.split(".")[-1] for op in cascade.operations]
+            what = " + ".join(names) if len(names) < 4 else f"{len(names)} operators to {names[-1]}"
+            output = cascade.operations[-1].signature.output
+            return f"{step} ({what}, output {list(output.shape)} {output.dtype})"
+    return step

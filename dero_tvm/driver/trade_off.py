@@ -1,0 +1,136 @@
+"""Sweeping a network's plans: how much memory costs how many instructions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ..boundary.errors import UserError, first_line, internal_errors
+from ..boundary.input_arrays import random_inputs
+from ..boundary.one_at_a_time import one_at_a_time
+from ..report.sweep import Sweep, SweepPoint, with_pareto_marks
+from ..runners import run
+from .candidates import Candidate, Candidates
+from .choose_plan import smallest
+from .dero_levels import Dero
+from .generate import generate
+from .prepare import PreparedModel, prepare
+
+_QEMU = "qemu:mps2-an500"
+
+
+@one_at_a_time
+@internal_errors
+def sweep(
+    model: Any,
+    *,
+    device: str | None = None,
+    limits: int = 4,
+    progress: Callable[[str], None] = lambda stage: None,
+    **options: Any,
+) -> Sweep:
+    """Plan a network in every way and count the instructions of each.
+
+    Parameters
+    ----------
+    model
+        As for `dero_tvm.compile`.
+    device
+        Where instructions are counted: ``qemu:<board>``, or ``none``.  By default
+        ``qemu:mps2-an500`` if its tools are installed and the network fits it; otherwise the
+        sweep's note says why nothing was counted.
+    limits
+        How many limits to stream within, evenly spread between the smallest plan without
+        cascades and the smallest of all.
+    progress
+        Called with the name of each stage as it begins.
+    options
+        The other keyword parameters of `dero_tvm.compile`, but `dero` and `memory_budget`.
+
+    Raises UserError as `dero_tvm.compile` does, and if a `device` asked for cannot run the model.
+    """
+    prepared = prepare(model, progress=progress, **options)
+    made = list(_plans(prepared.candidates(progress), limits))
+    measure = _Measurement(prepared, device, progress)
+    points = with_pareto_marks([measure.point(candidate) for candidate in made])
+    if measure.note:  # some could not be measured: figures of others would not compare
+        bare = [replace(point, instructions=None, code_bytes=None) for point in points]
+        points = with_pareto_marks(bare)
+    return Sweep(
+        prepared.loaded.name,
+        prepared.board.name,
+        "" if measure.note else measure.device,
+        measure.note,
+        made[0].scheduled.network.macs,
+        points,
+    )
+
+
+def _plans(candidates: Candidates, limits: int) -> Iterator[Candidate]:
+    """Every mode's candidates and some streamed ones between; none twice."""
+    least = smallest(candidates, Dero.STREAM)  # raises if nothing fits the board
+    seen: set[tuple[int, int]] = set()
+    for candidate in _all_plans(candidates, limits, least):
+        key = (candidate.arena_bytes, candidate.streamed_operators)
+        if key not in seen:
+            seen.add(key)
+            yield candidate
+
+
+def _all_plans(candidates: Candidates, limits: int, least: Candidate) -> Iterator[Candidate]:
+    top = 2 * least.arena_bytes
+    flat = [c for mode in Dero.OVERLAP.included for c in candidates.of(mode)]
+    if flat:
+        yield from flat
+        top = min(c.arena_bytes for c in flat)
+    span = top - least.arena_bytes
+    for number in range(1, limits + 1):
+        for candidate in candidates.streamed(top - span * number // (limits + 1)):
+            if candidate.arena_bytes > least.arena_bytes:
+                yield candidate
+    yield least
+
+
+class _Measurement:
+    """Runs candidates where possible; `note` tells why it could not."""
+
+    def __init__(
+        self, prepared: PreparedModel, device: str | None, progress: Callable[[str], None]
+    ) -> None:
+        self.prepared = prepared
+        self.asked = device is not None
+        self.device = device or _QEMU
+        self.note = "instructions were not counted, as --device none asks"
+        if self.device != "none":
+            self.note = ""
+        self.progress = progress
+
+    def point(self, candidate: Candidate) -> SweepPoint:
+        schedules = candidate.scheduled.schedules.values()
+        point = SweepPoint(
+            candidate.label,
+            candidate.mode.value,
+            candidate.arena_bytes,
+            candidate.streamed_operators,
+            sum(sum(schedule.calls) for schedule in schedules),
+        )
+        if self.note:
+            return point
+        self.progress(f"generating code: {candidate.label}")
+        archive = generate(self.prepared, candidate, None)
+        self.progress(f"running on {self.device}: {candidate.label}")
+        try:
+            inputs = random_inputs(archive.inputs, np.random.default_rng(0))
+            result = run(archive, [inputs], self.device)
+        except UserError as error:
+            if self.asked:
+                raise
+            self.note = f"instructions were not counted on {self.device}: {first_line(error)}"
+            return point
+        if result.instructions is None:
+            raise UserError(f"--device {self.device} counts no instructions; use {_QEMU} or none")
+        code = result.model_sections.get("text")
+        return replace(point, instructions=result.instructions[0], code_bytes=code)

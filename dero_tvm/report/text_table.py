@@ -1,0 +1,163 @@
+"""The report as tables on a terminal, readable at 80 columns."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.markup import escape
+from rich.padding import Padding
+from rich.table import Table
+
+from dero_tvm.boundary.printable import printable
+
+from .data import Report, ReportedResidual, ReportedShortcut
+
+_MANY_JOINS = 12  # beyond so many, a short report counts those that cost nothing
+_LONGEST_NAME = 48
+
+
+def print_report(report: Report, console: Console, *, steps: bool = False) -> None:
+    """The arena before and after, what is alive at the peak, residuals; `steps` adds each step."""
+    _print_summary(report, console)
+    _print_peak(report, console)
+    if report.shortcuts:
+        _print_shortcuts(report.shortcuts, console, all_of_them=steps)
+    if report.residuals:
+        _print_residuals(report.residuals, console, all_of_them=steps)
+    if steps:
+        console.print(_steps(report))
+        console.print()
+    for refusal in report.plain_refusals:
+        remark(console, f"The plain network keeps {refusal}")
+    for note in report.notes:
+        remark(console, f"Note: {note}")
+
+
+def table_of(title: str, *columns: str, numbers: Sequence[str] = ()) -> Table:
+    """An empty table; `numbers` are the columns that are right-aligned.
+
+    Only the last column may wrap.
+    """
+    table = Table(
+        title=title, title_justify="left", title_style="bold", header_style="dim", box=None
+    )
+    for column in columns:
+        last = column == columns[-1] and column not in numbers
+        table.add_column(column, justify="right" if column in numbers else "left", no_wrap=not last)
+    return table
+
+
+def shown(name: str) -> str:
+    """A name from a model file, for use in a table."""
+    return escape(printable(name, _LONGEST_NAME))
+
+
+def remark(console: Console, text: str) -> None:
+    """A dim line below a table."""
+    console.print(Padding(f"[dim]{escape(printable(text))}[/dim]", (0, 1)), highlight=False)
+
+
+def _used_regions(report: Report) -> dict[str, int]:
+    return {region: size for region, size in report.regions.items() if size}
+
+
+def _print_summary(report: Report, console: Console) -> None:
+    title = f"{shown(report.model)} for {shown(report.target)}"
+    numbers = ("bytes", "of whole")
+    table = table_of(title, "arena", *numbers, numbers=numbers)
+    for label, size in (
+        ("every tensor whole, as written", report.whole_bytes),
+        ("plain network, residuals removed", report.plain_bytes),
+        (f"[bold]--dero {report.dero}[/bold]", report.arena_bytes),
+    ):
+        share = f"{100 * size / report.whole_bytes:.0f} %" if report.whole_bytes else ""
+        table.add_row(label, f"{size:,}", share)
+    regions = _used_regions(report)
+    if len(regions) > 1:
+        for region, size in regions.items():
+            table.add_row(f"  in {shown(region)}", f"{size:,}", "")
+    table.add_row("weights and tables (flash)", f"{report.constants_bytes:,}", "")
+    console.print(table)
+    remark(console, f"Chosen: {report.chosen}.")
+    remark(console, f"Order of operators: {report.order_proof}.")
+    remark(console, f"Placement: {report.placement_proof}.")
+    if report.plain_bytes != report.whole_bytes:
+        remark(console, "The plain network computes something else: it is a yardstick.")
+    for port in report.ports:
+        if port.meaning:
+            name = printable(port.name, _LONGEST_NAME)
+            remark(console, f"{port.kind.capitalize()} {name}: {port.type}, {port.meaning}.")
+    console.print()
+
+
+def _print_peak(report: Report, console: Console) -> None:
+    several = len(_used_regions(report)) > 1
+    columns = ["buffer", "kind", *(["region"] if several else []), "offset", "bytes"]
+    title = f"alive at the peak, in {shown(report.peak_step)}"
+    table = table_of(title, *columns, numbers=("offset", "bytes"))
+    for b in report.peak_buffers:
+        place = [shown(b.region)] if several else []
+        table.add_row(shown(b.label), b.kind, *place, f"{b.offset:,}", f"{b.size:,}")
+    if len(report.peak_buffers) > 1:
+        shared = report.peak_bytes < sum(b.size for b in report.peak_buffers)
+        label = "together, shared bytes counted once" if shared else "together"
+        blanks = [""] * (len(columns) - 2)
+        table.add_row(f"[dim]{label}[/dim]", *blanks, f"[bold]{report.peak_bytes:,}[/bold]")
+    console.print(table)
+    console.print()
+
+
+def _print_residuals(
+    residuals: Sequence[ReportedResidual], console: Console, *, all_of_them: bool
+) -> None:
+    listed = list(residuals)
+    if not all_of_them and len(listed) > _MANY_JOINS:
+        listed = [r for r in listed if r.action == "left alone"]
+    title = f"{len(residuals)} residual join{'s' if len(residuals) > 1 else ''}"
+    if len(listed) < len(residuals):
+        counts = Counter(r.action for r in residuals)
+        title += ": " + ", ".join(f"{count} {action}" for action, count in counts.items())
+    table = table_of(title, "join", "shortcut", "bytes", "what was done", numbers=("bytes",))
+    for r in listed:
+        table.add_row(
+            f"{shown(r.join)} [dim]{escape(r.operator)}[/dim]",
+            escape(r.shortcut),
+            f"{r.bytes:,}",
+            f"{escape(r.action)}: {escape(printable(r.reason))}",
+        )
+    if listed:
+        console.print(table)
+    else:
+        console.print(f"[bold italic]{title}[/]", highlight=False)
+    console.print()
+
+
+def _print_shortcuts(
+    shortcuts: Sequence[ReportedShortcut], console: Console, *, all_of_them: bool
+) -> None:
+    counts = Counter(s.action for s in shortcuts)
+    title = f"{len(shortcuts)} shortcut{'s' if len(shortcuts) > 1 else ''} over a convolution: "
+    title += ", ".join(f"{count} {action}" for action, count in counts.items())
+    listed = [s for s in shortcuts if all_of_them or s.action == "left alone"]
+    if not listed:
+        console.print(f"[bold italic]{title}[/]\n", highlight=False)
+        return
+    table = table_of(title, "join", "what was done")
+    for s in listed:
+        table.add_row(shown(s.join), f"{escape(s.action)}: {escape(printable(s.reason))}")
+    console.print(table)
+    console.print()
+
+
+def _steps(report: Report) -> Table:
+    numbers = ("live bytes", "MACs")
+    table = table_of("steps", "step", *numbers, "operators", numbers=numbers)
+    for step in report.steps:
+        style = "bold" if step.name == report.peak_step else None
+        operators = f"{escape(step.summary)} [dim]-> {shown(step.output)}[/dim]"
+        table.add_row(
+            shown(step.name), f"{step.live_bytes:,}", f"{step.macs:,}", operators, style=style
+        )
+    return table

@@ -1,0 +1,1 @@
+"""Reading and writing Relax functions: what all passes share."""

@@ -1,0 +1,372 @@
+"""Reading `main` as a list of bindings, and rebuilding it binding by binding.
+
+The phases of canonicalization all have the same shape: walk the bindings of `main` in their
+written order, look at what surrounds a binding, and emit something in its place.  Because a
+pattern is always replaced where its *first* operator stood, the order of a network's operators
+survives every phase.
+
+Variables of the new function are numbered in their order, unless something in the module knows the
+old ones by their names: findings of the analyses, and cascades, whose result is called the same
+inside and outside.  Then what is left alone keeps its name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import replace
+from itertools import count
+from typing import Any
+
+import tvm
+import tvm_ffi
+from tvm import relax
+from tvm.ir import Call, GenericConst, Op
+
+from ..residuals.findings import names_in_use
+from .constant_tensor import ConstantTensor
+from .decisions import Decision, decisions, record, with_decisions
+
+NOTES = "dero.notes"
+"""Attribute of `main`: reasons why something was left alone, one sentence each."""
+
+ROUNDING = "dero.rounding"
+"""Attribute of `main`: ``double`` (LiteRT's arithmetic, if absent) or ``single`` (the closest to
+ONNX Runtime's)."""
+
+UNSIGNED_LAYERS = "dero.unsigned_layers"
+"""Attribute of `main`: true if layers with weights had uint8 operands before they became int8."""
+
+
+class Dataflow:
+    """The bindings of a function whose body is straight-line code, with who reads what."""
+
+    def __init__(self, function: relax.Function) -> None:
+        self.params = list(function.params)
+        self.bindings: list[tuple[relax.Var, relax.Expr]] = []
+        self.attrs = dict(function.attrs.items()) if function.attrs is not None else {}
+        body = function.body
+        if isinstance(body, relax.SeqExpr):
+            for block in body.blocks:
+                for binding in block.bindings:
+                    self.bindings.append((binding.var, _straight_line(binding)))
+            body = body.body
+        self.result: relax.Expr = body
+        self.definitions = dict(self.bindings)
+        self.position = {var: index for index, (var, _) in enumerate(self.bindings)}
+        self._constants: dict[relax.Expr, ConstantTensor | None] = {}
+        self.result = self.tuple_of(self.result)
+        self.readers: dict[relax.Var, list[relax.Var | None]] = {}
+        for reader, expr in [*self.bindings, (None, self.result)]:
+            for operand in variables_of(expr):
+                self.readers.setdefault(operand, []).append(reader)
+
+    def definition(self, expr: relax.Expr) -> relax.Expr:
+        """What a variable is bound to, through copies; parameters stand for themselves."""
+        while isinstance(expr, relax.Var) and expr in self.definitions:
+            expr = self.definitions[expr]
+        return expr
+
+    def tuple_of(self, expr: relax.Expr) -> relax.Expr:
+        """The tuple that a variable is bound to, or the expression itself."""
+        value = self.definition(expr)
+        return value if isinstance(value, relax.Tuple) else expr
+
+    def sole_reader(self, var: relax.Var) -> tuple[relax.Var, relax.Expr] | None:
+        """The binding that reads `var`, if exactly one does and the result does not."""
+        readers = self.readers.get(var, [])
+        if len(readers) != 1 or readers[0] is None:
+            return None
+        return readers[0], self.definitions[readers[0]]
+
+    def constant(self, expr: Any) -> ConstantTensor | None:
+        """The value of a constant or of a dequantized constant; None for anything else."""
+        expr = self.definition(expr)
+        if not isinstance(expr, GenericConst) and not is_call(expr, "relax.dequantize"):
+            return None
+        if expr not in self._constants:  # reading one copies it out of TVM
+            self._constants[expr] = self._read_constant(expr)
+        return self._constants[expr]
+
+    def _read_constant(self, expr: Any) -> ConstantTensor | None:
+        if isinstance(expr, GenericConst):
+            return ConstantTensor(expr.value.numpy())
+        parts = [self.definition(arg) for arg in expr.args]
+        if not all(isinstance(part, GenericConst) for part in parts):
+            return None
+        values, scale, zero_point = (part.value.numpy() for part in parts)
+        return ConstantTensor.quantized(values, scale, zero_point, expr.attrs.axis)
+
+
+class DataflowRewriter:
+    """Rebuilds `main`; a phase overrides :meth:`rewrite`.
+
+    Expressions of the old function are called *old*, those of the new one *new*.
+    """
+
+    def __init__(self, module: tvm.IRModule) -> None:
+        self.module = module
+        self.old = Dataflow(main_of(module))
+        self.params = list(self.old.params)
+        self.attrs = dict(self.old.attrs)
+        self._bindings: list[tuple[relax.Var, relax.Expr]] = []
+        self._new: dict[relax.Var, relax.Expr] = {}
+        self._emitted: dict[relax.Var, relax.Expr] = {}
+        self._notes: list[tuple[relax.Var, str]] = []
+        self._decisions: list[tuple[relax.Var, Decision]] = []
+        self._normalizer = relax.BlockBuilder()
+        self._origin: tvm.ir.Span | None = None  # of the old binding that is being rewritten
+        self._changed = False
+
+    @property
+    def rounding(self) -> str:
+        """How integer products are rounded: ``double`` or ``single``."""
+        return str(self.attrs.get(ROUNDING, "double"))
+
+    # --- what a phase overrides --------------------------------------------------------------
+
+    def rewrite(self, var: relax.Var, expr: relax.Expr) -> relax.Expr | None:
+        """What stands for `var` from now on, as a new expression; None copies the binding."""
+        raise NotImplementedError
+
+    def result(self) -> relax.Expr:
+        """The function's result as a new expression (a variable or a tuple of them)."""
+        return self.new(self.old.result)
+
+    # --- what a phase calls ------------------------------------------------------------------
+
+    def new(self, expr: relax.Expr) -> relax.Expr:
+        """The new expression that stands for an old operand."""
+        if isinstance(expr, relax.Var) and isinstance(expr.ty, relax.TupleType):
+            expr = self.old.tuple_of(expr)  # tuples are written where they are read
+        if isinstance(expr, relax.Var):
+            return self._new.get(expr, expr)
+        return with_operands(expr, self.new) if isinstance(expr, relax.Tuple) else expr
+
+    def replace(self, var: relax.Var, new: relax.Expr) -> None:
+        """Let `new` stand for `var`; its own binding is skipped when the walk reaches it."""
+        self._new[var] = new
+        self._changed = True
+
+    def emit(self, expr: relax.Expr) -> relax.Expr:
+        """Bind a new expression to a fresh variable; variables and constants are returned."""
+        if isinstance(expr, (relax.Var, GenericConst)):
+            return expr
+        expr = self._normalizer.normalize(expr)
+        var = relax.DataflowVar("lv", expr.ty, self._origin)
+        self._bindings.append((var, expr))
+        self._emitted[var] = expr
+        return var
+
+    def emitted(self, new: relax.Expr) -> relax.Expr:
+        """What a new variable is bound to; anything else stands for itself."""
+        return self._emitted.get(new, new) if isinstance(new, relax.Var) else new
+
+    def note(self, var: relax.Var, reason: str) -> None:
+        """Record in the module why the old `var` was left alone, if it is still read at the end."""
+        self._notes.append((var, reason))
+
+    def decide(self, pass_name: str, join: relax.Var, action: str, reason: str) -> None:
+        """Record in the module what was done with the old `join`, under its new name."""
+        self._decisions.append((join, Decision(pass_name, join.name, action, reason)))
+
+    def run(self) -> tvm.IRModule:
+        """The module with `main` rebuilt, without what nothing reads.
+
+        A module whose names are in use is returned as it is if there is nothing to change.
+        """
+        for var, expr in self.old.bindings:
+            if var in self._new:
+                continue
+            self._origin = var.span
+            new = self.rewrite(var, expr)
+            self._changed |= new is not None
+            self._new[var] = self.emit(with_operands(expr, self.new) if new is None else new)
+        self._origin = self.old.result.span if isinstance(self.old.result, relax.Var) else None
+        result = self.result()
+        live = _live(self._bindings, result)
+        self._keep_notes(live)
+        bindings = [(var, expr) for var, expr in self._bindings if var in live]
+        taken = names_in_use(self.module)
+        if taken and self._is_as_before(bindings, result):
+            return self.module
+        kept = self._kept_names(taken) if taken else {}
+        function, names = _build(self.params, bindings, result, self.attrs, kept)
+        module = self.module.clone()
+        module.update_func(module.get_global_var("main"), function)
+        return self._with_decisions(module, names)
+
+    def _is_as_before(self, bindings: list, result: relax.Expr) -> bool:
+        copies = [v for v, e in self.old.bindings if isinstance(e, (relax.Var, GenericConst))]
+        computed = [v for v, e in self.old.bindings if not isinstance(e, relax.Tuple)]
+        attrs = self.old.attrs
+        return (
+            not self._changed
+            and not copies
+            and [self._new[var] for var in computed] == [var for var, _ in bindings]
+            and all(new.same_as(old) for new, old in zip(self.params, self.old.params))
+            and self.attrs.keys() == attrs.keys()
+            and all(tvm_ffi.structural_equal(self.attrs[name], attrs[name]) for name in attrs)
+            and tvm_ffi.structural_equal(result, self.new(self.old.result), map_free_vars=False)
+            and not self._decisions
+        )
+
+    def _kept_names(self, taken: Collection[str]) -> dict[relax.Var, str]:
+        """A name for every new variable: that of an old one for which it stands, or a free one."""
+        names: dict[relax.Var, str] = {}
+        for var, _ in self.old.bindings:
+            new = self._new[var]
+            if isinstance(new, relax.Var) and new in self._emitted:
+                names[new] = var.name  # the last one it stands for: what others know it by
+        free = (f"lv{number}" for number in count() if f"lv{number}" not in taken)
+        return names | {var: next(free) for var, _ in self._bindings if var not in names}
+
+    def _with_decisions(self, module: tvm.IRModule, names: dict[relax.Var, str]) -> tvm.IRModule:
+        """`module` with earlier decisions and new ones, for the joins that are still there."""
+        old = {var.name: var for var, _ in self.old.bindings}
+        earlier = [(old[d.join], d) for d in decisions(self.module) if d.join in old]
+        renamed = []
+        for var, decision in [*earlier, *self._decisions]:
+            name = names.get(self._new.get(var))
+            if name is not None:
+                renamed.append(replace(decision, join=name))
+        if not renamed and not decisions(self.module):
+            return module
+        return record(with_decisions(module, []), renamed)
+
+    def _keep_notes(self, live: set[relax.Var]) -> None:
+        notes = [str(note) for note in self.attrs.get(NOTES, [])]
+        for var, reason in self._notes:
+            if self._new.get(var) in live and reason not in notes:
+                notes.append(reason)
+        if notes:
+            self.attrs[NOTES] = notes
+
+
+def main_of(module: tvm.IRModule) -> relax.Function:
+    """The function `main`.  Raises ``ValueError`` if there is none."""
+    if "main" not in [var.name_hint for var in module.get_global_vars()]:
+        raise ValueError("the module has no function `main`: nothing to compile")
+    return module["main"]
+
+
+def is_call(expr: Any, *names: str) -> bool:
+    """True for a call of one of the named operators."""
+    return isinstance(expr, Call) and isinstance(expr.op, Op) and expr.op.name in names
+
+
+def shape_of(expr: relax.Expr) -> tuple[int, ...]:
+    """The static shape of a tensor.  Raises ``ValueError`` if a dimension is not a number."""
+    ty = expr.ty
+    if not isinstance(ty, relax.TensorType) or ty.shape is None:
+        raise ValueError(f"expected a tensor with a known shape, got {ty}")
+    try:
+        return tuple([int(dim) for dim in ty.shape.values])
+    except TypeError:
+        raise ValueError(
+            f"expected a static shape, got {ty}: fix the model's symbolic sizes first"
+        ) from None
+
+
+def dtype_of(expr: relax.Expr) -> str:
+    """The element type of a tensor."""
+    return str(expr.ty.dtype)
+
+
+def operands_of(expr: relax.Expr) -> Iterator[relax.Expr]:
+    """The direct operands of an expression, tuples taken apart."""
+    if isinstance(expr, Call):
+        parts = list(expr.args)
+    elif isinstance(expr, relax.Tuple):
+        parts = list(expr.fields)
+    elif isinstance(expr, relax.TupleGetItem):
+        parts = [expr.tuple_value]
+    else:
+        yield expr
+        return
+    for part in parts:
+        if isinstance(part, relax.Tuple):
+            yield from operands_of(part)
+        else:
+            yield part
+
+
+def variables_of(expr: relax.Expr) -> list[relax.Var]:
+    """The variables that an expression reads, in the order of its operands."""
+    return [operand for operand in operands_of(expr) if isinstance(operand, relax.Var)]
+
+
+def with_operands(expr: relax.Expr, change: Callable[[Any], Any]) -> relax.Expr:
+    """`expr` with every direct operand changed; the same object if none differs."""
+    if isinstance(expr, relax.Var):
+        return change(expr)
+    if isinstance(expr, Call):
+        old = list(expr.args)
+        args = [change(arg) for arg in old]
+        if all(a is b or a.same_as(b) for a, b in zip(args, old)):
+            return expr
+        return Call(expr.op, args, expr.attrs, expr.ty_args)
+    if isinstance(expr, relax.Tuple):
+        return relax.Tuple([change(field) for field in expr.fields])
+    if isinstance(expr, relax.TupleGetItem):
+        return relax.TupleGetItem(change(expr.tuple_value), expr.index)
+    return expr
+
+
+def _straight_line(binding: Any) -> relax.Expr:
+    if isinstance(binding, relax.VarBinding) and isinstance(
+        binding.value, (Call, relax.Tuple, relax.TupleGetItem, relax.Var, GenericConst)
+    ):
+        return binding.value
+    raise ValueError(
+        f"`main` binds {binding.var.name} by control flow or a match, which has no place on a "
+        "microcontroller graph: export the model without branches, loops and symbolic sizes"
+    )
+
+
+def _live(bindings: list[tuple[relax.Var, relax.Expr]], result: relax.Expr) -> set[relax.Var]:
+    """The variables that `result` needs."""
+    live = set(variables_of(result))
+    for var, expr in reversed(bindings):
+        if var in live:
+            live.update(variables_of(expr))
+    return live
+
+
+def _build(
+    params: list[relax.Var],
+    bindings: list[tuple[relax.Var, relax.Expr]],
+    result: relax.Expr,
+    attrs: dict[str, Any],
+    given: Mapping[relax.Var, str],
+) -> tuple[relax.Function, dict[relax.Var, str]]:
+    """A function of the bindings, and the name each variable has now: the one that is given, or
+    one by its order.
+    """
+    outputs = set(variables_of(result))
+    renamed: dict[relax.Var, relax.Expr] = {}
+
+    def rename(expr: Any) -> Any:
+        if isinstance(expr, relax.Var):
+            return renamed.get(expr, expr)
+        return with_operands(expr, rename) if isinstance(expr, relax.Tuple) else expr
+
+    builder = relax.BlockBuilder()
+    counts = {"gv": 0, "lv": 0}
+    with builder.function("main", params, attrs=attrs):
+        with builder.dataflow():
+            for var, expr in bindings:
+                kind = "gv" if var in outputs else "lv"
+                name = given.get(var) or kind + (str(counts[kind]) if counts[kind] else "")
+                counts[kind] += 1
+                make = relax.Var if var in outputs else relax.DataflowVar
+                renamed[var] = make(name, var.ty, var.span)
+                renewed = with_operands(expr, rename)
+                if renewed is not expr:
+                    if isinstance(renewed, Call):  # its type is known, for only names differ
+                        parts = (renewed.op, renewed.args, renewed.attrs, renewed.ty_args)
+                        renewed = Call(*parts, ret_ty=expr.ty)
+                    renewed = builder.normalize(renewed)
+                builder.emit_normalized(relax.VarBinding(renamed[var], renewed))
+        builder.emit_func_output(rename(result))
+    names = {var: new.name for var, new in renamed.items() if isinstance(new, relax.Var)}
+    return builder.finalize()["main"], names

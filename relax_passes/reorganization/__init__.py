@@ -1,0 +1,1 @@
+"""DERO: the network read, reorganized and written again, as another function."""

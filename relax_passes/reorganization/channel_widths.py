@@ -1,0 +1,168 @@
+"""What follows from a change of width: channels counted again from the inputs to the outputs.
+
+Where joins went, or where ``RefineOperators`` chooses other widths, a convolution takes what it
+gets, a depthwise one is as wide as its input, and whatever is between hands the width on.  The
+tensors that a dense layer reads keep theirs: if the width before a global pooling changed, a
+pointwise convolution that restores it is put in front (the transition at the end of a DenseNet).
+The dense layers of a gate follow the image that it multiplies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from math import prod
+
+from .cannot_reorganize import CannotReorganize, refusing
+from .description import (
+    Activate,
+    AnyNode,
+    Concat,
+    Convolution,
+    Dense,
+    Elementwise,
+    Flatten,
+    GlobalPool,
+    Pool,
+    Shuffle,
+    Slice,
+    Upsample,
+    Window,
+)
+
+Shape = tuple[int, ...]
+
+
+def propagate(
+    nodes: Iterable[AnyNode], inputs: Mapping[str, Shape], widths: Mapping[str, int] | None = None
+) -> list[AnyNode]:
+    """`nodes` with the channels that follow from `inputs` and from the `widths` of convolutions.
+
+    Raises ``CannotReorganize`` where an operator cannot take the width that it would get.
+    """
+    shapes = dict(inputs)
+    made: dict[str, AnyNode] = {}
+    nodes = list(nodes)
+    gated = _gated_images(nodes)
+    for node in nodes:
+        with refusing(node.title):
+            if isinstance(node, Flatten) or (isinstance(node, GlobalPool) and not node.in_gate):
+                node = _restored(node, shapes, made)
+            given = [shapes[name] for name in node.inputs]
+            if isinstance(node, Dense) and node.in_gate and len(given[0]) == 1:
+                width = shapes[gated[node.name]][-1] if node.name in gated else node.out_channels
+                node = _gate_layer(node, given[0][-1], width)
+            else:
+                node = _fitted(node, given, widths or {})
+        shapes[node.name] = node.shape
+        made[node.name] = node
+    return list(made.values())
+
+
+def _gated_images(nodes: Sequence[AnyNode]) -> dict[str, str]:
+    """For the last dense layer of each gate the image of its width that the gate multiplies."""
+    known = {node.name: node for node in nodes}
+    gated = {}
+    for node in nodes:
+        if not isinstance(node, Elementwise):
+            continue
+        for gate, image in (node.inputs, reversed(node.inputs)):
+            while isinstance(known.get(gate), Activate):
+                (gate,) = known[gate].inputs
+            last, other = known.get(gate), known.get(image)
+            of_image = other is not None and len(other.shape) == 3
+            if isinstance(last, Dense) and last.in_gate and last.out_channels > 1 and of_image:
+                gated[gate] = image
+    return gated
+
+
+def _gate_layer(node: Dense, channels: int, filters: int) -> Dense:
+    same = (channels, filters) == (node.in_channels, node.out_channels)
+    return replace(
+        node,
+        shape=(filters,),
+        in_channels=channels,
+        out_channels=filters,
+        inherited=node.inherited and same,
+    )
+
+
+def _fitted(node: AnyNode, given: list[Shape], widths: Mapping[str, int]) -> AnyNode:
+    if isinstance(node, Convolution):
+        return _convolution(node, given[0][-1], widths.get(node.name, node.out_channels))
+    if isinstance(node, Concat):
+        return replace(node, shape=(*node.shape[:-1], sum(shape[-1] for shape in given)))
+    if isinstance(node, (Pool, Upsample, Activate)):
+        return replace(node, shape=(*node.shape[:-1], given[0][-1]))
+    if isinstance(node, Slice) and given[0][-1] < node.end:
+        raise CannotReorganize(
+            f"{node.title} takes channels {node.begin} to {node.end} of a tensor that has "
+            f"{given[0][-1]} once residual joins are removed"
+        )
+    if isinstance(node, Shuffle):
+        if given[0][-1] % node.groups:
+            raise CannotReorganize(
+                f"{node.title} shuffles {node.groups} groups of channels, which the "
+                f"{given[0][-1]} that remain once residual joins are removed are no multiple of"
+            )
+        return replace(node, shape=(*node.shape[:-1], given[0][-1]))
+    if isinstance(node, GlobalPool):
+        return replace(node, shape=given[0][-1:])
+    if isinstance(node, Elementwise):
+        first, second = (shape[-1] for shape in given)
+        if first != second and 1 not in (first, second):
+            raise CannotReorganize(
+                f"{node.title} joins tensors of {first} and {second} channels once residual joins "
+                "are removed"
+            )
+        return replace(node, shape=(*node.shape[:-1], max(first, second)))
+    if isinstance(node, Dense) and given[0] != (node.in_channels,):
+        raise CannotReorganize(
+            f"the dense layer {node.title} would read {given[0][-1]} values for {node.in_channels}"
+        )
+    return node
+
+
+def _convolution(node: Convolution, channels: int, filters: int) -> Convolution:
+    groups = node.groups
+    if groups == node.in_channels > 1:
+        groups, filters = channels, channels * (node.out_channels // node.in_channels)
+    elif groups > 1 and channels != node.in_channels:
+        raise CannotReorganize(
+            f"the convolution {node.title} has {groups} groups, which do not fit the "
+            f"{channels} channels that it would get instead of {node.in_channels}"
+        )
+    fitted = replace(
+        node,
+        in_channels=channels,
+        out_channels=filters,
+        groups=groups,
+        shape=(*node.shape[:-1], filters),
+    )
+    same = fitted.weight_shape == node.weight_shape
+    return replace(fitted, inherited=node.inherited and same)
+
+
+def _restored(
+    node: GlobalPool | Flatten, shapes: dict[str, Shape], made: dict[str, AnyNode]
+) -> GlobalPool | Flatten:
+    """`node` behind a pointwise convolution that gives it the width it had, if that changed."""
+    (source,) = node.inputs
+    shape = shapes[source]
+    pixels = 1 if isinstance(node, GlobalPool) else prod(shape[:-1])
+    if node.shape[-1] == shape[-1] * pixels:
+        return node
+    restoring = Convolution(
+        f"{node.name}_width",
+        (source,),
+        (*shape[:-1], node.shape[-1] // pixels),
+        shape[-1],
+        node.shape[-1] // pixels,
+        Window((1, 1)),
+        activation=getattr(made.get(source), "activation", None),
+        inherited=False,
+        origin=node.origin,
+    )
+    made[restoring.name] = restoring
+    shapes[restoring.name] = restoring.shape
+    return replace(node, inputs=(restoring.name,))

@@ -1,0 +1,159 @@
+"""What a network's description has so far, as the rules of its operators see and extend it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import networkx as nx
+import numpy as np
+from tvm.ir import GenericConst
+
+from ..ir.decisions import Decision
+from ..residuals.residual import Residual
+from .cannot_reorganize import CannotReorganize, layer, no_counterpart
+from .description import Activate, Activation, AnyNode, Convolution, Dense, Elementwise, Port
+from .join_verdicts import Verdicts
+
+JoinActivation = Literal["convolution", "sum", "dropped"]
+
+
+@dataclass(frozen=True)
+class DescribedTensor:
+    """A tensor of the module: the node (or input) that computes it, and how it is seen there."""
+
+    source: str
+    channels_first: bool = False
+
+
+@dataclass
+class PartialDescription:
+    """Nodes of the plain twin, still with the original's widths and the variables' names."""
+
+    graph: nx.DiGraph
+    residuals: dict[str, Residual]
+    verdicts: Verdicts
+    pass_name: str
+    join_activation: JoinActivation = "convolution"
+    inputs: list[Port] = field(default_factory=list)
+    outputs: list[Port] = field(default_factory=list)
+    nodes: dict[str, AnyNode] = field(default_factory=dict)
+    weights: dict[str, np.ndarray] = field(default_factory=dict)
+    decisions: list[Decision] = field(default_factory=list)
+    _tensors: dict[str, DescribedTensor] = field(default_factory=dict)
+
+    def _layer(self, name: str) -> str:
+        return layer(name, self.graph.nodes[name])
+
+    def _decide(self, name: str, action: str, reason: str) -> None:
+        origin = self.graph.nodes[name]["origin"]
+        where = name if origin is None else str(origin)
+        self.decisions.append(Decision(self.pass_name, where, action, reason))
+
+    def _operands(self, name: str, data: dict) -> list[DescribedTensor]:
+        """What has become of the operands, which have to lie alike: all channels-first, or none."""
+        found = [self._tensors[operand] for operand in data["operands"] if operand is not None]
+        if not found:
+            raise no_counterpart(name, data, " of constants")
+        if len({tensor.channels_first for tensor in found}) > 1:
+            raise no_counterpart(name, data, " of one image channels-first and one channels-last")
+        return found
+
+    def _sources(self, name: str, data: dict) -> tuple[str, ...]:
+        """The nodes that compute the operands, which have to be channels-last."""
+        found = self._operands(name, data)
+        if any(tensor.channels_first for tensor in found):
+            raise no_counterpart(name, data, " of an image channels-first")
+        return tuple(tensor.source for tensor in found)
+
+    def _image(self, name: str, data: dict) -> str:
+        """The node that computes the only operand, an image."""
+        sources = self._sources(name, data)
+        if len(sources) != 1 or len(self._shape(sources[0])) != 3:
+            raise no_counterpart(name, data, " of something else than one image")
+        return sources[0]
+
+    def _alone(self, source: str, name: str) -> bool:
+        """Whether nothing but the operator `name` will read what the node `source` computes."""
+        same = {tensor for tensor, known in self._tensors.items() if known.source == source}
+        live = self.verdicts.live
+        read = {reader for tensor in same if tensor in live for reader in live.successors(tensor)}
+        return read <= same | {name}
+
+    def _shape(self, source: str) -> tuple[int, ...]:
+        if source in self.nodes:
+            return self.nodes[source].shape
+        (port,) = [p for p in self.inputs if p.name == source]
+        shape = port.shape[1:]
+        return (*shape[1:], shape[0]) if port.layout == "NCHW" else shape
+
+    def _add(self, node: AnyNode) -> DescribedTensor:
+        origin = self.graph.nodes[node.name]["origin"]
+        self.nodes[node.name] = replace(node, origin="" if origin is None else str(origin))
+        return DescribedTensor(node.name)
+
+    def _keep(self, name: str, weight: np.ndarray, bias: np.ndarray) -> None:
+        self.weights[f"{name}.weight"], self.weights[f"{name}.bias"] = weight, bias
+
+    def _constant(self, name: str, data: dict, index: int) -> np.ndarray:
+        argument = data["call"].args[index]
+        if not isinstance(argument, GenericConst):
+            raise CannotReorganize(f"the weights of {layer(name, data)} are computed, not constant")
+        return argument.value.numpy()
+
+    def _activated(
+        self, name: str, tensor: DescribedTensor, activation: Activation | None
+    ) -> DescribedTensor:
+        """`tensor` with an activation after it, which its operator takes over if it can."""
+        node = self.nodes.get(tensor.source)
+        if activation is None:
+            return tensor
+        clip = activation.function == "clip"
+        known = getattr(node, "activation", None)
+        if clip and known == activation:
+            return tensor
+        if (
+            isinstance(node, (Convolution, Dense, Elementwise))
+            and known is None
+            and (not isinstance(node, Convolution) or _may_move(node, clip))
+            and self._alone(tensor.source, name)
+        ):
+            self.nodes[tensor.source] = replace(node, activation=activation)
+            return tensor
+        shape = self._shape(tensor.source)
+        made = self._add(Activate(name, (tensor.source,), shape, activation))
+        return replace(tensor, source=made.source)
+
+    def _joined(
+        self, name: str, tensor: DescribedTensor, activation: Activation | None
+    ) -> DescribedTensor:
+        """What stands for a removed addition with the fused `activation`."""
+        node = self.nodes.get(tensor.source)
+        if activation is None or self.join_activation == "dropped":
+            return tensor
+        if (
+            self.join_activation == "sum"
+            and isinstance(node, Convolution)
+            and node.final_activation is None
+            and self._alone(tensor.source, name)
+        ):
+            self.nodes[tensor.source] = replace(node, final_activation=activation)
+            return tensor
+        return self._activated(name, tensor, activation)
+
+    def _normalization(
+        self, name: str, tensor: DescribedTensor, activation: Activation | None
+    ) -> DescribedTensor:
+        self._decide(name, "dropped", "a reorganized network has normalisations of its own")
+        return self._activated(name, tensor, activation)
+
+
+def clamp_of(attrs: Any) -> Activation | None:
+    """The limits that an operator has of its own."""
+    low, high = attrs["minimum"], attrs["maximum"]
+    return None if low is None and high is None else Activation("clip", low, high)
+
+
+def _may_move(node: Convolution, clip: bool) -> bool:
+    """Whether an activation behind a convolution can be put before its pooling and its shortcut."""
+    return node.final_activation is None and (clip or node.pool is None)

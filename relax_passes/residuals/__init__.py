@@ -1,0 +1,1 @@
+"""Residual joins: found, classified, and accumulated or concatenated in place."""

@@ -1,0 +1,1 @@
+"""Shortcuts of reorganized networks, made part of their convolutions."""

@@ -1,0 +1,201 @@
+"""`FuseShortcuts`: a convolution and a shortcut over it alone become one operator.
+
+    add(act(conv2d(norm(x))), shortcut(x))   ->   dero.shortcut_conv2d(x)
+
+where the shortcut is any chain of average or sum pooling, padding and slicing of channels,
+concatenation, factors and summands for each channel, and additions, that amounts to
+
+    scale * fold(window_sum(x)) + offset
+
+`fold` adding up slices of as many channels as the output has (`channel_sums` looks at what the
+chain computes, not at how it is written).  In int8, with ONNX Runtime's rounding, every value
+that the network rounds is rounded in the fused operator too, so the result is the same up to ties.
+
+Reorganized networks are made of such pairs.  Exported as they are, the shortcut is a tensor beside
+the convolution's input and output; fused, nothing of it is in memory, and it reads the rows that
+the convolution reads anyway.  The fused operator stands where the addition stood.
+
+Preconditions: nothing else reads the convolution's result; the normalisation before it, if there
+is one, is a factor and a summand for each channel.  Does not handle: shortcuts over several
+operators, and int8 networks with LiteRT's rounding.
+
+What looks like such a pair and is left alone gets a decision with the reason; an addition of other
+tensors is none of this pass's business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import tvm
+from tvm import relax
+from tvm.ir import Call, Op
+
+from ..ir.dataflow import NOTES, Dataflow, DataflowRewriter, dtype_of, is_call
+from ..ir.inline import inlined
+from ..ir.straight_line import read_function
+from ..operators import OperatorClass, attributes_of, operator_of, signature_of, spec_of
+from .channel_sums import NotLinear
+from .shortcut_reader import channel_vector
+from .virtual_shortcut import Pair, fused
+
+PASS = "FuseShortcuts"
+_SHORTCUT_OPERATORS = ("dero.multiply", "dero.pool2d", "dero.pad", "dero.slice", "dero.concat")
+_KEPT = " kept in float: "
+_LOOKED_THROUGH = ("dero.quantize", "dero.dequantize", "dero.lookup")
+
+
+@tvm.transform.module_pass(opt_level=0, name=PASS)
+class FuseShortcuts:
+    """The pass; see the module's docstring."""
+
+    def transform_module(
+        self, module: tvm.IRModule, _context: tvm.transform.PassContext
+    ) -> tvm.IRModule:
+        """Return `module` with its shortcuts fused, and the decisions recorded."""
+        return _without_stale_notes(_Rewriter(module).run())
+
+
+class _Rewriter(DataflowRewriter):
+    def __init__(self, module: tvm.IRModule) -> None:
+        super().__init__(module)
+        self._replaced: dict[relax.Var, Call] = {}
+        for var, expr in self.old.bindings:
+            if not is_call(expr, "dero.add"):
+                continue
+            call, reason = _examine(self.old, var, expr)
+            if call is not None:
+                self._replaced[var] = call
+                self.decide(PASS, var, "fused", reason)
+            elif reason:
+                self.decide(PASS, var, "left alone", reason)
+
+    def rewrite(self, var: relax.Var, expr: relax.Expr) -> relax.Expr | None:
+        call = self._replaced.get(var)
+        if call is None:
+            return None
+        return Call(call.op, [self.new(arg) for arg in call.args], call.attrs)
+
+
+def _examine(old: Dataflow, join: relax.Var, call: Any) -> tuple[Call | None, str]:
+    """The fused operator with what it fuses, or None with the reason ("" if there is no pair)."""
+    reason = ""
+    for main, shortcut in (call.args, reversed(list(call.args))):
+        if not isinstance(main, relax.Var) or not isinstance(shortcut, relax.Var):
+            return None, ""
+        pair = _pair(old, join, main, shortcut)
+        if pair is None:
+            continue
+        try:
+            return fused(old, pair), "computed in the loops of the convolution"
+        except NotLinear as refusal:
+            if _looks_like_shortcut(old, shortcut, pair.inputs):
+                reason = reason or f"the shortcut {refusal}"
+    if not reason:
+        reason = _without_convolution(old, call)
+    return None, reason
+
+
+def _pair(old: Dataflow, join: relax.Var, main: relax.Var, shortcut: relax.Var) -> Pair | None:
+    """`main` as a convolution, with its activation and its normalisation; None if it is none."""
+    activation = None
+    expr = old.definition(main)
+    conv = main
+    if is_call(expr, "dero.unary", "dero.lookup") and isinstance(expr.args[0], relax.Var):
+        activation, conv = main, expr.args[0]
+        expr = old.definition(conv)
+    if not is_call(expr, "dero.conv2d") or not isinstance(expr.args[0], relax.Var):
+        return None
+    inputs = [expr.args[0], *_before_normalisation(old, expr.args[0])]
+    return Pair(join, shortcut, conv, activation, tuple(inputs))
+
+
+def _before_normalisation(old: Dataflow, data: relax.Var) -> Iterator[relax.Var]:
+    """The tensors from which `data` is made by factors, summands and roundings alone."""
+    while True:
+        call = old.definition(data)
+        if is_call(call, "dero.multiply", "dero.add", "dero.subtract", "dero.divide"):
+            vectors = [channel_vector(old, arg, call) for arg in call.args]
+            variable = [arg for arg, vector in zip(call.args, vectors) if vector is None]
+            attrs = attributes_of(call)
+            if len(variable) != 1 or (attrs["minimum"], attrs["maximum"]) != (None, None):
+                return
+            data = variable[0]
+        elif is_call(call, *_LOOKED_THROUGH):
+            data = call.args[0]
+        else:
+            return
+        if not isinstance(data, relax.Var):
+            return
+        yield data
+
+
+def _looks_like_shortcut(old: Dataflow, branch: relax.Var, inputs: tuple[relax.Var, ...]) -> bool:
+    """True for the convolution's input itself, and for what is pooled, padded, folded or scaled."""
+    seen: set[relax.Var] = set()
+    waiting = [branch]
+    marked = False
+    while waiting:
+        var = waiting.pop()
+        if var in inputs:
+            return True
+        if var in seen:
+            continue
+        seen.add(var)
+        call = old.definition(var)
+        marked = marked or (is_call(call, *_SHORTCUT_OPERATORS) and not _is_maximum(call))
+        if is_call(call, *_SHORTCUT_OPERATORS, *_LOOKED_THROUGH, "dero.add") or _is_norm(old, call):
+            waiting += [arg for arg in call.args if isinstance(arg, relax.Var)]
+    return marked
+
+
+def _without_convolution(old: Dataflow, call: Any) -> str:
+    """Why an addition of a shortcut to something else than a convolution's result stays."""
+    for branch, other in (call.args, reversed(list(call.args))):
+        producer = old.definition(other)
+        operator = operator_of(producer)
+        if operator is None or not is_call(producer, "dero.pool2d", "dero.reduce"):
+            continue
+        if _looks_like_shortcut(old, branch, ()) and not is_call(
+            old.definition(branch), "dero.pool2d", "dero.reduce"
+        ):
+            kind = signature_of(producer)
+            assert operator.operator_class(kind) in (OperatorClass.POOLING, OperatorClass.REDUCTION)
+            return (
+                f"the shortcut is added behind a {operator.operator_class(kind).value}: it spans "
+                "more than a convolution"
+            )
+    return ""
+
+
+def _without_stale_notes(module: tvm.IRModule) -> tvm.IRModule:
+    """`module` without the notes on operators kept in float that are fused now."""
+    main = module["main"]
+    notes = [str(note) for note in (main.attrs or {}).get(NOTES, [])]
+    left = set()
+    # A cascade's operators are in a function of its own.
+    for _, call in read_function(inlined(module)).bindings:
+        # One with several results has a tuple's type, and no note.
+        operator = isinstance(call, Call) and isinstance(call.op, Op)
+        if operator and isinstance(call.ty, relax.TensorType) and dtype_of(call) == "float32":
+            name = call.op.name.rsplit(".", 1)[-1]
+            left |= {name, f"avg_{name}"}
+    kept = [note for note in notes if _KEPT not in note or note.split(_KEPT)[0] in left]
+    if kept == notes:
+        return module
+    copy = module.clone()
+    copy["main"] = main.with_attr(NOTES, kept) if kept else main.without_attr(NOTES)
+    return copy
+
+
+def _is_maximum(call: Any) -> bool:
+    return is_call(call, "dero.pool2d") and attributes_of(call)["kind"] == "max"
+
+
+def _is_norm(old: Dataflow, call: Any) -> bool:
+    """A depthwise convolution with one number a channel: a norm or sum, as quantizers write it."""
+    if not is_call(call, "dero.conv2d") or spec_of(call.args[1].ty).channels != 1:
+        return False
+    weight = old.constant(call.args[1])
+    return weight is not None and bool((weight.values == weight.values[:, :1, :1]).all())

@@ -1,0 +1,53 @@
+"""Which rows of an operand every output row needs: the link between two operators of a cascade."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from ..operators import Signature, operator_of
+
+
+@dataclass(frozen=True)
+class RowNeeds:
+    """Rows of one operand that each output row needs, as half-open ranges ``first[r]:last[r]``.
+
+    `first` of an empty range is the operand's height, so that it keeps nothing alive; `last` never
+    falls, for a later row never asks for less than an earlier one has caused to be made.
+    """
+
+    height: int  # rows of the operand
+    first: np.ndarray
+    last: np.ndarray
+
+    def alive_from(self, rows: int) -> list[int]:
+        """The oldest row that output row r or a later one needs, if no more than `rows` are made.
+
+        One entry for every output row and one for the end, when nothing is needed.
+        """
+        oldest = np.full(len(self.first) + 1, self.height, dtype=np.int64)
+        oldest[:rows] = np.minimum.accumulate(self.first[:rows][::-1])[::-1]
+        return oldest.tolist()
+
+
+@lru_cache(maxsize=65536)
+def row_needs(signature: Signature, operand: int, descending: bool = False) -> RowNeeds:
+    """The rows that an operator needs of operand number `operand`, for every output row.
+
+    All of them if it is opaque, or if it does not read that operand row by row.
+    """
+    operator = operator_of(signature.operator)
+    rows = signature.output.rows
+    height = signature.inputs[operand].rows
+    if operator is None or operand not in operator.row_arguments(signature):
+        ranges = [(0, height)] * rows
+    else:
+        ranges = [operator.needed_rows(signature, operand, row) for row in range(rows)]
+    if descending:
+        ranges = [(height - end, height - begin) for begin, end in reversed(ranges)]
+    first = np.array([begin for begin, _ in ranges], dtype=np.int64)
+    end = np.array([end for _, end in ranges], dtype=np.int64)
+    last = np.maximum.accumulate(np.where(end > first, end, 0))
+    return RowNeeds(height, np.where(end > first, first, height), last)

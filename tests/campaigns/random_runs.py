@@ -1,0 +1,279 @@
+"""Compiles and runs random networks in every way there is, and compares.
+
+    python -m tests.campaigns.random_runs 5000  seeds 0 to 4999, at low priority: nice -n 19
+    python -m tests.campaigns.random_runs 100 --first 700
+    python -m tests.campaigns.random_runs 5000 --record  also writes a row of docs/trust.md
+    python -m tests.campaigns.random_runs 1000 --sanitize under AddressSanitizer and UBSan
+
+Each network of `random_networks` is planned with whole tensors, accumulated, overlapped and
+streamed (least peak, a limit in between, rows in one direction or in two, cascades and directions
+drawn at random).  Every program runs with tags in place of values (`tagged_execution`), and as C
+in an arena of exactly the planned size (`c_batch`).  Outputs are compared with those of the
+network with whole tensors, bit by bit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import tempfile
+import time
+import traceback
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import tvm
+
+from dero_tvm.aot.program import Program, build_program
+from dero_tvm.planning import MemoryPlan, Options, plan_memory
+from dero_tvm.schedule.extract import extract
+from dero_tvm.schedule.to_problem import Scheduled, Sharing, to_problem
+from relax_passes import pipeline
+from relax_passes.operators import spec_of
+from relax_passes.streaming import segmentation, stream_rows
+from relax_passes.streaming.stream_rows import StreamRows, with_ascending_rows
+from tests.c_batch import CBatch, CLibrary
+from tests.random_networks import random_network
+from tests.sanitized_batch import SanitizedPrograms
+from tests.tagged_execution import run_with_tags
+from tests.trust import record
+
+BATCH = 25  # networks a C file
+NO_CASCADES = 1 << 62
+TIME_LIMIT = 2.0  # seconds a plan
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One way to run a network."""
+
+    label: str
+    scheduled: Scheduled
+    plan: MemoryPlan
+    program: Program
+
+    @property
+    def bytes(self) -> int:
+        return self.plan.total_bytes
+
+
+@dataclass
+class Summary:
+    """What a run of many networks showed."""
+
+    networks: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
+    shares: list[float] = field(default_factory=list)  # streamed bytes over whole ones
+    failures: list[str] = field(default_factory=list)
+
+    def text(self) -> str:
+        """A few lines for people."""
+        counts = ", ".join(f"{name}: {count:,}" for name, count in sorted(self.counts.items()))
+        return "\n".join(
+            [
+                f"{self.networks:,} networks, {len(self.failures)} failures",
+                f"streamed arena, share of whole tensors: {np.mean(self.shares or [0]):.3f}",
+                counts,
+                *self.failures,
+            ]
+        )
+
+
+def check_networks(seeds: Sequence[int], sanitize: bool = False) -> Summary:
+    """Compile and run the networks of `seeds`; what fails is in the summary.
+
+    sanitize: run as `sanitized_batch` does.
+    """
+    summary = Summary()
+    batch = CBatch(sanitize)
+    made: dict[int, list[Planned]] = {}
+    for seed in seeds:
+        summary.networks += 1
+        try:
+            made[seed] = _planned(seed, summary)
+            for number, planned in enumerate(made[seed]):
+                batch.add(f"n{seed}_{number}", planned.program)
+        except Exception:
+            summary.failures.append(f"seed {seed}: {traceback.format_exc(limit=-3)}")
+            made.pop(seed, None)
+    with tempfile.TemporaryDirectory() as folder:
+        library = batch.build(Path(folder))
+        for seed, ways in made.items():
+            try:
+                _compare(seed, ways, library)
+            except Exception:
+                summary.failures.append(f"seed {seed}: {traceback.format_exc(limit=-3)}")
+    return summary
+
+
+def options_of(seed: int) -> Options:
+    """Most networks are planned with the default options, some with one of the others."""
+    return Options(
+        keep_inputs=seed % 7 == 3,
+        external_io=seed % 7 == 5,
+        reorder=seed % 5 != 2,
+        time_limit=TIME_LIMIT,
+    )
+
+
+def _planned(seed: int, summary: Summary) -> list[Planned]:
+    """All ways to run one network, each already run with tags."""
+    options = options_of(seed)
+    ways = []
+    for label, module, sharing in _ways(random_network(seed), options, random.Random(seed)):
+        scheduled = to_problem(extract(module), sharing=sharing)
+        plan = plan_memory(scheduled.problem, options)
+        program = build_program(scheduled, plan)
+        try:
+            calls = run_with_tags(program)
+        except AssertionError as error:
+            raise AssertionError(f"{label}: {error}") from error
+        for cascade in scheduled.network.cascades:
+            schedule = scheduled.schedules[cascade.name]
+            for index, op in enumerate(cascade.operations):
+                if op.function is None:
+                    rows = op.in_schedule().steps
+                    assert calls[op.name] == schedule.calls[index] <= rows, f"{label}: {op.name}"
+                    assert calls[op.name] == rows or op.result in schedule.rings
+                    summary.counts["row kernels"] += calls[op.name]
+                    summary.counts["rows left out"] += rows - calls[op.name]
+                    summary.counts["completed tensors"] += index in schedule.incomplete
+            summary.counts["cascades"] += len(cascade.operations) > 1
+            summary.counts["descending"] += cascade.descending
+            summary.counts["rings in place"] += len(schedule.in_place)
+        ways.append(Planned(label, scheduled, plan, program))
+        summary.counts["programs"] += 1
+    sizes = {way.label: way.bytes for way in ways}
+    summary.counts["streamed is not smallest"] += sizes["streamed"] > min(sizes.values())
+    if sizes["whole"]:
+        summary.shares.append(sizes["streamed"] / sizes["whole"])
+    return ways
+
+
+def _ways(
+    module: tvm.IRModule, options: Options, chance: random.Random
+) -> Iterator[tuple[str, tvm.IRModule, Sharing]]:
+    kept = options.keep_inputs
+    yield "whole", pipeline.analyze()(module), Sharing.NONE
+    accumulated = pipeline.accumulate(keep_inputs=kept)(module)
+    yield "accumulated", accumulated, Sharing.ROWS if chance.random() < 0.5 else Sharing.IN_PLACE
+
+    def streamed(limit: int | None = None) -> tvm.IRModule:
+        passes = StreamRows(limit, kept, options.external_io)
+        return passes(module)
+
+    least = streamed()
+    yield "streamed", least, Sharing.ROWS
+    ascending = with_ascending_rows(least)
+    if ascending is not None:
+        yield "ascending", ascending, Sharing.ROWS
+    yield "overlapped", streamed(NO_CASCADES), Sharing.ROWS
+    with (
+        mock.patch.object(stream_rows, "segment", _random_segments(chance)),
+        mock.patch.object(stream_rows, "_directions", _random_directions(chance)),
+    ):
+        yield "random", streamed(), Sharing.ROWS
+
+
+def _random_segments(chance: random.Random):
+    """In place of the best segmentation any one that could run."""
+
+    def segment(items, inputs, outputs, *, keep_inputs=False, limit=None):
+        costs = segmentation._Costs(items, inputs, frozenset(outputs), keep_inputs).table()
+        found, end = [], len(items)
+        while end > 0:
+            begins = sorted(costs[end])
+            begin = chance.choice(begins) if chance.random() < 0.6 else begins[0]
+            found.append((begin, end))
+            end = begin
+        return segmentation.Segmentation(tuple(reversed(found)), 0)
+
+    return segment
+
+
+def _random_directions(chance: random.Random):
+    def directions(items, inputs, lasting, segments):
+        return [
+            items[end - 1].streamable
+            and not any(item.operator.absorbs for item in items[begin:end])
+            and chance.random() < 0.5
+            for begin, end in segments
+        ]
+
+    return directions
+
+
+def _compare(seed: int, ways: list[Planned], library: CLibrary | SanitizedPrograms) -> None:
+    rng = np.random.default_rng(seed)
+    inputs = {}
+    for parameter in random_network(seed)["main"].params:
+        spec = spec_of(parameter.ty)
+        if spec.dtype == "int8":
+            inputs[parameter.name] = rng.integers(-128, 128, spec.shape).astype("int8")
+        else:
+            inputs[parameter.name] = rng.standard_normal(spec.shape).astype(spec.dtype)
+    expected: dict[str, np.ndarray] = {}
+    for number, way in enumerate(ways):
+        outputs, calls = library.run(f"n{seed}_{number}", inputs)
+        steps = way.program.steps
+        assert calls == sum(
+            count
+            for cascade in way.scheduled.network.cascades
+            for count in way.scheduled.schedules[cascade.name].calls
+        ), f"{way.label}: {calls} kernel calls in {len(steps)} steps"
+        expected = expected or outputs
+        for name, array in expected.items():
+            assert array.tobytes() == outputs[name].tobytes(), f"{way.label}: output {name} differs"
+
+
+def _record(total: Summary, sanitize: bool) -> None:
+    record(
+        "random_networks_sanitized" if sanitize else "random_networks",
+        claim="The C of networks, in all the layouts of the row above, does nothing undefined and"
+        " leaves no block: AddressSanitizer and UndefinedBehaviorSanitizer, with every arena, input"
+        " and output a heap block of exactly its size."
+        if sanitize
+        else "However a network is laid out in memory (whole tensors, accumulated, overlapped,"
+        " streamed in one direction or two, in cascades drawn at random), its outputs have the"
+        " same bits, and nothing outside an arena of exactly the planned size is written.",
+        command=f"python -m tests.campaigns.random_runs {total.networks}"
+        + " --sanitize" * sanitize,
+        counts={
+            "random networks": total.networks,
+            "programs of them": total.counts["programs"],
+            "rows computed": total.counts["row kernels"],
+        },
+    )
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description="Compile and run random networks.")
+    parser.add_argument("networks", type=int)
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
+    parser.add_argument("--record", action="store_true", help="for docs/trust.md")
+    parser.add_argument("--sanitize", action="store_true", help="under ASan and UBSan")
+    options = parser.parse_args()
+    total = Summary()
+    start = time.process_time()
+    for first in range(options.first, options.first + options.networks, BATCH):
+        last = min(first + BATCH, options.first + options.networks)
+        found = check_networks(range(first, last), options.sanitize)
+        total.networks += found.networks
+        total.counts += found.counts
+        total.shares += found.shares
+        total.failures += found.failures
+        seconds = time.process_time() - start
+        print(f"{total.networks} networks, {len(total.failures)} failures, {seconds:.0f} s")
+    print(total.text())
+    if options.record and not total.failures:
+        _record(total, options.sanitize)
+    raise SystemExit(bool(total.failures))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,27 @@
+"""Damaged and hostile files: each is read, or refused with one clear error."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from tests.campaigns.fuzzing.worker import DATA, run_cases
+
+CASES = 2000
+
+
+def test_both_readers() -> None:
+    kinds: Counter[str] = Counter()
+    for outcome in run_cases(range(CASES), compile_every=50):
+        assert not outcome.fault, f"seed {outcome.seed}: {outcome.kind}\n{outcome.message}"
+        kinds[outcome.kind] += 1
+    assert kinds.total() == CASES
+    assert kinds["refused"] > CASES / 2 and kinds["loaded"] > CASES / 10 and kinds["compiled"]
+
+
+def test_archives_inputs_reports_boards_and_caches() -> None:
+    kinds: dict[str, Counter[str]] = {}
+    for outcome in run_cases(range(240), compile_every=4, corpus=DATA):
+        assert not outcome.fault, f"seed {outcome.seed}: {outcome.kind}\n{outcome.message}"
+        kinds.setdefault(outcome.format, Counter())[outcome.kind] += 1
+    assert len(kinds) == 5
+    assert all(counts["refused"] and counts["loaded"] for counts in kinds.values()), kinds

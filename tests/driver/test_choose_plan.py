@@ -1,0 +1,153 @@
+"""Which of a network's plans is taken: the smallest, or the fastest that fits a budget."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+import dero_tvm
+from dero_tvm import Dero, UserError
+from dero_tvm.driver.candidates import Candidate, Candidates
+from dero_tvm.driver.choose_plan import fastest_within
+from dero_tvm.driver.prepare import prepare
+from tests.small_networks import image, residual_network, run_reference
+
+MODES = [mode.value for mode in Dero]
+
+
+@pytest.fixture(scope="module")
+def candidates() -> Candidates:
+    return prepare(residual_network()).candidates()
+
+
+@pytest.fixture(scope="module")
+def by_mode(candidates: Candidates) -> dict[str, list[Candidate]]:
+    return {mode.value: list(candidates.of(mode)) for mode in Dero}
+
+
+def least(made: list[Candidate]) -> int:
+    return min(candidate.arena_bytes for candidate in made)
+
+
+def labels(made: list[Candidate]) -> list[str]:
+    return [candidate.label for candidate in made]
+
+
+def without_limit(model: dero_tvm.CompiledModel) -> str:
+    """What was chosen: ``streamed`` for ``streamed in 65,536``."""
+    return model.report.chosen.split(" in ")[0]
+
+
+def test_each_mode_saves_more(by_mode: dict[str, list[Candidate]]) -> None:
+    sizes = [least(by_mode[mode]) for mode in MODES]
+    assert sizes == sorted(sizes, reverse=True)
+    assert len(set(sizes)) == len(sizes)
+    assert [max(c.streamed_operators for c in by_mode[mode]) > 0 for mode in MODES] == [
+        False,
+        False,
+        False,
+        True,
+    ]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_without_a_budget_the_smallest_plan_is_taken(
+    mode: str, by_mode: dict[str, list[Candidate]]
+) -> None:
+    model = dero_tvm.compile(residual_network(), dero=mode)
+    assert model.report.dero == mode
+    assert model.report.chosen in labels(by_mode[mode])
+    assert model.report.arena_bytes == least(by_mode[mode])
+    assert model.report.memory_budget is None
+
+
+def test_streaming_is_the_default(by_mode: dict[str, list[Candidate]]) -> None:
+    assert dero_tvm.compile(residual_network()).report.arena_bytes == least(by_mode["stream"])
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_within_a_budget_the_fastest_plan_is_taken(
+    mode: str, by_mode: dict[str, list[Candidate]]
+) -> None:
+    size = least(by_mode[mode])
+    exact = dero_tvm.compile(residual_network(), memory_budget=size)
+    assert exact.report.memory_budget == size
+    assert without_limit(exact) in labels(by_mode[mode])
+    assert exact.report.arena_bytes <= size
+    if mode != MODES[-1]:  # one byte less, and the next mode has to do
+        tighter = dero_tvm.compile(residual_network(), memory_budget=size - 1)
+        assert tighter.report.chosen.split(" in ")[0] in labels(
+            by_mode[MODES[MODES.index(mode) + 1]]
+        )
+        assert tighter.report.arena_bytes < size
+
+
+def test_a_budget_between_streams_fewer_operators(candidates: Candidates) -> None:
+    whole, *_ = candidates.of(Dero.OVERLAP)
+    (smallest,) = candidates.of(Dero.STREAM)
+    middle = (whole.arena_bytes + smallest.arena_bytes) // 2
+    model = dero_tvm.compile(residual_network(), memory_budget=middle)
+    streamed = sum(len(step.operators) for step in model.report.steps if len(step.operators) > 1)
+    assert 0 < streamed < smallest.streamed_operators
+    assert smallest.arena_bytes < model.report.arena_bytes <= middle
+
+
+def test_all_plans_compute_the_same_bits(by_mode: dict[str, list[Candidate]]) -> None:
+    module, data = residual_network(), image((1, 24, 24, 3))
+    expected = run_reference(module, data)
+    assert len(np.unique(expected)) > 1
+    for mode in MODES:
+        model = dero_tvm.compile(module, memory_budget=least(by_mode[mode]))
+        np.testing.assert_array_equal(model.run({"x": data})["output"], expected)
+
+
+def test_the_error_says_what_the_least_is(by_mode: dict[str, list[Candidate]]) -> None:
+    size = least(by_mode["stream"])
+    message = (
+        f"does not fit --memory-budget {size - 1:,} bytes: the least possible with --dero stream "
+        f"is {size:,} bytes, 1 more; raise --memory-budget"
+    )
+    with pytest.raises(UserError, match=re.escape(message)):
+        dero_tvm.compile(residual_network(), memory_budget=size - 1)
+
+
+def test_the_cost_decides_among_all_plans_that_fit(
+    candidates: Candidates, by_mode: dict[str, list[Candidate]]
+) -> None:
+    budget = least(by_mode["accumulate"])
+    asked = []
+
+    def later_is_cheaper(candidate: Candidate) -> int:
+        asked.append(candidate)
+        return -len(asked)
+
+    chosen = fastest_within(candidates, Dero.STREAM, budget, later_is_cheaper)
+    assert chosen is asked[-1]
+    assert {c.mode for c in asked} == {Dero.ACCUMULATE, Dero.OVERLAP, Dero.STREAM}
+    assert all(c.arena_bytes <= budget for c in asked)
+    assert len({(c.arena_bytes, c.streamed_operators) for c in asked}) == len(asked)
+    assert fastest_within(candidates, Dero.STREAM, budget, lambda c: 7).mode is Dero.ACCUMULATE
+
+
+def test_a_mode_limits_what_a_budget_may_cause(by_mode: dict[str, list[Candidate]]) -> None:
+    size = least(by_mode["accumulate"])
+    fits = dero_tvm.compile(residual_network(), dero="accumulate", memory_budget=size)
+    assert fits.report.chosen == "accumulated"
+    with pytest.raises(UserError, match=f"is {size:,} bytes, 1 more; use --dero stream, or raise"):
+        dero_tvm.compile(residual_network(), dero="accumulate", memory_budget=size - 1)
+
+
+def test_inputs_outside_the_arena_do_not_count() -> None:
+    inside = dero_tvm.compile(residual_network())
+    outside = dero_tvm.compile(residual_network(), external_io=True)
+    assert outside.report.arena_bytes < inside.report.arena_bytes
+    budget = outside.report.arena_bytes
+    model = dero_tvm.compile(residual_network(), external_io=True, memory_budget=budget)
+    assert model.report.arena_bytes == budget
+
+
+def test_unknown_mode() -> None:
+    with pytest.raises(UserError, match=r"--dero rows: .*none, accumulate, overlap, stream"):
+        dero_tvm.compile(residual_network(), dero="rows")
