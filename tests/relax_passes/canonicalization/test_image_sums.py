@@ -6,7 +6,7 @@ import pytest
 
 from relax_passes.canonicalization import image_sums
 from relax_passes.canonicalization.element_sums import ElementSum
-from relax_passes.channel_sums import NotLinear
+from relax_passes.shortcuts.channel_sums import NotLinear
 
 
 def test_windows_of_windows_are_refused_at_a_glance(monkeypatch: pytest.MonkeyPatch) -> None:
