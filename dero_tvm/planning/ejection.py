@@ -65,15 +65,16 @@ def eject(
         best_cost = None
         recent = tabu[item]
         best: list[tuple[int, list[int]]] = []
-        candidates = _candidates(packing, item, at, limit)
+        placed = [
+            (j, place - above, place + below)
+            for j, above, below in packing.neighbours[item]
+            if (place := at[j]) is not None
+        ]
+        candidates = _candidates(packing, item, placed, limit)
         comparisons = len(candidates) * len(packing.neighbours[item])
         budget.spend(comparisons + COMPARISONS_PER_MOVE, COMPARISONS_PER_SECOND)
         for address in candidates:
-            hit = [
-                j
-                for j, above, below in packing.neighbours[item]
-                if (place := at[j]) is not None and place - above < address < place + below
-            ]
+            hit = [j for j, low, high in placed if low < address < high]
             cost = sum(weight[j] * (1 + sizes[j] / scale) for j in hit)
             if recent.get(address, -1) > move:
                 cost += TABU_COST
@@ -93,14 +94,17 @@ def eject(
     return None
 
 
-def _candidates(packing: Packing, item: int, at: Sequence[int | None], limit: int) -> list[int]:
-    """Addresses where the item touches an end of the arena or a neighbour."""
+def _candidates(
+    packing: Packing, item: int, placed: Sequence[tuple[int, int, int]], limit: int
+) -> list[int]:
+    """Addresses where the item touches an end of the arena or a neighbour.
+
+    `placed` are neighbours with the addresses between which they bar the item.
+    """
     alignment = packing.alignments[item]
     highest = limit - packing.sizes[item]
     found = {0, highest // alignment * alignment}
-    for j, above, below in packing.neighbours[item]:
-        place = at[j]
-        if place is not None:
-            found.add(-(-(place + below) // alignment) * alignment)
-            found.add((place - above) // alignment * alignment)
+    for _, low, high in placed:
+        found.add(-(-high // alignment) * alignment)
+        found.add(low // alignment * alignment)
     return sorted(address for address in found if 0 <= address <= highest)

@@ -38,17 +38,20 @@ def check_residual(
     if data["operator"] == "TupleGetItem":
         raise Refusal(f"{residual} is part of a tuple")
     group = sharing(graph, residual)
-    before = nx.ancestors(graph, join)
     for reader in readers(graph, residual):
         if is_concat_in_place(graph.nodes[reader]):
             raise Refusal(f"{residual} is a slice of the concatenation {reader}")
+    before: set[str] | None = None
     for tensor in group:
         if keep_inputs and graph.nodes[tensor]["kind"] == "input":
             raise Refusal(f"{residual} is the network input {tensor}, which has to be kept")
         for reader in readers(graph, tensor):
             if graph.nodes[reader]["kind"] == "output":
                 raise Refusal(f"{residual} is also a network output")
-            if reader != join and reader not in before:
+            if reader == join:
+                continue
+            before = nx.ancestors(graph, join) if before is None else before
+            if reader not in before:
                 raise Refusal(f"{residual} is also read by {reader}, which may run after {join}")
 
 
@@ -128,7 +131,7 @@ def _check_producer(graph: nx.DiGraph, node: str, chosen: set[str]) -> None:
         raise Refusal(f"{node} is computed by {data['operator']}, which cannot run row by row")
     if is_reshape(data) or is_concat_in_place(data):
         raise Refusal(f"{node} is another view of a tensor that lies in memory whole")
-    for reader in readers(graph, node):
+    for reader in readers(graph, node) if graph.out_degree(node) > 1 else graph.successors(node):
         if reader not in chosen:
             what = "is a network output"
             if graph.nodes[reader]["kind"] != "output":

@@ -16,7 +16,7 @@ from ..ir.operator_graph import operators_in_order
 from ..ir.straight_line import StraightLine
 from ..operators import Signature, operator_of, signature_of
 
-_STORAGE = "buffer_of"  # attribute of a graph
+_STORAGE, _GROUPS, _SCHEDULE = "buffer_of", "tensors_in", "schedule"  # attributes of a graph
 
 
 def storage(graph: nx.DiGraph) -> dict[str, str]:
@@ -41,13 +41,20 @@ def storage(graph: nx.DiGraph) -> dict[str, str]:
 def change_signature(graph: nx.DiGraph, node: str, signature: Signature) -> None:
     """Give an operator another signature, as if it had been read with it."""
     graph.nodes[node]["signature"] = signature
-    graph.graph.pop(_STORAGE, None)
+    for kept in (_STORAGE, _GROUPS, _SCHEDULE):
+        graph.graph.pop(kept, None)
 
 
 def sharing(graph: nx.DiGraph, tensor: str) -> list[str]:
     """The tensors that lie in the same buffer as `tensor`, itself included, in written order."""
     buffer_of = storage(graph)
-    return [other for other in graph if buffer_of.get(other) == buffer_of[tensor]]
+    if _GROUPS not in graph.graph:
+        groups: dict[str, list[str]] = {}
+        for other in graph:
+            if other in buffer_of:
+                groups.setdefault(buffer_of[other], []).append(other)
+        graph.graph[_GROUPS] = groups
+    return graph.graph[_GROUPS][buffer_of[tensor]]
 
 
 def is_reshape(data: dict) -> bool:
@@ -90,7 +97,13 @@ class Schedule:
 
 
 def schedule(graph: nx.DiGraph) -> Schedule:
-    """The written order of `graph` as steps."""
+    """The written order of `graph` as steps, kept like `storage`."""
+    if _SCHEDULE not in graph.graph:
+        graph.graph[_SCHEDULE] = _schedule(graph)
+    return graph.graph[_SCHEDULE]
+
+
+def _schedule(graph: nx.DiGraph) -> Schedule:
     buffer_of = storage(graph)
     bytes_of: dict[str, int] = {}
     for node, buffer in buffer_of.items():

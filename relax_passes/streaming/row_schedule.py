@@ -58,6 +58,16 @@ class CascadeOperator:
 
     def needs(self, operand: int, descending: bool = False) -> RowNeeds:
         """The rows of operand number `operand` that each call needs."""
+        key = operand, descending
+        if key not in self._needs:
+            self._needs[key] = self._find_needs(operand, descending)
+        return self._needs[key]
+
+    @cached_property
+    def _needs(self) -> dict[tuple[int, bool], RowNeeds]:
+        return {}
+
+    def _find_needs(self, operand: int, descending: bool) -> RowNeeds:
         if self.absorbs:
             rows = np.arange(self.steps)
             return RowNeeds(self.steps, rows, rows + 1)
@@ -65,10 +75,10 @@ class CascadeOperator:
 
     def asks(self, operand: int, producer: CascadeOperator, descending: bool = False) -> list[int]:
         """Calls of `producer` that must have been made before each call of this operator."""
-        last = self.needs(operand, descending).last
+        asks = self.needs(operand, descending).asks
         if producer.absorbs:  # its row is there when it has taken all of its input
-            last = np.where(last > 0, producer.steps, 0)
-        return last.tolist()
+            return [producer.steps if last > 0 else 0 for last in asks]
+        return asks
 
 
 @dataclass(frozen=True)
