@@ -65,9 +65,15 @@ def member_sets(
     above = {other} if graph.nodes[other]["signature"] is not None else set()
     chosen = few | above
     pending = list(above)
+    waits_for: dict[str, list[str]] = {}  # readers of an operand that were not chosen yet
     while pending:  # whatever is added may be the last reader that an operand waited for
         for operand in graph.nodes[pending.pop()]["operands"]:
             if operand is None or operand in whole or operand in above:
+                continue
+            others = waits_for.setdefault(operand, list(graph.successors(operand)))
+            while others and others[-1] in chosen:
+                others.pop()
+            if others:
                 continue
             if _feeds_elements(graph, operand, above) and _is_inner(graph, operand, chosen):
                 above.add(operand)

@@ -40,12 +40,46 @@ class TableStep:
     table: np.ndarray
 
 
+class _TooDeep(NotLinear):
+    """Not read, for lack of stack."""
+
+
+class Refusals:
+    """What readers of one module could not read before they met a leaf.
+
+    A sum of hundreds is a chain of joins, each of which would be read down to its end.  Where none
+    of a reader's leaves is among the tensors that led to a refusal, it would lead there as well.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, Any], tuple[str, int]] = {}  # the reason, and the tensors
+        self._bit: dict[Any, int] = {}
+
+    def tensors(self, *names: Any) -> int:
+        """A set of tensors, as bits."""
+        return sum(1 << self._bit.setdefault(name, len(self._bit)) for name in set(names))
+
+    def find(self, kind: str, expr: Any, leaves: int) -> tuple[str, int] | None:
+        """Why `expr` cannot be read, and the tensors that led there; None if it might be."""
+        known = self._known.get((kind, expr))
+        return known if known is not None and not known[1] & leaves else None
+
+    def keep(self, kind: str, expr: Any, reason: str, tensors: int) -> None:
+        """Note that `expr` cannot be read."""
+        self._known[kind, expr] = reason, tensors
+
+
 class ShortcutReader:
     """See the module's docstring.  Every method raises `NotLinear` for what it cannot say."""
 
-    def __init__(self, old: Dataflow, leaves: Collection[relax.Var]) -> None:
+    def __init__(
+        self, old: Dataflow, leaves: Collection[relax.Var], refusals: Refusals | None = None
+    ) -> None:
         self.old = old
         self.leaves = frozenset(leaves)
+        self._refusals = refusals or Refusals()
+        self._barred = self._refusals.tensors(*self.leaves)
+        self._looked_at = 0  # tensors, as bits
         self.met: set[relax.Var] = set()
         self.steps: list[RoundedStep | TableStep] = []
         self._step_of: dict[Any, int] = {}
@@ -65,9 +99,9 @@ class ShortcutReader:
             self.met.add(expr)
             return ChannelSum.of(expr, spec_of(expr.ty).channels)
         call = self.old.definition(expr)
-        self._check(call)
-        name, attrs = call.op.name, attributes_of(call)
-        with self._one_deeper(_FRAMES_OF_REAL):
+        with self._one_deeper("real", expr, _FRAMES_OF_REAL):
+            self._check(call)
+            name, attrs = call.op.name, attributes_of(call)
             if name == "dero.dequantize":
                 value = self.integer(call.args[0], attrs["zero_point"]).scaled(attrs["scale"])
             elif attrs.get("minimum") is not None or attrs.get("maximum") is not None:
@@ -127,8 +161,8 @@ class ShortcutReader:
         if ("raw", expr) in self._known:
             return self._known["raw", expr]
         call = self.old.definition(expr)
-        self._check(call)
-        with self._one_deeper(_FRAMES_OF_RAW):
+        with self._one_deeper("raw", expr, _FRAMES_OF_RAW):
+            self._check(call)
             if call.op.name in ("dero.slice", "dero.pad", "dero.concat"):
                 value = self._moved(call, self.raw, lambda values: ChannelSum.constant(values))
             elif call.op.name == "dero.lookup":
@@ -226,12 +260,23 @@ class ShortcutReader:
     # --- both --------------------------------------------------------------------------------
 
     @contextmanager
-    def _one_deeper(self, frames: int) -> Iterator[None]:
+    def _one_deeper(self, kind: str, expr: Any, frames: int) -> Iterator[None]:
+        known = self._refusals.find(kind, expr, self._barred)
+        if known is not None:
+            self._looked_at |= known[1]
+            raise NotLinear(known[0])
         if self._frames > _MOST_FRAMES:
-            raise NotLinear("is a chain of too many operators")
+            raise _TooDeep("is a chain of too many operators")
+        self._looked_at |= self._refusals.tensors(expr)
         self._frames += frames
         try:
             yield
+        except _TooDeep:  # from here; it is another question whether from elsewhere too
+            raise
+        except NotLinear as refusal:
+            if not self.met:
+                self._refusals.keep(kind, expr, str(refusal), self._looked_at)
+            raise
         finally:
             self._frames -= frames
 
