@@ -37,7 +37,8 @@ from ..ir.inline import inlined
 from ..ir.straight_line import read_function
 from ..operators import OperatorClass, attributes_of, operator_of, signature_of, spec_of
 from .channel_sums import NotLinear
-from .shortcut_reader import Refusals, channel_vector
+from .reading_refusals import Refusals
+from .shortcut_reader import channel_vector
 from .virtual_shortcut import Pair, fused
 
 PASS = "FuseShortcuts"

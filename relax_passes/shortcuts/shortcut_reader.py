@@ -21,6 +21,7 @@ from ..ir.dataflow import Dataflow, is_call, shape_of
 from ..operators import attributes_of, spec_of
 from ..operators.pool2d import Axis
 from .channel_sums import ChannelSum, ChannelTerm, NotLinear, Window
+from .reading_refusals import Refusals
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,33 +41,11 @@ class TableStep:
     table: np.ndarray
 
 
-class _TooDeep(NotLinear):
-    """Not read, for lack of stack."""
+class _ReadFirst(Exception):
+    """A tensor that stands so deep that it has to be read before those made of it."""
 
-
-class Refusals:
-    """What readers of one module could not read before they met a leaf.
-
-    A sum of hundreds is a chain of joins, each of which would be read down to its end.  Where none
-    of a reader's leaves is among the tensors that led to a refusal, it would lead there as well.
-    """
-
-    def __init__(self) -> None:
-        self._known: dict[tuple[str, Any], tuple[str, int]] = {}  # the reason, and the tensors
-        self._bit: dict[Any, int] = {}
-
-    def tensors(self, *names: Any) -> int:
-        """A set of tensors, as bits."""
-        return sum(1 << self._bit.setdefault(name, len(self._bit)) for name in set(names))
-
-    def find(self, kind: str, expr: Any, leaves: int) -> tuple[str, int] | None:
-        """Why `expr` cannot be read, and the tensors that led there; None if it might be."""
-        known = self._known.get((kind, expr))
-        return known if known is not None and not known[1] & leaves else None
-
-    def keep(self, kind: str, expr: Any, reason: str, tensors: int) -> None:
-        """Note that `expr` cannot be read."""
-        self._known[kind, expr] = reason, tensors
+    def __init__(self, kind: str, expr: relax.Expr) -> None:
+        self.wanted = kind, expr
 
 
 class ShortcutReader:
@@ -78,8 +57,8 @@ class ShortcutReader:
         self.old = old
         self.leaves = frozenset(leaves)
         self._refusals = refusals or Refusals()
-        self._barred = self._refusals.tensors(*self.leaves)
-        self._looked_at = 0  # tensors, as bits
+        self._leaves = self._refusals.tensors(*self.leaves)  # as bits, like the next two
+        self._looked_at = self._met = 0
         self.met: set[relax.Var] = set()
         self.steps: list[RoundedStep | TableStep] = []
         self._step_of: dict[Any, int] = {}
@@ -90,6 +69,9 @@ class ShortcutReader:
 
     def real(self, expr: relax.Expr) -> ChannelSum:
         """The float32 tensor `expr`."""
+        return self._from_below("real", expr)
+
+    def _real(self, expr: relax.Expr) -> ChannelSum:
         constant = self.old.constant(expr)
         if constant is not None:
             raise NotLinear("is added to a constant image")
@@ -152,6 +134,9 @@ class ShortcutReader:
 
     def raw(self, expr: relax.Expr) -> ChannelSum:
         """The integers of an int8 tensor; each channel is one of a leaf or step, or known."""
+        return self._from_below("raw", expr)
+
+    def _raw(self, expr: relax.Expr) -> ChannelSum:
         if expr in self.leaves:
             self.met.add(expr)
             return ChannelSum.of(expr, spec_of(expr.ty).channels)
@@ -261,24 +246,39 @@ class ShortcutReader:
 
     @contextmanager
     def _one_deeper(self, kind: str, expr: Any, frames: int) -> Iterator[None]:
-        known = self._refusals.find(kind, expr, self._barred)
+        known = self._refusals.find(kind, expr, self._leaves)
         if known is not None:
             self._looked_at |= known[1]
+            self._met |= known[2]
             raise NotLinear(known[0])
         if self._frames > _MOST_FRAMES:
-            raise _TooDeep("is a chain of too many operators")
+            raise _ReadFirst(kind, expr)
         self._looked_at |= self._refusals.tensors(expr)
         self._frames += frames
         try:
             yield
-        except _TooDeep:  # from here; it is another question whether from elsewhere too
-            raise
         except NotLinear as refusal:
-            if not self.met:
-                self._refusals.keep(kind, expr, str(refusal), self._looked_at)
+            met = self._met | self._refusals.tensors(*self.met)
+            self._refusals.keep(kind, expr, str(refusal), self._looked_at, met)
             raise
         finally:
             self._frames -= frames
+
+    def _from_below(self, kind: str, expr: relax.Expr) -> ChannelSum:
+        """What `_real` or `_raw` gives; what Python's stack has no room for is read before."""
+        read = {"real": self._real, "raw": self._raw}
+        if self._frames:
+            return read[kind](expr)
+        waiting = [(kind, expr)]
+        while True:
+            try:
+                value = read[waiting[-1][0]](waiting[-1][1])
+            except _ReadFirst as deeper:
+                waiting.append(deeper.wanted)
+                continue
+            waiting.pop()
+            if not waiting:
+                return value
 
     def _kept(self, kind: str, expr: Any, value: ChannelSum) -> ChannelSum:
         """`value`, as long as sums of sums of one tensor have not made it endless."""
@@ -331,13 +331,16 @@ class ShortcutReader:
         return total
 
     def _add(self, key: Any, step: RoundedStep | TableStep) -> None:
+        if len(self.steps) == _MOST_STEPS:
+            raise NotLinear("is a chain of too many operators")
         self._step_of[key] = len(self.steps)
         self.steps.append(step)
 
 
 _MOST_TERMS = 2048  # several times as many as a fold of channels has that is spelled with slices
+_MOST_STEPS = 480  # each is some lines of the kernel
 _MOST_FRAMES = 600  # calls inside each other, of a thousand that Python has
-_FRAMES_OF_REAL, _FRAMES_OF_RAW = 2, 4
+_FRAMES_OF_REAL, _FRAMES_OF_RAW = 5, 6
 _ONE_PIXEL: Window = ((1, 1), (1, 1), (0, 0, 0, 0))
 _KNOWN = tuple(
     f"dero.{name}"

@@ -14,7 +14,8 @@ from ..operators import attributes_of, make_call, spec_of
 from .channel_runs import Run, runs
 from .channel_sums import ChannelSum, NotLinear, Window
 from .integer_steps import IntegerSteps
-from .shortcut_reader import Refusals, ShortcutReader
+from .reading_refusals import Refusals
+from .shortcut_reader import ShortcutReader
 
 _CONVOLUTION = ("strides", "padding", "dilation", "groups")
 _IDENTITY: Window = ((1, 1), (1, 1), (0, 0, 0, 0))

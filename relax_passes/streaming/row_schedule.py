@@ -49,12 +49,18 @@ class CascadeOperator:
     row_operands: tuple[int, ...]  # indices of the operands that are read row by row
     absorbs: bool = False  # takes its input one row at a time; see `Operator.absorbs`
 
-    @property
+    @cached_property
     def steps(self) -> int:
         """Calls of its kernel: one for each output row, or for each input row it absorbs."""
         if self.absorbs:
             return self.signature.inputs[self.row_operands[0]].rows
         return self.signature.output.rows
+
+    @cached_property
+    def in_place(self) -> tuple[int, ...]:
+        """The operands over whose rows it may write its own; see `in_place_arguments`."""
+        operator = operator_of(self.signature.operator)
+        return tuple(operator.in_place_arguments(self.signature)) if operator else ()
 
     def needs(self, operand: int, descending: bool = False) -> RowNeeds:
         """The rows of operand number `operand` that each call needs."""
@@ -171,7 +177,7 @@ class _Reader:
     row_bytes: int  # of the tensor, as this reader sees it
     in_place: bool
 
-    @property
+    @cached_property
     def anywhere(self) -> int:
         """The distance that excludes nothing."""
         return -self.alive_from[-1] * self.row_bytes
@@ -273,8 +279,6 @@ class _Simulation:
         """Who reads each tensor row by row; tensors made in the cascade, who reads them at all."""
         readers: dict[str, list[_Reader]] = {}
         for index, op in enumerate(self.operators):
-            operator = operator_of(op.signature.operator)
-            in_place = operator.in_place_arguments(op.signature) if operator else ()
             for operand, name in enumerate(op.operands):
                 if name in self.producer_of or operand in op.row_operands:
                     needs = op.needs(operand, self.descending)
@@ -282,7 +286,7 @@ class _Simulation:
                         index,
                         needs.alive_from(self.wanted[index]),
                         op.signature.inputs[operand].row_bytes,
-                        operand in in_place,
+                        operand in op.in_place,
                     )
                     readers.setdefault(name, []).append(reader)
         return readers
@@ -291,10 +295,9 @@ class _Simulation:
         """Results that take the rows of an operand: result -> operand."""
         found: dict[str, str] = {}
         for op in self.operators:
-            operator = operator_of(op.signature.operator)
-            if operator is None or op.result not in self.rings or op.absorbs:
+            if op.result not in self.rings or op.absorbs:
                 continue
-            for index in operator.in_place_arguments(op.signature):
+            for index in op.in_place:
                 name = op.operands[index]
                 same_rows = op.signature.inputs[index].row_bytes == op.signature.output.row_bytes
                 sole = name in self.rings and len(self.readers[name]) == 1
