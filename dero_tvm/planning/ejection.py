@@ -52,6 +52,7 @@ def eject(
             waiting.append(item)
     weight = [1.0] * len(packing)
     scale = max(sizes)
+    cost_of = [1 + size / scale for size in sizes]  # of taking it out: weight and size
     tabu: list[dict[int, int]] = [{} for _ in sizes]
     for move in range(moves):
         if not waiting:
@@ -75,7 +76,7 @@ def eject(
         budget.spend(comparisons + COMPARISONS_PER_MOVE, COMPARISONS_PER_SECOND)
         for address in candidates:
             hit = [j for j, low, high in placed if low < address < high]
-            cost = sum(weight[j] * (1 + sizes[j] / scale) for j in hit)
+            cost = sum([cost_of[j] for j in hit])
             if recent.get(address, -1) > move:
                 cost += TABU_COST
             if best_cost is None or cost < best_cost:
@@ -88,9 +89,11 @@ def eject(
             tabu[j][at[j] or 0] = move + TENURE + chance.randrange(TENURE)
             at[j] = None
             weight[j] += 0.1 + 0.9 * (sizes[j] / scale)
+            cost_of[j] = weight[j] * (1 + sizes[j] / scale)
             waiting.append(j)
         if hit:
             weight[item] += 0.2
+            cost_of[item] = weight[item] * (1 + sizes[item] / scale)
     return None
 
 

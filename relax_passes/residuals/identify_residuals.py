@@ -31,6 +31,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import reduce
+from itertools import compress
 from operator import or_
 
 import networkx as nx
@@ -105,8 +106,7 @@ class _NodeSets:
 
     def members(self, chosen: int) -> tuple[str, ...]:
         """The nodes of a set, in written order."""
-        bits = reversed(f"{chosen:b}")
-        return tuple(name for name, bit in zip(self.names, bits, strict=False) if bit == "1")
+        return tuple(compress(self.names, map(int, reversed(f"{chosen:b}"))))
 
     def has(self, chosen: int, name: str) -> bool:
         """Whether a node is in a set."""
