@@ -41,9 +41,9 @@ def metadata(
     functions = [
         {
             "function_name": f"{interface.prefix}_{step.name}",
-            "workspace": [{"device": 1, "workspace_size_bytes": temporary}],
+            "workspace": [{"device": 1, "workspace_size_bytes": size}],
         }
-        for step, temporary in zip(program.steps, _temporary(program), strict=True)
+        for step, size in zip(program.steps, plan.workspaces, strict=True)
     ]
     module = {
         "dero": {
@@ -64,15 +64,6 @@ def metadata(
     }
     document = {"modules": {network.name: module}, "version": _VERSION}
     return (json.dumps(document, indent=2, sort_keys=True) + "\n").encode()
-
-
-def _temporary(program: Program) -> list[int]:
-    """Bytes of buffers that live in one step alone; of cascades that run as one, the most."""
-    plan = program.plan
-    sizes = {buffer.name: buffer.size for buffer in plan.problem.buffers}
-    steps = [plan.problem.steps[index] for index in plan.order]
-    own = [sum(sizes[name] for name in step.temporaries) for step in steps]
-    return [max(own[run.first : run.end]) for run in plan.runs]
 
 
 def _ports(program: Program, interface: Interface, kind: str) -> list[dict[str, Any]]:

@@ -142,6 +142,12 @@ class Program:
     plan: MemoryPlan
     kernels: tuple[Kernel, ...]  # portable ones, of all operations
     steps: tuple[StepProgram, ...]
+    tables: tuple[str, ...] = ()  # constants of the program's own: where rows lie
+
+    @property
+    def table_bytes(self) -> int:
+        """Bytes in flash of its `tables`."""
+        return sum(self.network.constants[name].nbytes for name in self.tables)
 
     @property
     def c_kernels(self) -> tuple[Kernel | NativeFunction, ...]:
@@ -172,7 +178,8 @@ def build_program(scheduled: Scheduled, plan: MemoryPlan) -> Program:
                 descending = run.calls[0].row > run.calls[-1].row
                 step = replace(step, descending=descending)
         steps.append(step)
-    return Program(network, plan, table.kernels, tuple(steps))
+    own = (*places.tables, *(name for name in constants if name.startswith("calls_")))
+    return Program(network, plan, table.kernels, tuple(steps), own)
 
 
 class _Writer:

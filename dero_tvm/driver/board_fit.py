@@ -23,7 +23,7 @@ from ..report.fit import BoardFit, Fit, Need, Verdict
 from .candidates import Candidate, Candidates
 from .choose_plan import smallest
 from .dero_levels import Dero
-from .generate import generate
+from .generate import generate, program_of
 from .network_planner import board_regions
 from .options import CompileOptions
 from .prepare import PreparedModel, prepare
@@ -124,13 +124,14 @@ class _Way:
         self._planned: dict[tuple[int, ...], dict[str, int] | int] = {}
         prepared.options.progress(f"generating code: {self._best.label}")
         board = min(boards, key=lambda each: (each.core, each.name))
-        code = code_size(generate(prepared, self._best, None), board)
+        program = program_of(prepared, self._best)
+        code = code_size(generate(prepared, self._best, None, program), board)
         network = self._best.scheduled.network
         self.need = Need(
             mode.value,
             "+".join(sorted(features)) or "portable",
             self._best.arena_bytes,
-            sum(network.constants[name].nbytes for name in network.c_constants),
+            network.c_constants_bytes + program.table_bytes,
             code.bytes,
             f"{code.tool} for {board.core}" if code.tool else code.reason,
         )

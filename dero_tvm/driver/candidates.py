@@ -6,7 +6,7 @@ All compute the same bits.  Which of them is taken is decided in `choose`.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -106,12 +106,12 @@ class Candidates:
     def streamed(self, limit: int | None, below: int | None = None) -> Iterator[Candidate]:
         """Streamed no more than needed to stay within `limit` bytes; None: the least peak."""
         label = "streamed" if limit is None else f"streamed in {limit:,}"
-        smallest = below
+        rings = []
         for candidate in self._in_rings(label, limit, below):
-            smallest = min(smallest or candidate.arena_bytes, candidate.arena_bytes)
+            rings.append(candidate)
             yield candidate
         if limit is None:
-            yield from self._by_rows(smallest)
+            yield from self._by_rows(rings, below)
 
     def _in_rings(self, label: str, limit: int | None, below: int | None) -> Iterator[Candidate]:
         module = self._streamed(limit)
@@ -126,14 +126,23 @@ class Candidates:
                 Dero.STREAM, f"{label}, ascending", ascending, Sharing.ROWS, below
             )
 
-    def _by_rows(self, below: int | None) -> Iterator[Candidate]:
-        """Streamed with an address for every row, if that takes less than `below` bytes."""
+    def _by_rows(self, rings: Sequence[Candidate], below: int | None) -> Iterator[Candidate]:
+        """Streamed with an address for every row, where that is smaller than `rings` and `below`.
+
+        The search for an order of rows ends elsewhere when it begins with other cascades, so it
+        begins with those for rows and with those for rings.
+        """
         self._progress("placing rows")
+        sizes = [candidate.arena_bytes for candidate in rings]
+        smallest = min([*sizes, *([] if below is None else [below])], default=None)
         module = self._streamed(None, by_rows=True)
-        scheduled = self.planner.schedule(module, Sharing.ROWS)
-        plan = self.planner.plan_by_rows(scheduled, below)
-        if plan is not None and (below is None or plan.total_bytes < below):
-            yield Candidate(Dero.STREAM, "row by row", module, scheduled, plan)
+        ways = [(module, self.planner.schedule(module, Sharing.ROWS))]
+        ways += [(candidate.module, candidate.scheduled) for candidate in rings[:1]]
+        for module, scheduled in ways:
+            plan = self.planner.plan_by_rows(scheduled, smallest)
+            if plan is not None:
+                smallest = plan.total_bytes
+                yield Candidate(Dero.STREAM, "row by row", module, scheduled, plan)
 
     def _whole(self) -> tvm.IRModule:
         return self._once("analyze", pipeline.analyze)

@@ -12,6 +12,7 @@ import tvm
 from relax_passes import pipeline
 
 from ..aot import ModelArchive
+from ..aot.program import Program
 from ..boards.board import Board
 from ..boundary.errors import internal_errors
 from ..boundary.one_at_a_time import one_at_a_time
@@ -24,10 +25,11 @@ from ..schedule.to_problem import Sharing
 from ..tuning.measure import meter_of
 from .candidates import Candidate
 from .choose_plan import fastest_within, smallest
-from .generate import generate
+from .generate import generate, program_of
 from .options import CompileOptions
 from .plan_counter import PlanCounter
 from .prepare import PreparedModel, prepare
+from .rows_proof import rows_proof
 from .takes_options import takes_options
 
 if TYPE_CHECKING:
@@ -114,21 +116,22 @@ def compile(model: Any, options: CompileOptions) -> CompiledModel:
         if tuner is not None and board.core != "host":  # whose clock cannot tell plans apart
             counter = PlanCounter(prepared, meter_of(board))
         chosen = fastest_within(candidates, options.mode, options.budget, counter)
-    prepared.planner.check_flash(chosen.scheduled.network)
-    report = _report(prepared, chosen)
+    program = program_of(prepared, chosen)
+    prepared.planner.check_flash(chosen.scheduled.network, program.table_bytes)
+    report = _report(prepared, chosen, program)
     prepared.passes.compiled(chosen.module)
     if tuner is not None:
         tuning = tuner.report(chosen.scheduled.network)
         plans = tuple(counter.plans) if counter else ()
         report = replace(report, tuning=replace(tuning, plans=plans))
     options.progress("generating code")
-    archive = generate(prepared, chosen, report)
+    archive = generate(prepared, chosen, report, program)
     return CompiledModel(
         chosen.module, chosen.scheduled.network, chosen.plan, archive, report, board
     )
 
 
-def _report(prepared: PreparedModel, chosen: Candidate) -> Report:
+def _report(prepared: PreparedModel, chosen: Candidate, program: Program) -> Report:
     planner, options = prepared.planner, prepared.options
     options.progress("planning the network as written")
     written = replace(planner.options, reorder=False)
@@ -136,6 +139,8 @@ def _report(prepared: PreparedModel, chosen: Candidate) -> Report:
     options.progress("planning the plain network")
     plain_module = prepared.passes.run(pipeline.plain(), prepared.canonical, "plain")
     plain = planner.schedule(plain_module, Sharing.NONE, bounded=False)
+    options.progress("looking for a bound")
+    proof = rows_proof(planner, chosen.scheduled, chosen.plan)
     return build_report(
         model=prepared.loaded.name,
         board=options.board,
@@ -148,4 +153,6 @@ def _report(prepared: PreparedModel, chosen: Candidate) -> Report:
         before=(before, planner.plan(before, written)),
         plain=(plain, planner.plan(plain)),
         plain_module=plain_module,
+        rows_proof=proof,
+        table_bytes=program.table_bytes,
     )

@@ -12,15 +12,18 @@ import tvm
 
 from relax_passes.operators.signature import TensorSpec
 
+from ..aot.kernels import takes_table
 from ..boards.board import Board
 from ..boundary.errors import UserError
 from ..frontends import LoadedModel
 from ..kernels import Choice, preferred, with_kernels
 from ..planning import DoesNotFit, MemoryPlan, Options, lower_bound, plan_memory
 from ..planning.problem import Region
+from ..planning.rows.problem import RowProblem
 from ..schedule.extract import extract
 from ..schedule.network import Network
 from ..schedule.to_problem import Scheduled, Sharing, to_problem
+from ..schedule.to_rows import to_rows
 from .options import STACK_RESERVE
 from .row_planner import plan_by_rows
 
@@ -150,6 +153,17 @@ class NetworkPlanner:
         """A verified plan with an address for every row; see `row_planner`."""
         return plan_by_rows(scheduled, self.options, alignment=self._alignment(), below=below)
 
+    def rows(self, scheduled: Scheduled, order: Sequence[int]) -> RowProblem:
+        """The calls of row kernels that run `scheduled` with its cascades in `order`."""
+        return to_rows(
+            scheduled,
+            order,
+            takes_table=takes_table,
+            keep_inputs=self.options.keep_inputs,
+            external_io=self.options.external_io,
+            alignment=self._alignment(),
+        )
+
     def least_bytes(self, scheduled: Scheduled) -> int:
         """Bytes that no plan can go below."""
         return lower_bound(scheduled.problem, options=self.options)
@@ -170,11 +184,11 @@ class NetworkPlanner:
     def _alignment(self) -> int:
         return 4
 
-    def check_flash(self, network: Network) -> None:
-        """Raises UserError if the weights do not fit the board's flash."""
+    def check_flash(self, network: Network, table_bytes: int) -> None:
+        """Raises UserError if the weights, and tables of rows, do not fit the board's flash."""
         if self.board.flash is None:
             return
-        weights = sum(network.constants[name].nbytes for name in network.c_constants)
+        weights = network.c_constants_bytes + table_bytes
         if weights > self.board.flash.size:
             raise UserError(
                 f"{self.label} does not fit {self.board.name}: its weights are {weights:,} "

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from .problem import Options, Problem
 from .rows.plan import RowPlan
 from .rows.runs import Run
+from .rows.usage import workspaces
 
 
 @dataclass(frozen=True)
@@ -47,3 +48,15 @@ class MemoryPlan:
         if self.rows is not None:
             return self.rows.runs
         return tuple(Run(position, position + 1) for position in range(len(self.order)))
+
+    @property
+    def workspaces(self) -> tuple[int, ...]:
+        """For each of `runs` the bytes that it needs for what no other one reads.
+
+        Those are rings, or the most rows that are alive at once, and scratch.
+        """
+        if self.rows is not None:
+            return workspaces(self.rows)
+        sizes = {buffer.name: buffer.size for buffer in self.problem.buffers}
+        steps = [self.problem.steps[index] for index in self.order]
+        return tuple(sum(sizes[name] for name in step.temporaries) for step in steps)

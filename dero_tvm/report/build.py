@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 import tvm
 
@@ -24,7 +24,7 @@ from .build_timeline import Planned, timeline
 from .channels_first import channels_first_notes
 from .data import LiveBuffer, RegionUse, Report, ReportedResidual, ReportedShortcut
 from .ports import ports
-from .timeline import ReportedBuffer
+from .timeline import ReportedBuffer, Timeline
 
 
 def build_report(
@@ -40,12 +40,16 @@ def build_report(
     before: Planned,
     plain: Planned,
     plain_module: tvm.IRModule,
+    rows_proof: str = "",
+    table_bytes: int = 0,
 ) -> Report:
     """The report of one compilation.
 
     `reserve` bytes of the board's first region are left to the application.  `after` is the plan
     that the code is generated from, `before` that of the network as written with every tensor
-    whole, `plain` that of the plain network.  `chosen` names what of `dero` the code makes use of.
+    whole, `plain` that of the plain network.  `chosen` names what of `dero` the code makes use of,
+    `rows_proof` says what is known of other orders of rows, and `table_bytes` are those of the
+    program's own tables, which say where rows lie.
     """
     scheduled, plan = after
     network = scheduled.network
@@ -55,10 +59,9 @@ def build_report(
     waiting = _waiting_for_joins(module)
     found = timeline(after, waiting)
     peak, steps = found.peak, found.steps
-    at_peak = [found.buffers[index] for index in found.alive(peak)]
+    alive = [(found.buffers[index], found.spans(index, peak)) for index in found.alive(peak)]
+    at_peak = [_at_peak(found, *each) for each in alive]
     at_peak.sort(key=lambda b: (b.region, b.offset, -b.size))
-    sizes = {b.name: b.size for b in plan.problem.buffers}
-    temporary = [sum(sizes[t] for t in step.temporaries) for step in plan.problem.steps]
     return Report(
         model=model,
         target=board.name,
@@ -74,23 +77,23 @@ def build_report(
             if d.pass_name == remove_residuals.NAME and d.action != "removed"
         ),
         regions=dict(plan.arena_bytes),
-        split=_split(at_peak),
+        split=_split(alive),
         peak_bytes=steps[peak].live_bytes if steps else 0,
-        scratch_bytes=max(temporary, default=0),
+        scratch_bytes=max(plan.workspaces, default=0),
         lower_bound=plan.lower_bound,
         order_proof=plan.order_proof,
         placement_proof=plan.placement_proof,
+        rows_proof=rows_proof,
         peak_step=steps[peak].name if steps else "",
-        peak_buffers=tuple(
-            LiveBuffer(b.label or b.name, b.kind, b.size, b.region, b.offset) for b in at_peak
-        ),
+        peak_buffers=tuple(at_peak),
         steps=steps,
         buffers=found.buffers,
         residuals=residuals,
         shortcuts=shortcuts,
-        notes=(*_notes(module), *channels_first_notes(network, {b.name for b in at_peak})),
+        notes=(*_notes(module), *channels_first_notes(network, {b.name for b, _ in alive})),
         macs=network.macs,
-        constants_bytes=sum(network.constants[name].nbytes for name in network.c_constants),
+        constants_bytes=network.c_constants_bytes + table_bytes,
+        table_bytes=table_bytes,
         operators=operators(
             network, plan, operator_classes(module), _other_decisions(module, listed)
         ),
@@ -125,17 +128,30 @@ def _waiting_for_joins(module: tvm.IRModule) -> dict[str, list[str]]:
     return waiting
 
 
-def _split(by_address: Iterable[ReportedBuffer]) -> dict[str, int]:
+def _at_peak(
+    found: Timeline, buffer: ReportedBuffer, spans: Sequence[tuple[int, int]]
+) -> LiveBuffer:
+    """A buffer of the peak, of a tensor by rows those that are alive then."""
+    label, size, offset = buffer.label or buffer.name, buffer.size, buffer.offset
+    if buffer.cells:
+        call = found.steps[found.peak].peak_call
+        alive = [cell for cell in buffer.cells if cell.first_call <= call <= cell.last_call]
+        size, offset = sum(cell.size for cell in alive), min(cell.offset for cell in alive)
+        if buffer.rows > 1:
+            label += f", {sum(cell.rows for cell in alive)} of {buffer.rows} rows"
+    return LiveBuffer(label, buffer.kind, size, buffer.region, offset)
+
+
+def _split(alive: Iterable[tuple[ReportedBuffer, Sequence[tuple[int, int]]]]) -> dict[str, int]:
     """Bytes by kind of buffer; a byte that several share counts for the one that begins first."""
     split: dict[str, int] = {}
-    region, reached = None, 0
-    for b in by_address:
-        if b.region != region:
-            region, reached = b.region, 0
-        own = max(0, b.offset + b.size - max(b.offset, reached))
-        reached = max(reached, b.offset + b.size)
+    spans = [(start, -end, b.kind) for b, found in alive for start, end in found]
+    reached = 0
+    for start, negative, kind in sorted(spans, key=lambda span: span[:2]):
+        own = max(0, -negative - max(start, reached))
+        reached = max(reached, -negative)
         if own:
-            split[b.kind] = split.get(b.kind, 0) + own
+            split[kind] = split.get(kind, 0) + own
     return split
 
 
@@ -202,7 +218,10 @@ def _path(residual: Residual, branch: Branch, network: Network) -> tuple[str, ..
 
 
 def _share(a: str, b: str, network: Network, plan: MemoryPlan) -> bool:
-    """Whether two values have bytes in common."""
+    """Whether two values have bytes in common; by rows, whether all rows have one place."""
+    if plan.rows is not None:
+        mine, other = (plan.rows.offsets.get(network.values[name].buffer) for name in (a, b))
+        return mine is not None and mine == other
     first, second = (plan.placements.get(network.values[name].buffer) for name in (a, b))
     sizes = {buffer.name: buffer.size for buffer in plan.problem.buffers}
     if first is None or second is None or first.region != second.region:

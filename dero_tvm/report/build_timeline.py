@@ -9,6 +9,7 @@ from dero_tvm.planning.problem import BufferKind
 from dero_tvm.schedule.network import Network, joint_name
 from dero_tvm.schedule.to_problem import Scheduled, ring_buffer
 
+from .build_rows import peak_calls, row_buffers
 from .timeline import ReportedBuffer, ReportedStep, Timeline
 
 _TENSORS = (BufferKind.INPUT, BufferKind.INTERMEDIATE)
@@ -19,8 +20,15 @@ Planned = tuple[Scheduled, MemoryPlan]
 def timeline(planned: Planned, shortcuts: Mapping[str, Iterable[str]]) -> Timeline:
     """What is in memory when; `shortcuts` maps tensors to the residual joins they wait for."""
     scheduled, plan = planned
-    buffers = _buffers(scheduled, plan, shortcuts)
-    live = live_bytes(buffers, len(plan.runs))
+    if plan.rows is not None:
+        (region,) = [name for name, size in plan.arena_bytes.items() if size] or ["sram"]
+        busy = _busy(scheduled.network, plan, shortcuts)
+        buffers = list(row_buffers(scheduled.network, plan.rows, region, busy, shortcuts))
+        calls, peaks, live = map(list, zip(*peak_calls(plan.rows)))
+    else:
+        buffers = _buffers(scheduled, plan, shortcuts)
+        live = live_bytes(buffers, len(plan.order))
+        calls = peaks = [0] * len(live)
     steps = []
     for position, run in enumerate(plan.runs):
         cascades = [scheduled.network.cascades[i] for i in plan.order[run.first : run.end]]
@@ -32,6 +40,8 @@ def timeline(planned: Planned, shortcuts: Mapping[str, Iterable[str]]) -> Timeli
                 operations[-1].signature.output.described,
                 live[position],
                 sum(op.macs for op in operations),
+                calls[position],
+                peaks[position],
             )
         )
     return Timeline(plan.total_bytes, dict(plan.arena_bytes), tuple(steps), tuple(buffers))
@@ -42,14 +52,13 @@ def _buffers(
 ) -> list[ReportedBuffer]:
     lifetimes = liveness(plan.problem, plan.order, plan.options)
     busy = _busy(scheduled.network, plan, shortcuts)
-    step_of = {p: step for step, run in enumerate(plan.runs) for p in range(run.first, run.end)}
     tensors = _tensors_by_buffer(scheduled)
     values = scheduled.network.values
     reported = []
     for buffer in plan.problem.buffers:
         if buffer.name not in lifetimes or buffer.name not in plan.placements:
             continue
-        first, last = (step_of.get(position, position) for position in lifetimes[buffer.name])
+        first, last = lifetimes[buffer.name]
         placement = plan.placements[buffer.name]
         held = tensors.get(buffer.name, ())
         joins = tuple(dict.fromkeys(join for n in held for join in shortcuts.get(n, ())))

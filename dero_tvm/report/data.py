@@ -88,7 +88,7 @@ class Report:
     regions: Mapping[str, int]
     split: Mapping[str, int]  # bytes alive at the peak, by kind of buffer; shared ones once
     peak_bytes: int  # their sum
-    scratch_bytes: int  # largest rings and scratch of one step
+    scratch_bytes: int  # the most that one step needs of rings or rows of its own, and scratch
     lower_bound: int
     order_proof: str
     placement_proof: str
@@ -109,6 +109,19 @@ class Report:
     shortcuts: tuple[ReportedShortcut, ...] = ()
     tuning: ReportedTuning | None = None  # if kernels were measured
     ports: tuple[ReportedPort, ...] = ()  # inputs, then outputs
+    rows_proof: str = ""  # whether any order of rows could need less
+    table_bytes: int = 0  # of `constants_bytes`, what says where rows lie and in which order
+
+    @property
+    def proofs(self) -> tuple[tuple[str, str], ...]:
+        """What is known of how small the arena could be, each with what it is about."""
+        if not self.rows_proof:
+            return (("Order of operators", self.order_proof), ("Placement", self.placement_proof))
+        return (
+            ("Bound", self.rows_proof),
+            ("Order of the chosen cascades", self.order_proof),
+            ("Placement in this order", self.placement_proof),
+        )
 
     @property
     def timeline(self) -> Timeline:

@@ -85,10 +85,12 @@ def _print_summary(report: Report, console: Console) -> None:
         for region, size in regions.items():
             table.add_row(f"  in {shown(region)}", f"{size:,}", "")
     table.add_row("weights and tables (flash)", f"{report.constants_bytes:,}", "")
+    if report.table_bytes:
+        table.add_row("  of which tables of rows", f"{report.table_bytes:,}", "")
     console.print(table)
     remark(console, f"Chosen: {report.chosen}.")
-    remark(console, f"Order of operators: {report.order_proof}.")
-    remark(console, f"Placement: {report.placement_proof}.")
+    for about, known in report.proofs:
+        remark(console, f"{about}: {known}.")
     if report.plain_bytes != report.whole_bytes:
         remark(console, "The plain network computes something else: it is a yardstick.")
     for port in report.ports:

@@ -11,10 +11,11 @@ below it has:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, groupby
+from typing import NamedTuple
 
 SHORTCUT = "shortcut"
 """The role of a tensor while it is kept for a residual join alone."""
@@ -30,9 +31,29 @@ ROLES = {
 """Role -> what legends call it, and its colour on a light page."""
 
 
+MOST_COLUMNS = 600
+"""Columns of a chart: more are narrower than a pixel of a phone."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Rows of a tensor that lie side by side and live equally long, in a plan by rows."""
+
+    row: int  # the first of them
+    rows: int
+    offset: int
+    size: int  # of all
+    first_call: int  # of a row kernel, counted over the whole inference
+    last_call: int
+
+
 @dataclass(frozen=True)
 class ReportedBuffer:
-    """Where a buffer lies, and during which steps of the order."""
+    """Where a buffer lies, and during which steps of the order.
+
+    In a plan by rows it is a tensor of which `cells` tell where each row lies and when; `size` is
+    then the most of it that is alive at once, and `offset` the lowest address.
+    """
 
     name: str
     label: str
@@ -45,6 +66,16 @@ class ReportedBuffer:
     tensors: tuple[str, ...] = ()  # what lies in it: names with shape and type
     shortcut_of: tuple[str, ...] = ()  # residual joins whose shortcut it is
     waits: tuple[int, ...] = ()  # steps in which nothing but those joins has a use for it
+    rows: int = 0  # of the whole tensor, in a plan by rows
+    cells: tuple[Cell, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """Its label, and how many of its rows are there at once."""
+        if self.rows < 2 or not self.cells:
+            return self.label
+        most = self.size // max(1, self.cells[0].size // max(1, self.cells[0].rows))
+        return self.label if most == self.rows else f"{self.label}, at most {most} of its rows"
 
     def role(self, step: int) -> str:
         """Its kind, or `SHORTCUT`."""
@@ -60,6 +91,8 @@ class ReportedStep:
     output: str  # shape and type
     live_bytes: int  # of all buffers alive while it runs, shared bytes counted once
     macs: int
+    calls: int = 0  # of row kernels, in a plan by rows
+    peak_call: int = 0  # that with most bytes alive, which are `live_bytes`
 
     @property
     def summary(self) -> str:
@@ -79,6 +112,21 @@ class Layer:
 
 
 @dataclass(frozen=True)
+class Column:
+    """What is alive for a time: a step, or in a plan by rows some calls of one.
+
+    `left` and `right` count operators, as `Timeline.starts` does; `calls` are its first call and
+    that behind its last.
+    """
+
+    left: float
+    right: float
+    calls: tuple[int, int]
+    step: int
+    layers: tuple[Layer, ...]
+
+
+@dataclass(frozen=True)
 class Timeline:
     """One plan in time: its steps in order of execution, and its buffers."""
 
@@ -89,13 +137,25 @@ class Timeline:
 
     def check(self) -> None:
         """ValueError if a buffer lies in no region, or lives in steps that there are not."""
+        calls = sum(step.calls for step in self.steps)
         for buffer in self.buffers:
             first, last = buffer.first_step, buffer.last_step
             inside = -1 <= first <= last < max(1, len(self.steps))
             placed = buffer.region in self.regions or buffer.region == ""
             sizes = (buffer.size, buffer.offset, *buffer.waits)
-            if not inside or not placed or min(sizes) < 0 or max((0, *buffer.waits)) > last:
+            cells = all(
+                0 <= cell.first_call <= cell.last_call < calls
+                and min(cell.row, cell.rows, cell.offset, cell.size) >= 0
+                for cell in buffer.cells
+            )
+            inside &= cells and max((0, *buffer.waits)) <= last
+            if not inside or not placed or min(sizes) < 0:
                 raise ValueError(f"the buffer {buffer.name!r} cannot be as it is described")
+
+    @cached_property
+    def by_rows(self) -> bool:
+        """Whether each row has an address."""
+        return any(buffer.cells for buffer in self.buffers)
 
     @cached_property
     def starts(self) -> tuple[int, ...]:
@@ -104,6 +164,18 @@ class Timeline:
         A cascade counts as its operators, so that plans of one network have like axes.
         """
         return tuple(accumulate((max(1, len(s.operators)) for s in self.steps), initial=0))
+
+    @cached_property
+    def call_starts(self) -> tuple[float, ...]:
+        """For each call the place at which it begins, in operators; last, where all have ended."""
+        return self.of_calls(self.starts)
+
+    def of_calls(self, of_steps: Sequence[float]) -> tuple[float, ...]:
+        """When each call begins, and last when all have ended, if steps begin at `of_steps`."""
+        places: list[float] = []
+        for step, start, end in zip(self.steps, of_steps, of_steps[1:]):
+            places += [start + call * (end - start) / step.calls for call in range(step.calls)]
+        return (*places, of_steps[-1])
 
     @cached_property
     def bases(self) -> dict[str, int]:
@@ -117,21 +189,39 @@ class Timeline:
         return live.index(max(live)) if live else 0
 
     def alive(self, step: int) -> list[int]:
-        """Buffers alive during a step, oldest first."""
-        found = [i for i, b in enumerate(self.buffers) if b.first_step <= step <= b.last_step]
-        return sorted(found, key=lambda i: (self.buffers[i].first_step, self._span(i)))
+        """Buffers alive during a step, oldest first; by rows, during its call with most bytes."""
+        return [index for index, _ in self._stack(step, self.steps[step].peak_call)]
+
+    def spans(self, index: int, step: int) -> list[tuple[int, int]]:
+        """From where to where the bytes of a buffer lie that are alive then, regions in a row."""
+        return dict(self._stack(step, self.steps[step].peak_call)).get(index, [])
 
     def layers(self, step: int) -> Iterator[Layer]:
         """The stack of a step from bottom to top; its height is the step's `live_bytes`."""
-        covered: list[tuple[int, int]] = []  # disjoint spans
-        height = 0
-        for index in self.alive(step):
-            start, end = self._span(index)
-            shared = sum(max(0, min(end, e) - max(start, s)) for s, e in covered)
-            role = self.buffers[index].role(step)
-            yield Layer(index, role, height, end - start - shared)
-            height += end - start - shared
-            covered = _with_span(covered, start, end)
+        yield from self._layers(step, self.steps[step].peak_call)
+
+    def columns(self, most: int = MOST_COLUMNS) -> Iterator[Column]:
+        """The stacks of all steps; in a plan by rows of each call, or of the largest of several.
+
+        There are some `most` of them at most, or as many as steps.
+        """
+        calls = sum(step.calls for step in self.steps)
+        begun = 0
+        for number, step in enumerate(self.steps):
+            if not step.calls or calls > 20 * most:
+                stack = tuple(self.layers(number))
+                ends = (self.starts[number], self.starts[number + 1])
+                yield Column(*ends, (begun, begun + step.calls), number, stack)
+                begun += step.calls
+                continue
+            width = -(-calls // most)
+            for first in range(begun, begun + step.calls, width):
+                end = min(first + width, begun + step.calls)
+                call = max(range(first, end), key=self._bytes_of_calls.__getitem__)
+                stack = tuple(self._layers(number, call))
+                left, right = self.call_starts[first], self.call_starts[end]
+                yield Column(left, right, (first, end), number, stack)
+            begun += step.calls
 
     @cached_property
     def roles(self) -> tuple[str, ...]:
@@ -143,13 +233,78 @@ class Timeline:
 
     def sharers(self, index: int) -> list[ReportedBuffer]:
         """The buffers that lie, at some time, over bytes of one that is alive."""
-        one = self.buffers[index]
+        return [self.buffers[other] for other in sorted(self._shared[index])]
+
+    @cached_property
+    def _shared(self) -> list[set[int]]:
+        """For each buffer those that lie over bytes of it while both are alive."""
+        found: list[set[int]] = [set() for _ in self.buffers]
+        active: list[_Piece] = []
+        for piece in sorted(self._pieces()):
+            active = [other for other in active if other.last >= piece.first]
+            for other in active:
+                apart = other.buffer == piece.buffer
+                if not apart and max(piece.start, other.start) < min(piece.end, other.end):
+                    found[piece.buffer].add(other.buffer)
+                    found[other.buffer].add(piece.buffer)
+            active.append(piece)
+        return found
+
+    def _pieces(self) -> Iterator[_Piece]:
+        """All buffers as rectangles; time counts steps, or calls in a plan by rows."""
+        for index, buffer in enumerate(self.buffers):
+            base = self.bases.get(buffer.region, 0)
+            for c in buffer.cells:
+                start = base + c.offset
+                yield _Piece(c.first_call, c.last_call, index, start, start + c.size)
+            if not buffer.cells:
+                yield _Piece(buffer.first_step, buffer.last_step, index, *self._span(index))
+
+    @cached_property
+    def _by_call(self) -> list[list[_Piece]]:
+        """The pieces alive during each call of a plan by rows."""
+        found: list[list[_Piece]] = [[] for _ in range(sum(step.calls for step in self.steps))]
+        for piece in self._pieces():
+            if self.buffers[piece.buffer].cells:
+                for call in range(piece.first, piece.last + 1):
+                    found[call].append(piece)
+        return found
+
+    @cached_property
+    def _bytes_of_calls(self) -> list[int]:
+        """Bytes alive during each call of a plan by rows."""
         return [
-            other
-            for number, other in enumerate(self.buffers)
-            if number != index
-            and max(one.first_step, other.first_step) <= min(one.last_step, other.last_step)
-            and _meet(self._span(index), self._span(number))
+            sum(_own_bytes([[(piece.start, piece.end)] for piece in pieces]))
+            for pieces in self._by_call
+        ]
+
+    def _stack(self, step: int, call: int) -> list[tuple[int, list[tuple[int, int]]]]:
+        """What is alive, oldest first, each with its spans."""
+        spans: dict[int, list[tuple[int, int]]] = {}
+        if self.by_rows:
+            for piece in self._by_call[call]:
+                spans.setdefault(piece.buffer, []).append((piece.start, piece.end))
+            return sorted(spans.items(), key=lambda item: (self._begins[item[0]], item[0]))
+        spans = {
+            index: [self._span(index)]
+            for index, buffer in enumerate(self.buffers)
+            if buffer.first_step <= step <= buffer.last_step
+        }
+        return sorted(spans.items(), key=lambda item: (self._begins[item[0]], item[1]))
+
+    def _layers(self, step: int, call: int) -> Iterator[Layer]:
+        stack = self._stack(step, call)
+        height = 0
+        for (index, _), own in zip(stack, _own_bytes([spans for _, spans in stack])):
+            yield Layer(index, self.buffers[index].role(step), height, own)
+            height += own
+
+    @cached_property
+    def _begins(self) -> list[int]:
+        """When each buffer begins to live."""
+        return [
+            min((cell.first_call for cell in buffer.cells), default=buffer.first_step)
+            for buffer in self.buffers
         ]
 
     def _span(self, index: int) -> tuple[int, int]:
@@ -158,8 +313,35 @@ class Timeline:
         return start, start + buffer.size
 
 
-def _meet(a: tuple[int, int], b: tuple[int, int]) -> bool:
-    return max(a[0], b[0]) < min(a[1], b[1])
+class _Piece(NamedTuple):
+    """A rectangle of memory and time, both ends of the time included."""
+
+    first: int
+    last: int
+    buffer: int
+    start: int
+    end: int
+
+
+def _own_bytes(stack: list[list[tuple[int, int]]]) -> list[int]:
+    """For each member of a stack the bytes of its spans that no earlier one has."""
+    own = [0] * len(stack)
+    flat = sorted((start, end, rank) for rank, spans in enumerate(stack) for start, end in spans)
+    group: list[tuple[int, int, int]] = []  # spans that meet
+    reached = 0
+    for span in [*flat, None]:
+        if group and (span is None or span[0] >= reached):
+            covered: list[tuple[int, int]] = []  # disjoint spans
+            for start, end, rank in sorted(group, key=lambda s: s[2]):
+                own[rank] += end - start
+                if len(group) > 1:
+                    own[rank] -= sum(max(0, min(end, e) - max(start, s)) for s, e in covered)
+                    covered = _with_span(covered, start, end)
+            group = []
+        if span is not None:
+            reached = max(reached, span[1]) if group else span[1]
+            group.append(span)
+    return own
 
 
 def _with_span(spans: list[tuple[int, int]], start: int, end: int) -> list[tuple[int, int]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +11,7 @@ from dero_tvm.boundary.printable import printable
 
 from .data import Report
 from .plot_file import check_matplotlib, check_plot, file_of, reproducible
-from .timeline import ROLES, Timeline
+from .timeline import ROLES, Column, Timeline
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -57,27 +59,37 @@ def plot_timeline(report: Report, path: Path) -> bytes:
 def _stack(axes: Axes, timeline: Timeline) -> set[str]:
     """Draw the bars of one plan; returns the roles that occur."""
     seen = set()
-    for step in range(len(timeline.steps)):
-        left, right = timeline.starts[step : step + 2]
-        for layer in timeline.layers(step):
-            if layer.own:
-                seen.add(layer.role)
-                axes.bar(
-                    left,
-                    layer.own,
-                    width=right - left,
-                    bottom=layer.bottom,
-                    align="edge",
-                    color=ROLES[layer.role][1],
-                    hatch=_hatch(layer.role),
-                    edgecolor="white",
-                    linewidth=0.5,
-                )
+    for column in timeline.columns():
+        for role, bottom, own in _bars(column, merged=timeline.by_rows):
+            seen.add(role)
+            axes.bar(
+                column.left,
+                own,
+                width=column.right - column.left,
+                bottom=bottom,
+                align="edge",
+                color=ROLES[role][1],
+                hatch=_hatch(role),
+                edgecolor="white",
+                linewidth=0 if timeline.by_rows else 0.5,
+            )
     axes.axhline(timeline.arena_bytes, color="black", linestyle="--", linewidth=0.9)
     axes.yaxis.set_major_formatter("{x:,.0f}")
     axes.spines[["top", "right"]].set_visible(False)
     axes.margins(x=0)
     return seen
+
+
+def _bars(column: Column, *, merged: bool) -> Iterator[tuple[str, int, int]]:
+    """Role, bottom and height of what is seen of a stack; `merged`: neighbours of one role are one.
+
+    Of the calls of a plan by rows there are hundreds, with outlines that would hide them.
+    """
+    layers = [layer for layer in column.layers if layer.own]
+    groups = groupby(enumerate(layers), key=lambda item: item[1].role if merged else item[0])
+    for _, group in groups:
+        found = [layer for _, layer in group]
+        yield found[0].role, found[0].bottom, sum(layer.own for layer in found)
 
 
 def _hatch(role: str) -> str | None:

@@ -1,9 +1,10 @@
 """The memory timeline in the Trace Event Format, for Perfetto and Chrome's tracing page.
 
 Each plan is a process: its steps are slices of one thread, buffers are asynchronous slices over
-their life, and the bytes alive are a counter.  Without a profile nothing has been measured, and an
-operator lasts one millisecond.  With one, the compiled plan stands alone, and its steps last as
-long as they took, one microsecond an instruction where those were counted.
+their life, and the bytes alive are a counter; where each row has an address, of every call of a row
+kernel.  Without a profile nothing has been measured, and an operator lasts one millisecond.  With
+one, the compiled plan stands alone, and its steps last as long as they took, one microsecond an
+instruction where those were counted.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from .timeline import Timeline
 
 _OPERATOR = 1000  # microseconds, the format's unit
 _LONGEST_NAME = 120
+_MOST_COUNTS = 2000
 
 Event = dict[str, Any]
 
@@ -81,10 +83,11 @@ def _process(
             },
         }
     yield from _counters(process, timeline, times)
+    calls = timeline.of_calls(times)
     for number, buffer in enumerate(timeline.buffers):
         common = {
             "cat": "buffer",
-            "name": _name(buffer.label),
+            "name": _name(buffer.title),
             "pid": process,
             "tid": 1,
             "id": f"{process}.{number}",
@@ -97,17 +100,23 @@ def _process(
             "tensors": [_name(tensor) for tensor in buffer.tensors],
             "shares bytes with": [_name(b.label) for b in timeline.sharers(number)],
         }
-        yield {"ph": "b", "ts": times[max(buffer.first_step, 0)], "args": args, **common}
-        yield {"ph": "e", "ts": times[buffer.last_step + 1], **common}
+        begin, end = times[max(buffer.first_step, 0)], times[buffer.last_step + 1]
+        if buffer.cells:
+            begin = calls[min(cell.first_call for cell in buffer.cells)]
+            end = calls[max(cell.last_call for cell in buffer.cells) + 1]
+        yield {"ph": "b", "ts": begin, "args": args, **common}
+        yield {"ph": "e", "ts": end, **common}
 
 
 def _counters(process: int, timeline: Timeline, times: Sequence[float]) -> Iterator[Event]:
-    for number, step in enumerate(timeline.steps):
+    calls = timeline.of_calls(times)
+    for column in timeline.columns(_MOST_COUNTS):
         by_role = dict.fromkeys(timeline.roles, 0)
-        for layer in timeline.layers(number):
+        for layer in column.layers:
             by_role[layer.role] += layer.own
-        common = {"ph": "C", "pid": process, "tid": 1, "ts": times[number]}
-        yield {**common, "name": "arena", "args": {"bytes alive": step.live_bytes}}
+        begin = calls[column.calls[0]] if timeline.by_rows else times[column.step]
+        common = {"ph": "C", "pid": process, "tid": 1, "ts": begin}
+        yield {**common, "name": "arena", "args": {"bytes alive": sum(by_role.values())}}
         yield {**common, "name": "arena by kind", "args": by_role}
     end = {"ph": "C", "pid": process, "tid": 1, "ts": times[-1]}
     yield {**end, "name": "arena", "args": {"bytes alive": 0}}

@@ -191,6 +191,11 @@ class Network:
         return tuple(names)
 
     @property
+    def c_constants_bytes(self) -> int:
+        """Bytes of weights and tables in flash."""
+        return sum(self.constants[name].nbytes for name in self.c_constants)
+
+    @property
     def macs(self) -> int:
         """Multiply-accumulates of one inference."""
         return sum(op.macs for cascade in self.cascades for op in cascade.operations)

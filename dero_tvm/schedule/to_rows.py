@@ -73,8 +73,8 @@ class _Builder:
             rows, row_bytes = max(shapes)
             by_rows = len(shapes) == 1 and all(v.offset < row_bytes for v in values)
             in_sequence = kind is not BufferKind.INTERMEDIATE or buffer in whole or not by_rows
-            if not by_rows:  # views of several shapes: what is common to all is a byte
-                rows, row_bytes = 1, max(v.offset + _extent(v.spec) for v in values)
+            if not by_rows:
+                rows, row_bytes = _common_rows(values)
             if rows * row_bytes == 0:
                 continue
             itemsize = max(v.spec.itemsize for v in values)
@@ -189,13 +189,13 @@ class _Builder:
         operator = operator_of(op.signature.operator)
         assert operator is not None
         result = self.network.values[op.result]
-        if not _alone(result):
+        if not self._alone(result):
             return
         for index in operator.in_place_arguments(op.signature):
             value = self.network.values.get(op.operands[index])
             if (
                 value is not None
-                and _alone(value)
+                and self._alone(value)
                 and value.spec.row_bytes == result.spec.row_bytes
             ):
                 yield from self._rows(value.name, row, row + 1)
@@ -208,12 +208,32 @@ class _Builder:
             return
         if self.tensors[number].rows == 1:
             first, end = 0, 1
+        else:
+            several = value.spec.row_bytes // self.tensors[number].row_bytes
+            first, end = first * several, end * several
         yield RowRange(number, first, end)
 
+    def _alone(self, value: Value) -> bool:
+        """True for a value that is no slice of another, and whose rows are those of its tensor."""
+        number = self.numbers.get(value.buffer)
+        rows = number is None or self.tensors[number].row_bytes in (
+            value.spec.row_bytes,
+            value.spec.rows * value.spec.row_bytes,
+        )
+        return rows and value.offset == 0 and value.spec.dense
 
-def _alone(value: Value) -> bool:
-    """True for a value that is no slice of another."""
-    return value.offset == 0 and value.spec.dense
+
+def _common_rows(values: Sequence[Value]) -> tuple[int, int]:
+    """Number and bytes of the rows of which views of several shapes consist.
+
+    One row of all bytes, where rows of some are no multiple of those of others.
+    """
+    least = min(value.spec.row_bytes for value in values)
+    sizes = {value.spec.rows * value.spec.row_bytes for value in values}
+    whole = all(value.offset == 0 and value.spec.dense for value in values) and len(sizes) == 1
+    if whole and least and all(value.spec.row_bytes % least == 0 for value in values):
+        return max(sizes) // least, least
+    return 1, max(value.offset + _extent(value.spec) for value in values)
 
 
 def _extent(spec: TensorSpec) -> int:

@@ -143,6 +143,8 @@ class _Segment:
 
     def _add(self, begin: int) -> None:
         operator, times = self.items[begin].operator, self.times[begin]
+        if not len(times):  # nobody wants its rows
+            return
         for index, name in enumerate(operator.operands):
             if self.items[begin].tensors.get(name):  # not a constant, nor outside the arena
                 self._reads(begin, index, name)
@@ -178,7 +180,8 @@ class _Segment:
             read = _Read(np.full(spec.rows, -1, np.int64), spec.row_bytes, dies)
             self.reads[name] = read
         elif len(read.last) != spec.rows:  # a view of another shape: not followed
-            self._deaths(name, read, -1)
+            if read.dies:
+                self._deaths(name, read, -1)
             read.dies = False
             return
         if read.dies:

@@ -44,10 +44,7 @@ def test_summary(report, width):
     numbers = [re.search(r"  ([\d,]+)(?= |$)", line.rstrip()) for line in summary[1:]]
     assert len({number.end() for number in numbers}) == 1, "bytes end in one column"
     assert numbers[0][1] == "98,765,432"
-    for remark in (
-        f"Order of operators: {report.order_proof}.",
-        f"Placement: {report.placement_proof}.",
-    ):
+    for remark in (f"{about}: {known}." for about, known in report.proofs):
         assert remark in [line.strip() for line in lines], "a line of its own"
 
 

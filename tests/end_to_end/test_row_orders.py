@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tvm
-from tests.small_networks import Builder, image_to_image, residual_network, two_images
+from tests.models.small_networks import Builder, image_to_image, residual_network, two_images
 
 import dero_tvm
 from dero_tvm.aot import program

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
 import dero_tvm
+from dero_tvm.driver.compiler import CompiledModel
 from dero_tvm.report import Report
 from tests.models.tiny_models import residual
 
+ROOT = Path(__file__).parents[2]
 HOSTILE = (
     "</script><script>document.title='broken out'</script>",
     "\"'><img src=x onerror=alert(1)>&amp;{{ 7 * 7 }}",
@@ -30,6 +33,19 @@ def reports() -> dict[str, Report]:
 @pytest.fixture(scope="session")
 def report(reports: dict[str, Report]) -> Report:
     return reports["accumulate"]
+
+
+@pytest.fixture(scope="session")
+def model_by_rows() -> CompiledModel:
+    """A model of which every row has an address of its own."""
+    model = dero_tvm.compile(ROOT / "examples" / "models" / "digits_int8.onnx", dero="stream")
+    assert model.plan.rows is not None
+    return model
+
+
+@pytest.fixture(scope="session")
+def by_rows(model_by_rows: CompiledModel) -> Report:
+    return model_by_rows.report
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ FLAGS = (
     "--hide-scrollbars",
 )
 # Points at every box, then says on the console what it found.
-PROBE = """
+PROBE = r"""
 <script>
 addEventListener("load", () => {
   let tips = 0;
@@ -27,6 +27,28 @@ addEventListener("load", () => {
     const text = document.getElementById("tip").textContent;
     tips += text.includes("bytes") && text.includes("kind") ? 1 : 0;
   }
+  // A cell of a map of rows is found by where the pointer is: at the middle of each.
+  for (const path of document.querySelectorAll("path[data-cells]")) {
+    const svg = path.ownerSVGElement, view = svg.viewBox.baseVal;
+    const frame = svg.getBoundingClientRect();
+    const boxes = Array.from(path.getAttribute("d").matchAll(/M(\d+) (\d+)h(\d+)v(\d+)/g));
+    path.dataset.cells.split(",").forEach((cell, i) => {
+      const [left, top, width, height] = boxes[i].slice(1).map(Number);
+      path.dispatchEvent(new PointerEvent("pointermove", {
+        bubbles: true,
+        clientX: frame.left + ((left + width / 2) / view.width) * frame.width,
+        clientY: frame.top + ((top + height / 2) / view.height) * frame.height,
+      }));
+      const [row, rows, first, last] = cell.split(":").map(Number);
+      const from = view.height - top - height;
+      const [start, end] = [from, from + height - 1].map((n) => n.toLocaleString("en"));
+      const told = `address${start} to ${end}`;
+      const text = document.getElementById("tip").textContent;
+      const life = `lifecall ${first} to ${last}`;
+      const named = text.includes(rows > 1 ? `row${row} to ${row + rows - 1}` : `row${row}`);
+      tips += named && text.includes(told) && text.includes(life) && text.includes("bytes") ? 1 : 0;
+    });
+  }
   const root = document.documentElement;
   console.log(`${document.title}: found ${root.scrollWidth}/${root.clientWidth}/${tips}`);
 });
@@ -34,7 +56,7 @@ addEventListener("load", () => {
 """
 
 
-@pytest.mark.parametrize(("names", "width"), [("report", 1280), ("hostile", 390)])
+@pytest.mark.parametrize(("names", "width"), [("report", 1280), ("hostile", 390), ("by_rows", 390)])
 def test_page(names: str, width: int, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     browser = shutil.which("chromium") or shutil.which("google-chrome")
     if browser is None:
@@ -58,4 +80,6 @@ def test_page(names: str, width: int, request: pytest.FixtureRequest, tmp_path: 
     assert there == width
     assert needed <= there, "the page is wider than the window"
     assert "memory report" in said[0]
-    assert tips == text.count('data-b="')
+    cells = [cell for found in re.findall(r'data-cells="(.*?)"', text) for cell in found.split(",")]
+    assert bool(cells) == (names == "by_rows")
+    assert tips == len(re.findall(r"<b [^>]*data-b=", text)) + len(cells)

@@ -1,19 +1,22 @@
 """Charts of memory against time as boxes, in percent of the chart's width and height.
 
-Time goes from left to right, one operator as wide as another; bytes go up.
+Time goes from left to right, one operator as wide as another; bytes go up.  Where a plan by rows
+stands alone, one call of a row kernel is as wide as another.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import count, groupby
+from itertools import accumulate, count, groupby
 
+from dero_tvm.report.html.row_charts import Area, row_map, row_stack
 from dero_tvm.report.timeline import ReportedBuffer, Timeline
 
 _LEGIBLE_WIDTH, _LEGIBLE_HEIGHT = 7.0, 6.0  # percent of a chart: smaller boxes have no text
 _THIN = 1.2
 _MOST_TICKS = 6
+_MANY_CELLS = 700
 
 
 @dataclass(frozen=True)
@@ -67,15 +70,22 @@ class Chart:
     peak: Box | None = None
     peak_bytes: int = 0
     regions: tuple[Mark, ...] = ()  # where regions begin, if there are several
+    areas: tuple[Area, ...] = ()  # in place of boxes, in a plan by rows
+    top: int = 1  # bytes at the upper end
+
+    @property
+    def dense(self) -> bool:
+        """Whether outlines would hide what they surround."""
+        return sum(area.path.count("M") for area in self.areas) > _MANY_CELLS
 
 
 def stack_chart(
     key: str, title: str, timeline: Timeline, top: int, *, texts: bool = False
 ) -> Chart:
     """What is alive during each step, on an axis that ends at `top` bytes."""
-    spans = _spans(timeline)
+    spans = _spans(timeline, by_calls=texts and timeline.by_rows)
     boxes = []
-    for span in spans:
+    for span in () if timeline.by_rows else spans:
         for layer in timeline.layers(span.step):
             if layer.own:
                 buffer = timeline.buffers[layer.index]
@@ -86,7 +96,10 @@ def stack_chart(
     peak, peak_bytes = None, 0
     if spans:
         span, peak_bytes = spans[timeline.peak], timeline.steps[timeline.peak].live_bytes
-        peak = Box(span.left, span.width, 0, 100 * peak_bytes / top, 0, "peak", span.step)
+        left, width = span.left, span.width
+        if timeline.by_rows:
+            left, width = _peak_call(timeline, by_calls=texts)
+        peak = Box(left, width, 0, 100 * peak_bytes / top, 0, "peak", span.step)
     return Chart(
         key,
         title,
@@ -96,6 +109,8 @@ def stack_chart(
         Mark(100 * timeline.arena_bytes / top, f"{timeline.arena_bytes:,}"),
         peak,
         peak_bytes,
+        areas=row_stack(timeline, top, by_tensor=texts) if timeline.by_rows else (),
+        top=top,
     )
 
 
@@ -104,7 +119,7 @@ def arena_map(key: str, title: str, timeline: Timeline) -> Chart:
     top = max(timeline.arena_bytes, 1)
     starts, total = timeline.starts, max(timeline.starts[-1], 1)
     boxes = []
-    for index, buffer in enumerate(timeline.buffers):
+    for index, buffer in enumerate(() if timeline.by_rows else timeline.buffers):
         bottom = 100 * (timeline.bases[buffer.region] + buffer.offset) / top
         height = 100 * buffer.size / top
         text = buffer.tensors[0].split()[0] if buffer.tensors else buffer.label
@@ -114,17 +129,31 @@ def arena_map(key: str, title: str, timeline: Timeline) -> Chart:
             shown = text if _legible(width, height) else ""
             boxes.append(Box(100 * left / total, width, bottom, height, index, role, None, shown))
             text = "" if shown else text
+    peak = None
+    if timeline.by_rows:
+        peak = Box(*_peak_call(timeline, by_calls=True), 0, 100, 0, "peak")
     used = [region for region, size in timeline.regions.items() if size]
     regions = [Mark(100 * timeline.bases[region] / top, region) for region in used]
     return Chart(
         key,
         title,
         tuple(sorted(boxes, key=lambda box: -box.width * box.height)),  # small ones in front
-        _spans(timeline),
+        _spans(timeline, by_calls=timeline.by_rows),
         tuple(_ticks(top)),
         Mark(100, f"{timeline.arena_bytes:,}"),
+        peak=peak,
         regions=tuple(regions) if len(regions) > 1 else (),
+        areas=row_map(timeline) if timeline.by_rows else (),
+        top=top,
     )
+
+
+def _peak_call(timeline: Timeline, *, by_calls: bool) -> tuple[float, float]:
+    """Left end and width of the call with most bytes alive."""
+    places = range(len(timeline.call_starts)) if by_calls else timeline.call_starts
+    call = timeline.steps[timeline.peak].peak_call
+    left, right = places[call : call + 2]
+    return 100 * left / places[-1], 100 * (right - left) / places[-1]
 
 
 def _runs(buffer: ReportedBuffer) -> Iterator[tuple[str, int, int]]:
@@ -135,8 +164,11 @@ def _runs(buffer: ReportedBuffer) -> Iterator[tuple[str, int, int]]:
         yield role, found[0], found[-1]
 
 
-def _spans(timeline: Timeline) -> tuple[Span, ...]:
-    starts, total = timeline.starts, max(timeline.starts[-1], 1)
+def _spans(timeline: Timeline, *, by_calls: bool) -> tuple[Span, ...]:
+    starts = timeline.starts
+    if by_calls:
+        starts = tuple(accumulate((step.calls for step in timeline.steps), initial=0))
+    total = max(starts[-1], 1)
     return tuple(
         Span(
             100 * starts[number] / total,

@@ -17,11 +17,13 @@ from dero_tvm.report.timeline import ROLES, Timeline
 
 from .charts import arena_map, stack_chart
 from .residual_graph import ROW, residual_graph, style_of
+from .row_charts import WIDTH, hue_of, largest
 
 if TYPE_CHECKING:
     import jinja2
 
 _LONGEST_NAME = 80
+_MOST_IN_LEGEND = 16  # tensors
 _FRAME_HEIGHT = 760  # pixels, in a notebook
 
 
@@ -45,6 +47,9 @@ def html_page(report: Report) -> str:
         roles_of=_roles,
         style_of=style_of,
         row_height=ROW,
+        width=WIDTH,
+        hue_of=hue_of,
+        largest=list(largest(after, _MOST_IN_LEGEND)) if after.by_rows else [],
     )
 
 

@@ -4,7 +4,7 @@
 (() => {
   const tip = document.getElementById("tip");
   const boxes = new Map();
-  for (const box of document.querySelectorAll("b[data-b]")) {
+  for (const box of document.querySelectorAll(".plot [data-b]")) {
     const key = box.dataset.b;
     if (!boxes.has(key)) boxes.set(key, []);
     boxes.get(key).push(box);
@@ -38,7 +38,36 @@
     }
   };
 
-  const show = (target) => {
+  // In a map of rows a path has many boxes: which one is under the pointer, and what it is.
+  const boxesOf = new WeakMap();
+  const cellAt = (path, event) => {
+    if (!path || !path.dataset.cells) return "";
+    if (!boxesOf.has(path)) {
+      const numbers = /M(\d+) (\d+)h(\d+)v(\d+)/g;
+      const drawn = Array.from(path.getAttribute("d").matchAll(numbers), (m) => m.slice(1).map(Number));
+      const cells = path.dataset.cells.split(",").map((cell) => cell.split(":").map(Number));
+      boxesOf.set(path, drawn.map((box, i) => [...box, ...cells[i]]));
+    }
+    const svg = path.ownerSVGElement;
+    const view = svg.viewBox.baseVal;
+    const frame = svg.getBoundingClientRect();
+    const x = ((event.clientX - frame.left) / frame.width) * view.width;
+    const y = ((event.clientY - frame.top) / frame.height) * view.height;
+    const away = ([left, top, width, height]) =>
+      Math.max(left - x, x - left - width, 0) / view.width + Math.max(top - y, y - top - height, 0) / view.height;
+    let best = null;
+    for (const box of boxesOf.get(path)) if (!best || away(box) < away(best)) best = box;
+    const [, top, , height, row, rows, first, last] = best;
+    const from = view.height - top - height;
+    const count = (number) => number.toLocaleString("en");
+    return [
+      ["row", rows > 1 ? `${row} to ${row + rows - 1}` : `${row}`],
+      ["address", `${count(from)} to ${count(from + height - 1)}`],
+      ["life", `call ${count(first)} to ${count(last)}`],
+    ];
+  };
+
+  const show = (target, event) => {
     shown = target;
     for (const box of lit) box.classList.remove("lit");
     lit = (target && boxes.get(target.dataset.b)) || [];
@@ -47,6 +76,11 @@
     if (!target) return;
     tip.replaceChildren();
     describe(target.dataset.b, "buffer");
+    for (const [head, text] of cellAt(target, event)) {
+      const line = add(tip, "div", "");
+      add(line, "span", head);
+      line.append(text);
+    }
     describe(target.dataset.s, "step");
   };
 
@@ -62,7 +96,7 @@
 
   const follow = (event) => {
     const target = event.target.closest ? event.target.closest("[data-b], [data-s]") : null;
-    if (target !== shown) show(target);
+    if (target !== shown || (target && target.dataset.cells)) show(target, event);
     if (target) place(event);
   };
   document.addEventListener("pointermove", follow);

@@ -1,0 +1,39 @@
+"""What is known of the chosen plan: whether another order of rows could need less memory."""
+
+from __future__ import annotations
+
+from ..planning import MemoryPlan
+from ..planning.problem import BufferKind
+from ..planning.rows.bound import RowBound, against_bound, bound_of
+from ..schedule.rows_for_bound import NoBound, rows_for_bound
+from ..schedule.to_problem import Scheduled
+from .network_planner import NetworkPlanner
+
+_CALLS = 7_000  # so many take about a second
+
+
+def rows_proof(planner: NetworkPlanner, scheduled: Scheduled, plan: MemoryPlan) -> str:
+    """The sentence of the bound for one plan: by rows, in rings, or of whole tensors."""
+    network, order = scheduled.network, plan.order
+    operations = (op for cascade in network.cascades for op in cascade.operations)
+    rows = sum(op.signature.output.rows for op in operations if op.function is None)
+    if rows > _CALLS:
+        return against_bound(
+            plan.total_bytes, RowBound(None, f"{rows:,} rows, more than {_CALLS:,}")
+        )
+    problem = plan.rows.problem if plan.rows else planner.rows(scheduled, order)
+    inputs = sum(tensor.bytes for tensor in problem.tensors if tensor.kind is BufferKind.INPUT)
+    try:
+        problem = rows_for_bound(network, order, problem)
+    except NoBound as reason:
+        return against_bound(plan.total_bytes, RowBound(None, str(reason)))
+    bound = _with_room_for(inputs, bound_of(problem, _CALLS))
+    if bound.bytes in (None, plan.total_bytes):
+        return against_bound(plan.total_bytes, bound)
+    in_sequence = _with_room_for(inputs, bound_of(problem, _CALLS, sequences=True))
+    return against_bound(plan.total_bytes, bound, in_sequence)
+
+
+def _with_room_for(inputs: int, bound: RowBound) -> RowBound:
+    """The bound of a network whose inputs are there before the first call."""
+    return bound if bound.bytes is None else RowBound(max(bound.bytes, inputs))
