@@ -65,9 +65,11 @@ class RowKernel:
             self._row_arguments,
             self.operator.scratch_bytes(self.signature),
         )
-        kernels = {"row_kernel": KernelTable([]).of(operation)}
+        kernels = {"row_kernel": KernelTable([], lambda _: {}).of(operation, {})}
         if self.state:
-            kernels["absorbing_kernel"] = KernelTable([]).of(replace(operation, state=self.state))
+            kernels["absorbing_kernel"] = KernelTable([], lambda _: {}).of(
+                replace(operation, state=self.state), {}
+            )
         return {name: replace(kernel, name=name) for name, kernel in kernels.items()}
 
     def __call__(

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 import tvm
-from tests.models.small_networks import Builder, image_to_image, residual_network, two_images
 
 import dero_tvm
 from dero_tvm.aot import program
@@ -25,6 +24,7 @@ from dero_tvm.planning.rows.order import operations_of
 from dero_tvm.planning.rows.placement import Placed
 from dero_tvm.planning.rows.problem import RowProblem, RowRange
 from dero_tvm.runners.host_c import run_host_c
+from tests.models.small_networks import Builder, image_to_image, residual_network, two_images
 
 
 def pyramid() -> tvm.IRModule:
