@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import reduce
+from operator import or_
+
+import numpy as np
 
 from .graph import (
     Graph,
@@ -74,40 +78,55 @@ def unavoidable_bytes(problem: Problem, graph: Graph, options: Options) -> list[
     """
     unit = granule(problem, options)
     ancestors, descendants = closure(graph)
-    result = []
+    every = (1 << len(problem.steps)) - 1
+    sizes = {
+        number: round_up(buffer.size, unit)
+        for number, buffer in enumerate(graph.buffers)
+        if not outside_arena(buffer, options)
+    }
+    before: dict[int, int] = {}  # per buffer, the steps before which it is filled in every order
+    after: dict[int, int] = {}  # and those behind which it is needed
+    alive: dict[int, int] = {}
+    for number in sizes:
+        buffer, writers = graph.buffers[number], graph.writers[number]
+        users = writers | graph.readers[number] | graph.holders[number]
+        is_input = buffer.kind is BufferKind.INPUT
+        before[number] = every if is_input else _union(descendants, writers)
+        after[number] = every if outlives_run(buffer, options) else _union(ancestors, users)
+        alive[number] = users | before[number] & after[number]
+    result = _sums(sizes, alive, len(problem.steps))
     for position, step in enumerate(problem.steps):
-        here = 1 << position
-        total = 0
-        sizes: dict[int, int] = {}
-        dying: set[int] = set()
-        born: set[int] = set()
-        for number, buffer in enumerate(graph.buffers):
-            if outside_arena(buffer, options):
-                continue
-            users = graph.writers[number] | graph.readers[number] | graph.holders[number]
-            lasts = outlives_run(buffer, options)
-            is_input = buffer.kind is BufferKind.INPUT
-            before = is_input or bool(graph.writers[number] & ancestors[position])
-            after = lasts or bool(users & descendants[position])
-            if users & here or (before and after):
-                sizes[number] = round_up(buffer.size, unit)
-                total += sizes[number]
-                if not after:
-                    dying.add(number)
-                if not before:
-                    born.add(number)
         licences: dict[tuple[int, int], int] = {}
         for licence in step.overlaps:
             output, source = graph.index[licence.output], graph.index[licence.input]
-            if output in born and source in dying and output != source:
+            if output not in sizes or source not in sizes or output == source:
+                continue
+            born = (alive[output] & ~before[output]) >> position & 1
+            dying = (alive[source] & ~after[source]) >> position & 1
+            if born and dying:
                 lower, upper, least = licence.relation(
                     graph.buffers[output].size, graph.buffers[source].size
                 )
                 pair = (graph.index[lower], graph.index[upper])
                 distance = round_up(least, unit)
                 licences[pair] = min(distance, licences.get(pair, distance))
-        result.append(total - shared_bytes(sizes, licences))
+        result[position] -= shared_bytes(sizes, licences)
     return result
+
+
+def _union(masks: Sequence[int], steps: int) -> int:
+    return reduce(or_, (masks[step] for step in bits(steps)), 0)
+
+
+def _sums(sizes: Mapping[int, int], alive: Mapping[int, int], steps: int) -> list[int]:
+    """Per step the bytes of the buffers alive; a whole network's steps and buffers are a table."""
+    length = -(-steps // 8)
+    rows = b"".join(alive[number].to_bytes(length, "little") for number in sizes)
+    table = np.frombuffer(rows, np.uint8).reshape(len(sizes), length)
+    is_alive = np.unpackbits(table, axis=1, bitorder="little")[:, :steps]
+    weights = np.fromiter(sizes.values(), np.int64, len(sizes))
+    totals: list[int] = (weights @ is_alive.astype(np.int64)).tolist()
+    return totals
 
 
 def closure(graph: Graph) -> tuple[list[int], list[int]]:

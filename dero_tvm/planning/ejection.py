@@ -52,6 +52,7 @@ def eject(
             waiting.append(item)
     weight = [1.0] * len(packing)
     scale = max(sizes)
+    cost_of = [1 + size / scale for size in sizes]  # of taking it out: weight and size
     tabu: list[dict[int, int]] = [{} for _ in sizes]
     for move in range(moves):
         if not waiting:
@@ -65,16 +66,17 @@ def eject(
         best_cost = None
         recent = tabu[item]
         best: list[tuple[int, list[int]]] = []
-        candidates = _candidates(packing, item, at, limit)
+        placed = [
+            (j, place - above, place + below)
+            for j, above, below in packing.neighbours[item]
+            if (place := at[j]) is not None
+        ]
+        candidates = _candidates(packing, item, placed, limit)
         comparisons = len(candidates) * len(packing.neighbours[item])
         budget.spend(comparisons + COMPARISONS_PER_MOVE, COMPARISONS_PER_SECOND)
         for address in candidates:
-            hit = [
-                j
-                for j, above, below in packing.neighbours[item]
-                if (place := at[j]) is not None and place - above < address < place + below
-            ]
-            cost = sum(weight[j] * (1 + sizes[j] / scale) for j in hit)
+            hit = [j for j, low, high in placed if low < address < high]
+            cost = sum([cost_of[j] for j in hit])
             if recent.get(address, -1) > move:
                 cost += TABU_COST
             if best_cost is None or cost < best_cost:
@@ -87,20 +89,25 @@ def eject(
             tabu[j][at[j] or 0] = move + TENURE + chance.randrange(TENURE)
             at[j] = None
             weight[j] += 0.1 + 0.9 * (sizes[j] / scale)
+            cost_of[j] = weight[j] * (1 + sizes[j] / scale)
             waiting.append(j)
         if hit:
             weight[item] += 0.2
+            cost_of[item] = weight[item] * (1 + sizes[item] / scale)
     return None
 
 
-def _candidates(packing: Packing, item: int, at: Sequence[int | None], limit: int) -> list[int]:
-    """Addresses where the item touches an end of the arena or a neighbour."""
+def _candidates(
+    packing: Packing, item: int, placed: Sequence[tuple[int, int, int]], limit: int
+) -> list[int]:
+    """Addresses where the item touches an end of the arena or a neighbour.
+
+    `placed` are neighbours with the addresses between which they bar the item.
+    """
     alignment = packing.alignments[item]
     highest = limit - packing.sizes[item]
     found = {0, highest // alignment * alignment}
-    for j, above, below in packing.neighbours[item]:
-        place = at[j]
-        if place is not None:
-            found.add(-(-(place + below) // alignment) * alignment)
-            found.add((place - above) // alignment * alignment)
+    for _, low, high in placed:
+        found.add(-(-high // alignment) * alignment)
+        found.add(low // alignment * alignment)
     return sorted(address for address in found if 0 <= address <= highest)

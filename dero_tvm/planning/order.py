@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from .bounds import peak, unavoidable_bytes
 from .budget import Budget
@@ -48,8 +49,7 @@ class Order:
     written_peak: int  # bytes; the peak of the written order
 
 
-@dataclass(frozen=True)
-class _Node:
+class _Node(NamedTuple):  # thousands are made a second
     """A state of the search and how it was reached."""
 
     done: int
@@ -204,7 +204,7 @@ def _beam(state: MemoryState, limit: int) -> tuple[int, ...] | None:
         costs += sum(node.ready.bit_count() for _, _, node in beam)
         if costs > MOST_BEAM_COSTS:
             return None
-        candidates: dict[int, tuple[int, int, _Node]] = {}
+        candidates: dict[int, tuple[int, int, int, _Node, int]] = {}
         for highest, _, node in beam:
             for step in bits(node.ready):
                 alive, held = state.cost(node.done, node.held, step)
@@ -212,10 +212,11 @@ def _beam(state: MemoryState, limit: int) -> tuple[int, ...] | None:
                 done = node.done | 1 << step
                 if reached >= limit or (done in candidates and candidates[done][0] <= reached):
                     continue
-                ready = state.ready_after(done, node.ready, step)
-                candidates[done] = (reached, held, _Node(done, ready, held, node, (step,)))
+                candidates[done] = (reached, held, done, node, step)
         if not candidates:
             return None
-        ranked = sorted(candidates.values(), key=lambda c: (c[0], c[1], c[2].done))
-        beam = ranked[:BEAM_WIDTH]
+        beam = []
+        for reached, held, done, node, step in heapq.nsmallest(BEAM_WIDTH, candidates.values()):
+            ready = state.ready_after(done, node.ready, step)
+            beam.append((reached, held, _Node(done, ready, held, node, (step,))))
     return beam[0][2].order()

@@ -29,15 +29,20 @@ def _check_order(plan: MemoryPlan) -> None:
     if sorted(plan.order) != list(range(len(steps))):
         raise PlanError(f"the order {list(plan.order)} is not one of all {len(steps)} steps")
     turn = {index: position for position, index in enumerate(plan.order)}
+    latest: dict[tuple[str, str], int] = {}  # of the steps written so far that use a buffer
     for late, step in enumerate(steps):
-        for early in range(late):
-            other = steps[early]
-            clash = set(other.writes) & set(step.reads) or set(other.reads) & set(step.writes)
-            if clash and turn[early] > turn[late]:
-                raise PlanError(
-                    f"step {step.name!r} runs before step {other.name!r}, which must come first "
-                    f"because of buffer {min(clash)!r}"
-                )
+        for other, names in (("writes", step.reads), ("reads", step.writes)):
+            for name in names:
+                early = latest.get((other, name), late)
+                if turn[early] > turn[late]:
+                    raise PlanError(
+                        f"step {step.name!r} runs before step {steps[early].name!r}, which must "
+                        f"come first because of buffer {name!r}"
+                    )
+        for way, names in (("reads", step.reads), ("writes", step.writes)):
+            for name in names:
+                if turn[latest.get((way, name), late)] <= turn[late]:
+                    latest[way, name] = late
     kinds = {b.name: b.kind for b in plan.problem.buffers}
     filled = {name for name, kind in kinds.items() if kind is BufferKind.INPUT}
     for index in plan.order:

@@ -121,7 +121,7 @@ def _waiting_for_joins(module: tvm.IRModule) -> dict[str, list[str]]:
     """Tensor -> the residual joins that it is kept for."""
     removed = {d.join for d in decisions(module) if d.action == "removed"}
     waiting: dict[str, list[str]] = {}
-    for residual in read_residuals(module):
+    for residual in read_residuals(module, only_shortcuts=True):
         for branch in residual.shortcuts:
             if residual.join not in removed:
                 waiting.setdefault(branch.operand, []).append(residual.join)
@@ -160,7 +160,7 @@ def _residuals(
 ) -> Iterable[ReportedResidual]:
     others = (fuse_shortcuts.NAME, *DECIDING_PASSES)
     decided = {d.join: d for d in decisions(module) if d.pass_name not in others}
-    for residual in read_residuals(module):
+    for residual in read_residuals(module, only_shortcuts=True):
         decision = _with_plan(residual.join, decided.get(residual.join), network, plan)
         yield ReportedResidual(
             residual.join,

@@ -157,13 +157,17 @@ class Network:
 
         A reader may know a tensor by another name, as a view, so buffers are compared.
         """
-        outputs = {self.values[port.value].buffer for port in self.outputs if not port.by_rows}
         found = []
         for op in cascade.operations:
             buffer = self.values[op.result].buffer
-            if buffer not in outputs and self._users[buffer] == {cascade.name}:
+            if buffer not in self._whole_outputs and self._users[buffer] == {cascade.name}:
                 found.append(op.result)
         return tuple(found)
+
+    @cached_property
+    def _whole_outputs(self) -> set[str]:
+        """The buffers of outputs that the application takes as a whole."""
+        return {self.values[port.value].buffer for port in self.outputs if not port.by_rows}
 
     @cached_property
     def _users(self) -> dict[str, set[str]]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dero_tvm.planning.problem import Buffer, BufferKind, Overlap, Problem, Region, Step
 from relax_passes.operators.signature import TensorSpec
 from relax_passes.streaming.row_schedule import RowSchedule
 
-from .network import Cascade, CascadeKind, Network, Operation
+from .network import Cascade, CascadeKind, Network, Operation, Value
 
 
 class Sharing(enum.Enum):
@@ -66,6 +67,9 @@ class _Builder:
         self.steps: list[Step] = []
         self.schedules: dict[str, RowSchedule] = {}
         self.inner = {c.name: network.inner_values(c) for c in network.cascades}
+        self.sharers: dict[str, list[Value]] = {}  # by buffer
+        for value in network.values.values():
+            self.sharers.setdefault(value.buffer, []).append(value)
         self._whole_tensors()
         for cascade in network.cascades:
             self._step(cascade)
@@ -100,8 +104,11 @@ class _Builder:
         inner = self.inner[cascade.name]
         schedule = cascade.schedule(inner)
         self.schedules[cascade.name] = schedule
+        tenants: dict[str, list[str]] = {}  # results that take a ring over in place, its own first
+        for value in schedule.rings:
+            tenants.setdefault(schedule.ring_of(value) or value, []).append(value)
         temporaries = [
-            self._ring(cascade, schedule, value, height)
+            self._ring(cascade, value, height, tenants[value])
             for value, height in schedule.rings.items()
             if value not in schedule.in_place
         ]
@@ -132,16 +139,15 @@ class _Builder:
             )
         )
 
-    def _ring(self, cascade: Cascade, schedule: RowSchedule, value: str, rows: int) -> str:
+    def _ring(self, cascade: Cascade, value: str, rows: int, tenants: Sequence[str]) -> str:
         name = ring_buffer(cascade, value)
         spec = self.network.values[value].spec
         label = f"{value}: {rows} of {spec.rows} rows"
         size = rows * spec.row_bytes
-        for tenant in schedule.rings:  # results that take the ring over in place
-            if schedule.ring_of(tenant) == value:
-                known = self.buffers.get(name)
-                alignment = self._alignment(self.network.values[tenant].spec, known)
-                self.buffers[name] = Buffer(name, size, BufferKind.RING, alignment, label)
+        for tenant in tenants:
+            known = self.buffers.get(name)
+            alignment = self._alignment(self.network.values[tenant].spec, known)
+            self.buffers[name] = Buffer(name, size, BufferKind.RING, alignment, label)
         return name
 
     def _alignment(self, spec: TensorSpec, known: Buffer | None = None) -> int:
@@ -187,10 +193,9 @@ class _Builder:
     def _owns_buffer(self, value: str) -> bool:
         """True if the value covers its buffer alone: no slice of a concatenation."""
         placed = self.network.values[value]
-        sharers = [v for v in self.network.values.values() if v.buffer == placed.buffer]
         return placed.offset == 0 and all(
             v.offset == 0 and v.spec.dense and v.spec.elements == placed.spec.elements
-            for v in sharers
+            for v in self.sharers[placed.buffer]
         )
 
 

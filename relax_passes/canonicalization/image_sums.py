@@ -19,6 +19,7 @@ import numpy as np
 from ..shortcuts.channel_sums import NO_CHANNEL, ChannelSum, ChannelTerm, NotLinear, SlidingWindow
 from .element_sums import ABSENT, ElementSum, ElementTerm
 
+_NO_WINDOW = "adds up pixels that fill no window"
 _EQUAL = 1e-6  # relative; factors are products of float32 numbers
 
 
@@ -78,6 +79,7 @@ def channel_sum(value: ElementSum, numberings: Mapping[Any, Numbering]) -> Chann
     offset = value.offset[0, :, 0, 0]
     if (value.offset != offset[None, :, None, None]).any():
         raise NotLinear("has summands that differ from pixel to pixel")
+    _check_different(value)
     groups: dict[Hashable, list[_Regular]] = {}
     for term in value.terms:
         for numbering, inside in occurring(term, numberings.values()):
@@ -86,6 +88,23 @@ def channel_sum(value: ElementSum, numberings: Mapping[Any, Numbering]) -> Chann
             groups.setdefault(numbering.source, []).append(regular)
     terms = (term for group in groups.values() for term in _windows(group))
     return ChannelSum(tuple(terms), offset)
+
+
+def _check_different(value: ElementSum) -> None:
+    """Raise `NotLinear` for a pixel that is added twice, of which no window consists.
+
+    Windows of windows have as many terms as there are ways through them: a look at the pixel in
+    the middle tells before all pixels of all terms are looked at.
+    """
+    row, column = value.shape[2] // 2, value.shape[3] // 2
+    seen: set[bytes] = set()
+    for term in value.terms:
+        numbers = term.numbers[0, :, row, column]
+        if (numbers == ABSENT).all():
+            continue
+        if numbers.tobytes() in seen:
+            raise NotLinear(_NO_WINDOW)
+        seen.add(numbers.tobytes())
 
 
 def _regular(term: ElementTerm, numbering: Numbering) -> _Regular:
@@ -164,7 +183,7 @@ def _window(group: list[_Shifted], steps: tuple[int, int]) -> ChannelTerm:
     low = [min(spot[axis] for spot in spots) for axis in (0, 1)]
     height, width = (max(spot[axis] for spot in spots) - low[axis] + 1 for axis in (0, 1))
     if len(spots) != len(group) or height * width != len(group) or max(low) > 0:
-        raise NotLinear("adds up pixels that fill no window")
+        raise NotLinear(_NO_WINDOW)
     before, after = [-low[0], -low[1]], []
     for axis, extent in enumerate((height, width)):
         length, count = first.numbering.shape[2 + axis], len(first.positions[axis])

@@ -66,6 +66,7 @@ class _Rewriter(DataflowRewriter):
     def __init__(self, module: tvm.IRModule) -> None:
         super().__init__(module)
         self._reader = RegionReader(self.old)
+        self._behind = _Behind(self.old)
         self.forms: dict[relax.Var, list[Run]] = {}
         self._offsets: dict[relax.Var, np.ndarray] = {}
         self._looked_at = set(self._convolutions_behind_maxima())
@@ -93,14 +94,14 @@ class _Rewriter(DataflowRewriter):
         if is_call(call, "relax.add"):
             left, right = call.args
             for operand, other in ((left, right), (right, left)):
-                if isinstance(operand, relax.Var) and _comes_from_convolution(self.old, other):
+                if isinstance(operand, relax.Var) and self._behind.convolution(other):
                     yield operand
             return
         value = self._reader.moved(var)
         if value is None:
             return
         sources = self._reader.sources(value)
-        if len(sources) > 1 and any(_comes_from_convolution(self.old, s.base) for s in sources):
+        if len(sources) > 1 and any(self._behind.convolution(s.base) for s in sources):
             yield var
 
     def _convolutions_behind_maxima(self) -> Iterator[relax.Var]:
@@ -109,8 +110,8 @@ class _Rewriter(DataflowRewriter):
             if not is_call(call, "relax.add"):
                 continue
             for operand, other in (call.args, reversed(list(call.args))):
-                if _quantized_convolution(self.old, operand) and not _comes_from_convolution(
-                    self.old, other, without="relax.nn.max_pool2d"
+                if self._behind.quantized_convolution(operand) and not self._behind.convolution(
+                    other, without="relax.nn.max_pool2d"
                 ):
                     yield operand
 
@@ -199,38 +200,61 @@ def _vector(values: np.ndarray) -> relax.Expr:
     return relax.const(values.astype(np.float32).reshape(1, -1, 1, 1))
 
 
-def _quantized_convolution(old: Dataflow, operand: relax.Expr) -> bool:
-    """Whether a tensor is what one int8 convolution will compute."""
-    call = old.definition(operand)
-    while is_call(call, "relax.quantize", "relax.dequantize", "relax.add"):
-        call = old.definition(call.args[0])
-    return is_call(call, "relax.nn.conv2d") and is_call(
-        old.definition(call.args[0]), "relax.dequantize"
-    )
+class _Behind:
+    """Which tensors come from a convolution; what many sums lie behind is looked at once."""
 
+    def __init__(self, old: Dataflow) -> None:
+        self._old = old
+        self._quantized: dict[relax.Expr, bool] = {}
+        self._reached: dict[tuple[relax.Var, str], bool] = {}
 
-def _comes_from_convolution(old: Dataflow, expr: relax.Expr, without: str = "") -> bool:
-    """Whether operators on single elements and poolings lead back to a convolution.
+    def quantized_convolution(self, operand: relax.Expr) -> bool:
+        """Whether a tensor is what one int8 convolution will compute."""
+        passed = []
+        while isinstance(operand, relax.Var) and operand not in self._quantized:
+            passed.append(operand)
+            call = self._old.definition(operand)
+            if not is_call(call, "relax.quantize", "relax.dequantize", "relax.add"):
+                self._quantized[operand] = is_call(call, "relax.nn.conv2d") and is_call(
+                    self._old.definition(call.args[0]), "relax.dequantize"
+                )
+                break
+            operand = call.args[0]
+        found = self._quantized.get(operand, False)
+        self._quantized.update(dict.fromkeys(passed, found))
+        return found
 
-    `without` names an operator that is not looked through.
-    """
-    seen: set[relax.Var] = set()
-    waiting = [expr]
-    while waiting:
-        var = waiting.pop()
-        if not isinstance(var, relax.Var) or var in seen:
-            continue
-        seen.add(var)
-        call = old.definition(var)
-        if is_call(call, "relax.nn.conv2d"):
-            return True
-        args = [arg for arg in getattr(call, "args", []) if isinstance(arg, relax.Var)]
-        moving = [arg for arg in args if old.constant(arg) is None]
-        if is_call(call, "relax.add", "relax.subtract") and len(moving) > 1:
-            continue
-        if _is_between(call) and call.op.name != without:
-            waiting += moving
-    return False
+    def convolution(self, expr: relax.Expr, without: str = "") -> bool:
+        """Whether operators on single elements and poolings lead back to a convolution.
+
+        `without` names an operator that is not looked through.
+        """
+        waiting = [expr]
+        while waiting:
+            var = waiting[-1]
+            if not isinstance(var, relax.Var) or (var, without) in self._reached:
+                waiting.pop()
+                continue
+            sources = self._sources(var, without)
+            unknown = [s for s in sources if (s, without) not in self._reached]
+            if unknown:
+                waiting += unknown
+                continue
+            is_one = is_call(self._old.definition(var), "relax.nn.conv2d")
+            self._reached[var, without] = is_one or any(
+                self._reached[source, without] for source in sources
+            )
+        return isinstance(expr, relax.Var) and self._reached[expr, without]
+
+    def _sources(self, var: relax.Var, without: str) -> list[relax.Var]:
+        """The tensors that are looked at for this one."""
+        call = self._old.definition(var)
+        if not _is_between(call) or call.op.name == without:
+            return []
+        args = [arg for arg in call.args if isinstance(arg, relax.Var)]
+        moving = [arg for arg in args if self._old.constant(arg) is None]
+        joins = is_call(call, "relax.add", "relax.subtract") and len(moving) > 1
+        return [] if joins else moving
 
 
 def _is_between(call: Any) -> bool:

@@ -164,7 +164,10 @@ class OperatorGraph(Mapping[str, Node]):
 
     def readers(self, name: str) -> list[str]:
         """The operators (and outputs) that read a tensor, in written order."""
-        return sorted(self.digraph.successors(name), key=lambda n: (self._nodes[n].index, n))
+        found = list(self.digraph.successors(name))
+        if len(found) > 1:
+            found.sort(key=lambda n: (self._nodes[n].index, n))
+        return found
 
     def arguments(self, name: str, reader: str) -> tuple[int, ...]:
         """As which of its arguments `reader` reads a tensor."""
@@ -179,19 +182,26 @@ class OperatorGraph(Mapping[str, Node]):
         self.digraph.graph.clear()
 
 
-def operator_graph(
-    mod: tvm.IRModule, *, flatten: bool = False, known: OperatorGraph | None = None
-) -> OperatorGraph:
+def operator_graph(mod: tvm.IRModule, *, flatten: bool = False) -> OperatorGraph:
     """The graph of ``main``, whose names must be unique (see `straight_line.unique_names`).
 
-    With `flatten`, outlined functions are replaced by the operators in them.  `known` is the graph
-    of a module from which `outline` made this one: what it left alone need not be read again.
+    With `flatten`, outlined functions are replaced by the operators in them.
 
     Raises ``ValueError`` for names that are not unique and for tensors without a static shape.
     """
     if flatten:
         mod = inlined(mod)
-    line = read_function(mod)
+    return graph_of(mod, read_function(mod))
+
+
+def graph_of(
+    mod: tvm.IRModule, line: StraightLine, known: OperatorGraph | None = None
+) -> OperatorGraph:
+    """The graph of a line that is, or will be, the ``main`` of `mod`.
+
+    `known` is the graph of what the line was before: bindings that it still has need not be read
+    again.
+    """
     nodes: dict[str, Node] = {}
 
     def add(name: str, node: Node) -> None:
@@ -203,8 +213,12 @@ def operator_graph(
         spec = spec_of(parameter.ty)
         add(parameter.name, Node("input", -1, spec, spec.bytes))
     for index, (var, value) in enumerate(line.bindings):
-        node = _known(known, var.name, value) or _describe(mod, value)
-        add(var.name, replace(node, index=index, call=value, origin=origin_of(var)))
+        name = var.name
+        if known is not None and name in known and known[name].call is value:
+            node = known[name]
+        else:
+            node = replace(_describe(mod, value), call=value, origin=origin_of(var))
+        add(name, node if node.index == index else replace(node, index=index))
     for position, leaf in enumerate(line.results):
         spec = spec_of(leaf.ty)
         node = Node("output", len(line.bindings), spec, spec.bytes, (_name(leaf),))
@@ -218,14 +232,6 @@ def cascade_of(mod: tvm.IRModule, value: relax.Expr) -> relax.Function | None:
         return None
     function = mod[value.op]
     return None if attribute(function, CASCADE) is None else function
-
-
-def _known(known: OperatorGraph | None, name: str, value: relax.Expr) -> Node | None:
-    """What a graph already says of a binding, if its value is a call of the same operator."""
-    if known is None or name not in known or not isinstance(value, Call):
-        return None
-    before = known[name].call
-    return known[name] if isinstance(before, Call) and before.op.same_as(value.op) else None
 
 
 def _describe(mod: tvm.IRModule, value: relax.Expr) -> Node:

@@ -51,7 +51,7 @@ from ..ir.straight_line import (
 )
 from ..operators import attributes_of, make_call, operator_of
 from ..residuals.identify_residuals import find_residuals
-from ..residuals.residual import NONE, Residual, read_residuals, write_residuals
+from ..residuals.residual import NONE, Residual, edit_residuals
 from ..streaming.stream_rows import MEMORY_PASSES
 from .channel_selection import CannotNarrow, Kept, narrow
 from .description import Choices
@@ -82,9 +82,11 @@ class RemoveResiduals:
         mod = inlined(mod)
         mod = forget(mod, MEMORY_PASSES)
         removed = {""}
+        gone: set[str] = set()
         while removed:  # what is left may have shortcuts that were none before
             mod, removed = _remove(mod)
-        return mod
+            gone |= removed
+        return edit_residuals(mod, lambda join, _operands: None if join in gone else {})
 
 
 def _remove(mod: tvm.IRModule) -> tuple[tvm.IRModule, set[str]]:
@@ -100,9 +102,6 @@ def _remove(mod: tvm.IRModule) -> tuple[tvm.IRModule, set[str]]:
         except _Refusal as refusal:
             refused |= dict.fromkeys(refusal.joins, str(refusal))
     mod = write_function(mod, without_dead_bindings(line))
-    known = read_residuals(mod)
-    if known:
-        mod = write_residuals(mod, [r for r in known if r.join not in removed])
     return record(mod, [_decision(r, refused.get(r.join)) for r in residuals]), set(removed)
 
 

@@ -41,16 +41,16 @@ import tvm
 
 from ..ir.attributes import CASCADE, IN_PLACE
 from ..ir.decisions import LEFT_ALONE, Decision, record
-from ..ir.operator_graph import OperatorGraph, operator_graph
-from ..ir.outline import outline, parameters_of
+from ..ir.operator_graph import OperatorGraph, graph_of
+from ..ir.outline import Outliner, Piece
 from ..ir.straight_line import unique_names
 from .accumulation_rules import Refusal, check_members, check_residual, member_sets
 from .graph_liveness import Schedule, accumulated, live_bytes, schedule
 
 NAME = "AccumulateResiduals"
 ACCUMULATE = "accumulate"
-_MOST_WORK = 30_000  # tensors of the graph read again, joins of a network of hundreds
-_TRIAL_WORK = 0.3  # of weighing one join, in reads of the same tensors
+_MOST_WORK = 30_000  # tensors of the graph made again, joins of a network of hundreds
+_TRIAL_WORK = 0.3  # of weighing one join, in the same unit
 _TOO_MANY = "the network has so many joins that only the last ones are weighed"
 
 
@@ -70,22 +70,25 @@ class AccumulateResiduals:
     ) -> tvm.IRModule:
         """Return `mod` with accumulating joins outlined and all decisions recorded."""
         mod = unique_names(mod)
-        graph = operator_graph(mod)
+        outliner = Outliner(mod)
+        graph = graph_of(mod, outliner.line)
         joins = [node for node in graph.operators_in_order() if graph[node].is_join]
         verdicts: dict[str, tuple[str, str]] = {}
         self._work = 0
         changed = True
         while changed:  # one cascade may make another one pay
-            mod, graph, changed = self._sweep(mod, graph, joins, verdicts)
+            graph, changed = self._sweep(outliner, graph, joins, verdicts)
+        if outliner.has_outlined:
+            mod = outliner.written()
         return record(mod, [Decision(NAME, j, *verdicts[j]) for j in joins if j in verdicts])
 
     def _sweep(
         self,
-        mod: tvm.IRModule,
+        outliner: Outliner,
         graph: OperatorGraph,
         joins: list[str],
         verdicts: dict[str, tuple[str, str]],
-    ) -> tuple[tvm.IRModule, OperatorGraph, bool]:
+    ) -> tuple[OperatorGraph, bool]:
         """Try every join that is still there; fill `verdicts`, and say whether one succeeded."""
         changed = False
         # From the last to the first: a gate before an addition (x * sigmoid(x)) goes along with
@@ -109,10 +112,10 @@ class AccumulateResiduals:
             }
             verdicts[join] = ("accumulated", chosen.story)
             self._work += len(graph)
-            mod = _outlined(mod, chosen)
-            graph = operator_graph(mod, known=graph)
+            outliner.outline(_piece(outliner, chosen))
+            graph = graph_of(outliner.mod, outliner.line, known=graph)
             changed = True
-        return mod, graph, changed
+        return graph, changed
 
 
 @dataclass(frozen=True)
@@ -129,10 +132,10 @@ class _Candidate:
         return f"{producers} row by row into the buffer of {self.residual}"
 
 
-def _outlined(mod: tvm.IRModule, chosen: _Candidate) -> tvm.IRModule:
-    in_place = parameters_of(mod, chosen.members).index(chosen.residual)
+def _piece(outliner: Outliner, chosen: _Candidate) -> Piece:
+    in_place = outliner.parameters_of(chosen.members).index(chosen.residual)
     attrs = {CASCADE: ACCUMULATE, IN_PLACE: in_place}
-    return outline(mod, chosen.members, f"{ACCUMULATE}_{chosen.members[-1]}", attrs)
+    return Piece(chosen.members, f"{ACCUMULATE}_{chosen.members[-1]}", attrs)
 
 
 def _choose(graph: OperatorGraph, join: str, keep_inputs: bool) -> _Candidate:

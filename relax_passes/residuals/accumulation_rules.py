@@ -38,17 +38,20 @@ def check_residual(
     if data.operator == "TupleGetItem":
         raise Refusal(f"{residual} is part of a tuple")
     group = sharing(graph, residual)
-    before = nx.ancestors(graph.digraph, join)
     for reader in graph.readers(residual):
         if graph[reader].is_concat_in_place:
             raise Refusal(f"{residual} is a slice of the concatenation {reader}")
+    before: set[str] | None = None
     for tensor in group:
         if keep_inputs and graph[tensor].kind == "input":
             raise Refusal(f"{residual} is the network input {tensor}, which has to be kept")
         for reader in graph.readers(tensor):
             if graph[reader].kind == "output":
                 raise Refusal(f"{residual} is also a network output")
-            if reader != join and reader not in before:
+            if reader == join:
+                continue
+            before = nx.ancestors(graph.digraph, join) if before is None else before
+            if reader not in before:
                 raise Refusal(f"{residual} is also read by {reader}, which may run after {join}")
 
 
@@ -62,9 +65,15 @@ def member_sets(
     above = {other} if graph[other].known_signature is not None else set()
     chosen = few | above
     pending = list(above)
+    waits_for: dict[str, list[str]] = {}  # readers of an operand that were not chosen yet
     while pending:  # whatever is added may be the last reader that an operand waited for
         for operand in graph[pending.pop()].operands:
             if operand is None or operand in whole or operand in above:
+                continue
+            others = waits_for.setdefault(operand, list(graph.digraph.successors(operand)))
+            while others and others[-1] in chosen:
+                others.pop()
+            if others:
                 continue
             if _feeds_elements(graph, operand, above) and _is_inner(graph, operand, chosen):
                 above.add(operand)

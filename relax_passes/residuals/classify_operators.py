@@ -19,9 +19,10 @@ import tvm
 from ..ir.attributes import CLASSES, main_attribute, with_main_attribute
 from ..ir.operator_graph import OperatorGraph, operator_graph
 from ..ir.straight_line import unique_names
-from .residual import Residual, read_residuals, write_residuals
+from .residual import Residual, edit_residuals
 
 NAME = "ClassifyOperators"
+_Classes = dict[str, list[str]]  # of a join's producers and of its consumers
 
 
 @tvm.transform.module_pass(opt_level=0, name=NAME)
@@ -36,26 +37,29 @@ class ClassifyOperators:
         graph = operator_graph(mod, flatten=True)
         classes = {node: _word(graph, node) for node in graph.operators_in_order()}
         mod = with_main_attribute(mod, CLASSES, classes)
-        residuals = read_residuals(mod)
-        if not residuals:
-            return mod
-        return write_residuals(
-            mod, [with_classes(graph, found) for found in residuals if _is_there(graph, found)]
-        )
+
+        def classes_around(join: str, operands: tuple[str, ...]) -> _Classes | None:
+            # Another pass may have rewritten the network since the residual was found.
+            there = all(name in graph for name in (join, *operands))
+            return _around(graph, join, operands) if there else None
+
+        return edit_residuals(mod, classes_around)
 
 
 def with_classes(graph: OperatorGraph, residual: Residual) -> Residual:
     """`residual` with the classes of its producers and consumers."""
+    operands = tuple(branch.operand for branch in residual.branches)
+    around = _around(graph, residual.join, operands)
     return replace(
-        residual,
-        producers=tuple(_word(graph, branch.operand) for branch in residual.branches),
-        consumers=tuple(_word(graph, node) for node in graph.readers(residual.join)),
+        residual, producers=tuple(around["producers"]), consumers=tuple(around["consumers"])
     )
 
 
-def _is_there(graph: OperatorGraph, residual: Residual) -> bool:
-    """Another pass may have rewritten the network since the residual was found."""
-    return all(name in graph for name in (residual.join, *(b.operand for b in residual.branches)))
+def _around(graph: OperatorGraph, join: str, operands: tuple[str, ...]) -> _Classes:
+    return {
+        "producers": [_word(graph, operand) for operand in operands],
+        "consumers": [_word(graph, node) for node in graph.readers(join)],
+    }
 
 
 def operator_classes(mod: tvm.IRModule) -> dict[str, str]:

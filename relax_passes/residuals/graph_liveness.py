@@ -16,7 +16,7 @@ from ..ir.operator_graph import Node, OperatorGraph
 from ..ir.straight_line import StraightLine
 from ..operators import operator_of, signature_of
 
-_STORAGE = "buffer_of"  # attribute of a graph
+_STORAGE, _GROUPS, _SCHEDULE = "buffer_of", "tensors_in", "schedule"  # what a graph keeps
 
 
 def storage(graph: OperatorGraph) -> dict[str, str]:
@@ -42,7 +42,14 @@ def storage(graph: OperatorGraph) -> dict[str, str]:
 def sharing(graph: OperatorGraph, tensor: str) -> list[str]:
     """The tensors that lie in the same buffer as `tensor`, itself included, in written order."""
     buffer_of = storage(graph)
-    return [other for other in graph if buffer_of.get(other) == buffer_of[tensor]]
+    kept = graph.digraph.graph
+    if _GROUPS not in kept:
+        groups: dict[str, list[str]] = {}
+        for other in graph:
+            if other in buffer_of:
+                groups.setdefault(buffer_of[other], []).append(other)
+        kept[_GROUPS] = groups
+    return kept[_GROUPS][buffer_of[tensor]]
 
 
 def _shares_with(data: Node) -> tuple[str, ...]:
@@ -75,7 +82,14 @@ class Schedule:
 
 
 def schedule(graph: OperatorGraph) -> Schedule:
-    """The written order of `graph` as steps."""
+    """The written order of `graph` as steps, kept like `storage`."""
+    kept = graph.digraph.graph
+    if _SCHEDULE not in kept:
+        kept[_SCHEDULE] = _schedule(graph)
+    return kept[_SCHEDULE]
+
+
+def _schedule(graph: OperatorGraph) -> Schedule:
     buffer_of = storage(graph)
     bytes_of: dict[str, int] = {}
     for node, buffer in buffer_of.items():

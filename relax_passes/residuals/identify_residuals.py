@@ -29,6 +29,11 @@ and after ``AccumulateResiduals``.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import reduce
+from itertools import compress
+from operator import or_
+
 import networkx as nx
 import tvm
 
@@ -67,27 +72,73 @@ def find_residuals(graph: OperatorGraph) -> list[Residual]:
     above.add_edges_from((_SOURCE, n) for n in graph if graph.digraph.in_degree(n) == 0)
     dominators = nx.immediate_dominators(above, _SOURCE)
     joins = [node for node in graph.operators_in_order() if graph[node].is_join]
-    return [_describe(graph, above, join, dominators[join]) for join in joins]
+    sets = _NodeSets(graph)
+    return [_describe(graph, sets, join, dominators[join]) for join in joins]
 
 
-def _describe(graph: OperatorGraph, above: nx.DiGraph, join: str, fork: str) -> Residual:
+class _NodeSets:
+    """Sets of a graph's nodes as integers, a bit for each node in written order.
+
+    A network of hundreds of joins has as many long branches; as bits, hundreds of nodes are one
+    operation of the processor or a few.
+    """
+
+    def __init__(self, graph: OperatorGraph) -> None:
+        self.names = sorted(graph, key=lambda n: graph[n].index)
+        self._bit = {name: 1 << i for i, name in enumerate(self.names)}
+        self.operands = {n: self.of(graph.digraph.predecessors(n)) for n in graph}
+        self.above: dict[str, int] = {}  # what a node is computed from, itself included
+        for name in self.names:
+            self.above[name] = self._bit[name] | self._union(
+                self.above, graph.digraph.predecessors(name)
+            )
+        self.below: dict[str, int] = {}  # what is computed from a node, itself included
+        for name in reversed(self.names):
+            self.below[name] = self._bit[name] | self._union(
+                self.below, graph.digraph.successors(name)
+            )
+        # A network input below the common source is where a branch starts, not an operator on it.
+        self.operators = self.of(n for n in self.names if graph[n].kind != "input")
+        self.reshapes = self.of(n for n in self.names if graph[n].is_reshape)
+        self.convolutions = self.of(n for n in self.names if _class(graph, n) in _CONVOLUTIONS)
+        self.matching = self.of(n for n in self.names if _class(graph, n) in _MATCHING)
+
+    def of(self, names: Iterable[str]) -> int:
+        """The set of these nodes."""
+        return reduce(or_, (self._bit[name] for name in names), 0)
+
+    def members(self, chosen: int) -> tuple[str, ...]:
+        """The nodes of a set, in written order."""
+        return tuple(compress(self.names, map(int, reversed(f"{chosen:b}"))))
+
+    def has(self, chosen: int, name: str) -> bool:
+        """Whether a node is in a set."""
+        return bool(chosen & self._bit[name])
+
+    def strictly_above(self, name: str) -> int:
+        """What a node is computed from."""
+        return self.above[name] & ~self._bit[name]
+
+    def between(self, fork: str, operand: str) -> int:
+        """The operators below the fork from which `operand` is computed, itself included."""
+        below = self.operators if fork == _SOURCE else self.below[fork] & ~self._bit[fork]
+        return self.above[operand] & below & self.operators
+
+    @staticmethod
+    def _union(sets: dict[str, int], names: Iterable[str]) -> int:
+        return reduce(or_, (sets[name] for name in names), 0)
+
+
+def _describe(graph: OperatorGraph, sets: _NodeSets, join: str, fork: str) -> Residual:
     data = graph[join]
     operands = list(dict.fromkeys(data.computed_operands))
-    below_fork = nx.descendants(above, fork)
-    paths = {
-        operand: sorted(
-            (nx.ancestors(above, operand) | {operand}) & below_fork,
-            key=lambda n: graph[n].index,
-        )
-        for operand in operands
-    }
-    # A network input below the common source is where a branch starts, not an operator on it.
-    paths = {k: [n for n in v if graph[n].kind != "input"] for k, v in paths.items()}
-    choose = _concat_shortcuts if graph[join].is_concat_join else _elementwise_shortcuts
-    kinds = choose(graph, paths, fork)
+    paths = {operand: sets.between(fork, operand) for operand in operands}
+    choose = _concat_shortcuts if data.is_concat_join else _elementwise_shortcuts
+    kinds = choose(graph, sets, paths, fork)
     others = MAIN if kinds else PARALLEL
-    branches = tuple(Branch(o, kinds.get(o, others), tuple(paths[o])) for o in operands)
-    around = {node for operand in paths if operand not in kinds for node in paths[operand]}
+    branches = tuple(Branch(o, kinds.get(o, others), sets.members(paths[o])) for o in operands)
+    around = reduce(or_, (paths[o] for o in operands if o not in kinds), 0)
+    beside = reduce(or_, (paths[o] for o in kinds), 0)
     shortcut = NONE
     if kinds:
         shortcut = IDENTITY if IDENTITY in kinds.values() else PROJECTION
@@ -98,63 +149,61 @@ def _describe(graph: OperatorGraph, above: nx.DiGraph, join: str, fork: str) -> 
         shortcut=shortcut,
         branches=branches,
         bytes=sum(graph[operand].bytes for operand in kinds),
-        steps=len(around.difference(*(paths[operand] for operand in kinds))) + 1 if kinds else 0,
+        steps=(around & ~beside).bit_count() + 1 if kinds else 0,
     )
 
 
 def _elementwise_shortcuts(
-    graph: OperatorGraph, paths: dict[str, list[str]], fork: str
+    graph: OperatorGraph, sets: _NodeSets, paths: dict[str, int], fork: str
 ) -> dict[str, str]:
     """The shortcut operand of a join of two tensors, and its kind."""
     if fork == _SOURCE:
         return {}
     for operand, path in paths.items():
-        if all(graph[node].is_reshape for node in path):
+        if not path & ~sets.reshapes:
             return {operand: IDENTITY}
     first, second = paths
-    candidates = []
     for operand, other in ((first, second), (second, first)):
-        own, against = _convolutions(graph, paths[operand]), _convolutions(graph, paths[other])
-        fewer = len(own) < len(against)
+        own, against = (paths[name] & sets.convolutions for name in (operand, other))
         narrower = (
-            len(own) == len(against) == 1
-            and _class(graph, own[0]) is OperatorClass.POINTWISE
-            and _class(graph, against[0]) is not OperatorClass.POINTWISE
+            own.bit_count() == against.bit_count() == 1
+            and _is_pointwise(graph, sets, own)
+            and not _is_pointwise(graph, sets, against)
         )
-        if (fewer or narrower) and _is_projection(graph, paths[operand], len(own)):
-            candidates.append(operand)
-    return {candidates[0]: PROJECTION} if candidates else {}
-
-
-def _concat_shortcuts(
-    graph: OperatorGraph, paths: dict[str, list[str]], fork: str
-) -> dict[str, str]:
-    """The shortcut operands of a concatenation, and their kinds."""
-    computed_from = {o: nx.ancestors(graph.digraph, o) for o in paths}
-    found = {o: IDENTITY for o in paths if any(o in above for above in computed_from.values())}
-    if found or fork == _SOURCE or len(paths) != 2:
-        return found
-    first, second = paths
-    for operand, other in ((first, second), (second, first)):
-        own, against = _convolutions(graph, paths[operand]), _convolutions(graph, paths[other])
-        if not own and len(against) > 1 and _is_projection(graph, paths[operand], 0):
+        fewer = own.bit_count() < against.bit_count()
+        if (fewer or narrower) and _is_projection(sets, paths[operand]):
             return {operand: PROJECTION}
     return {}
 
 
-def _is_projection(graph: OperatorGraph, path: list[str], convolutions: int) -> bool:
+def _concat_shortcuts(
+    _graph: OperatorGraph, sets: _NodeSets, paths: dict[str, int], fork: str
+) -> dict[str, str]:
+    """The shortcut operands of a concatenation, and their kinds."""
+    computed_from = reduce(or_, (sets.strictly_above(o) for o in paths), 0)
+    found = {o: IDENTITY for o in paths if sets.has(computed_from, o)}
+    if found or fork == _SOURCE or len(paths) != 2:
+        return found
+    first, second = paths
+    for operand, other in ((first, second), (second, first)):
+        own, against = (paths[name] & sets.convolutions for name in (operand, other))
+        if not own and against.bit_count() > 1 and _is_projection(sets, paths[operand]):
+            return {operand: PROJECTION}
+    return {}
+
+
+def _is_projection(sets: _NodeSets, path: int) -> bool:
     """True for a chain of at most one convolution, pools, and operators on single elements."""
-    matching = [node for node in path if _class(graph, node) in _MATCHING]
-    inside = set(path)
     return (
-        convolutions <= 1
-        and len(matching) + convolutions == len(path)
-        and all(len(inside & set(graph.digraph.predecessors(node))) <= 1 for node in path)
+        (path & sets.convolutions).bit_count() <= 1
+        and not path & ~(sets.matching | sets.convolutions)
+        and all((path & sets.operands[node]).bit_count() <= 1 for node in sets.members(path))
     )
 
 
-def _convolutions(graph: OperatorGraph, path: list[str]) -> list[str]:
-    return [node for node in path if _class(graph, node) in _CONVOLUTIONS]
+def _is_pointwise(graph: OperatorGraph, sets: _NodeSets, one: int) -> bool:
+    (node,) = sets.members(one)
+    return _class(graph, node) is OperatorClass.POINTWISE
 
 
 def _class(graph: OperatorGraph, node: str) -> OperatorClass | None:

@@ -5,7 +5,7 @@ Main's attribute ``dero.residuals`` is an array of plain maps; :class:`Residual`
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -49,9 +49,33 @@ class Residual:
         return tuple(b for b in self.branches if b.kind in (IDENTITY, PROJECTION))
 
 
-def read_residuals(mod: tvm.IRModule) -> tuple[Residual, ...]:
-    """The joins that ``IdentifyResiduals`` found, in written order; empty if it did not run."""
-    return tuple(_from_map(entry) for entry in main_attribute(mod, RESIDUALS, ()))
+def read_residuals(mod: tvm.IRModule, *, only_shortcuts: bool = False) -> tuple[Residual, ...]:
+    """The joins that ``IdentifyResiduals`` found, in written order; empty if it did not run.
+
+    With `only_shortcuts` without their other branches, which in a network of hundreds of joins
+    have a hundred thousand operators.
+    """
+    kinds = (IDENTITY, PROJECTION) if only_shortcuts else (IDENTITY, PROJECTION, MAIN, PARALLEL)
+    return tuple(_from_map(entry, kinds) for entry in main_attribute(mod, RESIDUALS, ()))
+
+
+def edit_residuals(
+    mod: tvm.IRModule, edit: Callable[[str, tuple[str, ...]], Mapping[str, Any] | None]
+) -> tvm.IRModule:
+    """A copy of `mod` with other findings, of which only what changes is read and written.
+
+    `edit` takes a join and its operands and gives the fields to change, or None to drop the join.
+    """
+    entries = main_attribute(mod, RESIDUALS, ())
+    if not entries:
+        return mod
+    edited = []
+    for entry in entries:
+        operands = tuple(str(branch["operand"]) for branch in entry["branches"])
+        changes = edit(str(entry["join"]), operands)
+        if changes is not None:
+            edited.append({**entry, **changes})
+    return with_main_attribute(mod, RESIDUALS, edited)
 
 
 def write_residuals(mod: tvm.IRModule, residuals: Iterable[Residual]) -> tvm.IRModule:
@@ -69,10 +93,11 @@ def _to_map(residual: Residual) -> dict[str, Any]:
     return plain | lists | {"branches": branches}
 
 
-def _from_map(entry: Mapping[str, Any]) -> Residual:
+def _from_map(entry: Mapping[str, Any], kinds: Collection[str]) -> Residual:
     branches = tuple(
         Branch(str(b["operand"]), str(b["kind"]), _strings(b["operators"]))
         for b in entry["branches"]
+        if str(b["kind"]) in kinds
     )
     return Residual(
         join=str(entry["join"]),

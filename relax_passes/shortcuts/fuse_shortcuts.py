@@ -39,6 +39,7 @@ from ..ir.inline import inlined
 from ..ir.straight_line import read_function
 from ..operators import OperatorClass, attributes_of, operator_of, signature_of, spec_of
 from .channel_sums import NotLinear
+from .reading_refusals import Refusals
 from .shortcut_reader import channel_vector
 from .virtual_shortcut import Pair, fused
 
@@ -63,10 +64,11 @@ class _Rewriter(DataflowRewriter):
     def __init__(self, module: tvm.IRModule) -> None:
         super().__init__(module)
         self._replaced: dict[relax.Var, Call] = {}
+        branches, refusals = _Branches(self.old), Refusals()
         for var, expr in self.old.bindings:
             if not is_call(expr, "dero.add"):
                 continue
-            call, reason = _examine(self.old, var, expr)
+            call, reason = _examine(self.old, var, expr, branches, refusals)
             if call is not None:
                 self._replaced[var] = call
                 self.decide(NAME, var, "fused", reason)
@@ -80,7 +82,9 @@ class _Rewriter(DataflowRewriter):
         return Call(call.op, [self.new(arg) for arg in call.args], call.attrs)
 
 
-def _examine(old: Dataflow, join: relax.Var, call: Any) -> tuple[Call | None, str]:
+def _examine(
+    old: Dataflow, join: relax.Var, call: Any, branches: _Branches, refusals: Refusals
+) -> tuple[Call | None, str]:
     """The fused operator with what it fuses, or None with the reason ("" if there is no pair)."""
     reason = ""
     for main, shortcut in (call.args, reversed(list(call.args))):
@@ -90,12 +94,12 @@ def _examine(old: Dataflow, join: relax.Var, call: Any) -> tuple[Call | None, st
         if pair is None:
             continue
         try:
-            return fused(old, pair), "computed in the loops of the convolution"
+            return fused(old, pair, refusals), "computed in the loops of the convolution"
         except NotLinear as refusal:
-            if _looks_like_shortcut(old, shortcut, pair.inputs):
+            if branches.look_like_shortcut(shortcut, pair.inputs):
                 reason = reason or f"the shortcut {refusal}"
     if not reason:
-        reason = _without_convolution(old, call)
+        reason = _without_convolution(old, call, branches)
     return None, reason
 
 
@@ -133,33 +137,38 @@ def _before_normalisation(old: Dataflow, data: relax.Var) -> Iterator[relax.Var]
         yield data
 
 
-def _looks_like_shortcut(old: Dataflow, branch: relax.Var, inputs: tuple[relax.Var, ...]) -> bool:
-    """True for the convolution's input itself, and for what is pooled, padded, folded or scaled."""
-    seen: set[relax.Var] = set()
-    waiting = [branch]
-    marked = False
-    while waiting:
-        var = waiting.pop()
-        if var in inputs:
-            return True
-        if var in seen:
-            continue
-        seen.add(var)
-        call = old.definition(var)
-        marked = marked or (is_call(call, *_SHORTCUT_OPERATORS) and not _is_maximum(call))
-        if is_call(call, *_SHORTCUT_OPERATORS, *_LOOKED_THROUGH, "dero.add") or _is_norm(old, call):
-            waiting += [arg for arg in call.args if isinstance(arg, relax.Var)]
-    return marked
+class _Branches:
+    """What the tensors of a module are made of by operators of shortcuts, each looked at once."""
+
+    def __init__(self, old: Dataflow) -> None:
+        self._bit = {var: 1 << number for number, var in enumerate(old.params)}
+        self._above = dict(self._bit)  # the tensors that each one is made of, itself included
+        self._marked: set[relax.Var] = set()  # made by one of the operators that mark a shortcut
+        for var, call in old.bindings:
+            above = self._bit[var] = 1 << len(self._bit)
+            if is_call(call, *_SHORTCUT_OPERATORS) and not _is_maximum(call):
+                self._marked.add(var)
+            through = (*_SHORTCUT_OPERATORS, *_LOOKED_THROUGH, "dero.add")
+            if is_call(call, *through) or _is_norm(old, call):
+                for arg in (arg for arg in call.args if isinstance(arg, relax.Var)):
+                    above |= self._above[arg]
+                    if arg in self._marked:
+                        self._marked.add(var)
+            self._above[var] = above
+
+    def look_like_shortcut(self, branch: relax.Var, inputs: tuple[relax.Var, ...]) -> bool:
+        """True for a convolution's input, and for what is pooled, padded, folded or scaled."""
+        return branch in self._marked or any(self._above[branch] & self._bit[i] for i in inputs)
 
 
-def _without_convolution(old: Dataflow, call: Any) -> str:
+def _without_convolution(old: Dataflow, call: Any, branches: _Branches) -> str:
     """Why an addition of a shortcut to something else than a convolution's result stays."""
     for branch, other in (call.args, reversed(list(call.args))):
         producer = old.definition(other)
         operator = operator_of(producer)
         if operator is None or not is_call(producer, "dero.pool2d", "dero.reduce"):
             continue
-        if _looks_like_shortcut(old, branch, ()) and not is_call(
+        if branches.look_like_shortcut(branch, ()) and not is_call(
             old.definition(branch), "dero.pool2d", "dero.reduce"
         ):
             kind = signature_of(producer)

@@ -122,20 +122,30 @@ class _Rewriter(DataflowRewriter):
 
     def _transposed(self, var: relax.Var, axes: tuple[int, ...]) -> relax.Expr:
         """The new expression for `var` in the new order of axes."""
-        key = (var, axes)
-        if key not in self._done:
-            if self._is_root(var):
+        waiting = [var]  # a long chain is no deep recursion
+        while waiting:
+            var = waiting[-1]
+            is_root = self._is_root(var)
+            args = () if is_root else self.old.definitions[var].args
+            missing = [a for a in args if isinstance(a, relax.Var) and (a, axes) not in self._done]
+            if missing:
+                waiting += reversed(missing)
+                continue
+            waiting.pop()
+            if (var, axes) in self._done:
+                continue
+            if is_root:
                 call = _transpose(self.new(var), shape_of(var), axes)
             else:
                 call = self._rebuilt(self.old.definitions[var], axes)
-            self._done[key] = self.emit(call)
-        return self._done[key]
+            self._done[var, axes] = self.emit(call)
+        return self._done[var, axes]
 
     def _rebuilt(self, call: Any, axes: tuple[int, ...]) -> Call:
         args = list(call.args)
         for index, arg in enumerate(args):
             if isinstance(arg, relax.Var):
-                args[index] = self._transposed(arg, axes)
+                args[index] = self._done[arg, axes]
             elif index not in _WITHOUT_AXES.get(call.op.name, ()):
                 args[index] = _constant(arg, axes)
         attrs = attributes_of(call)

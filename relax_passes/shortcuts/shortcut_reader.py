@@ -8,7 +8,8 @@ and clamped, or a table applied to one.  Operators that only move channels are l
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,7 @@ from ..operators import attributes_of, spec_of
 from ..operators.fixed_point import INT8, INT8_MAX, INT8_MIN, ROUNDED_ONCE, int8_limits
 from ..operators.pool2d import Axis
 from .channel_sums import ChannelSum, ChannelTerm, NotLinear, SlidingWindow
+from .reading_refusals import Refusals
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,39 +42,61 @@ class TableStep:
     table: np.ndarray
 
 
+class _ReadFirst(Exception):
+    """A tensor that stands so deep that it has to be read before those made of it."""
+
+    def __init__(self, kind: str, expr: relax.Expr) -> None:
+        self.wanted = kind, expr
+
+
 class ShortcutReader:
     """See the module's docstring.  Every method raises `NotLinear` for what it cannot say."""
 
-    def __init__(self, old: Dataflow, leaves: Collection[relax.Var]) -> None:
+    def __init__(
+        self, old: Dataflow, leaves: Collection[relax.Var], refusals: Refusals | None = None
+    ) -> None:
         self.old = old
         self.leaves = frozenset(leaves)
+        self._refusals = refusals or Refusals()
+        self._leaves = self._refusals.tensors(*self.leaves)  # as bits, like the next two
+        self._looked_at = self._met = 0
         self.met: set[relax.Var] = set()
         self.steps: list[RoundedStep | TableStep] = []
         self._step_of: dict[Any, int] = {}
+        self._known: dict[tuple[str, Any], ChannelSum] = {}  # every tensor is read once
+        self._frames = 0
 
     # --- float32 -----------------------------------------------------------------------------
 
     def real(self, expr: relax.Expr) -> ChannelSum:
         """The float32 tensor `expr`."""
+        return self._from_below("real", expr)
+
+    def _real(self, expr: relax.Expr) -> ChannelSum:
         constant = self.old.constant(expr)
         if constant is not None:
             raise NotLinear("is added to a constant image")
+        if ("real", expr) in self._known:
+            return self._known["real", expr]
         if expr in self.leaves:
             self.met.add(expr)
             return ChannelSum.of(expr, spec_of(expr.ty).channels)
         call = self.old.definition(expr)
-        self._check(call)
-        name, attrs = call.op.name, attributes_of(call)
-        if name == "dero.dequantize":
-            return self.integer(call.args[0], attrs["zero_point"]).scaled(attrs["scale"])
-        if attrs.get("minimum") is not None or attrs.get("maximum") is not None:
-            raise NotLinear("is clamped by an activation")
-        if name == "dero.pool2d":
-            factor, window = _pooling(call)
-            return self._pooled(self.real(call.args[0]), window).scaled(factor)
-        if name in ("dero.slice", "dero.pad", "dero.concat"):
-            return self._moved(call, self.real, lambda values: ChannelSum.constant(values))
-        return self._arithmetic(call)
+        with self._one_deeper("real", expr, _FRAMES_OF_REAL):
+            self._check(call)
+            name, attrs = call.op.name, attributes_of(call)
+            if name == "dero.dequantize":
+                value = self.integer(call.args[0], attrs["zero_point"]).scaled(attrs["scale"])
+            elif attrs.get("minimum") is not None or attrs.get("maximum") is not None:
+                raise NotLinear("is clamped by an activation")
+            elif name == "dero.pool2d":
+                factor, window = _pooling(call)
+                value = self._pooled(self.real(call.args[0]), window).scaled(factor)
+            elif name in ("dero.slice", "dero.pad", "dero.concat"):
+                value = self._moved(call, self.real, lambda values: ChannelSum.constant(values))
+            else:
+                value = self._arithmetic(call)
+        return self._kept("real", expr, value)
 
     def _arithmetic(self, call: Any) -> ChannelSum:
         left, right = call.args
@@ -111,29 +135,38 @@ class ShortcutReader:
 
     def raw(self, expr: relax.Expr) -> ChannelSum:
         """The integers of an int8 tensor; each channel is one of a leaf or step, or known."""
+        return self._from_below("raw", expr)
+
+    def _raw(self, expr: relax.Expr) -> ChannelSum:
         if expr in self.leaves:
             self.met.add(expr)
             return ChannelSum.of(expr, spec_of(expr.ty).channels)
         vector = channel_vector(self.old, expr, expr)
         if vector is not None:
             return ChannelSum.constant(vector)
+        if ("raw", expr) in self._known:
+            return self._known["raw", expr]
         call = self.old.definition(expr)
-        self._check(call)
-        if call.op.name in ("dero.slice", "dero.pad", "dero.concat"):
-            return self._moved(call, self.raw, lambda values: ChannelSum.constant(values))
-        if call.op.name == "dero.lookup":
-            table = call.args[1].value.numpy().astype(np.int64)
-            if np.array_equal(table, INT8):
-                return self.raw(call.args[0])
-            source = self.raw(call.args[0])
-            return self._each(
-                source, lambda base: self._table(base, table), lambda q: table[q + 128]
-            )
-        if call.op.name == "dero.pool2d":
-            return self._integer_pool(call)
-        if expr not in self._step_of:
-            self._add(expr, self._rounded(call))
-        return ChannelSum.of(self._step_of[expr], spec_of(expr.ty).channels)
+        with self._one_deeper("raw", expr, _FRAMES_OF_RAW):
+            self._check(call)
+            if call.op.name in ("dero.slice", "dero.pad", "dero.concat"):
+                value = self._moved(call, self.raw, lambda values: ChannelSum.constant(values))
+            elif call.op.name == "dero.lookup":
+                value = self._looked_up(call)
+            elif call.op.name == "dero.pool2d":
+                value = self._integer_pool(call)
+            else:
+                if expr not in self._step_of:
+                    self._add(expr, self._rounded(call))
+                value = ChannelSum.of(self._step_of[expr], spec_of(expr.ty).channels)
+        return self._kept("raw", expr, value)
+
+    def _looked_up(self, call: Any) -> ChannelSum:
+        table = call.args[1].value.numpy().astype(np.int64)
+        source = self.raw(call.args[0])
+        if np.array_equal(table, INT8):
+            return source
+        return self._each(source, lambda base: self._table(base, table), lambda q: table[q + 128])
 
     def _each(self, source: ChannelSum, of_base: Any, of_constant: Any) -> ChannelSum:
         """A moved tensor after an operator that treats every channel alike."""
@@ -212,6 +245,49 @@ class ShortcutReader:
 
     # --- both --------------------------------------------------------------------------------
 
+    @contextmanager
+    def _one_deeper(self, kind: str, expr: Any, frames: int) -> Iterator[None]:
+        known = self._refusals.find(kind, expr, self._leaves)
+        if known is not None:
+            self._looked_at |= known[1]
+            self._met |= known[2]
+            raise NotLinear(known[0])
+        if self._frames > _MOST_FRAMES:
+            raise _ReadFirst(kind, expr)
+        self._looked_at |= self._refusals.tensors(expr)
+        self._frames += frames
+        try:
+            yield
+        except NotLinear as refusal:
+            met = self._met | self._refusals.tensors(*self.met)
+            self._refusals.keep(kind, expr, str(refusal), self._looked_at, met)
+            raise
+        finally:
+            self._frames -= frames
+
+    def _from_below(self, kind: str, expr: relax.Expr) -> ChannelSum:
+        """What `_real` or `_raw` gives; what Python's stack has no room for is read before."""
+        read = {"real": self._real, "raw": self._raw}
+        if self._frames:
+            return read[kind](expr)
+        waiting = [(kind, expr)]
+        while True:
+            try:
+                value = read[waiting[-1][0]](waiting[-1][1])
+            except _ReadFirst as deeper:
+                waiting.append(deeper.wanted)
+                continue
+            waiting.pop()
+            if not waiting:
+                return value
+
+    def _kept(self, kind: str, expr: Any, value: ChannelSum) -> ChannelSum:
+        """`value`, as long as sums of sums of one tensor have not made it endless."""
+        if len(value.terms) > _MOST_TERMS:
+            raise NotLinear("is a sum of too many channels")
+        self._known[kind, expr] = value
+        return value
+
     def _check(self, call: Any) -> None:
         if not is_call(call, *_KNOWN):
             raise NotLinear(f"comes from {_name(call)}, which is not the convolution's input")
@@ -256,10 +332,16 @@ class ShortcutReader:
         return total
 
     def _add(self, key: Any, step: RoundedStep | TableStep) -> None:
+        if len(self.steps) == _MOST_STEPS:
+            raise NotLinear("is a chain of too many operators")
         self._step_of[key] = len(self.steps)
         self.steps.append(step)
 
 
+_MOST_TERMS = 2048  # several times as many as a fold of channels has that is spelled with slices
+_MOST_STEPS = 480  # each is some lines of the kernel
+_MOST_FRAMES = 600  # calls inside each other, of a thousand that Python has
+_FRAMES_OF_REAL, _FRAMES_OF_RAW = 5, 6
 _ONE_PIXEL: SlidingWindow = ((1, 1), (1, 1), (0, 0, 0, 0))
 _KNOWN = tuple(
     f"dero.{name}"

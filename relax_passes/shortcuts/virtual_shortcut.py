@@ -15,6 +15,7 @@ from ..operators.fixed_point import ROUNDED_ONCE
 from .channel_runs import Run, runs
 from .channel_sums import ChannelSum, NotLinear, SlidingWindow
 from .integer_steps import IntegerSteps
+from .reading_refusals import Refusals
 from .shortcut_reader import ShortcutReader
 
 _CONVOLUTION = ("strides", "padding", "dilation", "groups")
@@ -36,24 +37,27 @@ class Pair:
     inputs: tuple[relax.Var, ...]
 
 
-def fused(old: Dataflow, pair: Pair) -> Call:
-    """The operator, on old operands.  Raises `NotLinear` with the reason if there is none."""
+def fused(old: Dataflow, pair: Pair, refusals: Refusals) -> Call:
+    """The operator, on old operands.  Raises `NotLinear` with the reason if there is none.
+
+    `refusals` are shared by all pairs of a module.
+    """
     for var in (pair.conv, pair.activation):
         if var is not None and old.sole_reader(var) is None:
             raise NotLinear("cannot be fused: the convolution's result is read elsewhere too")
     if dtype_of(pair.join) == "float32":
-        return _float_call(old, pair)
+        return _float_call(old, pair, refusals)
     if attributes_of(old.definitions[pair.conv])["rounding"] not in ROUNDED_ONCE:
         raise NotLinear("belongs to an int8 network with LiteRT's rounding, twice a product")
-    return _integer_call(old, pair)
+    return _integer_call(old, pair, refusals)
 
 
 # --- float32 ---------------------------------------------------------------------------------
 
 
-def _float_call(old: Dataflow, pair: Pair) -> Call:
+def _float_call(old: Dataflow, pair: Pair, refusals: Refusals) -> Call:
     conv = old.definitions[pair.conv]
-    total = ShortcutReader(old, pair.inputs).real(pair.shortcut)
+    total = ShortcutReader(old, pair.inputs, refusals).real(pair.shortcut)
     shortcut = _only_run(pair, total)
     source = shortcut.source
     attrs = {name: attributes_of(conv)[name] for name in _CONVOLUTION}
@@ -125,9 +129,9 @@ def _normalised(
 # --- int8 ------------------------------------------------------------------------------------
 
 
-def _integer_call(old: Dataflow, pair: Pair) -> Call:
+def _integer_call(old: Dataflow, pair: Pair, refusals: Refusals) -> Call:
     conv = old.definitions[pair.conv]
-    source = _source(old, pair)
+    source = _source(old, pair, refusals)
     if attributes_of(conv)["weight_zero_point"] != 0:
         raise NotLinear("belongs to a convolution whose weights have a zero point")
     reader = ShortcutReader(old, (source, pair.conv))
@@ -155,10 +159,10 @@ def _integer_call(old: Dataflow, pair: Pair) -> Call:
     )
 
 
-def _source(old: Dataflow, pair: Pair) -> relax.Var:
+def _source(old: Dataflow, pair: Pair, refusals: Refusals) -> relax.Var:
     """The int8 tensor that convolution and shortcut both begin with."""
     candidates = [var for var in pair.inputs if dtype_of(var) == "int8"]
-    reader = ShortcutReader(old, {pair.conv, *candidates})
+    reader = ShortcutReader(old, {pair.conv, *candidates}, refusals)
     reader.raw(pair.join)
     found = reader.met & set(candidates)
     if len(found) != 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from operator import itemgetter
 
 
 def least_span(output_size: int, inputs: Iterable[tuple[int, int]]) -> int:
@@ -14,7 +15,7 @@ def least_span(output_size: int, inputs: Iterable[tuple[int, int]]) -> int:
     the largest of these bounds.
     """
     least, tail = output_size, 0
-    for size, distance in sorted(inputs, key=lambda entry: entry[1], reverse=True):
+    for size, distance in sorted(inputs, key=itemgetter(1), reverse=True):
         tail += size
         least = max(least, min(max(distance, 0), output_size) + tail)
     return least

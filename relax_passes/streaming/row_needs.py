@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 
 from ..operators import Signature, operator_of
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RowNeeds:
     """Rows of one operand that each output row needs, as half-open ranges ``first[r]:last[r]``.
 
     `first` of an empty range is the operand's height, so that it keeps nothing alive; `last` never
     falls, for a later row never asks for less than an earlier one has caused to be made.
+
+    The lists that its methods give are kept: an operator is in the schedules of many cascades.
     """
 
     height: int  # rows of the operand
@@ -27,6 +29,20 @@ class RowNeeds:
 
         One entry for every output row and one for the end, when nothing is needed.
         """
+        if rows not in self._alive_from:
+            self._alive_from[rows] = self._oldest_needed(rows)
+        return self._alive_from[rows]
+
+    @cached_property
+    def asks(self) -> list[int]:
+        """`last` as a list."""
+        return self.last.tolist()
+
+    @cached_property
+    def _alive_from(self) -> dict[int, list[int]]:
+        return {}
+
+    def _oldest_needed(self, rows: int) -> list[int]:
         oldest = np.full(len(self.first) + 1, self.height, dtype=np.int64)
         oldest[:rows] = np.minimum.accumulate(self.first[:rows][::-1])[::-1]
         return oldest.tolist()

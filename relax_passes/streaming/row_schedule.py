@@ -49,15 +49,31 @@ class CascadeOperator:
     row_operands: tuple[int, ...]  # indices of the operands that are read row by row
     absorbs: bool = False  # takes its input one row at a time; see `Operator.absorbs`
 
-    @property
+    @cached_property
     def steps(self) -> int:
         """Calls of its kernel: one for each output row, or for each input row it absorbs."""
         if self.absorbs:
             return self.signature.inputs[self.row_operands[0]].rows
         return self.signature.output.rows
 
+    @cached_property
+    def in_place(self) -> tuple[int, ...]:
+        """The operands over whose rows it may write its own; see `in_place_arguments`."""
+        operator = operator_of(self.signature.operator)
+        return tuple(operator.in_place_arguments(self.signature)) if operator else ()
+
     def needs(self, operand: int, descending: bool = False) -> RowNeeds:
         """The rows of operand number `operand` that each call needs."""
+        key = operand, descending
+        if key not in self._needs:
+            self._needs[key] = self._find_needs(operand, descending)
+        return self._needs[key]
+
+    @cached_property
+    def _needs(self) -> dict[tuple[int, bool], RowNeeds]:
+        return {}
+
+    def _find_needs(self, operand: int, descending: bool) -> RowNeeds:
         if self.absorbs:
             rows = np.arange(self.steps)
             return RowNeeds(self.steps, rows, rows + 1)
@@ -65,10 +81,10 @@ class CascadeOperator:
 
     def asks(self, operand: int, producer: CascadeOperator, descending: bool = False) -> list[int]:
         """Calls of `producer` that must have been made before each call of this operator."""
-        last = self.needs(operand, descending).last
+        asks = self.needs(operand, descending).asks
         if producer.absorbs:  # its row is there when it has taken all of its input
-            last = np.where(last > 0, producer.steps, 0)
-        return last.tolist()
+            return [producer.steps if last > 0 else 0 for last in asks]
+        return asks
 
 
 @dataclass(frozen=True)
@@ -176,7 +192,7 @@ class _Reader:
     row_bytes: int  # of the tensor, as this reader sees it
     in_place: bool
 
-    @property
+    @cached_property
     def anywhere(self) -> int:
         """The distance that excludes nothing."""
         return -self.alive_from[-1] * self.row_bytes
@@ -279,8 +295,6 @@ class _Simulation:
         """Who reads each tensor row by row; tensors made in the cascade, who reads them at all."""
         readers: dict[str, list[_Reader]] = {}
         for index, op in enumerate(self.operators):
-            operator = operator_of(op.signature.operator)
-            in_place = operator.in_place_arguments(op.signature) if operator else ()
             for operand, name in enumerate(op.operands):
                 if name in self.producer_of or operand in op.row_operands:
                     needs = op.needs(operand, self.descending)
@@ -288,7 +302,7 @@ class _Simulation:
                         index,
                         needs.alive_from(self.wanted[index]),
                         op.signature.inputs[operand].row_bytes,
-                        operand in in_place,
+                        operand in op.in_place,
                     )
                     readers.setdefault(name, []).append(reader)
         return readers
@@ -297,10 +311,9 @@ class _Simulation:
         """Results that take the rows of an operand: result -> operand."""
         found: dict[str, str] = {}
         for op in self.operators:
-            operator = operator_of(op.signature.operator)
-            if operator is None or op.result not in self.rings or op.absorbs:
+            if op.result not in self.rings or op.absorbs:
                 continue
-            for index in operator.in_place_arguments(op.signature):
+            for index in op.in_place:
                 name = op.operands[index]
                 same_rows = op.signature.inputs[index].row_bytes == op.signature.output.row_bytes
                 sole = name in self.rings and len(self.readers[name]) == 1

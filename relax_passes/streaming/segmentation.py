@@ -194,7 +194,7 @@ class SegmentCosts:
         over = {operand: result for result, operand in schedule.in_place.items()}
         costs: dict[int, int] = {}
         scratch = rings = kept = 0  # kept: whole tensors made in the segment, for readers behind it
-        dying: dict[str, None] = {}  # whole tensors that the segment reads last
+        dying: dict[str, tuple[int, int] | None] = {}  # whole tensors that the segment reads last
         # Grow the segment backwards, one operator at a time, while all its members feed the driver.
         for begin in range(driver, earliest - 1, -1):
             first_reader = len(members) - 1 - (driver - begin)
@@ -202,7 +202,9 @@ class SegmentCosts:
                 return costs, True
             item = self.items[begin]
             dying.pop(item.operator.result, None)
-            dying.update((name, None) for name in item.tensors if self.last_read[name] == begin)
+            for name in item.tensors:  # of others, no more readers are in the segment than before
+                if name in dying or self.last_read[name] == begin:
+                    dying[name] = self._place(name, begin, driver, schedule, first_reader)
             if begin < driver < self.last_read[item.operator.result]:
                 kept += self.bytes[item.operator.result]
             scratch = max(scratch, item.scratch)
@@ -219,7 +221,7 @@ class SegmentCosts:
             if rings > ceiling:
                 return costs, True
             self._work += _SEGMENT_WORK + len(dying)
-            saved = self._saved(begin, driver, dying, schedule, first_reader)
+            saved = self._saved(driver, dying.values())
             costs[begin] = self._alone_whole(begin, driver) + kept - saved + rings + scratch
             if self.items[driver].state:  # it absorbs in a cascade, and takes all at once alone
                 if begin == driver:
@@ -266,22 +268,20 @@ class SegmentCosts:
                 wanted.update(source for source in sources if source >= earliest)
         return sorted(wanted)
 
-    def _saved(
-        self,
-        begin: int,
-        driver: int,
-        candidates: Iterable[str],
-        schedule: RowSchedule,
-        first_reader: int,
-    ) -> int:
+    def _saved(self, driver: int, dying: Iterable[tuple[int, int] | None]) -> int:
         """Bytes that the driver's result shares with inputs that die in the segment."""
         output = self.bytes[self.items[driver].operator.result]
-        dying = []
-        for name in candidates:
-            distance = schedule.distance(name, first_reader)
-            if distance is not None and self._only_by_rows(name, begin, driver):
-                dying.append((self.bytes[name], distance))
-        return output + sum(size for size, _ in dying) - least_span(output, dying)
+        placed = [place for place in dying if place is not None]
+        return output + sum([size for size, _ in placed]) - least_span(output, placed)
+
+    def _place(
+        self, name: str, begin: int, driver: int, schedule: RowSchedule, first_reader: int
+    ) -> tuple[int, int] | None:
+        """Bytes and distance of an input; None if it shares no bytes with the driver's result."""
+        distance = schedule.distance(name, first_reader)
+        if distance is None or not self._only_by_rows(name, begin, driver):
+            return None
+        return self.bytes[name], distance
 
     def _only_by_rows(self, name: str, begin: int, driver: int) -> bool:
         positions = self.read_whole.get(name, [])

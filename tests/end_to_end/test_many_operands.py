@@ -1,8 +1,9 @@
-"""Joins of very many operands: right in C, and not for ever in the making."""
+"""Joins of very many operands, and very many joins: right in C, not for ever in the making."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from types import FrameType
 
 import numpy as np
@@ -50,6 +51,45 @@ def test_as_onnx_runtime(operator: str) -> None:
 def test_work_grows_less_than_quadratically(operator: str) -> None:
     calls = [_calls_of_compiling(join(operator, operands)) for operands in (12, 32, 64)]
     # From 12 operands 20 more and 52 more; were it quadratic, 1:4.5, and cubic, 1:8.4.
+    assert calls[2] - calls[0] < 4.5 * (calls[1] - calls[0])
+
+
+def network_of(nodes: list[onnx.NodeProto], *weights: onnx.TensorProto) -> onnx.ModelProto:
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 2, 3, 4])],
+        [helper.make_tensor_value_info(nodes[-1].output[0], TensorProto.FLOAT, None)],
+        weights,
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+
+
+def graph_of_sums(length: int) -> onnx.ModelProto:
+    """Each tensor is the sum of the one before and of one half as far from the input."""
+    nodes = [helper.make_node("Relu", ["x"], ["t0"]), helper.make_node("Sigmoid", ["x"], ["t1"])]
+    nodes += [
+        helper.make_node("Add", [f"t{i - 1}", f"t{i // 2}"], [f"t{i}"]) for i in range(2, length)
+    ]
+    return network_of([*nodes, helper.make_node("Relu", [f"t{length - 1}"], ["y"])])
+
+
+def chain_of_sums(length: int) -> onnx.ModelProto:
+    """Each tensor is the sum of the one before and of a convolution of the network's input."""
+    nodes = []
+    for i in range(length):
+        nodes.append(helper.make_node("Conv", ["x", "w"], [f"k{i}"]))
+        nodes.append(helper.make_node("Add", [f"t{i - 1}" if i else "x", f"k{i}"], [f"t{i}"]))
+    weights = np.random.default_rng(0).standard_normal((2, 2, 1, 1), np.float32)
+    return network_of(nodes, numpy_helper.from_array(weights, "w"))
+
+
+@pytest.mark.parametrize("network", [graph_of_sums, chain_of_sums])
+def test_work_grows_with_the_number_of_sums(
+    network: Callable[[int], onnx.ModelProto],
+) -> None:
+    calls = [_calls_of_compiling(network(length)) for length in (12, 32, 72)]
+    # From 12 sums 20 more and 60 more; were it quadratic, 1:5.7, and in proportion, 1:3.
     assert calls[2] - calls[0] < 4.5 * (calls[1] - calls[0])
 
 

@@ -332,3 +332,79 @@ def assert_close(before, after) -> None:
     inputs = random_inputs(before, 1)
     for old, new in zip(run(before, inputs), run(after, inputs), strict=True):
         np.testing.assert_allclose(new, old, rtol=1e-5, atol=1e-5)
+
+
+def doubled(emit, x, times):
+    for i in range(times):
+        x = emit(add(x, x), f"d{i}")
+    return x
+
+
+def chained(emit, x, times):
+    total = x
+    for i in range(times):
+        total = emit(add(total, emit(scaled(x, i + 2), f"s{i}")), f"t{i}")
+    return total
+
+
+@pytest.mark.parametrize(
+    ("branch", "times", "reason"),
+    [
+        (doubled, 3, "weighted differently"),
+        (doubled, 60, "a sum of too many channels"),
+        (chained, 200, "weighted differently"),
+        (chained, 600, "weighted differently"),
+    ],
+)
+def test_sums_of_sums_end(branch, times, reason) -> None:
+    """However many ways lead through a chain of additions, and however long it is."""
+
+    def build(emit, x):
+        return emit(add(emit(conv(x, 4), "y"), branch(emit, x, times)), "z")
+
+    mod = network(build, (1, 4, 4, 4))
+    (found,) = decisions(FuseShortcuts()(mod))
+    assert found.action == "left alone" and reason in found.reason
+
+
+def tabled(emit, x, times):
+    for i in range(times):
+        table = np.roll(np.arange(-128, 128), i + 1).astype("int8")
+        x = emit(make_call("lookup", [x, relax.const(table)]), f"t{i}")
+    return x
+
+
+def multiplied(emit, x, times):
+    for i in range(times):
+        factor = relax.const(np.full((1, 1, 1, 1), 99, "int8"))
+        x = emit(multiply(x, factor, rounding="single"), f"m{i}")
+    return x
+
+
+@pytest.mark.parametrize("branch", [tabled, multiplied])
+@pytest.mark.parametrize(("times", "action"), [(235, "fused"), (900, "left alone")])
+def test_long_int8_chains(branch, times, action) -> None:
+    """They are read though Python's stack has no room, up to a kernel of hundreds of steps."""
+
+    def build(emit, x):
+        y = emit(conv(x, 4, rounding="single"), "y")
+        return emit(add(y, branch(emit, x, times), rounding="single"), "z")
+
+    mod = network(build, (1, 4, 4, 4), dtype="int8")
+    (found,) = decisions(FuseShortcuts()(mod))
+    assert found.action == action
+    assert action == "fused" or "a chain of too many operators" in found.reason
+
+
+def test_a_refusal_holds_for_readers_with_the_same_leaves_alone() -> None:
+    """What one convolution's shortcut cannot be read through is another one's input."""
+
+    def build(emit, x):
+        bent = emit(make_call("unary", [x], function="tanh"), "t")
+        branch = emit(scaled(emit(scaled(bent, 2), "s"), 3), "b")
+        first = emit(add(emit(conv(x, 4), "k"), branch), "first")
+        second = emit(add(emit(conv(bent, 4), "l"), branch), "second")
+        return emit(concat_of(first, second), "z")
+
+    found = decisions(FuseShortcuts()(network(build, (1, 4, 4, 4))))
+    assert [decision.action for decision in found] == ["left alone", "fused"]
