@@ -3,7 +3,7 @@
     python benchmarks/residual_cost.py [--models FOLDER] [--only resnet50 ...]
 
 For each network: arena bytes with every tensor whole, in written order, and streamed; beside them
-those of its plain twin, the network without its residual connections (`RemoveResiduals`).  "by
+those of its plain baseline, the network without its residual connections (`RemoveResiduals`).  "by
 rows" hands the image over row by row, so that it does not lie in the arena.  All sizes count
 everything that an inference needs besides the stack; no plan of the chosen cascades and order is
 smaller, unless a star says that the search for addresses left a gap.  The last column is the

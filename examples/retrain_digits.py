@@ -1,9 +1,9 @@
-"""A deep residual network, its plain twin and the reorganized one, trained alike on digits.
+"""A deep residual network, its plain baseline and the reorganized one, trained alike on digits.
 
     python examples/retrain_digits.py
 
 The network has so many layers that it hardly trains without residual connections.  `dero_tvm`
-makes the plain twin and the reorganized network of it; all three are trained from scratch on
+makes the plain baseline and the reorganized network of it; all three are trained from scratch on
 scikit-learn's 8x8 digits, with several seeds and the same budget.  A fourth training, "heir",
 begins with the weights that the reorganized network inherits from the trained residual one.  The
 reorganized network of the first seed is then quantized to int8, compiled for a Cortex-M7, and run
@@ -43,7 +43,7 @@ BLOCKS = 5  # in each stage, of two convolutions each
 WIDTHS = (8, 16, 32)  # of the stages
 BATCH = 64
 CALIBRATION_IMAGES = 200
-RESIDUAL, PLAIN, REORGANIZED = "residual", "plain twin", "reorganized"
+RESIDUAL, PLAIN, REORGANIZED = "residual", "plain baseline", "reorganized"
 INHERITED = "reorganized, heir"
 BOARD = "mps2-an500"
 

@@ -2,11 +2,11 @@
 
     imported module
       canonicalize     the operators of docs/operators.md (`Canonicalize`), fewer shortcuts
-      stream_ports     if inputs or outputs are traded by rows
+      stream_ports     if inputs or outputs are row-streamed
         analyze        every tensor whole     }
         accumulate     residuals in place     } the candidates; all compute the same bits
         stream         blocks row by row      }
-        plain          another function: the yardstick of memory
+        plain          another function: the baseline of memory
         reorganize     another function: the DERO network
 
 Each function gives a sequence of the phases that are written out in it, and each pass leaves a
@@ -112,7 +112,7 @@ def canonicalize(input_layout: str = "model", *, integer_io: bool = False) -> tv
 
 
 def stream_ports(inputs: Sequence[int] = (), outputs: Sequence[int] = ()) -> tvm.transform.Pass:
-    """Mark inputs and outputs that are traded row by row, before `stream`; see `StreamPorts`."""
+    """Mark inputs and outputs that are row-streamed, before `stream`; see `StreamPorts`."""
     return tvm.transform.Sequential([StreamPorts(inputs, outputs)], name="stream_ports")
 
 
@@ -151,7 +151,7 @@ def stream(
     limit: int | None = None,
     keep_inputs: bool = False,
     external_io: bool = False,
-    by_rows: bool = False,
+    row_placement: bool = False,
 ) -> tvm.transform.Pass:
     """Blocks run row by row, with the same bits, on a canonical module; see `StreamRows`."""
     return tvm.transform.Sequential(
@@ -162,14 +162,14 @@ def stream(
             IdentifyResiduals(),
             ClassifyOperators(),
             # Cascades
-            StreamRows(limit, keep_inputs, external_io, by_rows),
+            StreamRows(limit, keep_inputs, external_io, row_placement),
         ],
         name="stream",
     )
 
 
 def plain(*, refine: bool = False) -> tvm.transform.Pass:
-    """The plain twin of a canonical module: another function, the yardstick of memory."""
+    """The plain baseline of a canonical module: another function."""
     return tvm.transform.Sequential(
         [
             # Which branch of each join is the shortcut

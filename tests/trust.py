@@ -42,7 +42,7 @@ TESTS = {
     "kernels": (
         "Kernels equal LiteRT's reference kernels, ONNX Runtime or NumPy on random shapes, strides,"
         " paddings, dilations, groups, zero points and scales, those with which results vanish or"
-        " saturate among them, and on infinities and not-a-number; those for Arm cores equal the"
+        " saturate among them, and on infinities and NaN; those for Arm cores equal the"
         " portable ones. Operators of PyTorch programs, compiled, equal PyTorch's.",
         [
             *("tests/relax_passes/operators", "tests/kernels"),

@@ -121,7 +121,7 @@ TOOLS = (
         ("ethos-u-vela",),
         "ethos-u-vela",
         frozenset({"int8 TFLite"}),
-        "the SRAM of its summary, for another processor: a yardstick",
+        "the SRAM of its summary, for another processor: no direct comparison",
         _vela,
     ),
     Tool(

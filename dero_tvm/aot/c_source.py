@@ -78,7 +78,7 @@ class _Printer:
         parts = []
         members = [("inputs", p) for p in self.interface.inputs]
         members += [("outputs", p) for p in self.interface.outputs]
-        arrays = [(kind, p) for kind, p in members if not p.by_rows]
+        arrays = [(kind, p) for kind, p in members if not p.row_streamed]
         run = check_arguments(self.interface, self._places())
         run += ["  int32_t status;"] if any(step.may_fail for step in steps) else []
         checks = " || ".join(f"{kind}->{port.member} == NULL" for kind, port in members)
@@ -129,7 +129,7 @@ class _Printer:
                 ("outputs", network.outputs, self.interface.outputs),
             )
             for port, member in zip(ports, members)
-            if not port.by_rows
+            if not port.row_streamed
         ]
 
     def _port_addresses(self) -> dict[tuple[str, str], str]:
@@ -140,7 +140,7 @@ class _Printer:
             ("outputs", network.outputs, self.interface.outputs),
         ):
             for port, member in zip(ports, members):
-                if port.by_rows:
+                if port.row_streamed:
                     continue
                 value = network.values[port.value]
                 placement = self.program.plan.placements[value.buffer]

@@ -17,14 +17,14 @@ from .program import Program
 class CPort:
     """An input or output in C: the struct member, its size in bytes, and what it holds.
 
-    With `by_rows` the member is a function that the application gives, called with the member
+    With `row_streamed` the member is a function that the application gives, called with the member
     `context`; `row_name` is what macros call a row.  `quantization` is known of some integers.
     """
 
     member: str
     bytes: int
     comment: str
-    by_rows: bool = False
+    row_streamed: bool = False
     rows: int = 1
     row_bytes: int = 0
     context: str = ""
@@ -58,14 +58,14 @@ class Interface:
         return self.prefix.upper()
 
     @property
-    def by_rows(self) -> bool:
-        """Whether rows of some input or output are traded with the application."""
-        return any(port.by_rows for port in (*self.inputs, *self.outputs))
+    def row_streamed(self) -> bool:
+        """Whether some input or output is row-streamed."""
+        return any(port.row_streamed for port in (*self.inputs, *self.outputs))
 
     @property
     def maps_io(self) -> bool:
         """Whether there is a function that tells where inputs and outputs lie in the arena."""
-        arrays = [port for port in (*self.inputs, *self.outputs) if not port.by_rows]
+        arrays = [port for port in (*self.inputs, *self.outputs) if not port.row_streamed]
         return bool(arrays) and not self.external_io
 
 
@@ -85,7 +85,7 @@ def interface_of(program: Program) -> Interface:
     wanted = ["workspace"]
     for port in (*network.inputs, *network.outputs):
         wanted.append(port.name)
-        if port.by_rows:  # a member and a macro more
+        if port.row_streamed:  # a member and a macro more
             wanted += [f"{port.name}_context", f"{port.name}_row"]
     names = iter(c_identifiers(wanted)[1:])
     return Interface(
@@ -102,12 +102,12 @@ def _ports(network: Network, ports: Sequence[Port], names: Iterator[str]) -> Ite
         spec = network.values[port.value].spec
         comment = c_comment(f"{port.name}: {spec.described}")
         member = next(names)
-        context, row_name = (next(names), next(names)) if port.by_rows else ("", "")
+        context, row_name = (next(names), next(names)) if port.row_streamed else ("", "")
         yield CPort(
             member,
             spec.bytes,
             comment,
-            port.by_rows,
+            port.row_streamed,
             spec.rows,
             spec.row_bytes,
             context,
@@ -135,12 +135,12 @@ def header(program: Program, interface: Interface) -> str:
     for port in (*interface.inputs, *interface.outputs):
         name = f"{macro}_{port.member.upper()}"
         lines.append(f"#define {name}_SIZE {port.bytes}")
-        if port.by_rows:
+        if port.row_streamed:
             lines.append(f"#define {name}_ROWS {port.rows}")
             lines.append(f"#define {macro}_{port.row_name.upper()}_SIZE {port.row_bytes}")
     lines += _quantization(interface)
     inside = "" if external else ", inputs and outputs included"
-    if interface.by_rows and not external:
+    if interface.row_streamed and not external:
         inside += ",\n * but for those that the application hands over or takes row by row"
     lines += [
         "",
@@ -153,7 +153,7 @@ def header(program: Program, interface: Interface) -> str:
     for kind, ports in (("input", interface.inputs), ("output", interface.outputs)):
         lines.append(f"struct {prefix}_{kind}s {{")
         for port in ports:
-            if port.by_rows:
+            if port.row_streamed:
                 lines.append(f"  {prefix}_{kind}_row_fn {port.member}; /* {port.comment} */")
                 lines.append(f"  void *{port.context}; /* for {port.member} */")
             else:
@@ -187,7 +187,7 @@ def header(program: Program, interface: Interface) -> str:
             "",
         ]
     codes = "Returns 0, or -1 if a pointer is missing"
-    if interface.by_rows:
+    if interface.row_streamed:
         codes += ",\n * or what a function that hands over or takes rows has returned, if not 0"
     lines += [
         f"/* Runs one inference.  {codes}. */",
@@ -266,7 +266,7 @@ def _debugging(interface: Interface, steps: int) -> list[str]:
 def _callback_types(interface: Interface) -> list[str]:
     prefix = interface.prefix
     lines = []
-    if any(port.by_rows for port in interface.inputs):
+    if any(port.row_streamed for port in interface.inputs):
         lines += [
             "/*",
             " * A function of the application that writes row `row` of an input, all of it, to",
@@ -278,7 +278,7 @@ def _callback_types(interface: Interface) -> list[str]:
             f"{' ' * (len(prefix) + 33)}void *destination);",
             "",
         ]
-    if any(port.by_rows for port in interface.outputs):
+    if any(port.row_streamed for port in interface.outputs):
         lines += [
             "/*",
             " * A function of the application that takes row `row` of an output from `source`,",

@@ -90,7 +90,7 @@ class _Builder:
         self.sizes["constants"] = max(constant_bytes, 1)
         for kind, ports in (("input", interface.inputs), ("output", interface.outputs)):
             for index, port in enumerate(ports):
-                if program.plan.options.external_io or port.by_rows:
+                if program.plan.options.external_io or port.row_streamed:
                     self.sizes[f"{kind}:{index}"] = max(port.bytes, 1)
         self.memories: dict[str, tirx.Buffer] = {}  # of the function that is being built
 

@@ -210,13 +210,13 @@ def takes_table(operation: Operation, index: int) -> bool:
 
 
 def portable_kernel(
-    signature: Signature, absorbing: bool, tabled: Mapping[int, int]
+    signature: Signature, running_reduction: bool, tabled: Mapping[int, int]
 ) -> tirx.PrimFunc:
     """The portable kernel, by tables of the given units for some operands.
 
     Raises `row_tables.NoTable` if it does not go by rows there.
     """
-    function = _portable_kernel(signature, absorbing)
+    function = _portable_kernel(signature, running_reduction)
     if not tabled:
         return function
     operator = operator_of(signature.operator)
@@ -232,12 +232,14 @@ def portable_kernel(
 
 
 @lru_cache(maxsize=4096)
-def _portable_kernel(signature: Signature, absorbing: bool) -> tirx.PrimFunc:
+def _portable_kernel(signature: Signature, running_reduction: bool) -> tirx.PrimFunc:
     # Parsing TVMScript takes tenths of a second, and a program that compiles several networks,
     # or one network in several ways, meets the same signatures again.
     operator = operator_of(signature.operator)
     assert operator is not None
-    return operator.absorbing_kernel(signature) if absorbing else operator.row_kernel(signature)
+    return (
+        operator.running_kernel(signature) if running_reduction else operator.row_kernel(signature)
+    )
 
 
 def _comment(operation: Operation) -> str:

@@ -26,7 +26,7 @@ def metadata(
     network, plan = program.network, program.plan
     inputs = _ports(program, interface, "inputs")
     outputs = _ports(program, interface, "outputs")
-    io_bytes = sum(p.bytes for p in (*interface.inputs, *interface.outputs) if not p.by_rows)
+    io_bytes = sum(p.bytes for p in (*interface.inputs, *interface.outputs) if not p.row_streamed)
     # microTVM counted inputs and outputs apart from the workspace.
     inside = 0 if plan.options.external_io else io_bytes
     constants = sum(network.constants[name].nbytes for name in array_names(program, ""))
@@ -80,7 +80,7 @@ def _ports(program: Program, interface: Interface, kind: str) -> list[dict[str, 
         }
         if port.quantization is not None:
             entry |= port.quantization._asdict()
-        if port.by_rows:
+        if port.row_streamed:
             entry |= {"context": c_port.context, "row_size": c_port.row_bytes}
         elif not program.plan.options.external_io:
             placement = program.plan.placements[value.buffer]

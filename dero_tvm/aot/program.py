@@ -193,7 +193,7 @@ class _Writer:
         self.callbacks: dict[str, str] = {}  # values whose rows the application has
         for kind, ports in (("input", network.inputs), ("output", network.outputs)):
             for index, port in enumerate(ports):
-                if port.by_rows:
+                if port.row_streamed:
                     self.callbacks[port.value] = f"{kind}:{index}"
 
     def step(self, cascade: Cascade, schedule: RowSchedule) -> StepProgram:
@@ -302,7 +302,7 @@ class _Writer:
 
 
 def _row_of(place: RowPlace, spec: TensorSpec) -> Argument:
-    """The address of the row that is being made, or traded."""
+    """The address of the row that is being made, or handed over."""
     return Argument(
         place.address, spec.dtype, spec.row_bytes, place.ring, place.table, place.unit, spec.rows
     )

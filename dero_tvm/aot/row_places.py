@@ -50,7 +50,7 @@ class RowPlaces:
         self._schedules = scheduled.schedules
         self._plan = plan
         self._ports = _ports_outside(scheduled, plan)
-        self._by_rows: dict[str, RowPlace] = {}
+        self._row_places: dict[str, RowPlace] = {}
         if plan.rows is not None:
             self._read_rows()
 
@@ -59,8 +59,8 @@ class RowPlaces:
         if name in self._network.constants:
             return RowPlace(Address(f"constant:{name}"))
         value = self._network.values[name]
-        if value.buffer in self._by_rows:
-            place = self._by_rows[value.buffer]
+        if value.buffer in self._row_places:
+            place = self._row_places[value.buffer]
             start = place.address
             address = Address(start.base, start.offset + value.offset)
             return RowPlace(address, place.ring, place.table, place.unit)
@@ -75,8 +75,8 @@ class RowPlaces:
         """The start of a buffer that lies in one piece."""
         if buffer in self._ports:
             return Address(self._ports[buffer])
-        if buffer in self._by_rows:
-            return self._by_rows[buffer].address
+        if buffer in self._row_places:
+            return self._row_places[buffer].address
         placement = self._plan.placements[buffer]
         return Address(f"arena:{placement.region}", placement.offset)
 
@@ -85,7 +85,7 @@ class RowPlaces:
         found = {}
         for index in operation.row_operands:
             value = self._network.values.get(operation.operands[index])
-            place = self._by_rows.get(value.buffer) if value is not None else None
+            place = self._row_places.get(value.buffer) if value is not None else None
             if place is not None and place.table:
                 found[index] = place.unit
         return found
@@ -102,12 +102,12 @@ class RowPlaces:
             if ring is not None:
                 base, height = ring
                 whole = 0 if height >= tensor.rows else height
-                self._by_rows[tensor.name] = RowPlace(Address(arena, base), whole)
+                self._row_places[tensor.name] = RowPlace(Address(arena, base), whole)
                 continue
             unit = max(reach(rows.arena_bytes), itemsizes[tensor.name])
             table = f"rows_{len(self.tables)}"
             self.tables[table] = row_table(places, unit)
-            self._by_rows[tensor.name] = RowPlace(Address(arena), 0, table, unit)
+            self._row_places[tensor.name] = RowPlace(Address(arena), 0, table, unit)
 
     def _itemsizes(self) -> dict[str, int]:
         """Bytes of the largest element of each buffer: addresses are multiples of them."""
@@ -123,6 +123,6 @@ def _ports_outside(scheduled: Scheduled, plan: MemoryPlan) -> dict[str, str]:
     if plan.options.external_io:
         for kind, ports in (("input", network.inputs), ("output", network.outputs)):
             for index, port in enumerate(ports):
-                if not port.by_rows:
+                if not port.row_streamed:
                     found[network.values[port.value].buffer] = f"{kind}:{index}"
     return found

@@ -29,7 +29,7 @@ from .progress import stages
 @click.option(
     "--plain",
     is_flag=True,
-    help="Write the plain twin instead: the same convolutions without any shortcut.",
+    help="Write the plain baseline instead: the same convolutions without any shortcut.",
 )
 @click.option(
     "--normalization",

@@ -53,7 +53,7 @@ class Candidates:
     """Makes the candidates of one canonical module when they are asked for.
 
     What does not fit the board is left out; `refusals` says why.  Modes other than `modes` have
-    no candidates: where rows are traded with the application, all do but streaming.
+    no candidates: with row-streamed inputs or outputs, all do but streaming.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class Candidates:
             rings.append(candidate)
             yield candidate
         if limit is None:
-            yield from self._by_rows(rings, below)
+            yield from self._row_placed(rings, below)
 
     def _in_rings(self, label: str, limit: int | None, below: int | None) -> Iterator[Candidate]:
         module = self._streamed(limit)
@@ -126,7 +126,7 @@ class Candidates:
                 Dero.STREAM, f"{label}, ascending", ascending, Sharing.ROWS, below
             )
 
-    def _by_rows(self, rings: Sequence[Candidate], below: int | None) -> Iterator[Candidate]:
+    def _row_placed(self, rings: Sequence[Candidate], below: int | None) -> Iterator[Candidate]:
         """Streamed with an address for every row, where that is smaller than `rings` and `below`.
 
         The search for an order of rows ends elsewhere when it begins with other cascades, so it
@@ -135,11 +135,11 @@ class Candidates:
         self._progress("placing rows")
         sizes = [candidate.arena_bytes for candidate in rings]
         smallest = min([*sizes, *([] if below is None else [below])], default=None)
-        module = self._streamed(None, by_rows=True)
+        module = self._streamed(None, row_placement=True)
         ways = [(module, self.planner.schedule(module, Sharing.ROWS))]
         ways += [(candidate.module, candidate.scheduled) for candidate in rings[:1]]
         for module, scheduled in ways:
-            plan = self.planner.plan_by_rows(scheduled, smallest)
+            plan = self.planner.plan_row_placement(scheduled, smallest)
             if plan is not None:
                 smallest = plan.total_bytes
                 yield Candidate(Dero.STREAM, "row by row", module, scheduled, plan)
@@ -151,17 +151,17 @@ class Candidates:
         keep_inputs = self._options.keep_inputs
         return self._once("accumulate", lambda: pipeline.accumulate(keep_inputs=keep_inputs))
 
-    def _streamed(self, limit: int | None, *, by_rows: bool = False) -> tvm.IRModule:
+    def _streamed(self, limit: int | None, *, row_placement: bool = False) -> tvm.IRModule:
         self._progress("finding cascades")
         stream = partial(
             pipeline.stream,
             limit=limit,
             keep_inputs=self._options.keep_inputs,
             external_io=self._options.external_io,
-            by_rows=by_rows,
+            row_placement=row_placement,
         )
         try:
-            return self._once("rows" if by_rows else _folder(limit), stream)
+            return self._once("rows" if row_placement else _folder(limit), stream)
         except CannotStream as error:
             raise UserError(f"{self.planner.loaded.name}: {error}") from None
 

@@ -25,7 +25,7 @@ from ..schedule.network import Network
 from ..schedule.to_problem import Scheduled, Sharing, to_problem
 from ..schedule.to_rows import to_rows
 from .options import STACK_RESERVE
-from .row_planner import plan_by_rows
+from .row_planner import plan_row_placement
 
 _LARGEST_TENSOR = 2**31 - 1
 _MOST_OPERATORS = 1_000  # several times as many as any network for a microcontroller has
@@ -149,9 +149,11 @@ class NetworkPlanner:
         """
         return plan_memory(scheduled.problem, options or self.options)
 
-    def plan_by_rows(self, scheduled: Scheduled, below: int | None = None) -> MemoryPlan | None:
+    def plan_row_placement(
+        self, scheduled: Scheduled, below: int | None = None
+    ) -> MemoryPlan | None:
         """A verified plan with an address for every row; see `row_planner`."""
-        return plan_by_rows(scheduled, self.options, alignment=self._alignment(), below=below)
+        return plan_row_placement(scheduled, self.options, alignment=self._alignment(), below=below)
 
     def rows(self, scheduled: Scheduled, order: Sequence[int]) -> RowProblem:
         """The calls of row kernels that run `scheduled` with its cascades in `order`."""

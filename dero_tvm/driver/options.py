@@ -64,7 +64,7 @@ class CompileOptions:
         Shapes by input name, for models whose shapes are symbolic.
     input_layout
         ``model`` keeps the layout of the model file; ``nhwc`` declares four-dimensional NCHW
-        inputs channels-last, which saves their transposition on the device.
+        inputs channels-last, which saves a transpose on the device.
     integer_io
         A quantized network takes and gives the integers themselves, without conversions from and
         to float.

@@ -31,7 +31,7 @@ from .takes_options import takes_options
 class PreparedModel:
     """A canonical module and the planner for its rewritings.
 
-    `marked` is the same with the inputs and outputs marked that are traded row by row; None if
+    `marked` is the same with the inputs and outputs marked that are row-streamed; None if
     there are none.  `tuner` measured the kernels, if the options ask for that.
     """
 
@@ -129,7 +129,7 @@ def _with_notes(module: tvm.IRModule, notes: Sequence[str]) -> tvm.IRModule:
 
 
 def _ports(loaded: LoadedModel, kind: str, chosen: bool | Sequence[str]) -> list[int]:
-    """Indices of the inputs or outputs that are to be traded row by row."""
+    """Indices of the inputs or outputs that are to be row-streamed."""
     names = [spec.name for spec in (loaded.inputs if kind == "input" else loaded.outputs)]
     if isinstance(chosen, bool):
         return list(range(len(names))) if chosen else []

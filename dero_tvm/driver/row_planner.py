@@ -14,7 +14,7 @@ from ..schedule.to_rows import to_rows
 _MOST_CALLS = 20_000
 
 
-def plan_by_rows(
+def plan_row_placement(
     scheduled: Scheduled, options: Options, *, alignment: int = 4, below: int | None = None
 ) -> MemoryPlan | None:
     """A plan with the calls of all cascades in the best order found.
@@ -66,7 +66,7 @@ def _reads_outputs_outside(network: Network, options: Options) -> bool:
 
     Planning by rows does not see those, and so not which call waits for which.
     """
-    outputs = {network.values[p.value].buffer for p in network.outputs if not p.by_rows}
+    outputs = {network.values[p.value].buffer for p in network.outputs if not p.row_streamed}
     operations = [op for cascade in network.cascades for op in cascade.operations]
     read = {name for op in operations for name in op.operands if name in network.values}
     return options.external_io and any(network.values[name].buffer in outputs for name in read)

@@ -28,7 +28,7 @@ def refuse_lost_scales(
     if len(scales) != len(lengths):
         raise ValueError(f"{len(scales)} scales for {len(lengths)} axes")
     for length, scale in zip(lengths, scales):
-        if not 1 <= np.float32(scale) * length <= _MOST_PIXELS:  # not-a-number is outside, too
+        if not 1 <= np.float32(scale) * length <= _MOST_PIXELS:  # NaN is outside, too
             raise ValueError(
                 f"scaling {length} pixels by {scale:g} does not give 1 to {_MOST_PIXELS:,} pixels"
             )

@@ -20,8 +20,8 @@ class Request:
     """One operation that wants a kernel.
 
     `constants` holds the operands that are known at compile time and not read row by row, by
-    argument name: weights, biases, factors, tables.  With `state` the operation absorbs its input
-    one row at a time (see `Operator.absorbs`), which takes another kernel.
+    argument name: weights, biases, factors, tables.  With `state` the operation is a running
+    reduction (see `Operator.running_state`), which takes another kernel.
     """
 
     signature: Signature

@@ -10,15 +10,15 @@ import numpy as np
 
 from .graph import (
     Graph,
+    alignment_unit,
     bits,
     build_graph,
-    granule,
     outlives_run,
     outside_arena,
     round_up,
 )
 from .liveness import liveness
-from .overlap import shared_bytes, valid_licences
+from .overlap import shared_bytes, valid_overlaps
 from .problem import BufferKind, Options, Problem
 
 
@@ -26,10 +26,10 @@ def step_bytes(problem: Problem, order: Sequence[int], options: Options | None =
     """Least bytes of the buffers alive at each position of `order`.
 
     The sizes of the live buffers in the arena, rounded up to the common alignment, less what
-    valid overlap licences can save at that step.
+    valid overlap constraints can save at that step.
     """
     options = options or Options()
-    unit = granule(problem, options)
+    unit = alignment_unit(problem, options)
     lifetimes = liveness(problem, order, options)
     totals = [0] * len(order)
     sizes: dict[str, int] = {}
@@ -41,18 +41,18 @@ def step_bytes(problem: Problem, order: Sequence[int], options: Options | None =
                 totals[position] += sizes[buffer.name]
     numbers = {name: number for number, name in enumerate(sizes)}
     weights = {number: sizes[name] for name, number in numbers.items()}
-    licences: dict[int, dict[tuple[int, int], int]] = {}
-    for (output, source), distance in valid_licences(problem, order, options).items():
+    overlaps: dict[int, dict[tuple[int, int], int]] = {}
+    for (output, source), distance in valid_overlaps(problem, order, options).items():
         position = lifetimes[output][0]
         pair = (numbers[output], numbers[source])
-        licences.setdefault(position, {})[pair] = round_up(distance, unit)
-    for position, pairs in licences.items():
+        overlaps.setdefault(position, {})[pair] = round_up(distance, unit)
+    for position, pairs in overlaps.items():
         totals[position] -= shared_bytes(weights, pairs)
     return totals
 
 
 def peak(problem: Problem, order: Sequence[int], options: Options | None = None) -> int:
-    """The most bytes that `order` has alive at once, after the savings of overlap licences."""
+    """The most bytes that `order` has alive at once, after the savings of overlap constraints."""
     return max(step_bytes(problem, order, options), default=0)
 
 
@@ -76,7 +76,7 @@ def unavoidable_bytes(problem: Problem, graph: Graph, options: Options) -> list[
     A buffer is alive at step s in every order if s itself uses it, or if it is written by an
     ancestor of s (or is an input) and needed by a descendant of s or to the end of the run.
     """
-    unit = granule(problem, options)
+    unit = alignment_unit(problem, options)
     ancestors, descendants = closure(graph)
     every = (1 << len(problem.steps)) - 1
     sizes = {
@@ -96,21 +96,21 @@ def unavoidable_bytes(problem: Problem, graph: Graph, options: Options) -> list[
         alive[number] = users | before[number] & after[number]
     result = _sums(sizes, alive, len(problem.steps))
     for position, step in enumerate(problem.steps):
-        licences: dict[tuple[int, int], int] = {}
-        for licence in step.overlaps:
-            output, source = graph.index[licence.output], graph.index[licence.input]
+        overlaps: dict[tuple[int, int], int] = {}
+        for overlap in step.overlaps:
+            output, source = graph.index[overlap.output], graph.index[overlap.input]
             if output not in sizes or source not in sizes or output == source:
                 continue
             born = (alive[output] & ~before[output]) >> position & 1
             dying = (alive[source] & ~after[source]) >> position & 1
             if born and dying:
-                lower, upper, least = licence.relation(
+                lower, upper, least = overlap.relation(
                     graph.buffers[output].size, graph.buffers[source].size
                 )
                 pair = (graph.index[lower], graph.index[upper])
                 distance = round_up(least, unit)
-                licences[pair] = min(distance, licences.get(pair, distance))
-        result[position] -= shared_bytes(sizes, licences)
+                overlaps[pair] = min(distance, overlaps.get(pair, distance))
+        result[position] -= shared_bytes(sizes, overlaps)
     return result
 
 

@@ -23,8 +23,8 @@ def solve(
 ) -> tuple[list[int] | None, int]:
     """The least placement of at most `upper` bytes: addresses (or None) and a proven lower bound.
 
-    One rectangle an item, no two of which overlap; a pair with a licence is taken out of that
-    constraint and gets a disjunction of its legal relative addresses instead.  The lower bound is
+    One rectangle an item, no two of which overlap; a pair with an overlap constraint is taken
+    out of that and gets a disjunction of its legal relative addresses instead.  The lower bound is
     above `upper` if there is no such placement.  The time is CP-SAT's deterministic one, whose
     second is about one of a desktop, so results repeat.
     """
@@ -39,7 +39,7 @@ def solve(
     height = model.new_int_var(-(-lower // unit), top, "height")
     addresses = []
     vertical, horizontal = [], []
-    licensed = {item for pair in packing.licences for item in pair}
+    may_overlap = {item for pair in packing.overlaps for item in pair}
     for i, size in enumerate(packing.sizes):
         step = packing.alignments[i] // unit
         if size > upper:
@@ -55,14 +55,14 @@ def solve(
         vertical.append(model.new_fixed_size_interval_var(address, tall, f"v{i}"))
         life = packing.ends[i] - packing.starts[i]
         horizontal.append(model.new_fixed_size_interval_var(packing.starts[i], life, f"h{i}"))
-    free = [i for i in range(len(packing)) if i not in licensed]
+    free = [i for i in range(len(packing)) if i not in may_overlap]
     model.add_no_overlap_2d([horizontal[i] for i in free], [vertical[i] for i in free])
     if free:
         demands = [-(-packing.sizes[i] // unit) for i in free]
         model.add_cumulative([horizontal[i] for i in free], demands, height)
-    for i in sorted(licensed):
+    for i in sorted(may_overlap):
         for j, above, below in packing.neighbours[i]:
-            if j in licensed and j < i:
+            if j in may_overlap and j < i:
                 continue
             up, down = -(-above // unit), -(-below // unit)
             if up + down <= 0:

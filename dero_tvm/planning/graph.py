@@ -45,7 +45,7 @@ def outlives_run(buffer: Buffer, options: Options) -> bool:
     return kept or buffer.kind is BufferKind.OUTPUT
 
 
-def granule(problem: Problem, options: Options) -> int:
+def alignment_unit(problem: Problem, options: Options) -> int:
     """Bytes that every address in the arena is a multiple of; sizes round up to it."""
     return gcd(*(b.alignment for b in problem.buffers if not outside_arena(b, options))) or 1
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from .graph import Graph, build_graph, granule, outlives_run, outside_arena, round_up
+from .graph import Graph, alignment_unit, build_graph, outlives_run, outside_arena, round_up
 from .overlap import shared_bytes
 from .problem import BufferKind, Options, Problem
 
@@ -33,7 +33,7 @@ class MemoryState:
     graph: Graph = field(init=False)
     touched: list[list[Touched]] = field(init=False)
     temporaries: list[int] = field(init=False)  # bytes per step
-    licences: list[dict[tuple[int, int], int]] = field(init=False)
+    overlaps: list[dict[tuple[int, int], int]] = field(init=False)
     mergeable: list[bool] = field(init=False)  # no buffer that another step may give birth to
     initial_bytes: int = field(init=False)  # inputs that some step uses or that last
     idle_bytes: int = field(init=False)  # inputs no step uses: alive at the first step alone
@@ -41,11 +41,11 @@ class MemoryState:
     def __post_init__(self) -> None:
         problem, options = self.problem, self.options
         self.graph = graph = build_graph(problem, options)
-        unit = granule(problem, options)
+        unit = alignment_unit(problem, options)
         steps = len(problem.steps)
         self.touched = [[] for _ in range(steps)]
         self.temporaries = [0] * steps
-        self.licences = [{} for _ in range(steps)]
+        self.overlaps = [{} for _ in range(steps)]
         self.mergeable = [True] * steps
         self._saved: dict[tuple[int, int, int], int] = {}
         self._sizes = {n: round_up(b.size, unit) for n, b in enumerate(graph.buffers)}
@@ -55,19 +55,19 @@ class MemoryState:
                 continue
             self._add(number)
         for position, step in enumerate(problem.steps):
-            for licence in step.overlaps:
-                output, source = graph.index[licence.output], graph.index[licence.input]
+            for overlap in step.overlaps:
+                output, source = graph.index[overlap.output], graph.index[overlap.input]
                 if output == source or any(
                     outside_arena(graph.buffers[number], options) for number in (output, source)
                 ):
                     continue
-                lower, upper, least = licence.relation(
+                lower, upper, least = overlap.relation(
                     graph.buffers[output].size, graph.buffers[source].size
                 )
                 pair = (graph.index[lower], graph.index[upper])
                 distance = round_up(least, unit)
-                previous = self.licences[position].get(pair, distance)
-                self.licences[position][pair] = min(distance, previous)
+                previous = self.overlaps[position].get(pair, distance)
+                self.overlaps[position][pair] = min(distance, previous)
 
     def _add(self, number: int) -> None:
         graph = self.graph
@@ -110,7 +110,7 @@ class MemoryState:
         alive = held + born_bytes + self.temporaries[step]
         if not done:
             alive += self.idle_bytes
-        if self.licences[step]:
+        if self.overlaps[step]:
             alive -= self._saving(step, born, dead)
         return alive, held + born_bytes - dead_bytes
 
@@ -127,7 +127,7 @@ class MemoryState:
 
             valid = {
                 (lower, upper): distance
-                for (lower, upper), distance in self.licences[step].items()
+                for (lower, upper), distance in self.overlaps[step].items()
                 # One is the output, the other the input, whichever way the step goes.
                 if (is_born(lower) and is_dead(upper)) or (is_born(upper) and is_dead(lower))
             }

@@ -15,8 +15,8 @@ the set of steps run: a step frees at least as much, and brings to life at most 
 more steps have run before it.  So at every point of the continuation, having the rest of the
 sequence behind us holds no more than not having it, every other step costs at most what it
 did, and the sequence's own steps are below the certain peak.  The argument needs that no
-sequence step can take over the birth of a buffer from another step (a licence might hang on it),
-so steps that give birth to a buffer of several writers are never part of one.
+sequence step can take over the birth of a buffer from another step (an overlap constraint might
+depend on it), so steps that give birth to a buffer of several writers are never part of one.
 """
 
 from __future__ import annotations

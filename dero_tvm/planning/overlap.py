@@ -16,14 +16,14 @@ that are still needed (here a convolution of 3 rows and stride 1; every `#` is o
 For an output of `S_out` bytes and an input of `S_in` bytes a relative address
 `delta = address(input) - address(output)` is legal if and only if
 
-    delta >= distance               the licence
+    delta >= distance               the overlap constraint
     or delta >= S_out               apart, the input above
     or delta <= -S_in               apart, the input below
 
-A licence may be used only if the two are alive together in that one step: the input dies in it
-and the output is born in it.  Chains (a -> b -> c in place) need nothing more: a and c are never
-alive together.  An addition with two dying inputs has two licences; the inputs do not share
-memory with each other.
+An overlap constraint may be used only if the two are alive together in that one step: the input
+dies in it and the output is born in it.  Chains (a -> b -> c in place) need nothing more: a and c
+are never alive together.  An addition with two dying inputs has two overlap constraints; the inputs
+do not share memory with each other.
 """
 
 from __future__ import annotations
@@ -36,28 +36,28 @@ from .graph import outlives_run, outside_arena
 from .liveness import liveness
 from .problem import BufferKind, Options, Overlap, Problem
 
-LARGEST_INTERLOCK = 16  # buffers joined by licences whose independent sets are enumerated
+LARGEST_INTERLOCK = 16  # joined buffers whose independent sets are enumerated
 
 
 def is_valid(
-    licence: Overlap,
+    overlap: Overlap,
     position: int,
     lifetimes: Mapping[str, tuple[int, int]],
     problem: Problem,
     options: Options,
 ) -> bool:
-    """Whether `licence` of the step at `position` may be used, given everyone's lifetimes.
+    """Whether `overlap` of the step at `position` may be used, given everyone's lifetimes.
 
-    Void if the input is needed after the step (a later reader, a network output, an input that
+    Not if the input is needed after the step (a later reader, a network output, an input that
     the user wants kept), if the output holds something before it (it is a network input, or an
     earlier step wrote a slice of it), or if either lies outside the arena.
     """
-    buffers = {b.name: b for b in problem.buffers if b.name in (licence.output, licence.input)}
-    source, target = buffers[licence.input], buffers[licence.output]
+    buffers = {b.name: b for b in problem.buffers if b.name in (overlap.output, overlap.input)}
+    source, target = buffers[overlap.input], buffers[overlap.output]
     return (
-        licence.output != licence.input
-        and lifetimes[licence.input][1] == position
-        and lifetimes[licence.output][0] == position
+        overlap.output != overlap.input
+        and lifetimes[overlap.input][1] == position
+        and lifetimes[overlap.output][0] == position
         and not outlives_run(source, options)
         and target.kind is not BufferKind.INPUT
         and not outside_arena(source, options)
@@ -65,10 +65,10 @@ def is_valid(
     )
 
 
-def valid_licences(
+def valid_overlaps(
     problem: Problem, order: Sequence[int], options: Options | None = None
 ) -> dict[tuple[str, str], int]:
-    """The licences that hold for `order`, as relations: (lower, upper) -> least distance in bytes.
+    """The overlap constraints that hold for `order`: (lower, upper) -> least distance in bytes.
 
     The output is the lower one of a step with ascending rows, the upper one of a descending step.
     """
@@ -77,46 +77,46 @@ def valid_licences(
     sizes = {b.name: b.size for b in problem.buffers}
     found: dict[tuple[str, str], int] = {}
     for position, step_index in enumerate(order):
-        for licence in problem.steps[step_index].overlaps:
-            if is_valid(licence, position, lifetimes, problem, options):
-                lower, upper, least = licence.relation(sizes[licence.output], sizes[licence.input])
+        for overlap in problem.steps[step_index].overlaps:
+            if is_valid(overlap, position, lifetimes, problem, options):
+                lower, upper, least = overlap.relation(sizes[overlap.output], sizes[overlap.input])
                 found[lower, upper] = min(least, found.get((lower, upper), least))
     return found
 
 
-def shared_bytes(sizes: Mapping[int, int], licences: Mapping[tuple[int, int], int]) -> int:
-    """The most bytes that buffers alive together can save through `licences`.
+def shared_bytes(sizes: Mapping[int, int], overlaps: Mapping[tuple[int, int], int]) -> int:
+    """The most bytes that buffers alive together can save through `overlaps`.
 
-    `sizes` maps each buffer of the licences to its bytes, `licences` each (lower, upper) to the
-    least ``address(upper) - address(lower)``.  Exact where all licences have one buffer in common,
-    the output of a step; an upper limit where several outputs interlock.  More licences or smaller
-    distances never save less.
+    `sizes` maps each buffer of the overlap constraints to its bytes, `overlaps` each (lower, upper)
+    to the least ``address(upper) - address(lower)``.  Exact where all overlap constraints have one
+    buffer in common, the output of a step; an upper limit where several outputs interlock.  More
+    overlap constraints or smaller distances never save less.
     """
     saved = 0
-    for group in _connected(licences):
-        joined = {pair: distance for pair, distance in licences.items() if pair[0] in group}
+    for group in _connected(overlaps):
+        joined = {pair: distance for pair, distance in overlaps.items() if pair[0] in group}
         saved += sum(sizes[member] for member in group) - _least_together(group, sizes, joined)
     return saved
 
 
 def _least_together(
-    group: frozenset[int], sizes: Mapping[int, int], licences: Mapping[tuple[int, int], int]
+    group: frozenset[int], sizes: Mapping[int, int], overlaps: Mapping[tuple[int, int], int]
 ) -> int:
-    """Bytes that a group, connected by licences, covers at least.
+    """Bytes that a group, connected by overlap constraints, covers at least.
 
     For any members that share no byte with one another, and any lower one: the members that it
-    has no licence with lie apart from it, the others give `least_span`.
+    has no overlap constraint with lie apart from it, the others give `least_span`.
     """
-    lowers = {lower for lower, _ in licences}
-    if len(lowers) > 1 and len({upper for _, upper in licences}) == 1:
+    lowers = {lower for lower, _ in overlaps}
+    if len(lowers) > 1 and len({upper for _, upper in overlaps}) == 1:
         # One output above its inputs: turn addresses round, and it is one output below them.
-        licences = {
+        overlaps = {
             (upper, lower): distance + sizes[upper] - sizes[lower]
-            for (lower, upper), distance in licences.items()
+            for (lower, upper), distance in overlaps.items()
         }
-        lowers = {lower for lower, _ in licences}
+        lowers = {lower for lower, _ in overlaps}
     partners: dict[int, set[int]] = {member: set() for member in group}
-    for lower, upper in licences:
+    for lower, upper in overlaps:
         partners[lower].add(upper)
         partners[upper].add(lower)
     members = sorted(group)
@@ -130,15 +130,15 @@ def _least_together(
     for family in families:
         least = max(least, sum(sizes[m] for m in family))
         for lower in sorted(lowers):
-            others = [m for m in family if m != lower and (m, lower) not in licences]
-            licensed = [(sizes[m], licences[lower, m]) for m in others if (lower, m) in licences]
+            others = [m for m in family if m != lower and (m, lower) not in overlaps]
+            may_overlap = [(sizes[m], overlaps[lower, m]) for m in others if (lower, m) in overlaps]
             apart = sum(sizes[m] for m in others if m not in partners[lower])
-            least = max(least, least_span(sizes[lower], licensed) + apart)
+            least = max(least, least_span(sizes[lower], may_overlap) + apart)
     return least
 
 
 def _maximal_apart(members: Sequence[int], partners: Mapping[int, set[int]]) -> list[list[int]]:
-    """All maximal sets of members without a licence between any two."""
+    """All maximal sets of members without an overlap constraint between any two."""
     found: list[list[int]] = []
 
     def grow(chosen: list[int], candidates: set[int], seen: set[int]) -> None:
@@ -156,9 +156,9 @@ def _maximal_apart(members: Sequence[int], partners: Mapping[int, set[int]]) -> 
     return found
 
 
-def _connected(licences: Iterable[tuple[int, int]]) -> list[frozenset[int]]:
+def _connected(overlaps: Iterable[tuple[int, int]]) -> list[frozenset[int]]:
     groups: list[frozenset[int]] = []
-    for pair in licences:
+    for pair in overlaps:
         joined = frozenset(pair)
         rest = []
         for group in groups:

@@ -1,8 +1,8 @@
 """Addresses in one region: quick methods first, exact ones while a gap is left.
 
 1. the greedy portfolio;
-2. ejection, which suits networks (few buffers alive at once, many licences), and exact search,
-   which suits crowds, both for the lower bound itself;
+2. ejection, which suits networks (few buffers alive at once, many overlap constraints), and exact
+   search, which suits crowds, both for the lower bound itself;
 3. a higher lower bound from windows, then the same two for limits between it and the best so far;
 4. CP-SAT for what is left, if OR-Tools is installed.
 

@@ -11,7 +11,7 @@ Buffers are rectangles, fixed in time and free in address:
       +----------------------------> time
 
 Two rectangles that meet in time keep a gap: with i below j, ``address(j) - address(i)`` is at
-least the size of i, or less where a licence allows it.
+least the size of i, or less where an overlap constraint allows it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from .overlap import shared_bytes
 @dataclass(frozen=True)
 class Packing:
     """Rectangles to place.  Item i has `sizes[i]` bytes and lives from `starts[i]` to before
-    `ends[i]`.  `licences` maps (output, input) to the least ``address(input) - address(output)``
+    `ends[i]`.  `overlaps` maps (output, input) to the least ``address(input) - address(output)``
     at which the two may share bytes.
     """
 
@@ -35,7 +35,7 @@ class Packing:
     starts: tuple[int, ...]
     ends: tuple[int, ...]
     alignments: tuple[int, ...]
-    licences: Mapping[tuple[int, int], int] = field(default_factory=dict)
+    overlaps: Mapping[tuple[int, int], int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.sizes)
@@ -43,7 +43,7 @@ class Packing:
     def gap(self, below: int, above: int) -> int:
         """Least distance of the addresses of two items alive together."""
         size = self.sizes[below]
-        return min(size, self.licences.get((below, above), size))
+        return min(size, self.overlaps.get((below, above), size))
 
     @cached_property
     def unit(self) -> int:
@@ -51,7 +51,7 @@ class Packing:
 
         So is the height of every placement worth having.
         """
-        return gcd(*self.sizes, *self.alignments, *self.licences.values())
+        return gcd(*self.sizes, *self.alignments, *self.overlaps.values())
 
     @cached_property
     def neighbours(self) -> list[list[tuple[int, int, int]]]:
@@ -73,13 +73,13 @@ class Packing:
         return max((o + s for o, s in zip(offsets, self.sizes, strict=True)), default=0)
 
     def lower_bound(self) -> int:
-        """The most bytes alive at once, less what licences can save."""
+        """The most bytes alive at once, less what overlap constraints can save."""
         changes: dict[int, int] = {}
         for size, start, end in zip(self.sizes, self.starts, self.ends, strict=True):
             changes[start] = changes.get(start, 0) + size
             changes[end] = changes.get(end, 0) - size
         saved: dict[int, dict[tuple[int, int], int]] = {}
-        for pair, distance in self.licences.items():
+        for pair, distance in self.overlaps.items():
             begin = max(self.starts[item] for item in pair)
             if begin < min(self.ends[item] for item in pair):
                 saved.setdefault(begin, {})[pair] = distance
@@ -91,7 +91,7 @@ class Packing:
         return most
 
     def loads(self) -> list[int]:
-        """Per item: the most bytes alive at once during its life, licences not counted."""
+        """Per item: the most bytes alive at once during its life, overlaps not counted."""
         moments = sorted(set(self.starts))
         numbers = {moment: number for number, moment in enumerate(moments)}
         totals = [0] * len(moments)
@@ -115,7 +115,7 @@ class Packing:
             tuple(self.alignments[i] for i in items),
             {
                 (numbers[a], numbers[b]): distance
-                for (a, b), distance in self.licences.items()
+                for (a, b), distance in self.overlaps.items()
                 if a in numbers and b in numbers
             },
         )

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from .bounds import step_bytes
 from .budget import Budget
-from .graph import granule, outside_arena, round_up
+from .graph import alignment_unit, outside_arena, round_up
 from .liveness import liveness
-from .overlap import valid_licences
+from .overlap import valid_overlaps
 from .packer import Packed, pack
 from .packing import Packing
 from .plan import Placement
@@ -39,20 +39,20 @@ def packing_of(
     problem: Problem, order: Sequence[int], options: Options
 ) -> tuple[list[Buffer], Packing]:
     """The buffers that need a place in an arena, and the packing problem they make."""
-    unit = granule(problem, options)
+    unit = alignment_unit(problem, options)
     lifetimes = liveness(problem, order, options)
     buffers = [b for b in problem.buffers if b.name in lifetimes and not outside_arena(b, options)]
     numbers = {b.name: i for i, b in enumerate(buffers)}
-    licences = {
+    overlaps = {
         (numbers[output], numbers[source]): round_up(distance, unit)
-        for (output, source), distance in valid_licences(problem, order, options).items()
+        for (output, source), distance in valid_overlaps(problem, order, options).items()
     }
     return buffers, Packing(
         tuple(round_up(b.size, unit) for b in buffers),
         tuple(lifetimes[b.name][0] for b in buffers),
         tuple(lifetimes[b.name][1] + 1 for b in buffers),
         tuple(b.alignment for b in buffers),
-        licences,
+        overlaps,
     )
 
 

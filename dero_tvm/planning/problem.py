@@ -29,7 +29,7 @@ class Buffer:
 
 @dataclass(frozen=True)
 class Overlap:
-    """A step's licence to let its output share memory with an input that dies in that step.
+    """The overlap constraint of a step's output and an input that dies in that step.
 
     The step writes its output from low to high addresses while it reads the input from low to
     high addresses.  With `a` the address of a buffer, sharing is legal if and only if
@@ -43,7 +43,7 @@ class Overlap:
 
     An operator that may overwrite row r of its input with row r of its output (an addition, say)
     has distance 0 when rows are equally long: both may lie at the same address.  If the input is
-    read again later, the licence is void.
+    read again later, the two may not share bytes.
 
     A `descending` step goes from high to low addresses, and everything is mirrored: what counts
     are the ends of the buffers, and the output's must lie at least `distance` above the input's.
@@ -55,7 +55,7 @@ class Overlap:
     descending: bool = False
 
     def relation(self, output_size: int, input_size: int) -> tuple[str, str, int]:
-        """The licence as ``(lower, upper, least)``: ``a(upper) - a(lower) >= least``."""
+        """The overlap constraint as ``(lower, upper, least)``: ``a(upper) - a(lower) >= least``."""
         if self.descending:
             return self.input, self.output, self.distance + input_size - output_size
         return self.output, self.input, self.distance

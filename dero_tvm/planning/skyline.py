@@ -19,7 +19,7 @@ things keep the tree small:
 
 * the moment asked about is the one with the fewest answers, often one;
 * where the least address open at a moment plus all bytes still to be placed there passes the
-  limit, the branch is dead (licences count with what they can still save);
+  limit, the branch is dead (overlap constraints count with what they can still save);
 * moments that no unplaced buffer spans divide the rest into parts solved one by one;
 * of two buffers of equal size and life the first goes first.
 
@@ -28,9 +28,9 @@ lowest f of all that always holds.  The idea to build placements from the bottom
 buffer supported, and to prune by moments, is MiniMalloc's (M. Moffitt, ASPLOS 2023); asking about
 moments instead of listing buffers by address is what makes it quick without native code.
 
-A licence of distance >= 0 only makes a gap smaller and changes none of this.  A negative one would
-let an output lie above its input.  It is searched as distance 0, and then failure proves nothing;
-or, `relaxed`, as if the two never met, and then success means nothing.
+An overlap constraint of distance >= 0 only makes a gap smaller and changes none of this.  A
+negative one would let an output lie above its input.  It is searched as distance 0, and then
+failure proves nothing; or, `relaxed`, as if the two never met, and then success means nothing.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ class _Part:
     gaps: Ints  # [below, above]: least distance of addresses, FAR if never alive together
     absent: Ints  # [item, moment]: 0 if alive, else FAR
     todo: Ints  # per moment: units not yet placed
-    saving: Ints  # per moment: the most of them that licences can save
+    saving: Ints  # per moment: the most of them that overlap constraints can save
     moments: Ints
 
     def take(self, rows: Ints, columns: Ints) -> _Part:
@@ -181,7 +181,7 @@ class _Search:
         self.sizes = np.array([s // unit for s in packing.sizes], dtype=np.int32)
         self.alignments = np.array([a // unit for a in packing.alignments], dtype=np.int32)
         self.is_uniform = bool((self.alignments == 1).all())
-        self.is_complete = relaxed or all(d >= 0 for d in packing.licences.values())
+        self.is_complete = relaxed or all(d >= 0 for d in packing.overlaps.values())
         gaps = np.full((count, count), FAR, dtype=np.int32)
         for i, near in enumerate(packing.neighbours):
             for j, above, below in near:
@@ -210,19 +210,19 @@ class _Search:
             np.zeros_like(todo),
             np.arange(len(edges) - 1),
         )
-        self.twin_before = _twins(packing)
-        self._set_licences(packing, unit)
+        self.equal_before = _equal_before(packing)
+        self._set_overlaps(packing, unit)
 
-    def _set_licences(self, packing: Packing, unit: int) -> None:
-        """Which licences matter at which moment, and what they can save there."""
+    def _set_overlaps(self, packing: Packing, unit: int) -> None:
+        """Which overlap constraints matter at which moment, and what they can save there."""
         self.pairs: dict[int, dict[tuple[int, int], int]] = {}
-        self.licensed_at: dict[int, list[int]] = {}  # item -> moments
-        for (output, source), distance in packing.licences.items():
+        self.overlap_moments: dict[int, list[int]] = {}  # item -> moments
+        for (output, source), distance in packing.overlaps.items():
             begin = max(self.first[output], self.first[source])
             for moment in range(begin, min(self.last[output], self.last[source])):
                 self.pairs.setdefault(moment, {})[output, source] = max(distance // unit, 0)
                 for item in (output, source):
-                    self.licensed_at.setdefault(item, []).append(moment)
+                    self.overlap_moments.setdefault(item, []).append(moment)
         self.weights = {i: int(size) for i, size in enumerate(self.sizes)}
         self.saved: dict[tuple[int, tuple[tuple[int, int], ...]], int] = {}
         for moment in self.pairs:
@@ -285,8 +285,8 @@ class _Search:
                 return False
             address, answers, none_possible = question
             for row in answers:
-                twin = self.twin_before[int(part.items[row])]
-                if twin >= 0 and self._waits(part, twin):
+                equal = self.equal_before[int(part.items[row])]
+                if equal >= 0 and self._waits(part, equal):
                     continue
                 if self._parts(self._placed(part, row, address)):
                     return True
@@ -340,7 +340,7 @@ class _Search:
         count = answers.sum(axis=0)
         usable = active & (count > 0) & ~(candidate & ~askable[:, None]).any(axis=0)
         if not usable.any():
-            raise _OutOfNodes  # licences in a circle: no item is surely the lower one
+            raise _OutOfNodes  # overlap constraints in a circle: no item is surely the lower one
         without = np.where(answers, on_top[:, None], lows).min(axis=0)
         none_possible = without + need <= self.limit
         weight = (count + none_possible).astype(np.int64) * FEWEST_ANSWERS
@@ -367,23 +367,23 @@ class _Search:
         item = int(part.items[row])
         todo = part.todo - np.where(part.absent[row] == 0, self.sizes[item], 0).astype(np.int32)
         after = replace(part, base=base, low=low, todo=todo)
-        if item in self.licensed_at:
+        if item in self.overlap_moments:
             after.saving = part.saving.copy()
-            for moment in self.licensed_at[item]:
+            for moment in self.overlap_moments[item]:
                 column = int(np.searchsorted(part.moments, moment))
                 after.saving[column] = self._saving(after, moment)
         return after
 
 
-def _twins(packing: Packing) -> list[int]:
+def _equal_before(packing: Packing) -> list[int]:
     """Per item: the item before it that it could change places with, or -1."""
-    licensed = {item for pair in packing.licences for item in pair}
+    may_overlap = {item for pair in packing.overlaps for item in pair}
     latest: dict[tuple[int, int, int, int], int] = {}
     result = []
     for i, key in enumerate(
         zip(packing.sizes, packing.starts, packing.ends, packing.alignments, strict=True)
     ):
-        result.append(-1 if i in licensed else latest.get(key, -1))
-        if i not in licensed:
+        result.append(-1 if i in may_overlap else latest.get(key, -1))
+        if i not in may_overlap:
             latest[key] = i
     return result

@@ -1,7 +1,7 @@
 """Checking a plan from first principles, with no code in common with the planners.
 
 Everything is recomputed from the problem: who waits for whom, when each buffer is alive, which
-overlap licences hold.  Nothing but the data types is imported from the rest of the package.
+overlap constraints hold.  Nothing but the data types is imported from the rest of the package.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ def verify(plan: MemoryPlan) -> None:
     Checked: every step runs once, and after those it depends on; every read was written; every
     buffer (but those outside the arena) has one address, aligned and inside its region; arenas
     have the size they state and fit their regions; no two buffers alive together share bytes
-    unless a licence of that step makes it legal at that relative address.
+    unless an overlap constraint of that step makes it legal at that relative address.
     """
     _check_order(plan)
     _check_addresses(plan)
@@ -135,7 +135,7 @@ def _check_sharing(plan: MemoryPlan) -> None:
             for other_region, other_offset, other in placed[number + 1 :]:
                 if other_region != region or other_offset >= end:
                     break
-                if not _licensed(plan, alive, position, name, other):
+                if not _may_overlap(plan, alive, position, name, other):
                     step = plan.problem.steps[index].name
                     raise PlanError(
                         f"buffers {name!r} (bytes {offset} to {end}) and {other!r} (from "
@@ -144,10 +144,12 @@ def _check_sharing(plan: MemoryPlan) -> None:
                     )
 
 
-def _licensed(plan: MemoryPlan, alive: list[set[str]], position: int, one: str, two: str) -> bool:
-    """Whether a licence of the step at `position` lets the two share bytes as they lie."""
-    for licence in plan.problem.steps[plan.order[position]].overlaps:
-        output, source = licence.output, licence.input
+def _may_overlap(
+    plan: MemoryPlan, alive: list[set[str]], position: int, one: str, two: str
+) -> bool:
+    """Whether an overlap constraint of that step lets the two share bytes as they lie."""
+    for overlap in plan.problem.steps[plan.order[position]].overlaps:
+        output, source = overlap.output, overlap.input
         if {output, source} != {one, two} or output == source:
             continue
         kinds = {b.name: b.kind for b in plan.problem.buffers if b.name in (output, source)}
@@ -159,9 +161,9 @@ def _licensed(plan: MemoryPlan, alive: list[set[str]], position: int, one: str, 
         if not born or not dies or kept or kinds[output] is BufferKind.INPUT:
             continue
         ahead = plan.placements[source].offset - plan.placements[output].offset
-        if licence.descending:  # the ends count, and the output's lies above
+        if overlap.descending:  # the ends count, and the output's lies above
             sizes = {b.name: b.size for b in plan.problem.buffers}
             ahead = sizes[output] - sizes[source] - ahead
-        if ahead >= licence.distance:
+        if ahead >= overlap.distance:
             return True
     return False

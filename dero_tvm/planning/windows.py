@@ -103,7 +103,7 @@ class _Raise:
         if height <= limit or eject(window, limit, turns, self.budget, MOVES) is not None:
             return False
         by_size = Strategy(tuple(sorted(range(len(window)), key=lambda i: (-window.sizes[i], i))))
-        relaxed = min(window.licences.values(), default=0) < 0
+        relaxed = min(window.overlaps.values(), default=0) < 0
         budget = Budget(math.inf)
         verdict = skyline.search(window, limit, budget, patience, by_size, relaxed=relaxed)
         self.left -= verdict.nodes

@@ -1,4 +1,4 @@
-"""The timeline of a plan by rows, as plain data."""
+"""The timeline of a row placement, as plain data."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def row_buffers(
     busy: list[set[str]],
     shortcuts: Mapping[str, Iterable[str]],
 ) -> Iterator[ReportedBuffer]:
-    """The tensors of a plan by rows; `busy` has for each step those that an operator makes use of.
+    """The tensors of a row placement; `busy` has for each step those that an operator makes use of.
 
     `shortcuts` maps tensors to the residual joins that they wait for.
     """

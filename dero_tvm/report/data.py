@@ -74,7 +74,7 @@ class Report:
 
     `whole_bytes` is the arena with every tensor whole and operators in written order, as
     interpreters plan it.  `plain_bytes` is the same measure of the plain network, residuals
-    removed: a different function, given as a yardstick.
+    removed: a different function, given as a baseline.
     """
 
     model: str

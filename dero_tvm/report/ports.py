@@ -18,7 +18,7 @@ class ReportedPort:
     name: str
     shape: tuple[int, ...]
     dtype: str
-    by_rows: bool  # traded row by row with the application
+    by_rows: bool  # row-streamed
     scale: float | None = None
     zero_point: int | None = None
 
@@ -45,5 +45,5 @@ def ports(network: Network) -> Iterator[ReportedPort]:
             spec = network.values[port.value].spec
             scale, zero_point = port.quantization or (None, None)
             yield ReportedPort(
-                kind, port.name, spec.shape, spec.dtype, port.by_rows, scale, zero_point
+                kind, port.name, spec.shape, spec.dtype, port.row_streamed, scale, zero_point
             )

@@ -92,7 +92,7 @@ def _print_summary(report: Report, console: Console) -> None:
     for about, known in report.proofs:
         remark(console, f"{about}: {known}.")
     if report.plain_bytes != report.whole_bytes:
-        remark(console, "The plain network computes something else: it is a yardstick.")
+        remark(console, "The plain network computes something else: it is a baseline.")
     for port in report.ports:
         if port.meaning:
             name = printable(port.name, _LONGEST_NAME)

@@ -37,7 +37,7 @@ MOST_COLUMNS = 600
 
 @dataclass(frozen=True)
 class Cell:
-    """Rows of a tensor that lie side by side and live equally long, in a plan by rows."""
+    """Rows of a tensor that lie side by side and live equally long, in a row placement."""
 
     row: int  # the first of them
     rows: int
@@ -51,7 +51,7 @@ class Cell:
 class ReportedBuffer:
     """Where a buffer lies, and during which steps of the order.
 
-    In a plan by rows it is a tensor of which `cells` tell where each row lies and when; `size` is
+    In a row placement it is a tensor of which `cells` tell where each row lies and when; `size` is
     then the most of it that is alive at once, and `offset` the lowest address.
     """
 
@@ -66,7 +66,7 @@ class ReportedBuffer:
     tensors: tuple[str, ...] = ()  # what lies in it: names with shape and type
     shortcut_of: tuple[str, ...] = ()  # residual joins whose shortcut it is
     waits: tuple[int, ...] = ()  # steps in which nothing but those joins has a use for it
-    rows: int = 0  # of the whole tensor, in a plan by rows
+    rows: int = 0  # of the whole tensor, in a row placement
     cells: tuple[Cell, ...] = ()
 
     @property
@@ -91,7 +91,7 @@ class ReportedStep:
     output: str  # shape and type
     live_bytes: int  # of all buffers alive while it runs, shared bytes counted once
     macs: int
-    calls: int = 0  # of row kernels, in a plan by rows
+    calls: int = 0  # of row kernels, in a row placement
     peak_call: int = 0  # that with most bytes alive, which are `live_bytes`
 
     @property
@@ -113,7 +113,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Column:
-    """What is alive for a time: a step, or in a plan by rows some calls of one.
+    """What is alive for a time: a step, or in a row placement some calls of one.
 
     `left` and `right` count operators, as `Timeline.starts` does; `calls` are its first call and
     that behind its last.
@@ -201,7 +201,7 @@ class Timeline:
         yield from self._layers(step, self.steps[step].peak_call)
 
     def columns(self, most: int = MOST_COLUMNS) -> Iterator[Column]:
-        """The stacks of all steps; in a plan by rows of each call, or of the largest of several.
+        """The stacks of all steps; in a row placement of each call, or of the largest of several.
 
         There are some `most` of them at most, or as many as steps.
         """
@@ -251,7 +251,7 @@ class Timeline:
         return found
 
     def _pieces(self) -> Iterator[_Piece]:
-        """All buffers as rectangles; time counts steps, or calls in a plan by rows."""
+        """All buffers as rectangles; time counts steps, or calls in a row placement."""
         for index, buffer in enumerate(self.buffers):
             base = self.bases.get(buffer.region, 0)
             for c in buffer.cells:
@@ -262,7 +262,7 @@ class Timeline:
 
     @cached_property
     def _by_call(self) -> list[list[_Piece]]:
-        """The pieces alive during each call of a plan by rows."""
+        """The pieces alive during each call of a row placement."""
         found: list[list[_Piece]] = [[] for _ in range(sum(step.calls for step in self.steps))]
         for piece in self._pieces():
             if self.buffers[piece.buffer].cells:
@@ -272,7 +272,7 @@ class Timeline:
 
     @cached_property
     def _bytes_of_calls(self) -> list[int]:
-        """Bytes alive during each call of a plan by rows."""
+        """Bytes alive during each call of a row placement."""
         return [
             sum(_own_bytes([[(piece.start, piece.end)] for piece in pieces]))
             for pieces in self._by_call

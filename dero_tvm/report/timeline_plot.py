@@ -83,7 +83,7 @@ def _stack(axes: Axes, timeline: Timeline) -> set[str]:
 def _bars(column: Column, *, merged: bool) -> Iterator[tuple[str, int, int]]:
     """Role, bottom and height of what is seen of a stack; `merged`: neighbours of one role are one.
 
-    Of the calls of a plan by rows there are hundreds, with outlines that would hide them.
+    Of the calls of a row placement there are hundreds, with outlines that would hide them.
     """
     layers = [layer for layer in column.layers if layer.own]
     groups = groupby(enumerate(layers), key=lambda item: item[1].role if merged else item[0])

@@ -78,9 +78,9 @@ class _Extractor:
         for index, param in enumerate(main.parameters):
             value = self._declare(param, spec_of(param.ty))
             port = input_names[index] if input_names else param.name
-            by_rows = index in streamed_inputs(self.module)
+            row_streamed = index in streamed_inputs(self.module)
             quantization = port_quantization(self.module, "input").get(index)
-            inputs.append(Port(port, value, by_rows, quantization))
+            inputs.append(Port(port, value, row_streamed, quantization))
         for var, value in main.bindings:
             self._binding(var, value)
         outputs = self._outputs(main.results, [port.value for port in inputs], output_names)
@@ -123,7 +123,7 @@ class _Extractor:
             operator.row_arguments(signature),
             operator.scratch_bytes(signature),
             operator.macs(signature),
-            operator.absorbs(signature) if in_cascade else None,
+            operator.running_state(signature) if in_cascade else None,
         )
         if call.op.name == _CONCAT and signature["in_place"]:
             self.concats.append(operation)
@@ -183,23 +183,23 @@ class _Extractor:
             if value in self.constants or self._root(value) in {*inputs, *roots}:
                 value = self._copy(value)
             default = "output" if index == 0 else f"output{index}"
-            by_rows = index in streamed_outputs(self.module)
+            row_streamed = index in streamed_outputs(self.module)
             quantization = port_quantization(self.module, "output").get(index)
             name = output_names[index] if output_names else default
-            ports.append(Port(name, value, by_rows, quantization))
+            ports.append(Port(name, value, row_streamed, quantization))
         return ports
 
     def _add_row_ports(self, inputs: list[Port], outputs: list[Port]) -> None:
         """Sources and sinks as the first and last operations of the cascades that use them."""
         for port in inputs:
-            if port.by_rows:
+            if port.row_streamed:
                 index = self._only_cascade(port, lambda op, value: value in op.operands)
                 source = Operation(
                     port.name, source_signature(self.specs[port.value]), (), port.value, ()
                 )
                 self._replace(index, (source, *self.cascades[index].operations))
         for port in outputs:
-            if port.by_rows:
+            if port.row_streamed:
                 index = self._only_cascade(port, lambda op, value: value == op.result)
                 signature = sink_signature(self.specs[port.value])
                 result = self._unique(f"{port.value}_by_rows")
@@ -215,7 +215,7 @@ class _Extractor:
         ]
         if len(found) != 1:
             raise UserError(
-                f"{port.name} is to be traded row by row, but {len(found)} cascades use it: run "
+                f"{port.name} is to be streamed row by row, but {len(found)} cascades use it: run "
                 "StreamRows on the module"
             )
         return found[0]

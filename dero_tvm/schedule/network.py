@@ -77,7 +77,7 @@ class Operation:
     row_operands: tuple[int, ...]  # indices of the operands that are read row by row
     scratch: int = 0  # bytes
     macs: int = 0
-    state: TensorSpec | None = None  # set if it absorbs its input row by row
+    state: TensorSpec | None = None  # set if it is a running reduction
     function: tirx.PrimFunc | None = None  # an opaque operator's own kernel, over whole tensors
     native: NativeKernel | None = None  # what the C source calls; the host runs the portable kernel
 
@@ -88,9 +88,9 @@ class Operation:
 
     def in_schedule(self) -> CascadeOperator:
         """What the row schedule has to know of it."""
-        absorbs = self.state is not None
+        running_reduction = self.state is not None
         return CascadeOperator(
-            self.signature, self.operands, self.result, self.row_operands, absorbs
+            self.signature, self.operands, self.result, self.row_operands, running_reduction
         )
 
 
@@ -123,14 +123,14 @@ def joint_name(cascades: Sequence[Cascade]) -> str:
 class Port:
     """A network input or output: its name in the model file and the value that carries it.
 
-    With `by_rows` the application hands over or takes one row at a time, and the value lives in a
-    ring: the first or last operation of its cascade is the port's source or sink.  `quantization`
-    says what its integers stand for, if that is known.
+    With `row_streamed` the application hands over or takes one row at a time, and the value lives
+    in a ring: the first or last operation of its cascade is the port's source or sink.
+    `quantization` says what its integers stand for, if that is known.
     """
 
     name: str
     value: str
-    by_rows: bool = False
+    row_streamed: bool = False
     quantization: PortQuantization | None = None
 
 
@@ -167,7 +167,7 @@ class Network:
     @cached_property
     def _whole_outputs(self) -> set[str]:
         """The buffers of outputs that the application takes as a whole."""
-        return {self.values[port.value].buffer for port in self.outputs if not port.by_rows}
+        return {self.values[port.value].buffer for port in self.outputs if not port.row_streamed}
 
     @cached_property
     def _users(self) -> dict[str, set[str]]:

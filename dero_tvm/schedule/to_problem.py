@@ -41,7 +41,7 @@ def scratch_buffer(cascade: Cascade) -> str:
 
 
 def state_buffer(cascade: Cascade, operation: Operation) -> str:
-    """Name of the buffer with the partial results of an operation that absorbs its input."""
+    """Name of the buffer with the partial results of a running reduction."""
     return f"{cascade.name}.{operation.name}.state"
 
 
@@ -75,8 +75,12 @@ class _Builder:
             self._step(cascade)
 
     def _whole_tensors(self) -> None:
-        inputs = {self._buffer_of(port.value) for port in self.network.inputs if not port.by_rows}
-        outputs = {self._buffer_of(port.value) for port in self.network.outputs if not port.by_rows}
+        inputs = {
+            self._buffer_of(port.value) for port in self.network.inputs if not port.row_streamed
+        }
+        outputs = {
+            self._buffer_of(port.value) for port in self.network.outputs if not port.row_streamed
+        }
         rings = {value for inner in self.inner.values() for value in inner}
         for name, value in self.network.values.items():
             if name in rings:

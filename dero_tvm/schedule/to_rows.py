@@ -1,4 +1,4 @@
-"""A network, in a given order, as calls of row kernels: what planning by rows is asked."""
+"""A network, in a given order, as calls of row kernels: what row placement is asked."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ class _Builder:
 
     def _stored(self, external_io: bool) -> None:
         network = self.network
-        inputs = {network.values[p.value].buffer for p in network.inputs if not p.by_rows}
-        outputs = {network.values[p.value].buffer for p in network.outputs if not p.by_rows}
+        inputs = {network.values[p.value].buffer for p in network.inputs if not p.row_streamed}
+        outputs = {network.values[p.value].buffer for p in network.outputs if not p.row_streamed}
         views: dict[str, list[Value]] = {}
         for value in network.values.values():
             views.setdefault(value.buffer, []).append(value)
@@ -71,9 +71,9 @@ class _Builder:
                 kind = BufferKind.OUTPUT
             shapes = {(v.spec.rows, v.spec.row_bytes) for v in values}
             rows, row_bytes = max(shapes)
-            by_rows = len(shapes) == 1 and all(v.offset < row_bytes for v in values)
-            in_sequence = kind is not BufferKind.INTERMEDIATE or buffer in whole or not by_rows
-            if not by_rows:
+            row_wise = len(shapes) == 1 and all(v.offset < row_bytes for v in values)
+            in_sequence = kind is not BufferKind.INTERMEDIATE or buffer in whole or not row_wise
+            if not row_wise:
                 rows, row_bytes = _common_rows(values)
             if rows * row_bytes == 0:
                 continue
@@ -105,8 +105,8 @@ class _Builder:
         for op in (op for cascade in self.network.cascades for op in cascade.operations):
             for index, name in enumerate(op.operands):
                 if name in self.network.values:
-                    by_rows = op.function is None and index in op.row_operands
-                    if not by_rows or not self.takes_table(op, index):
+                    row_wise = op.function is None and index in op.row_operands
+                    if not row_wise or not self.takes_table(op, index):
                         found.add(self.network.values[name].buffer)
             if op.function is not None:
                 found.add(self.network.values[op.result].buffer)

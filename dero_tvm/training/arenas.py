@@ -1,4 +1,4 @@
-"""The planned memory of a network, its plain twin and the reorganized one, side by side."""
+"""The planned memory of a network, its plain baseline and the reorganized one, side by side."""
 
 from __future__ import annotations
 

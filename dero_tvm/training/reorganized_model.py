@@ -108,7 +108,7 @@ def reorganize(
     model
         A float32 network in any form that `dero_tvm.load` accepts.
     plain
-        Write the plain twin instead: the same convolutions without any shortcut.
+        Write the plain baseline instead: the same convolutions without any shortcut.
     normalization
         Normalise ``before`` each convolution, as the method's authors do, or ``after`` it, which a
         deployed network folds into the weights.

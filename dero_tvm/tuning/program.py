@@ -77,13 +77,13 @@ class _Builder:
         signature = request.signature
         operator = operator_of(signature.operator)
         assert operator is not None
-        by_rows = operator.row_arguments(signature)
+        row_wise = operator.row_arguments(signature)
         operands = []
         taken: dict[str, int] = {}
         for index, name in enumerate(operator.argument_names(signature)):
             operand = f"{prefix}_{name}"
             spec = signature.inputs[index]
-            if index in by_rows:
+            if index in row_wise:
                 offset = taken.get(spec.dtype, 0)
                 taken[spec.dtype] = self._view(operand, "input", spec, offset)
             else:
@@ -97,7 +97,7 @@ class _Builder:
                 signature,
                 tuple(operands),
                 result,
-                by_rows,
+                row_wise,
                 operator.scratch_bytes(signature),
                 state=request.state,
                 native=self._native(f"{result}_", kernel) if kernel else None,

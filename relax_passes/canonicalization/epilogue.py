@@ -1,6 +1,6 @@
 """What follows an operator and can be computed by it: a bias, a clamp, a quantization.
 
-The chain is followed only while each value has exactly one reader, so nothing that is absorbed is
+The chain is followed only while each value has exactly one reader, so nothing that is fused is
 missed elsewhere.
 """
 
@@ -31,11 +31,11 @@ class Epilogue:
     zero_point: int = 0
     minimum: int | None = None  # clamp of the quantized result
     maximum: int | None = None
-    absorbed: list[relax.Var] = field(default_factory=list)
+    fused: list[relax.Var] = field(default_factory=list)
 
-    def absorb(self, var: relax.Var) -> None:
+    def fuse(self, var: relax.Var) -> None:
         self.last = var
-        self.absorbed.append(var)
+        self.fused.append(var)
 
     @property
     def clamp(self) -> dict[str, float | None]:
@@ -58,7 +58,7 @@ def float_epilogue(old: Dataflow, root: relax.Var, *, bias: bool = False) -> Epi
         if new_low > new_high:  # disjoint clamps are not one clamp
             break
         low, high = new_low, new_high
-        epilogue.absorb(var)
+        epilogue.fuse(var)
     epilogue.low = None if low == -math.inf else low
     epilogue.high = None if high == math.inf else high
     return epilogue
@@ -77,13 +77,13 @@ def quantized_epilogue(old: Dataflow, root: relax.Var, *, bias: bool = False) ->
     if scale.values.size != 1 or zero_point.values.size != 1:
         return None
     epilogue.scale, epilogue.zero_point = scale.values.item(), int(zero_point.values.item())
-    epilogue.absorb(var)
+    epilogue.fuse(var)
     take_integer_clamp(old, epilogue)
     return epilogue
 
 
 def take_integer_clamp(old: Dataflow, epilogue: Epilogue) -> None:
-    """Absorb `clip`s of an int8 value."""
+    """Fuse `clip`s of an int8 value."""
     while (reader := old.sole_reader(epilogue.last)) is not None:
         var, call = reader
         if not is_call(call, "relax.clip"):
@@ -93,7 +93,7 @@ def take_integer_clamp(old: Dataflow, epilogue: Epilogue) -> None:
         minimum, maximum = int8_limits(vars(epilogue))
         epilogue.minimum = max(minimum, math.ceil(low))
         epilogue.maximum = min(maximum, math.floor(high))
-        epilogue.absorb(var)
+        epilogue.fuse(var)
 
 
 def float_bounds(call: Any) -> tuple[float, float] | None:
@@ -122,4 +122,4 @@ def _take_bias(old: Dataflow, epilogue: Epilogue) -> None:
         return
     flat = constant.reshape((constant.values.size,))
     epilogue.bias = flat.moved(lambda array: np.broadcast_to(array, (shape[-1],)))
-    epilogue.absorb(var)
+    epilogue.fuse(var)

@@ -77,8 +77,8 @@ class _Rewriter(DataflowRewriter):
         if (offset != 0.0).any():
             bias = _spread(offset, axis, len(shape)).astype(weight.values.dtype)
             result = self.emit(relax.op.add(result, exact_constant(bias)))
-        for absorbed in chain:
-            self.replace(absorbed, result)
+        for fused in chain:
+            self.replace(fused, result)
         return result
 
     def _merge(self, var: relax.Var, call: Any) -> relax.Expr | None:
@@ -107,8 +107,8 @@ class _Rewriter(DataflowRewriter):
         if (offset != 0.0).any():
             summand = _spread(offset, axis, len(shape)).astype(dtype_of(call))
             result = self.emit(relax.op.add(result, exact_constant(summand)))
-        for absorbed in chain:
-            self.replace(absorbed, result)
+        for fused in chain:
+            self.replace(fused, result)
         return result
 
     def _chain(

@@ -115,11 +115,11 @@ class IntegerRewriter(DataflowRewriter):
         return self.old.constant(expr)
 
     def dero(
-        self, name: str, args: list[relax.Expr], absorbed: list[relax.Var], **attrs: Any
+        self, name: str, args: list[relax.Expr], fused: list[relax.Var], **attrs: Any
     ) -> relax.Expr:
-        """A new variable bound to an operator, which stands for all it absorbed."""
+        """A new variable bound to an operator, which stands for all that is fused."""
         result = self.emit(make_call(name, args, **attrs))
-        for var in absorbed:
+        for var in fused:
             self.replace(var, result)
         return result
 
@@ -147,8 +147,8 @@ class IntegerRewriter(DataflowRewriter):
             (source.scale, source.zero_point, epilogue.scale, epilogue.zero_point),
             self.rounding,
         )
-        absorbed = [*region.members, *epilogue.absorbed]
-        return self._table(source, table, epilogue, absorbed)
+        fused = [*region.members, *epilogue.fused]
+        return self._table(source, table, epilogue, fused)
 
     def _requantize(self, var: relax.Var, call: Any) -> relax.Expr | None:
         """`quantize` of a dequantized tensor: another scale, by a table."""
@@ -161,7 +161,7 @@ class IntegerRewriter(DataflowRewriter):
             return None
         target.scale, target.zero_point = float(scale.values.item()), int(zero_point.values.item())
         take_integer_clamp(self.old, target)
-        return self._table(source, self.rescale_table(source, target), target, target.absorbed)
+        return self._table(source, self.rescale_table(source, target), target, target.fused)
 
     def rescale_table(self, source: Quantized, target: Epilogue) -> np.ndarray:
         assert target.scale is not None
@@ -179,11 +179,11 @@ class IntegerRewriter(DataflowRewriter):
         return self.rescale_table(source, target)
 
     def _table(
-        self, source: Quantized, table: np.ndarray, target: Epilogue, absorbed: list[relax.Var]
+        self, source: Quantized, table: np.ndarray, target: Epilogue, fused: list[relax.Var]
     ) -> relax.Expr:
         bounds = {"minimum": target.minimum, "maximum": target.maximum}
         result = self.looked_up(source, table, bounds)
-        for var in absorbed:
+        for var in fused:
             self.replace(var, result)
         return result
 

@@ -124,9 +124,9 @@ class Layout:
         return tuple(result)
 
     def runs(self, axes: Sequence[int]) -> tuple[list[int], list[int]]:
-        """Stored shape and transposition that bring memory into the order of `axes`.
+        """Stored shape and transpose that bring memory into the order of `axes`.
 
-        Factors that stay neighbours move as one, so the transposition has as few axes as it can.
+        Factors that stay neighbours move as one, so the transpose has as few axes as it can.
         """
         target = self.order(axes)
         starts = [

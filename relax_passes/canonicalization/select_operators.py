@@ -86,9 +86,9 @@ class SelectionRewriter(DataflowRewriter):
         """A new variable bound to a call of one of the project's operators."""
         return self.emit(make_call(name, args, **attrs))
 
-    def finish(self, result: relax.Expr, absorbed: list[relax.Var]) -> relax.Expr:
+    def finish(self, result: relax.Expr, fused: list[relax.Var]) -> relax.Expr:
         """Let `result` stand for everything that was fused into it."""
-        for var in absorbed:
+        for var in fused:
             self.replace(var, result)
         return result
 
@@ -104,7 +104,7 @@ class SelectionRewriter(DataflowRewriter):
             epilogue = float_epilogue(self.old, var)
             bounds = epilogue.clamp
         result = self.dero(name, [self.new(arg) for arg in args], **attrs, **bounds)
-        return self.finish(result, epilogue.absorbed)
+        return self.finish(result, epilogue.fused)
 
     # --- activation functions ----------------------------------------------------------------
 

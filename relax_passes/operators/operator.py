@@ -92,11 +92,11 @@ class Operator:
         """Multiply-accumulates of the whole operator."""
         return 0
 
-    def absorbs(self, signature: Signature) -> TensorSpec | None:
+    def running_state(self, signature: Signature) -> TensorSpec | None:
         """The state with which the operator can take its input one row at a time, if it can.
 
         An operator whose only output row depends on every input row (a global pooling) would
-        need its input whole.  Instead, inside a cascade, its `absorbing_kernel` is called once
+        need its input whole.  Instead, inside a cascade, its `running_kernel` is called once
         for each input row, in ascending order, and keeps partial results in the state.
         """
         return None
@@ -107,8 +107,8 @@ class Operator:
         """The portable row kernel (see the class for its parameters)."""
         raise NotImplementedError
 
-    def absorbing_kernel(self, signature: Signature) -> tirx.PrimFunc:
-        """The kernel that takes input row ``row`` into the state; only if `absorbs`.
+    def running_kernel(self, signature: Signature) -> tirx.PrimFunc:
+        """The kernel that takes input row ``row`` into the state; only if `running_state`.
 
         Parameters are those of a row kernel, then ``state : handle(dtype)``.  The first row
         initializes the state, the last one writes the output row, with the same bits as

@@ -88,7 +88,7 @@ class Pool2D(Operator):
             dilation=signature["dilation"][0],
         )
 
-    def absorbs(self, signature: Signature) -> TensorSpec | None:
+    def running_state(self, signature: Signature) -> TensorSpec | None:
         data, out = signature.inputs[0], signature.output
         top, _, bottom, _ = signature["padding"]
         covers_all_rows = (
@@ -105,8 +105,8 @@ class Pool2D(Operator):
     def row_kernel(self, signature: Signature) -> tirx.PrimFunc:
         return _row_kernel(signature)
 
-    def absorbing_kernel(self, signature: Signature) -> tirx.PrimFunc:
-        return _absorbing_kernel(signature)
+    def running_kernel(self, signature: Signature) -> tirx.PrimFunc:
+        return _running_kernel(signature)
 
 
 def _row_kernel(signature: Signature) -> tirx.PrimFunc:
@@ -148,7 +148,7 @@ def _row_kernel(signature: Signature) -> tirx.PrimFunc:
     return pool2d_row
 
 
-def _absorbing_kernel(signature: Signature) -> tirx.PrimFunc:
+def _running_kernel(signature: Signature) -> tirx.PrimFunc:
     data = signature.inputs[0]
     vertical = Axis.of(data, signature.attrs, 0)
     horizontal = Axis.of(data, signature.attrs, 1)

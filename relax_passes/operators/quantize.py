@@ -66,7 +66,7 @@ class Quantize(_Conversion):
     """float32 to int8: ``saturate(round(data / scale) + zero_point)``.
 
     Ties round away from zero (``half_away``, as in LiteRT) or to even (``half_even``, as in ONNX).
-    Not-a-number becomes `zero_point`.
+    NaN becomes `zero_point`.
     """
 
     name = "quantize"
@@ -90,7 +90,7 @@ class Quantize(_Conversion):
 
         def rounded(quotient: Any) -> Any:
             # Limited first, so that the integer part fits an int32 and the rest of it is exact.
-            # Comparisons with not-a-number are false, which leaves 0.
+            # Comparisons with NaN are false, which leaves 0.
             positive = T.Select(quotient > f32(0), T.min(quotient, f32(high)), f32(0))
             limited = T.Select(quotient < f32(0), T.max(quotient, f32(low)), positive)
             return fixed_point.let("limited", limited, "float32", nearest)

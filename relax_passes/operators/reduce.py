@@ -96,14 +96,14 @@ class Reduce(Operator):
 
         return reduce_row
 
-    def absorbs(self, signature: Signature) -> TensorSpec | None:
+    def running_state(self, signature: Signature) -> TensorSpec | None:
         data, out = signature.inputs[0], signature.output
         g = _Reduction(signature)
         if out.rows != 1 or data.rows == 1 or g.reduced_rows != data.rows:
             return None
         return TensorSpec((g.pixels, g.channels), g.accumulator)
 
-    def absorbing_kernel(self, signature: Signature) -> tirx.PrimFunc:
+    def running_kernel(self, signature: Signature) -> tirx.PrimFunc:
         g = _Reduction(signature)
         dtype, accumulator = signature.output.dtype, g.accumulator
         last_row = signature.inputs[0].rows - 1

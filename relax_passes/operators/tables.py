@@ -36,7 +36,7 @@ def table_of(
     """Dequantize, apply a float function, quantize: what ONNX's Q/DQ pairs mean.
 
     `function` maps a float32 array to an array of the same shape.  `rounding` is ``half_even``
-    (ONNX QuantizeLinear) or ``half_away`` (TFLite QUANTIZE).  A result that is not a number
+    (ONNX QuantizeLinear) or ``half_away`` (TFLite QUANTIZE).  A result that is NaN
     becomes the zero point.
     """
     real = (INT8 - input_zero_point).astype(np.float32) * np.float32(input_scale)

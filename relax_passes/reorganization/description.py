@@ -302,7 +302,7 @@ class Choices:
         fold it into the weights; None for a network that is not to be trained.
     shortcuts
         ``all``: every convolution but the last ones, whose results are the network's (detection
-        heads); ``stages``: not the stem's; ``none``: the plain twin.
+        heads); ``stages``: not the stem's; ``none``: the plain baseline.
     shortcut_norms
         Normalise ``all`` shortcuts, or only those that ``changed`` in shape.
     join_activation

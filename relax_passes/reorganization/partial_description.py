@@ -39,7 +39,7 @@ class DescribedTensor:
 
 @dataclass
 class PartialDescription:
-    """Nodes of the plain twin, still with the original's widths and the variables' names."""
+    """Nodes of the plain baseline, still with the original's widths and the variables' names."""
 
     graph: OperatorGraph
     residuals: dict[str, Residual]

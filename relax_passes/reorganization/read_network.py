@@ -1,4 +1,4 @@
-r"""From a canonical module to the description of its plain twin (`reorganization`).
+r"""From a canonical module to the description of its plain baseline (`reorganization`).
 
 Walks the network in written order.  What the walk does with
 
@@ -30,8 +30,8 @@ from ..operators import OperatorClass
 from ..residuals.residual import Residual
 from .cannot_reorganize import CannotReorganize, no_counterpart, refusing
 from .description import Concat, Elementwise, Port
+from .layout_transpose import TO_NHWC, is_transpose
 from .partial_description import DESCRIPTION, DescribedTensor, PartialDescription, clamp_of
-from .transposition import TO_NHWC, is_transposition
 
 
 class Description(PartialDescription):
@@ -58,7 +58,7 @@ class Description(PartialDescription):
 
     @property
     def removed(self) -> list[Residual]:
-        """The residual joins that the twin does not have."""
+        """The residual joins that the baseline does not have."""
         return list(self.verdicts.removed.values())
 
     def nodes_of(self, names: Iterable[str]) -> set[str]:
@@ -84,7 +84,7 @@ class Description(PartialDescription):
         while waiting:
             for reader in self.graph.digraph.successors(waiting.pop()):
                 data = self.graph[reader]
-                if is_transposition(data, TO_NHWC):
+                if is_transpose(data, TO_NHWC):
                     return True
                 if data.operator_class is OperatorClass.ELEMENTWISE and reader not in seen:
                     seen.add(reader)

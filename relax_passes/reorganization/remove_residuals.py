@@ -1,4 +1,4 @@
-r"""RemoveResiduals: the plain twin of a network, the yardstick of its memory.
+r"""RemoveResiduals: the plain baseline of a network's memory.
 
 ::
 
@@ -73,12 +73,12 @@ class RemoveResiduals:
     def transform_module(
         self, mod: tvm.IRModule, _context: tvm.transform.PassContext
     ) -> tvm.IRModule:
-        """Return the plain twin of `mod` with all decisions recorded."""
+        """Return the plain baseline of `mod` with all decisions recorded."""
         if self.refine:
             graph = operator_graph(unique_names(mod), flatten=True)
             if any(graph[r.join].is_concat_join and r.shortcuts for r in find_residuals(graph)):
-                twin = reorganize(mod, _PLAIN, "plain", NAME)
-                return tvm.transform.Sequential([RefineOperators()])(twin)
+                baseline = reorganize(mod, _PLAIN, "plain", NAME)
+                return tvm.transform.Sequential([RefineOperators()])(baseline)
         mod = inlined(mod)
         mod = forget(mod, MEMORY_PASSES)
         removed = {""}

@@ -1,12 +1,12 @@
-"""`HoistTransposes`: a transposition of computed elements becomes one of the tensor they are from.
+"""`HoistTransposes`: a transpose of computed elements becomes one of the tensor they are from.
 
     transpose(f(x))   ->   f(transpose(x))
 
 for `f` any operators that treat elements alike, or channel by channel with constants, and
 paddings, slices and concatenations, back to network inputs or their quantizations.  A network that
-does such things to its image before or beside the first convolution then has one transposition,
-and everything behind it is channels-last.  A transposition may also be written as a reshape, a
-transposition of two axes, and a reshape; that of an image of one channel is a mere reshape.
+does such things to its image before or beside the first convolution then has one transpose,
+and everything behind it is channels-last.  A transpose may also be written as a reshape, a
+transpose of two axes, and a reshape; that of an image of one channel is a mere reshape.
 
 Does not handle: results that are read elsewhere in the old order too, and what begins at another
 tensor.
@@ -39,7 +39,7 @@ class HoistTransposes:
     def transform_module(
         self, module: tvm.IRModule, _context: tvm.transform.PassContext
     ) -> tvm.IRModule:
-        """Return `module` with transpositions hoisted."""
+        """Return `module` with transposes hoisted."""
         return _Rewriter(module).run()
 
 
@@ -49,7 +49,7 @@ class _Rewriter(DataflowRewriter):
         self._done: dict[tuple[relax.Var, tuple[int, ...]], relax.Expr] = {}
 
     def rewrite(self, var: relax.Var, expr: relax.Expr) -> relax.Expr | None:
-        found = self._transposition(var)
+        found = self._transpose(var)
         if found is None:
             return None
         source, axes, inside = found
@@ -63,7 +63,7 @@ class _Rewriter(DataflowRewriter):
             return None
         return self._transposed(source, axes)
 
-    def _transposition(
+    def _transpose(
         self, var: relax.Var
     ) -> tuple[relax.Var, tuple[int, ...], set[relax.Var]] | None:
         """What `var` transposes, how, and the variables it takes to say so."""
@@ -158,7 +158,7 @@ class _Rewriter(DataflowRewriter):
 
 
 def _transpose(data: relax.Expr, shape: tuple[int, ...], axes: tuple[int, ...]) -> Call:
-    """A transposition; a reshape, which costs nothing, where only axes of length 1 move."""
+    """A transpose; a reshape, which costs nothing, where only axes of length 1 move."""
     moved = [axis for axis in axes if shape[axis] != 1]
     if moved == sorted(moved):
         return make_call("reshape", [data], shape=tuple(shape[axis] for axis in axes))

@@ -47,12 +47,12 @@ class CascadeOperator:
     operands: tuple[str, ...]
     result: str
     row_operands: tuple[int, ...]  # indices of the operands that are read row by row
-    absorbs: bool = False  # takes its input one row at a time; see `Operator.absorbs`
+    running_reduction: bool = False  # see `Operator.running_state`
 
     @cached_property
     def steps(self) -> int:
-        """Calls of its kernel: one for each output row, or for each input row it absorbs."""
-        if self.absorbs:
+        """Calls of its kernel: one an output row, or one an input row of a running reduction."""
+        if self.running_reduction:
             return self.signature.inputs[self.row_operands[0]].rows
         return self.signature.output.rows
 
@@ -74,7 +74,7 @@ class CascadeOperator:
         return {}
 
     def _find_needs(self, operand: int, descending: bool) -> RowNeeds:
-        if self.absorbs:
+        if self.running_reduction:
             rows = np.arange(self.steps)
             return RowNeeds(self.steps, rows, rows + 1)
         return row_needs(self.signature, operand, descending)
@@ -82,7 +82,7 @@ class CascadeOperator:
     def asks(self, operand: int, producer: CascadeOperator, descending: bool = False) -> list[int]:
         """Calls of `producer` that must have been made before each call of this operator."""
         asks = self.needs(operand, descending).asks
-        if producer.absorbs:  # its row is there when it has taken all of its input
+        if producer.running_reduction:  # its row is there when it has taken all of its input
             return [producer.steps if last > 0 else 0 for last in asks]
         return asks
 
@@ -311,13 +311,17 @@ class _Simulation:
         """Results that take the rows of an operand: result -> operand."""
         found: dict[str, str] = {}
         for op in self.operators:
-            if op.result not in self.rings or op.absorbs:
+            if op.result not in self.rings or op.running_reduction:
                 continue
             for index in op.in_place:
                 name = op.operands[index]
                 same_rows = op.signature.inputs[index].row_bytes == op.signature.output.row_bytes
                 sole = name in self.rings and len(self.readers[name]) == 1
-                if sole and same_rows and not self.operators[self.producer_of[name]].absorbs:
+                if (
+                    sole
+                    and same_rows
+                    and not self.operators[self.producer_of[name]].running_reduction
+                ):
                     found[op.result] = name
                     break
         return found
@@ -332,9 +336,9 @@ class _Simulation:
         distances = {(name, reader.operator): reader.anywhere for name, reader in readers}
         for step in range(op.steps):
             self._make(driver)
-            if op.absorbs and step < op.steps - 1:
+            if op.running_reduction and step < op.steps - 1:
                 continue  # nothing is written before the last row is in
-            row = 0 if op.absorbs else step
+            row = 0 if op.running_reduction else step
             for name, reader in readers:
                 gap = self._gap(reader, row, op.signature.output.row_bytes)
                 if gap > distances[name, reader.operator]:
@@ -395,7 +399,7 @@ class _Simulation:
             else:
                 found[name] = [*own, *found[over]]
         return [
-            () if op.result not in self.rings or op.absorbs else found[op.result]
+            () if op.result not in self.rings or op.running_reduction else found[op.result]
             for op in self.operators
         ]
 

@@ -30,7 +30,7 @@ LONGEST = 64  # operators of a segment
 _FLATTER = 4  # power of a segment's bytes of which the least sum is looked for
 
 
-def segment_by_rows(
+def segment_for_row_placement(
     items: Sequence[Item],
     inputs: dict[str, int],
     outputs: Iterable[str],
@@ -150,7 +150,7 @@ class _Segment:
                 self._reads(begin, index, name)
         result = operator.result
         births = times
-        if operator.absorbs:
+        if operator.running_reduction:
             state = self.items[begin].state
             self.change[times[0]] += state
             self.change[times[-1] + 1] -= state
@@ -200,7 +200,7 @@ class _Segment:
         """Whether the reader may write its rows over those of an operand."""
         operator = self.items[reader].operator
         known = operator_of(operator.signature.operator)
-        if known is None or operator.absorbs:
+        if known is None or operator.running_reduction:
             return False
         same = operator.signature.inputs[index].row_bytes == operator.signature.output.row_bytes
         return same and index in known.in_place_arguments(operator.signature)

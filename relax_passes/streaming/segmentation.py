@@ -59,7 +59,7 @@ class Item:
     result_bytes: int
     scratch: int = 0
     streamable: bool = True
-    state: int = 0  # bytes kept while it absorbs its input row by row
+    state: int = 0  # bytes that a running reduction keeps
     never_whole: bool = False
     port: bool = False
 
@@ -223,7 +223,7 @@ class SegmentCosts:
             self._work += _SEGMENT_WORK + len(dying)
             saved = self._saved(driver, dying.values())
             costs[begin] = self._alone_whole(begin, driver) + kept - saved + rings + scratch
-            if self.items[driver].state:  # it absorbs in a cascade, and takes all at once alone
+            if self.items[driver].state:  # a running reduction in a cascade alone
                 if begin == driver:
                     costs[begin] = self.alone(driver)
                 else:
@@ -279,11 +279,11 @@ class SegmentCosts:
     ) -> tuple[int, int] | None:
         """Bytes and distance of an input; None if it shares no bytes with the driver's result."""
         distance = schedule.distance(name, first_reader)
-        if distance is None or not self._only_by_rows(name, begin, driver):
+        if distance is None or not self._only_row_wise(name, begin, driver):
             return None
         return self.bytes[name], distance
 
-    def _only_by_rows(self, name: str, begin: int, driver: int) -> bool:
+    def _only_row_wise(self, name: str, begin: int, driver: int) -> bool:
         positions = self.read_whole.get(name, [])
         after = bisect_left(positions, begin)
         return after == len(positions) or positions[after] > driver

@@ -43,7 +43,7 @@ from ..operators import attributes_of, make_call, operator_of
 from ..residuals import accumulate_residuals, concat_in_place
 from .join_decisions import left_whole, streamed
 from .row_schedule import CascadeOperator
-from .row_segmentation import segment_by_rows
+from .row_segmentation import segment_for_row_placement
 from .segmentation import Item, NoSegmentation, segment
 from .stream_ports import CannotStream
 from .streamed_ports import check_rings, ports_of, why_not, with_ports
@@ -61,11 +61,11 @@ _CONCAT = "dero.concat"
 class StreamRows:
     """The pass; see the module's docstring.
 
-    With `by_rows`, cascades are those with the least peak if every row has a place of its own (see
-    `row_segmentation`); all rows ascend, and there is no limit.
+    With `row_placement`, cascades are those with the least peak if every row has a place of its own
+    (see `row_segmentation`); all rows ascend, and there is no limit.
 
     `limit` in bytes: stream no more than is needed to stay within it (default: the least peak).
-    Inputs and outputs that `StreamPorts` marked have their rows traded with the application.
+    Inputs and outputs that `StreamPorts` marked are row-streamed.
     With `keep_inputs` the network's input buffers are never overwritten; with `external_io` inputs
     and outputs lie outside the arena.
     """
@@ -75,10 +75,10 @@ class StreamRows:
         limit: int | None = None,
         keep_inputs: bool = False,
         external_io: bool = False,
-        by_rows: bool = False,
+        row_placement: bool = False,
     ) -> None:
         self.limit = limit
-        self.by_rows = by_rows
+        self.row_placement = row_placement
         self.keep_inputs = keep_inputs
         self.external_io = external_io
 
@@ -99,8 +99,10 @@ class StreamRows:
         inputs = {name: size for name, size in inputs.items() if name not in ports.inputs}
         inside = {name: 0 if name in outside else size for name, size in inputs.items()}
         try:
-            if self.by_rows:
-                found = segment_by_rows(items, inside, outputs, keep_inputs=self.keep_inputs)
+            if self.row_placement:
+                found = segment_for_row_placement(
+                    items, inside, outputs, keep_inputs=self.keep_inputs
+                )
             else:
                 found = segment(
                     items, inside, outputs, keep_inputs=self.keep_inputs, limit=self.limit
@@ -110,7 +112,7 @@ class StreamRows:
         check_rings(items, found.segments)
         lasting = outputs | outside | (set(inputs) if self.keep_inputs else set())
         directions = [False] * len(found.segments)
-        if not self.by_rows:
+        if not self.row_placement:
             directions = _directions(items, inputs, lasting, found.segments)
         pieces = []
         verdicts: dict[str, tuple[str, str]] = {}
@@ -185,15 +187,15 @@ def _item(graph: OperatorGraph, node: str, outside: set[str]) -> Item:
         return Item(alone, tensors, size, streamable=False)
     # A constant operand has no name; the row schedule does not ask for its rows.
     rows = tuple(i for i in operator.row_arguments(signature) if operands[i])
-    state = operator.absorbs(signature)
-    absorbs = state is not None and rows == (0,)
+    state = operator.running_state(signature)
+    running_reduction = state is not None and rows == (0,)
     return Item(
-        CascadeOperator(signature, operands, node, rows, absorbs),
+        CascadeOperator(signature, operands, node, rows, running_reduction),
         tensors,
         size,
         operator.scratch_bytes(signature),
         streamable=not is_view,
-        state=state.bytes if state is not None and absorbs else 0,
+        state=state.bytes if state is not None and running_reduction else 0,
     )
 
 
@@ -235,7 +237,7 @@ def _directions(
         }
         largest = max(dying, key=lambda name: dying[name], default=None)
         driver = items[end - 1]
-        ascends = any(item.operator.absorbs or item.port for item in items[begin:end])
+        ascends = any(item.operator.running_reduction or item.port for item in items[begin:end])
         in_place = _in_place(driver, dying)
         descending = False
         # One row is the first and the last: its direction would only be noise in the code.

@@ -21,7 +21,7 @@ from .stream_ports import CannotStream, streamed_inputs, streamed_outputs
 
 @dataclass(frozen=True)
 class RowPorts:
-    """Names of the tensors that are traded row by row."""
+    """Names of the tensors that are row-streamed."""
 
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
@@ -89,7 +89,7 @@ def check_rings(items: Sequence[Item], segments: Sequence[tuple[int, int]]) -> N
             if schedule.rings[source.result] == source.signature.output.rows:
                 raise CannotStream(
                     f"all rows of input {source.result} are needed at once: what reads it works "
-                    "on whole columns, as a transposition of NCHW images does (--input-layout "
+                    "on whole columns, as a transpose of NCHW images does (--input-layout "
                     "nhwc leaves it out), or the image is too low"
                 )
 
@@ -101,8 +101,8 @@ def why_not(items: Sequence[Item], graph: OperatorGraph, ports: RowPorts) -> str
         read = [node for node in graph.readers(name) if node in by_name]
         for node in read:
             item = by_name[node]
-            by_rows = {item.operator.operands[index] for index in item.operator.row_operands}
-            if not item.streamable or name not in by_rows:
+            row_wise = {item.operator.operands[index] for index in item.operator.row_operands}
+            if not item.streamable or name not in row_wise:
                 return (
                     f"input {name} cannot be handed over row by row: operator {node} "
                     f"({_short(graph, node)}) needs it whole"
@@ -122,7 +122,7 @@ def why_not(items: Sequence[Item], graph: OperatorGraph, ports: RowPorts) -> str
                 "it all at once"
             )
     return (
-        "the inputs and outputs chosen cannot be traded row by row together: no cascade reaches "
+        "the inputs and outputs chosen cannot be streamed row by row together: no cascade reaches "
         "from operators that need one of them to those that need the others"
     )
 

@@ -21,7 +21,7 @@ def guarded_outputs(label: str, result: RunResult) -> Outputs:
 
 
 def assert_equal_outputs(label: str, found: Outputs, expected: Outputs) -> None:
-    """Integers are equal bit by bit, floating point to `TOLERANCE`; not-a-number never is."""
+    """Integers are equal bit by bit, floating point to `TOLERANCE`; NaN never is."""
     for name, array in expected.items():
         tolerance = TOLERANCE if array.dtype.kind == "f" else 0
         scale = np.abs(array.astype("float64")).max(initial=0)

@@ -197,7 +197,7 @@ class Pairs:
             worst = np.abs(one.astype("float64") - other).max(initial=0)
             rough = one.dtype.kind == "f" and not exact
             limit = _TOLERANCE * np.abs(other).max(initial=0) if rough else 0
-            if not worst <= limit:  # not-a-number differs too
+            if not worst <= limit:  # NaN differs too
                 return f"output {index} differs by {worst:g}"
         return None
 

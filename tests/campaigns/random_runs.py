@@ -29,7 +29,7 @@ import numpy as np
 import tvm
 
 from dero_tvm.aot.program import Program, build_program
-from dero_tvm.driver.row_planner import plan_by_rows
+from dero_tvm.driver.row_planner import plan_row_placement
 from dero_tvm.planning import MemoryPlan, Options, plan_memory
 from dero_tvm.schedule.extract import extract
 from dero_tvm.schedule.to_problem import Scheduled, Sharing, to_problem
@@ -127,7 +127,7 @@ def _planned(seed: int, summary: Summary) -> list[Planned]:
     ways = []
     for label, module, sharing in _ways(random_network(seed), options, random.Random(seed)):
         scheduled = to_problem(extract(module), sharing=sharing)
-        plan = plan_by_rows(scheduled, options) if "by rows" in label else None
+        plan = plan_row_placement(scheduled, options) if "by rows" in label else None
         plan = plan or plan_memory(scheduled.problem, options)
         summary.counts["by rows"] += plan.rows is not None
         program = build_program(scheduled, plan)
@@ -175,7 +175,7 @@ def _ways(
     if ascending is not None:
         yield "ascending", ascending, Sharing.ROWS
     yield "overlapped", streamed(NO_CASCADES), Sharing.ROWS
-    by_rows = StreamRows(None, kept, options.external_io, by_rows=True)(module)
+    by_rows = StreamRows(None, kept, options.external_io, row_placement=True)(module)
     yield "by rows", by_rows, Sharing.ROWS
     yield "streamed, by rows", least, Sharing.ROWS
     with (
@@ -207,7 +207,7 @@ def _random_directions(chance: random.Random):
     def directions(items, inputs, lasting, segments):
         return [
             items[end - 1].streamable
-            and not any(item.operator.absorbs for item in items[begin:end])
+            and not any(item.operator.running_reduction for item in items[begin:end])
             and chance.random() < 0.5
             for begin, end in segments
         ]

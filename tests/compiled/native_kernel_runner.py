@@ -3,7 +3,7 @@
     kernel = NativeKernel("conv2d", [TensorSpec((1, 8, 8, 4), "int8"), ...],
                           {"weight": ..., ...}, features={"dsp"}, strides=(2, 2))
     kernel.run_rows(data)
-    NativeKernel("reduce", ..., absorbing=True).absorb_rows(data)
+    NativeKernel("reduce", ..., running_reduction=True).reduce_rows(data)
 
 The function is compiled with UndefinedBehaviorSanitizer, once for each text.  Every array it gets
 ends where a page begins that must not be touched, so reading too far crashes.
@@ -48,7 +48,7 @@ class NativeKernel:
         *,
         features: Collection[str],
         out_pixel_stride: int = 0,
-        absorbing: bool = False,
+        running_reduction: bool = False,
         **attrs: Any,
     ) -> None:
         operator = operator_of(f"dero.{name}")
@@ -59,8 +59,8 @@ class NativeKernel:
         self.operator = operator
         self.signature = Signature(f"dero.{name}", tuple(inputs), output, values)
         self.row_arguments = operator.row_arguments(self.signature)
-        self.state = operator.absorbs(self.signature) if absorbing else None
-        assert absorbing == (self.state is not None), "does not absorb its rows"
+        self.state = operator.running_state(self.signature) if running_reduction else None
+        assert running_reduction == (self.state is not None), "is no running reduction"
         request = Request(
             self.signature,
             operator.operator_class(self.signature),
@@ -82,7 +82,7 @@ class NativeKernel:
         assert (pixels[:, output.channels :] == 77).all(), "wrote between pixels"
         return np.ascontiguousarray(pixels[:, : output.channels]).reshape(output.shape)
 
-    def absorb_rows(self, data: np.ndarray, ring: int = 0) -> np.ndarray:
+    def reduce_rows(self, data: np.ndarray, ring: int = 0) -> np.ndarray:
         """The only output row of a kernel with a state, which gets one row of `data` a call, in a
         ring of `ring` rows more.
         """

@@ -2,8 +2,8 @@
 
 What runs is the C that the compiler generates of it, as a function over raw pointers, so a test
 chooses every address: rings lower than the tensor, pixel strides, an output on top of an operand.
-`run_rows` compares it with what LLVM makes of the same kernel, and with the kernel that absorbs
-its input row by row if there is one.
+`run_rows` compares it with what LLVM makes of the same kernel, and with that of its running
+reduction if it has one.
 
     kernel = RowKernel("pool2d", [TensorSpec((1, 8, 8, 3), "int8")], kind="max", pool_size=(2, 2))
     kernel.run_rows(data)                     # the whole operator, row by row
@@ -48,11 +48,11 @@ class RowKernel:
         output = TensorSpec(result.shape, result.dtype, out_pixel_stride)
         self.operator: Operator = operator
         self.signature = Signature(f"dero.{name}", tuple(inputs), output, values)
-        self.state = operator.absorbs(self.signature)
+        self.state = operator.running_state(self.signature)
         self._row_arguments = operator.row_arguments(self.signature)
         library = compile_kernels(self._kernels())
         self._function, self._by_llvm = library.row_kernel, library.row_kernel_by_llvm
-        self._absorbing = library.absorbing_kernel if self.state else None
+        self._running_kernel = library.running_kernel if self.state else None
         self._scratch = np.zeros(max(operator.scratch_bytes(self.signature), 1), np.int8)
 
     def _kernels(self) -> dict[str, Kernel]:
@@ -67,7 +67,7 @@ class RowKernel:
         )
         kernels = {"row_kernel": KernelTable([], lambda _: {}).of(operation, {})}
         if self.state:
-            kernels["absorbing_kernel"] = KernelTable([], lambda _: {}).of(
+            kernels["running_kernel"] = KernelTable([], lambda _: {}).of(
                 replace(operation, state=self.state), {}
             )
         return {name: replace(kernel, name=name) for name, kernel in kernels.items()}
@@ -120,7 +120,7 @@ class RowKernel:
         tolerance = 1e-6 if output.dtype.startswith("float") else 0
         np.testing.assert_allclose(by_llvm, rows, tolerance, tolerance, err_msg="by LLVM")
         if self.state:
-            np.testing.assert_array_equal(self._absorbed(buffers), rows, err_msg="absorbing")
+            np.testing.assert_array_equal(self._reduced(buffers), rows, err_msg="running reduction")
         pixels = rows.reshape(-1, output.pixel_stride)
         assert (pixels[:, output.channels :] == CANARY).all(), "wrote between pixels"
         return np.ascontiguousarray(pixels[:, : output.channels]).reshape(output.shape)
@@ -132,15 +132,15 @@ class RowKernel:
             function(*self._arguments(row, buffers, rows[row]))
         return rows
 
-    def _absorbed(self, buffers: Sequence[np.ndarray]) -> np.ndarray:
+    def _reduced(self, buffers: Sequence[np.ndarray]) -> np.ndarray:
         """The only output row, of an input that is there one row at a time."""
-        assert self.state is not None and self._absorbing is not None
+        assert self.state is not None and self._running_kernel is not None
         output, spec = self.signature.output, self.signature.inputs[0]
         state = np.full(self.state.elements, CANARY, self.state.dtype)
         out = np.full((1, output.row_stride), CANARY, output.dtype)
         for row, one in enumerate(buffers[0].reshape(spec.rows, -1)):
             arguments = self._arguments(row, [one, *buffers[1:]], out, {0: 1})
-            self._absorbing(*arguments, ctypes.c_void_p(state.ctypes.data))
+            self._running_kernel(*arguments, ctypes.c_void_p(state.ctypes.data))
         return out
 
 

@@ -63,7 +63,7 @@ def test_streaming_computes_nothing_twice(planned: Sweep) -> None:
     rows = 24 * 5 + 1  # five operators of 24 rows and the pooled one
     assert planned.points[0].kernel_calls == rows
     assert planned.points[1].kernel_calls == rows
-    # A global pooling that absorbs its input is called for each input row.
+    # A global pooling, as a running reduction, is called for each input row.
     assert planned.points[-1].kernel_calls <= rows - 1 + 24
 
 

@@ -1,7 +1,7 @@
-"""Infinities, not-a-number, the largest and the smallest float32 through the generated C.
+"""Infinities, NaN, the largest and the smallest float32 through the generated C.
 
 The judge is ONNX Runtime.  It does not agree with itself on which operand a maximum of
-not-a-number is, so that is looked at apart; nor is a sum that overflows defined without its order.
+NaN is, so that is looked at apart; nor is a sum that overflows defined without its order.
 """
 
 from __future__ import annotations
@@ -130,8 +130,8 @@ def test_special_values(library: CLibrary, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", COMPARING)
-def test_not_a_number_in_a_comparison(library: CLibrary, name: str) -> None:
-    """It gives not-a-number or a value that it is compared with, and nothing else."""
+def test_nan_in_a_comparison(library: CLibrary, name: str) -> None:
+    """It gives NaN or a value that it is compared with, and nothing else."""
 
     @cases()
     @given(inputs(name, st.sampled_from([NAN, -1.0, 2.0, 5.0])))

@@ -46,9 +46,9 @@ def check_totals(name, data, ring, **attrs):
     native = NativeKernel(name, [spec], {}, features=DSP, **attrs)
     assert native.kernel is not None and native.kernel.name == "dsp_totals"
     np.testing.assert_array_equal(native.run_rows(data, ring=ring), expected)
-    absorbing = NativeKernel(name, [spec], {}, features=DSP, absorbing=True, **attrs)
-    assert absorbing.kernel is not None and absorbing.kernel.name == "dsp_absorb"
-    np.testing.assert_array_equal(absorbing.absorb_rows(data, ring=ring), expected)
+    running = NativeKernel(name, [spec], {}, features=DSP, running_reduction=True, **attrs)
+    assert running.kernel is not None and running.kernel.name == "dsp_absorb"
+    np.testing.assert_array_equal(running.reduce_rows(data, ring=ring), expected)
 
 
 @given(

@@ -85,7 +85,7 @@ def check(name: str, case: dict[str, Any]) -> None:
     native = NativeKernel(name, specs, constants, features={"fpu"}, **case["attrs"])
     expected = RowKernel(name, specs, **case["attrs"]).run_rows(data, weight, bias)
     found = native.run_rows(data, ring=case["ring"])
-    # What not-a-number is clamped to is left open, except that it is a bound or stays.
+    # What NaN is clamped to is left open, except that it is a bound or stays.
     low, high = case["attrs"].get("minimum"), case["attrs"].get("maximum")
     unbounded = RowKernel(name, specs, **{**case["attrs"], "minimum": None, "maximum": None})
     undefined = np.isnan(unbounded.run_rows(data, weight, bias))

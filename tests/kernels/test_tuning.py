@@ -35,7 +35,7 @@ MISSING = [tool for tool in ("arm-none-eabi-gcc", "qemu-system-arm") if which(to
 
 
 def network() -> tvm.IRModule:
-    """A convolution, an addition and a pooling that absorbs rows where it is streamed."""
+    """A convolution, an addition and a pooling, a running reduction where it is streamed."""
     b = Builder(("x", (1, 9, 9, 4)))
     x = b.conv("first", b.inputs[0], 8)
     y = b.add("sum", b.conv("second", x, 8), x)
@@ -167,7 +167,8 @@ def test_every_candidate_is_measured_on_the_host():
 @pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}")
 def test_a_slow_kernel_is_found_in_qemu(slow: None, tmp_path: Path):
     cache = tmp_path / "kernels.json"
-    # A board without a QEMU machine, whose core another one has; streamed, the pooling absorbs.
+    # A board without a QEMU machine, whose core another one has; streamed, the pooling is a running
+    # reduction.
     board = "nucleo_h743zi"
     assert load_board(board).qemu is None
     model = dero_tvm.compile(network(), target=board, dero="stream", tune=cache)

@@ -9,8 +9,9 @@ from dero_tvm.planning import Buffer, BufferKind, Options, Overlap, Problem, Reg
 
 
 def random_problem(seed: int, steps: int, *, alignments: tuple[int, ...] = (1,)) -> Problem:
-    """A connected random network: joins, slices written by several steps, temporaries, licences
-    of positive, zero and negative distance, an output that is read again, several outputs.
+    """A connected random network: joins, slices written by several steps, temporaries, overlap
+    constraints of positive, zero and negative distance, an output that is read again, several
+    outputs.
     """
     chance = random.Random(seed)
 

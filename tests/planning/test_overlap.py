@@ -1,4 +1,4 @@
-"""Overlap licences: when they hold, which addresses they allow, what they save at most."""
+"""Overlap constraints: when they hold, which addresses they allow, what they save at most."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dero_tvm.planning import (
     Step,
     liveness,
 )
-from dero_tvm.planning.overlap import shared_bytes, valid_licences
+from dero_tvm.planning.overlap import shared_bytes, valid_overlaps
 from relax_passes.streaming.least_span import least_span
 from tests.random_cases import cases
 
@@ -25,7 +25,7 @@ from tests.random_cases import cases
 def is_legal(
     output_offset: int, output_size: int, input_offset: int, input_size: int, distance: int
 ) -> bool:
-    """Whether two buffers alive together may lie there, given a licence with `distance`."""
+    """Whether two buffers alive together may lie there, given their least `distance`."""
     delta = input_offset - output_offset
     return delta >= min(distance, output_size) or delta <= -input_size
 
@@ -64,22 +64,22 @@ def test_least_span_is_the_least_over_all_addresses(
     ),
 )
 def test_no_placement_saves_more_than_shared_bytes(
-    sizes: list[int], licences: dict[tuple[int, int], int]
+    sizes: list[int], overlaps: dict[tuple[int, int], int]
 ) -> None:
-    licences = {pair: d for pair, d in licences.items() if max(pair) < len(sizes)}
+    overlaps = {pair: d for pair, d in overlaps.items() if max(pair) < len(sizes)}
     least = sum(sizes)
     for at in product(range(sum(sizes)), repeat=len(sizes)):
         legal = True
         for i in range(len(sizes)):
             for j in range(i):
                 ways = [
-                    is_legal(at[a], sizes[a], at[b], sizes[b], licences.get((a, b), sizes[a]))
+                    is_legal(at[a], sizes[a], at[b], sizes[b], overlaps.get((a, b), sizes[a]))
                     for a, b in ((i, j), (j, i))
                 ]
                 legal &= any(ways)
         if legal:
             least = min(least, covered(list(zip(at, sizes, strict=True))))
-    assert sum(sizes) - shared_bytes(dict(enumerate(sizes)), licences) <= least
+    assert sum(sizes) - shared_bytes(dict(enumerate(sizes)), overlaps) <= least
 
 
 def chain(source: BufferKind, target: BufferKind, *more: Step) -> Problem:
@@ -90,16 +90,16 @@ def chain(source: BufferKind, target: BufferKind, *more: Step) -> Problem:
     return Problem(tuple(buffers), tuple(steps))
 
 
-def licences_of(problem: Problem, options: Options | None = None) -> dict[tuple[str, str], int]:
-    return valid_licences(problem, range(len(problem.steps)), options)
+def overlaps_of(problem: Problem, options: Options | None = None) -> dict[tuple[str, str], int]:
+    return valid_overlaps(problem, range(len(problem.steps)), options)
 
 
-def test_when_a_licence_holds() -> None:
+def test_when_an_overlap_holds() -> None:
     plain = BufferKind.INTERMEDIATE
-    given_licence = {("b", "a"): 2}
-    assert licences_of(chain(plain, plain)) == given_licence
-    assert licences_of(chain(BufferKind.INPUT, plain)) == given_licence
-    assert licences_of(chain(plain, BufferKind.OUTPUT)) == given_licence
+    given_overlap = {("b", "a"): 2}
+    assert overlaps_of(chain(plain, plain)) == given_overlap
+    assert overlaps_of(chain(BufferKind.INPUT, plain)) == given_overlap
+    assert overlaps_of(chain(plain, BufferKind.OUTPUT)) == given_overlap
 
 
 @pytest.mark.parametrize(
@@ -115,11 +115,11 @@ def test_when_a_licence_holds() -> None:
     ],
     ids=["kept input", "outside the arena", "network output", "read again"],
 )
-def test_when_a_licence_is_void(problem: Problem, options: Options) -> None:
-    assert licences_of(problem, options) == {}
+def test_when_an_overlap_is_void(problem: Problem, options: Options) -> None:
+    assert overlaps_of(problem, options) == {}
 
 
-def test_a_licence_is_void_if_an_earlier_step_wrote_a_slice_of_the_output() -> None:
+def test_an_overlap_is_void_if_an_earlier_step_wrote_a_slice_of_the_output() -> None:
     buffers = (
         Buffer("x", 8, BufferKind.INPUT),
         Buffer("y", 8, BufferKind.INPUT),
@@ -130,8 +130,8 @@ def test_a_licence_is_void_if_an_earlier_step_wrote_a_slice_of_the_output() -> N
         Step("right", ("y",), ("c",), (), (Overlap("c", "y", 8),)),
     )
     problem = Problem(buffers, steps)
-    assert valid_licences(problem, (0, 1)) == {("c", "x"): 0}
-    assert valid_licences(problem, (1, 0)) == {("c", "y"): 8}
+    assert valid_overlaps(problem, (0, 1)) == {("c", "x"): 0}
+    assert valid_overlaps(problem, (1, 0)) == {("c", "y"): 8}
 
 
 def test_lifetimes() -> None:

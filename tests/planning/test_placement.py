@@ -80,14 +80,14 @@ def least_height(packing: Packing, at_most: int) -> int:
 
 packings = st.integers(1, 6).flatmap(
     lambda count: st.builds(
-        lambda sizes, starts, lives, alignments, licences: Packing(
+        lambda sizes, starts, lives, alignments, overlaps: Packing(
             tuple(sizes),
             tuple(starts),
             tuple(start + life for start, life in zip(starts, lives, strict=True)),
             tuple(alignments),
             {
                 (a, b): distance
-                for (a, b), distance in licences.items()
+                for (a, b), distance in overlaps.items()
                 if a != b
                 and max(a, b) < count
                 and starts[b] < starts[a] == starts[b] + lives[b] - 1
@@ -122,7 +122,7 @@ def test_exact_search_finds_what_there_is(packing: Packing, tie: str) -> None:
     found = skyline.search(packing, least, Budget(5), 10_000, strategy)
     below = skyline.search(packing, least - 1, Budget(5), 10_000, strategy)
     assert below.offsets is None
-    if min(packing.licences.values(), default=0) >= 0:
+    if min(packing.overlaps.values(), default=0) >= 0:
         assert found.offsets is not None
         assert packing.height(found.offsets) <= least
         assert below.proven

@@ -54,7 +54,7 @@ def test_right_plans_pass() -> None:
     verify(plan(RIGHT))
     verify(plan(RIGHT, order=(0, 2, 1)))
     verify(plan_memory(example()))
-    verify(plan({**RIGHT, "y": 12, "x": 48, "a": 16}))  # y 4 below a: its licence allows it
+    verify(plan({**RIGHT, "y": 12, "x": 48, "a": 16}))  # y 4 below a: its constraint allows it
 
 
 @pytest.mark.parametrize(
@@ -87,8 +87,8 @@ def test_broken_plans_are_refused(broken: MemoryPlan, message: str) -> None:
         verify(broken)
 
 
-def test_the_order_of_licensed_steps_matters() -> None:
-    # Once `side` runs after `add`, a outlives `add` and its licence is void.
+def test_the_order_of_overlapping_steps_matters() -> None:
+    # Once `side` runs after `add`, a outlives `add` and its overlap constraint does not hold.
     offsets = {"x": 48, "a": 16, "w": 32, "z": 32, "y": 12}
     verify(plan(offsets))
     with pytest.raises(PlanError, match=r"'y'.*'a'.*step 'add'"):

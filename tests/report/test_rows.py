@@ -1,4 +1,5 @@
-"""Reports of plans by rows: figures by call, rows as cells, the sentence of the bound."""
+"""Reports of plans with row placement: figures by call, rows as cells, the sentence of the
+bound."""
 
 from __future__ import annotations
 

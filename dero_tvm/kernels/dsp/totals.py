@@ -17,7 +17,7 @@ from .factors import ROUNDINGS, pack_factors
 _RESULTS = "const struct totals *results = (const struct totals *)totals;\n"
 _WHOLE = "dsp_totals(results, data, 1, 1, 0, out);\n"
 _ROW_BYTES = "(results->pixels * results->pixel)"
-_ABSORB = "dsp_totals(results, data, row == 0, row == results->calls - 1, state, out);\n"
+_RUNNING = "dsp_totals(results, data, row == 0, row == results->calls - 1, state, out);\n"
 _NO_FACTOR = (0, 0, 0, 0, 0, 0)
 _FEWEST_TERMS = 8  # of a reduction; below, the portable kernel takes no more instructions
 _MOST_TERMS = 1 << 23  # their sum, with any zero point, stays below 2^31
@@ -65,7 +65,7 @@ def _totals(request: Request, factor: tuple[int, int] | None) -> CKernel | None:
         *(divisor, *factors[:2], *int8_limits(s), *factors[2:]),
     )
     if request.state is not None:
-        name, call = "dsp_absorb", _ABSORB
+        name, call = "dsp_absorb", _RUNNING
     else:
         name, call = "dsp_totals", _WHOLE
 

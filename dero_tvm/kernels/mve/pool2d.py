@@ -34,7 +34,7 @@ def pool2d(request: Request) -> CKernel | None:
         if request.state is None:
             make = partial(_windows, s, rows, columns, _average(s))
         else:
-            make = partial(_absorb, s, rows, columns)
+            make = partial(_running, s, rows, columns)
     else:
         return None
     return CKernel(f"mve_pool_{s['kind']}", make, support=(SUPPORT / "mve_pool.h",))
@@ -90,7 +90,7 @@ for (int32_t channel = 0; channel < {s.output.channels}; channel += 4) {{
 }}"""
 
 
-def _absorb(s: Signature, rows: Axis, columns: Axis, offsets: RowOffsets) -> str:
+def _running(s: Signature, rows: Axis, columns: Axis, offsets: RowOffsets) -> str:
     """One row of the image enters the sums of all windows, which cover every row."""
     data, channels = s.inputs[0], s.output.channels
     low, high = int8_limits(s)

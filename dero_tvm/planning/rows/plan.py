@@ -1,4 +1,4 @@
-"""Planning by rows: an address for every row, given the order of the calls."""
+"""Row placement: an address for every row, given the order of the calls."""
 
 from __future__ import annotations
 

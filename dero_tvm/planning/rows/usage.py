@@ -1,4 +1,4 @@
-"""What of a plan by rows is in use when: the life of each row, bytes alive during each call."""
+"""What of a row placement is in use when: the life of each row, bytes alive during each call."""
 
 from __future__ import annotations
 

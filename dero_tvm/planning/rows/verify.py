@@ -1,4 +1,4 @@
-"""The check of a plan by rows: the calls run on marks in place of numbers.
+"""The check of a row placement: the calls run on marks in place of numbers.
 
 Every row that is made writes a mark of its own over its bytes; every row that is read must still
 have its mark in all of them.  Nothing here shares code with what made the plan.

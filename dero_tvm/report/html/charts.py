@@ -1,6 +1,6 @@
 """Charts of memory against time as boxes, in percent of the chart's width and height.
 
-Time goes from left to right, one operator as wide as another; bytes go up.  Where a plan by rows
+Time goes from left to right, one operator as wide as another; bytes go up.  Where a row placement
 stands alone, one call of a row kernel is as wide as another.
 """
 
@@ -70,7 +70,7 @@ class Chart:
     peak: Box | None = None
     peak_bytes: int = 0
     regions: tuple[Mark, ...] = ()  # where regions begin, if there are several
-    areas: tuple[Area, ...] = ()  # in place of boxes, in a plan by rows
+    areas: tuple[Area, ...] = ()  # in place of boxes, in a row placement
     top: int = 1  # bytes at the upper end
 
     @property

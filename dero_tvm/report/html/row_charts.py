@@ -1,4 +1,4 @@
-"""Charts of a plan by rows: thousands of boxes, as one SVG path a tensor.
+"""Charts of a row placement: thousands of boxes, as one SVG path a tensor.
 
 The paths' units are 1/`WIDTH` of the chart's width, and bytes downwards from the top.
 """
@@ -78,7 +78,7 @@ def row_stack(timeline: Timeline, top: int, *, by_tensor: bool) -> tuple[Area, .
 
 
 def hue_of(timeline: Timeline, index: int) -> float | None:
-    """The hue of a tensor in a plan by rows; None for what has the colour of its kind."""
+    """The hue of a tensor in a row placement; None for what has the colour of its kind."""
     buffer = timeline.buffers[index]
     if not buffer.cells or buffer.kind in _FIXED:
         return None

@@ -112,7 +112,7 @@ def _sum_integers(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax
     return rewriter.dero(
         "subtract" if subtract else "add",
         [a.data, b.data],
-        epilogue.absorbed,
+        epilogue.fused,
         zero_points=(a.zero_point, b.zero_point, epilogue.zero_point),
         rounding=onnx_rounding(
             rewriter.rounding, attrs["multipliers"][2], attrs["shifts"][2], factors.MOST_SUM
@@ -133,7 +133,7 @@ def _multiply_integers(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> 
     return rewriter.dero(
         "multiply",
         [a.data, b.data],
-        epilogue.absorbed,
+        epilogue.fused,
         zero_points=(a.zero_point, b.zero_point, epilogue.zero_point),
         multiplier=multiplier,
         shift=shift,

@@ -97,7 +97,7 @@ def _integers(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax.Exp
         table = rewriter.concat_table(source, epilogue)
         operands.append(rewriter.looked_up(source, table, bounds))
     axis = call.attrs.axis % len(shape_of(call))
-    return rewriter.dero("concat", operands, epilogue.absorbed, axis=axis)
+    return rewriter.dero("concat", operands, epilogue.fused, axis=axis)
 
 
 @READERS.register("relax.concat")

@@ -119,7 +119,7 @@ def _select(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Exp
         groups=a.groups,
         **epilogue.clamp,
     )
-    return rewriter.finish(result, epilogue.absorbed)
+    return rewriter.finish(result, epilogue.fused)
 
 
 @INTEGERS.register("relax.nn.conv2d")
@@ -142,7 +142,7 @@ def _integers(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax.Exp
     return rewriter.dero(
         "conv2d",
         operands,
-        epilogue.absorbed,
+        epilogue.fused,
         strides=a.strides,
         padding=a.padding,
         dilation=a.dilation,

@@ -92,7 +92,7 @@ def _select(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Exp
         ],
         **epilogue.clamp,
     )
-    return rewriter.finish(result, epilogue.absorbed)
+    return rewriter.finish(result, epilogue.fused)
 
 
 @INTEGERS.register("relax.matmul")
@@ -116,7 +116,7 @@ def _integers(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax.Exp
     return rewriter.dero(
         "dense",
         operands,
-        epilogue.absorbed,
+        epilogue.fused,
         input_zero_point=source.zero_point,
         weight_zero_point=weight_zero_point,
         output_zero_point=epilogue.zero_point,

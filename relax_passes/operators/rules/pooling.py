@@ -151,7 +151,7 @@ def _integers(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax.Exp
     return rewriter.dero(
         "pool2d",
         [source.data],
-        epilogue.absorbed,
+        epilogue.fused,
         input_zero_point=0 if as_they_are else source.zero_point,
         output_zero_point=0 if as_they_are else epilogue.zero_point,
         **window,
@@ -170,12 +170,12 @@ def _between_casts(
     narrowed, narrow = reader
     if not is_call(narrow, "relax.astype") or dtype_of(narrow) != "int8":
         return None
-    epilogue = Epilogue(narrowed, absorbed=[narrowed])
+    epilogue = Epilogue(narrowed, fused=[narrowed])
     take_integer_clamp(rewriter.old, epilogue)
     return rewriter.dero(
         "pool2d",
         [rewriter.new(widen.args[0])],
-        epilogue.absorbed,
+        epilogue.fused,
         minimum=epilogue.minimum,
         maximum=epilogue.maximum,
         **window,

@@ -151,7 +151,7 @@ def _integers(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax.Exp
     return rewriter.dero(
         "reduce",
         [source.data],
-        epilogue.absorbed,
+        epilogue.fused,
         kind=kind,
         axes=axes,
         keepdims=call.attrs.keepdims,

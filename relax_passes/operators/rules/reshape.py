@@ -7,7 +7,7 @@
 - selection: `dero.reshape`;
 - element sums: always;
 - channel selection: where channels stay side by side;
-- the network's description: a flattening; with a transposition of pixels after it, a shuffle.
+- the network's description: a flattening; with a transpose of pixels after it, a shuffle.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from ...ir.operator_graph import Node
 from ...reorganization.cannot_reorganize import no_counterpart
 from ...reorganization.channel_selection import NARROWING, CannotNarrow, Kept, the_kept
 from ...reorganization.description import Flatten, Shuffle
+from ...reorganization.layout_transpose import TO_NCHW, TO_NHWC, is_transpose
 from ...reorganization.partial_description import DESCRIPTION, DescribedTensor, PartialDescription
-from ...reorganization.transposition import TO_NCHW, TO_NHWC, is_transposition
 from .. import Signature
 from .registry import Refusal
 
@@ -86,7 +86,7 @@ def _describe(description: PartialDescription, name: str, data: Node) -> Describ
     (tensor,) = description.operands(name, data)
     shape = data.signature.output.shape
     old = description.shape(tensor.source)
-    if len(old) == 3 and is_transposition(data, TO_NHWC if tensor.channels_first else TO_NCHW):
+    if len(old) == 3 and is_transpose(data, TO_NHWC if tensor.channels_first else TO_NCHW):
         return DescribedTensor(tensor.source, not tensor.channels_first)
     if shape == data.signature.inputs[0].shape:
         return tensor

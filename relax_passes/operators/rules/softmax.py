@@ -68,7 +68,7 @@ def _integers(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax.Exp
     return rewriter.dero(
         "softmax",
         [source.data],
-        epilogue.absorbed,
+        epilogue.fused,
         **integer_factors(factors.softmax_factors, source.scale, beta),
     )
 

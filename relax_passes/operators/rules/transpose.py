@@ -25,8 +25,8 @@ from ...ir.dataflow import shape_of
 from ...ir.operator_graph import Node
 from ...reorganization.cannot_reorganize import no_counterpart
 from ...reorganization.channel_selection import NARROWING, CannotNarrow, Kept
+from ...reorganization.layout_transpose import TO_NCHW, TO_NHWC
 from ...reorganization.partial_description import DESCRIPTION, DescribedTensor, PartialDescription
-from ...reorganization.transposition import TO_NCHW, TO_NHWC
 from .. import Signature
 
 CONSTANT_MOVES.register("relax.permute_dims")(
@@ -66,7 +66,7 @@ def _narrow(
 ) -> tuple:
     rank = len(signature.inputs[0].shape)
     if attrs["axes"][-1] % rank != rank - 1:
-        raise CannotNarrow("a transposition moves the channels (channel shuffle)")
+        raise CannotNarrow("a transpose moves the channels (channel shuffle)")
     return operands, attrs, kept[0]
 
 

@@ -108,7 +108,7 @@ class Graph:
             if not 0 < result.size <= LARGEST or result.ndim > MOST_AXES:
                 raise Unfit(f"{operator}: a result of shape {result.shape}")
             if result.dtype == np.float32 and not np.abs(result).max() <= GREATEST:
-                raise Unfit(f"{operator}: too great or not a number")
+                raise Unfit(f"{operator}: too great or NaN")
         self.nodes.append(node)
         self.values.update(zip(names, results))
         self.tensors += [name for name in names if self.values[name].dtype == np.float32]

@@ -1,4 +1,4 @@
-"""Random networks as calls of row kernels, for the tests of planning by rows."""
+"""Random networks as calls of row kernels, for the tests of row placement."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plans by rows: the check passes on what planning makes of random problems."""
+"""Plans with row placement: the check passes on what planning makes of random problems."""
 
 from __future__ import annotations
 

@@ -115,14 +115,18 @@ def test_names_bound_to_names_and_tuples_disappear():
 
 
 def test_unique_names():
-    a, twin = (relax.DataflowVar("a", relax.TensorType(SHAPE, "float32")) for _ in range(2))
+    a, duplicate = (relax.DataflowVar("a", relax.TensorType(SHAPE, "float32")) for _ in range(2))
     mod = residual_network()
     line = read_function(mod)
     renamed = write_function(
         mod,
         type(line)(
             line.parameters,
-            ((a, line.bindings[0][1]), (twin, conv_of(a)), (relax.Var("a_1", a.ty), conv_of(twin))),
+            (
+                (a, line.bindings[0][1]),
+                (duplicate, conv_of(a)),
+                (relax.Var("a_1", a.ty), conv_of(duplicate)),
+            ),
             a,
         ),
     )

@@ -94,7 +94,7 @@ def test_ties_and_their_neighbours(rounding, expected):
 
 
 @pytest.mark.parametrize("rounding", ["half_away", "half_even"])
-def test_infinities_and_not_a_number(rounding):
+def test_infinities_and_nan(rounding):
     values = [np.inf, -np.inf, np.nan, 3e38, -3e38, 0.0]
     array = np.array(values, "float32").reshape(1, 6)
     expected = np.array([[127, -128, 9, 127, -128, 9]], "int8")

@@ -101,13 +101,13 @@ def test_refined_module_computes_what_its_description_says():
     np.testing.assert_allclose(execute(after, inputs)[0], expected[0], rtol=1e-4, atol=1e-4)
 
 
-def test_plain_twin_is_the_reorganized_network_without_shortcuts():
+def test_plain_baseline_is_the_reorganized_network_without_shortcuts():
     before = network(dense_network, SHAPE)
-    twin = RemoveResiduals(refine=True)(before)
-    assert [node.weight_shape for node in convolutions(twin)] == [
+    baseline = RemoveResiduals(refine=True)(before)
+    assert [node.weight_shape for node in convolutions(baseline)] == [
         node.weight_shape for node in convolutions(reorganize()(before))
     ]
-    assert all(node.shortcut is node.norm is None for node in convolutions(twin))
+    assert all(node.shortcut is node.norm is None for node in convolutions(baseline))
     narrow = RemoveResiduals()(before)
     assert "dero.reorganization" not in narrow["main"].attrs
 
@@ -120,8 +120,8 @@ def test_networks_without_concatenations_stay():
     before = network(build, SHAPE)
     narrow = ReorganizeResiduals()(before)
     tvm.ir.assert_structural_equal(RefineOperators()(narrow), narrow)
-    twin, other = RemoveResiduals(refine=True)(before), RemoveResiduals()(before)
-    tvm.ir.assert_structural_equal(twin, other)
+    baseline, other = RemoveResiduals(refine=True)(before), RemoveResiduals()(before)
+    tvm.ir.assert_structural_equal(baseline, other)
 
 
 def test_needs_a_reorganized_module():

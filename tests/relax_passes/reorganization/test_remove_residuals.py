@@ -1,4 +1,4 @@
-"""The plain twin: structure, widths, int8 scales, and what is left alone."""
+"""The plain baseline: structure, widths, int8 scales, and what is left alone."""
 
 import numpy as np
 import pytest
@@ -325,7 +325,7 @@ def test_leaves_rows():
         ),
         (
             lambda emit, c: make_call("transpose", [c], axes=(0, 1, 3, 2)),
-            "a transposition moves the channels",
+            "a transpose moves the channels",
         ),
         (
             lambda emit, c: make_call("slice", [c], begin=(0, 0, 0, 0), end=(1, 6, 5, 4),

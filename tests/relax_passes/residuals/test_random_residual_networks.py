@@ -104,7 +104,7 @@ def test_same_bits_in_shared_buffers(steps, extra_output, seed):
 
 @cases(40)
 @given(st.lists(STEP, min_size=2, max_size=12), st.booleans())
-def test_plain_twin_is_a_network_without_residuals(steps, extra_output):
+def test_plain_baseline_is_a_network_without_residuals(steps, extra_output):
     before = build(steps, extra_output)
     after = RemoveResiduals()(before)
     relax.analysis.well_formed(after)

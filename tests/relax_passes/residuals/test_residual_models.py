@@ -49,12 +49,12 @@ def test_resnet50():
     shortcuts = Counter(residual.shortcut for residual in read_residuals(after))
     assert shortcuts == {"identity": 12, "projection": 4}
     assert verdicts(after) == {(accumulate_residuals.NAME, "accumulated"): 16}
-    twin = plain()(canonical)
-    assert verdicts(twin) == {(remove_residuals.NAME, "removed"): 16}
+    baseline = plain()(canonical)
+    assert verdicts(baseline) == {(remove_residuals.NAME, "removed"): 16}
     # Each block's tensors, float32: 56 x 56 x 256 beside two of its size or a half of it.
     unit = 56 * 56 * 256 * 4
     assert peak(canonical) == 2.25 * unit
-    assert peak(twin) == 1.5 * unit
+    assert peak(baseline) == 1.5 * unit
     assert peak(after) < 1.63 * unit
 
 
@@ -68,16 +68,16 @@ def test_densenet121():
     assert sum(actions.values()) == 58
     assert actions[concat_in_place.NAME, "in place"] >= 57
     assert peak(after) <= peak(canonical)
-    twin = plain()(canonical)
-    assert verdicts(twin) == {(remove_residuals.NAME, "removed"): 58}
-    assert peak(twin) < 0.6 * peak(canonical)
-    assert not read_residuals(IdentifyResiduals()(twin))
-    tvm.relax.analysis.well_formed(twin)
+    baseline = plain()(canonical)
+    assert verdicts(baseline) == {(remove_residuals.NAME, "removed"): 58}
+    assert peak(baseline) < 0.6 * peak(canonical)
+    assert not read_residuals(IdentifyResiduals()(baseline))
+    tvm.relax.analysis.well_formed(baseline)
 
 
 def test_shufflenet_keeps_what_its_groups_need():
-    twin = plain()(Canonicalize()(load(light_model("light_shufflenet")).module))
-    left = [d for d in decisions(twin) if d.action == "left alone"]
+    baseline = plain()(Canonicalize()(load(light_model("light_shufflenet")).module))
+    left = [d for d in decisions(baseline) if d.action == "left alone"]
     assert len(left) == 3
     assert all("groups cannot lose single channels" in d.reason for d in left)
 

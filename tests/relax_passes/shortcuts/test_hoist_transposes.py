@@ -84,7 +84,7 @@ def reshapes(emit, x):
     return make_call("reshape", [c], shape=(1, 4, 5, 3))
 
 
-def a_transposition(emit, x):
+def a_transpose(emit, x):
     return scaled(emit(nhwc(x)), (1, 1, 1, 3))
 
 
@@ -120,7 +120,7 @@ def turned_first(emit, x):
     ("channels", "dtype", "before", "expected"),
     [
         (3, "int8", constant_from_a_table, moved_constant),
-        (3, "float32", reshapes, a_transposition),
+        (3, "float32", reshapes, a_transpose),
         (3, "float32", through_int8, of_a_quarter_of_the_bytes),
         (1, "float32", of_one_channel, turned_first),
     ],

@@ -23,7 +23,7 @@ class Overwritten(Exception):
 
 
 def operator(
-    name: str, result: str, *operands: tuple[str, TensorSpec], absorbs=False, **attrs
+    name: str, result: str, *operands: tuple[str, TensorSpec], running_reduction=False, **attrs
 ) -> CascadeOperator:
     """An operator of a cascade; operands are names and shapes, constants have the name ""."""
     kind = operator_of(f"dero.{name}")
@@ -31,7 +31,7 @@ def operator(
     names, inputs = zip(*operands)
     signature = Signature(f"dero.{name}", inputs, kind.infer(inputs, values), values)
     rows = tuple(i for i in kind.row_arguments(signature) if names[i])
-    return CascadeOperator(signature, names, result, rows, absorbs)
+    return CascadeOperator(signature, names, result, rows, running_reduction)
 
 
 def window(result, source, spec, kernel=3, stride=1, before=1, after=1, dilation=1, channels=0):
@@ -134,7 +134,7 @@ class _Run:
                     # In order of execution: the last one asked for so far, counted from one.
                     counts = [height - row if self.descending else row + 1 for row in rows]
                     asked = max(counts, default=0)
-                    if producer.absorbs:
+                    if producer.running_reduction:
                         asked = producer.steps if asked else 0
                     self._make_until(demand.producer, asked)
             self._call(index, call)
@@ -145,7 +145,7 @@ class _Run:
         kind = operator_of(op.signature.operator)
         rows = []
         for call in calls:
-            if op.absorbs:
+            if op.running_reduction:
                 rows.append(call)
             elif operand not in op.row_operands:
                 rows += range(op.signature.inputs[operand].rows)
@@ -165,7 +165,7 @@ class _Run:
                 rows = self._reads(index, operand, range(call, call + 1))
                 self._check(name, spec, rows)
                 read += [(operand, *self._span(name, spec, r)) for r in rows]
-        if op.absorbs:
+        if op.running_reduction:
             if call < op.steps - 1:
                 return
             row = 0

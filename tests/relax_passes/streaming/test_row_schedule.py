@@ -141,24 +141,26 @@ def test_the_same_ring_twice():
     assert [(d.reader, d.operand) for d in schedule.demands] == [(1, 0)]
 
 
-def test_global_pooling_needs_everything_unless_it_absorbs():
+def test_global_pooling_needs_everything_unless_it_is_a_running_reduction():
     x = image(6)
     mean = operator("reduce", "m", ("a", x), kind="mean", axes=(1, 2))
     assert simulate([activation("a", "x", x), mean]).rings == {"a": 6}
-    absorbing = operator("reduce", "m", ("a", x), absorbs=True, kind="mean", axes=(1, 2))
-    schedule = simulate([activation("a", "x", x), absorbing])
+    running = operator("reduce", "m", ("a", x), running_reduction=True, kind="mean", axes=(1, 2))
+    schedule = simulate([activation("a", "x", x), running])
     assert schedule.rings == {"a": 1}
     assert schedule.calls == (6, 6)
     # It writes once, when all of x has been read: the output may lie anywhere.
     assert schedule.distance("x") == -6 * ROW
     # Straight from x it still reads the last row while it writes.
-    alone = operator("reduce", "m", ("x", x), absorbs=True, kind="mean", axes=(1, 2))
+    alone = operator("reduce", "m", ("x", x), running_reduction=True, kind="mean", axes=(1, 2))
     assert simulate([alone]).distance("x") == ROW - 5 * ROW
 
 
-def test_absorbed_in_the_middle():
+def test_running_reduction_in_the_middle():
     x = image(6)
-    mean = operator("reduce", "m", ("a", x), absorbs=True, kind="mean", axes=(1, 2), keepdims=True)
+    mean = operator(
+        "reduce", "m", ("a", x), running_reduction=True, kind="mean", axes=(1, 2), keepdims=True
+    )
     excited = operator("multiply", "e", ("x", x), ("m", mean.signature.output))
     schedule = simulate([activation("a", "x", x), mean, excited])
     assert schedule.rings == {"a": 1, "m": 1}
@@ -294,9 +296,11 @@ def _random_operator(chance, name, source, specs):
         if kind == "transpose":
             axes = chance.choice(((0, 2, 1, 3), (0, 1, 3, 2), (1, 0, 2, 3)))
             return operator("transpose", name, (source, spec), axes=axes)
-        absorbs = batch == 1 and height > 1 and chance.random() < 0.5
+        running_reduction = batch == 1 and height > 1 and chance.random() < 0.5
         attrs = {"kind": "max", "axes": (1, 2), "keepdims": True}
-        return operator("reduce", name, (source, spec), absorbs=absorbs, **attrs)
+        return operator(
+            "reduce", name, (source, spec), running_reduction=running_reduction, **attrs
+        )
     except ValueError:
         return None
 
@@ -316,7 +320,7 @@ def test_random_cascades_by_force(first):
     tight = 0
     for seed in range(first, first + 100):
         operators, whole = random_cascade(seed)
-        directions = (False,) if any(op.absorbs for op in operators) else (False, True)
+        directions = (False,) if any(op.running_reduction for op in operators) else (False, True)
         for descending in directions:
             schedule = simulate(operators, descending, whole)
             context = f"seed {seed}, descending {descending}"

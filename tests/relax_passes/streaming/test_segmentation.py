@@ -63,7 +63,9 @@ class Enumeration:
         whole = {name for name in made if name in later} | {members[-1].result}
         total = sum(self.sizes[name] for name in alive | whole)
         total += max(item.scratch for item in self.items[begin:end])
-        if not self.items[end - 1].streamable or (len(members) == 1 and members[0].absorbs):
+        if not self.items[end - 1].streamable or (
+            len(members) == 1 and members[0].running_reduction
+        ):
             return total  # nothing is shared
         schedule = simulate(members, whole=whole)
         for name, height in schedule.rings.items():
@@ -95,7 +97,7 @@ class Enumeration:
 
 
 def least_span(output, inputs):
-    """Least bytes of an output and inputs at licensed distances, by trying addresses."""
+    """Least bytes of an output and inputs at allowed distances, by trying addresses."""
     best = output + sum(size for size, _ in inputs)
     steps = sorted({0, *(max(d, 0) for _, d in inputs), output})
     if not inputs:
@@ -197,7 +199,7 @@ def test_scratch_and_state_count():
     assert with_scratch.bytes == plain + 40
     operators, inputs = chain(1, 9, 9)
     last = ("t1", operators[-1].signature.output)
-    mean = operator("reduce", "m", last, absorbs=True, kind="mean", axes=(1, 2))
+    mean = operator("reduce", "m", last, running_reduction=True, kind="mean", axes=(1, 2))
     items = items_of([*operators, mean], m={"state": 36})
     found = check(items, inputs, ["m"])
     assert found.segments == ((0, 3),)
@@ -231,8 +233,10 @@ def random_network(seed):
             op = operator("add", name, *pair)
         elif kind == "mean" and spec.rows > 1:
             attrs = {"kind": "mean", "axes": (1, 2), "keepdims": True}
-            op = operator("reduce", name, (source, spec), absorbs=chance.random() < 0.5, **attrs)
-            changes[name] = {"state": 4 * spec.channels if op.absorbs else 0}
+            op = operator(
+                "reduce", name, (source, spec), running_reduction=chance.random() < 0.5, **attrs
+            )
+            changes[name] = {"state": 4 * spec.channels if op.running_reduction else 0}
         elif kind == "gate" and gates:
             op = operator("multiply", name, (source, spec), (gates[0], specs[gates[0]]))
         elif kind == "relu":

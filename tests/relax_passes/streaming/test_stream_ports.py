@@ -50,14 +50,14 @@ def test_marks_stay_with_the_module() -> None:
 def test_the_image_enters_inside_the_first_cascade() -> None:
     found = cascades(streamed(residual_network(), limit=1 << 40))
     # Within any limit, only what reads the image has to run row by row with it.
-    traded = [entry for entry in found.values() if entry[1]]
-    assert traded == [(["stem"], True, "ascending")]
+    row_streamed = [entry for entry in found.values() if entry[1]]
+    assert row_streamed == [(["stem"], True, "ascending")]
     assert all(len(operators) == 1 for operators, _, _ in found.values())
 
 
 def test_an_image_that_is_not_marked_stays_whole() -> None:
     found = cascades(streamed(residual_network(), [], limit=1 << 40))
-    assert not any(traded for _, traded, _ in found.values())
+    assert not any(row_streamed for _, row_streamed, _ in found.values())
 
 
 def test_input_and_output_by_rows_make_one_cascade() -> None:

@@ -7,7 +7,7 @@ from ..ir.operator_graph import Node
 TO_NHWC, TO_NCHW = (0, 2, 3, 1), (0, 3, 1, 2)
 
 
-def is_transposition(data: Node, axes: tuple[int, ...]) -> bool:
+def is_transpose(data: Node, axes: tuple[int, ...]) -> bool:
     """Whether an operator transposes an image so; of one channel, that is a mere reshape."""
     if data.operator == "dero.transpose":
         return data.signature["axes"] == axes

@@ -1,4 +1,4 @@
-"""Steps whose rows run from the last to the first: licences, bounds and plans, by enumeration."""
+"""Steps whose rows run from the last to the first: overlaps, bounds and plans, by enumeration."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from dero_tvm.planning import (
 )
 
 
-def one_step(output, inputs, licences, descending=True):
-    """A step from inputs of some sizes to one output; `licences` by input: least distance."""
+def one_step(output, inputs, distances, descending=True):
+    """A step from inputs of some sizes to one output; `distances` by input."""
     buffers = [Buffer(f"x{i}", size, BufferKind.INPUT) for i, size in enumerate(inputs)]
     buffers.append(Buffer("y", output, BufferKind.OUTPUT))
-    overlaps = tuple(Overlap("y", f"x{i}", d, descending) for i, d in licences.items())
+    overlaps = tuple(Overlap("y", f"x{i}", d, descending) for i, d in distances.items())
     reads = tuple(b.name for b in buffers[:-1])
     return Problem(tuple(buffers), (Step("s", reads, ("y",), (), overlaps),))
 
@@ -75,7 +75,7 @@ def test_ascending_and_descending_are_not_the_same():
         assert plan_memory(problem).total_bytes == 13
 
 
-def test_a_licence_is_void_if_the_input_is_read_again():
+def test_an_overlap_is_void_if_the_input_is_read_again():
     problem = one_step(10, [10], {0: 3})
     again = Step("t", ("x0",), ("z",))
     later = Problem((*problem.buffers, Buffer("z", 1, BufferKind.OUTPUT)), (*problem.steps, again))
@@ -170,8 +170,8 @@ def test_the_bound_of_one_step_is_exact(seed):
     chance = random.Random(seed)
     inputs = [chance.randint(1, 6) for _ in range(chance.randint(1, 3))]
     output = chance.randint(1, 8)
-    licences = {i: chance.randint(0, 5) for i in range(len(inputs)) if chance.random() < 0.8}
-    both = [one_step(output, inputs, licences, descending) for descending in (False, True)]
+    distances = {i: chance.randint(0, 5) for i in range(len(inputs)) if chance.random() < 0.8}
+    both = [one_step(output, inputs, distances, descending) for descending in (False, True)]
     plans = [plan_memory(problem) for problem in both]
     assert plans[0].total_bytes == plans[1].total_bytes
     assert step_bytes(both[1], (0,)) == [plans[1].total_bytes]
