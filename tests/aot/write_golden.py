@@ -1,6 +1,6 @@
 """Generated C of two tiny networks, committed so that reviews show what a change does to it.
 
-After a wanted change: ``python tests/aot/write_golden.py`` from the repository's root, and look at
+After a wanted change: ``python -m tests.aot.write_golden`` from the repository's root, and look at
 the difference.
 """
 
