@@ -46,9 +46,8 @@ class _Machine:
         for index, port in enumerate(self.network.inputs):
             place, expected = self._port("input", index, port.value)
             place[:] = expected
-        cascades = [self.network.cascades[index] for index in self.program.plan.order]
-        for step, cascade in zip(self.program.steps, cascades, strict=True):
-            _Step(self, step, cascade.operations).run()
+        for step in self.program.steps:
+            _Step(self, step, tuple(stage.operation for stage in step.stages)).run()
         kept = self.network.inputs if self.program.plan.options.keep_inputs else ()
         for kind, ports in (("output", self.network.outputs), ("input", kept)):
             for index, port in enumerate(ports):
@@ -79,6 +78,11 @@ class _Step:
         self.made = [0] * len(operations)
 
     def run(self) -> None:
+        if self.step.calls is not None:
+            for index in self.machine.network.constants[self.step.calls.constant].tolist():
+                self._call(index, self.step.stages[index], self.operations[index])
+                self.made[index] += 1
+            return
         final = len(self.operations) - 1
         self._make_until(final, self.step.stages[final].rows)
         for index, stage in enumerate(self.step.stages):
@@ -97,6 +101,9 @@ class _Step:
     def _call(self, index: int, stage: Stage, op: Operation) -> None:
         number = self.made[index]
         row = stage.rows - 1 - number if self.step.descending else number
+        if self.step.calls is not None:
+            first, direction = self.step.calls.first_rows[index], self.step.calls.directions[index]
+            row = first + direction * number
         self.machine.calls[op.name] += 1
         arguments = list(stage.arguments)
         reads: list[tuple[int, Argument, int | Argument, range]] = []

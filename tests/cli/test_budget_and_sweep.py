@@ -41,7 +41,7 @@ def test_budget(model: Path, tmp_path: Path) -> None:
     assert arena(report)[0] == "whole tensors"
     assert tvmc_run("compile", "--dero", model, *layout).exit_code == 0
     chosen, least = arena(report)
-    assert chosen == "streamed"
+    assert chosen == "row by row"
     assert tvmc_run("compile", model, "--memory-budget", f"{least} B", *layout).exit_code == 0
     assert arena(report)[1] == least
     refused = tvmc_run("compile", model, "--memory-budget", str(least - 1), *layout)
@@ -59,7 +59,7 @@ def test_sweep(model: Path, tmp_path: Path) -> None:
     assert plot.read_text().startswith("<?xml")
     data = json.loads(tvmc_run("report", "--sweep", model, *options, "--json").output)
     assert data["model"] == "tiny"
-    assert data["points"][-1]["label"] == "streamed"
+    assert data["points"][-1]["label"] == "row by row"
 
 
 def test_options_of_sweep_need_it(model: Path) -> None:

@@ -48,11 +48,9 @@ def dense_layer(batch: int) -> tvm.IRModule:
 
 def in_part(model: dero_tvm.CompiledModel) -> dict[str, int]:
     """Tensors that never lie in memory whole: their bytes alive at most."""
-    return {
-        buffer.name: buffer.size
-        for buffer in model.report.buffers
-        if (whole := model.network.values.get(buffer.name)) and buffer.size < whole.spec.bytes
-    }
+    sizes = {buffer.name.split(".")[-1]: buffer.size for buffer in model.report.buffers}
+    values = model.network.values
+    return {n: size for n, size in sizes.items() if n in values and size < values[n].spec.bytes}
 
 
 def kinds(model: dero_tvm.CompiledModel) -> set[str]:
