@@ -202,11 +202,20 @@ def takes_table(operation: Operation, index: int) -> bool:
         return False
     if operation.native is not None and not operation.native.takes_tables:
         return False
-    try:
-        portable_kernel(operation.signature, operation.state is not None, {index: 8})
-    except row_tables.NoTable:
-        return False
-    return True
+    return index in _read_by_rows(operation.signature, operation.state is not None)
+
+
+@lru_cache(maxsize=4096)
+def _read_by_rows(signature: Signature, absorbing: bool) -> frozenset[int]:
+    """The operands of an operator of which its portable kernel finds rows by their heights."""
+    function = _portable_kernel(signature, absorbing)
+    operator = operator_of(signature.operator)
+    assert operator is not None
+    names = operator.argument_names(signature)
+    numbers = {f"{names[index]}_rows": index for index in operator.row_arguments(signature)}
+    heights = {n: numbers[p.name] for n, p in enumerate(function.params) if p.name in numbers}
+    strides = {n: signature.inputs[index].row_stride for n, index in heights.items()}
+    return frozenset(heights[n] for n in row_tables.read_by_rows(function, strides))
 
 
 def portable_kernel(

@@ -11,6 +11,7 @@ portable kernel from the other.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -80,6 +81,36 @@ def _period(places: Sequence[int | None]) -> int:
 
 class NoTable(Exception):
     """A kernel that cannot look rows up."""
+
+
+def read_by_rows(function: tirx.PrimFunc, strides: Mapping[int, int]) -> frozenset[int]:
+    """Which of the heights that are parameters of a kernel do nothing but find rows.
+
+    `strides` has the parameters with the elements of a row of each.
+    """
+    heights = {function.params[index]: index for index in strides}
+    uses: Counter[int] = Counter()
+    found: Counter[int] = Counter()
+
+    def variable(node: tirx.Var) -> None:
+        if node in heights:
+            uses[heights[node]] += 1
+
+    def product(node: tirx.Mul) -> None:
+        row, stride = node.a, node.b
+        if isinstance(row, tirx.Mod) and isinstance(stride, tirx.IntImm):
+            index = heights.get(row.b) if isinstance(row.b, tirx.Var) else None
+            if index is not None and int(stride) == strides[index] != 1:
+                found[index] += 1
+
+    def remainder(node: tirx.Mod) -> None:
+        index = heights.get(node.b) if isinstance(node.b, tirx.Var) else None
+        if index is not None and strides[index] == 1:
+            found[index] += 1
+
+    rules = [(tirx.Mul, product), (tirx.Mod, remainder), (tirx.Var, variable)]
+    tvm_ffi.structural_walk(function.body, rules)
+    return frozenset(index for index in strides if 0 < found[index] == uses[index])
 
 
 def tabled(function: tirx.PrimFunc, operands: Mapping[int, TabledRows]) -> tirx.PrimFunc:

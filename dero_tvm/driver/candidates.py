@@ -24,6 +24,7 @@ from ..schedule.to_problem import Scheduled, Sharing
 from .dero_levels import Dero
 from .network_planner import NetworkPlanner
 from .pass_runner import PassRunner
+from .row_planner import has_too_many_calls
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,6 +133,8 @@ class Candidates:
         The search for an order of rows ends elsewhere when it begins with other cascades, so it
         begins with those for rows and with those for rings.
         """
+        if rings and has_too_many_calls(rings[0].scheduled.network):
+            return
         self._progress("placing rows")
         sizes = [candidate.arena_bytes for candidate in rings]
         smallest = min([*sizes, *([] if below is None else [below])], default=None)

@@ -14,6 +14,12 @@ from ..schedule.to_rows import to_rows
 _MOST_CALLS = 20_000
 
 
+def has_too_many_calls(network: Network) -> bool:
+    """Whether a network has more calls of row kernels than are placed one by one."""
+    operations = [op for cascade in network.cascades for op in cascade.operations]
+    return sum(op.in_schedule().steps for op in operations if not op.function) > _MOST_CALLS
+
+
 def plan_row_placement(
     scheduled: Scheduled, options: Options, *, alignment: int = 4, below: int | None = None
 ) -> MemoryPlan | None:
@@ -24,6 +30,8 @@ def plan_row_placement(
     None if it would not be smaller than `below` bytes, does not fit the first region, where all
     rows lie, or has too many calls.
     """
+    if has_too_many_calls(scheduled.network):
+        return None
     order = tuple(range(len(scheduled.network.cascades)))
     problem = to_rows(
         scheduled,
@@ -33,8 +41,6 @@ def plan_row_placement(
         external_io=options.external_io,
         alignment=alignment,
     )
-    if len(problem.calls) > _MOST_CALLS:
-        return None
     reorder = options.reorder and not _reads_outputs_outside(scheduled.network, options)
     rows = plan_rows(problem, Budget(options.time_limit), reorder=reorder)
     if below is not None and rows.arena_bytes >= below:
