@@ -48,19 +48,12 @@ def ring_of(places: Sequence[int | None], row_bytes: int) -> tuple[int, int] | N
     known = [(row, place) for row, place in enumerate(places) if place is not None]
     if not known:
         return 0, 1
-    height = next(
-        (b - a for (a, first), (b, again) in _returns(known) if first == again), len(places)
-    )
-    base = known[0][1] - known[0][0] % height * row_bytes
+    first, start = known[0]
+    height = next((row - first for row, place in known[1:] if place == start), len(places))
+    base = start - first % height * row_bytes
     if base >= 0 and all(place == base + row % height * row_bytes for row, place in known):
         return base, height
     return None
-
-
-def _returns(known: Sequence[tuple[int, int]]):  # type: ignore[no-untyped-def]
-    """The first row with each later one at its place."""
-    first = known[0]
-    return ((first, other) for other in known[1:])
 
 
 def _period(places: Sequence[int | None]) -> int:

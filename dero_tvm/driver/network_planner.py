@@ -12,7 +12,6 @@ import tvm
 
 from relax_passes.operators.signature import TensorSpec
 
-from ..aot.kernels import takes_table
 from ..boards.board import Board
 from ..boundary.errors import UserError
 from ..frontends import LoadedModel
@@ -23,9 +22,8 @@ from ..planning.rows.problem import RowProblem
 from ..schedule.extract import extract
 from ..schedule.network import Network
 from ..schedule.to_problem import Scheduled, Sharing, to_problem
-from ..schedule.to_rows import to_rows
 from .options import STACK_RESERVE
-from .row_planner import plan_row_placement
+from .row_planner import plan_row_placement, row_problem
 
 _LARGEST_TENSOR = 2**31 - 1
 _MOST_OPERATORS = 1_000  # several times as many as any network for a microcontroller has
@@ -157,14 +155,7 @@ class NetworkPlanner:
 
     def rows(self, scheduled: Scheduled, order: Sequence[int]) -> RowProblem:
         """The calls of row kernels that run `scheduled` with its cascades in `order`."""
-        return to_rows(
-            scheduled,
-            order,
-            takes_table=takes_table,
-            keep_inputs=self.options.keep_inputs,
-            external_io=self.options.external_io,
-            alignment=self._alignment(),
-        )
+        return row_problem(scheduled, order, self.options, self._alignment())
 
     def least_bytes(self, scheduled: Scheduled) -> int:
         """Bytes that no plan can go below."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ..aot.kernels import takes_table
 from ..planning import MemoryPlan, Options
 from ..planning.budget import Budget
 from ..planning.plan import Placement
 from ..planning.rows.plan import plan_rows
+from ..planning.rows.problem import RowProblem
 from ..schedule.network import Network
 from ..schedule.to_problem import Scheduled
 from ..schedule.to_rows import to_rows
@@ -18,6 +21,20 @@ def has_too_many_calls(network: Network) -> bool:
     """Whether a network has more calls of row kernels than are placed one by one."""
     operations = [op for cascade in network.cascades for op in cascade.operations]
     return sum(op.in_schedule().steps for op in operations if not op.function) > _MOST_CALLS
+
+
+def row_problem(
+    scheduled: Scheduled, order: Sequence[int], options: Options, alignment: int
+) -> RowProblem:
+    """The calls of row kernels that run `scheduled` with its cascades in `order`."""
+    return to_rows(
+        scheduled,
+        order,
+        takes_table=takes_table,
+        keep_inputs=options.keep_inputs,
+        external_io=options.external_io,
+        alignment=alignment,
+    )
 
 
 def plan_row_placement(
@@ -33,14 +50,7 @@ def plan_row_placement(
     if has_too_many_calls(scheduled.network):
         return None
     order = tuple(range(len(scheduled.network.cascades)))
-    problem = to_rows(
-        scheduled,
-        order,
-        takes_table=takes_table,
-        keep_inputs=options.keep_inputs,
-        external_io=options.external_io,
-        alignment=alignment,
-    )
+    problem = row_problem(scheduled, order, options, alignment)
     reorder = options.reorder and not _reads_outputs_outside(scheduled.network, options)
     rows = plan_rows(problem, Budget(options.time_limit), reorder=reorder)
     if below is not None and rows.arena_bytes >= below:

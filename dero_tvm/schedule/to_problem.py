@@ -92,7 +92,7 @@ class _Builder:
             else:
                 kind = BufferKind.INTERMEDIATE
             # A buffer is as large as its farthest view; the owner names it.
-            size = value.offset + _extent(value.spec)
+            size = value.offset + extent(value.spec)
             known = self.buffers.get(value.buffer)
             size = max(size, known.size if known else 0)
             alignment = self._alignment(value.spec, known)
@@ -203,7 +203,7 @@ class _Builder:
         )
 
 
-def _extent(spec: TensorSpec) -> int:
+def extent(spec: TensorSpec) -> int:
     """Bytes from a tensor's first to its last element."""
     if spec.elements == 0:
         return 0

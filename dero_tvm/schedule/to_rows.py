@@ -8,11 +8,10 @@ from math import gcd
 from dero_tvm.planning.problem import BufferKind
 from dero_tvm.planning.rows.problem import Call, RowProblem, RowRange, RowTensor
 from relax_passes.operators import operator_of
-from relax_passes.operators.signature import TensorSpec
 from relax_passes.streaming.row_schedule import calls_in_order
 
 from .network import Cascade, Network, Operation, Value
-from .to_problem import Scheduled, scratch_buffer, state_buffer
+from .to_problem import Scheduled, extent, scratch_buffer, state_buffer
 
 TakesTable = Callable[[Operation, int], bool]
 """Whether an operation's kernels can look the rows of an operand up in a table."""
@@ -233,8 +232,4 @@ def _common_rows(values: Sequence[Value]) -> tuple[int, int]:
     whole = all(value.offset == 0 and value.spec.dense for value in values) and len(sizes) == 1
     if whole and least and all(value.spec.row_bytes % least == 0 for value in values):
         return max(sizes) // least, least
-    return 1, max(value.offset + _extent(value.spec) for value in values)
-
-
-def _extent(spec: TensorSpec) -> int:
-    return spec.rows * spec.row_bytes - (spec.pixel_stride - spec.channels) * spec.itemsize
+    return 1, max(value.offset + extent(value.spec) for value in values)

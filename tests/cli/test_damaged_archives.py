@@ -12,7 +12,7 @@ from dero_tvm.aot.archive import METADATA, ModelArchive
 from tests.campaigns.fuzzing.hostile_values import damaged_bytes
 from tests.campaigns.fuzzing.json_changes import changed
 
-SEEDS = 36
+SEEDS = 60
 
 
 def test_damaged_archives(run, archive_file: Path, tmp_path: Path) -> None:
@@ -33,4 +33,4 @@ def test_damaged_archives(run, archive_file: Path, tmp_path: Path) -> None:
             assert result.exit_code in (0, 1), (seed, words, result.stderr)
             assert result.stderr.count("\n") == result.exit_code, (seed, words, result.stderr)
             statuses[words[0], result.exit_code] += 1
-    assert min(statuses.values()) > SEEDS / 9, statuses
+    assert min(statuses.values()) > SEEDS / 6, statuses
