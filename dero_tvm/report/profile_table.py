@@ -8,7 +8,7 @@ from rich.markup import escape
 from dero_tvm.runners import Profile, RunResult
 
 from .data import Report
-from .text_table import shown, table_of
+from .text_table import shown, shown_layers, table_of
 
 
 def print_profile(report: Report, result: RunResult, console: Console) -> None:
@@ -28,7 +28,7 @@ def print_profile(report: Report, result: RunResult, console: Console) -> None:
             f"{step.macs:,}",
             f"{value / step.macs:.1f}" if step.macs else "",
             f"{step.live_bytes:,}",
-            escape(step.summary),
+            f"{escape(step.summary)} {shown_layers(step.layers)}".rstrip(),
         )
     macs = sum(step.macs for step in report.steps)
     per = f"{total / macs:.1f}" if macs else ""
