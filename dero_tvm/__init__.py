@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .driver.options import CompileOptions
     from .driver.trade_off import sweep
     from .frontends import LoadedModel, load
+    from .plugins import load_plugin
     from .quantization import Quantized, quantize
     from .report import Report
     from .report.fit import Fit
@@ -50,6 +51,7 @@ __all__ = [
     "load",
     "load_archive",
     "load_board",
+    "load_plugin",
     "quantize",
     "reorganize",
     "run",
@@ -78,6 +80,7 @@ _HOMES = {
     "load": ".frontends",
     "load_archive": ".aot.archive",
     "load_board": ".boards.board",
+    "load_plugin": ".plugins",
     "quantize": ".quantization",
     "reorganize": ".training.reorganized_model",
     "run": ".runners",

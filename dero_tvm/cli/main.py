@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 import click
 
-from .command import SETTINGS
+from .command import SETTINGS, plugin_option
 from .failure import Terminated, report_failure, wants_traceback
 
 _EPILOG = """\b
@@ -88,6 +88,7 @@ def _version() -> str:
     epilog=_EPILOG,
     context_settings=SETTINGS,
     no_args_is_help=True,
+    params=[plugin_option()],
     subcommand_metavar="COMMAND [ARGS]...",
 )
 @click.version_option(_version(), prog_name="tvmc")

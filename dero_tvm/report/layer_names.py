@@ -16,7 +16,7 @@ def with_layers(text: str, layers: Mapping[str, Sequence[str]]) -> str:
 
     def named(word: re.Match[str]) -> str:
         found = layers.get(word[0], ())
-        return f"{word[0]} ({found[0]})" if found else word[0]
+        return f"{word[0]} ({brief(found[0])})" if found else word[0]
 
     return _WORD.sub(named, text)
 
@@ -24,6 +24,11 @@ def with_layers(text: str, layers: Mapping[str, Sequence[str]]) -> str:
 def layers_by_tensor(operators: Sequence[ReportedOperator]) -> dict[str, tuple[str, ...]]:
     """The layers of each tensor that an operator makes, those of inputs left out."""
     return {operator.name: operator.layers for operator in operators if operator.layers}
+
+
+def brief(layer: str) -> str:
+    """A name, or the first of those that TFLite's converter joins where it has fused layers."""
+    return layer.partition(";")[0] or layer
 
 
 def few(layers: Sequence[str]) -> str:

@@ -28,7 +28,7 @@ def print_profile(report: Report, result: RunResult, console: Console) -> None:
             f"{step.macs:,}",
             f"{value / step.macs:.1f}" if step.macs else "",
             f"{step.live_bytes:,}",
-            f"{escape(step.summary)} {shown_layers(step.layers)}".rstrip(),
+            escape(step.summary),
         )
     macs = sum(step.macs for step in report.steps)
     per = f"{total / macs:.1f}" if macs else ""
@@ -39,6 +39,12 @@ def print_profile(report: Report, result: RunResult, console: Console) -> None:
     means_of = f"Means of {count} inferences" if count > 1 else "One inference"
     tick = f"{profile.resolution} {'ns' if profile.unit == 'ns' else 'instructions'}"
     console.print(f" [dim]{means_of}; the counter advances once in {tick}.[/dim]", highlight=False)
+    if report.timeline.has_layers:
+        layers = table_of("layers of the steps", "step", "of the model")
+        for step in report.steps:
+            layers.add_row(shown(step.name), shown_layers(step.layers))
+        console.print()
+        console.print(layers)
 
 
 def _columns(profile: Profile) -> tuple[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
@@ -13,7 +13,7 @@ from rich.table import Table
 from dero_tvm.boundary.printable import printable
 
 from .data import Report, ReportedResidual, ReportedShortcut
-from .layer_names import few
+from .layer_names import brief, few
 
 _MANY_JOINS = 12  # beyond so many, a short report counts those that cost nothing
 _LONGEST_NAME = 48
@@ -47,7 +47,8 @@ def table_of(title: str, *columns: str, numbers: Sequence[str] = ()) -> Table:
     )
     for column in columns:
         last = column == columns[-1] and column not in numbers
-        table.add_column(column, justify="right" if column in numbers else "left", no_wrap=not last)
+        justify: JustifyMethod = "right" if column in numbers else "left"
+        table.add_column(column, justify=justify, no_wrap=not last, overflow="fold")
     return table
 
 
@@ -58,13 +59,13 @@ def shown(name: str) -> str:
 
 def shown_layers(layers: Sequence[str]) -> str:
     """Layers of a model file in a column that wraps, for use in a table."""
-    return escape(few([printable(layer, _LONGEST_NAME) for layer in layers]))
+    return escape(few([printable(brief(layer), _LONGEST_NAME) for layer in layers]))
 
 
 def with_layer(report: Report, tensor: str) -> str:
     """A tensor with the layer that it is named after."""
     layer = report.layer(tensor)
-    return f"{tensor} ({layer})" if layer else tensor
+    return f"{tensor} ({brief(layer)})" if layer else tensor
 
 
 def done(action: str, decided_by: str, reason: str = "") -> str:
@@ -115,20 +116,19 @@ def _print_summary(report: Report, console: Console) -> None:
 
 def _print_peak(report: Report, console: Console) -> None:
     several = len(_used_regions(report)) > 1
-    columns = ["buffer", "kind", *(["region"] if several else []), "offset", "bytes"]
-    named = any(b.layers for b in report.peak_buffers)
-    columns += ["layer"] if named else []
+    columns = ["kind", *(["region"] if several else []), "offset", "bytes", "buffer"]
     title = f"alive at the peak, in {shown(with_layer(report, report.peak_step))}"
     table = table_of(title, *columns, numbers=("offset", "bytes"))
     for b in report.peak_buffers:
         place = [shown(b.region)] if several else []
-        layers = [shown_layers(b.layers)] if named else []
-        table.add_row(shown(b.label), b.kind, *place, f"{b.offset:,}", f"{b.size:,}", *layers)
+        buffer = f"{shown(b.label)} [dim]{shown_layers(b.layers)}[/dim]".strip()
+        table.add_row(b.kind, *place, f"{b.offset:,}", f"{b.size:,}", buffer)
     if len(report.peak_buffers) > 1:
         shared = report.peak_bytes < sum(b.size for b in report.peak_buffers)
-        label = "together, shared bytes counted once" if shared else "together"
+        remark = "[dim]shared bytes counted once[/dim]" if shared else ""
         blanks = [""] * (columns.index("bytes") - 1)
-        table.add_row(f"[dim]{label}[/dim]", *blanks, f"[bold]{report.peak_bytes:,}[/bold]")
+        total = f"[bold]{report.peak_bytes:,}[/bold]"
+        table.add_row("[dim]together[/dim]", *blanks, total, remark)
     console.print(table)
     console.print()
 
@@ -143,7 +143,7 @@ def _print_residuals(report: Report, console: Console, *, all_of_them: bool) -> 
         title += f": {_counts(residuals)}"
     table = table_of(title, "join", "shortcut", "bytes", "what was done", numbers=("bytes",))
     for r in listed:
-        layer = printable(report.layer(r.join), _LONGEST_JOIN)
+        layer = printable(brief(report.layer(r.join)), _LONGEST_JOIN)
         table.add_row(
             f"{shown(r.join)} [dim]{escape(r.operator)}[/dim] {escape(layer)}".rstrip(),
             escape(r.shortcut),

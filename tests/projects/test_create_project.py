@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from dero_tvm.boards.board import Board, load_board, targets_folder
+from dero_tvm.boards.board import Board, load_board
+from dero_tvm.boards.board_folders import targets_folder
 from dero_tvm.boundary.errors import UserError
 from dero_tvm.projects import KINDS, create_project
 from tests.runners.fake_archive import FakeArchive

@@ -7,6 +7,7 @@ what is long and shows what a browser would hide.
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Sequence
 from functools import cache
 from importlib import resources
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     import jinja2
 
 _LONGEST_NAME = 80
-_LONGEST_IN_FULL = 400  # what a name shows on demand: TFLite joins those of all that it fused
+_WORD = re.compile(r"[^\s;]+")
 _MOST_IN_LEGEND = 16  # tensors
 _FRAME_HEIGHT = 760  # pixels, in a notebook
 
@@ -83,7 +84,7 @@ def _template() -> jinja2.Template:
     )
     environment.filters["name"] = lambda text: printable(str(text), _LONGEST_NAME)
     environment.filters["layers"] = _layers
-    environment.filters["in_full"] = lambda text: printable(text, _LONGEST_IN_FULL)
+    environment.filters["in_full"] = _in_full
     environment.filters["bytes"] = lambda count: f"{count:,}"
     environment.filters["percent"] = _percent
     environment.filters["short"] = lambda number: f"{number:.6g}"
@@ -92,6 +93,11 @@ def _template() -> jinja2.Template:
 
 def _layers(layers: Sequence[str]) -> str:
     return ", ".join(printable(layer, _LONGEST_NAME) for layer in layers)
+
+
+def _in_full(text: str) -> str:
+    """A sentence, or the names that TFLite has joined to one: what is long in it is cut."""
+    return _WORD.sub(lambda word: printable(word[0], _LONGEST_NAME), printable(text))
 
 
 def _percent(part: float, whole: Any = 100) -> str:
