@@ -64,7 +64,7 @@ def _of_the_user() -> list[Path]:
 
 
 def _of_plug_ins() -> list[Path]:
-    """What the entry points of boards stand for: a folder, or a package beside whose files it is."""
+    """What the entry points of boards stand for: a folder, or a package that lies in one."""
     folders = []
     for point in entry_points(BOARDS):
         value = loaded(point)
