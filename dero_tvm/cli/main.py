@@ -33,10 +33,13 @@ _COMMANDS = {
         "Rewrite a network's residuals for little memory, to be trained again.",
     ),
     "fit": (".fit", "fit_command", "Say on which boards a model runs."),
-    "micro": (".micro", "micro_command", "Make projects: Zephyr, Arduino, bare metal."),
+    "micro": (".micro", "micro_command", "Make, build and flash Zephyr, Arduino, bare projects."),
     "boards": (".boards", "boards_command", "List the boards that --target knows."),
     "completion": (".completion", "completion_command", "Print completions for a shell."),
 }
+
+# Commands of the old tvmc that say what takes their place; no list shows them.
+_OLD_COMMANDS = {"tune": (".tune", "tune_command", "")}
 
 
 class _Tvmc(click.Group):
@@ -46,9 +49,10 @@ class _Tvmc(click.Group):
         return list(_COMMANDS)
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name not in _COMMANDS:
+        commands = _COMMANDS | _OLD_COMMANDS
+        if name not in commands:
             return None
-        module, attribute, _ = _COMMANDS[name]
+        module, attribute, _ = commands[name]
         command = getattr(importlib.import_module(module, __package__), attribute)
         assert isinstance(command, click.Command)
         return command
@@ -92,6 +96,7 @@ def _version() -> str:
     subcommand_metavar="COMMAND [ARGS]...",
 )
 @click.version_option(_version(), prog_name="tvmc")
+@click.option("-v", "--verbose", count=True, hidden=True, expose_value=False)  # the old tvmc's
 def tvmc() -> None:
     """Compile trained networks into C for microcontrollers, in one minimal static arena."""
 
