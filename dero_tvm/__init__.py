@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from .runners import RunResult, run
     from .training.reorganized_model import ReorganizedModel, reorganize
 
+__version__: str  # found when it is asked for
+
 __all__ = [
     "Board",
     "CompileOptions",
@@ -89,6 +91,8 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return importlib.import_module(".boundary.installation", __name__).version()
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(importlib.import_module(_HOMES[name], __name__), name)

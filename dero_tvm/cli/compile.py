@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from dero_tvm.frontends import LoadedModel
 
 
+_LARGE = 1 << 25  # bytes of an archive, from which compressing it is worth a remark
+
+
 @click.command("compile", cls=OldCompile)
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option(
@@ -166,6 +169,9 @@ def compile_command(
             print_memory(compiled.report, code_size(compiled.archive, compiled.board), console)
         for path in filter(None, (output, report_file, dump_ir)):
             console.print(f"wrote {printable(str(path))}", highlight=False, markup=False)
+        if output is not None and output.suffix == ".tar" and output.stat().st_size > _LARGE:
+            size = f"{output.stat().st_size / 2**20:,.0f} MB, most of it weights as text"
+            console.print(f"{size}: {printable(output.name)}.gz would be smaller", highlight=False)
 
 
 def quantized(

@@ -6,10 +6,11 @@ import importlib
 import signal
 import sys
 from collections.abc import Sequence
-from importlib import metadata
 from typing import Any, NoReturn
 
 import click
+
+from dero_tvm.boundary.installation import version
 
 from .command import SETTINGS, plugin_option
 from .failure import Terminated, report_failure, wants_traceback
@@ -80,13 +81,6 @@ class _Tvmc(click.Group):
         sys.exit(status if isinstance(status, int) else 0)
 
 
-def _version() -> str:
-    try:
-        return metadata.version("dero-tvm")
-    except metadata.PackageNotFoundError:
-        return "(a checkout that is not installed)"
-
-
 @click.group(
     cls=_Tvmc,
     epilog=_EPILOG,
@@ -95,7 +89,7 @@ def _version() -> str:
     params=[plugin_option()],
     subcommand_metavar="COMMAND [ARGS]...",
 )
-@click.version_option(_version(), prog_name="tvmc")
+@click.version_option(version(), prog_name="tvmc")
 @click.option("-v", "--verbose", count=True, hidden=True, expose_value=False)  # the old tvmc's
 def tvmc() -> None:
     """Compile trained networks into C for microcontrollers, in one minimal static arena."""
