@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from dero_tvm.aot.archive import load_archive
 from dero_tvm.boards.board import load_board
@@ -16,10 +15,12 @@ from dero_tvm.boards.old_names import board_called
 from dero_tvm.boundary.errors import UserError
 from dero_tvm.boundary.printable import printable
 from dero_tvm.projects import KINDS, create_project
+from dero_tvm.projects.order import kernels_of_other_cores
 from dero_tvm.projects.platform_tools import build, flash, kind_of
 
 from .command import SETTINGS
 from .completion import complete_board
+from .console import stdout_console
 from .old_flags import MICRO, OldCommand
 
 _TEMPLATE = "template"
@@ -108,8 +109,10 @@ def create_project_command(
     if force and folder.is_dir() and any(folder.iterdir()):
         kind_of(folder)  # nothing else is deleted
         shutil.rmtree(folder)
+    if note := kernels_of_other_cores(model, known):
+        click.echo(f"tvmc: note: {note}", err=True)
     files = create_project(kind, folder, model, known, archive_name=archive.name)
-    console = Console()
+    console = stdout_console()
     console.print(
         f"wrote {len(files)} files into {printable(str(folder))}; "
         f"{printable(str(folder / 'README.md'))} says how to build and run them",
