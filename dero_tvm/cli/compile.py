@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
 from rich.padding import Padding
 
 from dero_tvm.boundary.atomic_write import staged_write
@@ -22,6 +21,7 @@ from dero_tvm.report.memory_table import print_memory
 from dero_tvm.report.text_table import print_report
 from dero_tvm.report.tuning_table import print_tuning
 
+from .console import stdout_console
 from .legacy import HOST, PassConfig, legacy_options
 from .model_options import FLAGS, dero_option, model_options, quiet_option
 from .old_flags import OldCompile
@@ -159,7 +159,7 @@ def compile_command(
         if output is not None:
             write_model(compiled.archive, output, output_format)
     if not quiet:
-        console = Console()
+        console = stdout_console()
         print_report(compiled.report, console)
         if compiled.report.tuning is not None:
             print_tuning(compiled.report.tuning, console)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import click
 import numpy as np
-from rich.console import Console
 
 from dero_tvm.aot.archive import load_archive
 from dero_tvm.boards.memory_size import parse_size
@@ -25,6 +24,7 @@ from dero_tvm.runners import RunResult, check_device, check_profile, run
 
 from .compile import compile_with_progress
 from .completion import complete_device
+from .console import stdout_console
 from .inputs import filled
 from .model_options import Seconds, dero_option, model_option
 from .old_flags import OldRun
@@ -182,7 +182,7 @@ def run_command(
             written.enter_context(staged_write(trace, data))
         if outputs is not None:
             write_atomically(outputs, npz_bytes(_named_outputs(result)))
-    console = Console()
+    console = stdout_console()
     print_run(archive, result, device, console, top=print_top)
     if report is not None:
         print_profile(report, result, console)
