@@ -33,6 +33,7 @@ _COMMANDS = {
         "reorganize_command",
         "Rewrite a network's residuals for little memory, to be trained again.",
     ),
+    "advise": (".advise", "advise_command", "Try every way of saving memory on a model."),
     "fit": (".fit", "fit_command", "Say on which boards a model runs."),
     "micro": (".micro", "micro_command", "Make, build and flash Zephyr, Arduino, bare projects."),
     "boards": (".boards", "boards_command", "List the boards that --target knows."),

@@ -92,12 +92,12 @@ def estimate(model: Any, options: EstimateOptions) -> Estimate:
         found.arena_bytes,
         weights,
         network.macs,
-        _ram_free(found, board, options),
+        room_left(found, board, options),
         board.flash_bytes - weights if board.flash else 0,
     )
 
 
-def _ram_free(found: Candidate, board: Board, options: CompileOptions) -> int:
+def room_left(found: Candidate, board: Board, options: CompileOptions) -> int:
     """Bytes left in the regions that the arena takes, or lacking."""
     if not board.ram:
         return 0
