@@ -5,6 +5,7 @@ from setuptools import find_packages, setup
 setup(
     packages=[
         *find_packages(include=["dero_tvm", "dero_tvm.*", "relax_passes", "relax_passes.*"]),
+        "relay_passes",
         "dero_tvm.targets",
     ],
     package_dir={"dero_tvm.targets": "targets"},

@@ -20,9 +20,12 @@ if TYPE_CHECKING:
     from .driver.board_fit import fit
     from .driver.compiler import CompiledModel, compile
     from .driver.dero_levels import Dero
+    from .driver.estimate import Estimate, estimate
+    from .driver.many_models import Answer, estimate_all, fit_all, processes
     from .driver.options import CompileOptions
     from .driver.trade_off import sweep
     from .frontends import LoadedModel, load
+    from .plugins import load_plugin
     from .quantization import Quantized, quantize
     from .report import Report
     from .report.fit import Fit
@@ -30,11 +33,15 @@ if TYPE_CHECKING:
     from .runners import RunResult, run
     from .training.reorganized_model import ReorganizedModel, reorganize
 
+__version__: str  # found when it is asked for
+
 __all__ = [
+    "Answer",
     "Board",
     "CompileOptions",
     "CompiledModel",
     "Dero",
+    "Estimate",
     "Fit",
     "LoadedModel",
     "ModelArchive",
@@ -45,11 +52,16 @@ __all__ = [
     "Sweep",
     "UserError",
     "compile",
+    "estimate",
+    "estimate_all",
     "fit",
+    "fit_all",
     "list_boards",
     "load",
     "load_archive",
     "load_board",
+    "load_plugin",
+    "processes",
     "quantize",
     "reorganize",
     "run",
@@ -59,10 +71,12 @@ __all__ = [
 # Where each name is from.  TVM takes seconds to import, and most of the command line answers
 # without it, so nothing is imported before it is asked for.
 _HOMES = {
+    "Answer": ".driver.many_models",
     "Board": ".boards.board",
     "CompileOptions": ".driver.options",
     "CompiledModel": ".driver.compiler",
     "Dero": ".driver.dero_levels",
+    "Estimate": ".driver.estimate",
     "Fit": ".report.fit",
     "LoadedModel": ".frontends",
     "ModelArchive": ".aot.archive",
@@ -73,11 +87,16 @@ _HOMES = {
     "Sweep": ".report.sweep",
     "UserError": ".boundary.errors",
     "compile": ".driver.compiler",
+    "estimate": ".driver.estimate",
+    "estimate_all": ".driver.many_models",
     "fit": ".driver.board_fit",
+    "fit_all": ".driver.many_models",
     "list_boards": ".boards.board",
     "load": ".frontends",
     "load_archive": ".aot.archive",
     "load_board": ".boards.board",
+    "load_plugin": ".plugins",
+    "processes": ".driver.many_models",
     "quantize": ".quantization",
     "reorganize": ".training.reorganized_model",
     "run": ".runners",
@@ -86,6 +105,8 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return importlib.import_module(".boundary.installation", __name__).version()
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(importlib.import_module(_HOMES[name], __name__), name)

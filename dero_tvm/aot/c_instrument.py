@@ -11,9 +11,10 @@ macros the compiler sees none of it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from .header import Interface, PortPlace
+from .names import c_comment
 
 _MISSING, _BAD_POINTER, _GUARD_CHANGED = -1, -2, -3  # what the run function returns
 
@@ -23,10 +24,13 @@ def around_step(number: int, call: Sequence[str]) -> list[str]:
     return [f"  TVMGEN_BEGIN({number});", *call, f"  TVMGEN_END({number});"]
 
 
-def macros(interface: Interface, steps: Sequence[str]) -> str:
-    """What the source of kernels and steps begins with; `steps` are the functions of the steps."""
+def macros(interface: Interface, steps: Iterable[tuple[str, Sequence[str]]]) -> str:
+    """What the source of kernels and steps begins with.
+
+    `steps` are the functions of the steps, each with the model file's layers that it runs.
+    """
     prefix, macro = interface.prefix, interface.macro
-    names = [f'    "{name}",' for name in steps] or ["    0,"]
+    names = [f'    "{name}",{_layers(layers)}' for name, layers in steps] or ["    0,"]
     shifted = []
     for _, array, _ in interface.arenas:
         # Inside its own expansion a macro's name stands for itself: here, the array.
@@ -69,6 +73,12 @@ def macros(interface: Interface, steps: Sequence[str]) -> str:
             "  } while (0)",
         ]
     )
+
+
+def _layers(layers: Sequence[str]) -> str:
+    """A comment with the name of the first and of the last."""
+    ends = [c_comment(layer) for layer in (*layers[:1], *layers[1:][-1:])]
+    return f" /* {' to '.join(ends)} */" if ends else ""
 
 
 def check_arguments(interface: Interface, places: Sequence[PortPlace]) -> list[str]:

@@ -66,7 +66,7 @@ class _Printer:
         code = wrap_code("\n\n".join([*kernels, *(step.text for step in steps), *entry]))
         code = "\n\n".join([*support, code])
         headers = [f'#include "{self.prefix}.h"', "", *standard_headers(code)]
-        debugging = macros(self.interface, [step.name for step in steps])
+        debugging = macros(self.interface, [(step.name, step.layers) for step in steps])
         parts = ["\n".join(headers), typedefs(code), "\n".join(constants), debugging, code]
         return "\n\n".join(part for part in parts if part) + "\n"
 

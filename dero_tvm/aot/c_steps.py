@@ -37,6 +37,8 @@ from .names import c_comment, c_identifier
 from .program import Argument, CallList, RowsNeeded, Stage, StepProgram
 from .row_places import Address
 
+_LONGEST_LAYER = 400  # TFLite joins the names of all that it fused
+
 
 @dataclass(frozen=True)
 class StepCode:
@@ -49,6 +51,7 @@ class StepCode:
     text: str
     call: str
     may_fail: bool
+    layers: tuple[str, ...] = ()  # of the model file, after which its operators are named
 
     def call_lines(self, indent: str) -> list[str]:
         """Statements that run the step, and leave the function that they stand in if it fails."""
@@ -111,7 +114,8 @@ class _StepPrinter:
         functions += self._function(self.name, ", ".join(parameters) or "void", self._body())
         text = "\n".join([*self._description(), *self.tables, *functions])
         call = f"{self.name}({', '.join(f'{p}s' for p in self.ports)})"
-        return StepCode(self.name, text, call, self.may_fail)
+        layers = self.network.layers_of(stage.operation.result for stage in self.step.stages)
+        return StepCode(self.name, text, call, self.may_fail, layers)
 
     def _function(self, name: str, parameters: str, body: list[str]) -> list[str]:
         if not self.may_fail:
@@ -121,7 +125,7 @@ class _StepPrinter:
         return [head, *status, *body, "  return 0;", "}"]
 
     def _description(self) -> list[str]:
-        """A comment that lists the step's operators, what each reads and what it makes."""
+        """A comment that lists the step's operators: what each reads, makes, and was made from."""
         order = " (last row first)" if self.step.descending else ""
         lines = ["/*", f" * {c_comment(self.step.name)}{order}"]
         for stage in self.step.stages:
@@ -131,6 +135,8 @@ class _StepPrinter:
             makes = f"-> {self._value(operation.result)}" if operation.result in values else ""
             fits = len(reads) + 1 + len(makes) <= WIDTH
             lines += [f"{reads} {makes}".rstrip()] if fits else [reads, f" *       {makes}"]
+            for layer in self.network.layers.get(operation.result, ()):
+                lines.append(f" *       from {c_comment(layer, _LONGEST_LAYER)}")
         return [*lines, " */"]
 
     def _callee(self, stage: Stage) -> str:

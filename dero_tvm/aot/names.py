@@ -56,7 +56,7 @@ def c_identifier(name: str) -> str:
     return reduced
 
 
-def c_comment(text: str) -> str:
+def c_comment(text: str, longest: int = 120) -> str:
     """`text` made safe inside a C comment: printable ASCII, one line, no comment delimiters."""
     printable = "".join(c if " " <= c <= "~" else "?" for c in text)
-    return printable.replace("*/", "* /").replace("/*", "/ *").replace("\\", "/")[:120]
+    return printable.replace("*/", "* /").replace("/*", "/ *").replace("\\", "/")[:longest]

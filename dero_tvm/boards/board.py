@@ -38,7 +38,6 @@ has the same form:
 from __future__ import annotations
 
 import difflib
-import importlib.resources
 import re
 import sys
 from collections.abc import Iterator
@@ -49,6 +48,7 @@ from typing import Annotated
 from ..boundary.errors import UserError, first_line
 from ..boundary.structured import Malformed, between, structured
 from ..boundary.whole_file import whole_file
+from .board_folders import board_files
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -167,19 +167,9 @@ class Board:
         return self.flash.size if self.flash else 0
 
 
-def targets_folder() -> Path:
-    """The folder of board descriptions and C templates: installed, or at the checkout's root."""
-    try:
-        # A file of the folder, as the folder itself is a namespace package without one path.
-        probe = importlib.resources.files("dero_tvm.targets") / "host.toml"
-        return Path(str(probe)).parent
-    except ModuleNotFoundError:
-        return Path(__file__).resolve().parent.parent / "targets"
-
-
 def list_boards() -> list[str]:
-    """The names of the boards that come with the package, sorted."""
-    return sorted(path.stem for path in targets_folder().glob("*.toml"))
+    """The names of all known boards, sorted: the package's, plug-ins', ``DERO_TVM_BOARDS``'."""
+    return sorted(board_files())
 
 
 def load_board(name_or_path: str | Path) -> Board:
@@ -193,14 +183,15 @@ def load_board(name_or_path: str | Path) -> Board:
         if not path.is_file():
             raise UserError(f"There is no board description {path}.")
         return _read(path)
-    if text not in list_boards():
-        close = difflib.get_close_matches(text, list_boards(), n=3, cutoff=0.5)
+    known = board_files()
+    if text not in known:
+        close = difflib.get_close_matches(text, known, n=3, cutoff=0.5)
         meant = f"did you mean {' or '.join(close)}? " if close else ""
         raise UserError(
             f"Unknown board '{text}': {meant}`tvmc boards` lists those known; the path of a .toml "
             "file describes another."
         )
-    return _read(targets_folder() / f"{text}.toml")
+    return _read(known[text])
 
 
 def _read(path: Path) -> Board:

@@ -29,7 +29,7 @@ class BoardFilter:
 
 
 def known_boards() -> list[Board]:
-    """The boards that come with the package, sorted by name."""
+    """All known boards, sorted by name."""
     return [load_board(name) for name in list_boards()]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import click
-from rich.console import Console
 
 from dero_tvm.boards.board import load_board
 from dero_tvm.boards.board_filter import known_boards, select_boards
@@ -13,6 +12,7 @@ from dero_tvm.report.board_table import print_board, print_boards
 from .board_options import board_filter, board_filter_options
 from .command import Command
 from .completion import complete_board
+from .console import stdout_console
 
 
 @click.command("boards", cls=Command)
@@ -36,8 +36,8 @@ def boards_command(
     """  # noqa: D301 (click reads the escape)
     if board is None:
         wanted = board_filter(core, feature, min_ram, min_flash)
-        print_boards(select_boards(known_boards(), wanted), Console())
+        print_boards(select_boards(known_boards(), wanted), stdout_console())
         return
     if core or feature or min_ram or min_flash:
         raise UserError(f"{board}: options that choose among boards do not go with one board")
-    print_board(load_board(board), Console())
+    print_board(load_board(board), stdout_console())

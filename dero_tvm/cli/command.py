@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
 from dero_tvm.driver.dero_levels import BARE, Dero
+from dero_tvm.plugins import load_plugin
 
 SETTINGS: dict[str, Any] = {
     "help_option_names": ["-h", "--help"],
@@ -37,6 +39,7 @@ class Command(click.Command):
     def __init__(self, *args: Any, **attributes: Any) -> None:
         super().__init__(*args, **attributes)
         self.context_settings = SETTINGS
+        self.params.append(plugin_option())
         self.params.append(
             click.Option(
                 ["--debug"],
@@ -53,6 +56,25 @@ class Command(click.Command):
             if isinstance(parameter, NamesOption):
                 args = [f"{word}={ALL}" if word in parameter.opts else word for word in args]
         return super().parse_args(ctx, args)
+
+
+def plugin_option() -> click.Option:
+    """``--plugin MODULE``, which imports the module before anything else is read."""
+    return click.Option(
+        ["--plugin"],
+        multiple=True,
+        metavar="MODULE",
+        is_eager=True,
+        expose_value=False,
+        callback=_load_plugins,
+        help="Import a module that adds boards, operators, kernels or model formats. May be "
+        "repeated; installed plug-ins need no option.",
+    )
+
+
+def _load_plugins(ctx: click.Context, parameter: click.Parameter, modules: Sequence[str]) -> None:
+    for module in modules if not ctx.resilient_parsing else ():
+        load_plugin(module)
 
 
 def complete_dero(args: list[str]) -> list[str]:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
 from rich.padding import Padding
 
 from dero_tvm.boundary.atomic_write import staged_write
@@ -22,19 +21,24 @@ from dero_tvm.report.memory_table import print_memory
 from dero_tvm.report.text_table import print_report
 from dero_tvm.report.tuning_table import print_tuning
 
-from .command import Command
-from .legacy import PassConfig, legacy_options
+from .console import stdout_console
+from .legacy import HOST, PassConfig, legacy_options
 from .model_options import FLAGS, dero_option, model_options, quiet_option
+from .old_flags import OldCompile
 from .outputs import check_distinct, check_output, write_model
 from .progress import stages
 from .start_tvm import start_tvm
+from .workspace_pools import board_with_pools, pool_options
 
 if TYPE_CHECKING:
     from dero_tvm.driver.compiler import CompiledModel
     from dero_tvm.frontends import LoadedModel
 
 
-@click.command("compile", cls=Command)
+_LARGE = 1 << 25  # bytes of an archive, from which compressing it is worth a remark
+
+
+@click.command("compile", cls=OldCompile)
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option(
     "-o",
@@ -43,6 +47,7 @@ if TYPE_CHECKING:
     help="Where the result goes. Left out: only the report is shown.",
 )
 @click.option(
+    "-f",
     "--output-format",
     type=click.Choice(["mlf", "c", "so"]),
     default="mlf",
@@ -81,6 +86,7 @@ if TYPE_CHECKING:
     help="Write the report as JSON.",
 )
 @quiet_option
+@pool_options
 @legacy_options
 def compile_command(
     model: Path,
@@ -91,6 +97,8 @@ def compile_command(
     tune_cache: Path | None,
     report_file: Path | None,
     quiet: bool,
+    workspace_pools: str | None,
+    workspace_pools_size_hint_bytes: str | None,
     pass_config: PassConfig,
     **chosen: Any,
 ) -> None:
@@ -130,6 +138,10 @@ def compile_command(
         raise UserError("--tune-cache is for --tune, which measures kernels")
     if labels is not None and calibration is None:
         raise UserError("--labels is for --quantize; tvmc run gives a compiled model's outputs")
+    named = chosen["target"]
+    chosen["target"] = board_with_pools(named, workspace_pools, workspace_pools_size_hint_bytes)
+    if workspace_pools is not None and named == HOST:
+        chosen["reserve"] = 0  # the pools are those of the network alone
     rewritten = any(chosen[n] for n in ("memory_budget", "stream_input", "stream_output"))
     chosen["dero"] = chosen["dero"] or (BARE if rewritten else Dero.NONE)
     chosen["external_io"] |= bool(pass_config.external_io)
@@ -147,7 +159,7 @@ def compile_command(
         if output is not None:
             write_model(compiled.archive, output, output_format)
     if not quiet:
-        console = Console()
+        console = stdout_console()
         print_report(compiled.report, console)
         if compiled.report.tuning is not None:
             print_tuning(compiled.report.tuning, console)
@@ -157,6 +169,9 @@ def compile_command(
             print_memory(compiled.report, code_size(compiled.archive, compiled.board), console)
         for path in filter(None, (output, report_file, dump_ir)):
             console.print(f"wrote {printable(str(path))}", highlight=False, markup=False)
+        if output is not None and output.suffix == ".tar" and output.stat().st_size > _LARGE:
+            size = f"{output.stat().st_size / 2**20:,.0f} MB, most of it weights as text"
+            console.print(f"{size}: {printable(output.name)}.gz would be smaller", highlight=False)
 
 
 def quantized(

@@ -6,6 +6,7 @@ script asks for, the refusal says why.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -15,6 +16,8 @@ import click
 from dero_tvm.boundary.errors import UserError
 
 _PLANNERS = ("greedy_by_size", "greedy_by_conflicts", "hill_climb")
+_OTHER_TARGETS = ("llvm", "cuda", "opencl", "cmsis-nn", "ethos-u")
+HOST = "host"  # what c stands for
 _TRUE, _FALSE = ["1", "true", "True"], ["0", "false", "False"]
 _HELP = "For old scripts."
 # Ahead-of-time code without a TVM runtime: flag -> values that mean that, what is said of others.
@@ -77,8 +80,9 @@ def parse_pass_config(entries: Iterable[str]) -> PassConfig:
             raise UserError(f"--pass-config {entry}: expected KEY=VALUE")
         if key == "tir.usmp.enable":
             if _boolean(key, value) is False:
-                raise UserError(
-                    "--pass-config tir.usmp.enable=0: memory is always planned here; leave it out"
+                click.echo(
+                    "tvmc: note: --pass-config tir.usmp.enable=0: memory is always planned here",
+                    err=True,
                 )
         elif key == "tir.usmp.algorithm":
             # All of these are tried, with exact search beyond them; the best plan is kept.
@@ -107,11 +111,14 @@ def board_of_target(target: str) -> str:
         for word in words[1:]:
             if not word.startswith(("-mcpu=", "-model=", "-keys=", "-device=", "-march=")):
                 raise UserError(f"--target {target!r}: unknown option {word}")
-        return "host"
-    if words and words[0].split(",")[0] in ("llvm", "cuda", "opencl", "cmsis-nn", "ethos-u"):
+        return HOST
+    if words and words[0].split(",")[0] in _OTHER_TARGETS:
+        found = re.search(r"-mcpu=(cortex-m\w+)", target)
+        cores = f"tvmc boards --core {found[1]}" if found else "tvmc boards"
         raise UserError(
-            f"--target {words[0]}: C for microcontrollers is generated here; give a board (see "
-            "tvmc boards), a board file, or c"
+            f"--target {words[0]}: C for microcontrollers is generated here, with kernels for the "
+            f"DSP and Helium instructions of a board's core; give a board (see {cores}), a board "
+            "file, or c"
         )
     return target
 

@@ -6,12 +6,13 @@ import importlib
 import signal
 import sys
 from collections.abc import Sequence
-from importlib import metadata
 from typing import Any, NoReturn
 
 import click
 
-from .command import SETTINGS
+from dero_tvm.boundary.installation import version
+
+from .command import SETTINGS, plugin_option
 from .failure import Terminated, report_failure, wants_traceback
 
 _EPILOG = """\b
@@ -32,11 +33,15 @@ _COMMANDS = {
         "reorganize_command",
         "Rewrite a network's residuals for little memory, to be trained again.",
     ),
+    "advise": (".advise", "advise_command", "Try every way of saving memory on a model."),
     "fit": (".fit", "fit_command", "Say on which boards a model runs."),
-    "micro": (".micro", "micro_command", "Make projects: Zephyr, Arduino, bare metal."),
+    "micro": (".micro", "micro_command", "Make, build and flash Zephyr, Arduino, bare projects."),
     "boards": (".boards", "boards_command", "List the boards that --target knows."),
     "completion": (".completion", "completion_command", "Print completions for a shell."),
 }
+
+# Commands of the old tvmc that say what takes their place; no list shows them.
+_OLD_COMMANDS = {"tune": (".tune", "tune_command", "")}
 
 
 class _Tvmc(click.Group):
@@ -46,9 +51,10 @@ class _Tvmc(click.Group):
         return list(_COMMANDS)
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name not in _COMMANDS:
+        commands = _COMMANDS | _OLD_COMMANDS
+        if name not in commands:
             return None
-        module, attribute, _ = _COMMANDS[name]
+        module, attribute, _ = commands[name]
         command = getattr(importlib.import_module(module, __package__), attribute)
         assert isinstance(command, click.Command)
         return command
@@ -76,21 +82,16 @@ class _Tvmc(click.Group):
         sys.exit(status if isinstance(status, int) else 0)
 
 
-def _version() -> str:
-    try:
-        return metadata.version("dero-tvm")
-    except metadata.PackageNotFoundError:
-        return "(a checkout that is not installed)"
-
-
 @click.group(
     cls=_Tvmc,
     epilog=_EPILOG,
     context_settings=SETTINGS,
     no_args_is_help=True,
+    params=[plugin_option()],
     subcommand_metavar="COMMAND [ARGS]...",
 )
-@click.version_option(_version(), prog_name="tvmc")
+@click.version_option(version(), prog_name="tvmc")
+@click.option("-v", "--verbose", count=True, hidden=True, expose_value=False)  # the old tvmc's
 def tvmc() -> None:
     """Compile trained networks into C for microcontrollers, in one minimal static arena."""
 

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from dero_tvm.boundary.atomic_write import check_new_folder
 from dero_tvm.boundary.printable import printable
 
 from .command import Command
+from .console import stdout_console
 from .model_options import model_options, quiet_option
 from .progress import stages
 
@@ -114,7 +114,7 @@ def reorganize_command(
         return
     from dero_tvm.training.report_text import print_reorganization
 
-    console = Console()
+    console = stdout_console()
     print_reorganization(made.report, console)
     for name in made.file_names():
         console.print(f"wrote {printable(str(output / name))}", highlight=False, markup=False)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-from rich.console import Console
 
 from dero_tvm.aot.archive import load_archive
 from dero_tvm.boundary.atomic_write import staged_write
@@ -22,6 +21,7 @@ from dero_tvm.report.text_table import print_report
 from dero_tvm.report.tuning_table import print_tuning
 
 from .command import Command
+from .console import stdout_console
 from .outputs import check_distinct, check_output
 from .sweep import refuse_sweep_options, show_sweep, sweep_options
 
@@ -85,7 +85,7 @@ def report_command(
     if as_json:
         click.echo(found.to_json(), nl=False)
         return
-    console = Console()
+    console = stdout_console()
     if not wanted:
         print_report(found, console, steps=True)
         if found.tuning is not None:

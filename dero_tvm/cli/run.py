@@ -8,7 +8,6 @@ from pathlib import Path
 
 import click
 import numpy as np
-from rich.console import Console
 
 from dero_tvm.aot.archive import load_archive
 from dero_tvm.boards.memory_size import parse_size
@@ -23,11 +22,12 @@ from dero_tvm.report.run_table import print_run
 from dero_tvm.report.trace import chrome_trace
 from dero_tvm.runners import RunResult, check_device, check_profile, run
 
-from .command import Command
 from .compile import compile_with_progress
 from .completion import complete_device
+from .console import stdout_console
 from .inputs import filled
 from .model_options import Seconds, dero_option, model_option
+from .old_flags import OldRun
 from .outputs import check_distinct, check_output, npz_bytes
 from .progress import stages
 from .report import parsed_report
@@ -36,7 +36,7 @@ from .start_tvm import start_tvm
 _ARCHIVES = (".tar", ".tar.gz", ".tgz")
 
 
-@click.command("run", cls=Command)
+@click.command("run", cls=OldRun)
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option(
     "--device",
@@ -132,6 +132,12 @@ def run_command(
       tvmc run model.tflite --device host --print-top 3
       tvmc run model.tar --device qemu:mps2-an386 --profile
     """  # noqa: D301 (click reads the escape)
+    if device == "micro":
+        raise UserError(
+            "--device micro: a board with a project of tvmc micro is reached at its serial port: "
+            "type `tvmc run model.tar --device serial:/dev/ttyACM0`, with the archive that the "
+            "project was made from"
+        )
     board = check_device(device)
     if profile:
         check_profile(device)
@@ -176,7 +182,7 @@ def run_command(
             written.enter_context(staged_write(trace, data))
         if outputs is not None:
             write_atomically(outputs, npz_bytes(_named_outputs(result)))
-    console = Console()
+    console = stdout_console()
     print_run(archive, result, device, console, top=print_top)
     if report is not None:
         print_profile(report, result, console)

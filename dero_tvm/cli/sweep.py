@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 
 import click
 from click.core import ParameterSource
-from rich.console import Console
 
 from dero_tvm.boundary.atomic_write import write_atomically
 from dero_tvm.boundary.errors import UserError
@@ -18,6 +17,7 @@ from dero_tvm.report.sweep_plot import plot_sweep
 from dero_tvm.report.sweep_table import print_sweep
 
 from .completion import complete_device
+from .console import stdout_console
 from .model_options import model_option
 from .outputs import check_distinct, check_output
 from .progress import stages
@@ -81,7 +81,7 @@ def show_sweep(model: Path, *, as_json: bool, plot: Path | None, **options: Any)
     if as_json:
         click.echo(found.to_json(), nl=False)
         return
-    console = Console()
+    console = stdout_console()
     print_sweep(found, console)
     if plot is not None:
         console.print(f"wrote {printable(str(plot))}", highlight=False, markup=False)

@@ -15,6 +15,7 @@ from typing import Any
 from ..boards.board import Board, load_board
 from ..boards.board_filter import known_boards
 from ..boundary.errors import UserError, internal_errors
+from ..boundary.one_at_a_time import one_at_a_time
 from ..kernels.kernel_table import registered
 from ..planning import DoesNotFit, plan_memory
 from ..planning.problem import Region
@@ -46,6 +47,7 @@ class FitOptions(CompileOptions):
 @takes_options(
     FitOptions, without=("target", "memory_budget", "stream_input", "stream_output", "tune")
 )
+@one_at_a_time
 @internal_errors
 def fit(model: Any, options: FitOptions) -> Fit:
     """Say for each board whether a network fits it, without an option and with `dero`.
@@ -66,14 +68,16 @@ def fit(model: Any, options: FitOptions) -> Fit:
         raise UserError("there is no board to fit: the memory of the host is not described")
     prepared = prepare(model, options)
     candidates = prepared.candidates()
-    found, needs = [], []
+    found: list[BoardFit] = []
+    needs: list[Need] = []
     for features, group in _by_kernels(chosen):
         plain, best = (
             _Way(prepared, candidates, each, features, group) for each in (Dero.NONE, options.mode)
         )
         needs += [plain.need, best.need]
         for board in group:
-            options.progress(f"planning for {board.name}")
+            share = f"{len(found) + 1} of {len(chosen)}"
+            options.progress(f"planning for {board.name} ({share})")
             regions = board_regions(board, options.reserved)
             found.append(
                 BoardFit(

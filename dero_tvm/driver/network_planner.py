@@ -14,6 +14,7 @@ from relax_passes.operators.signature import TensorSpec
 
 from ..boards.board import Board
 from ..boundary.errors import UserError
+from ..boundary.printable import printable
 from ..frontends import LoadedModel
 from ..kernels import Choice, preferred, with_kernels
 from ..planning import DoesNotFit, MemoryPlan, Options, lower_bound, plan_memory
@@ -168,7 +169,8 @@ class NetworkPlanner:
             f"{_described(network, error.step)} needs {error.required:,} bytes of RAM, which is "
             f"{error.excess:,} bytes more than the {error.capacity:,} that are left beside the "
             "stack; choose another --dero (stream needs least), a smaller input (--input-shapes), "
-            "or another board (tvmc fit)"
+            "or another board (tvmc fit); what else there is says `tvmc advise "
+            f"{printable(self.label, 200)} --board {self.board.name}`"
         )
 
     def _regions(self) -> tuple[Region, ...]:
@@ -197,5 +199,7 @@ def _described(network: Network, step: str) -> str:
             names = [op.signature.short_name for op in cascade.operations]
             what = " + ".join(names) if len(names) < 4 else f"{len(names)} operators to {names[-1]}"
             output = cascade.operations[-1].signature.output
-            return f"{step} ({what}, output {list(output.shape)} {output.dtype})"
+            text = f"{step} ({what}, output {list(output.shape)} {output.dtype})"
+            layers = network.layers_of(op.result for op in cascade.operations)
+            return f"{text}, of the model's {printable(layers[-1], 80)!r}," if layers else text
     return step

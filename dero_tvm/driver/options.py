@@ -44,6 +44,10 @@ def _option(default: _T, flag: str, help: str, **shown: Any) -> _T:
     return field(default=default, metadata={_FLAG: Flag(flag, help, **shown)})
 
 
+def ignore_stage(stage: str) -> None:
+    """What is called with each stage where nobody wants to know; it has a name to be pickled."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class CompileOptions:
     """What may be asked of a compilation.
@@ -182,7 +186,7 @@ class CompileOptions:
         "Write the module behind each pass as TVMScript, and an index of the passes.",
         metavar="DIR",
     )
-    progress: Callable[[str], None] = field(default=lambda stage: None, repr=False, compare=False)
+    progress: Callable[[str], None] = field(default=ignore_stage, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         name = self.name

@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from .load import load
 from .loaded import LoadedModel, ModelPort
+from .registered import Frontend, register_frontend
 
-__all__ = ["LoadedModel", "ModelPort", "load"]
+__all__ = ["Frontend", "LoadedModel", "ModelPort", "load", "register_frontend"]

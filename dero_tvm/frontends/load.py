@@ -13,10 +13,12 @@ import tvm
 
 from dero_tvm.boundary.errors import UserError, internal_errors
 from dero_tvm.boundary.one_at_a_time import one_at_a_time
+from dero_tvm.plugins import load_installed
 
 from .loaded import LoadedModel
 from .onnx import load_onnx, parse_onnx
 from .pytorch import load_exported_program, read_exported_program
+from .registered import frontend_of, registered_formats
 from .relax_module import load_relax
 from .tflite import load_tflite
 from .tflite.reader import IDENTIFIER as TFLITE_IDENTIFIER
@@ -60,6 +62,7 @@ def load(
     UserError
         For anything about the model or `input_shapes` that the user can put right.
     """
+    load_installed()
     if isinstance(source, bytes):
         return _from_bytes(source, "the model in memory", "model", "", None, input_shapes)
     if isinstance(source, onnx.ModelProto):
@@ -110,6 +113,8 @@ def _from_bytes(
     folder: Path | None,
     input_shapes: Mapping[str, Sequence[int]] | None,
 ) -> LoadedModel:
+    if (frontend := frontend_of(data, suffix)) is not None:
+        return frontend.read(data, label=label, name=name, folder=folder, input_shapes=input_shapes)
     if data[4:8] == TFLITE_IDENTIFIER or suffix == ".tflite":
         return load_tflite(data, label=label, name=name, input_shapes=input_shapes)
     if data.startswith(_HDF5) or (suffix in _ADVICE and not _is_onnx(data, label)):
@@ -118,7 +123,8 @@ def _from_bytes(
         program = read_exported_program(data, label)
         return load_exported_program(program, label=label, name=name, input_shapes=input_shapes)
     if suffix != ".onnx" and not _is_onnx(data, label):
-        raise UserError(f"{label} is not a model of a known format; known are {_FORMATS}")
+        known = ", ".join([_FORMATS, *registered_formats()])
+        raise UserError(f"{label} is not a model of a known format; known are {known}")
     return load_onnx(
         parse_onnx(data, label), label=label, name=name, folder=folder, input_shapes=input_shapes
     )

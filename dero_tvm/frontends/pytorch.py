@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from dero_tvm.boundary.errors import UserError, first_line
+from dero_tvm.boundary.installation import pip_install
 
 from .loaded import LoadedModel, finish
 from .pytorch_importer import import_program
@@ -25,7 +26,7 @@ def read_exported_program(data: bytes, label: str) -> ExportedProgram:
     except ImportError as error:
         raise UserError(
             f"{label} is a PyTorch file, and PyTorch is not installed; install it with "
-            "pip install torch, or convert the model to ONNX"
+            f"{pip_install('torch')}, or convert the model to ONNX"
         ) from error
     try:
         with warnings.catch_warnings(), untrusted():

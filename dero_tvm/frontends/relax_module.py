@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 
 import tvm
 from tvm import relax, tirx
 
 from dero_tvm.boundary.errors import UserError
+from relax_passes.canonicalization.note_weights import with_weights_noted
 from relax_passes.ir.attributes import ROUNDING, main_attribute
 
 from .loaded import LoadedModel, finish
@@ -33,6 +35,8 @@ def load_relax(
         raise UserError(f"{label}: its 'main' is not a Relax function")
     names = distinct_names(parameter.name for parameter in main.params)
     module = bind_dimensions(module, names, label, input_shapes)
+    with contextlib.suppress(ValueError):  # a later stage says what is wrong with it
+        module = with_weights_noted(module)
     main = module["main"]
     result = main.ret_ty
     count = len(result.fields) if isinstance(result, relax.TupleType) else 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -59,6 +60,22 @@ class Order:
             )
         )
         return f"\nThe arena: {used}. The stack has {STACK:,} bytes." if used else ""
+
+
+def kernels_of_other_cores(archive: ModelArchive, board: Board) -> str:
+    """A sentence about kernels that the archive has for a core with more than the board's, or "".
+
+    They give the same bits there, as plain C, and take longer than the board's own.
+    """
+    sources = b"".join(archive.c_sources().values())
+    used = {name.decode() for name in re.findall(rb"\b(dsp|mve)_\w+\(", sources)}
+    missing = sorted(used - board.features)
+    if not missing:
+        return ""
+    return (
+        f"the archive has kernels for cores with {' and '.join(missing)}, which {board.name} has "
+        f"not: they run there as plain C, slowly; compile with --target {board.name}"
+    )
 
 
 def protocol_files(folder: str) -> dict[str, str]:

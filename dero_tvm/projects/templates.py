@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from dero_tvm.boards.board import targets_folder
+from dero_tvm.boards.board_folders import targets_folder
 
 
 def text_of(path: str) -> str:

@@ -18,6 +18,7 @@ import onnx
 
 from dero_tvm.boundary.errors import UserError, internal_errors
 from dero_tvm.boundary.input_arrays import NamedTensor, inferences, read_npz
+from dero_tvm.boundary.installation import pip_install
 from dero_tvm.boundary.one_at_a_time import one_at_a_time
 from dero_tvm.frontends.load import model_bytes
 from dero_tvm.frontends.onnx.importer import load_onnx
@@ -93,8 +94,7 @@ def _quantizer() -> Any:
         from .onnx_runtime import quantize_static
     except ImportError:
         raise UserError(
-            "quantization needs ONNX Runtime, which is not installed: pip install "
-            "'dero-tvm[quantize]'"
+            f"quantization needs ONNX Runtime, which is not installed: {pip_install('quantize')}"
         ) from None
     return quantize_static
 

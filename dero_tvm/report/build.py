@@ -23,6 +23,7 @@ from .build_operators import operators, producer_of
 from .build_timeline import Planned, timeline
 from .channels_first import channels_first_notes
 from .data import LiveBuffer, RegionUse, Report, ReportedResidual, ReportedShortcut
+from .layer_names import with_layers
 from .ports import ports
 from .timeline import ReportedBuffer, Timeline
 
@@ -54,7 +55,7 @@ def build_report(
     scheduled, plan = after
     network = scheduled.network
     residuals = tuple(_residuals(module, network, plan))
-    shortcuts = tuple(_shortcuts(module))
+    shortcuts = tuple(_shortcuts(module, network))
     listed = {r.join for r in residuals} | {s.join for s in shortcuts}
     waiting = _waiting_for_joins(module)
     found = timeline(after, waiting)
@@ -72,7 +73,7 @@ def build_report(
         whole_bytes=before[1].total_bytes,
         plain_bytes=plain[1].total_bytes,
         plain_refusals=tuple(
-            f"{d.join}: {d.reason} ({d.pass_name})"
+            f"{with_layers(f'{d.join}: {d.reason}', network.layers)} ({d.pass_name})"
             for d in decisions(plain_module)
             if d.pass_name == remove_residuals.NAME and d.action != "removed"
         ),
@@ -139,7 +140,7 @@ def _at_peak(
         size, offset = sum(cell.size for cell in alive), min(cell.offset for cell in alive)
         if buffer.rows > 1:
             label += f", {sum(cell.rows for cell in alive)} of {buffer.rows} rows"
-    return LiveBuffer(label, buffer.kind, size, buffer.region, offset)
+    return LiveBuffer(label, buffer.kind, size, buffer.region, offset, buffer.layers)
 
 
 def _split(alive: Iterable[tuple[ReportedBuffer, Sequence[tuple[int, int]]]]) -> dict[str, int]:
@@ -168,7 +169,7 @@ def _residuals(
             residual.shortcut,
             residual.bytes,
             decision.action,
-            decision.reason,
+            with_layers(decision.reason, network.layers),
             tuple(_path(residual, branch, network) for branch in residual.shortcuts),
             decision.pass_name,
         )
@@ -202,9 +203,9 @@ def _other_decisions(module: tvm.IRModule, listed: Collection[str]) -> dict[str,
     }
 
 
-def _shortcuts(module: tvm.IRModule) -> Iterable[ReportedShortcut]:
+def _shortcuts(module: tvm.IRModule, network: Network) -> Iterable[ReportedShortcut]:
     return (
-        ReportedShortcut(d.join, d.action, d.reason, d.pass_name)
+        ReportedShortcut(d.join, d.action, with_layers(d.reason, network.layers), d.pass_name)
         for d in decisions(module)
         if d.pass_name == fuse_shortcuts.NAME
     )

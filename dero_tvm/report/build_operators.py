@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from dero_tvm.planning import MemoryPlan
 from dero_tvm.schedule.network import Network
 from relax_passes.ir.decisions import Decision
 
+from .layer_names import with_layers
 from .operators import ReportedOperator
 
 
@@ -25,20 +26,22 @@ def operators(
     """
     return tuple(
         replace(
-            _with_decision(operator, decided.get(operator.name)),
+            _with_decision(operator, decided.get(operator.name), network.layers),
             memory_class=classes.get(operator.name, ""),
         )
         for operator in _Lister(network).list(plan)
     )
 
 
-def _with_decision(operator: ReportedOperator, decision: Decision | None) -> ReportedOperator:
+def _with_decision(
+    operator: ReportedOperator, decision: Decision | None, layers: Mapping[str, Sequence[str]]
+) -> ReportedOperator:
     if decision is None:
         return operator
     return replace(
         operator,
         action=decision.action,
-        reason=decision.reason,
+        reason=with_layers(decision.reason, layers),
         decided_by=decision.pass_name,
     )
 
@@ -82,7 +85,12 @@ class _Lister:
                         listed.add(operand)
                         makers = tuple(m for m in self._makers(operand) if m in listed)
                         yield ReportedOperator(
-                            operand, "concat", self._shape(operand), step, makers
+                            operand,
+                            "concat",
+                            self._shape(operand),
+                            step,
+                            makers,
+                            layers=self._layers_of_concat(operand),
                         )
                 listed.add(op.result)
                 yield ReportedOperator(
@@ -92,7 +100,14 @@ class _Lister:
                     step,
                     tuple(operands),
                     op.macs,
+                    layers=network.layers.get(op.result, ()),
                 )
+
+    def _layers_of_concat(self, value: str) -> tuple[str, ...]:
+        """Those of a concatenation in place, which `value` may be a view of, and of its views."""
+        buffer = self.network.values[value].buffer
+        own = (n for n, v in self.network.values.items() if v.buffer == buffer)
+        return self.network.layers_of(n for n in own if n not in self.made | self.inputs)
 
     def _shape(self, value: str) -> str:
         return self.network.values[value].spec.described

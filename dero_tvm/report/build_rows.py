@@ -68,6 +68,7 @@ def row_buffers(
             tuple(idle),
             tensor.rows,
             tuple(cells),
+            network.layers_of(held),
         )
 
 

@@ -42,6 +42,7 @@ def timeline(planned: Planned, shortcuts: Mapping[str, Iterable[str]]) -> Timeli
                 sum(op.macs for op in operations),
                 calls[position],
                 peaks[position],
+                scheduled.network.layers_of(op.result for op in operations),
             )
         )
     return Timeline(plan.total_bytes, dict(plan.arena_bytes), tuple(steps), tuple(buffers))
@@ -76,6 +77,7 @@ def _buffers(
                 tuple(f"{name} {values[name].spec.described}" for name in held),
                 joins,
                 tuple(idle) if buffer.kind in _TENSORS else (),
+                layers=scheduled.network.layers_of(held),
             )
         )
     return reported

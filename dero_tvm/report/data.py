@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from dero_tvm.boundary.structured import structured
 
+from .layer_names import layers_by_tensor
 from .operators import ReportedOperator
 from .ports import ReportedPort
 from .timeline import ReportedBuffer, ReportedStep, Timeline
@@ -27,6 +29,7 @@ class LiveBuffer:
     size: int
     region: str
     offset: int
+    layers: tuple[str, ...] = ()  # of the model file, whose tensors lie in it
 
 
 @dataclass(frozen=True)
@@ -122,6 +125,14 @@ class Report:
             ("Order of the chosen cascades", self.order_proof),
             ("Placement in this order", self.placement_proof),
         )
+
+    def layer(self, tensor: str) -> str:
+        """The layer of the model file that a tensor is named after; "" if none is known."""
+        return next(iter(self._layers.get(tensor, ())), "")
+
+    @cached_property
+    def _layers(self) -> dict[str, tuple[str, ...]]:
+        return layers_by_tensor(self.operators)
 
     @property
     def timeline(self) -> Timeline:

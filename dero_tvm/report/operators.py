@@ -20,6 +20,7 @@ class ReportedOperator:
     action: str = ""  # what a pass recorded of an operator that is neither join nor shortcut
     reason: str = ""
     decided_by: str = ""  # the pass
+    layers: tuple[str, ...] = ()  # of the model file, that it was made from
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dero_tvm.boundary.errors import UserError
+from dero_tvm.boundary.installation import pip_install
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,7 +24,7 @@ def check_matplotlib(what: str) -> None:
         import matplotlib  # noqa: F401
     except ImportError:
         raise UserError(
-            f"{what} needs matplotlib, which is not installed: pip install 'dero-tvm[plot]'"
+            f"{what} needs matplotlib, which is not installed: {pip_install('plot')}"
         ) from None
 
 

@@ -8,7 +8,7 @@ from rich.markup import escape
 from dero_tvm.runners import Profile, RunResult
 
 from .data import Report
-from .text_table import shown, table_of
+from .text_table import shown, shown_layers, table_of
 
 
 def print_profile(report: Report, result: RunResult, console: Console) -> None:
@@ -39,6 +39,12 @@ def print_profile(report: Report, result: RunResult, console: Console) -> None:
     means_of = f"Means of {count} inferences" if count > 1 else "One inference"
     tick = f"{profile.resolution} {'ns' if profile.unit == 'ns' else 'instructions'}"
     console.print(f" [dim]{means_of}; the counter advances once in {tick}.[/dim]", highlight=False)
+    if report.timeline.has_layers:
+        layers = table_of("layers of the steps", "step", "of the model")
+        for step in report.steps:
+            layers.add_row(shown(step.name), shown_layers(step.layers))
+        console.print()
+        console.print(layers)
 
 
 def _columns(profile: Profile) -> tuple[str, str]:

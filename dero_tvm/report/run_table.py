@@ -10,6 +10,8 @@ from dero_tvm.runners import RunResult
 
 from .text_table import shown, table_of
 
+_FIRST = 6  # values of an output that are shown where nothing else is asked for
+
 
 def print_run(
     archive: ModelArchive,
@@ -19,7 +21,10 @@ def print_run(
     *,
     top: int | None = None,
 ) -> None:
-    """Measurements of a run, and the outputs of its first inference: the `top` largest values."""
+    """Measurements of a run, and of its first inference's outputs some values.
+
+    These are the first ones of each, or the `top` largest.
+    """
     table = table_of(f"run on {shown(device)}", "measure", "value", numbers=("value",))
     table.add_row("inferences", f"{len(result.outputs):,}")
     for region, size in archive.arena_bytes.items():
@@ -42,6 +47,11 @@ def print_run(
             flat = array.ravel()
             for index in np.argsort(-flat.astype(np.float64), kind="stable")[:top]:
                 console.print(f"   [{int(index)}] {flat[index]}", highlight=False, markup=False)
+        else:
+            values = [f"{value:.6g}" for value in array.ravel()[:_FIRST].tolist()]
+            more = ", ..." if array.size > _FIRST else ""
+            text = f"   {', '.join(values)}{more}"
+            console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def _print_sections(result: RunResult, console: Console) -> None:

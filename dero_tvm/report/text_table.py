@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
@@ -13,9 +13,11 @@ from rich.table import Table
 from dero_tvm.boundary.printable import printable
 
 from .data import Report, ReportedResidual, ReportedShortcut
+from .layer_names import brief, few
 
 _MANY_JOINS = 12  # beyond so many, a short report counts those that cost nothing
 _LONGEST_NAME = 48
+_LONGEST_JOIN = 26  # the name of a join's layer
 
 
 def print_report(report: Report, console: Console, *, steps: bool = False) -> None:
@@ -23,9 +25,9 @@ def print_report(report: Report, console: Console, *, steps: bool = False) -> No
     _print_summary(report, console)
     _print_peak(report, console)
     if report.shortcuts:
-        _print_shortcuts(report.shortcuts, console, all_of_them=steps)
+        _print_shortcuts(report, console, all_of_them=steps)
     if report.residuals:
-        _print_residuals(report.residuals, console, all_of_them=steps)
+        _print_residuals(report, console, all_of_them=steps)
     if steps:
         console.print(_steps(report))
         console.print()
@@ -45,13 +47,25 @@ def table_of(title: str, *columns: str, numbers: Sequence[str] = ()) -> Table:
     )
     for column in columns:
         last = column == columns[-1] and column not in numbers
-        table.add_column(column, justify="right" if column in numbers else "left", no_wrap=not last)
+        justify: JustifyMethod = "right" if column in numbers else "left"
+        table.add_column(column, justify=justify, no_wrap=not last, overflow="fold")
     return table
 
 
 def shown(name: str) -> str:
     """A name from a model file, for use in a table."""
     return escape(printable(name, _LONGEST_NAME))
+
+
+def shown_layers(layers: Sequence[str]) -> str:
+    """Layers of a model file in a column that wraps, for use in a table."""
+    return escape(few([printable(brief(layer), _LONGEST_NAME) for layer in layers]))
+
+
+def with_layer(report: Report, tensor: str) -> str:
+    """A tensor with the layer that it is named after."""
+    layer = report.layer(tensor)
+    return f"{tensor} ({brief(layer)})" if layer else tensor
 
 
 def done(action: str, decided_by: str, reason: str = "") -> str:
@@ -102,24 +116,25 @@ def _print_summary(report: Report, console: Console) -> None:
 
 def _print_peak(report: Report, console: Console) -> None:
     several = len(_used_regions(report)) > 1
-    columns = ["buffer", "kind", *(["region"] if several else []), "offset", "bytes"]
-    title = f"alive at the peak, in {shown(report.peak_step)}"
+    columns = ["kind", *(["region"] if several else []), "offset", "bytes", "buffer"]
+    title = f"alive at the peak, in {shown(with_layer(report, report.peak_step))}"
     table = table_of(title, *columns, numbers=("offset", "bytes"))
     for b in report.peak_buffers:
         place = [shown(b.region)] if several else []
-        table.add_row(shown(b.label), b.kind, *place, f"{b.offset:,}", f"{b.size:,}")
+        buffer = f"{shown(b.label)} [dim]{shown_layers(b.layers)}[/dim]".strip()
+        table.add_row(b.kind, *place, f"{b.offset:,}", f"{b.size:,}", buffer)
     if len(report.peak_buffers) > 1:
         shared = report.peak_bytes < sum(b.size for b in report.peak_buffers)
-        label = "together, shared bytes counted once" if shared else "together"
-        blanks = [""] * (len(columns) - 2)
-        table.add_row(f"[dim]{label}[/dim]", *blanks, f"[bold]{report.peak_bytes:,}[/bold]")
+        remark = "[dim]shared bytes counted once[/dim]" if shared else ""
+        blanks = [""] * (columns.index("bytes") - 1)
+        total = f"[bold]{report.peak_bytes:,}[/bold]"
+        table.add_row("[dim]together[/dim]", *blanks, total, remark)
     console.print(table)
     console.print()
 
 
-def _print_residuals(
-    residuals: Sequence[ReportedResidual], console: Console, *, all_of_them: bool
-) -> None:
+def _print_residuals(report: Report, console: Console, *, all_of_them: bool) -> None:
+    residuals = report.residuals
     listed = list(residuals)
     if not all_of_them and len(listed) > _MANY_JOINS:
         listed = [r for r in listed if r.action == "left alone"]
@@ -128,8 +143,9 @@ def _print_residuals(
         title += f": {_counts(residuals)}"
     table = table_of(title, "join", "shortcut", "bytes", "what was done", numbers=("bytes",))
     for r in listed:
+        layer = printable(brief(report.layer(r.join)), _LONGEST_JOIN)
         table.add_row(
-            f"{shown(r.join)} [dim]{escape(r.operator)}[/dim]",
+            f"{shown(r.join)} [dim]{escape(r.operator)}[/dim] {escape(layer)}".rstrip(),
             escape(r.shortcut),
             f"{r.bytes:,}",
             done(r.action, r.decided_by, r.reason),
@@ -141,9 +157,8 @@ def _print_residuals(
     console.print()
 
 
-def _print_shortcuts(
-    shortcuts: Sequence[ReportedShortcut], console: Console, *, all_of_them: bool
-) -> None:
+def _print_shortcuts(report: Report, console: Console, *, all_of_them: bool) -> None:
+    shortcuts = report.shortcuts
     title = f"{len(shortcuts)} shortcut{'s' if len(shortcuts) > 1 else ''} over a convolution: "
     title += _counts(shortcuts)
     listed = [s for s in shortcuts if all_of_them or s.action == "left alone"]
@@ -152,7 +167,8 @@ def _print_shortcuts(
         return
     table = table_of(title, "join", "what was done")
     for s in listed:
-        table.add_row(shown(s.join), done(s.action, s.decided_by, s.reason))
+        name = shown(with_layer(report, s.join))
+        table.add_row(name, done(s.action, s.decided_by, s.reason))
     console.print(table)
     console.print()
 
@@ -172,6 +188,8 @@ def _steps(report: Report) -> Table:
     for number, step in enumerate(report.steps):
         style = "bold" if step.name == report.peak_step else None
         operators = f"{escape(step.summary)} [dim]-> {shown(step.output)}[/dim]"
+        if step.layers:
+            operators += f" {shown_layers(step.layers)}"
         operators = "; ".join([operators, *decided.get(number, [])])
         table.add_row(
             shown(step.name), f"{step.live_bytes:,}", f"{step.macs:,}", operators, style=style

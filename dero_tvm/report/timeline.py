@@ -68,6 +68,7 @@ class ReportedBuffer:
     waits: tuple[int, ...] = ()  # steps in which nothing but those joins has a use for it
     rows: int = 0  # of the whole tensor, in a row placement
     cells: tuple[Cell, ...] = ()
+    layers: tuple[str, ...] = ()  # of the model file, whose tensors lie in it
 
     @property
     def title(self) -> str:
@@ -93,6 +94,7 @@ class ReportedStep:
     macs: int
     calls: int = 0  # of row kernels, in a row placement
     peak_call: int = 0  # that with most bytes alive, which are `live_bytes`
+    layers: tuple[str, ...] = ()  # of the model file, after which its operators are named
 
     @property
     def summary(self) -> str:
@@ -222,6 +224,11 @@ class Timeline:
                 left, right = self.call_starts[first], self.call_starts[end]
                 yield Column(left, right, (first, end), number, stack)
             begun += step.calls
+
+    @cached_property
+    def has_layers(self) -> bool:
+        """Whether it is known from which layers of a model file its operators are."""
+        return any(step.layers for step in self.steps)
 
     @cached_property
     def roles(self) -> tuple[str, ...]:

@@ -78,6 +78,7 @@ def _process(
             "args": {
                 "operators": step.summary,
                 "output": step.output,
+                "layers": [_name(layer) for layer in step.layers],
                 "bytes alive": step.live_bytes,
                 "MACs": step.macs,
             },

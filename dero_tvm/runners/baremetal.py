@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..boards.board import Board, Flash, targets_folder
+from ..boards.board import Board, Flash
+from ..boards.board_folders import targets_folder
 from ..boundary.errors import UserError
 from .binding import binding_source, guard_bytes
 from .errors import RunError

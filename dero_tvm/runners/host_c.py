@@ -7,7 +7,8 @@ import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ..boards.board import load_board, targets_folder
+from ..boards.board import load_board
+from ..boards.board_folders import targets_folder
 from ..boundary.errors import UserError
 from .binding import binding_source, guard_bytes
 from .elf import section_sizes

@@ -19,7 +19,7 @@ from tvm.ir import Call, GenericConst, GlobalVar, Var
 
 from dero_tvm.boundary.errors import UserError
 from relax_passes.ir.attributes import CASCADE, DIRECTION, HAS_PORTS, attribute, function_attributes
-from relax_passes.ir.origins import origin_of
+from relax_passes.ir.origins import origin_of, origins_of
 from relax_passes.ir.port_quantization import port_quantization
 from relax_passes.ir.straight_line import read_function
 from relax_passes.operators import Signature, TensorSpec, operator_of, signature_of, spec_of
@@ -65,6 +65,7 @@ class _Extractor:
         self.concats: list[Operation] = []  # concatenations in place
         self.names: dict[Var, str] = {}  # Relax variables to value or constant names
         self.results: dict[Var, tuple[str, ...]] = {}  # of calls with several
+        self.layers: dict[str, tuple[str, ...]] = {}  # of values, by the model file's names
         self.taken: set[str] = set()
 
     def run(
@@ -88,7 +89,9 @@ class _Extractor:
         values, cascades = place_values(
             self.specs, self.cascades, views=self.views, concats=self.concats
         )
-        return Network(name, tuple(inputs), tuple(outputs), values, self.constants, cascades)
+        return Network(
+            name, tuple(inputs), tuple(outputs), values, self.constants, cascades, self.layers
+        )
 
     # --- bindings ----------------------------------------------------------------------------
 
@@ -273,6 +276,8 @@ class _Extractor:
         name = self._unique(var.name)
         self.names[var] = name
         self.specs[name] = replace(spec, pixel_stride=0)
+        if found := dict.fromkeys(origin.name for origin in origins_of(var) if origin.name):
+            self.layers[name] = tuple(found)
         return name
 
     def _unique(self, name: str) -> str:

@@ -7,8 +7,8 @@ states it as a planning problem, and the code generator walks it.
 from __future__ import annotations
 
 import enum
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -136,7 +136,11 @@ class Port:
 
 @dataclass(frozen=True)
 class Network:
-    """Everything that is needed to plan memory for a network and to generate its code."""
+    """Everything that is needed to plan memory for a network and to generate its code.
+
+    `layers` has for each value the model file's names of what it was made from, as they stand
+    there; the first is the one that its operator is named after.
+    """
 
     name: str
     inputs: tuple[Port, ...]
@@ -144,6 +148,7 @@ class Network:
     values: Mapping[str, Value]
     constants: Mapping[str, np.ndarray]
     cascades: tuple[Cascade, ...]
+    layers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def spec(self, operand: str) -> TensorSpec:
         """Shape and type of a value or constant."""
@@ -163,6 +168,11 @@ class Network:
             if buffer not in self._whole_outputs and self._users[buffer] == {cascade.name}:
                 found.append(op.result)
         return tuple(found)
+
+    def layers_of(self, values: Iterable[str]) -> tuple[str, ...]:
+        """The layer that each value is named after, each once."""
+        first = (self.layers.get(value, ())[:1] for value in values)
+        return tuple(dict.fromkeys(name for names in first for name in names))
 
     @cached_property
     def _whole_outputs(self) -> set[str]:

@@ -11,6 +11,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import Any
 
 from dero_tvm.boundary.errors import UserError
+from dero_tvm.boundary.installation import pip_install
 
 
 def require_pytorch() -> Any:
@@ -21,7 +22,7 @@ def require_pytorch() -> Any:
         except ImportError:
             raise UserError(
                 f"reorganize writes a PyTorch module, and the Python package {package} is not "
-                'installed; install both with pip install "dero-tvm[torch]"'
+                f"installed; install both with {pip_install('torch')}"
             ) from None
     return importlib.import_module("torch")
 

@@ -26,6 +26,7 @@ from .attributes import NOTES, ROUNDING, function_attributes
 from .constant_tensor import ConstantTensor
 from .decisions import Decision, decisions, record, with_decisions
 from .names_in_use import names_in_use
+from .origins import Origin, merged, origins_of, span_of
 from .straight_line import StraightLine, needed_variables, read_function, variables
 
 
@@ -93,6 +94,7 @@ class DataflowRewriter:
         self._normalizer = relax.BlockBuilder()
         self._origin: tvm.ir.Span | None = None  # of the old binding that is being rewritten
         self._changed = False
+        self._dropped: set[relax.Var] = set()  # old variables that an operand stands for
 
     @property
     def rounding(self) -> str:
@@ -152,9 +154,11 @@ class DataflowRewriter:
         for var, expr in self.old.bindings:
             if var in self._new:
                 continue
-            self._origin = var.span
+            self._origin, earlier = var.span, len(self._bindings)
             new = self.rewrite(var, expr)
             self._changed |= new is not None
+            if new in self._emitted and len(self._bindings) == earlier:
+                self._dropped.add(var)
             self._new[var] = self.emit(with_operands(expr, self.new) if new is None else new)
         self._origin = self.old.result.span if isinstance(self.old.result, relax.Var) else None
         result = self.result()
@@ -165,10 +169,31 @@ class DataflowRewriter:
         if taken and self._is_as_before(bindings, result):
             return self.module
         kept = self._kept_names(taken) if taken else {}
-        function, names = _build(self.params, bindings, result, self.attrs, kept)
+        spans = self._spans({var for var, _ in bindings})
+        function, names = _build(self.params, bindings, result, self.attrs, kept, spans)
         module = self.module.clone()
         module.update_func(module.get_global_var("main"), function)
         return self._with_decisions(module, names)
+
+    def _spans(self, live: set[relax.Var]) -> dict[relax.Var, tvm.ir.Span | None]:
+        """For each new variable the layers that it comes from.
+
+        They are those of the binding that was being rewritten when it was emitted, and of every
+        old variable whose place it took.  An old variable that was dropped, or for which nothing
+        stands any more, has become part of its readers; a constant is part of nothing.
+        """
+        found = {var: list(origins_of(var)) for var in live}
+        inherited: dict[relax.Var, list[Origin]] = {}
+        for var, _ in self.old.bindings:
+            new = self._new[var]
+            own = [*origins_of(var), *inherited.get(var, ())]
+            readers = [r for r in self.old.readers.get(var, ()) if r is not None]
+            if new in found and not (var in self._dropped and readers):
+                found[new] += own
+            elif not isinstance(new, GenericConst):
+                for reader in readers:
+                    inherited.setdefault(reader, []).extend(own)
+        return {var: span_of(merged(origins)) for var, origins in found.items()}
 
     def _is_as_before(self, bindings: list, result: relax.Expr) -> bool:
         attrs = function_attributes(self.module["main"])
@@ -260,6 +285,7 @@ def _build(
     result: relax.Expr,
     attrs: dict[str, Any],
     given: Mapping[relax.Var, str],
+    spans: Mapping[relax.Var, tvm.ir.Span | None],
 ) -> tuple[relax.Function, dict[relax.Var, str]]:
     """A function of the bindings, and the name each variable has now: the one that is given, or
     one by its order.
@@ -281,7 +307,7 @@ def _build(
                 name = given.get(var) or kind + (str(counts[kind]) if counts[kind] else "")
                 counts[kind] += 1
                 make = relax.Var if var in outputs else relax.DataflowVar
-                renamed[var] = make(name, var.ty, var.span)
+                renamed[var] = make(name, var.ty, spans[var])
                 renewed = with_operands(expr, rename)
                 if renewed is not expr:
                     if isinstance(renewed, Call):  # its type is known, for only names differ

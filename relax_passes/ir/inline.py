@@ -87,7 +87,7 @@ def _with_names(
     for var, value in body.bindings:
         name = names.get(var) or next(n for n in _numbered(var.name) if n not in taken)
         taken.add(name)
-        new = relax.Var(name, var.ty)
+        new = relax.Var(name, var.ty, var.span)
         bindings.append((new, substitute(value, meaning)))
         meaning[var] = new
     return StraightLine((), tuple(bindings), substitute(body.result, meaning))

@@ -1,21 +1,32 @@
-"""Which layer of the model file a tensor comes from, as messages name it.
+"""Which layers of the model file a tensor comes from, as messages and reports name them.
 
 Passes rename variables, fuse operators and split them; none of that is what a user called a layer.
-So each variable of ``main`` carries an :class:`Origin` as TVM's own note on where code comes from,
-its span, which neither equality nor printing look at.  Frontends give it (`with_origins`), what
-makes new variables hands it on, and `origin_of` reads it.
+So each variable carries its :class:`Origin` s as TVM's own note on where code comes from, its span,
+which neither equality nor printing look at.  Frontends give one to each variable (`with_origins`),
+what makes new variables hands them on, what merges operators merges them (`merged`), and
+`origins_of` reads them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import tvm
 from tvm import relax
 from tvm.ir import SourceName, Span
 
 from .straight_line import substitute, variables
+
+_PREFIX = "dero.origins:"
+_CONVERSIONS = frozenset(
+    # They say how numbers are stored, and are named only where there is nothing else to name.
+    "QuantizeLinear DequantizeLinear Cast QUANTIZE DEQUANTIZE CAST "
+    "quantize_per_tensor dequantize_per_tensor quantize_per_channel dequantize_per_channel".split()
+)
+_CACHED = 4096
 
 
 @dataclass(frozen=True)
@@ -36,18 +47,37 @@ class Origin:
     def __str__(self) -> str:
         return f"{self.operator} {self.name!r}"
 
-    @property
-    def span(self) -> Span:
-        """What a variable carries."""
-        return Span(SourceName(f"{self.operator}\n{self.name}"), 0, 0, 0, 0)
+
+def span_of(origins: Iterable[Origin]) -> Span | None:
+    """What a variable carries that comes from these layers; None for none."""
+    pairs = [[origin.operator, origin.name] for origin in origins]
+    return Span(SourceName(_PREFIX + json.dumps(pairs)), 0, 0, 0, 0) if pairs else None
+
+
+def origins_of(var: relax.Var) -> tuple[Origin, ...]:
+    """The layers that a variable comes from, the one that it is named after first."""
+    return () if var.span is None else _read(str(var.span.source_name.name))
 
 
 def origin_of(var: relax.Var) -> Origin | None:
-    """The origin of a variable, if its frontend knew one."""
-    if var.span is None:
-        return None
-    operator, separator, name = str(var.span.source_name.name).partition("\n")
-    return Origin(operator, name) if separator else None
+    """The layer that a variable is named after, if its frontend knew one."""
+    return next(iter(origins_of(var)), None)
+
+
+def merged(*groups: Iterable[Origin]) -> tuple[Origin, ...]:
+    """What an operator comes from that was made of several, each layer once.
+
+    Conversions between integers and real numbers are left out where there is any other layer.
+    """
+    every = list(dict.fromkeys(origin for group in groups for origin in group))
+    return tuple([o for o in every if o.operator not in _CONVERSIONS] or every)
+
+
+@lru_cache(_CACHED)
+def _read(text: str) -> tuple[Origin, ...]:
+    if not text.startswith(_PREFIX):
+        return ()
+    return tuple(Origin(*pair) for pair in json.loads(text.removeprefix(_PREFIX)))
 
 
 def with_origins(module: tvm.IRModule, known: Mapping[relax.Expr, Origin]) -> tvm.IRModule:
@@ -92,7 +122,7 @@ def _renewed(
         for binding in block.bindings:
             var, value = binding.var, substitute(binding.value, renamed)
             if var in origins:
-                renamed[var] = type(var)(var.name, var.ty, origins[var].span)
+                renamed[var] = type(var)(var.name, var.ty, span_of([origins[var]]))
             bindings.append(relax.VarBinding(renamed.get(var, var), value))
         blocks.append(type(block)(bindings))
     body = relax.SeqExpr(blocks, substitute(main.body.body, renamed))

@@ -219,7 +219,7 @@ def _unit(results: list[relax.Var], call: Call) -> list[tuple[relax.Var, relax.E
     """The call bound to its result, or to a tuple of which each result is a part."""
     if len(results) == 1:
         return [(results[0], call)]
-    whole = relax.Var(f"{results[-1].name}_cascade", call.ty)
+    whole = relax.Var(f"{results[-1].name}_cascade", call.ty, results[-1].span)
     builder = relax.BlockBuilder()
     items = [builder.normalize(relax.TupleGetItem(whole, i)) for i in range(len(results))]
     return [(whole, call), *zip(results, items)]

@@ -177,8 +177,8 @@ class _Rewriter:
             line.parameters, tuple(self.bindings.items()), substitute(line.result, values)
         )
 
-    def _emit(self, name: str, value: relax.Expr) -> relax.Var:
-        var = relax.Var(name, value.ty)
+    def _emit(self, old: relax.Var, value: relax.Expr) -> relax.Var:
+        var = relax.Var(old.name, value.ty, old.span)
         self.bindings[var] = value
         return var
 
@@ -204,7 +204,7 @@ class _Rewriter:
             causes = frozenset().union(*(self.became[v].causes for v in narrowed))
             raise _Refusal(causes, f"{var.name} is computed by TVM's own operators")
         values = {v: tensor.value for v, tensor in self.became.items()}
-        return _Tensor(self._emit(var.name, substitute(value, values)))
+        return _Tensor(self._emit(var, substitute(value, values)))
 
     def _narrowed(
         self, var: relax.Var, value: Call, operands: list[_Tensor], causes: frozenset[str]
@@ -214,7 +214,7 @@ class _Rewriter:
         except CannotNarrow as reason:
             raise _Refusal(causes, f"{var.name} cannot lose channels: {reason}") from None
         remaining = causes if kept is not None else frozenset()
-        return _Tensor(self._emit(var.name, call), kept, remaining)
+        return _Tensor(self._emit(var, call), kept, remaining)
 
     def _main_branch(self, var: relax.Var, value: Call) -> _Tensor:
         """What stands for a removed join."""
@@ -231,7 +231,7 @@ class _Rewriter:
         converted = convert(branch.value, value, argument)
         if converted is None:
             return branch
-        return replace(branch, value=self._emit(var.name, converted))
+        return replace(branch, value=self._emit(var, converted))
 
     def _read_only_by(self, value: relax.Var, join: relax.Var) -> bool:
         """Whether nothing but `join` reads `value` or a tensor that has become `value`."""
@@ -253,5 +253,5 @@ class _Rewriter:
             return _Tensor(chosen[0].value, kept[0], causes)
         attrs = attributes_of(value) | {"in_place": False}
         call = make_call("concat", [operand.value for operand in chosen], **attrs)
-        joined = self._emit(var.name, relax.BlockBuilder().normalize(call))
+        joined = self._emit(var, relax.BlockBuilder().normalize(call))
         return _Tensor(joined, np.concatenate(kept), causes)

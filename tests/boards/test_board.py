@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 import dero_tvm
-from dero_tvm.boards.board import Flash, list_boards, load_board, targets_folder
+from dero_tvm.boards.board import Flash, list_boards, load_board
+from dero_tvm.boards.board_folders import targets_folder
 from dero_tvm.boundary.errors import UserError
 
 SMALLEST = """

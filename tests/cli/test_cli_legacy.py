@@ -57,7 +57,6 @@ def test_refused_targets(refused, model_file, target, reason):
         ("--executor-aot-interface-api", "packed", "needs TVM's runtime on the device"),
         ("--executor-aot-unpacked-api", "0", "packed calls need TVM's runtime"),
         ("--runtime", "cpp", "the generated C needs no runtime"),
-        ("--pass-config", "tir.usmp.enable=0", "memory is always planned here"),
         ("--pass-config", "tir.usmp.enable=maybe", "expected 0 or 1"),
         ("--pass-config", "tir.usmp.algorithm=magic", "unknown algorithm (one of greedy_by_size"),
         ("--pass-config", "tir.disable_vectorize", "expected KEY=VALUE"),

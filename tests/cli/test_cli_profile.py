@@ -28,7 +28,10 @@ def test_on_the_host(run, archive_file: Path, tmp_path: Path) -> None:
         assert line.split()[0] == step["name"]
         assert f"{step['macs']:,}" in line and f"{step['live_bytes']:,}" in line
     assert f"{sum(step['macs'] for step in steps):,}" in table[2 + len(steps)]
-    assert table[-2].strip() == "One inference; the counter advances once in 100 ns."
+    assert table[3 + len(steps)].strip() == "One inference; the counter advances once in 100 ns."
+    layers = table[table.index(next(line for line in table if line.startswith("layers of the"))) :]
+    for step, line in zip(steps, layers[2:]):
+        assert line.split() == [step["name"], *", ".join(step["layers"]).split()]
     assert table[-1] == f"wrote {trace}"
     assert max(map(len, table[:-1])) <= 80
 

@@ -12,6 +12,7 @@ import onnx
 import pytest
 from onnx import helper
 
+from dero_tvm.boundary.installation import pip_install
 from tests.models.tiny_models import model_of, save
 
 DIGITS = Path(__file__).parents[2] / "examples" / "models" / "digits_int8.onnx"
@@ -102,7 +103,7 @@ def test_without_pytorch(refused, block_file, tmp_path, monkeypatch, package):
     monkeypatch.setitem(sys.modules, package, None)
     assert refused("reorganize", block_file, "-o", tmp_path / "out") == (
         f"reorganize writes a PyTorch module, and the Python package {package} is not installed; "
-        'install both with pip install "dero-tvm[torch]"'
+        f"install both with {pip_install('torch')}"
     )
 
 

@@ -58,8 +58,14 @@ def test_peak(report):
     lines = text_of(report).splitlines()
     start = next(i for i, line in enumerate(lines) if line.startswith("alive at the peak"))
     peak = lines[start + 2 : lines.index("", start)]
-    assert [line.split()[-1] for line in peak[:-1]] == [f"{b.size:,}" for b in report.peak_buffers]
-    assert peak[-1].split()[-1] == f"{report.peak_bytes:,}"
+    rows = [line.split() for line in peak]
+    assert [row[:4] for row in rows[:-1]] == [
+        [b.kind, f"{b.offset:,}", f"{b.size:,}", b.label.split()[0]] for b in report.peak_buffers
+    ]
+    assert [row[-1] for row in rows[:-1]] == [
+        (b.layers or b.label.split()[-1:])[0] for b in report.peak_buffers
+    ]
+    assert rows[-1] == ["together", f"{report.peak_bytes:,}"]
     assert report.peak_bytes == sum(report.split.values()) == report.arena_bytes
 
 

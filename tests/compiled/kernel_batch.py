@@ -20,7 +20,8 @@ import numpy as np
 from dero_tvm.aot.c_source import native_function, typedefs
 from dero_tvm.aot.kernels import NativeFunction, native_parameters
 from dero_tvm.aot.standard_headers import standard_headers
-from dero_tvm.boards.board import load_board, targets_folder
+from dero_tvm.boards.board import load_board
+from dero_tvm.boards.board_folders import targets_folder
 from dero_tvm.kernels.support import support_code
 from dero_tvm.runners.baremetal import linker_script
 from tests.compiled.native_kernel_runner import NativeKernel

@@ -13,7 +13,7 @@ from tests.conftest import ROOT
 
 PAGE = (ROOT / "docs" / "command-line.md").read_text()
 SECTIONS = re.split(r"^## ", PAGE, flags=re.MULTILINE)
-EVERYWHERE = {"--help", "--debug"}  # said once, at the top
+EVERYWHERE = {"--help", "--debug", "--plugin"}  # said once, at the top
 
 
 def commands(group: click.Group, name: str) -> Iterator[tuple[str, click.Command]]:

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from dero_tvm.boards.board import Board, load_board, targets_folder
+from dero_tvm.boards.board import Board, load_board
+from dero_tvm.boards.board_folders import targets_folder
 from dero_tvm.boundary.errors import UserError
 from dero_tvm.projects import KINDS, create_project
+from dero_tvm.projects.order import kernels_of_other_cores
 from tests.runners.fake_archive import FakeArchive
 
 BOARDS = {"zephyr": "nrf52840dk", "arduino": "arduino_nano_33_ble", "cmake": "nucleo_f446re"}
@@ -141,3 +143,20 @@ def test_a_relative_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     create_project("arduino", Path("sketch"), FakeArchive(), load_board("rpi_pico"))
     assert (tmp_path / "sketch" / "sketch.ino").is_file()
+
+
+class Vectorized(FakeArchive):
+    """With functions that are called as kernels for Helium and DSP are."""
+
+    def c_sources(self) -> dict[str, bytes]:
+        kernels = b"static void mve_conv2d_0(int32_t row) {}\nstatic void dsp_add_1(int32_t r) {}\n"
+        return {**super().c_sources(), "more.c": kernels}
+
+
+def test_kernels_of_another_core_are_pointed_out():
+    m3, m4, m55 = map(load_board, ("mps2-an385", "mps2-an386", "mps3-an547"))
+    told = kernels_of_other_cores(Vectorized(), m4)
+    assert "with mve, which mps2-an386 has not" in told and "--target mps2-an386" in told
+    assert "with dsp and mve" in kernels_of_other_cores(Vectorized(), m3)
+    assert kernels_of_other_cores(Vectorized(), m55) == ""
+    assert kernels_of_other_cores(FakeArchive(), m3) == ""

@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dero_tvm.boards.board import targets_folder
+from dero_tvm.boards.board_folders import targets_folder
 from dero_tvm.boundary.errors import UserError
 from dero_tvm.projects.network_source import network_source
 from dero_tvm.runners import RunError, run

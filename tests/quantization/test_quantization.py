@@ -15,6 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 import dero_tvm
 from dero_tvm import Report
 from dero_tvm.boundary.errors import UserError
+from dero_tvm.boundary.installation import pip_install
 from dero_tvm.cli.main import tvmc
 from dero_tvm.quantization.linear_nodes import linear_nodes
 
@@ -140,7 +141,7 @@ def test_without_onnx_runtime(monkeypatch: pytest.MonkeyPatch) -> None:
         __import__("sys").modules, "dero_tvm.quantization.onnx_runtime", raising=False
     )
     assert refused(DIGITS, {}) == (
-        "quantization needs ONNX Runtime, which is not installed: pip install 'dero-tvm[quantize]'"
+        "quantization needs ONNX Runtime, which is not installed: " + pip_install("quantize")
     )
 
 

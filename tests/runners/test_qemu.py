@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dero_tvm.boards.board import load_board, targets_folder
+from dero_tvm.boards.board import load_board
+from dero_tvm.boards.board_folders import targets_folder
 from dero_tvm.boundary.errors import UserError
 from dero_tvm.runners import RunError, run_qemu
 from tests.runners.fake_archive import FakeArchive, expected_output, some_inputs

@@ -7,6 +7,8 @@ what is long and shows what a browser would hide.
 from __future__ import annotations
 
 import html
+import re
+from collections.abc import Sequence
 from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     import jinja2
 
 _LONGEST_NAME = 80
+_WORD = re.compile(r"[^\s;]+")
 _MOST_IN_LEGEND = 16  # tensors
 _FRAME_HEIGHT = 760  # pixels, in a notebook
 
@@ -80,10 +83,21 @@ def _template() -> jinja2.Template:
         undefined=jinja2.StrictUndefined,
     )
     environment.filters["name"] = lambda text: printable(str(text), _LONGEST_NAME)
+    environment.filters["layers"] = _layers
+    environment.filters["in_full"] = _in_full
     environment.filters["bytes"] = lambda count: f"{count:,}"
     environment.filters["percent"] = _percent
     environment.filters["short"] = lambda number: f"{number:.6g}"
     return environment.get_template("page.html")
+
+
+def _layers(layers: Sequence[str]) -> str:
+    return ", ".join(printable(layer, _LONGEST_NAME) for layer in layers)
+
+
+def _in_full(text: str) -> str:
+    """A sentence, or the names that TFLite has joined to one: what is long in it is cut."""
+    return _WORD.sub(lambda word: printable(word[0], _LONGEST_NAME), printable(text))
 
 
 def _percent(part: float, whole: Any = 100) -> str:

@@ -17,7 +17,8 @@ import numpy as np
 
 from dero_tvm import compile as compile_model
 from dero_tvm.aot.archive import METADATA, ModelArchive, load_archive
-from dero_tvm.boards.board import load_board, targets_folder
+from dero_tvm.boards.board import load_board
+from dero_tvm.boards.board_folders import targets_folder
 from dero_tvm.boundary.input_arrays import inferences, read_npz
 from dero_tvm.cli.report import parsed_report, read_report
 from dero_tvm.projects.create import create_project

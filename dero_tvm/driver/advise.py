@@ -1,0 +1,163 @@
+"""Every way of saving memory, tried on one network: the ladder of ``tvmc advise``.
+
+Those that change nothing come first, each with what the ones before it brought: levels of
+``--dero``, then the layout and the type of inputs, external inputs and outputs, images by rows.
+Those that change the network come last: quantization, and the DERO reorganization.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from relax_passes import pipeline
+
+from ..boards.board import load_board
+from ..boundary.errors import UserError, first_line, internal_errors
+from ..boundary.input_arrays import random_inputs
+from ..boundary.one_at_a_time import one_at_a_time
+from ..report.advice import Advice, Rung
+from .candidates import Candidate, Candidates
+from .choose_plan import smallest
+from .dero_levels import Dero
+from .estimate import Estimate, estimate, room_left
+from .options import CompileOptions
+from .prepare import PreparedModel, prepare
+from .takes_options import takes_options
+
+_LEVELS = {
+    Dero.NONE: ("whole tensors", "nothing"),
+    Dero.ACCUMULATE: ("accumulate", "nothing: same bits"),
+    Dero.OVERLAP: ("overlap", "nothing: same bits"),
+    Dero.STREAM: ("stream", "some time: same bits"),
+}
+_NHWC, _ROWS = "--input-layout nhwc", "--stream-input"
+_FLAGS: dict[str, dict[str, Any]] = {
+    _NHWC: {"input_layout": "nhwc"},
+    "--integer-io": {"integer_io": True},
+    _ROWS: {"stream_input": True},
+    "--external-io": {"external_io": True},
+}
+_MORE = (
+    ("image channels-last", _NHWC, "another order of the image"),
+    ("integers in and out", "--integer-io", "the application converts"),
+    ("image by rows", _ROWS, "the application gives rows"),
+    ("external I/O", "--external-io", "as much memory elsewhere"),
+)
+_CALIBRATION = 2  # random inputs, which make no difference to memory
+
+
+@takes_options(
+    CompileOptions,
+    without=("dero", "memory_budget", "tune", "dump_ir", *(n for m in _FLAGS.values() for n in m)),
+)
+@one_at_a_time
+@internal_errors
+def advise(model: Any, options: CompileOptions) -> Advice:
+    """What each way of saving memory comes to; `options` has the board and the shapes of inputs.
+
+    Raises UserError as `dero_tvm.compile` does, but never because the board is too small.
+    """
+    ladder = _Ladder(model, options)
+    return Advice(ladder.name, options.board.name, tuple(ladder.rungs()))
+
+
+class _Ladder:
+    def __init__(self, model: Any, options: CompileOptions) -> None:
+        self.options = options
+        self.prepared: PreparedModel = prepare(model, options)
+        self.loaded = self.prepared.loaded
+        self.model = model
+        self.name = Path(model).name if isinstance(model, (str, Path)) else self.loaded.name
+        boundless = replace(load_board("host"), features=options.board.features)
+        self.planner = replace(self.prepared.planner, board=boundless)
+
+    def rungs(self) -> Iterator[Rung]:
+        """From what costs nothing to what costs most."""
+        candidates = self.prepared.candidates().for_planner(self.planner)
+        least = 0
+        for mode, (lever, cost) in _LEVELS.items():
+            found = smallest(candidates, mode)
+            least = found.arena_bytes
+            yield self._planned(lever, found, cost, self._command(f"--dero {mode.value}"))
+        kept: list[str] = []
+        for lever, flag, cost in _MORE:
+            if flag == "--integer-io" and not self._is_quantized():
+                continue
+            # Rows of an image are rows of pixels.
+            flags = list(dict.fromkeys([*kept, *([_NHWC] if flag == _ROWS else []), flag]))
+            command = self._command("--dero", *flags)
+            more = {name: value for each in flags for name, value in _FLAGS[each].items()}
+            try:
+                further = estimate(self.loaded, self.options, **more)
+            except UserError as error:
+                note = first_line(error).partition(": ")[2] or first_line(error)
+                yield Rung(lever, None, 0, 0, 0, "not possible", command, note)
+                continue
+            yield self._estimated(lever, further, cost, command)
+            if further.arena_bytes < least and flag != "--external-io":
+                least, kept = further.arena_bytes, flags
+        yield from self._quantized()
+        yield from self._reorganized()
+
+    def _quantized(self) -> Iterator[Rung]:
+        if self.loaded.format != "onnx" or self._is_quantized():
+            return
+        lever, cost = "quantize to int8", "accuracy: to be measured"
+        command = self._command("--quantize images.npz", "--labels test.npz", "--dero")
+        try:
+            from ..quantization import quantize
+
+            rng = np.random.default_rng(0)
+            inputs = [random_inputs(self.loaded.inputs, rng) for _ in range(_CALIBRATION)]
+            found = estimate(quantize(self.model, inputs).model, self.options)
+        except UserError as error:
+            yield Rung(lever, None, 0, 0, 0, cost, command, first_line(error))
+        else:
+            yield self._estimated(lever, found, cost, command)
+
+    def _is_quantized(self) -> bool:
+        """Whether the network has integers inside."""
+        return any(
+            "int8" in str(getattr(binding.var.ty, "dtype", ""))
+            for block in self.prepared.canonical["main"].body.blocks
+            for binding in block.bindings
+        )
+
+    def _reorganized(self) -> Iterator[Rung]:
+        if self._is_quantized():
+            return
+        lever, cost = "DERO", "retraining"
+        command = shlex.join(["tvmc", "reorganize", self._path(), "-o", "reorganized/"])
+        try:
+            module = pipeline.canonicalize()(pipeline.reorganize()(self.prepared.canonical))
+            found = smallest(Candidates(module, self.planner), Dero.STREAM)
+        except (UserError, ValueError) as error:
+            yield Rung(lever, None, 0, 0, 0, cost, command, first_line(error))
+        else:
+            yield self._planned(lever, found, cost, command)
+
+    def _planned(self, lever: str, found: Candidate, cost: str, command: str) -> Rung:
+        board = self.options.board
+        weights = found.scheduled.network.c_constants_bytes
+        free = board.flash_bytes - weights if board.flash else 0
+        left = room_left(found, board, self.options)
+        return Rung(lever, found.arena_bytes, weights, left, free, cost, command)
+
+    def _estimated(self, lever: str, found: Estimate, cost: str, command: str) -> Rung:
+        sizes = (found.arena_bytes, found.weights_bytes, found.ram_free, found.flash_free)
+        return Rung(lever, *sizes, cost, command)
+
+    def _command(self, *flags: str) -> str:
+        target = self.options.target
+        board = target if isinstance(target, (str, Path)) else self.options.board.name
+        words = ["tvmc", "compile", self._path(), "--target", str(board)]
+        return f"{shlex.join(words)} {' '.join(flags)} -o model.tar"
+
+    def _path(self) -> str:
+        return str(self.model) if isinstance(self.model, (str, Path)) else "MODEL"

@@ -1,0 +1,108 @@
+"""Widths and resolutions of MobileNetV2 that fit a board, found with Optuna.
+
+Each candidate is built with random weights, quantized, and asked for its memory with
+`dero_tvm.estimate`, in processes of their own.  What is sought is the most multiply-accumulates,
+which stand for accuracy until something is trained, within the RAM and the flash of the board::
+
+    python examples/search_mobilenet.py
+    python examples/search_mobilenet.py --board nucleo_l432kc --candidates 200 --jobs 8
+
+Any executor does the work: Dask's, for a cluster, is ``Client(address).get_executor()``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from typing import Any
+
+from models.mobilenet_v2 import mobilenet_v2
+from models.quantize import quantize
+from models.random_images import random_inputs
+
+import dero_tvm
+
+WIDTHS = [0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.5]
+RESOLUTIONS = [48, 64, 80, 96, 112, 128, 144, 160, 192]
+CLASSES = 10
+Choice = tuple[float, int]
+
+
+def evaluate(choice: Choice, board: str) -> dero_tvm.Estimate:
+    """The memory of one candidate; runs in a worker."""
+    width, resolution = choice
+    network = mobilenet_v2(width=width, resolution=resolution, classes=CLASSES)
+    quantized = quantize(network, random_inputs(network, 1))
+    return dero_tvm.estimate(quantized, target=board, integer_io=True, input_layout="nhwc")
+
+
+def search(
+    board: str, candidates: int, executor: Executor, *, batch: int = 8, seed: int = 0
+) -> dict[Choice, dero_tvm.Estimate]:
+    """Estimates by choice; Optuna proposes what to look at, a batch at a time."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(
+        direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed, constant_liar=True)
+    )
+    found: dict[Choice, dero_tvm.Estimate] = {}
+    asked = 0
+    while asked < candidates:
+        trials = [study.ask() for _ in range(min(batch, candidates - asked))]
+        asked += len(trials)
+        choices = [_choice(trial) for trial in trials]
+        new = [choice for choice in dict.fromkeys(choices) if choice not in found]
+        futures = [executor.submit(evaluate, choice, board) for choice in new]
+        found.update(zip(new, (future.result() for future in futures)))
+        for trial, choice in zip(trials, choices):
+            study.tell(trial, score(found[choice]))
+    return found
+
+
+def score(estimate: dero_tvm.Estimate) -> float:
+    """Multiply-accumulates, or what is lacking as a negative number."""
+    if estimate.fits:
+        return float(estimate.macs)
+    return float(min(estimate.ram_free, estimate.flash_free, 0))
+
+
+def _choice(trial: Any) -> Choice:
+    width = trial.suggest_categorical("width", WIDTHS)
+    return width, trial.suggest_categorical("resolution", RESOLUTIONS)
+
+
+def best(found: dict[Choice, dero_tvm.Estimate]) -> tuple[Choice, dero_tvm.Estimate]:
+    """The choice with the highest score, the smaller arena of equal ones."""
+    return max(found.items(), key=lambda item: (score(item[1]), -item[1].arena_bytes))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Search, and print how many candidates a minute, and the best one."""
+    parser = argparse.ArgumentParser(description="Search widths and resolutions of MobileNetV2.")
+    parser.add_argument("--board", default="nucleo_f303re")
+    parser.add_argument("--candidates", type=int, default=40)
+    parser.add_argument("--jobs", type=int, default=2)
+    options = parser.parse_args(arguments)
+    with dero_tvm.processes(options.jobs) as executor:
+        list(executor.map(abs, range(options.jobs)))  # started before the clock is
+        began = time.monotonic()
+        found = search(options.board, options.candidates, executor)
+        seconds = time.monotonic() - began
+    (width, resolution), memory = best(found)
+    print(
+        f"{len(found)} different candidates of {options.candidates} in {seconds:.0f} s: "
+        f"{60 * len(found) / seconds:.0f} a minute with {options.jobs} processes"
+    )
+    print(f"{sum(e.fits for e in found.values())} of them fit {options.board}")
+    verdict = "best" if memory.fits else "none fits; the closest"
+    print(
+        f"{verdict}: width {width:g}, {resolution} px: {memory.macs:,} multiply-accumulates, "
+        f"arena {memory.arena_bytes:,} bytes, weights {memory.weights_bytes:,} bytes"
+    )
+
+
+if __name__ == "__main__":
+    main()
