@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import tvm
@@ -19,6 +19,7 @@ from ..kernels import Choice, preferred, with_kernels
 from ..planning import DoesNotFit, MemoryPlan, Options, lower_bound, plan_memory
 from ..planning.problem import Region
 from ..planning.rows.problem import RowProblem
+from ..schedule.constant_arrays import ConstantArrays
 from ..schedule.extract import extract
 from ..schedule.network import Network
 from ..schedule.to_problem import Scheduled, Sharing, to_problem
@@ -113,6 +114,7 @@ class NetworkPlanner:
     name: str
     reserve: int = STACK_RESERVE  # bytes of the board's first region that no arena takes
     choose: Choice = preferred  # of several kernels
+    constants: ConstantArrays = field(default_factory=ConstantArrays)  # of all rewritings
 
     def network(self, module: tvm.IRModule) -> Network:
         """The operators and tensors of a module."""
@@ -122,6 +124,7 @@ class NetworkPlanner:
                 name=self.name,
                 input_names=[spec.name for spec in self.loaded.inputs],
                 output_names=[spec.name for spec in self.loaded.outputs],
+                constants=self.constants,
             )
 
     def schedule(
