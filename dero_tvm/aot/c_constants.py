@@ -133,8 +133,16 @@ def _lines_of_any(values: np.ndarray, width: int) -> bytes:
         literals = dict.fromkeys(np.flatnonzero(values == least).tolist(), literal)
     for i, literal in literals.items():
         formats[i], listed[i] = "%s", literal
-    lines = (formats[start : start + width] for start in range(0, len(formats), width))
-    return ("".join(f"  {', '.join(line)},\n" for line in lines) % tuple(listed)).encode()
+    lines = [formats[start : start + width] for start in range(0, len(formats), width)]
+    if len(set(formats)) == 1:  # as mostly
+        template = _line(lines[0]) * (len(lines) - 1) + _line(lines[-1])
+    else:
+        template = "".join(map(_line, lines))
+    return (template % tuple(listed)).encode()
+
+
+def _line(formats: list[str]) -> str:
+    return f"  {', '.join(formats)},\n"
 
 
 def _formats(values: np.ndarray) -> list[str]:

@@ -27,8 +27,8 @@ from .options import STACK_RESERVE
 from .row_planner import plan_row_placement, row_problem
 
 _LARGEST_TENSOR = 2**31 - 1
-_MOST_OPERATORS = 1_000  # several times as many as any network for a microcontroller has
-_MOST_BINDINGS = 5_000  # of a model as it is read; quantized ones have several for an operator
+_MOST_OPERATORS = 1_500  # several times as many as any network for a microcontroller has
+_MOST_BINDINGS = 8_000  # of a model as it is read; quantized ones have several for an operator
 _MOST_ROWS_IN_ALL = 2**19
 _MOST_ROWS = 2**17  # every one is a step of the simulation, and none runs on a microcontroller
 

@@ -114,7 +114,7 @@ class _Extractor:
         if operator is None:
             return self._opaque(var, call)
         signature = signature_of(call)
-        operands = tuple(self._operand(arg) for arg in call.args)
+        operands = tuple(self._operand(arg) for arg in call.args[:])
         result = self._declare(var, signature.output)
         if call.op.name == _RESHAPE and operands[0] in self.specs and not in_cascade:
             self.views.append((result, operands[0]))
