@@ -6,12 +6,12 @@ The layout is the one microTVM 0.18 wrote (version 7): ``metadata.json``, ``code
 
 from __future__ import annotations
 
-import gzip
-import io
 import os
 import re
 import tarfile
-from collections.abc import Mapping
+import tempfile
+import zlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -25,6 +25,7 @@ from dero_tvm.boundary.errors import UserError, first_line
 from dero_tvm.boundary.json_text import parsed_json
 from dero_tvm.boundary.structured import structured
 
+from .files import pieces
 from .tar_reader import NoTarFile, tar_members
 
 INCLUDE = "codegen/host/include/"
@@ -34,6 +35,8 @@ HOST_PROGRAM = "src/host_program.ll"
 PARAMETERS = "parameters/"
 _LARGEST = 1 << 30  # bytes of an archive when unpacked
 _MEMORY = 1 << 30  # bytes of all arenas, inputs and outputs of a program that is run
+_PIECE = 1 << 22  # bytes
+_GZIP = 16 + zlib.MAX_WBITS  # for zlib: with gzip's header, in which there is no date
 _NAME = re.compile(r"[A-Za-z0-9_]+")  # of what appears in C, perhaps behind something else
 _FILE = re.compile(r"[A-Za-z0-9_]+\.[ch]")
 _TYPES = frozenset(
@@ -184,29 +187,26 @@ class ModelArchive:
         return self._below(INCLUDE)
 
     def _below(self, folder: str) -> dict[str, bytes]:
-        return {
-            path.removeprefix(folder): data
-            for path, data in sorted(self.files.items())
-            if path.startswith(folder)
-        }
+        paths = sorted(path for path in self.files if path.startswith(folder))
+        return {path.removeprefix(folder): self.files[path] for path in paths}
 
     def to_bytes(self, path: str = "model.tar") -> bytes:
         """The archive as a tar file, compressed if `path` says so; the same bytes every time."""
-        buffer = io.BytesIO()
-        with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-            for name, data in sorted(self.files.items()):
-                entry = tarfile.TarInfo(name)
-                entry.size = len(data)
-                entry.mode = 0o644
-                tar.addfile(entry, io.BytesIO(data))
-        data = buffer.getvalue()
-        if path.endswith((".gz", ".tgz")):
-            data = gzip.compress(data, mtime=0)
-        return data
+        return b"".join(self._pieces(path))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the archive to `path`, whole or not at all."""
-        write_atomically(Path(path), self.to_bytes(str(path)))
+        write_atomically(Path(path), self._pieces(str(path)))
+
+    def _pieces(self, path: str) -> Iterator[bytes]:
+        """See `to_bytes`; weights in C are several times as large as in memory."""
+        tar = _tar(self.files)
+        if not path.endswith((".gz", ".tgz")):
+            yield from tar
+            return
+        gzip = zlib.compressobj(9, wbits=_GZIP)
+        yield from map(gzip.compress, tar)
+        yield gzip.flush()
 
     def extract_c(self, folder: str | os.PathLike[str]) -> None:
         """Write the C sources and headers into `folder`."""
@@ -214,6 +214,25 @@ class ModelArchive:
         target.mkdir(parents=True, exist_ok=True)
         for name, data in {**self.c_sources(), **self.c_headers()}.items():
             write_atomically(target / name, data)
+
+
+def _tar(files: Mapping[str, bytes]) -> Iterator[bytes]:
+    """A tar file in pieces, as `tarfile` writes it."""
+    written = 0
+    for name in sorted(files):
+        # A member's size stands before its content, and may not be known before that is written.
+        with tempfile.TemporaryFile() as content:
+            content.writelines(pieces(files, name))
+            entry = tarfile.TarInfo(name)
+            entry.size = content.tell()
+            entry.mode = 0o644
+            yield entry.tobuf(tarfile.USTAR_FORMAT)
+            content.seek(0)
+            yield from iter(lambda: content.read(_PIECE), b"")
+        padding = -entry.size % tarfile.BLOCKSIZE
+        yield bytes(padding)
+        written += tarfile.BLOCKSIZE + entry.size + padding
+    yield bytes(2 * tarfile.BLOCKSIZE + -(written + 2 * tarfile.BLOCKSIZE) % tarfile.RECORDSIZE)
 
 
 def load_archive(path: str | os.PathLike[str]) -> ModelArchive:

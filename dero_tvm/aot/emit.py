@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
-
-import tvm
 
 from dero_tvm.boundary.one_at_a_time import one_at_a_time
 
 from .archive import HOST_PROGRAM, INCLUDE, METADATA, PARAMETERS, SOURCE, ModelArchive
-from .c_constants import array_names, definition, words_of
+from .c_constants import array_names, definition_pieces, words_of
 from .c_instrument import checks
 from .c_source import c_source
-from .files import LazyFiles
+from .files import LazyFiles, Piece
 from .header import Interface, header, interface_of
-from .host_program import host_module, pack_constants
+from .host_program import constant_bytes, constant_pieces, host_module
 from .llvm import llvm_ir
 from .metadata import metadata
+from .param_file import param_file
 from .program import Program
 from .standard_headers import standard_headers
 
@@ -37,18 +36,22 @@ def emit(
         f"{SOURCE}{name}_lib1.c": c_source(program, interface),
         "src/relax.txt": source_ir,
     }
-    encoded: dict[str, bytes | Callable[[], bytes]] = {
+    encoded: dict[str, bytes | Callable[[], Iterable[Piece]]] = {
         path: text.encode() for path, text in files.items()
     }
-    encoded[f"{SOURCE}{name}_lib0.c"] = lambda: _data_source(program, interface).encode()
-    encoded[HOST_PROGRAM] = one_at_a_time(lambda: llvm_ir(host_module(program, interface)).encode())
-    encoded[f"{PARAMETERS}{name}.params"] = _parameters(program)
+    encoded[f"{SOURCE}{name}_lib0.c"] = lambda: _data_source(program, interface)
+    encoded[HOST_PROGRAM] = one_at_a_time(
+        lambda: [llvm_ir(host_module(program, interface)).encode()]
+    )
+    encoded[f"{PARAMETERS}{name}.params"] = lambda: param_file(
+        "constants", constant_bytes(program), constant_pieces(program)
+    )
     encoded[METADATA] = metadata(program, interface, target=target, report=report)
     return ModelArchive(LazyFiles(encoded))
 
 
-def _data_source(program: Program, interface: Interface) -> str:
-    """``<name>_lib0.c``: the arena and the weights."""
+def _data_source(program: Program, interface: Interface) -> Iterator[bytes]:
+    """``<name>_lib0.c``: the arena and the weights, in pieces."""
     macro = f"{interface.macro}_CALLER_WORKSPACE"
     sections = {region.name: region.section for region in program.plan.problem.regions}
     arenas = []
@@ -68,10 +71,8 @@ def _data_source(program: Program, interface: Interface) -> str:
     words = [*parts, *(words_of(name, array) for name, array in arrays.items())]
     if headers := standard_headers("\n".join(words)):
         includes.append("\n".join(headers))
-    definitions = (definition(name, array) for name, array in arrays.items())
-    return "\n\n".join([*includes, *parts, *definitions]) + "\n"
-
-
-def _parameters(program: Program) -> bytes:
-    packed = tvm.runtime.tensor(pack_constants(program))
-    return bytes(tvm.runtime.save_param_dict({"constants": packed}))
+    yield "\n\n".join([*includes, *parts]).encode()
+    for array, values in arrays.items():
+        yield b"\n\n"
+        yield from definition_pieces(array, values)
+    yield b"\n"

@@ -8,12 +8,15 @@ device would hand over or take are copied from and to such tensors.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import tvm
 from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script import builder as T
 
+from .files import Piece
 from .header import Interface
 from .kernels import RowCallback
 from .program import Argument, CallList, Program, RowsNeeded, Stage, StepProgram
@@ -48,14 +51,21 @@ def _stage_name(step: int, stage: int) -> str:
     return f"step_{step}_stage_{stage}"
 
 
-def pack_constants(program: Program) -> np.ndarray:
-    """All constants one after the other, as the entry function expects them."""
+def constant_pieces(program: Program) -> Iterator[Piece]:
+    """The bytes of all constants, one after the other, as the entry function expects them."""
     offsets, total = _constant_offsets(program)
-    packed = np.zeros(max(total, 1), dtype=np.int8)
+    written = 0
     for name, offset in offsets.items():
-        data = np.frombuffer(program.network.constants[name].tobytes(), dtype=np.int8)
-        packed[offset : offset + data.size] = data
-    return packed
+        yield bytes(offset - written)
+        data = np.ascontiguousarray(program.network.constants[name])
+        yield data.reshape(-1).view(np.uint8).data
+        written = offset + data.nbytes
+    yield bytes(max(total, 1) - written)
+
+
+def constant_bytes(program: Program) -> int:
+    """How many bytes `constant_pieces` has."""
+    return max(_constant_offsets(program)[1], 1)
 
 
 def _used_constants(program: Program) -> list[str]:
@@ -85,9 +95,9 @@ class _Builder:
     ) -> None:
         self.program = program
         self.functions = functions
-        self.offsets, constant_bytes = _constant_offsets(program)
+        self.offsets, _ = _constant_offsets(program)
         self.sizes = {f"arena:{r}": size + 2 * GUARD_BYTES for r, _, size in interface.arenas}
-        self.sizes["constants"] = max(constant_bytes, 1)
+        self.sizes["constants"] = constant_bytes(program)
         for kind, ports in (("input", interface.inputs), ("output", interface.outputs)):
             for index, port in enumerate(ports):
                 if program.plan.options.external_io or port.row_streamed:

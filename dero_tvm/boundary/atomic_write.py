@@ -4,37 +4,39 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from .errors import UserError
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write `data` to `path`; a failure is a UserError and leaves nothing behind."""
+def write_atomically(path: Path, data: bytes | Iterable[bytes | memoryview]) -> None:
+    """Write `data`, or its pieces, to `path`; a failure is a UserError and leaves nothing."""
     with staged_write(path, data):
         pass
 
 
 @contextmanager
-def staged_write(path: Path, data: bytes) -> Iterator[None]:
+def staged_write(path: Path, data: bytes | Iterable[bytes | memoryview]) -> Iterator[None]:
     """Write `data` beside `path`, and move it to `path` at the end of the block.
 
     If the block raises, or the data cannot be written, `path` is as it was.  A device or a pipe,
     such as ``/dev/stdout``, cannot be replaced: it is written at the end of the block.
     """
+    pieces = [data] if isinstance(data, bytes) else data
     target = Path(os.path.realpath(path))  # a symbolic link stays, the file behind it is replaced
     if target.exists() and not target.is_file():
         yield
         with explained(path):
-            target.write_bytes(data)
+            with target.open("wb") as file:
+                file.writelines(pieces)
         return
     with explained(path):
         handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=".tvmc-")
     try:
         with explained(path), os.fdopen(handle, "wb") as file:
-            file.write(data)
+            file.writelines(pieces)
             os.fchmod(file.fileno(), 0o666 & ~_umask())
         yield
         with explained(path):

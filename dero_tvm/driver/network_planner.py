@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import tvm
@@ -20,6 +20,7 @@ from ..kernels import Choice, preferred, with_kernels
 from ..planning import DoesNotFit, MemoryPlan, Options, lower_bound, plan_memory
 from ..planning.problem import Region
 from ..planning.rows.problem import RowProblem
+from ..schedule.constant_arrays import ConstantArrays
 from ..schedule.extract import extract
 from ..schedule.network import Network
 from ..schedule.to_problem import Scheduled, Sharing, to_problem
@@ -27,8 +28,8 @@ from .options import STACK_RESERVE
 from .row_planner import plan_row_placement, row_problem
 
 _LARGEST_TENSOR = 2**31 - 1
-_MOST_OPERATORS = 1_000  # several times as many as any network for a microcontroller has
-_MOST_BINDINGS = 5_000  # of a model as it is read; quantized ones have several for an operator
+_MOST_OPERATORS = 1_500  # several times as many as any network for a microcontroller has
+_MOST_BINDINGS = 8_000  # of a model as it is read; quantized ones have several for an operator
 _MOST_ROWS_IN_ALL = 2**19
 _MOST_ROWS = 2**17  # every one is a step of the simulation, and none runs on a microcontroller
 
@@ -114,6 +115,7 @@ class NetworkPlanner:
     name: str
     reserve: int = STACK_RESERVE  # bytes of the board's first region that no arena takes
     choose: Choice = preferred  # of several kernels
+    constants: ConstantArrays = field(default_factory=ConstantArrays)  # of all rewritings
 
     def network(self, module: tvm.IRModule) -> Network:
         """The operators and tensors of a module."""
@@ -123,6 +125,7 @@ class NetworkPlanner:
                 name=self.name,
                 input_names=[spec.name for spec in self.loaded.inputs],
                 output_names=[spec.name for spec in self.loaded.outputs],
+                constants=self.constants,
             )
 
     def schedule(

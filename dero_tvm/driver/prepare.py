@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +82,7 @@ def prepare(model: Any, options: CompileOptions) -> PreparedModel:
         if notes:
             canonical = _with_notes(canonical, notes)
             passes.add("notes_on_layouts", canonical)
+    loaded = replace(loaded, module=canonical)  # the weights as they were read can go
     planner = NetworkPlanner(
         loaded,
         label,

@@ -27,6 +27,7 @@ from relax_passes.operators.row_ports import sink_signature, source_signature
 from relax_passes.streaming.stream_ports import streamed_inputs, streamed_outputs
 from relax_passes.streaming.stream_rows import DESCENDING
 
+from .constant_arrays import ConstantArrays
 from .network import Cascade, CascadeKind, Network, Operation, Port
 from .opaque import opaque_name, opaque_operation
 from .views import place_values
@@ -45,18 +46,21 @@ def extract(
     name: str = "default",
     input_names: Sequence[str] | None = None,
     output_names: Sequence[str] | None = None,
+    constants: ConstantArrays | None = None,
 ) -> Network:
     """The network that ``main`` of `module` computes.
 
     `input_names` and `output_names` are what the model file calls them; by default inputs have
-    the names of main's parameters and outputs are ``output``, ``output1``, ...
+    the names of main's parameters and outputs are ``output``, ``output1``, ...  `constants` are
+    those of other rewritings of the model.
     """
-    return _Extractor(module).run(name, input_names, output_names)
+    return _Extractor(module, constants or ConstantArrays()).run(name, input_names, output_names)
 
 
 class _Extractor:
-    def __init__(self, module: tvm.IRModule) -> None:
+    def __init__(self, module: tvm.IRModule, arrays: ConstantArrays) -> None:
         self.module = module
+        self.arrays = arrays
         self.specs: dict[str, TensorSpec] = {}
         self.constants: dict[str, np.ndarray] = {}
         self.constant_names: dict[tuple[str, tuple[int, ...], bytes], str] = {}
@@ -113,7 +117,7 @@ class _Extractor:
         if operator is None:
             return self._opaque(var, call)
         signature = signature_of(call)
-        operands = tuple(self._operand(arg) for arg in call.args)
+        operands = tuple(self._operand(arg) for arg in call.args[:])
         result = self._declare(var, signature.output)
         if call.op.name == _RESHAPE and operands[0] in self.specs and not in_cascade:
             self.views.append((result, operands[0]))
@@ -254,8 +258,7 @@ class _Extractor:
         return self.names[expr]
 
     def _constant(self, constant: GenericConst) -> str:
-        array = constant.value.numpy()
-        key = (str(array.dtype), array.shape, array.tobytes())
+        array, key = self.arrays[constant]
         if key not in self.constant_names:
             name = f"constant_{len(self.constants)}"
             self.constant_names[key] = name

@@ -68,7 +68,7 @@ class Dataflow:
     def _read_constant(self, expr: Any) -> ConstantTensor | None:
         if isinstance(expr, GenericConst):
             return ConstantTensor(expr.value.numpy())
-        parts = [self.definition(arg) for arg in expr.args]
+        parts = [self.definition(arg) for arg in expr.args[:]]
         if not all(isinstance(part, GenericConst) for part in parts):
             return None
         values, scale, zero_point = (part.value.numpy() for part in parts)
@@ -250,7 +250,7 @@ def shape_of(expr: relax.Expr) -> tuple[int, ...]:
     if not isinstance(ty, relax.TensorType) or ty.shape is None:
         raise ValueError(f"expected a tensor with a known shape, got {ty}")
     try:
-        return tuple([int(dim) for dim in ty.shape.values])
+        return tuple([int(dim) for dim in ty.shape.values[:]])
     except TypeError:
         raise ValueError(
             f"expected a static shape, got {ty}: fix the model's symbolic sizes first"
@@ -267,13 +267,13 @@ def with_operands(expr: relax.Expr, change: Callable[[Any], Any]) -> relax.Expr:
     if isinstance(expr, relax.Var):
         return change(expr)
     if isinstance(expr, Call):
-        old = list(expr.args)
+        old = expr.args[:]
         args = [change(arg) for arg in old]
         if all(a is b or a.same_as(b) for a, b in zip(args, old)):
             return expr
         return Call(expr.op, args, expr.attrs, expr.ty_args)
     if isinstance(expr, relax.Tuple):
-        return relax.Tuple([change(field) for field in expr.fields])
+        return relax.Tuple([change(field) for field in expr.fields[:]])
     if isinstance(expr, relax.TupleGetItem):
         return relax.TupleGetItem(change(expr.tuple_value), expr.index)
     return expr

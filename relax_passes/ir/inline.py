@@ -67,7 +67,7 @@ def _flattened(
             outer = items.get((var, index)) if isinstance(body.result, relax.Tuple) else var
             if outer is not None and isinstance(result, relax.Var):
                 names.setdefault(result, outer.name)
-        body = _with_names(body, list(value.args), names, taken)
+        body = _with_names(body, value.args[:], names, taken)
         body, more = _flattened(mod, body, taken, within | {value.op})
         bindings += body.bindings
         gone |= {value.op, *more}

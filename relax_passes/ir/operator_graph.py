@@ -241,7 +241,7 @@ def _describe(mod: tvm.IRModule, value: relax.Expr) -> Node:
     if isinstance(value, relax.TupleGetItem):
         arguments = [value.tuple_value]
     elif isinstance(value, Call):
-        arguments = list(value.args)
+        arguments = value.args[:]
     operands = tuple(_name(leaf) for argument in arguments for leaf in leaves(argument))
     opaque = OperatorClass.OPAQUE
     node = Node("operator", 0, spec, size, operands, type(value).__name__, opaque)

@@ -90,7 +90,7 @@ def with_origins(module: tvm.IRModule, known: Mapping[relax.Expr, Origin]) -> tv
     main = module["main"]
     if not isinstance(main.body, relax.SeqExpr):
         return module
-    bindings = [binding for block in main.body.blocks for binding in block.bindings]
+    bindings = [binding for block in main.body.blocks[:] for binding in block.bindings[:]]
     straight = all(
         isinstance(binding, relax.VarBinding) and not isinstance(binding.value, relax.If)
         for binding in bindings
@@ -119,7 +119,7 @@ def _renewed(
     blocks = []
     for block in main.body.blocks:
         bindings = []
-        for binding in block.bindings:
+        for binding in block.bindings[:]:
             var, value = binding.var, substitute(binding.value, renamed)
             if var in origins:
                 renamed[var] = type(var)(var.name, var.ty, span_of([origins[var]]))

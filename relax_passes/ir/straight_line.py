@@ -34,7 +34,7 @@ class StraightLine:
 def leaves(expr: relax.Expr) -> Iterator[relax.Expr]:
     """The parts of a nest of tuples from left to right; `expr` itself if it is no tuple."""
     if isinstance(expr, relax.Tuple):
-        for field in expr.fields:
+        for field in expr.fields[:]:
             yield from leaves(field)
     else:
         yield expr
@@ -56,8 +56,8 @@ def read_function(mod: tvm.IRModule, name: str | GlobalVar = "main") -> Straight
     meaning: dict[relax.Var, relax.Expr] = {}
     bindings: list[tuple[relax.Var, relax.Expr]] = []
     body = function.body
-    for block in body.blocks if isinstance(body, relax.SeqExpr) else ():
-        for binding in block.bindings:
+    for block in body.blocks[:] if isinstance(body, relax.SeqExpr) else ():
+        for binding in block.bindings[:]:
             value = substitute(binding.value, meaning)
             if not _says_nothing_new(binding):
                 raise _no_straight_line(name, binding.var)
@@ -130,8 +130,9 @@ def substitute(expr: relax.Expr, meaning: Mapping[relax.Var, relax.Expr]) -> rel
     if isinstance(expr, relax.Var):
         return meaning.get(expr, expr)
     if isinstance(expr, relax.Tuple):
-        fields = [substitute(field, meaning) for field in expr.fields]
-        if all(new.same_as(old) for new, old in zip(fields, expr.fields)):
+        before = expr.fields[:]
+        fields = [substitute(field, meaning) for field in before]
+        if all(new.same_as(old) for new, old in zip(fields, before)):
             return expr
         return relax.BlockBuilder().normalize(relax.Tuple(fields))
     if isinstance(expr, relax.TupleGetItem):
@@ -142,7 +143,7 @@ def substitute(expr: relax.Expr, meaning: Mapping[relax.Var, relax.Expr]) -> rel
             return expr
         return relax.BlockBuilder().normalize(relax.TupleGetItem(source, expr.index))
     if isinstance(expr, Call):
-        before = list(expr.args)
+        before = expr.args[:]
         args = [substitute(arg, meaning) for arg in before]
         if all(new is old or new.same_as(old) for new, old in zip(args, before)):
             return expr
@@ -172,7 +173,7 @@ def operands_of(value: relax.Expr) -> list[relax.Expr]:
     """What a bound expression (or a result) reads, in order of appearance, tuples taken apart."""
     parts: list[relax.Expr] = [value]
     if isinstance(value, Call):
-        parts = list(value.args)
+        parts = value.args[:]
     elif isinstance(value, relax.TupleGetItem):
         parts = [value.tuple_value]
     return [leaf for part in parts for leaf in leaves(part)]

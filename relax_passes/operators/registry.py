@@ -16,6 +16,7 @@ from tvm import relax, tirx
 from tvm.ir import Call, Op
 from tvm.ir import _ffi_api as _ir_ffi
 
+from .identity_memo import IdentityMemo
 from .operator import Operator, OperatorClass
 from .signature import Signature, TensorSpec
 from .whole import whole_operator
@@ -25,6 +26,8 @@ __all__ = ["Operator", "OperatorClass"]  # that operators register with no other
 PREFIX = "dero."
 REQUIRED = object()
 _OPERATORS: dict[str, Operator] = {}
+_signatures: IdentityMemo[Signature] = IdentityMemo()
+_specs: IdentityMemo[TensorSpec] = IdentityMemo()
 
 
 def register(cls: type[Operator]) -> type[Operator]:
@@ -72,7 +75,12 @@ def make_call(name: str, args: Sequence[relax.Expr], **attrs: Any) -> Call:
 
 def signature_of(call: Call) -> Signature:
     """The signature of a Relax call to one of this project's operators."""
-    inputs = tuple(spec_of(arg.ty) for arg in call.args)
+    name, types = call.op.name, [arg.ty for arg in call.args[:]]
+    return _signatures.get((name, call.attrs, *types), lambda: _signature(call, types))
+
+
+def _signature(call: Call, types: Sequence[relax.TensorType]) -> Signature:
+    inputs = tuple(map(spec_of, types))
     attrs = attributes_of(call)
     output = _OPERATORS[call.op.name].infer(inputs, attrs)
     return Signature(call.op.name, inputs, output, attrs)
@@ -90,8 +98,12 @@ def spec_of(ty: relax.TensorType) -> TensorSpec:
     """Shape and dtype of a Relax tensor type with static shape."""
     if not isinstance(ty, relax.TensorType) or ty.shape is None:
         raise ValueError(f"expected a tensor with a known shape, got {ty}")
+    return _specs.get((ty,), lambda: _spec(ty))
+
+
+def _spec(ty: relax.TensorType) -> TensorSpec:
     try:
-        shape = tuple([int(dim) for dim in ty.shape.values])
+        shape = tuple([int(dim) for dim in ty.shape.values[:]])
     except TypeError:
         raise ValueError(f"expected a static shape, got {ty}") from None
     return TensorSpec(shape, str(ty.dtype))
@@ -109,9 +121,7 @@ def _plain(value: Any) -> Any:
 
 
 def _infer_type(call: Call) -> relax.TensorType:
-    operator = _OPERATORS[call.op.name]
-    inputs = tuple(spec_of(arg.ty) for arg in call.args)
-    spec = operator.infer(inputs, attributes_of(call))
+    spec = signature_of(call).output
     return relax.TensorType(spec.shape, spec.dtype)
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
 import tarfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tvm
 
 import dero_tvm
-from dero_tvm.aot.archive import HOST_PROGRAM, load_archive
+from dero_tvm.aot.archive import HOST_PROGRAM, ModelArchive, load_archive
+from dero_tvm.aot.files import LazyFiles
 from dero_tvm.boundary.errors import UserError
 from tests.models.tiny_models import residual
 
@@ -106,6 +109,40 @@ def test_round_trip(model, tmp_path):
     assert loaded.inputs == model.archive.inputs
     with tarfile.open(tmp_path / "model.tar") as tar:
         assert {(m.mode, m.mtime, m.uid, m.uname) for m in tar} == {(0o644, 0, 0, "")}
+
+
+def test_parameters_are_as_tvm_saves_them(model):
+    saved = model.archive.files["parameters/default.params"]
+    loaded = tvm.runtime.load_param_dict(saved)
+    assert loaded.keys() == {"constants"}
+    assert tvm.runtime.save_param_dict(loaded) == saved
+
+
+def test_tar_is_as_the_standard_library_writes_it(model, tmp_path):
+    expected = io.BytesIO()
+    with tarfile.open(fileobj=expected, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        for name, data in sorted(model.archive.files.items()):
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mode = len(data), 0o644
+            tar.addfile(entry, io.BytesIO(data))
+    assert model.archive.to_bytes() == expected.getvalue()
+
+
+def test_saving_keeps_no_text_of_the_weights(tmp_path):
+    calls = []
+
+    def weights():
+        calls.append("written")
+        yield from (b"one ", memoryview(b"two"))
+
+    archive = ModelArchive(LazyFiles({"weights.c": weights}))
+    archive.save(tmp_path / "model.tar")
+    archive.save(tmp_path / "model.tar.gz")
+    assert len(calls) == 2, "a content that is written twice is not in memory in between"
+    assert archive.files["weights.c"] == archive.files["weights.c"] == b"one two"
+    assert len(calls) == 3
+    with tarfile.open(tmp_path / "model.tar.gz") as tar:
+        assert tar.extractfile("weights.c").read() == b"one two"
 
 
 def test_compressed_archive(model, tmp_path):

@@ -86,6 +86,17 @@ def test_headers_are_found_without_reading_all_values(dtype: str) -> None:
     assert len(words_of("values", zeros)) < 100
 
 
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_values_of_many_pieces_are_written_like_one(dtype: str) -> None:
+    rng = np.random.default_rng(0)
+    bits = np.frombuffer(rng.bytes(20_161 * np.dtype(dtype).itemsize), dtype)
+    small = (rng.integers(-2000, 2000, 20_161) / 16).astype(dtype)  # many of them whole
+    for array in (np.concatenate([bits, extremes(dtype)]), small):
+        text = definition("values", array).split("{")[1].removesuffix("};")
+        found = text.replace(",", " ").split()
+        assert found == [float_literal(value, dtype) for value in array.tolist()]
+
+
 @given(st.floats(width=32, allow_nan=False, allow_infinity=False))
 @cases()
 def test_float32_literals_are_float_and_exact(value: float) -> None:
