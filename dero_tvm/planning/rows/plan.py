@@ -39,20 +39,26 @@ def reach(arena_bytes: int) -> int:
     return unit
 
 
-def plan_rows(problem: RowProblem, budget: Budget, *, reorder: bool = True) -> RowPlan:
+def plan_rows(
+    problem: RowProblem, budget: Budget, *, reorder: bool = True, below: int | None = None
+) -> RowPlan | None:
     """A verified plan: in the order of `problem`, or in one that is found, if that is smaller.
 
-    Addresses are multiples of the bytes with which a table of two-byte entries reaches them all.
+    None if it would not be smaller than `below` bytes.  Addresses are multiples of the bytes with
+    which a table of two-byte entries reaches them all.
     """
     plan: RowPlan | None = None
-    for ordered in (*(good_orders(problem, budget) if reorder else ()), problem):
+    for ordered in (*(good_orders(problem, budget, below) if reorder else ()), problem):
         lives = lives_of(ordered)
         # Of equal plans the last one is taken: its order needs no list.
+        if below is not None and lives.peak >= below:
+            continue
         if plan is None or lives.peak <= plan.arena_bytes:
             placed = _placed(ordered, lives, runs_of(problem, ordered), budget)
             if plan is None or placed.arena_bytes <= plan.arena_bytes:
                 plan = placed
-    assert plan is not None
+    if plan is None or (below is not None and plan.arena_bytes >= below):
+        return None
     verify_order(problem, plan.problem)
     verify_rows(plan.problem, plan.offsets, plan.arena_bytes)
     return plan
