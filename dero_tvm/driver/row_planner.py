@@ -52,8 +52,8 @@ def plan_row_placement(
     order = tuple(range(len(scheduled.network.cascades)))
     problem = row_problem(scheduled, order, options, alignment)
     reorder = options.reorder and not _reads_outputs_outside(scheduled.network, options)
-    rows = plan_rows(problem, Budget(options.time_limit), reorder=reorder)
-    if below is not None and rows.arena_bytes >= below:
+    rows = plan_rows(problem, Budget(options.time_limit), reorder=reorder, below=below)
+    if rows is None:
         return None
     region, *others = scheduled.problem.regions
     if region.size is not None and rows.arena_bytes > region.size:

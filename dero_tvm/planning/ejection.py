@@ -23,7 +23,7 @@ import random
 from collections.abc import Sequence
 
 from .budget import Budget
-from .packing import Packing, lowest_address
+from .packing import Conflicting, lowest_address
 
 SEED = 1
 TENURE = 10  # moves for which an address is tabu, at least; at most twice as many
@@ -33,7 +33,12 @@ COMPARISONS_PER_MOVE = 120  # what a move costs besides, in comparisons
 
 
 def eject(
-    packing: Packing, limit: int, turns: Sequence[int], budget: Budget, moves: int, seed: int = SEED
+    packing: Conflicting,
+    limit: int,
+    turns: Sequence[int],
+    budget: Budget,
+    moves: int,
+    seed: int = SEED,
 ) -> list[int] | None:
     """Addresses that keep to `limit`, or None after `moves` placements without success, or when
     the budget is spent.
@@ -98,7 +103,7 @@ def eject(
 
 
 def _candidates(
-    packing: Packing, item: int, placed: Sequence[tuple[int, int, int]], limit: int
+    packing: Conflicting, item: int, placed: Sequence[tuple[int, int, int]], limit: int
 ) -> list[int]:
     """Addresses where the item touches an end of the arena or a neighbour.
 

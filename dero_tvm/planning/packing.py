@@ -20,8 +20,30 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import gcd
+from typing import Protocol
 
 from .overlap import shared_bytes
+
+
+class Conflicting(Protocol):
+    """Items to place of which `neighbours` says how far apart two of them have to lie.
+
+    It has per item every other alive at the same time, with the gap above the item and below it.
+    """
+
+    @property
+    def sizes(self) -> Sequence[int]:
+        """Bytes of each."""
+
+    @property
+    def alignments(self) -> Sequence[int]:
+        """Bytes of which the address of each is a multiple."""
+
+    @property
+    def neighbours(self) -> Sequence[Sequence[tuple[int, int, int]]]:
+        """For each item: another, and the two gaps."""
+
+    def __len__(self) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -122,7 +144,7 @@ class Packing:
 
 
 def lowest_address(
-    packing: Packing, item: int, offsets: Sequence[int | None], limit: int | None = None
+    packing: Conflicting, item: int, offsets: Sequence[int | None], limit: int | None = None
 ) -> int | None:
     """Lowest legal address of `item` beside those placed (offset not None).
 

@@ -21,12 +21,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..operators import operator_of
-from .row_schedule import calls_in_order
-from .segmentation import Item, NoSegmentation, Segmentation, SegmentCosts
+from .row_schedule import CascadeOperator, calls_in_order
+from .segmentation import SHORT, Item, NoSegmentation, Segmentation, SegmentCosts
 
 _NEVER = 1 << 62
 LONGEST = 64  # operators of a segment
+_MOST_WORK = 28_000  # operators that are looked at, in all segments; then the longest are shorter
 _FLATTER = 4  # power of a segment's bytes of which the least sum is looked for
 
 
@@ -89,6 +89,18 @@ class _RowCosts:
     ) -> None:
         self.items = items
         self.whole = SegmentCosts(items, inputs, outputs, keep_inputs)
+        self.longest = min(max(_MOST_WORK // max(len(items), 1), SHORT), LONGEST)
+        self._last_calls: dict[tuple[str, int, int], np.ndarray] = {}
+
+    def last_calls(self, operator: CascadeOperator, index: int, made: int) -> np.ndarray:
+        """Which of an operator's first `made` calls reads each row of an operand last; -1: none."""
+        key = (operator.result, index, made)
+        if key not in self._last_calls:
+            oldest = np.asarray(operator.needs(index).alive_from(made))
+            rows = np.arange(operator.signature.inputs[index].rows)
+            calls = np.searchsorted(oldest, rows, side="right") - 1
+            self._last_calls[key] = np.minimum(calls, made - 1)
+        return self._last_calls[key]
 
     def ending_with(self, driver: int) -> dict[int, int]:
         """Bytes of the segments driven by operator `driver`, by their beginnings."""
@@ -98,16 +110,17 @@ class _RowCosts:
         if not item.streamable:
             return {driver: self.whole.alone(driver)}
         earliest = driver
-        while earliest > max(0, driver - LONGEST + 1) and self.items[earliest - 1].streamable:
+        while earliest > max(0, driver - self.longest + 1) and self.items[earliest - 1].streamable:
             earliest -= 1
-        return _Segment(self.whole, earliest, driver).costs()
+        return _Segment(self, earliest, driver).costs()
 
 
 class _Segment:
     """The segments with one driver, growing backwards."""
 
-    def __init__(self, whole: SegmentCosts, earliest: int, driver: int) -> None:
-        self.whole = whole
+    def __init__(self, costs_of: _RowCosts, earliest: int, driver: int) -> None:
+        self.costs_of = costs_of
+        self.whole = whole = costs_of.whole
         self.items = whole.items
         self.driver = driver
         self.members = whole.ancestors(driver, earliest)
@@ -115,9 +128,9 @@ class _Segment:
         lasting = {op.result for op in operators if whole.last_read[op.result] > driver}
         calls = np.array(calls_in_order(operators, whole=lasting), np.int64)
         self.calls = len(calls)
-        self.times = {
-            member: np.flatnonzero(calls == number) for number, member in enumerate(self.members)
-        }
+        by_member = np.argsort(calls, kind="stable")
+        ends = np.cumsum(np.bincount(calls, minlength=len(self.members)))[:-1]
+        self.times = dict(zip(self.members, np.split(by_member, ends), strict=True))
         self.change = np.zeros(self.calls + 2, np.int64)
         self.reads: dict[str, _Read] = {}
         # The call that takes the place of a dying row, and of which tensor.
@@ -186,11 +199,8 @@ class _Segment:
             return
         if read.dies:
             self._deaths(name, read, -1)
-        oldest = np.asarray(operator.needs(index).alive_from(len(times)))
-        calls = np.searchsorted(oldest, np.arange(spec.rows), side="right") - 1
-        calls = np.minimum(calls, len(times) - 1)
-        last = np.where(calls >= 0, times[np.maximum(calls, 0)], -1)
-        read.last = np.maximum(read.last, last)
+        calls = self.costs_of.last_calls(operator, index, len(times))
+        read.last = np.maximum(read.last, np.append(times, -1)[calls])
         if self._may_take(reader, index):
             read.by[reader] = index
         if read.dies:
@@ -199,11 +209,9 @@ class _Segment:
     def _may_take(self, reader: int, index: int) -> bool:
         """Whether the reader may write its rows over those of an operand."""
         operator = self.items[reader].operator
-        known = operator_of(operator.signature.operator)
-        if known is None or operator.running_reduction:
+        if operator.running_reduction or index not in operator.in_place:
             return False
-        same = operator.signature.inputs[index].row_bytes == operator.signature.output.row_bytes
-        return same and index in known.in_place_arguments(operator.signature)
+        return operator.signature.inputs[index].row_bytes == operator.signature.output.row_bytes
 
     def _deaths(self, name: str, read: _Read, sign: int) -> None:
         """Count the deaths of a tensor's rows, or take them back."""

@@ -45,7 +45,7 @@ def problems(draw: st.DrawFn) -> RowProblem:
         like = operands[0] if operands and draw(st.booleans()) else None
         size = draw(st.integers(1, 9)) if like is None else tensors[like].row_bytes
         tensors.append(RowTensor(f"t{number}", made, size, kind=kind, in_sequence=last))
-        descending = draw(st.booleans())
+        descending = bool(operands) and draw(st.booleans())  # rows that arrive ascend
         for row in reversed(range(made)) if descending else range(made):
             reads, in_place = [], []
             for operand in operands:

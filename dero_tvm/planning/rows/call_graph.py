@@ -6,24 +6,28 @@ them has made.  What is alive follows from the state alone, whatever the order t
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from itertools import pairwise
+from operator import or_
 
 from ..problem import BufferKind
-from .problem import Call, RowProblem, RowRange
+from .precedence import Row, ancestors_of, bits_of, each_row
+from .problem import Call, RowProblem
 
-Row = tuple[int, int]  # number of the tensor, number of the row
 Counts = tuple[tuple[int, int], ...]  # operations, each with a number of calls
-_Table = defaultdict[tuple[int, int], list[tuple[int, Counts]]]  # by operation and turn
+_Place = tuple[int, int]  # operation and turn
+_Table = defaultdict[_Place, list[tuple[int, Counts]]]
 
 
 @dataclass(frozen=True)
 class Turn:
     """What the call that an operation makes next does to what is alive, in bytes.
 
-    Rows are born unless one of the counts in `births` is exceeded, and die if all in `deaths` are;
-    likewise the place of one in `places` can be taken.
+    Rows are born unless another operation has exceeded its count in `births`, and die if all others
+    have theirs in `deaths`; likewise the place of one in `places` can be taken.
     """
 
     born: int  # without any condition
@@ -116,56 +120,52 @@ class CallGraph:
 
     def _turns(self, touched: _Touched) -> list[list[Turn]]:
         births, deaths, places = _Table(list), _Table(list), _Table(list)
+        born, dead = Counter[_Place](), Counter[_Place]()
+        before = ancestors_of(self._direct(touched.earlier))
         tensors = self.problem.tensors
         for row, calls in touched.first.items():
-            tensor = tensors[row[0]]
-            if tensor.kind is not BufferKind.INPUT:
-                self._enter(births, tensor.row_bytes, calls, min)
+            if tensors[row[0]].kind is not BufferKind.INPUT:
+                mask = bits_of(calls)
+                first = [call for call in calls if not before[call] & mask]
+                self._enter(born, births, tensors[row[0]].row_bytes, first)
+        last = {}
         for row, calls in touched.last.items():
             if not self.problem.stays(tensors[row[0]]):
-                self._enter(deaths, tensors[row[0]].row_bytes, calls, max)
+                followed = reduce(or_, (before[call] for call in calls))
+                last[row] = [call for call in calls if not followed >> call & 1]
+                self._enter(dead, deaths, tensors[row[0]].row_bytes, last[row])
         for number, call in enumerate(self.problem.calls):
             for old in _overwritten(self.problem, call):
-                turns = self._turns_of(touched.last[old], max)
-                operation, turn = self._where[number]
                 new = (call.writes[0].tensor, call.writes[0].first)
-                if turns.get(operation) == turn and touched.first[new] == [number]:
-                    others = _others(turns, operation)
-                    places[operation, turn].append((tensors[old[0]].row_bytes, others))
-        found: list[list[Turn]] = []
-        for operation, length in enumerate(self.lengths):
-            known: dict[int, int] = {}
-            found.append([])
-            for turn in range(length):
-                known.update(self.needs[operation][turn])
-                born, some_born = _without_condition(births[operation, turn], {})
-                dead, some_dead = _without_condition(deaths[operation, turn], known)
-                replaced = tuple(places[operation, turn])
-                found[-1].append(Turn(born, some_born, dead, some_dead, replaced))
-        return found
+                if number in last[old] and touched.first[new] == [number]:
+                    others = tuple(self._where[other] for other in last[old])
+                    places[self._where[number]].append((tensors[old[0]].row_bytes, others))
+        return [
+            [
+                Turn(born[p], tuple(births[p]), dead[p], tuple(deaths[p]), tuple(places[p]))
+                for p in ((operation, turn) for turn in range(length))
+            ]
+            for operation, length in enumerate(self.lengths)
+        ]
+
+    def _direct(self, earlier: Sequence[set[int]]) -> list[set[int]]:
+        """The calls that each may not overtake, that of its operation before it among them."""
+        direct = [set(calls) for calls in earlier]
+        for sequence in self.sequences:
+            for before, call in pairwise(sequence):
+                direct[call].add(before)
+        return direct
 
     def _enter(
-        self,
-        table: _Table,
-        row_bytes: int,
-        calls: Sequence[int],
-        which: Callable[[int, int], int],
+        self, certain: Counter[_Place], table: _Table, row_bytes: int, calls: Sequence[int]
     ) -> None:
-        turns = self._turns_of(calls, which)
-        for operation, turn in turns.items():
-            table[operation, turn].append((row_bytes, _others(turns, operation)))
-
-    def _turns_of(self, calls: Sequence[int], which: Callable[[int, int], int]) -> dict[int, int]:
-        """The first or last turn of each operation among some calls."""
-        turns: dict[int, int] = {}
-        for operation, turn in (self._where[call] for call in calls):
-            turns[operation] = which(turns.get(operation, turn), turn)
-        return turns
-
-
-def rows_in(ranges: Iterable[RowRange]) -> list[Row]:
-    """The single rows of some ranges."""
-    return [(rows.tensor, row) for rows in ranges for row in range(rows.first, rows.end)]
+        """Count a row with whichever of some calls it is that is made first, or last."""
+        counts = tuple(self._where[call] for call in calls)
+        if len(counts) == 1:
+            certain[counts[0]] += row_bytes
+        else:
+            for place in counts:
+                table[place].append((row_bytes, counts))
 
 
 class _Touched:
@@ -183,7 +183,7 @@ class _Touched:
         readers: dict[Row, list[int]] = defaultdict(list)
         scratch: dict[Row, list[int]] = defaultdict(list)
         for number, call in enumerate(calls):
-            reads, writes = rows_in(call.reads), rows_in(call.writes)
+            reads, writes = list(each_row(call.reads)), list(each_row(call.writes))
             self.earlier.append({writer[row] for row in (*reads, *writes) if row in writer})
             for row in writes:
                 self.earlier[number].update(readers[row])
@@ -213,21 +213,3 @@ def _overwritten(problem: RowProblem, call: Call) -> Iterable[Row]:
             and not problem.stays(tensor)
         ):
             yield rows.tensor, rows.first
-
-
-def _others(turns: dict[int, int], operation: int) -> Counts:
-    return tuple(item for item in turns.items() if item[0] != operation)
-
-
-def _without_condition(
-    rows: Sequence[tuple[int, Counts]], known: dict[int, int]
-) -> tuple[int, tuple[tuple[int, Counts], ...]]:
-    """Bytes of rows that nothing but `known` counts decide upon, and the other rows."""
-    size, conditional = 0, []
-    for row_bytes, counts in rows:
-        open_ = tuple((other, turn) for other, turn in counts if known.get(other, 0) <= turn)
-        if open_:
-            conditional.append((row_bytes, open_))
-        else:
-            size += row_bytes
-    return size, tuple(conditional)

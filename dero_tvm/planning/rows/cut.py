@@ -28,7 +28,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import breadth_first_order, maximum_flow
 
-from .precedence import Precedence, Row, each_row
+from .precedence import Precedence, Row, bits_of, each_row
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ class CutNetwork:
         """The node that is finished as soon as one of `writers` is."""
         if writers is None:
             return self.source
-        mask = _bits(writers)
+        mask = bits_of(writers)
         first = [call for call in writers if not self.precedence.ancestors[call] & mask]
         return first[0] if len(first) == 1 else self._node(True, first)
 
@@ -147,7 +147,7 @@ class CutNetwork:
         """The node that is finished only when all `accesses` are."""
         if accesses is None:
             return self.sink
-        mask = _bits(accesses)
+        mask = bits_of(accesses)
         last = [call for call in accesses if not self.precedence.descendants[call] & mask]
         if not last:  # never used: no longer there behind the first call
             return self.source
@@ -169,7 +169,7 @@ class CutNetwork:
     def _has_begun(self, row: Row, call: int) -> bool:
         """Whether `row` is in memory before `call` in every order."""
         writers = self.precedence.rows[row].writers
-        return writers is None or bool(_bits(writers) & self.precedence.ancestors[call])
+        return writers is None or bool(bits_of(writers) & self.precedence.ancestors[call])
 
     def _takeovers(self, number: int) -> Iterator[_Takeover]:
         call, tensors = self.problem.calls[number], self.problem.tensors
@@ -187,7 +187,7 @@ class CutNetwork:
                 or row == made
                 or life.row_bytes != tensors[made[0]].row_bytes
                 or (tensors[row[0]].in_sequence and tensors[made[0]].in_sequence)
-                or _bits(life.accesses) & self.precedence.descendants[number]
+                or bits_of(life.accesses) & self.precedence.descendants[number]
             ):
                 continue
             before = self.precedence.ancestors[number] | 1 << number
@@ -247,10 +247,3 @@ def _maximum_flow(network: csr_matrix, unlimited: int) -> tuple[int, np.ndarray]
 
 def _pairs(edges: list[tuple[int, int]]) -> np.ndarray:
     return np.array(edges, np.int64).reshape(-1, 2).T
-
-
-def _bits(calls: Iterable[int]) -> int:
-    bits = 0
-    for call in calls:
-        bits |= 1 << call
-    return bits

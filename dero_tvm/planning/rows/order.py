@@ -12,9 +12,10 @@ from dataclasses import replace
 
 from ..budget import Budget
 from .bound import bound_of
-from .call_graph import CallGraph, rows_in
+from .call_graph import CallGraph
 from .lives import lives_of
 from .order_search import OrderSearch
+from .precedence import each_row
 from .problem import RowProblem
 
 STEPS_PER_SECOND = 300_000
@@ -22,7 +23,9 @@ _ROUNDS = ((150_000, 16), (500_000, 64))
 """Steps that one search may take, and the part of the peak by which it first wants less."""
 
 _STEPS_A_CALL = 4_000  # of all searches over one graph
-_MOST_STEPS = 1_000_000  # likewise
+_MOST_STEPS = 800_000  # likewise
+_CLIMB = 1 / 2  # the part of them that the first, quick search may take
+_REPEATS = 200_000  # steps that are taken to find orders beside the best
 _MOST_ORDERS = 3  # that are placed
 _FINE = 1_000  # differences are not looked for that are smaller than one part of so many
 
@@ -37,15 +40,16 @@ def operations_of(problem: RowProblem) -> dict[_Key, list[int]]:
     return sequences
 
 
-def good_orders(problem: RowProblem, budget: Budget) -> list[RowProblem]:
+def good_orders(problem: RowProblem, budget: Budget, below: int | None = None) -> list[RowProblem]:
     """`problem` with its calls in other orders, that with the least alive at once first.
 
-    In all of them less is alive than in its own order.  There are several because what is alive
-    does not tell how well the rows find places.
+    In all of them less is alive than in its own order, and than `below` bytes.  There are several
+    because what is alive does not tell how well the rows find places.
     """
-    own = peak = lives_of(problem).peak
+    own = lives_of(problem).peak
+    peak = wanted = own if below is None else min(own, below)
     least = bound_of(problem).bytes or 0
-    if own <= least:
+    if wanted <= least:
         return []
     given = CallGraph(problem, list(operations_of(problem).values()))
     variants: list[tuple[CallGraph, Sequence[int]]] = [(given, range(len(problem.calls)))]
@@ -58,7 +62,7 @@ def good_orders(problem: RowProblem, budget: Budget) -> list[RowProblem]:
         search.run(peak, least)
         found |= search.found
         peak = min(found.values(), default=peak)
-    if peak < own:
+    if peak < wanted:
         for search in searches:
             search.repeat(peak)
             found |= search.found
@@ -69,7 +73,7 @@ def good_orders(problem: RowProblem, budget: Budget) -> list[RowProblem]:
 
 
 class _Search:
-    """Searches over one graph that take at most `most` steps; `start` is a good order of its calls.
+    """Searches over one graph that take about `most` steps; `start` is a good order of its calls.
 
     `found` has orders, as numbers of calls, and the bytes alive at once in them.
     """
@@ -83,7 +87,8 @@ class _Search:
 
     def run(self, peak: int, least: int) -> None:
         """Look for orders with less than `peak` bytes alive; none has less than `least`."""
-        peak = self._taken(self.search.climb(self.graph.turns_of(self.start)), peak)
+        climbed = self.search.climb(self.graph.turns_of(self.start), int(_CLIMB * self.most))
+        peak = self._taken(climbed, peak)
         for steps, part in _ROUNDS:
             gap, given_up = max(peak // part, 1), least - 1
             while gap > peak // _FINE and peak > least and self.search.steps < self.most:
@@ -103,7 +108,7 @@ class _Search:
     def repeat(self, peak: int) -> None:
         """Look for other orders with `peak` bytes alive."""
         for leanest in (True, False):
-            operations, _ = self.search.within(peak, _ROUNDS[-1][0], leanest=leanest)
+            operations, _ = self.search.within(peak, _REPEATS, leanest=leanest)
             if operations is not None:
                 self._taken(operations, peak + 1)
 
@@ -119,8 +124,10 @@ class _Search:
 
     def _within(self, limit: int, steps: int) -> tuple[list[int] | None, bool]:
         """What one of two searches finds: some networks want this one, some that."""
+        operations, ended = None, False
         for leanest in (True, False):
-            operations, ended = self.search.within(limit, steps, leanest=leanest)
+            left = max(self.most - self.search.steps, 0)
+            operations, ended = self.search.within(limit, min(steps, left), leanest=leanest)
             if operations is not None or ended:
                 break
         return operations, ended
@@ -131,11 +138,11 @@ def _ascending(problem: RowProblem) -> tuple[CallGraph, Sequence[int]] | None:
 
     None if they are so already, or cannot be.
     """
-    written = Counter(row for call in problem.calls for row in rows_in(call.writes))
+    written = Counter(row for call in problem.calls for row in each_row(call.writes))
     sequences, turned = [], False
     for sequence in operations_of(problem).values():
         calls = [problem.calls[number] for number in sequence]
-        once = all(written[row] == 1 for call in calls for row in rows_in(call.writes))
+        once = all(written[row] == 1 for call in calls for row in each_row(call.writes))
         if once and calls[0].row > calls[-1].row:
             sequence.reverse()
             turned = True

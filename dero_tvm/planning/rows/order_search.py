@@ -18,6 +18,7 @@ from .call_graph import CallGraph, Counts
 
 _AHEAD = 10  # states that are looked at for a move without loss, when a limit is given
 _AHEAD_OF_CLIMB = 100  # the same for the lowest way up and down again
+_COUNTS_A_STEP = 128  # numbers of calls that are copied in the time of a step, about
 _Sized = tuple[tuple[int, Counts], ...]
 
 
@@ -60,12 +61,13 @@ class OrderSearch:
             self._end *= length + 1
         self._end -= 1
 
-    def climb(self, order: Sequence[tuple[int, int]]) -> list[int]:
+    def climb(self, order: Sequence[tuple[int, int]], steps: int) -> list[int]:
         """A good order fast: always the lowest way to a state in which no more is alive.
 
-        `order` has operations and their turns; where no such way is seen, it says what comes next.
-        Gives the operations in the order of their calls.
+        `order` has operations and their turns; where no such way is seen, and all along behind
+        `steps`, it says what comes next.  Gives the operations in the order of their calls.
         """
+        last = self.steps + steps
         state, peak = self._start(), self._start_bytes
         path: list[int] = []
         following = iter(order)
@@ -73,7 +75,7 @@ class OrderSearch:
             self._descend(state, peak, path)
             if not state.ready:
                 break
-            way, top = self._lowest_way(state, peak)
+            way, top = self._lowest_way(state, peak) if self.steps < last else ([], peak)
             if not way:
                 way = [next(op for op, turn in following if state.made[op] <= turn)]
                 top = self._bytes(state.made, state.alive, way[0])[0]
@@ -125,6 +127,7 @@ class OrderSearch:
         return State([0] * len(self._needs), ready, self._start_bytes, 0)
 
     def _behind(self, state: State, operation: int, alive: int) -> State:
+        self.steps += len(state.made) // _COUNTS_A_STEP
         made = state.made.copy()
         ready = self._make(made, state.ready, operation)
         return State(made, ready, alive, state.key + self._weights[operation])
@@ -139,6 +142,7 @@ class OrderSearch:
         """Count a call in `made`; the operations that are ready then."""
         turn = made[operation]
         made[operation] = turn + 1
+        self.steps += len(self._waiting[operation][turn]) // _COUNTS_A_STEP
         needs = self._needs[operation][turn + 1]
         if needs is None or not _reached(made, needs):
             ready &= ~(1 << operation)
@@ -154,20 +158,20 @@ class OrderSearch:
         during = alive + born
         for size, counts in births:
             for other, turn in counts:
-                if made[other] > turn:
+                if made[other] > turn and other != operation:
                     break
             else:
                 during += size
         after = during - dead
         for size, counts in deaths:
             for other, turn in counts:
-                if made[other] <= turn:
+                if made[other] <= turn and other != operation:
                     break
             else:
                 after -= size
         for size, counts in places:
             for other, turn in counts:
-                if made[other] <= turn:
+                if made[other] <= turn and other != operation:
                     break
             else:
                 during -= size
@@ -205,9 +209,10 @@ class OrderSearch:
         """The fewest calls behind which no more is alive than now; empty if none are seen."""
         weights = self._weights
         came: dict[int, int] = {state.key: -1}
-        queue = deque([state])
+        queue: deque[tuple[State, int, int]] = deque([(state, -1, state.alive)])
         while queue:
-            here = queue.popleft()
+            before, made, alive = queue.popleft()
+            here = before if made < 0 else self._behind(before, made, alive)
             for operation in _late_first(here.ready):
                 key = here.key + weights[operation]
                 if key in came:
@@ -219,7 +224,7 @@ class OrderSearch:
                     return [*self._way(here.key, came), operation]
                 if len(came) < _AHEAD:
                     came[key] = operation
-                    queue.append(self._behind(here, operation, after))
+                    queue.append((here, operation, after))
         return []
 
     def _lowest_way(self, state: State, peak: int) -> tuple[list[int], int]:
@@ -228,11 +233,13 @@ class OrderSearch:
         What stays below `peak` counts as equally low.
         """
         came: dict[int, int] = {state.key: -1}
-        heap = [(peak, 0, 0, state)]
+        # Highest on the way, alive at its end, turn; the state before the last call, and that call.
+        heap: list[tuple[int, int, int, State, int]] = [(peak, 0, 0, state, -1)]
         for _ in range(_AHEAD_OF_CLIMB):
             if not heap:
                 break
-            top, _, _, here = heapq.heappop(heap)
+            top, alive, _, before, made = heapq.heappop(heap)
+            here = before if made < 0 else self._behind(before, made, alive)
             if here is not state and here.alive <= state.alive:
                 return self._way(here.key, came), top
             for operation in _late_first(here.ready):
@@ -240,8 +247,7 @@ class OrderSearch:
                 if key not in came:
                     during, after = self._bytes(here.made, here.alive, operation)
                     came[key] = operation
-                    behind = self._behind(here, operation, after)
-                    heapq.heappush(heap, (max(top, during), after, len(came), behind))
+                    heapq.heappush(heap, (max(top, during), after, len(came), here, operation))
         return [], peak
 
     def _way(self, key: int, came: dict[int, int]) -> list[int]:

@@ -3,6 +3,8 @@
 The order in which blocks are placed decides.  Regular orders are tried first; then blocks that
 ended up above the most bytes alive, which is where they all would fit at best, move forward in
 the order and everything is placed anew (squeaky wheel optimization, Joslin and Clements 1999).
+
+Where that leaves a gap, blocks are placed within lower and lower limits by ejection.
 """
 
 from __future__ import annotations
@@ -10,25 +12,30 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import add
 
 import numpy as np
 
 from ..budget import Budget
+from ..ejection import eject
+from .conflicts import conflicts_of
 from .lives import Block, Lives
 
 COMPARISONS_PER_SECOND = 120_000_000
 _COMPARISONS_OF_A_BLOCK = 1_000  # what placing one costs besides
 _PATIENCE = 60  # placements without a lower one, after which the search ends
 _SHARE = 0.1  # of the time limit
+_MOVES = (1_000, 2_000, 2_000, 2_000, 2_000, 2_000)  # of ejection within each limit, twice
 _SEED = 0
 
 
 @dataclass(frozen=True)
 class Placed:
-    """The address of each block and the bytes that all take."""
+    """The address of each block, the bytes that all take, and in which order they were placed."""
 
     offsets: tuple[int, ...]
     height: int
+    turns: Sequence[int]
 
 
 def place_rows(lives: Lives, unit: int, budget: Budget) -> Placed:
@@ -39,6 +46,32 @@ def place_rows(lives: Lives, unit: int, budget: Budget) -> Placed:
     return _Search(lives, unit, Budget(_SHARE * budget.seconds)).run()
 
 
+def lowered(lives: Lives, unit: int, placed: Placed, below: float, budget: Budget) -> Placed | None:
+    """A placement of less than `below` bytes by ejection, on which `budget` is spent at most.
+
+    `placed` is one in which the blocks were placed in a good order.  A try is made within the most
+    bytes alive, then between that and the best, halving what is between.
+    """
+    conflicts = conflicts_of(lives.blocks, unit)
+    if conflicts is None:
+        return None
+    found, height = None, int(min(below, placed.height))
+    floor = limit = lives.peak
+    starts = (sorted(range(len(conflicts)), key=next(_keys(lives))), placed.turns)
+    for moves in _MOVES:
+        tries = (eject(conflicts, limit, turns, budget, moves) for turns in starts)
+        addresses = next((offsets for offsets in tries if offsets is not None), None)
+        if addresses is None:
+            floor = limit
+        else:
+            height = max(map(add, addresses, conflicts.sizes))
+            found = Placed(tuple(addresses), height, placed.turns)
+        limit = (floor + height) // 2 // conflicts.unit * conflicts.unit
+        if not floor < limit < height or budget.expired():
+            break
+    return found
+
+
 class _Search:
     def __init__(self, lives: Lives, unit: int, budget: Budget) -> None:
         self.lives = lives
@@ -46,8 +79,7 @@ class _Search:
         self.goal = lives.peak
         self.unit = unit
         self.budget = budget
-        self.best = Placed((), 0)
-        self.turns: list[int] = []  # the order that led to the best
+        self.best = Placed((), 0, ())
 
     def run(self) -> Placed:
         if not self.blocks:
@@ -55,7 +87,7 @@ class _Search:
         for number, turns in enumerate(_regular_orders(self.lives)):
             placed = self._place(turns)
             if number == 0 or placed.height < self.best.height:
-                self.best, self.turns = placed, turns
+                self.best = placed
             if self.is_done:
                 return self.best
         self._improve()
@@ -69,17 +101,16 @@ class _Search:
     def _improve(self) -> None:
         """Let blocks that reach too high go first, as long as that helps."""
         generator = random.Random(_SEED)
-        current, turns, vain = self.best, self.turns, 0
+        current, vain = self.best, 0
         while vain < _PATIENCE and not self.is_done:
             low = current.height - (current.height - self.goal) * generator.random()
-            turn = {block: float(position) for position, block in enumerate(turns)}
-            for block in turns:
+            turn = {block: float(position) for position, block in enumerate(current.turns)}
+            for block in turn:
                 if current.offsets[block] + self.blocks[block].bytes > low:
                     turn[block] *= 1.0 - generator.choice((0.1, 0.5, 1.0)) * generator.random()
-            other = sorted(turns, key=turn.__getitem__)
-            placed = self._place(other)
+            placed = self._place(sorted(turn, key=turn.__getitem__))
             if placed.height <= current.height:
-                current, turns = placed, other
+                current = placed
             vain += 1
             if placed.height < self.best.height:
                 self.best, vain = placed, 0
@@ -92,17 +123,26 @@ class _Search:
 
 
 def _regular_orders(lives: Lives) -> Iterator[list[int]]:
-    """By size, by the most that is alive beside a block, by time; also with sequences first.
+    """Those of `_keys`, also with sequences first.
 
     Others have to go around the rows of a sequence, which are a staircase.
     """
+    staircase = [len(block.rectangles) > 1 for block in lives.blocks]
+    for key in _keys(lives):
+        turns = sorted(range(len(staircase)), key=key)
+        yield turns
+        if any(staircase):
+            yield sorted(turns, key=lambda i: not staircase[i])
+
+
+def _keys(lives: Lives) -> Iterator[Callable[[int], tuple]]:
+    """By size, by the most that is alive beside a block, by time."""
     blocks, live = lives.blocks, lives.live_bytes
     size = [max(r.size for r in block.rectangles) for block in blocks]
     start = [block.start for block in blocks]
     end = [block.end for block in blocks]
     load = [int(live[block.start : block.end].max()) for block in blocks]
-    staircase = [len(block.rectangles) > 1 for block in blocks]
-    keys: list[Callable[[int], tuple]] = [
+    yield from (
         lambda i: (-size[i], start[i]),
         lambda i: (-size[i], -end[i]),
         lambda i: (-load[i], -size[i], start[i]),
@@ -110,12 +150,7 @@ def _regular_orders(lives: Lives) -> Iterator[list[int]]:
         lambda i: (-load[i], start[i]),
         lambda i: (start[i] - end[i], -size[i]),
         lambda i: (start[i], -end[i]),
-    ]
-    for key in keys:
-        turns = sorted(range(len(blocks)), key=key)
-        yield turns
-        if any(staircase):
-            yield sorted(turns, key=lambda i: not staircase[i])
+    )
 
 
 def _in_turn(blocks: Sequence[Block], turns: Sequence[int], unit: int) -> Placed:
@@ -153,4 +188,4 @@ def _in_turn(blocks: Sequence[Block], turns: Sequence[int], unit: int) -> Placed
             start[placed], end[placed] = r.start, r.end
             low[placed], high[placed] = address + r.offset, address + r.offset + r.size
             placed += 1
-    return Placed(tuple(offsets), height)
+    return Placed(tuple(offsets), height, turns)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..budget import Budget
 from .lives import Lives, lives_of
 from .order import good_orders
-from .placement import place_rows
+from .placement import Placed, lowered, place_rows
 from .problem import RowProblem
 from .runs import Run, runs_of
 from .verify import verify_order, verify_rows
+
+_EJECTION = 0.5  # of the time limit, for all orders
 
 
 @dataclass(frozen=True)
@@ -39,35 +42,68 @@ def reach(arena_bytes: int) -> int:
     return unit
 
 
-def plan_rows(problem: RowProblem, budget: Budget, *, reorder: bool = True) -> RowPlan:
+def plan_rows(
+    problem: RowProblem, budget: Budget, *, reorder: bool = True, below: int | None = None
+) -> RowPlan | None:
     """A verified plan: in the order of `problem`, or in one that is found, if that is smaller.
 
-    Addresses are multiples of the bytes with which a table of two-byte entries reaches them all.
+    None if it would not be smaller than `below` bytes.  Addresses are multiples of the bytes with
+    which a table of two-byte entries reaches them all.
     """
-    plan: RowPlan | None = None
-    for ordered in (*(good_orders(problem, budget) if reorder else ()), problem):
+    most = math.inf if below is None else below - 1
+    best: _Way | None = None
+    ways = []
+    for ordered in (*(good_orders(problem, budget, below) if reorder else ()), problem):
         lives = lives_of(ordered)
-        # Of equal plans the last one is taken: its order needs no list.
-        if plan is None or lives.peak <= plan.arena_bytes:
-            placed = _placed(ordered, lives, runs_of(problem, ordered), budget)
-            if plan is None or placed.arena_bytes <= plan.arena_bytes:
-                plan = placed
-    assert plan is not None
+        if lives.peak <= (most if best is None else min(most, best.height)):
+            ways.append(way := _placed(ordered, lives, budget))
+            # Of equal plans the last one is taken: its order needs no list.
+            if best is None or way.height <= best.height:
+                best = way
+    if best is None:
+        return None
+    ejection = budget.part(_EJECTION)
+    for way in ways:
+        if way.lives.peak < best.height and not ejection.expired():
+            found = lowered(way.lives, way.unit, way.placed, min(most + 1, best.height), ejection)
+            if found is not None:
+                best = replace(way, placed=found)
+    if best.height > most:
+        return None
+    plan = best.plan(problem)
     verify_order(problem, plan.problem)
     verify_rows(plan.problem, plan.offsets, plan.arena_bytes)
     return plan
 
 
-def _placed(problem: RowProblem, lives: Lives, runs: tuple[Run, ...], budget: Budget) -> RowPlan:
+@dataclass(frozen=True)
+class _Way:
+    """An order of calls with a placement at multiples of `unit` bytes."""
+
+    problem: RowProblem
+    lives: Lives
+    unit: int
+    placed: Placed
+
+    @property
+    def height(self) -> int:
+        return self.placed.height
+
+    def plan(self, written: RowProblem) -> RowPlan:
+        offsets = {
+            tensor.name: tuple(
+                None if home is None else self.placed.offsets[home[0]] + home[1] for home in homes
+            )
+            for tensor, homes in zip(self.problem.tensors, self.lives.homes, strict=True)
+        }
+        runs = runs_of(written, self.problem)
+        return RowPlan(self.problem, offsets, self.height, self.lives.peak, runs)
+
+
+def _placed(problem: RowProblem, lives: Lives, budget: Budget) -> _Way:
     unit = reach(lives.peak)
     placed = place_rows(lives, unit, budget)
     if reach(placed.height) > unit:
         unit = reach(2 * lives.peak)
         placed = place_rows(lives, unit, budget)
-    offsets = {
-        tensor.name: tuple(
-            None if home is None else placed.offsets[home[0]] + home[1] for home in homes
-        )
-        for tensor, homes in zip(problem.tensors, lives.homes, strict=True)
-    }
-    return RowPlan(problem, offsets, placed.height, lives.peak, runs)
+    return _Way(problem, lives, unit, placed)

@@ -10,7 +10,7 @@ makes its rows in sequence, may run earlier here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,11 +50,8 @@ class Precedence:
         self._accesses: dict[Row, list[int]] = {}
         self._collect()
         self.direct = self._waits(sequences)
-        self.ancestors = [0] * self.count
+        self.ancestors = ancestors_of(self.direct)
         self.descendants = [0] * self.count
-        for call in range(self.count):
-            for earlier in self.direct[call]:
-                self.ancestors[call] |= self.ancestors[earlier] | 1 << earlier
         for call in reversed(range(self.count)):
             for earlier in self.direct[call]:
                 self.descendants[earlier] |= self.descendants[call] | 1 << call
@@ -112,3 +109,34 @@ def each_row(ranges: Iterable[RowRange]) -> Iterator[Row]:
     for rows in ranges:
         for row in range(rows.first, rows.end):
             yield rows.tensor, row
+
+
+def ancestors_of(direct: Sequence[Collection[int]]) -> list[int]:
+    """All calls that each waits for, as sets of bits; `direct` has those that it waits for itself.
+
+    Of calls that wait for each other, nothing is said.
+    """
+    waiting = [len(calls) for calls in direct]
+    behind: list[list[int]] = [[] for _ in direct]
+    for call, calls in enumerate(direct):
+        for earlier in calls:
+            behind[earlier].append(call)
+    ancestors = [0] * len(direct)
+    ready = [call for call, count in enumerate(waiting) if not count]
+    while ready:
+        call = ready.pop()
+        with_itself = ancestors[call] | 1 << call
+        for later in behind[call]:
+            ancestors[later] |= with_itself
+            waiting[later] -= 1
+            if not waiting[later]:
+                ready.append(later)
+    return ancestors
+
+
+def bits_of(calls: Iterable[int]) -> int:
+    """A set of calls as bits."""
+    bits = 0
+    for call in calls:
+        bits |= 1 << call
+    return bits
