@@ -15,7 +15,7 @@ from relax_passes.operators.signature import TensorSpec
 from ..boards.board import Board
 from ..boundary.errors import UserError
 from ..frontends import LoadedModel
-from ..kernels import Choice, preferred, with_kernels
+from ..kernels import Choice, preferred, with_kernels, without_kernels
 from ..planning import DoesNotFit, MemoryPlan, Options, lower_bound, plan_memory
 from ..planning.problem import Region
 from ..planning.rows.problem import RowProblem
@@ -139,6 +139,11 @@ class NetworkPlanner:
         return to_problem(
             network, sharing=sharing, alignment=self._alignment(), regions=tuple(regions)
         )
+
+    def without_kernels(self, module: tvm.IRModule) -> list[str]:
+        """The joined operators of a module that would cost the board's core a kernel."""
+        features = self.board.features
+        return without_kernels(self.network(module), features) if features else []
 
     def plan(self, scheduled: Scheduled, options: Options | None = None) -> MemoryPlan:
         """A verified plan; `options` stand in for the planner's own.
