@@ -52,13 +52,12 @@ class ElementRun:
     """How a kernel combines runs of elements of two operands.
 
     The statements of ``run(a, b, out, count)`` do it, those of `before` come first.  Of the four C
-    expressions the first three are pointers; the last is the number of elements, a `literal` where
-    a kernel wants one.  `out` may be one of the others.
+    expressions the first three are pointers, and `out` may be one of the others; the last is the
+    number of elements, a literal for `int8` ones.
     """
 
     before: str
     run: Callable[[str, str, str, str], str]
-    literal: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -39,7 +39,7 @@ def joined(request: Request) -> CKernel | None:
         if join is None or join.elements is None:
             return None
         elements, support = join.elements, join.support
-    blocks = _fitting(producer.pixels, s, elements.literal)
+    blocks = _fitting(producer.pixels, s)
     body = _Body(s, blocks, elements, -(-producer.scratch // _ALIGNMENT) * _ALIGNMENT)
     return CKernel(
         f"{producer.name}_{operator.join.name}",
@@ -73,16 +73,15 @@ def _preferred(signature: Signature, request: Request) -> CKernel | None:
     return next(candidates(part), None)
 
 
-def _fitting(blocks: PixelBlocks, signature: Signature, literal: bool) -> PixelBlocks:
-    """`blocks` with as many pixels as suit both kernels; a `literal` number is that of all."""
+def _fitting(blocks: PixelBlocks, signature: Signature) -> PixelBlocks:
+    """`blocks` with a number of pixels; where any will do, one of which a row has a multiple."""
     output = signature.output
     if not (output.dense and signature.inputs[-1].dense):
         return replace(blocks, most=1, first=0)
-    most = blocks.most or max(1, _BLOCK // (output.channels * output.itemsize))
-    most = min(most, output.pixels)
-    if literal:
-        most = next(count for count in range(most, 0, -1) if output.pixels % count == 0)
-    return replace(blocks, most=most, first=0 if literal else blocks.first)
+    if blocks.most:
+        return replace(blocks, most=min(blocks.most, output.pixels))
+    most = min(max(1, _BLOCK // (output.channels * output.itemsize)), output.pixels)
+    return replace(blocks, most=next(n for n in range(most, 0, -1) if output.pixels % n == 0))
 
 
 @dataclass(frozen=True)

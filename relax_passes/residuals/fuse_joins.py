@@ -45,7 +45,9 @@ class FuseJoins:
         self, mod: tvm.IRModule, _context: tvm.transform.PassContext
     ) -> tvm.IRModule:
         """Return `mod` with joins fused, and a decision on each that has a convolution before."""
-        return _Rewriter(unique_names(mod), self.apart).run()
+        rewriter = _Rewriter(unique_names(mod), self.apart)
+        rewritten = rewriter.run()
+        return rewritten if rewriter.has_decided else mod
 
 
 def is_fused(mod: tvm.IRModule) -> bool:
@@ -57,12 +59,14 @@ class _Rewriter(DataflowRewriter):
     def __init__(self, module: tvm.IRModule, apart: Mapping[str, str]) -> None:
         super().__init__(module)
         self.apart = apart
+        self.has_decided = False
 
     def rewrite(self, var: relax.Var, expr: relax.Expr) -> relax.Expr | None:
         found = self._producer(var, expr)
         if found is None:
             return None
         computed, name = found
+        self.has_decided = True
         if var.name in self.apart:
             self.decide(NAME, var, LEFT_ALONE, self.apart[var.name])
             return None

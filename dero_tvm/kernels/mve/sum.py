@@ -92,7 +92,7 @@ for (int32_t pixel = 0; pixel < {pixels}; ++pixel) {{
         combine,
         lambda offsets: offsets.rows_of(s, "ab") + body,
         support=(SUPPORT / "mve_sum.h",),
-        elements=ElementRun("", run, literal=True),
+        elements=ElementRun("", run),
     )
 
 
