@@ -183,8 +183,8 @@ class Candidates:
             apart=apart,
         )
         name = "rows" if row_placement else _folder(limit)
-        if apart is not None:
-            name += "_fused_in_part" if apart else "_fused"
+        if row_placement and apart != {}:
+            name += "_apart" if apart is None else "_partly_apart"
         try:
             return self._once(name, stream, tuple(apart or ()))
         except CannotStream as error:

