@@ -4,8 +4,8 @@
     z = add(y, r)            ->   z = conv2d_add(x, ..., r)
 
 The bits are those of the pair (see `operators/joined.py`), and y is never in memory.  Where rows
-have addresses of their own, that is a row less wherever z's row takes the place of r's.  Dense layers are treated like
-convolutions, subtractions and multiplications like additions.
+have addresses of their own, that is a row less wherever z's row takes the place of r's.  Dense
+layers are treated like convolutions, subtractions and multiplications like additions.
 
 Preconditions: z is y's only reader; y and r are different computed tensors of one shape and type.
 Where both operands would do, the one that is computed last is fused: the other is there by then.
