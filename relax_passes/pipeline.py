@@ -15,7 +15,7 @@ module that TVM builds.  ``tvmc compile --dump-ir`` writes the module behind eve
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import tvm
 
@@ -38,6 +38,7 @@ from .residuals.accumulate_residuals import AccumulateResiduals
 from .residuals.classify_operators import ClassifyOperators
 from .residuals.concat_in_place import ConcatInPlace
 from .residuals.fold_padding import FoldPadding
+from .residuals.fuse_joins import FuseJoins
 from .residuals.identify_residuals import IdentifyResiduals
 from .shortcuts.fuse_shortcuts import FuseShortcuts
 from .shortcuts.hoist_transposes import HoistTransposes
@@ -152,8 +153,13 @@ def stream(
     keep_inputs: bool = False,
     external_io: bool = False,
     row_placement: bool = False,
+    apart: Mapping[str, str] | None = None,
 ) -> tvm.transform.Pass:
-    """Blocks run row by row, with the same bits, on a canonical module; see `StreamRows`."""
+    """Blocks run row by row, with the same bits, on a canonical module; see `StreamRows`.
+
+    With `apart`, which may be empty, convolutions join their rows with residuals, except for those
+    joins; see `FuseJoins`.
+    """
     return tvm.transform.Sequential(
         [
             # Tensors that need not exist
@@ -161,6 +167,8 @@ def stream(
             # What joins what, and what each operator needs of memory
             IdentifyResiduals(),
             ClassifyOperators(),
+            # Residuals that are added where their convolutions make the other operand
+            *([] if apart is None else [FuseJoins(apart), ClassifyOperators()]),
             # Cascades
             StreamRows(limit, keep_inputs, external_io, row_placement),
         ],

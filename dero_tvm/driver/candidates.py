@@ -6,13 +6,14 @@ All compute the same bits.  Which of them is taken is decided in `choose`.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import tvm
 
 from relax_passes import pipeline
+from relax_passes.residuals.fuse_joins import is_fused
 from relax_passes.streaming.join_decisions import UNLIMITED
 from relax_passes.streaming.stream_ports import CannotStream
 from relax_passes.streaming.stream_rows import with_ascending_rows
@@ -131,15 +132,17 @@ class Candidates:
         """Streamed with an address for every row, where that is smaller than `rings` and `below`.
 
         The search for an order of rows ends elsewhere when it begins with other cascades, so it
-        begins with those for rows and with those for rings.
+        begins with those for rows, where joins may be fused, and with those for rings.
         """
         if rings and has_too_many_calls(rings[0].scheduled.network):
             return
         self._progress("placing rows")
         sizes = [candidate.arena_bytes for candidate in rings]
         smallest = min([*sizes, *([] if below is None else [below])], default=None)
-        module = self._streamed(None, row_placement=True)
-        ways = [(module, self.planner.schedule(module, Sharing.ROWS))]
+        modules = [self._joined()]
+        if is_fused(modules[0]):
+            modules.append(self._streamed(None, row_placement=True))
+        ways = [(module, self.planner.schedule(module, Sharing.ROWS)) for module in modules]
         ways += [(candidate.module, candidate.scheduled) for candidate in rings[:1]]
         for module, scheduled in ways:
             plan = self.planner.plan_row_placement(scheduled, smallest)
@@ -154,7 +157,22 @@ class Candidates:
         keep_inputs = self._options.keep_inputs
         return self._once("accumulate", lambda: pipeline.accumulate(keep_inputs=keep_inputs))
 
-    def _streamed(self, limit: int | None, *, row_placement: bool = False) -> tvm.IRModule:
+    def _joined(self) -> tvm.IRModule:
+        """Streamed for row placement, with the joins fused that have a kernel on the core."""
+        module = self._streamed(None, row_placement=True, apart={})
+        apart = self.planner.without_kernels(module)
+        if not apart:
+            return module
+        reason = "the core has kernels for the two operators, but none for both together"
+        return self._streamed(None, row_placement=True, apart=dict.fromkeys(apart, reason))
+
+    def _streamed(
+        self,
+        limit: int | None,
+        *,
+        row_placement: bool = False,
+        apart: Mapping[str, str] | None = None,
+    ) -> tvm.IRModule:
         self._progress("finding cascades")
         stream = partial(
             pipeline.stream,
@@ -162,17 +180,30 @@ class Candidates:
             keep_inputs=self._options.keep_inputs,
             external_io=self._options.external_io,
             row_placement=row_placement,
+            apart=apart,
         )
+        name = "rows" if row_placement else _folder(limit)
+        if row_placement and apart != {}:
+            name += "_apart" if apart is None else "_partly_apart"
         try:
-            return self._once("rows" if row_placement else _folder(limit), stream)
+            return self._once(name, stream, tuple(apart or ()))
         except CannotStream as error:
             raise UserError(f"{self.planner.loaded.name}: {error}") from None
 
-    def _once(self, name: str, make: Callable[[], tvm.transform.Pass]) -> tvm.IRModule:
-        """The canonical module rewritten by the pass that `make` gives, kept under `name`."""
-        if name not in self._rewritten:
-            self._rewritten[name] = self._passes.run(make(), self._canonical, name)
-        return self._rewritten[name]
+    def _once(
+        self,
+        name: str,
+        make: Callable[[], tvm.transform.Pass],
+        choice: tuple[str, ...] = (),
+    ) -> tvm.IRModule:
+        """The canonical module rewritten by the pass that `make` gives, kept under `name`.
+
+        What else the pass depends on is its `choice`.
+        """
+        key = " ".join((name, *choice))
+        if key not in self._rewritten:
+            self._rewritten[key] = self._passes.run(make(), self._canonical, name)
+        return self._rewritten[key]
 
     def _ascending(self, module: tvm.IRModule, name: str) -> tvm.IRModule | None:
         """A streamed module with all cascades ascending, if any descends."""

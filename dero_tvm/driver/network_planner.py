@@ -16,7 +16,7 @@ from ..boards.board import Board
 from ..boundary.errors import UserError
 from ..boundary.printable import printable
 from ..frontends import LoadedModel
-from ..kernels import Choice, preferred, with_kernels
+from ..kernels import Choice, preferred, with_kernels, without_kernels
 from ..planning import DoesNotFit, MemoryPlan, Options, lower_bound, plan_memory
 from ..planning.problem import Region
 from ..planning.rows.problem import RowProblem
@@ -143,6 +143,11 @@ class NetworkPlanner:
         return to_problem(
             network, sharing=sharing, alignment=self._alignment(), regions=tuple(regions)
         )
+
+    def without_kernels(self, module: tvm.IRModule) -> list[str]:
+        """The joined operators of a module that would cost the board's core a kernel."""
+        features = self.board.features
+        return without_kernels(self.network(module), features) if features else []
 
     def plan(self, scheduled: Scheduled, options: Options | None = None) -> MemoryPlan:
         """A verified plan; `options` stand in for the planner's own.

@@ -6,8 +6,8 @@ operation, its constants, the core's features) and answers with a `CKernel` or N
 """
 
 from .c_kernel import CKernel, Generator, Request
-from .choose_kernel import Choice, candidates, preferred, requests_of, with_kernels
-from .kernel_table import register_kernel, registered, unregister_kernel
+from .choose_kernel import Choice, preferred, requests_of, with_kernels, without_kernels
+from .kernel_table import candidates, register_kernel, registered, unregister_kernel
 
 __all__ = [
     "CKernel",
@@ -21,4 +21,5 @@ __all__ = [
     "requests_of",
     "unregister_kernel",
     "with_kernels",
+    "without_kernels",
 ]

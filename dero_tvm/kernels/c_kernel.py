@@ -31,6 +31,35 @@ class Request:
     state: TensorSpec | None = None
 
 
+@dataclass(frozen=True)
+class PixelBlocks:
+    """How a kernel computes some pixels of its row alone, so that they can be joined as they come.
+
+    The statements of ``before`` find the rows; those of ``block(pixel, count, result)``, three C
+    expressions, write `count` pixels from number `pixel` on to `result`, side by side.  All blocks
+    of a row have `most` pixels, but the last one, which may have less, and the `first` one, if that
+    is not 0.  Without `most` any number will do.
+    """
+
+    before: Callable[[RowOffsets], str]
+    block: Callable[[str, str, str], str]
+    most: int = 0
+    first: int = 0
+
+
+@dataclass(frozen=True)
+class ElementRun:
+    """How a kernel combines runs of elements of two operands.
+
+    The statements of ``run(a, b, out, count)`` do it, those of `before` come first.  Of the four C
+    expressions the first three are pointers, and `out` may be one of the others; the last is the
+    number of elements, a literal for `int8` ones.
+    """
+
+    before: str
+    run: Callable[[str, str, str, str], str]
+
+
 @dataclass(frozen=True, eq=False)
 class CKernel:
     """A row kernel as the text of a C function, with what it needs beside the rows.
@@ -57,6 +86,9 @@ class CKernel:
     and bodies share one function, so what differs from one operation to the next is better a
     constant than a number in the text.  The out row never overlaps rows that the function reads,
     save those of `Operator.in_place_arguments`.
+
+    A kernel that also says how it goes by blocks of `pixels`, or combines runs of `elements`, can
+    become part of one for a joined operator (see `joined.py`).
     """
 
     name: str  # first part of the function's name in C, and what reports call the kernel
@@ -65,6 +97,8 @@ class CKernel:
     scratch: int = 0  # bytes
     support: tuple[Path, ...] = ()  # C files with functions that the body calls
     qualifiers: str = ""  # before the function's definition: attributes
+    pixels: PixelBlocks | None = None
+    elements: ElementRun | None = None
 
     def text(self, offsets: RowOffsets | None = None) -> str:
         """The statements; by default of operands in rings."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,19 +10,10 @@ import numpy as np
 from dero_tvm.schedule.network import Cascade, NativeKernel, Network, Operation
 from relax_passes.operators import operator_of
 
-from . import dsp, fpu, mve  # noqa: F401 (they enter their generators; the last are asked first)
+from . import dsp, fpu, joined, mve  # noqa: F401 (they enter their generators; the last first)
 from .c_kernel import CKernel, Request
-from .kernel_table import registered
-
-
-def candidates(request: Request) -> Iterator[CKernel]:
-    """All kernels that generators offer for a request, the preferred one first."""
-    for entry in registered():
-        if entry.serves(request.signature, request.features):
-            kernel = entry.generator(request)
-            if kernel is not None:
-                yield kernel
-
+from .joined import loses_kernels
+from .kernel_table import candidates
 
 Choice = Callable[[Sequence[Request]], Sequence[CKernel | None]]
 """Takes all requests of a network, and gives each a kernel; None: the portable one."""
@@ -46,6 +37,13 @@ def requests_of(network: Network, features: Collection[str]) -> dict[str, Reques
             if request is not None:
                 found[op.name] = request
     return found
+
+
+def without_kernels(network: Network, features: Collection[str]) -> list[str]:
+    """The joined operators of which a core with `features` has kernels for the parts alone."""
+    return [
+        name for name, request in requests_of(network, features).items() if loses_kernels(request)
+    ]
 
 
 def with_kernels(
@@ -103,7 +101,8 @@ def _request(
     if operator is None or op.function is not None:
         return None
     attrs = op.signature.attrs
-    if attrs.get("weight_zero_point") or attrs.get("rounding") == "away":
+    roundings = (attrs.get("rounding"), attrs.get("join_rounding"))
+    if attrs.get("weight_zero_point") or "away" in roundings:
         return None  # generators need not know of what only uint8 of TensorFlow 1 has
     known = {}
     names = operator.argument_names(op.signature)

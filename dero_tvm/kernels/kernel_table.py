@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from relax_passes.operators import OperatorClass, Signature, operator_of
 
-from .c_kernel import Generator
+from .c_kernel import CKernel, Generator, Request
 
 
 @dataclass(frozen=True)
@@ -65,3 +65,12 @@ def unregister_kernel(generator: Generator) -> None:
 def registered() -> Iterator[Entry]:
     """The entries in the order in which they are asked: the last registered first."""
     return iter(tuple(reversed(_ENTRIES)))
+
+
+def candidates(request: Request) -> Iterator[CKernel]:
+    """All kernels that generators offer for a request, the preferred one first."""
+    for entry in registered():
+        if entry.serves(request.signature, request.features):
+            kernel = entry.generator(request)
+            if kernel is not None:
+                yield kernel

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from relax_passes.operators import Signature
 from relax_passes.operators.fixed_point import int8_limits
 
+from .c_kernel import PixelBlocks
+
 TALLEST = 16  # WINDOW_TALLEST
 _LARGEST = 32767
+_PART = "struct window part = *w;\n"
 
 
 def pack_window(
@@ -36,3 +41,19 @@ def pack_window(
     if (batch and not row_by_row) or kernel[0] > TALLEST or max(values) > _LARGEST:
         return None
     return np.array(values, np.int16)
+
+
+def window_blocks(call: Callable[..., str], most: int = 0, first: int = 0) -> PixelBlocks:
+    """Blocks of a kernel whose row is one call of a function that takes a ``struct window``.
+
+    A block is a row of its own, whose window begins farther to the right.  `call` makes the
+    statement of `w`, the window, and `out`.  See `PixelBlocks` for the others.
+    """
+
+    def block(pixel: str, count: str, result: str) -> str:
+        return (
+            f"part.left = (int16_t)(w->left - {pixel} * w->stride_w);\n"
+            f"part.out_width = (int16_t){count};\n{call(w='&part', out=result)}"
+        )
+
+    return PixelBlocks(lambda offsets: offsets.under() + _PART, block, most, first)

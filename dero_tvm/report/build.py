@@ -15,6 +15,7 @@ from relax_passes.ir.decisions import LEFT_ALONE, Decision, decisions
 from relax_passes.reorganization import remove_residuals
 from relax_passes.residuals import identify_residuals
 from relax_passes.residuals.classify_operators import operator_classes
+from relax_passes.residuals.fuse_joins import FUSED
 from relax_passes.residuals.residual import Branch, Residual, read_residuals
 from relax_passes.shortcuts import fuse_shortcuts
 from relax_passes.streaming.join_decisions import STREAMED
@@ -160,7 +161,11 @@ def _residuals(
     module: tvm.IRModule, network: Network, plan: MemoryPlan
 ) -> Iterable[ReportedResidual]:
     others = (fuse_shortcuts.NAME, *DECIDING_PASSES)
-    decided = {d.join: d for d in decisions(module) if d.pass_name not in others}
+    decided: dict[str, Decision] = {}
+    for decision in decisions(module):
+        fused = decision.join in decided and decided[decision.join].action == FUSED
+        if decision.pass_name not in others and not fused:
+            decided[decision.join] = decision
     for residual in read_residuals(module, only_shortcuts=True):
         decision = _with_plan(residual.join, decided.get(residual.join), network, plan)
         yield ReportedResidual(

@@ -190,10 +190,17 @@ class _Builder:
         result = self.network.values[op.result]
         if not self._alone(result):
             return
-        for index in operator.in_place_arguments(op.signature):
-            value = self.network.values.get(op.operands[index])
+        places = operator.in_place_arguments(op.signature)
+        values = self.network.values
+        # What the kernel reads elsewhere in its own time stays as it is: a convolution's data.
+        kept = {
+            values[n].buffer for i, n in enumerate(op.operands) if n in values and i not in places
+        }
+        for index in places:
+            value = values.get(op.operands[index])
             if (
                 value is not None
+                and value.buffer not in kept
                 and self._alone(value)
                 and value.spec.row_bytes == result.spec.row_bytes
             ):

@@ -5,7 +5,7 @@ pointwise convolution, depthwise convolution, spatial convolution, pooling, resi
 reduction, layout or opaque (`operators.OperatorClass`).  If ``IdentifyResiduals`` ran before, each
 join in ``dero.residuals`` also gets the classes of its ``producers`` (one an operand, ``input``
 for a network input) and ``consumers`` (``output`` for a network output); joins that are no longer
-there are dropped.
+there are dropped, those that ``FuseJoins`` fused stay as they were.
 
 Does not rewrite anything.  Cascades are looked through.
 """
@@ -19,6 +19,8 @@ import tvm
 from ..ir.attributes import CLASSES, main_attribute, with_main_attribute
 from ..ir.operator_graph import OperatorGraph, operator_graph
 from ..ir.straight_line import unique_names
+from ..operators.joined import PAIRS
+from ..operators.registry import PREFIX
 from .residual import Residual, edit_residuals
 
 NAME = "ClassifyOperators"
@@ -40,8 +42,10 @@ class ClassifyOperators:
 
         def classes_around(join: str, operands: tuple[str, ...]) -> _Classes | None:
             # Another pass may have rewritten the network since the residual was found.
-            there = all(name in graph for name in (join, *operands))
-            return _around(graph, join, operands) if there else None
+            if all(name in graph for name in (join, *operands)):
+                return _around(graph, join, operands)
+            fused = join in graph and graph[join].operator.removeprefix(PREFIX) in PAIRS.values()
+            return {} if fused else None
 
         return edit_residuals(mod, classes_around)
 

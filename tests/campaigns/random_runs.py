@@ -35,6 +35,7 @@ from dero_tvm.schedule.extract import extract
 from dero_tvm.schedule.to_problem import Scheduled, Sharing, to_problem
 from relax_passes import pipeline
 from relax_passes.operators import spec_of
+from relax_passes.residuals.fuse_joins import FuseJoins, is_fused
 from relax_passes.streaming import segmentation, stream_rows
 from relax_passes.streaming.stream_rows import StreamRows, with_ascending_rows
 from tests.campaigns.tagged_execution import run_with_tags
@@ -165,7 +166,7 @@ def _ways(
     accumulated = pipeline.accumulate(keep_inputs=kept)(module)
     yield "accumulated", accumulated, Sharing.ROWS if chance.random() < 0.5 else Sharing.IN_PLACE
 
-    def streamed(limit: int | None = None) -> tvm.IRModule:
+    def streamed(limit: int | None = None, module: tvm.IRModule = module) -> tvm.IRModule:
         passes = StreamRows(limit, kept, options.external_io)
         return passes(module)
 
@@ -175,8 +176,12 @@ def _ways(
     if ascending is not None:
         yield "ascending", ascending, Sharing.ROWS
     yield "overlapped", streamed(NO_CASCADES), Sharing.ROWS
-    by_rows = StreamRows(None, kept, options.external_io, row_placement=True)(module)
-    yield "by rows", by_rows, Sharing.ROWS
+    for_rows = StreamRows(None, kept, options.external_io, row_placement=True)
+    yield "by rows", for_rows(module), Sharing.ROWS
+    joined = FuseJoins()(module)
+    if is_fused(joined):
+        yield "joined", streamed(module=joined), Sharing.ROWS
+        yield "joined, by rows", for_rows(joined), Sharing.ROWS
     yield "streamed, by rows", least, Sharing.ROWS
     with (
         mock.patch.object(stream_rows, "segment", _random_segments(chance)),

@@ -98,8 +98,17 @@ class KernelBatch:
         self._outputs: list[tuple[NativeKernel, int]] = []
         self._bytes = 0
 
-    def add(self, native: NativeKernel, arrays: Sequence[np.ndarray], ring: int = 0) -> None:
-        """`arrays` are the operands that are read row by row."""
+    def add(
+        self,
+        native: NativeKernel,
+        arrays: Sequence[np.ndarray],
+        ring: int = 0,
+        over: int | None = None,
+    ) -> None:
+        """`arrays` are the operands that are read row by row, of which one may be written `over`.
+
+        `over` is its position among them; it is as dense as the output, and read row for row.
+        """
         assert native.kernel is not None
         number, kernel = len(self._outputs), native.kernel
         constants = []
@@ -122,10 +131,15 @@ class KernelBatch:
                 lines.append(f"int8_t *ring_{i} = {call};")
                 arguments += [f"ring_{i}", str(height)]
                 held.append(f"ring_{i}")
-            lines.append(f"int8_t *out = buffer({owned});")
-            lines.append(f"memset(out, {GAP}, {owned});")
+            if over is None:
+                lines.append(f"int8_t *out = buffer({owned});")
+                lines.append(f"memset(out, {GAP}, {owned});")
+                held.append("out")
+            else:
+                height = arguments[2 + 2 * over]
+                place = f"{row} % {height} * {specs[over].row_stride}"
+                lines.append(f"int8_t *out = ring_{over} + {place};")
             arguments += [*constants, "out"]
-            held.append("out")
             if kernel.scratch:
                 lines.append(f"int8_t *scratch = buffer({kernel.scratch});")
                 arguments.append("scratch")

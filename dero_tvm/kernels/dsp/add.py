@@ -6,7 +6,7 @@ from dero_tvm.schedule.row_offsets import RowOffsets
 from relax_passes.operators import TensorSpec
 from relax_passes.operators.fixed_point import int8_limits
 
-from ..c_kernel import SUPPORT, CKernel, Request
+from ..c_kernel import SUPPORT, CKernel, ElementRun, Request
 from ..kernel_table import register_kernel
 
 _BODY = """\
@@ -16,7 +16,7 @@ static const struct dsp_addition with = {{
   .sign = {sign}, .twice = {twice}, .minimum = {minimum}, .maximum = {maximum},
 }};
 """
-_FLAT = "dsp_add(&with, {count}, a, b, out);\n"
+_RUN = "dsp_add(&with, {count}, {a}, {b}, {out});\n"
 _PIXELS = """\
 for (int32_t pixel = 0; pixel < {pixels}; ++pixel) {{
   dsp_add(&with, {count}, a + pixel * {a_pixel}, b + pixel * {b_pixel}, out + pixel * {out_pixel});
@@ -55,14 +55,15 @@ def add(request: Request) -> CKernel | None:
         maximum=maximum,
     )
     if all(spec.dense for spec in (a, b, out)):
-        loop = _FLAT.format(count=out.pixels * out.channels)
+        loop = _RUN.format(count=out.pixels * out.channels, a="a", b="b", out="out")
     else:
         loop = _pixels(a, b, out)
 
     def text(offsets: RowOffsets) -> str:
         return f"{body}{offsets.rows_of(s, 'ab')}{loop}"
 
-    return CKernel("dsp_add", text, support=(SUPPORT / "dsp_add.h",))
+    run = ElementRun(body, lambda a, b, out, count: _RUN.format(a=a, b=b, out=out, count=count))
+    return CKernel("dsp_add", text, support=(SUPPORT / "dsp_add.h",), elements=run)
 
 
 def _pixels(a: TensorSpec, b: TensorSpec, out: TensorSpec) -> str:

@@ -9,16 +9,16 @@ from relax_passes.operators.sum_range import SumRange
 
 from ..c_kernel import SUPPORT, CKernel, Request
 from ..kernel_table import register_kernel
-from ..window_struct import pack_window
+from ..window_struct import pack_window, window_blocks
 from .factors import pack_factors
 from .pairs import pack_pairs
 
 _DIRECT = """\
-dsp_conv2d_row(w, vertical, rows, weight, (const struct requantization *)factors, out);
+dsp_conv2d_row({w}, vertical, rows, weight, (const struct requantization *)factors, {out});
 """
 _MOST_PADDING = 2048  # bytes by which one or two filters of many taps may grow to four
 _GATHER = """\
-dsp_conv2d_gather_row(w, vertical, rows, weight, (const struct requantization *)factors, out,
+dsp_conv2d_gather_row({w}, vertical, rows, weight, (const struct requantization *)factors, {out},
                       scratch);
 """
 
@@ -49,11 +49,12 @@ def conv2d(request: Request) -> CKernel | None:
     padding = words.nbytes - taps.size
     if padding > _MOST_PADDING and padding > taps.size // 2:
         return None
-    name = "dsp_conv2d" if direct else "dsp_conv2d_gather"
+    name, call = ("dsp_conv2d", _DIRECT) if direct else ("dsp_conv2d_gather", _GATHER)
     return CKernel(
         name,
-        lambda offsets: offsets.under() + (_DIRECT if direct else _GATHER),
+        lambda offsets: offsets.under() + call.format(w="w", out="out"),
         {"window": window, "weight": words, "factors": factors.records},
         scratch=0 if direct else words.shape[1],
         support=(SUPPORT / f"{name}.h",),
+        pixels=window_blocks(call.format),
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from relax_passes.operators import OperatorClass
@@ -9,11 +11,11 @@ from relax_passes.operators.sum_range import SumRange
 
 from ..c_kernel import SUPPORT, CKernel, Request
 from ..kernel_table import register_kernel
-from ..window_struct import pack_window
+from ..window_struct import pack_window, window_blocks
 from .factors import pack_factors
 
 _BODY = """\
-dsp_depthwise_row(w, vertical, rows, weight, (const struct requantization *)factors, out,
+dsp_depthwise_row({w}, vertical, rows, weight, (const struct requantization *)factors, {out},
                   {kernel_h}, {kernel_w});
 """
 
@@ -33,13 +35,15 @@ def depthwise(request: Request) -> CKernel | None:
     window = pack_window(s, (kernel_h, kernel_w), factors.rounding)
     if window is None:
         return None
+    call = partial(_BODY.format, kernel_h=kernel_h, kernel_w=kernel_w)
     words = _pack_taps(weight[order].reshape(-1, 4, kernel_h, kernel_w))
     return CKernel(
         "dsp_depthwise",
-        lambda offsets: offsets.under() + _BODY.format(kernel_h=kernel_h, kernel_w=kernel_w),
+        lambda offsets: offsets.under() + call(w="w", out="out"),
         {"window": window, "weight": words, "factors": factors.records},
         support=(SUPPORT / "dsp_depthwise.h",),
         qualifiers="DSP_LOOPS",
+        pixels=window_blocks(call),
     )
 
 

@@ -8,7 +8,7 @@ from dero_tvm.schedule.row_offsets import RowOffsets
 from relax_passes.operators import TensorSpec
 from relax_passes.operators.fixed_point import int8_limits
 
-from ..c_kernel import SUPPORT, CKernel, Request
+from ..c_kernel import SUPPORT, CKernel, ElementRun, Request
 from ..kernel_table import register_kernel
 
 _BODY = """\
@@ -17,7 +17,7 @@ static const struct dsp_multiplication with = {{
   .twice = {twice}, .minimum = {minimum}, .maximum = {maximum},
 }};
 """
-_FLAT = "dsp_multiply(&with, {count}, a, b, out);\n"
+_RUN = "dsp_multiply(&with, {count}, {a}, {b}, {out});\n"
 _PIXELS = """\
 for (int32_t pixel = 0; pixel < {pixels}; ++pixel) {{
   dsp_multiply(&with, {count}, a + pixel * {a_pixel}, b + pixel * {b_pixel},
@@ -52,7 +52,7 @@ def multiply(request: Request) -> CKernel | None:
         maximum=maximum,
     )
     if all(spec.dense and spec.shape == out.shape for spec in (a, b, out)):
-        loop = _FLAT.format(count=out.pixels * out.channels)
+        loop = _RUN.format(count=out.pixels * out.channels, a="a", b="b", out="out")
     else:
         loop = _PIXELS.format(
             pixels=out.pixels,
@@ -65,7 +65,8 @@ def multiply(request: Request) -> CKernel | None:
     def text(offsets: RowOffsets) -> str:
         return f"{body}{offsets.rows_of(s, 'ab')}{loop}"
 
-    return CKernel("dsp_multiply", text, support=(SUPPORT / "dsp_multiply.h",))
+    run = ElementRun(body, lambda a, b, out, count: _RUN.format(a=a, b=b, out=out, count=count))
+    return CKernel("dsp_multiply", text, support=(SUPPORT / "dsp_multiply.h",), elements=run)
 
 
 def _fits(operand: TensorSpec, out: TensorSpec) -> bool:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
-from dero_tvm.kernels.float_literals import float_literal
-from relax_passes.operators import OperatorClass, Signature
+from relax_passes.operators import OperatorClass
 
 from ..c_kernel import SUPPORT, CKernel, Request
 from ..kernel_table import register_kernel
-from ..window_struct import pack_window
+from ..window_struct import pack_window, window_blocks
+from .elements import limits
 
-_BODY = """\
-struct limits limits = {limits};
-{name}_row(w, vertical, rows, weight, bias, limits, out);
-"""
+_LIMITS = "struct limits limits = {};\n"
+_CALL = "{name}_row({{w}}, vertical, rows, weight, bias, limits, {{out}});\n"
 _FILTERS = 4  # side by side
+_PIXELS = 4
 
 
 @register_kernel("dense", features={"fpu"})
@@ -60,18 +61,16 @@ def _kernel(
     window = pack_window(request.signature, kernel)
     if window is None:
         return None
-    body = _BODY.format(limits=_limits(request.signature), name=name)
+    s = request.signature
+    before, call = _LIMITS.format(limits(s)), _CALL.format(name=name)
+    # Pixels whose windows begin before the image come one by one.
+    outside = -(-s.attrs.get("padding", (0, 0))[1] // s.attrs.get("strides", (1, 1))[1])
+    blocks = window_blocks(call.format, _PIXELS, outside % _PIXELS)
     constants = {"window": window, "weight": weight, "bias": request.constants["bias"]}
     return CKernel(
         name,
-        lambda offsets: offsets.under() + body,
+        lambda offsets: offsets.under() + before + call.format(w="w", out="out"),
         constants,
         support=(SUPPORT / f"{name}.h",),
+        pixels=replace(blocks, before=lambda offsets: blocks.before(offsets) + before),
     )
-
-
-def _limits(signature: Signature) -> str:
-    bounds = [signature["minimum"], signature["maximum"]]
-    flags = [int(bound is not None) for bound in bounds]
-    values = [float_literal(bound or 0.0, "float32") for bound in bounds]
-    return f"{{{', '.join([*map(str, flags), *values])}}}"

@@ -17,7 +17,7 @@ import numpy as np
 from dero_tvm.schedule.row_offsets import RowOffsets
 from relax_passes.operators import OperatorClass, Signature
 
-from ..c_kernel import SUPPORT, CKernel, Request
+from ..c_kernel import SUPPORT, CKernel, PixelBlocks, Request
 from ..kernel_table import register_kernel
 from .dot import LANES, channels_loop, pack_factors, pack_weights
 from .requantization import Requantization, requantization
@@ -47,7 +47,12 @@ def conv2d(request: Request) -> CKernel | None:
     if window.scratch:
         support.append(SUPPORT / "mve_window.h")
     return CKernel(
-        "mve_conv2d", partial(window.body, to), constants, window.scratch, tuple(support)
+        "mve_conv2d",
+        partial(window.body, to),
+        constants,
+        window.scratch,
+        tuple(support),
+        pixels=PixelBlocks(window.before, partial(window.block, to)),
     )
 
 
@@ -102,19 +107,32 @@ class _Window:
     def body(self, to: Requantization, offsets: RowOffsets) -> str:
         """The statements of the kernel."""
         s = self.signature
-        runs = range(self.runs)
-        loop = channels_loop(
-            [f"lines[{run}]" for run in runs], self.length, self.copied, s.output.channels, to
-        )
+        parts = [self.before(offsets)]
+        parts.append(f"for (int32_t pixel = 0; pixel < {s.output.shape[2]}; ++pixel) {{")
+        parts.append(textwrap.indent(self._one_pixel(to, "pixel", "out"), "  "))
+        parts.append(f"  out += {s.output.pixel_stride};\n}}")
+        return "\n".join(parts)
+
+    def before(self, offsets: RowOffsets) -> str:
+        """The statements before the loop over the pixels."""
         lines = self._lines()
         parts = [self._window_struct()] if "&window" in lines else []
         parts.append(self._rows(offsets, "rows" in lines, "inside" in lines))
-        parts.append(f"for (int32_t pixel = 0; pixel < {s.output.shape[2]}; ++pixel) {{")
-        parts.append(f"  const int8_t *lines[{self.runs}];")
-        parts.append(textwrap.indent(lines, "  "))
-        parts.append(textwrap.indent(loop, "  "))
-        parts.append(f"  out += {s.output.pixel_stride};\n}}")
         return "\n".join(parts)
+
+    def block(self, to: Requantization, pixel: str, count: str, result: str) -> str:
+        """Statements for `count` pixels from number `pixel` on; see `PixelBlocks`."""
+        if count == "1":
+            return self._one_pixel(to, pixel, result)
+        result = f"{result} + i * {self.signature.output.channels}"
+        one = textwrap.indent(self._one_pixel(to, f"({pixel} + i)", result), "  ")
+        return f"for (int32_t i = 0; i < {count}; ++i) {{\n{one}\n}}"
+
+    def _one_pixel(self, to: Requantization, pixel: str, result: str) -> str:
+        runs = [f"lines[{run}]" for run in range(self.runs)]
+        channels = self.signature.output.channels
+        loop = channels_loop(runs, self.length, self.copied, channels, to, result)
+        return "\n".join([f"const int8_t *lines[{self.runs}];", self._lines(pixel), loop])
 
     def _window_struct(self) -> str:
         s = self.signature
@@ -148,11 +166,11 @@ static const struct mve_window window = {{
             lines += [f"  rows[i] = {place};", "}"]
         return "\n".join(lines)
 
-    def _lines(self) -> str:
-        """Where the runs below one pixel's window are."""
+    def _lines(self, pixel: str = "pixel") -> str:
+        """Where the runs below the window of pixel number `pixel` are."""
         s = self.signature
         data, kernel_w = s.inputs[0], s.inputs[1].shape[2]
-        column = f"const int32_t left = pixel * {s['strides'][1]} - {s['padding'][1]};"
+        column = f"const int32_t left = {pixel} * {s['strides'][1]} - {s['padding'][1]};"
         read = [f"{line};" for line in self._in_place()]
         copy = ["mve_copy_window(scratch, rows, top, left, &window);"]
         if self.copied:

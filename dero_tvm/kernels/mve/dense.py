@@ -6,7 +6,7 @@ import textwrap
 
 import numpy as np
 
-from ..c_kernel import SUPPORT, CKernel, Request
+from ..c_kernel import SUPPORT, CKernel, PixelBlocks, Request
 from ..kernel_table import register_kernel
 from .dot import channels_loop, pack_factors, pack_weights
 from .requantization import requantization
@@ -23,7 +23,11 @@ def dense(request: Request) -> CKernel | None:
     to = requantization(s, request.constants, weight.sum(axis=1, dtype=np.int64))
     if to is None:
         return None
-    loop = channels_loop(["data"], data.channels, False, output.channels, to)
+
+    def block(_pixel: str, _count: str, result: str) -> str:
+        return channels_loop(["data"], data.channels, False, output.channels, to, result)
+
+    loop = block("", "1", "out")
     body = f"""\
 for (int32_t pixel = 0; pixel < {output.pixels}; ++pixel) {{
 {textwrap.indent(loop, "  ")}
@@ -34,5 +38,13 @@ for (int32_t pixel = 0; pixel < {output.pixels}; ++pixel) {{
     constants = {"weights": pack_weights(weight[:, None, :]), "factors": pack_factors(to)}
     support = (SUPPORT / "mve_dot.h", SUPPORT / "mve_requantize.h")
     return CKernel(
-        "mve_dense", lambda offsets: offsets.rows_of(s) + body, constants, support=support
+        "mve_dense",
+        lambda offsets: offsets.rows_of(s) + body,
+        constants,
+        support=support,
+        pixels=PixelBlocks(
+            lambda offsets: offsets.rows_of(s),
+            lambda *parts: f"{block(*parts)}\ndata += {data.pixel_stride};",
+            most=1,
+        ),
     )

@@ -29,14 +29,21 @@ def pack_factors(to: Requantization) -> np.ndarray:
 
 
 def channels_loop(
-    lines: list[str], length: int, readable: bool, channels: int, to: Requantization
+    lines: list[str],
+    length: int,
+    readable: bool,
+    channels: int,
+    to: Requantization,
+    out: str = "out",
 ) -> str:
     """Statements that compute all channels of a pixel from runs of `length` bytes.
 
     lines: C expressions of where the runs begin.
     readable: what lies behind a run, up to a multiple of 16, may be read.
 
-    They take the names `weights`, `factors` and `out`.
+    out: a C expression of where the results go.
+
+    They take the names `weights` and `factors`.
     """
     body: list[str] = []
     fresh = True
@@ -53,7 +60,7 @@ for (int32_t channel = 0; channel < {channels}; channel += 4) {{
 {statements}
   const mve_int32x4 total = mve_add(mve_join(sums), mve_load(f));
   const mve_int32x4 scaled = {to.scale}(total, mve_load(f + 4), mve_load(f + 8));
-  mve_store(out + channel, scaled, {to.limits}, {count});
+  mve_store({out} + channel, scaled, {to.limits}, {count});
   f += 12;
 }}"""
 

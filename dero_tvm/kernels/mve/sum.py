@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from relax_passes.operators import Signature
 from relax_passes.operators.fixed_point import INT8, int8_limits, multiply_numpy
 
-from ..c_kernel import SUPPORT, CKernel, Request
+from ..c_kernel import SUPPORT, CKernel, ElementRun, Request
 from ..kernel_table import register_kernel
 
 _HALF = (1 << 30, 0)  # the factor 1/2
@@ -45,26 +46,39 @@ def _sum(s: Signature, combine: str) -> CKernel | None:
     dense = output.dense and all(spec.dense for spec in s.inputs)
     pixels, channels = (1, output.row_stride) if dense else (output.pixels, output.channels)
 
-    def some(count: int) -> str:
+    def some(count: int, operands: Sequence[str], out: str) -> str:
         a, b = (
-            scale.applied(f"mve_load_shifted({name} + i, {zero}, {left}, {count})")
-            for name, zero, (scale, left) in zip("ab", s["zero_points"], scales)
+            scale.applied(f"mve_load_shifted({operand}, {zero}, {left}, {count})")
+            for operand, zero, (scale, left) in zip(operands, s["zero_points"], scales)
         )
         low, high = int8_limits(s)
         return f"""\
 const mve_int32x4 scaled_a = {a};
 const mve_int32x4 scaled_b = {b};
 const mve_int32x4 total = {combine}(scaled_a, scaled_b);
-mve_store(out + i, {result.applied("total")}, {s["zero_points"][2]}, {low}, {high}, {count});"""
+mve_store({out}, {result.applied("total")}, {s["zero_points"][2]}, {low}, {high}, {count});"""
+
+    def run(a: str, b: str, out: str, count: str) -> str:
+        # Pointers that move, for of many constants none is left in a register for an index.
+        fours, rest = divmod(int(count), 4)
+        parts = [f"const int8_t *x = {a}, *y = {b};", f"int8_t *z = {out};"]
+        if fours:
+            parts.append(f"for (int32_t left = {fours}; left > 0; --left) {{")
+            parts.append(textwrap.indent(some(4, "xy", "z"), "  "))
+            parts += ["  x += 4;", "  y += 4;", "  z += 4;", "}"]
+        if rest:
+            parts.append(some(rest, "xy", "z"))
+        return "\n".join(parts)
 
     whole = channels // 4 * 4
+    by_index = [f"{name} + i" for name in ("a", "b", "out")]
     parts = []
     if whole:
         parts.append(f"for (int32_t i = 0; i < {whole}; i += 4) {{")
-        parts += [textwrap.indent(some(4), "  "), "}"]
+        parts += [textwrap.indent(some(4, by_index, by_index[2]), "  "), "}"]
     if channels % 4:
         parts += ["{", f"  const int32_t i = {whole};"]
-        parts += [textwrap.indent(some(channels % 4), "  "), "}"]
+        parts += [textwrap.indent(some(channels % 4, by_index, by_index[2]), "  "), "}"]
     body = "\n".join(parts)
     if pixels > 1:
         body = f"""\
@@ -78,6 +92,7 @@ for (int32_t pixel = 0; pixel < {pixels}; ++pixel) {{
         combine,
         lambda offsets: offsets.rows_of(s, "ab") + body,
         support=(SUPPORT / "mve_sum.h",),
+        elements=ElementRun("", run),
     )
 
 
