@@ -15,6 +15,7 @@ from typing import Any
 from tvm import relax, tirx
 
 from .resize_scale import refuse_lost_scales
+from .transposed_windows import reaching
 
 Converter = Callable[[Any, Any], relax.Var]  # of a node of torch.fx, and the importer
 
@@ -95,6 +96,27 @@ def _average_pool(node: Any, importer: Any) -> relax.Var:
         data, [height, width], given.get("stride"), given.get("padding", 0), False, True
     )
     return importer.block_builder.emit(_times(average, height * width / divisor, data))
+
+
+def _convolution(node: Any, importer: Any) -> relax.Var:
+    """``convolution(..., transposed, output_padding, groups)``: any output padding."""
+    data, weight, bias, stride, padding, dilation, transposed, extra, groups = (
+        importer.retrieve_args(node)
+    )
+    data, remaining = reaching(data, range(2, 2 + len(stride)), extra, stride)
+    convolve = getattr(importer, f"_conv_transpose{len(stride)}d_impl", None)
+    if not transposed or remaining == list(extra) or convolve is None:
+        return importer._convolution(node)
+    return convolve(
+        importer.block_builder.emit(data),
+        weight,
+        bias=bias,
+        strides=stride,
+        padding=padding,
+        dilation=dilation,
+        groups=groups,
+        output_padding=remaining,
+    )
 
 
 def _nearest(node: Any, importer: Any) -> relax.Var:
@@ -202,6 +224,7 @@ CONVERTERS: dict[str, Converter] = {
     "amax.default": _extremum(relax.op.max),
     "amin.default": _extremum(relax.op.min),
     "avg_pool2d.default": _average_pool,
+    "convolution.default": _convolution,
     "upsample_nearest2d.vec": _nearest,
     "upsample_bilinear2d.vec": _bilinear,
     "_upsample_bilinear2d_aa.default": _antialiased,

@@ -175,6 +175,18 @@ CASES: dict[str, tuple[Any, Sequence[tuple[int, ...]]]] = {
     "batch matmul": (Function(lambda x, y: x @ y.transpose(1, 2)), [(2, 3, 5), (2, 4, 5)]),
     "conv transpose grouped": (nn.ConvTranspose2d(4, 6, 2, stride=2, groups=2), [IMAGE]),
     "conv transpose dilated": (nn.ConvTranspose2d(4, 5, 3, dilation=2), [IMAGE]),
+    "conv transpose far": (
+        nn.ConvTranspose2d(4, 6, 2, dilation=(3, 2), groups=2, output_padding=(2, 1)),
+        [IMAGE],
+    ),
+    "conv transpose norm": (
+        nn.Sequential(nn.ConvTranspose2d(4, 6, 3, stride=2, groups=2), nn.BatchNorm2d(6)),
+        [IMAGE],
+    ),
+    "conv1d transpose": (
+        nn.ConvTranspose1d(3, 5, 4, stride=3, padding=1, output_padding=2),
+        [(1, 3, 11)],
+    ),
 }
 REFUSED = {
     "fractional bilinear": (
