@@ -3,8 +3,8 @@
 Every value is tracked as a stored tensor and the :class:`~.layout.Layout` that says where the
 elements of the network's own axes lie in it:
 
-- windows (`conv2d`, `conv2d_transpose`, pooling, `resize2d`) demand channels-last data and give channels-last results;
-  constant weights become OHWI at compile time;
+- windows (`conv2d`, `conv2d_transpose`, pooling, `resize2d`) demand channels-last data and give
+  channels-last results; constant weights become OHWI at compile time;
 - elementwise operators, `quantize` and `dequantize` take their operands as they lie;
 - `permute_dims` and `reshape` change the layout, not the data;
 - concatenation, slices, padding, reductions and softmax work on the axis where it lies;

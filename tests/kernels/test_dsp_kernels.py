@@ -121,6 +121,40 @@ def test_depthwise_convolution(case):
 
 
 @st.composite
+def transposed_convolutions(draw):
+    """Like `convolutions`; with strides longer than the kernel, too."""
+    kernel = draw(st.sampled_from([(1, 1), (2, 2), (3, 3), (4, 4), (1, 3), (5, 2)]))
+    strides = draw(st.sampled_from([(2, 2), (2, 2), (1, 1), (1, 3), (4, 2)]))
+    size = draw(st.integers(1, 6)), draw(st.integers(1, 6))
+    padding = tuple(draw(st.integers(0, length - 1)) for length in (*kernel, *kernel))
+    for axis in (0, 1):
+        whole = (size[axis] - 1) * strides[axis] + kernel[axis]
+        assume(whole > padding[axis] + padding[axis + 2])
+    case = draw(convolutions())
+    channels = draw(st.sampled_from([1, 3, 4, 8, 12, 20]))
+    filters = draw(st.integers(1, 9))
+    case["constants"] = constants(case["rng"], (filters, *kernel, channels), "usual")
+    case["data"] = TensorSpec(
+        (1, *size, channels), "int8", channels + draw(st.sampled_from([0, 4]))
+    )
+    extra = tuple(draw(st.integers(0, stride - 1)) for stride in strides)
+    case["attrs"] |= {
+        "strides": strides,
+        "padding": padding,
+        "dilation": (1, 1),
+        "output_padding": extra,
+        "out_pixel_stride": filters + draw(st.sampled_from([0, 3])),
+    }
+    return case
+
+
+@given(transposed_convolutions())
+@cases(12)
+def test_transposed_convolution(case):
+    check("conv2d_transpose", case)
+
+
+@st.composite
 def dense_layers(draw):
     rows, depth = draw(st.integers(1, 3)), draw(st.sampled_from([1, 4, 7, 8, 36]))
     shape = draw(st.sampled_from([(rows, depth), (1, rows, 3, depth)]))
