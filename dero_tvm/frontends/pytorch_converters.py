@@ -14,7 +14,8 @@ from typing import Any
 
 from tvm import relax, tirx
 
-from .resize_scale import refuse_lost_scales
+from .resize_scale import loses_scales, refuse_lost_scales
+from .scaled_bilinear import scaled_bilinear
 from .transposed_windows import reaching
 
 Converter = Callable[[Any, Any], relax.Var]  # of a node of torch.fx, and the importer
@@ -141,9 +142,14 @@ def _bilinear(node: Any, importer: Any) -> relax.Var:
     """``upsample_bilinear2d.vec(input, output_size, align_corners, scale_factors)``."""
     data, size, align_corners, scales = node.args
     if size is None and not align_corners:  # which looks at the sizes alone
-        refuse_lost_scales(
-            _lengths(data, importer), scales, coordinates="half_pixel", rounding=None
-        )
+        options: dict[str, Any] = {"coordinates": "half_pixel", "rounding": None}
+        lengths = _lengths(data, importer)
+        if loses_scales(lengths, scales, **options):
+            image, builder = importer.env[data], importer.block_builder
+            resized = scaled_bilinear(image, scales, "half_pixel", builder)
+            if resized is not None:
+                return resized
+        refuse_lost_scales(lengths, scales, **options)
     return importer._upsample_bilinear2d(node)
 
 

@@ -77,6 +77,10 @@ CASES: dict[str, tuple[Any, Sequence[tuple[int, ...]]]] = {
     "nearest to a size": (resized(size=(5, 11)), [IMAGE]),
     "bilinear": (resized(scale_factor=2, mode="bilinear"), [IMAGE]),
     "bilinear to a size": (resized(size=(5, 11), mode="bilinear"), [IMAGE]),
+    "bicubic by 1.5": (resized(scale_factor=1.5, mode="bicubic"), [IMAGE]),
+    "bicubic to a size": (resized(size=(5, 11), mode="bicubic"), [IMAGE]),
+    "bilinear by 1.5": (resized(scale_factor=1.5, mode="bilinear"), [IMAGE]),
+    "bilinear by 0.37": (resized(scale_factor=(0.37, 2.3), mode="bilinear"), [IMAGE]),
     "bilinear corners": (
         resized(size=(5, 11), mode="bilinear", align_corners=True),
         [IMAGE],
@@ -189,10 +193,6 @@ CASES: dict[str, tuple[Any, Sequence[tuple[int, ...]]]] = {
     ),
 }
 REFUSED = {
-    "fractional bilinear": (
-        resized(scale_factor=1.5, mode="bilinear"),
-        "scaling 7 pixels by 1.5, which gives no whole number of pixels, is not supported",
-    ),
     "fractional nearest": (resized(scale_factor=0.7), "scaling 7 pixels by 0.7"),
     "antialiased": (
         resized(size=(3, 3), mode="bilinear", antialias=True),
