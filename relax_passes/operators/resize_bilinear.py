@@ -101,9 +101,13 @@ class ResizeBilinear(Operator):
         wide = "int32" if dtype == "int8" else "float32"
         down, across = _axes(signature)
 
-        def pixel(X: Any, row: Any, ring: Any, y: Any, x: Any, c: Any) -> Any:
+        def start(row: Any, ring: Any, y: Any) -> Any:
+            """Where row `y` of the image begins; kept in a variable, as it takes a remainder."""
             batch = indexing.leading_indices(spec_out, row)[0]
-            return T.cast(X[indexing.element_offset(spec, [batch, y, x, c], ring)], wide)
+            return indexing.element_offset(spec, [batch, y, 0, 0], ring)
+
+        def pixel(X: Any, start: Any, x: Any, c: Any) -> Any:
+            return T.cast(X[start + x * spec.pixel_stride + c], wide)
 
         def weights(axis: Axis, place: Any, index: Any) -> tuple[Any, Any]:
             """Of the neighbours before and after."""
@@ -139,10 +143,10 @@ class ResizeBilinear(Operator):
             y_place = T.alloc_buffer((1,), "int32")
             x_place = T.alloc_buffer((1,), "int32")
             y_place[0] = down.place(indexing.leading_indices(spec_out, row)[1])
-            top[0] = down.neighbours(y_place[0])[0]
-            bottom[0] = down.neighbours(y_place[0])[1]
-            of_top[0] = weights(down, y_place[0], top[0])[0]
-            of_bottom[0] = weights(down, y_place[0], top[0])[1]
+            of_top[0] = weights(down, y_place[0], down.neighbours(y_place[0])[0])[0]
+            of_bottom[0] = weights(down, y_place[0], down.neighbours(y_place[0])[0])[1]
+            top[0] = start(row, data_rows, down.neighbours(y_place[0])[0])
+            bottom[0] = start(row, data_rows, down.neighbours(y_place[0])[1])
             for x in range(spec_out.shape[2]):
                 x_place[0] = across.place(x)
                 left[0] = across.neighbours(x_place[0])[0]
@@ -151,12 +155,12 @@ class ResizeBilinear(Operator):
                 of_right[0] = weights(across, x_place[0], left[0])[1]
                 for c in range(spec_out.channels):
                     before[0] = (
-                        pixel(X, row, data_rows, top[0], left[0], c) * of_top[0]
-                        + pixel(X, row, data_rows, bottom[0], left[0], c) * of_bottom[0]
+                        pixel(X, top[0], left[0], c) * of_top[0]
+                        + pixel(X, bottom[0], left[0], c) * of_bottom[0]
                     )
                     after[0] = (
-                        pixel(X, row, data_rows, top[0], right[0], c) * of_top[0]
-                        + pixel(X, row, data_rows, bottom[0], right[0], c) * of_bottom[0]
+                        pixel(X, top[0], right[0], c) * of_top[0]
+                        + pixel(X, bottom[0], right[0], c) * of_bottom[0]
                     )
                     O[indexing.offset_in_row(spec_out, (x, c))] = _result(
                         signature, before[0] * of_left[0] + after[0] * of_right[0]

@@ -27,7 +27,7 @@ NETWORKS: dict[str, tuple[Callable[[], onnx.ModelProto], str, int, float]] = {
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_in_integers_and_streamed(name: str) -> None:
-    """No farther from the float network than ONNX Runtime is, in far less memory than whole tensors take."""
+    """No farther from the float network than ONNX Runtime is, in far less memory than whole."""
     build, operator, count, most = NETWORKS[name]
     model = build()
     quantized = quantize(model, random_inputs(model, 4, seed=3))
