@@ -88,7 +88,7 @@ class ResizeBilinear(Operator):
     def needed_rows(self, signature: Signature, argument: int, row: int) -> tuple[int, int]:
         height = signature.inputs[0].shape[1]
         batch, y = divmod(row, signature.output.shape[1])
-        axis = _axes(signature)[0]
+        axis = axes_of(signature)[0]
         first, last = axis.neighbours(axis.place(y))
         return batch * height + first, batch * height + last + 1
 
@@ -99,7 +99,7 @@ class ResizeBilinear(Operator):
         spec, spec_out = signature.inputs[0], signature.output
         dtype = spec.dtype
         wide = "int32" if dtype == "int8" else "float32"
-        down, across = _axes(signature)
+        down, across = axes_of(signature)
 
         def start(row: Any, ring: Any, y: Any) -> Any:
             """Where row `y` of the image begins; kept in a variable, as it takes a remainder."""
@@ -179,7 +179,8 @@ def axes(lengths: tuple[int, int], attrs: Any) -> tuple[Axis, Axis]:
     return rows, columns
 
 
-def _axes(signature: Signature) -> tuple[Axis, Axis]:
+def axes_of(signature: Signature) -> tuple[Axis, Axis]:
+    """Height and width of an operation."""
     _, height, width, _ = signature.inputs[0].shape
     if signature.inputs[0].dtype == "float32" or signature["arithmetic"] == "exact":
         return axes((height, width), signature.attrs)
@@ -195,7 +196,7 @@ def _result(signature: Signature, total: Any) -> Any:
     low, high = signature["minimum"], signature["maximum"]
     if signature.inputs[0].dtype == "float32":
         return fixed_point.clamp(total, low, high, "float32")
-    down, across = _axes(signature)
+    down, across = axes_of(signature)
     one = down.one * across.one
     if signature["arithmetic"] == "litert":
         total = fixed_point.hold("total", total)

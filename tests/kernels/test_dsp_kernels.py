@@ -228,6 +228,39 @@ def test_pad(shape, amounts, value, seed):
     np.testing.assert_array_equal(native.run_rows(data, ring=1), expected)
 
 
+@given(
+    st.tuples(st.just(1), *[st.integers(1, 6)] * 2, st.sampled_from([1, 3, 4, 6, 9])),
+    st.tuples(*[st.integers(1, 13)] * 2),
+    st.sampled_from(["asymmetric", "half_pixel", "align_corners"]),
+    st.sampled_from(["litert", "exact", "scaled"]),
+    st.tuples(*[st.sampled_from([0, 0, 3])] * 2),
+    layer_roundings,
+    zero_points,
+    limits,
+    seeds,
+)
+@cases(16)
+def test_bilinear(shape, size, coordinates, kind, gaps, rounding, zero, bounds, seed):
+    rng = np.random.default_rng(seed)
+    attrs = {
+        "size": size,
+        "coordinates": coordinates,
+        "arithmetic": "litert" if kind == "litert" else "exact",
+        "rounding": rounding,
+        "out_pixel_stride": shape[-1] + gaps[1],
+    }
+    if kind != "litert":
+        attrs |= {"input_zero_point": zero, "output_zero_point": int(rng.integers(-128, 128))}
+        attrs |= {"minimum": bounds[0], "maximum": bounds[1]}
+    if kind == "scaled":
+        attrs |= {"multiplier": int(rng.integers(2**30, 2**31)), "shift": -int(rng.integers(2, 9))}
+    data = rng.integers(-128, 128, shape).astype(np.int8)
+    specs = [TensorSpec(shape, "int8", shape[-1] + gaps[0])]
+    native = NativeKernel("resize_bilinear", specs, {}, features=DSP, **attrs)
+    expected = RowKernel("resize_bilinear", specs, **attrs).run_rows(data)
+    np.testing.assert_array_equal(native.run_rows(data, ring=1), expected)
+
+
 @given(convolutions(depthwise=True), st.sampled_from(["max", "average"]))
 @cases(6)
 def test_pooling(case, kind):

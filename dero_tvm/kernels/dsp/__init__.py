@@ -9,6 +9,7 @@ from . import (
     multiply,
     pad,
     pool2d,
+    resize_bilinear,
     softmax,
     totals,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "multiply",
     "pad",
     "pool2d",
+    "resize_bilinear",
     "softmax",
     "totals",
 ]
