@@ -2,8 +2,8 @@
 
     python benchmarks/kernels.py [--boards BOARD,...] MODEL ...
 
-Every convolution and dense layer of the models runs alone in QEMU; the table has the sum of their
-instructions, divided by the sum of their multiply-accumulates, for each class of operator.
+Every operator of the models that multiplies and adds runs alone in QEMU; the table has the sum of
+their instructions, divided by the sum of their multiply-accumulates, for each class of operator.
 """
 
 from __future__ import annotations
@@ -21,6 +21,13 @@ import dero_tvm
 from dero_tvm.boards.board import load_board
 from dero_tvm.schedule.network import Network, Operation
 from relax_passes.operators import make_call, operator_of
+
+NAMES = {
+    "dero.conv2d_transpose": "transposed convolution",
+    "dero.dense": "dense layer",
+    "dero.resize_bilinear": "bilinear resizing",
+}
+"""Of operators that are not told by their class."""
 
 
 def main() -> None:
@@ -52,8 +59,7 @@ def measured(networks: list[Network], board: str) -> dict[str, list[tuple[int, i
             if operator is None or not operation.macs:
                 continue
             name = operator.operator_class(operation.signature).value
-            if operation.signature.operator == "dero.dense":
-                name = "dense layer"
+            name = NAMES.get(operation.signature.operator, name)
             count = (operation.macs, instructions_of(network, operation, board))
             counts[name].append(count)
     return dict(sorted(counts.items()))

@@ -14,7 +14,9 @@ from typing import Any
 
 from tvm import relax, tirx
 
-from .resize_scale import refuse_lost_scales
+from .resize_scale import loses_scales, refuse_lost_scales
+from .scaled_bilinear import scaled_bilinear
+from .transposed_windows import reaching
 
 Converter = Callable[[Any, Any], relax.Var]  # of a node of torch.fx, and the importer
 
@@ -97,6 +99,27 @@ def _average_pool(node: Any, importer: Any) -> relax.Var:
     return importer.block_builder.emit(_times(average, height * width / divisor, data))
 
 
+def _convolution(node: Any, importer: Any) -> relax.Var:
+    """``convolution(..., transposed, output_padding, groups)``: any output padding."""
+    data, weight, bias, stride, padding, dilation, transposed, extra, groups = (
+        importer.retrieve_args(node)
+    )
+    data, remaining = reaching(data, range(2, 2 + len(stride)), extra, stride)
+    convolve = getattr(importer, f"_conv_transpose{len(stride)}d_impl", None)
+    if not transposed or remaining == list(extra) or convolve is None:
+        return importer._convolution(node)
+    return convolve(
+        importer.block_builder.emit(data),
+        weight,
+        bias=bias,
+        strides=stride,
+        padding=padding,
+        dilation=dilation,
+        groups=groups,
+        output_padding=remaining,
+    )
+
+
 def _nearest(node: Any, importer: Any) -> relax.Var:
     """``upsample_nearest2d.vec(input, output_size, scale_factors)``."""
     data, size, scales = node.args
@@ -119,9 +142,14 @@ def _bilinear(node: Any, importer: Any) -> relax.Var:
     """``upsample_bilinear2d.vec(input, output_size, align_corners, scale_factors)``."""
     data, size, align_corners, scales = node.args
     if size is None and not align_corners:  # which looks at the sizes alone
-        refuse_lost_scales(
-            _lengths(data, importer), scales, coordinates="half_pixel", rounding=None
-        )
+        options: dict[str, Any] = {"coordinates": "half_pixel", "rounding": None}
+        lengths = _lengths(data, importer)
+        if loses_scales(lengths, scales, **options):
+            image, builder = importer.env[data], importer.block_builder
+            resized = scaled_bilinear(image, scales, "half_pixel", builder)
+            if resized is not None:
+                return resized
+        refuse_lost_scales(lengths, scales, **options)
     return importer._upsample_bilinear2d(node)
 
 
@@ -202,6 +230,7 @@ CONVERTERS: dict[str, Converter] = {
     "amax.default": _extremum(relax.op.max),
     "amin.default": _extremum(relax.op.min),
     "avg_pool2d.default": _average_pool,
+    "convolution.default": _convolution,
     "upsample_nearest2d.vec": _nearest,
     "upsample_bilinear2d.vec": _bilinear,
     "_upsample_bilinear2d_aa.default": _antialiased,

@@ -40,6 +40,20 @@ def refuse_lost_scales(
             )
 
 
+def loses_scales(
+    lengths: Sequence[int], scales: Sequence[float], *, coordinates: str, rounding: str | None
+) -> bool:
+    """Whether an axis would be resized otherwise without its scale, as `refuse_lost_scales` has it.
+
+    False for what is refused whatever the scale.
+    """
+    if len(scales) != len(lengths):
+        return False
+    pairs = list(zip(lengths, scales))
+    inside = all(1 <= np.float32(scale) * length <= _MOST_PIXELS for length, scale in pairs)
+    return inside and any(_is_lost(*pair, coordinates, rounding) for pair in pairs)
+
+
 def _is_lost(length: int, scale: float, coordinates: str, rounding: str | None) -> bool:
     out_length = int(np.float32(scale) * length)
     if np.float32(out_length / length) == np.float32(scale):

@@ -127,14 +127,35 @@ class NetworkBuilder:
         total = sum(self.channels(x) for x in tensors)
         return self._add("Concat", list(tensors), channels=total, axis=1)
 
+    def transposed_conv(
+        self, x: str, channels: int, kernel: int, *, stride: int, activation: str | None = None
+    ) -> str:
+        """Transposed convolution with a bias, cut so that every length becomes `stride` times."""
+        deviation = math.sqrt(stride * stride / (self.channels(x) * kernel * kernel))
+        parameters = {
+            "weight": self._normal((self.channels(x), channels, kernel, kernel), deviation),
+            "bias": self._normal((channels,), 0.1),
+        }
+        y = self._add(
+            "ConvTranspose",
+            [x],
+            parameters,
+            channels=channels,
+            kernel_shape=[kernel, kernel],
+            strides=[stride, stride],
+            pads=[(kernel - stride + 1) // 2] * 4,
+            output_padding=[(kernel - stride) % 2] * 2,
+        )
+        return self.activate(y, activation)
+
     def max_pool(self, x: str, kernel: int, stride: int) -> str:
-        """Maximum over windows, padded by kernel // 2."""
+        """Maximum over windows, padded by (kernel - 1) // 2."""
         return self._add(
             "MaxPool",
             [x],
             kernel_shape=[kernel, kernel],
             strides=[stride, stride],
-            pads=[kernel // 2] * 4,
+            pads=[(kernel - 1) // 2] * 4,
         )
 
     def average_pool(self, x: str, kernel: int) -> str:
@@ -151,6 +172,17 @@ class NetworkBuilder:
             mode="nearest",
             coordinate_transformation_mode="asymmetric",
             nearest_mode="floor",
+        )
+
+    def upsample_bilinear(self, x: str, factor: int) -> str:
+        """`factor` times as many pixels in each direction, mixed between those of `x`."""
+        scales = np.array([1, 1, factor, factor], np.float32)
+        return self._add(
+            "Resize",
+            [x, ""],
+            {"scales": scales},
+            mode="linear",
+            coordinate_transformation_mode="half_pixel",
         )
 
     def global_average_pool(self, x: str) -> str:

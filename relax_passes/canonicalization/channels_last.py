@@ -3,8 +3,8 @@
 Every value is tracked as a stored tensor and the :class:`~.layout.Layout` that says where the
 elements of the network's own axes lie in it:
 
-- windows (`conv2d`, pooling, `resize2d`) demand channels-last data and give channels-last results;
-  constant weights become OHWI at compile time;
+- windows (`conv2d`, `conv2d_transpose`, pooling, `resize2d`) demand channels-last data and give
+  channels-last results; constant weights become OHWI at compile time;
 - elementwise operators, `quantize` and `dequantize` take their operands as they lie;
 - `permute_dims` and `reshape` change the layout, not the data;
 - concatenation, slices, padding, reductions and softmax work on the axis where it lies;
@@ -17,7 +17,7 @@ With ``input_layout="nhwc"``, four-dimensional inputs whose readers all demand c
 are declared so; `main`'s attribute ``dero.input_layouts`` then holds, for each parameter, the
 permutation from the model's axes to the declared ones.
 
-Does not handle: blocked layouts, transposed convolution (it stays in its own layout).
+Does not handle: blocked layouts, transposed convolution other than along one or two axes.
 """
 
 from __future__ import annotations

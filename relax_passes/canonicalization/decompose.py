@@ -13,7 +13,7 @@ before                                           after
 ``relu6(x)``                                     ``clip(x, 0, 6)``
 ``power(x, 1)``, ``sign(x) * relu(abs(x))``      ``x``
 ``maximum(x, c)``, ``minimum(x, c)``, c scalar   ``clip(x, c, inf)``, ``clip(x, -inf, c)``
-``conv1d``, ``max_pool1d``, ``avg_pool1d``       ``reshape``, the same in 2-D with a width of 1
+``conv1d``, ``conv1d_transpose``, ``*_pool1d``   ``reshape``, the same in 2-D with a width of 1
 ``adaptive_*_pool2d`` whose windows are equal    ``mean``, ``*_pool2d``
 pooling with ``ceil_mode``                       pooling with more padding after, if that is equal
 ``resize2d`` by corners to a height of 1         the first row, resized as two of them, one taken

@@ -3,10 +3,10 @@
     conv(x, w) * s + t     ->   conv(x, w * s) + t          (s, t: one number a channel)
     (x * s + t) * u + v    ->   x * (s * u) + (t * u + v)
 
-for `conv2d` and for `matmul` with constant float weights, along the chain of operators that are
-the only readers of what comes before, which is how an inference batch norm vanishes.  What is
-left is at most one `add` of a bias, or a `multiply` and an `add` where there is no convolution in
-front.  The folded operator stands where the first of the chain stood.
+for `conv2d`, `conv2d_transpose` and `matmul` with constant float weights, along the chain of
+operators that are the only readers of what comes before, which is how an inference batch norm
+vanishes.  What is left is at most one `add` of a bias, or a `multiply` and an `add` where there is
+no convolution in front.  The folded operator stands where the first of the chain stood.
 
 Does not handle: quantized weights (a quantizer folds batch norm before it chooses scales), and
 factors that come before a convolution; both stay as `multiply` and `add`.  A `Decision` says why
@@ -34,8 +34,9 @@ _MERGED = (
     ["relax.divide"],
     ["relax.multiply", "relax.add"],
 )
+_TRANSPOSED = "relax.nn.conv2d_transpose"
 _AFFINE = ("relax.add", "relax.subtract", "relax.multiply", "relax.divide")
-_WEIGHTED = ("relax.nn.conv2d", "relax.matmul")
+_WEIGHTED = ("relax.nn.conv2d", _TRANSPOSED, "relax.matmul")
 
 
 @tvm.transform.module_pass(opt_level=0, name=NAME)
@@ -74,7 +75,11 @@ class _Rewriter(DataflowRewriter):
             return None
         data, weight_expr = self.new(call.args[0]), self.new(call.args[1])
         if (scale != 1.0).any():
-            scaled = weight.values * _spread(scale, weight_axis, len(weight.shape))
+            if is_call(call, _TRANSPOSED):
+                factor = _of_groups(scale, call, weight.shape)
+            else:
+                factor = _spread(scale, weight_axis, len(weight.shape))
+            scaled = weight.values * factor
             weight_expr = exact_constant(scaled.astype(weight.values.dtype))
         result = self.emit(Call(call.op, [data, weight_expr], call.attrs))
         if (offset != 0.0).any():
@@ -194,6 +199,19 @@ class _Rewriter(DataflowRewriter):
         if values.size not in (1, values.shape[axis]):
             return None
         return np.broadcast_to(values.reshape(-1), (shape[axis],))
+
+
+def _of_groups(scale: np.ndarray, call: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """`scale` for each output channel as factors of a transposed convolution's weights.
+
+    They have the input channels of all groups, and the output channels of one.
+    """
+    channels, filters = (call.attrs.kernel_layout.index(letter) for letter in "IO")
+    groups = int(call.attrs.groups)
+    matrix = np.repeat(scale.reshape(groups, -1), shape[channels] // groups, axis=0)
+    if channels > filters:
+        matrix = matrix.T
+    return matrix.reshape([n if i in (channels, filters) else 1 for i, n in enumerate(shape)])
 
 
 def _spread(vector: np.ndarray, axis: int, rank: int) -> np.ndarray:

@@ -49,8 +49,12 @@ def layer_operands(
     return operands, onnx_rounding(rounding, multiplier, shift, sums.greatest)
 
 
-def int8_weight(rewriter: IntegerRewriter, expr: relax.Expr) -> tuple[ConstantTensor, int]:
-    """int8 weights, and their one zero point.  Raises :class:`Refusal`.
+def int8_weight(
+    rewriter: IntegerRewriter,
+    expr: relax.Expr,
+    move: Callable[[np.ndarray], np.ndarray] = np.asarray,
+) -> tuple[ConstantTensor, int]:
+    """int8 weights, moved by `move`, and their one zero point.  Raises :class:`Refusal`.
 
     It is 0, which is what the kernels of Arm cores know, wherever the weights less their zero
     points fit int8; otherwise as close to 0 as they allow.
@@ -62,6 +66,8 @@ def int8_weight(rewriter: IntegerRewriter, expr: relax.Expr) -> tuple[ConstantTe
         raise Refusal("its weights are not quantized")
     if weight.values.dtype != np.int8:
         raise Refusal(f"its weights are {weight.values.dtype}, not int8")
+    weight = weight.moved(move)
+    assert weight.zero_point is not None
     centred = weight.values.astype(np.int64) - weight.zero_point
     least, greatest = INT8_MIN - centred.min(), INT8_MAX - centred.max()
     if least > greatest:

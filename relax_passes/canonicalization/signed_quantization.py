@@ -91,7 +91,7 @@ class _Rewriter(DataflowRewriter):
         return None if pool is None else self._keep(var, pool)
 
     def _is_layer(self, reader: relax.Var | None) -> bool:
-        layers = ("relax.nn.conv2d", "relax.matmul")
+        layers = ("relax.nn.conv2d", "relax.nn.conv2d_transpose", "relax.matmul")
         return reader is not None and is_call(self.old.definitions[reader], *layers)
 
     def _average_pool(self, narrow: Any) -> relax.Expr | None:

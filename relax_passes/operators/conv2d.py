@@ -186,7 +186,9 @@ def _int8_row(signature: Signature) -> tirx.PrimFunc:
     return conv2d_row
 
 
-def check_operands(inputs: tuple[TensorSpec, ...], attrs: Mapping[str, Any]) -> None:
+def check_operands(
+    inputs: tuple[TensorSpec, ...], attrs: Mapping[str, Any], name: str = "conv2d"
+) -> None:
     """Raises ``ValueError`` if types, ranks or attributes make no convolution."""
     data = inputs[0]
     expected = {
@@ -194,25 +196,25 @@ def check_operands(inputs: tuple[TensorSpec, ...], attrs: Mapping[str, Any]) -> 
         "int8": ("int8", "int8", "int32", "int32", "int32"),
     }.get(data.dtype)
     if expected is None:
-        raise ValueError(f"conv2d takes data of float32 or int8, got {data.dtype}")
+        raise ValueError(f"{name} takes data of float32 or int8, got {data.dtype}")
     dtypes = tuple(spec.dtype for spec in inputs)
     if dtypes != expected:
         names = ", ".join(f"{n} {t}" for n, t in zip(Conv2D.arguments, expected))
-        raise ValueError(f"conv2d takes {names}; got {', '.join(dtypes)}")
+        raise ValueError(f"{name} takes {names}; got {', '.join(dtypes)}")
     if len(data.shape) != 4 or len(inputs[1].shape) != 4:
-        raise ValueError(f"conv2d takes NHWC data and OHWI weights, got {data}, {inputs[1]}")
+        raise ValueError(f"{name} takes NHWC data and OHWI weights, got {data}, {inputs[1]}")
     filters = inputs[1].shape[0]
-    for name, spec in zip(Conv2D.arguments[2:], inputs[2:]):
+    for operand, spec in zip(Conv2D.arguments[2:], inputs[2:]):
         if spec.shape != (filters,):
-            raise ValueError(f"conv2d: {name} must have shape ({filters},), got {spec.shape}")
-    for name, count, least in (("strides", 2, 1), ("dilation", 2, 1), ("padding", 4, 0)):
-        if len(attrs[name]) != count or min(attrs[name]) < least:
+            raise ValueError(f"{name}: {operand} must have shape ({filters},), got {spec.shape}")
+    for attr, count, least in (("strides", 2, 1), ("dilation", 2, 1), ("padding", 4, 0)):
+        if len(attrs[attr]) != count or min(attrs[attr]) < least:
             raise ValueError(
-                f"conv2d: {name} takes {count} numbers of at least {least}, got {attrs[name]}"
+                f"{name}: {attr} takes {count} numbers of at least {least}, got {attrs[attr]}"
             )
     if attrs["groups"] < 1:
-        raise ValueError(f"conv2d: groups must be at least 1, got {attrs['groups']}")
-    fixed_point.check_rounding("conv2d", attrs["rounding"])
+        raise ValueError(f"{name}: groups must be at least 1, got {attrs['groups']}")
+    fixed_point.check_rounding(name, attrs["rounding"])
 
 
 class Geometry:

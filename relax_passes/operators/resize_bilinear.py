@@ -1,4 +1,4 @@
-"""Bilinear resizing of int8 images."""
+"""Bilinear resizing of images."""
 
 from __future__ import annotations
 
@@ -8,48 +8,88 @@ from tvm import tirx
 from tvm.script import tirx as T
 
 from . import fixed_point, indexing, script
+from .bilinear_axis import Axis
 from .registry import REQUIRED, Operator, OperatorClass, register
-from .resize2d import COORDINATES
+from .resize2d import COORDINATES as NEAREST_COORDINATES
 from .signature import Signature, TensorSpec
 
+COORDINATES = (*NEAREST_COORDINATES, "pytorch_half_pixel")
+ARITHMETICS = ("litert", "exact")
+LARGEST_ONE = (1 << 23) - 1
+"""The product of the denominators of both axes, up to which sums of int8 pixels fit an int32."""
+
 _BITS = 10  # of the fraction of a position
-_ONE = 1 << _BITS
 
 
 @register
 class ResizeBilinear(Operator):
-    """Bilinear resizing of int8 NHWC `data` to `size` (height, width).
+    """Bilinear resizing of NHWC `data` to `size` (height, width).
 
-    Positions and weights have 10 fractional bits, and the result is rounded once, ties away from
-    zero, as in LiteRT's reference kernel (``tensorflow/lite/kernels/internal/reference/
-    resize_bilinear.h``).  Its integers know neither scale nor zero point: the result has those of
-    the data.  ``coordinates`` are those of `Resize2D`.
+    ``coordinates`` and ``scale`` are those of `Resize2D`; ``pytorch_half_pixel`` is ``half_pixel``
+    unless the result has one row (column), which then is the first.
+
+    float32: the weights of two rows and two columns are those of their exact distances.
+
+    int8, ``litert``: positions and weights have 10 fractional bits, and the result is rounded once,
+    ties away from zero, as in LiteRT's reference kernel (``tensorflow/lite/kernels/internal/
+    reference/resize_bilinear.h``).  Its integers know neither scale nor zero point: the result has
+    those of the data.
+
+    int8, ``exact``: the sum of pixels less ``input_zero_point``, times integer weights, is
+    requantized: ``multiplier`` and ``shift`` have the division by the sum of the weights in them.
+    If both are None it is divided, ties going up with ``double`` rounding, as LiteRT's uint8 has
+    it, else to even.
     """
 
     name = "resize_bilinear"
     memory_class = OperatorClass.RESIZE
     arguments = ("data",)
-    defaults = {"size": REQUIRED, "coordinates": "asymmetric"}
+    defaults = {
+        "size": REQUIRED,
+        "coordinates": "asymmetric",
+        "scale": None,
+        "arithmetic": "litert",
+        "minimum": None,
+        "maximum": None,
+        "input_zero_point": 0,
+        "output_zero_point": 0,
+        "multiplier": None,
+        "shift": None,
+        "rounding": "double",
+    }
 
     def infer(self, inputs: tuple[TensorSpec, ...], attrs: dict[str, Any]) -> TensorSpec:
-        if len(inputs) != 1 or inputs[0].dtype != "int8" or len(inputs[0].shape) != 4:
-            raise ValueError(f"resize_bilinear takes one int8 tensor in NHWC, got {inputs}")
+        types = ("float32", "int8")
+        if len(inputs) != 1 or inputs[0].dtype not in types or len(inputs[0].shape) != 4:
+            raise ValueError(
+                f"resize_bilinear takes one tensor of float32 or int8 in NHWC, got {inputs}"
+            )
         if len(attrs["size"]) != 2 or min(attrs["size"]) < 1:
             raise ValueError(
                 f"resize_bilinear: size must be a height and a width, got {attrs['size']}"
             )
-        if attrs["coordinates"] not in COORDINATES:
-            raise ValueError(
-                f"resize_bilinear: coordinates must be one of {COORDINATES}, got "
-                f"{attrs['coordinates']!r}"
-            )
-        batch, _, _, channels = inputs[0].shape
-        return TensorSpec((batch, *attrs["size"], channels), "int8")
+        for name, allowed in (("coordinates", COORDINATES), ("arithmetic", ARITHMETICS)):
+            if attrs[name] not in allowed:
+                raise ValueError(
+                    f"resize_bilinear: {name} must be one of {allowed}, got {attrs[name]!r}"
+                )
+        if attrs["scale"] is not None and not min(attrs["scale"]) > 0:
+            raise ValueError(f"resize_bilinear: scales must be positive, got {attrs['scale']}")
+        fixed_point.check_rounding(self.name, attrs["rounding"])
+        batch, height, width, channels = inputs[0].shape
+        if inputs[0].dtype == "int8" and attrs["arithmetic"] == "exact":
+            rows, columns = axes((height, width), attrs)
+            if rows.one * columns.one > LARGEST_ONE:
+                raise ValueError(
+                    f"resize_bilinear: weights of {rows.one} times {columns.one} do not fit 32 bits"
+                )
+        return TensorSpec((batch, *attrs["size"], channels), inputs[0].dtype)
 
     def needed_rows(self, signature: Signature, argument: int, row: int) -> tuple[int, int]:
         height = signature.inputs[0].shape[1]
         batch, y = divmod(row, signature.output.shape[1])
-        first, last = _neighbours(_position(signature, 0, y), height)
+        axis = axes_of(signature)[0]
+        first, last = axis.neighbours(axis.place(y))
         return batch * height + first, batch * height + last + 1
 
     def macs(self, signature: Signature) -> int:
@@ -57,80 +97,124 @@ class ResizeBilinear(Operator):
 
     def row_kernel(self, signature: Signature) -> tirx.PrimFunc:
         spec, spec_out = signature.inputs[0], signature.output
-        _, height, width, _ = spec.shape
-        _, _, out_width, channels = spec_out.shape
+        dtype = spec.dtype
+        wide = "int32" if dtype == "int8" else "float32"
+        down, across = axes_of(signature)
 
-        def pixel(X: Any, row: Any, ring: Any, y: Any, x: Any, c: Any) -> Any:
+        def start(row: Any, ring: Any, y: Any) -> Any:
+            """Where row `y` of the image begins; kept in a variable, as it takes a remainder."""
             batch = indexing.leading_indices(spec_out, row)[0]
-            return T.cast(X[indexing.element_offset(spec, [batch, y, x, c], ring)], "int32")
+            return indexing.element_offset(spec, [batch, y, 0, 0], ring)
+
+        def pixel(X: Any, start: Any, x: Any, c: Any) -> Any:
+            return T.cast(X[start + x * spec.pixel_stride + c], wide)
+
+        def weights(axis: Axis, place: Any, index: Any) -> tuple[Any, Any]:
+            """Of the neighbours before and after."""
+            after = place - axis.one * index
+            if wide == "int32":
+                return axis.one - after, after
+            # Half and half of one pixel: nothing is multiplied by 0, which infinities forbid.
+            on = after == 0
+            half = tirx.const(0.5, wide)
+            share = T.cast(after, wide) / tirx.const(axis.one, wide)
+            rest = T.cast(axis.one - after, wide) / tirx.const(axis.one, wide)
+            return T.Select(on, half, rest), T.Select(on, half, share)
 
         @script.prim_func(private=True, s_tir=True)
         def resize_bilinear_row(
             row: T.int32,
-            data: T.handle("int8"),
+            data: T.handle(dtype),
             data_rows: T.int32,
-            out: T.handle("int8"),
+            out: T.handle(dtype),
         ):
-            X = T.decl_buffer((indexing.buffer_elements(spec),), "int8", data=data)
-            O = T.decl_buffer((spec_out.row_stride,), "int8", data=out)
+            X = T.decl_buffer((indexing.buffer_elements(spec),), dtype, data=data)
+            O = T.decl_buffer((spec_out.row_stride,), dtype, data=out)
             top = T.alloc_buffer((1,), "int32")
             bottom = T.alloc_buffer((1,), "int32")
             left = T.alloc_buffer((1,), "int32")
             right = T.alloc_buffer((1,), "int32")
-            down = T.alloc_buffer((1,), "int32")  # weights, of 1024
-            across = T.alloc_buffer((1,), "int32")
-            before = T.alloc_buffer((1,), "int32")
-            after = T.alloc_buffer((1,), "int32")
+            of_top = T.alloc_buffer((1,), wide)  # weights
+            of_bottom = T.alloc_buffer((1,), wide)
+            of_left = T.alloc_buffer((1,), wide)
+            of_right = T.alloc_buffer((1,), wide)
+            before = T.alloc_buffer((1,), wide)
+            after = T.alloc_buffer((1,), wide)
             y_place = T.alloc_buffer((1,), "int32")
             x_place = T.alloc_buffer((1,), "int32")
-            y_place[0] = _position(signature, 0, indexing.leading_indices(spec_out, row)[1])
-            top[0] = _neighbours(y_place[0], height)[0]
-            bottom[0] = _neighbours(y_place[0], height)[1]
-            down[0] = y_place[0] - _ONE * top[0]
-            for x in range(out_width):
-                x_place[0] = _position(signature, 1, x)
-                left[0] = _neighbours(x_place[0], width)[0]
-                right[0] = _neighbours(x_place[0], width)[1]
-                across[0] = x_place[0] - _ONE * left[0]
-                for c in range(channels):
+            y_place[0] = down.place(indexing.leading_indices(spec_out, row)[1])
+            of_top[0] = weights(down, y_place[0], down.neighbours(y_place[0])[0])[0]
+            of_bottom[0] = weights(down, y_place[0], down.neighbours(y_place[0])[0])[1]
+            top[0] = start(row, data_rows, down.neighbours(y_place[0])[0])
+            bottom[0] = start(row, data_rows, down.neighbours(y_place[0])[1])
+            for x in range(spec_out.shape[2]):
+                x_place[0] = across.place(x)
+                left[0] = across.neighbours(x_place[0])[0]
+                right[0] = across.neighbours(x_place[0])[1]
+                of_left[0] = weights(across, x_place[0], left[0])[0]
+                of_right[0] = weights(across, x_place[0], left[0])[1]
+                for c in range(spec_out.channels):
                     before[0] = (
-                        pixel(X, row, data_rows, top[0], left[0], c) * (_ONE - down[0])
-                        + pixel(X, row, data_rows, bottom[0], left[0], c) * down[0]
+                        pixel(X, top[0], left[0], c) * of_top[0]
+                        + pixel(X, bottom[0], left[0], c) * of_bottom[0]
                     )
                     after[0] = (
-                        pixel(X, row, data_rows, top[0], right[0], c) * (_ONE - down[0])
-                        + pixel(X, row, data_rows, bottom[0], right[0], c) * down[0]
+                        pixel(X, top[0], right[0], c) * of_top[0]
+                        + pixel(X, bottom[0], right[0], c) * of_bottom[0]
                     )
-                    O[indexing.offset_in_row(spec_out, (x, c))] = _rounded(
-                        before[0] * (_ONE - across[0]) + after[0] * across[0]
+                    O[indexing.offset_in_row(spec_out, (x, c))] = _result(
+                        signature, before[0] * of_left[0] + after[0] * of_right[0]
                     )
 
         return resize_bilinear_row
 
 
-def _position(signature: Signature, axis: int, index: Any) -> Any:
-    """Where output index `index` of the height (0) or width (1) lies in the input, times 1024."""
-    length, out_length = signature.inputs[0].shape[1 + axis], signature.output.shape[1 + axis]
-    if signature["coordinates"] == "align_corners" and out_length > 1:
-        length, out_length = length - 1, out_length - 1
-    step = (_ONE * length + out_length // 2) // out_length
-    if signature["coordinates"] == "half_pixel":
-        return index * step + (step // 2 - _ONE // 2)
-    return index * step
+def axes(lengths: tuple[int, int], attrs: Any) -> tuple[Axis, Axis]:
+    """Height and width, with exact positions, of data of these lengths."""
+    scales = attrs["scale"] or (None, None)
+    rows, columns = (
+        Axis.of(length, out_length, attrs["coordinates"], scale)
+        for length, out_length, scale in zip(lengths, attrs["size"], scales)
+    )
+    return rows, columns
 
 
-def _neighbours(position: Any, length: int) -> tuple[Any, Any]:
-    """The input indices before and after a position; integers give integers."""
-    if isinstance(position, int):
-        return min(max(position // _ONE, 0), length - 1), min(-(-position // _ONE), length - 1)
-    before = T.min(T.max(T.truncdiv(position, _ONE), 0), length - 1)
-    after = T.min(T.truncdiv(position + (_ONE - 1), _ONE), length - 1)
-    return before, after
+def axes_of(signature: Signature) -> tuple[Axis, Axis]:
+    """Height and width of an operation."""
+    _, height, width, _ = signature.inputs[0].shape
+    if signature.inputs[0].dtype == "float32" or signature["arithmetic"] == "exact":
+        return axes((height, width), signature.attrs)
+    rows, columns = (
+        Axis.of_litert(length, out_length, signature["coordinates"], _BITS)
+        for length, out_length in zip((height, width), signature["size"])
+    )
+    return rows, columns
 
 
-def _rounded(total: Any) -> Any:
-    """int8 from a sum of pixels times weights, each of which has two factors of 10 bits."""
-    half = 1 << (2 * _BITS - 1)
-    total = fixed_point.hold("total", total)
-    nudged = total + T.Select(total > 0, half, -half)
-    return T.cast(T.truncdiv(nudged, 2 * half), "int8")
+def _result(signature: Signature, total: Any) -> Any:
+    """The output element from a sum of pixels times their weights."""
+    low, high = signature["minimum"], signature["maximum"]
+    if signature.inputs[0].dtype == "float32":
+        return fixed_point.clamp(total, low, high, "float32")
+    down, across = axes_of(signature)
+    one = down.one * across.one
+    if signature["arithmetic"] == "litert":
+        total = fixed_point.hold("total", total)
+        nudged = total + T.Select(total > 0, one // 2, -(one // 2))
+        return T.cast(T.truncdiv(nudged, one), "int8")
+    total = total - signature["input_zero_point"] * one
+    if signature["multiplier"] is None:
+        scaled = _divided(fixed_point.hold("total", total), one, signature["rounding"])
+    else:
+        factor = signature["multiplier"], signature["shift"]
+        scaled = fixed_point.multiply(total, *factor, signature["rounding"])
+    return fixed_point.saturate(scaled + signature["output_zero_point"], low, high)
+
+
+def _divided(total: Any, one: int, rounding: str) -> Any:
+    """``total / one``, ties up or, unless with `double` rounding, to even."""
+    quotient = fixed_point.hold("quotient", T.floordiv(total + one // 2, one))
+    if rounding == "double" or one % 2:
+        return quotient
+    tie = quotient * one - total == one // 2
+    return quotient - T.cast(tie, "int32") * T.bitwise_and(quotient, 1)

@@ -36,3 +36,39 @@ def window_rows(
         edge = base + min(max(taps[0], 0), height)
         return edge, edge
     return base + inside[0], base + inside[-1] + 1
+
+
+def transposed_length(
+    length: int, kernel: int, stride: int, before: int, after: int, dilation: int, extra: int
+) -> int:
+    """Results of a transposed convolution along an axis, `before` and `after` cut off its ends.
+
+    `extra` are the positions added at the end, which no window need reach.  Raises ``ValueError``
+    if nothing is left.
+    """
+    whole = (length - 1) * stride + (kernel - 1) * dilation + 1
+    if whole + extra - before - after < 1:
+        raise ValueError(f"nothing is left of {whole} + {extra} without {before} and {after}")
+    return whole + extra - before - after
+
+
+def transposed_rows(
+    row: int,
+    height: int,
+    out_height: int,
+    *,
+    kernel: int,
+    stride: int,
+    before: int,
+    dilation: int,
+) -> tuple[int, int]:
+    """Half-open range of input rows that reach output row `row` of a transposed convolution.
+
+    Input row i, times kernel row k, is added to output row ``i * stride + k * dilation - before``.
+    Rows count through the batch, as for `window_rows`; a row that none reaches has an empty range.
+    """
+    image, y = divmod(row, out_height)
+    first = min(max(-(((kernel - 1) * dilation - y - before) // stride), 0), height)
+    last = max(min((y + before) // stride + 1, height), first)
+    base = image * height
+    return base + first, base + last

@@ -49,7 +49,7 @@ REFUSED = [
         "Resize with antialias (node 'n')",
     ),
     (
-        resized_by(1, 1, 0.6, 0.6, mode="linear"),
+        resized_by(1, 1, 0.6, 0.6, mode="cubic"),
         f"Resize (node 'n'): scaling 6 pixels by 0.6, {NO_WHOLE_NUMBER}",
     ),
     (

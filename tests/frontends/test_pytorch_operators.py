@@ -77,6 +77,10 @@ CASES: dict[str, tuple[Any, Sequence[tuple[int, ...]]]] = {
     "nearest to a size": (resized(size=(5, 11)), [IMAGE]),
     "bilinear": (resized(scale_factor=2, mode="bilinear"), [IMAGE]),
     "bilinear to a size": (resized(size=(5, 11), mode="bilinear"), [IMAGE]),
+    "bicubic by 1.5": (resized(scale_factor=1.5, mode="bicubic"), [IMAGE]),
+    "bicubic to a size": (resized(size=(5, 11), mode="bicubic"), [IMAGE]),
+    "bilinear by 1.5": (resized(scale_factor=1.5, mode="bilinear"), [IMAGE]),
+    "bilinear by 0.37": (resized(scale_factor=(0.37, 2.3), mode="bilinear"), [IMAGE]),
     "bilinear corners": (
         resized(size=(5, 11), mode="bilinear", align_corners=True),
         [IMAGE],
@@ -175,12 +179,20 @@ CASES: dict[str, tuple[Any, Sequence[tuple[int, ...]]]] = {
     "batch matmul": (Function(lambda x, y: x @ y.transpose(1, 2)), [(2, 3, 5), (2, 4, 5)]),
     "conv transpose grouped": (nn.ConvTranspose2d(4, 6, 2, stride=2, groups=2), [IMAGE]),
     "conv transpose dilated": (nn.ConvTranspose2d(4, 5, 3, dilation=2), [IMAGE]),
+    "conv transpose far": (
+        nn.ConvTranspose2d(4, 6, 2, dilation=(3, 2), groups=2, output_padding=(2, 1)),
+        [IMAGE],
+    ),
+    "conv transpose norm": (
+        nn.Sequential(nn.ConvTranspose2d(4, 6, 3, stride=2, groups=2), nn.BatchNorm2d(6)),
+        [IMAGE],
+    ),
+    "conv1d transpose": (
+        nn.ConvTranspose1d(3, 5, 4, stride=3, padding=1, output_padding=2),
+        [(1, 3, 11)],
+    ),
 }
 REFUSED = {
-    "fractional bilinear": (
-        resized(scale_factor=1.5, mode="bilinear"),
-        "scaling 7 pixels by 1.5, which gives no whole number of pixels, is not supported",
-    ),
     "fractional nearest": (resized(scale_factor=0.7), "scaling 7 pixels by 0.7"),
     "antialiased": (
         resized(size=(3, 3), mode="bilinear", antialias=True),

@@ -132,6 +132,29 @@ def depthwise_convolutions(draw) -> Case:
 
 
 @st.composite
+def transposed_convolutions(draw) -> Case:
+    kernel = draw(st.sampled_from([(1, 1), (2, 2), (3, 3), (4, 4), (1, 3), (5, 2)]))
+    strides = draw(st.sampled_from([(2, 2), (2, 2), (1, 1), (1, 3), (4, 2)]))
+    size = draw(st.integers(1, 6)), draw(st.integers(1, 6))
+    padding = tuple(draw(st.integers(0, length - 1)) for length in (*kernel, *kernel))
+    for axis in (0, 1):
+        whole = (size[axis] - 1) * strides[axis] + kernel[axis]
+        assume(whole > padding[axis] + padding[axis + 2])
+    channels = draw(st.sampled_from([1, 3, 8, 16, 17, 24, 32]))
+    filters = draw(st.integers(1, 9))
+    constants, attrs = draw(_requantized((filters, *kernel, channels)))
+    gap = draw(st.sampled_from([0, 0, 0, 5]))
+    data = TensorSpec((1, *size, channels), "int8", channels + gap)
+    attrs |= {
+        "strides": strides,
+        "padding": padding,
+        "output_padding": tuple(draw(st.integers(0, stride - 1)) for stride in strides),
+        "out_pixel_stride": filters + draw(st.sampled_from([0, 0, 3])),
+    }
+    return Case("conv2d_transpose", (data,), constants, attrs, draw(seeds))
+
+
+@st.composite
 def dense_layers(draw) -> Case:
     rows, depth = draw(st.integers(1, 3)), draw(st.sampled_from([1, 8, 15, 16, 36, 64, 300]))
     shape = draw(st.sampled_from([(rows, depth), (1, rows, 3, depth)]))
@@ -198,6 +221,7 @@ def pads(draw) -> Case:
 
 KINDS = {
     "convolution": convolutions(),
+    "transposed convolution": transposed_convolutions(),
     "depthwise convolution": depthwise_convolutions(),
     "dense": dense_layers(),
     "sum": sums(),

@@ -121,6 +121,40 @@ def test_depthwise_convolution(case):
 
 
 @st.composite
+def transposed_convolutions(draw):
+    """Like `convolutions`; with strides longer than the kernel, too."""
+    kernel = draw(st.sampled_from([(1, 1), (2, 2), (3, 3), (4, 4), (1, 3), (5, 2)]))
+    strides = draw(st.sampled_from([(2, 2), (2, 2), (1, 1), (1, 3), (4, 2)]))
+    size = draw(st.integers(1, 6)), draw(st.integers(1, 6))
+    padding = tuple(draw(st.integers(0, length - 1)) for length in (*kernel, *kernel))
+    for axis in (0, 1):
+        whole = (size[axis] - 1) * strides[axis] + kernel[axis]
+        assume(whole > padding[axis] + padding[axis + 2])
+    case = draw(convolutions())
+    channels = draw(st.sampled_from([1, 3, 4, 8, 12, 20]))
+    filters = draw(st.integers(1, 9))
+    case["constants"] = constants(case["rng"], (filters, *kernel, channels), "usual")
+    case["data"] = TensorSpec(
+        (1, *size, channels), "int8", channels + draw(st.sampled_from([0, 4]))
+    )
+    extra = tuple(draw(st.integers(0, stride - 1)) for stride in strides)
+    case["attrs"] |= {
+        "strides": strides,
+        "padding": padding,
+        "dilation": (1, 1),
+        "output_padding": extra,
+        "out_pixel_stride": filters + draw(st.sampled_from([0, 3])),
+    }
+    return case
+
+
+@given(transposed_convolutions())
+@cases(12)
+def test_transposed_convolution(case):
+    check("conv2d_transpose", case)
+
+
+@st.composite
 def dense_layers(draw):
     rows, depth = draw(st.integers(1, 3)), draw(st.sampled_from([1, 4, 7, 8, 36]))
     shape = draw(st.sampled_from([(rows, depth), (1, rows, 3, depth)]))
@@ -191,6 +225,39 @@ def test_pad(shape, amounts, value, seed):
     attrs = {"pad_before": before, "pad_after": after, "value": value}
     native = NativeKernel("pad", [TensorSpec(shape, "int8")], {}, features=DSP, **attrs)
     expected = np.pad(data, tuple(zip(before, after)), constant_values=value)
+    np.testing.assert_array_equal(native.run_rows(data, ring=1), expected)
+
+
+@given(
+    st.tuples(st.just(1), *[st.integers(1, 6)] * 2, st.sampled_from([1, 3, 4, 6, 9])),
+    st.tuples(*[st.integers(1, 13)] * 2),
+    st.sampled_from(["asymmetric", "half_pixel", "align_corners"]),
+    st.sampled_from(["litert", "exact", "scaled"]),
+    st.tuples(*[st.sampled_from([0, 0, 3])] * 2),
+    layer_roundings,
+    zero_points,
+    limits,
+    seeds,
+)
+@cases(16)
+def test_bilinear(shape, size, coordinates, kind, gaps, rounding, zero, bounds, seed):
+    rng = np.random.default_rng(seed)
+    attrs = {
+        "size": size,
+        "coordinates": coordinates,
+        "arithmetic": "litert" if kind == "litert" else "exact",
+        "rounding": rounding,
+        "out_pixel_stride": shape[-1] + gaps[1],
+    }
+    if kind != "litert":
+        attrs |= {"input_zero_point": zero, "output_zero_point": int(rng.integers(-128, 128))}
+        attrs |= {"minimum": bounds[0], "maximum": bounds[1]}
+    if kind == "scaled":
+        attrs |= {"multiplier": int(rng.integers(2**30, 2**31)), "shift": -int(rng.integers(2, 9))}
+    data = rng.integers(-128, 128, shape).astype(np.int8)
+    specs = [TensorSpec(shape, "int8", shape[-1] + gaps[0])]
+    native = NativeKernel("resize_bilinear", specs, {}, features=DSP, **attrs)
+    expected = RowKernel("resize_bilinear", specs, **attrs).run_rows(data)
     np.testing.assert_array_equal(native.run_rows(data, ring=1), expected)
 
 

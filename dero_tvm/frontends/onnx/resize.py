@@ -11,7 +11,8 @@ from tvm.ir import GenericConst
 
 from relax_passes.operators.resize2d import ONNX_ROUNDINGS
 
-from ..resize_scale import refuse_lost_scales
+from ..resize_scale import loses_scales, refuse_lost_scales
+from ..scaled_bilinear import scaled_bilinear
 from .old_operators import SHRINKING_ROUNDS_UP, reshaped, shape_of
 
 Inputs = MutableSequence[Any]  # data, roi, scales, sizes
@@ -40,6 +41,10 @@ def resize(
         corners = attrs.get("coordinate_transformation_mode") == b"align_corners"
         if corners and 1 in sizes[2:] and min(sizes, default=0) > 0:
             return _first_pixels(inputs, attrs, sizes, convert, builder)
+    if scales is not None:
+        scaled = _with_scale(inputs, attrs, scales, builder)
+        if scaled is not None:
+            return scaled
     return convert(inputs, attrs)
 
 
@@ -78,6 +83,19 @@ def _result(inputs: Inputs) -> list[int] | None:
     if scales is not None and len(scales) == len(lengths) and np.all(np.isfinite(scales)):
         return [int(np.float32(scale) * length) for scale, length in zip(scales, lengths)]
     return None if sizes is None else [int(size) for size in sizes]
+
+
+def _with_scale(
+    inputs: Inputs, attrs: dict[str, Any], scales: np.ndarray, builder: relax.BlockBuilder
+) -> relax.Expr | None:
+    """Mixed pixels of an image by a scale that TVM's importer would lose; None for others."""
+    lengths = shape_of(inputs[0])
+    coordinates = attrs.get("coordinate_transformation_mode", b"half_pixel").decode()
+    if attrs.get("mode", b"nearest") != b"linear" or scales.tolist()[:2] != [1.0, 1.0]:
+        return None
+    if not loses_scales(lengths, scales.tolist(), coordinates=coordinates, rounding=None):
+        return None
+    return scaled_bilinear(inputs[0], scales.tolist()[2:], coordinates, builder)
 
 
 def refuse_misread(inputs: Inputs, attrs: dict[str, Any]) -> None:

@@ -12,6 +12,8 @@ from typing import Any
 
 from tvm import relax
 
+from ..transposed_windows import split_extra
+
 POOLS = ("AveragePool", "LpPool", "MaxPool")
 WINDOWS = ("Conv", "ConvTranspose", *POOLS)
 _RULES = ("NOTSET", "SAME_LOWER", "SAME_UPPER", "VALID")
@@ -44,8 +46,11 @@ def resolve_padding(
     if rule not in _RULES:
         raise ValueError(f"the auto_pad {rule!r} is none of {', '.join(_RULES)}")
     pads = _amounts(attrs, len(lengths)) if rule == "NOTSET" else [(0, 0)] * len(lengths)
+    zeros = [(0, 0)] * len(lengths)
     if name == "ConvTranspose":
         pads = _transposed(attrs, rule, pads, lengths, strides, spans)
+        behind, attrs["output_padding"] = split_extra(_extra(attrs, lengths), strides)
+        zeros = [(0, count) for count in behind]
     elif rule.startswith("SAME"):
         pads = _same(rule, lengths, strides, spans)
         _refuse_cropping(name, rule, lengths, strides, spans)
@@ -54,7 +59,6 @@ def resolve_padding(
                 f"ONNX defines the {rule} padding of dilated windows otherwise than ONNX Runtime "
                 "computes it; export the model with pads in place of auto_pad"
             )
-    zeros = [(0, 0)] * len(lengths)
     if name in POOLS:
         pads, zeros = _pooled(name, attrs, pads, lengths, strides, spans)
     attrs["pads"] = [before for before, _ in pads] + [after for _, after in pads]
@@ -130,7 +134,7 @@ def _transposed(
     spans: Sequence[int],
 ) -> list[tuple[int, int]]:
     """What is cut off the result of a ConvTranspose."""
-    more = [int(number) for number in attrs.get("output_padding") or [0] * len(lengths)]
+    more = _extra(attrs, lengths)
     wanted = attrs.pop("output_shape", None)
     if wanted is None:
         if not rule.startswith("SAME"):
@@ -149,6 +153,13 @@ def _transposed(
         pads.append(_shared(total, rule))
     attrs["output_padding"] = more
     return pads
+
+
+def _extra(attrs: dict[str, Any], lengths: Sequence[int]) -> list[int]:
+    more = [int(number) for number in attrs.get("output_padding") or [0] * len(lengths)]
+    if len(more) != len(lengths) or min(more) < 0:
+        raise ValueError(f"output_padding={more} does not fit {len(lengths)} axes")
+    return more
 
 
 def _pooled(

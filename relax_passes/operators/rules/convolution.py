@@ -200,7 +200,7 @@ def _fixed_weight(old: Any, call: Any) -> np.ndarray | None:
     return weight if (used.sum(0) == 1).all() and same[used].all() else None
 
 
-@NARROWING.register("dero.conv2d")
+@NARROWING.register("dero.conv2d", "dero.conv2d_transpose")
 def _narrow(
     signature: Signature, operands: list[relax.Expr], kept: list[Kept], attrs: dict[str, Any]
 ) -> tuple:

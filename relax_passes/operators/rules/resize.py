@@ -1,11 +1,15 @@
 """Images in another size.
 
-- spelling: by corners to a height of 1, the first row;
+- spelling: four rows mixed by corners to a height of 1, the first row;
 - layout: channels-last;
 - moves: the nearest neighbour is an element;
-- selection: nearest neighbours, where TVM's rounding has a counterpart, are `dero.resize2d`;
+- selection: nearest neighbours, where TVM's rounding has a counterpart, are `dero.resize2d`, and
+  mixed pixels `dero.resize_bilinear`;
+- integers: mixed pixels, whose weights are exact;
 - channel selection: channel by channel;
 - the network's description: an upsampling by integers.
+
+Does not handle: bicubic resizing, which mixes four rows.
 """
 
 from __future__ import annotations
@@ -23,16 +27,23 @@ from ...canonicalization.channels_last import (
     check_plain,
 )
 from ...canonicalization.decompose import SPELLINGS, SpellingRewriter
+from ...canonicalization.integer_arithmetic import INTEGERS, IntegerRewriter
+from ...canonicalization.integer_operand import integer_clamp, integer_factors, refuse_overflow
 from ...canonicalization.layout import Layout
 from ...canonicalization.moves import MOVES
-from ...canonicalization.select_operators import SELECTION, SelectionRewriter
-from ...ir.dataflow import dtype_of, shape_of
+from ...canonicalization.select_operators import SELECTION, SelectionRewriter, check_float32
+from ...ir.dataflow import dtype_of, is_call, shape_of
 from ...ir.operator_graph import Node
 from ...reorganization.cannot_reorganize import no_counterpart
 from ...reorganization.channel_selection import NARROWING, same_channels
 from ...reorganization.description import Upsample
 from ...reorganization.partial_description import DESCRIPTION, DescribedTensor, PartialDescription
+from .. import attributes_of
+from .. import quantized as factors
+from ..fixed_point import onnx_rounding
 from ..resize2d import ONNX_ROUNDINGS
+from ..resize_bilinear import COORDINATES, LARGEST_ONE, axes
+from ..sum_range import SumRange
 from .registry import Refusal
 
 _ROUNDING = {
@@ -43,12 +54,12 @@ _ROUNDING = {
 
 @SPELLINGS.register("relax.image.resize2d")
 def _to_one_row(rewriter: SpellingRewriter, call: Any) -> relax.Expr | None:
-    """Mixed pixels whose corners are aligned, with one row or column in the result.
+    """Bicubic resizing with the corners aligned, and one row or column in the result.
 
     That is the first one of the image, but TVM divides by the number of steps to the last.
     """
     a = call.attrs
-    if a.coordinate_transformation_mode != "align_corners" or a.method == "nearest_neighbor":
+    if a.coordinate_transformation_mode != "align_corners" or a.method != "cubic":
         return None
     axes = [a.layout.index(letter) for letter in "HW"]
     single = [axis for axis in axes if shape_of(call)[axis] == 1]
@@ -116,8 +127,11 @@ def _select(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Exp
     coordinates = str(a.coordinate_transformation_mode)
     if a.layout != "NHWC":
         raise Refusal(f"its layout is {a.layout}")
+    if a.method == "linear":
+        check_float32(call.args[0])
+        return rewriter.clamped(var, "resize_bilinear", [call.args[0]], **_bilinear(call))
     if a.method != "nearest_neighbor":
-        raise Refusal(f"its method is {a.method}, not nearest_neighbor")
+        raise Refusal(f"its method is {a.method}: kernels copy the nearest pixel or mix two by two")
     if coordinates not in ("asymmetric", "half_pixel", "align_corners"):
         raise Refusal(f"its coordinates are {coordinates}")
     rounding = str(a.rounding_method) or ("round" if coordinates == "align_corners" else "floor")
@@ -135,6 +149,54 @@ def _select(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Exp
     )
 
 
+@INTEGERS.register("relax.image.resize2d", "dero.resize_bilinear")
+def _integers(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax.Expr | None:
+    """Sums of pixels times integer weights, one rounding for all."""
+    source = rewriter.quantized(call.args[0])
+    if source is None:
+        rewriter.refuse_quantized(call.args[0])
+        return None
+    attrs = _bilinear(call)
+    epilogue = rewriter.epilogue(var)
+    _, height, width, _ = shape_of(call.args[0])
+    rows, columns = axes((height, width), attrs)
+    total = rows.one * columns.one
+    if total > LARGEST_ONE:
+        raise Refusal(f"{total} parts of a pixel do not fit 32-bit sums")
+    if source.scale != epilogue.scale:
+        assert epilogue.scale is not None
+        factor = source.scale / epilogue.scale / total
+        multiplier, shift = integer_factors(factors.requantization, factor)
+        sums = SumRange.of_elements(total, source.zero_point)
+        refuse_overflow(sums, multiplier, shift)
+        rounding = onnx_rounding(rewriter.rounding, multiplier, shift, sums.greatest)
+        attrs |= {"multiplier": multiplier, "shift": shift, "rounding": rounding}
+    return rewriter.dero(
+        "resize_bilinear",
+        [source.data],
+        epilogue.fused,
+        arithmetic="exact",
+        input_zero_point=source.zero_point,
+        output_zero_point=epilogue.zero_point,
+        **{"rounding": rewriter.rounding, **attrs},
+        **integer_clamp(epilogue),
+    )
+
+
+def _bilinear(call: Any) -> dict[str, Any]:
+    """Attributes of `dero.resize_bilinear`; raises `Refusal` for other ways of resizing."""
+    if is_call(call, "dero.resize_bilinear"):
+        attrs = attributes_of(call)
+        return {name: attrs[name] for name in ("size", "coordinates", "scale")}
+    a = call.attrs
+    coordinates = str(a.coordinate_transformation_mode)
+    if a.layout != "NHWC" or a.method != "linear":
+        raise Refusal(f"its layout is {a.layout}, its method {a.method}")
+    if coordinates not in COORDINATES:
+        raise Refusal(f"its coordinates are {coordinates}")
+    return {"size": shape_of(call)[1:3], "coordinates": coordinates, "scale": None}
+
+
 def _has_ties(shape: tuple[int, ...], out: tuple[int, ...], coordinates: str) -> bool:
     """True if a position of nearest-neighbour resizing lies midway between two pixels."""
     for axis in (1, 2):
@@ -147,7 +209,7 @@ def _has_ties(shape: tuple[int, ...], out: tuple[int, ...], coordinates: str) ->
     return False
 
 
-NARROWING.register("dero.resize2d")(same_channels)
+NARROWING.register("dero.resize2d", "dero.resize_bilinear")(same_channels)
 
 
 @DESCRIPTION.register("dero.resize2d")

@@ -1,0 +1,51 @@
+"""Example networks from image to image: quantized, in integers, streamed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import onnx
+import pytest
+
+import dero_tvm
+from examples.models.autoencoder import autoencoder
+from examples.models.quantize import quantize
+from examples.models.random_images import random_inputs
+from examples.models.unet import unet
+from tests.end_to_end.onnx_networks import output_step
+from tests.end_to_end.oracles import only, onnx_runtime
+
+SMALL = {"resolution": 32, "widths": (4, 8, 16)}
+NETWORKS: dict[str, tuple[Callable[[], onnx.ModelProto], str, int, float]] = {
+    "transposed": (lambda: unet(**SMALL), "conv2d_transpose", 2, 0.02),
+    # Many sums are ties between two results, which ONNX Runtime's float32 noise decides.
+    "bilinear": (lambda: unet(upsampling="bilinear", **SMALL), "resize_bilinear", 2, 0.8),
+    "autoencoder": (lambda: autoencoder(channels=1, **SMALL), "conv2d_transpose", 3, 0.02),
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_in_integers_and_streamed(name: str) -> None:
+    """No farther from the float network than ONNX Runtime is, in far less memory than whole."""
+    build, operator, count, most = NETWORKS[name]
+    model = build()
+    quantized = quantize(model, random_inputs(model, 4, seed=3))
+    (feed,) = random_inputs(model, 1, seed=5)
+    compiled = dero_tvm.compile(quantized, integer_io=True, dero="stream", time_limit=0.3)
+    operations = [o for c in compiled.network.cascades for o in c.operations]
+    upsampled = [o for o in operations if o.signature.operator == f"dero.{operator}"]
+    assert len(upsampled) == count
+    assert all(o.signature.output.dtype == "int8" for o in operations)
+    assert compiled.report.arena_bytes < 0.6 * compiled.report.whole_bytes
+
+    found = only(dero_tvm.compile(quantized, dero="none").run(feed))
+    real, rounded = (only(onnx_runtime(m, [feed])[0]) for m in (model, quantized))
+    assert np.abs(found - real).mean() < 1.1 * np.abs(rounded - real).mean()
+    assert np.abs(found - rounded).mean() < most * output_step(quantized)
+
+
+@pytest.mark.parametrize("upsampling", ["nearest", ""])
+def test_what_upsampling_there_is(upsampling: str) -> None:
+    with pytest.raises(ValueError, match="is none of transposed, bilinear"):
+        unet(upsampling=upsampling)
