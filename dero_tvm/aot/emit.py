@@ -13,6 +13,7 @@ from .archive import HOST_PROGRAM, INCLUDE, METADATA, PARAMETERS, SOURCE, ModelA
 from .c_constants import array_names, definition, words_of
 from .c_instrument import checks
 from .c_source import c_source
+from .c_state import initial_values, packed_states
 from .files import LazyFiles
 from .header import Interface, header, interface_of
 from .host_program import host_module, pack_constants
@@ -63,6 +64,7 @@ def _data_source(program: Program, interface: Interface) -> str:
         array: program.network.constants[name]
         for name, array in array_names(program, interface.prefix).items()
     }
+    arrays |= initial_values(program, interface.prefix)
     includes = [f'#include "{interface.prefix}.h"']
     # Not in the values, which are most of the text.
     words = [*parts, *(words_of(name, array) for name, array in arrays.items())]
@@ -73,5 +75,8 @@ def _data_source(program: Program, interface: Interface) -> str:
 
 
 def _parameters(program: Program) -> bytes:
-    packed = tvm.runtime.tensor(pack_constants(program))
-    return bytes(tvm.runtime.save_param_dict({"constants": packed}))
+    packed = {"constants": pack_constants(program)}
+    if program.network.states:
+        packed["states"] = packed_states(program)
+    tensors = {name: tvm.runtime.tensor(array) for name, array in packed.items()}
+    return bytes(tvm.runtime.save_param_dict(tensors))

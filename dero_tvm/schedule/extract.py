@@ -4,7 +4,8 @@ A call in ``main`` to a private function with the attribute ``dero.cascade`` bec
 several operations; every other call is a cascade of its own.  Reshapes cost nothing: their result
 is another name for the same buffer.  Operands of a concatenation in place are slices of its
 result.  Calls that are not of this project's operator set are compiled through TVM's own
-legalization into opaque kernels over whole tensors.
+legalization into opaque kernels over whole tensors.  What is left for the next inference goes into
+the buffer of the state that it becomes (`state_updates`).
 """
 
 from __future__ import annotations
@@ -21,15 +22,17 @@ from dero_tvm.boundary.errors import UserError
 from relax_passes.ir.attributes import CASCADE, DIRECTION, HAS_PORTS, attribute, function_attributes
 from relax_passes.ir.origins import origin_of
 from relax_passes.ir.port_quantization import port_quantization
+from relax_passes.ir.states import network_states
 from relax_passes.ir.straight_line import read_function
 from relax_passes.operators import Signature, TensorSpec, operator_of, signature_of, spec_of
 from relax_passes.operators.row_ports import sink_signature, source_signature
 from relax_passes.streaming.stream_ports import streamed_inputs, streamed_outputs
 from relax_passes.streaming.stream_rows import DESCENDING
 
-from .network import Cascade, CascadeKind, Network, Operation, Port
+from .network import Cascade, CascadeKind, Network, Operation, Port, State
 from .opaque import opaque_name, opaque_operation
-from .views import place_values
+from .state_updates import StateUpdates
+from .views import place_values, root_of
 
 _RESHAPE = "dero.reshape"
 _CONCAT = "dero.concat"
@@ -74,21 +77,34 @@ class _Extractor:
         output_names: Sequence[str] | None,
     ) -> Network:
         main = read_function(self.module)
+        states = network_states(self.module)
+        last = len(main.parameters) - len(states)
         inputs = []
-        for index, param in enumerate(main.parameters):
+        for index, param in enumerate(main.parameters[:last]):
             value = self._declare(param, spec_of(param.ty))
             port = input_names[index] if input_names else param.name
             row_streamed = index in streamed_inputs(self.module)
             quantization = port_quantization(self.module, "input").get(index)
             inputs.append(Port(port, value, row_streamed, quantization))
+        before = [self._declare(param, spec_of(param.ty)) for param in main.parameters[last:]]
         for var, value in main.bindings:
             self._binding(var, value)
-        outputs = self._outputs(main.results, [port.value for port in inputs], output_names)
+        values = self._results(main.results)
+        results, after = values[: len(values) - len(states)], values[len(values) - len(states) :]
+        given = [*(port.value for port in inputs), *before]
+        outputs = self._outputs(results, given, output_names)
         self._add_row_ports(inputs, outputs)
-        values, cascades = place_values(
+        updates = StateUpdates(self.specs, self.cascades, self.views, self.concats, self._copy)
+        updates.add(before, after, [port.value for port in outputs])
+        placed, cascades = place_values(
             self.specs, self.cascades, views=self.views, concats=self.concats
         )
-        return Network(name, tuple(inputs), tuple(outputs), values, self.constants, cascades)
+        lasting = tuple(
+            State(state.name, value, state.initial) for state, value in zip(states, before)
+        )
+        return Network(
+            name, tuple(inputs), tuple(outputs), placed, self.constants, cascades, lasting
+        )
 
     # --- bindings ----------------------------------------------------------------------------
 
@@ -170,17 +186,19 @@ class _Extractor:
 
     # --- outputs -----------------------------------------------------------------------------
 
-    def _outputs(
-        self, results: Sequence[relax.Expr], inputs: list[str], output_names: Sequence[str] | None
-    ) -> list[Port]:
+    def _results(self, results: Sequence[relax.Expr]) -> tuple[str, ...]:
         if len(results) == 1 and results[0] in self.results:  # all that one cascade gives
-            values = self.results[results[0]]
-        else:
-            values = tuple(self._operand(result) for result in results)
+            return self.results[results[0]]
+        return tuple(self._operand(result) for result in results)
+
+    def _outputs(
+        self, values: Sequence[str], given: list[str], output_names: Sequence[str] | None
+    ) -> list[Port]:
+        """The outputs; what is `given`, to the network or by another output, has a copy."""
         ports: list[Port] = []
         for index, value in enumerate(values):
             roots = {self._root(port.value) for port in ports}
-            if value in self.constants or self._root(value) in {*inputs, *roots}:
+            if value in self.constants or self._root(value) in {*given, *roots}:
                 value = self._copy(value)
             default = "output" if index == 0 else f"output{index}"
             row_streamed = index in streamed_outputs(self.module)
@@ -228,10 +246,7 @@ class _Extractor:
 
     def _root(self, value: str) -> str:
         """The value whose buffer `value` is a view of."""
-        sources = dict(self.views)
-        while value in sources:
-            value = sources[value]
-        return value
+        return root_of(value, self.views)
 
     def _copy(self, value: str) -> str:
         """An output that is an input, a constant or another output needs memory of its own."""

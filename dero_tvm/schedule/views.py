@@ -32,6 +32,14 @@ def place_values(
     return values, tuple(_with_strides(cascade, values) for cascade in cascades)
 
 
+def root_of(value: str, views: Iterable[tuple[str, str]]) -> str:
+    """The value whose buffer `value` is a view of."""
+    sources = dict(views)
+    while value in sources:
+        value = sources[value]
+    return value
+
+
 def _slice_operands(values: dict[str, Value], concat: Operation) -> None:
     whole = values[concat.result]
     axis = concat.signature["axis"] % len(whole.spec.shape)
