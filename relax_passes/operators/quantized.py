@@ -57,6 +57,24 @@ def convolution_factors(
     return _factor_arrays(_f64(input_scale) * _f64(s) / _f64(output_scale) for s in scales)
 
 
+def svdf_factors(
+    input_scale: float,
+    feature_scale: float,
+    state_scale: float,
+    time_scale: float,
+    output_scale: float,
+) -> tuple[dict[str, int], dict[str, int]]:
+    """``multiplier`` and ``shift`` of `svdf_update` and of `svdf_filter`.
+
+    The products and quotients are float32.
+    """
+    scales = map(np.float32, (input_scale, feature_scale, state_scale, time_scale, output_scale))
+    data, feature, state, time, out = scales
+    pairs = (quantize_multiplier(float(f)) for f in (data * feature / state, state * time / out))
+    first, second = ({"multiplier": m, "shift": s} for m, s in pairs)
+    return first, second
+
+
 def dense_factors(
     input_scale: float, weight_scales: float | Sequence[float], output_scale: float, units: int
 ) -> tuple[np.ndarray, np.ndarray]:

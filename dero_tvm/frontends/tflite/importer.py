@@ -18,6 +18,7 @@ from ..shapes import Dimension, resolve_input_shapes
 from . import arithmetic as _arithmetic  # noqa: F401
 from . import integer_kernels as _integer_kernels  # noqa: F401
 from . import moves as _moves  # noqa: F401
+from . import recurrent as _recurrent  # noqa: F401
 from . import transpose_conv as _transpose_conv  # noqa: F401
 from .converter import Converter
 from .operator_order import refuse_order

@@ -11,6 +11,7 @@ from .bias import bias_of
 from .constant_shapes import options_of
 from .converter import Converter
 from .reader import NamedModel, operator_name, type_name
+from .variables import UPDATED
 
 _TABLES = (
     *("HASHTABLE", "HASHTABLE_FIND", "HASHTABLE_IMPORT", "HASHTABLE_LOOKUP", "HASHTABLE_SIZE"),
@@ -58,12 +59,16 @@ def refuse_types(model: NamedModel, label: str) -> None:
     graph = model.Subgraphs(0)
     users: dict[int, str] = {}
     layers: set[int] = set()  # tensors other than biases, whose quantization nobody reads
+    integers: set[int] = set()  # int16 tensors of operators that know them
     for position in reversed(range(graph.OperatorsLength())):  # the first user names the tensor
         operator = graph.Operators(position)
         operands = [operator.Inputs(j) for j in range(operator.InputsLength())]
         results = [operator.Outputs(j) for j in range(operator.OutputsLength())]
         used = [tensor for tensor in (*operands, *results) if tensor >= 0]
         users.update(dict.fromkeys(used, f" of {_title(model, operator)}"))
+        if operator_name(model, operator) in UPDATED:
+            types = ((tensor, graph.Tensors(tensor).Type()) for tensor in used)
+            integers.update(tensor for tensor, kind in types if kind == tflite.TensorType.INT16)
         bias = bias_of(operator_name(model, operator), operator, graph)
         layers.update(tensor for tensor in used if tensor != bias)
     inputs = [graph.Inputs(position) for position in range(graph.InputsLength())]
@@ -72,7 +77,7 @@ def refuse_types(model: NamedModel, label: str) -> None:
     for index, where in sorted(users.items()):
         tensor = graph.Tensors(index)
         what = f"{label}: tensor {graph.names[index]!r}{where}"
-        if tensor.Type() not in _TYPES:
+        if tensor.Type() not in _TYPES and index not in integers:
             kind = type_name(tensor.Type())
             remark = ", with which int8 weights make 16x8 quantization" if kind == "int16" else ""
             raise UserError(
