@@ -1,11 +1,11 @@
 """From a canonicalized, rewritten Relax module to a `Network`.
 
 A call in ``main`` to a private function with the attribute ``dero.cascade`` becomes a cascade of
-several operations; every other call is a cascade of its own.  Reshapes cost nothing: their result
-is another name for the same buffer.  Operands of a concatenation in place are slices of its
-result.  Calls that are not of this project's operator set are compiled through TVM's own
-legalization into opaque kernels over whole tensors.  What is left for the next inference goes into
-the buffer of the state that it becomes (`state_updates`).
+several operations; every other call is a cascade of its own.  Reshapes and parts cost nothing:
+their result is another name for the same buffer, or for some of its bytes.  Operands of a
+concatenation in place are slices of its result.  Calls that are not of this project's operator set
+are compiled through TVM's own legalization into opaque kernels over whole tensors.  What is left
+for the next inference goes into the buffer of the state that it becomes (`state_updates`).
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from .state_updates import StateUpdates
 from .views import place_values, root_of
 
 _RESHAPE = "dero.reshape"
+_VIEWS = (_RESHAPE, "dero.part")
 _CONCAT = "dero.concat"
 _TYPES = (
     *("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64"),
@@ -64,7 +65,8 @@ class _Extractor:
         self.constants: dict[str, np.ndarray] = {}
         self.constant_names: dict[tuple[str, tuple[int, ...], bytes], str] = {}
         self.cascades: list[Cascade] = []
-        self.views: list[tuple[str, str]] = []  # (reshape result, operand)
+        self.views: list[tuple[str, str]] = []  # (result of a reshape or part, operand)
+        self.offsets: dict[str, int] = {}  # of views, in bytes, where they are parts
         self.concats: list[Operation] = []  # concatenations in place
         self.names: dict[Var, str] = {}  # Relax variables to value or constant names
         self.results: dict[Var, tuple[str, ...]] = {}  # of calls with several
@@ -97,7 +99,11 @@ class _Extractor:
         updates = StateUpdates(self.specs, self.cascades, self.views, self.concats, self._copy)
         updates.add(before, after, [port.value for port in outputs])
         placed, cascades = place_values(
-            self.specs, self.cascades, views=self.views, concats=self.concats
+            self.specs,
+            self.cascades,
+            views=self.views,
+            concats=self.concats,
+            offsets=self.offsets,
         )
         lasting = tuple(
             State(state.name, value, state.initial) for state, value in zip(states, before)
@@ -128,8 +134,9 @@ class _Extractor:
         signature = signature_of(call)
         operands = tuple(self._operand(arg) for arg in call.args)
         result = self._declare(var, signature.output)
-        if call.op.name == _RESHAPE and operands[0] in self.specs and not in_cascade:
+        if call.op.name in _VIEWS and operands[0] in self.specs and not in_cascade:
             self.views.append((result, operands[0]))
+            self.offsets[result] = signature.attrs.get("offset", 0)
             return None
         operation = Operation(
             result,
@@ -194,11 +201,15 @@ class _Extractor:
     def _outputs(
         self, values: Sequence[str], given: list[str], output_names: Sequence[str] | None
     ) -> list[Port]:
-        """The outputs; what is `given`, to the network or by another output, has a copy."""
+        """The outputs; of what is `given`, to the network or by another output, copies are made.
+
+        So they are of a part of a result, which an application's memory has no room for.
+        """
         ports: list[Port] = []
         for index, value in enumerate(values):
             roots = {self._root(port.value) for port in ports}
-            if value in self.constants or self._root(value) in {*given, *roots}:
+            is_given = value in self.constants or self._root(value) in {*given, *roots}
+            if is_given or self._is_part(value):
                 value = self._copy(value)
             default = "output" if index == 0 else f"output{index}"
             row_streamed = index in streamed_outputs(self.module)
@@ -247,6 +258,10 @@ class _Extractor:
     def _root(self, value: str) -> str:
         """The value whose buffer `value` is a view of."""
         return root_of(value, self.views)
+
+    def _is_part(self, value: str) -> bool:
+        """Whether a value is less than its buffer holds."""
+        return self.specs[value].bytes < self.specs[self._root(value)].bytes
 
     def _copy(self, value: str) -> str:
         """An output that is an input, a constant or another output needs memory of its own."""

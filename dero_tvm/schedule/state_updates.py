@@ -49,7 +49,8 @@ class StateUpdates:
             root = self._root(value)
             if root == state:
                 continue
-            if root not in taken and self._can_lie_in(root, state):
+            whole = value in self.specs and self.specs[value].bytes == self.specs[root].bytes
+            if whole and root not in taken and self._can_lie_in(root, state):
                 taken.add(root)
                 same.append((root, state))
                 continue

@@ -8,8 +8,10 @@ from . import conv2d as _conv2d  # noqa: F401
 from . import dense as _dense  # noqa: F401
 from . import depth_to_space as _depth_to_space  # noqa: F401
 from . import lookup as _lookup  # noqa: F401
+from . import lstm as _lstm  # noqa: F401
 from . import multiply as _multiply  # noqa: F401
 from . import pad as _pad  # noqa: F401
+from . import part as _part  # noqa: F401
 from . import pool2d as _pool2d  # noqa: F401
 from . import prelu as _prelu  # noqa: F401
 from . import quantize as _quantize  # noqa: F401

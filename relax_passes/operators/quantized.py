@@ -75,6 +75,27 @@ def svdf_factors(
     return first, second
 
 
+def lstm_factors(
+    input_scale: float,
+    input_scales: Sequence[float],
+    hidden_scale: float,
+    recurrent_scales: Sequence[float],
+    cell_scale: float,
+) -> tuple[np.ndarray, np.ndarray, tuple[tuple[int, int], ...]]:
+    """``multiplier``, ``shift`` and ``products`` of `lstm`.
+
+    `input_scales` and `recurrent_scales` are those of the weights of its four gates, whose sums
+    are Q3.12; gates are Q0.15.
+    """
+    pairs = [(input_scale, scale) for scale in input_scales]
+    pairs += [(hidden_scale, scale) for scale in recurrent_scales]
+    found = [dense_factors(data, weight, 2.0**-12, 1) for data, weight in pairs]
+    multiplier, shift = (np.concatenate(parts) for parts in zip(*found))
+    gate = 2.0**-15
+    factors = (gate * cell_scale / cell_scale, gate * gate / cell_scale, gate * gate / hidden_scale)
+    return multiplier, shift, tuple(quantize_multiplier(factor) for factor in factors)
+
+
 def dense_factors(
     input_scale: float, weight_scales: float | Sequence[float], output_scale: float, units: int
 ) -> tuple[np.ndarray, np.ndarray]:

@@ -6,16 +6,23 @@ finds, and from then on what it leaves (see `variables`).
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import numpy as np
 import tflite
 from tvm import ir, relax
 from tvm.relax.frontend.tflite.tflite_frontend import TensorWrapper
 
-from relax_passes.operators import make_call
+from relax_passes.operators import make_call, signature_of
 from relax_passes.operators import quantized as factors
+from relax_passes.operators.lstm import lstm_sizes
+from relax_passes.operators.sigmoid_table import sigmoid_table
 
 from .constant_shapes import options_of
 from .converter import Converter, rule
+
+_HIDDEN, _CELL_END = 18, 20  # the states among the operands of an LSTM
 
 
 @rule("SVDF")
@@ -48,6 +55,102 @@ def _svdf(converter: Converter, op: tflite.Operator) -> ir.Expr:
     activation = options.FusedActivationFunction()
     # LiteRT's integer kernels take no notice of it: the output's range is that of its int8.
     return converter.convert_fused_activation_function(filtered, activation) if real else filtered
+
+
+@rule("UNIDIRECTIONAL_SEQUENCE_LSTM")
+def _lstm(converter: Converter, op: tflite.Operator) -> ir.Expr:
+    options = options_of(op, tflite.UnidirectionalSequenceLSTMOptions)
+    count = op.InputsLength()
+    tensors = [converter.tensor_of(op.Inputs(i) if i < count else -1) for i in range(24)]
+    _refuse_variants([tensor.tensor_idx >= 0 for tensor in tensors], options)
+    data, hidden, cell = tensors[0], *tensors[_HIDDEN:_CELL_END]
+    inner, recurrent, biases = tensors[1:5], tensors[5:9], tensors[12:16]
+    real = not data.qnn_params
+    stacked = [
+        relax.const(np.concatenate([converter.get_tensor_value(t) for t in group]))
+        for group in (inner, recurrent, biases)
+    ]
+    attrs: dict[str, Any] = {"time_major": bool(options.TimeMajor()), "sequence": True}
+    clip = options.CellClip()
+    if real:
+        attrs["cell_clip"] = clip if clip > 0 else None
+    else:
+        (out,) = converter.get_output_tensors(op)
+        stacked += _integers(data, hidden, cell, out, inner, recurrent, attrs)
+        if clip > 0:
+            attrs["cell_clip"] = int(min(clip / scale_of(cell)[0], 32767.0))
+    operands = [converter.bb.normalize(converter.get_tensor_expr(t)) for t in (data, hidden, cell)]
+    call = make_call("lstm", [*operands, *stacked], **attrs)
+    packed = converter.bb.normalize(call)
+    sizes = lstm_sizes(signature_of(call))
+    states = converter.static_shape(operands[1])
+    kind, cell_kind = ("float32", "float32") if real else ("int8", "int16")
+    sequence = converter.bb.normalize(
+        make_call(
+            "part",
+            [packed],
+            offset=sizes.hidden_offset,
+            shape=sizes.hidden_shape,
+            dtype=kind,
+        )
+    )
+    converter.leave(
+        cell,
+        converter.bb.normalize(
+            make_call("part", [packed], offset=0, shape=tuple(states), dtype=cell_kind)
+        ),
+    )
+    axis, last = (0 if sizes.time_major else 1), sizes.steps - 1
+    left = relax.op.strided_slice(sequence, axes=[axis], begin=[last], end=[last + 1])
+    converter.leave(hidden, converter.bb.normalize(relax.op.reshape(left, states)))
+    return sequence
+
+
+def _refuse_variants(given: list[bool], options: Any) -> None:
+    """ValueError for what TensorFlow Lite Micro has no kernel for either."""
+    variants = {
+        "coupled input and forget gates": not all(given[1:9]),
+        "peepholes": any(given[9:12]),
+        "no biases": not all(given[12:16]),
+        "a projection": any(given[16:18]),
+        "layer normalization": any(given[20:24]),
+        "an activation other than tanh": options.FusedActivationFunction()
+        != tflite.ActivationFunctionType.TANH,
+    }
+    for what, found in variants.items():
+        if found:
+            raise ValueError(f"an LSTM with {what} is not supported; train it without")
+
+
+def _integers(
+    data: TensorWrapper,
+    hidden: TensorWrapper,
+    cell: TensorWrapper,
+    out: TensorWrapper,
+    inner: list[TensorWrapper],
+    recurrent: list[TensorWrapper],
+    attrs: dict[str, Any],
+) -> list[ir.Expr]:
+    """The operands that int8 has besides, and attributes added to `attrs`."""
+    if cell.tensor.Type() != tflite.TensorType.INT16:
+        raise ValueError("an int8 LSTM needs a cell state of int16")
+    if scale_of(hidden) != scale_of(out):
+        raise ValueError("its output has another scale or zero point than its hidden state")
+    weights = [scale_of(tensor) for tensor in (*inner, *recurrent)]
+    if any(zero_point for _, zero_point in weights):
+        raise ValueError("its weights have zero points other than 0")
+    (scale, zero_in), (hidden_scale, zero_hidden) = scale_of(data), scale_of(hidden)
+    cell_scale, _ = scale_of(cell)
+    power = math.log2(cell_scale)
+    if power != round(power):
+        raise ValueError(f"the scale of its cell state, {cell_scale}, is not a power of two")
+    scales = [scale for scale, _ in weights]
+    multiplier, shift, products = factors.lstm_factors(
+        scale, scales[:4], hidden_scale, scales[4:], cell_scale
+    )
+    attrs |= {"cell_power": round(power), "products": products}
+    attrs |= {"input_zero_point": zero_in, "hidden_zero_point": zero_hidden}
+    return [relax.const(values) for values in (multiplier, shift, sigmoid_table())]
 
 
 def scale_of(tensor: TensorWrapper) -> tuple[float, int]:
