@@ -57,7 +57,7 @@ MEMORY_PASSES = (accumulate_residuals.NAME, concat_in_place.NAME, NAME)
 """Whose decisions no longer hold when the functions they made are inlined."""
 STREAM = "stream"
 ASCENDING, DESCENDING = "ascending", "descending"
-_RESHAPE = "dero.reshape"
+_VIEWS = ("dero.reshape", "dero.part")
 _CONCAT = "dero.concat"
 
 
@@ -214,9 +214,9 @@ def _item(graph: OperatorGraph, node: str, outside: set[str]) -> Item:
 
 
 def _is_view(graph: OperatorGraph, node: str) -> bool:
-    """True for a reshape of a tensor (not of a constant), which needs no memory of its own."""
+    """True for a reshape or part of a tensor (not of a constant), which needs no memory."""
     data = graph[node]
-    return data.operator == _RESHAPE and data.operands[0] is not None
+    return data.operator in _VIEWS and data.operands[0] is not None
 
 
 def _root(graph: OperatorGraph, name: str) -> str:
