@@ -8,6 +8,7 @@ for every step x of a sequence, gates in the order i, f, g, o.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,11 +17,13 @@ from tvm.script import tirx as T
 
 from . import fixed_point, script
 from .part import typed
+from .recurrence import Recurrence, logistic
 from .registry import REQUIRED, Operator, OperatorClass, register
 from .sigmoid_table import sigmoid, tanh
 from .signature import Signature, TensorSpec
 
 _GATES = 4
+_INTEGERS = ["int8", "int8", "int16", "int8", "int8", "int32", "int32", "int32", "uint16"]
 _INT16 = (-32768, 32767)
 
 
@@ -31,7 +34,7 @@ class Lstm(Operator):
     ``data`` is [B, T, I], with `time_major` [T, B, I]; ``hidden`` and ``cell`` are [B, H];
     ``input_weight`` is [4 * H, I], ``recurrent_weight`` [4 * H, H], ``bias`` [4 * H].  The result
     has the last cell state, then the hidden states: with `sequence` those of all steps, in the
-    data's order of axes, otherwise the last alone.  `cell_parts` gives their places.  With
+    data's order of axes, otherwise the last alone; `lstm_parts` gives their places.  With
     `reverse`, steps run from the last to the first.
 
     float32: `cell_clip` limits the cell state to ``[-cell_clip, cell_clip]``.
@@ -63,116 +66,65 @@ class Lstm(Operator):
 
     def infer(self, inputs: tuple[TensorSpec, ...], attrs: dict[str, Any]) -> TensorSpec:
         """A row of int8."""
-        sizes = _sizes(inputs, attrs)
-        return TensorSpec((sizes.bytes,), "int8")
+        return TensorSpec((lstm_parts(inputs, attrs).bytes,), "int8")
 
     def row_arguments(self, signature: Signature) -> tuple[int, ...]:
         return ()
 
     def scratch_bytes(self, signature: Signature) -> int:
         """The hidden state that a step reads."""
-        sizes = _sizes(signature.inputs, signature.attrs)
-        return sizes.states * signature.inputs[1].itemsize
+        parts = lstm_parts(signature.inputs, signature.attrs)
+        return parts.loop.states * parts.hidden_bytes
 
     def macs(self, signature: Signature) -> int:
-        _, _, _, inner, recurrent = signature.inputs[:5]
-        sizes = _sizes(signature.inputs, signature.attrs)
-        return sizes.steps * sizes.batch * (inner.elements + recurrent.elements)
+        loop = lstm_parts(signature.inputs, signature.attrs).loop
+        weights = signature.inputs[3].elements + signature.inputs[4].elements
+        return loop.steps * loop.batch * weights
 
     def row_kernel(self, signature: Signature) -> tirx.PrimFunc:
         build = _float_kernel if signature.inputs[0].dtype == "float32" else _int8_kernel
-        return build(signature, _sizes(signature.inputs, signature.attrs))
+        return build(signature, lstm_parts(signature.inputs, signature.attrs))
 
 
 @dataclass(frozen=True)
-class LstmSizes:
-    """The lengths of the axes of one call, and where in the packed result its parts lie."""
+class LstmParts:
+    """Where in the packed result its parts lie: the cell state first."""
 
-    batch: int
-    steps: int
-    width: int
-    units: int
-    time_major: bool
-    sequence: bool
-    cell_bytes: int
-    hidden_bytes: int  # of one element
-
-    @property
-    def states(self) -> int:
-        """Elements of a state."""
-        return self.batch * self.units
-
-    @property
-    def hidden_shape(self) -> tuple[int, ...]:
-        """Of the hidden states that are given."""
-        if not self.sequence:
-            return self.batch, self.units
-        first = (self.steps, self.batch) if self.time_major else (self.batch, self.steps)
-        return (*first, self.units)
+    loop: Recurrence
+    cell_bytes: int  # of one element
+    hidden_bytes: int
 
     @property
     def hidden_offset(self) -> int:
-        """Bytes before the hidden states, which follow the cell state."""
-        return self.states * self.cell_bytes
+        """Bytes before the hidden states."""
+        return self.loop.states * self.cell_bytes
 
     @property
     def bytes(self) -> int:
         """Bytes of the packed result."""
-        steps = self.steps if self.sequence else 1
-        return self.hidden_offset + steps * self.states * self.hidden_bytes
-
-    def element(self, step: Any, batch: Any) -> Any:
-        """The number of an element of the data, and of its hidden state in a sequence."""
-        return step * self.batch + batch if self.time_major else batch * self.steps + step
+        return self.hidden_offset + self.loop.hidden_elements * self.hidden_bytes
 
 
-def _sizes(inputs: tuple[TensorSpec, ...], attrs: Any) -> LstmSizes:
-    """Raises ``ValueError`` if operands do not fit."""
-    if len(inputs) not in (6, 9) or len(inputs[0].shape) != 3:
-        raise ValueError(f"lstm takes sequences of shape [B, T, I] and 5 or 8 more, got {inputs}")
-    data, hidden, cell, weight, recurrent, bias = inputs[:6]
-    integer = data.dtype == "int8"
+def lstm_parts(inputs: tuple[TensorSpec, ...], attrs: Mapping[str, Any]) -> LstmParts:
+    """The parts of a call of `lstm`.  Raises ``ValueError`` if operands do not fit."""
     kinds = [spec.dtype for spec in inputs]
-    expected = ["int8", "int8", "int16", "int8", "int8", "int32", "int32", "int32", "uint16"]
-    if kinds != (expected if integer else ["float32"] * 6):
-        raise ValueError(f"lstm takes float32 or {', '.join(expected)}, got {', '.join(kinds)}")
-    first, second, width = data.shape
-    batch, steps = (second, first) if attrs["time_major"] else (first, second)
-    units = hidden.channels
-    shapes = {
-        "hidden": (hidden, (batch, units)),
-        "cell": (cell, (batch, units)),
-        "input_weight": (weight, (_GATES * units, width)),
-        "recurrent_weight": (recurrent, (_GATES * units, units)),
-        "bias": (bias, (_GATES * units,)),
-    }
-    for name, (spec, shape) in shapes.items():
-        if spec.shape != shape:
-            raise ValueError(f"lstm: {name} has the shape {spec.shape}, not {shape}")
+    integer = kinds[:1] == ["int8"]
+    if kinds != (_INTEGERS if integer else ["float32"] * 6):
+        raise ValueError(
+            f"lstm takes six float32 or {', '.join(_INTEGERS)}; got {', '.join(kinds)}"
+        )
     if integer and None in (attrs["cell_power"], attrs["products"]):
         raise ValueError("lstm: int8 needs cell_power and products")
-    return LstmSizes(
-        batch,
-        steps,
-        width,
-        units,
-        attrs["time_major"],
-        attrs["sequence"],
-        cell.itemsize,
-        hidden.itemsize,
-    )
+    loop = Recurrence.of("lstm", inputs, attrs, states=2, gates=_GATES)
+    return LstmParts(loop, inputs[2].itemsize, inputs[1].itemsize)
 
 
-def lstm_sizes(signature: Signature) -> LstmSizes:
-    """The sizes of a call of `lstm`."""
-    return _sizes(signature.inputs, signature.attrs)
-
-
-def _float_kernel(signature: Signature, g: LstmSizes) -> tirx.PrimFunc:
-    steps, batch, width, units = g.steps, g.batch, g.width, g.units
+def _float_kernel(signature: Signature, parts: LstmParts) -> tirx.PrimFunc:
+    g = parts.loop
+    steps, batch, width, units, states = g.steps, g.batch, g.width, g.units, g.states
+    size, place, hidden_elements = parts.bytes, parts.hidden_offset, g.hidden_elements
     data_row, elements = signature.inputs[0].row_stride, signature.inputs[0].rows
-    clip, reverse, states = signature["cell_clip"], signature["reverse"], g.states
-    hidden_elements = (g.bytes - g.hidden_offset) // 4
+    clip = signature["cell_clip"]
     low, high = (None, None) if clip is None else (-clip, clip)
 
     @script.prim_func(private=True, s_tir=True)
@@ -193,10 +145,10 @@ def _float_kernel(signature: Signature, g: LstmSizes) -> tirx.PrimFunc:
         W = T.decl_buffer((4 * units * width,), "float32", data=input_weight)
         R = T.decl_buffer((4 * units * units,), "float32", data=recurrent_weight)
         B = T.decl_buffer((4 * units,), "float32", data=bias)
-        P = T.decl_buffer((g.bytes,), "int8", data=out)
+        P = T.decl_buffer((size,), "int8", data=out)
         S = T.decl_buffer((states * 4,), "int8", data=scratch)
         C = T.decl_buffer((states,), "float32", data=typed(P, 0, "float32"))
-        Y = T.decl_buffer((hidden_elements,), "float32", data=typed(P, g.hidden_offset, "float32"))
+        Y = T.decl_buffer((hidden_elements,), "float32", data=typed(P, place, "float32"))
         H = T.decl_buffer((states,), "float32", data=typed(S, 0, "float32"))
         for e in range(states):
             C[e] = C0[e]
@@ -209,27 +161,26 @@ def _float_kernel(signature: Signature, g: LstmSizes) -> tirx.PrimFunc:
                         gates[k] = B[k * units + u]
                         for i in range(width):
                             gates[k] += (
-                                X[_at(g, s, b, reverse) * data_row + i]
-                                * W[(k * units + u) * width + i]
+                                X[g.at(s, b) * data_row + i] * W[(k * units + u) * width + i]
                             )
                         for i in range(units):
                             gates[k] += H[b * units + i] * R[(k * units + u) * units + i]
-                    kept: T.let[T.float32] = _logistic(gates[1]) * C[b * units + u]
-                    gained: T.let[T.float32] = _logistic(gates[0]) * T.tanh(gates[2])
+                    kept: T.let[T.float32] = logistic(gates[1]) * C[b * units + u]
+                    gained: T.let[T.float32] = logistic(gates[0]) * T.tanh(gates[2])
                     C[b * units + u] = fixed_point.clamp(kept + gained, low, high, "float32")
-                    Y[_place(g, s, b, u, reverse)] = _logistic(gates[3]) * T.tanh(C[b * units + u])
+                    Y[g.place(s, b, u)] = logistic(gates[3]) * T.tanh(C[b * units + u])
             for b in range(batch):
                 for u in range(units):
-                    H[b * units + u] = Y[_place(g, s, b, u, reverse)]
+                    H[b * units + u] = Y[g.place(s, b, u)]
 
     return lstm_row
 
 
-def _int8_kernel(signature: Signature, g: LstmSizes) -> tirx.PrimFunc:
-    steps, batch, width, units = g.steps, g.batch, g.width, g.units
+def _int8_kernel(signature: Signature, parts: LstmParts) -> tirx.PrimFunc:
+    g = parts.loop
+    steps, batch, width, units, states = g.steps, g.batch, g.width, g.units, g.states
+    size, place, hidden_elements = parts.bytes, parts.hidden_offset, g.hidden_elements
     data_row, elements = signature.inputs[0].row_stride, signature.inputs[0].rows
-    reverse, states = signature["reverse"], g.states
-    hidden_elements = g.bytes - g.hidden_offset
     zero_in, zero_hidden = signature["input_zero_point"], signature["hidden_zero_point"]
     power, clip = signature["cell_power"], signature["cell_clip"]
     low, high = _INT16 if clip is None else (-clip, clip)
@@ -259,10 +210,10 @@ def _int8_kernel(signature: Signature, g: LstmSizes) -> tirx.PrimFunc:
         M = T.decl_buffer((8,), "int32", data=multiplier)
         N = T.decl_buffer((8,), "int32", data=shift)
         F = T.decl_buffer((256,), "uint16", data=table)
-        P = T.decl_buffer((g.bytes,), "int8", data=out)
+        P = T.decl_buffer((size,), "int8", data=out)
         H = T.decl_buffer((states,), "int8", data=scratch)
         C = T.decl_buffer((states,), "int16", data=typed(P, 0, "int16"))
-        Y = T.decl_buffer((hidden_elements,), "int8", data=typed(P, g.hidden_offset, "int8"))
+        Y = T.decl_buffer((hidden_elements,), "int8", data=typed(P, place, "int8"))
         for e in range(states):
             C[e] = C0[e]
             H[e] = H0[e]
@@ -276,7 +227,7 @@ def _int8_kernel(signature: Signature, g: LstmSizes) -> tirx.PrimFunc:
                         given[0] = B[k * units + u]
                         for i in range(width):
                             given[0] += (
-                                T.cast(X[_at(g, s, b, reverse) * data_row + i], "int32") - zero_in
+                                T.cast(X[g.at(s, b) * data_row + i], "int32") - zero_in
                             ) * T.cast(W[(k * units + u) * width + i], "int32")
                         past[0] = 0
                         for i in range(units):
@@ -305,28 +256,12 @@ def _int8_kernel(signature: Signature, g: LstmSizes) -> tirx.PrimFunc:
                         fixed_point.multiply(kept[0] * gates[3], give[0], give[1], "double")
                         + zero_hidden
                     )
-                    Y[_place(g, s, b, u, reverse)] = fixed_point.saturate(kept[0], None, None)
+                    Y[g.place(s, b, u)] = fixed_point.saturate(kept[0], None, None)
             for b in range(batch):
                 for u in range(units):
-                    H[b * units + u] = Y[_place(g, s, b, u, reverse)]
+                    H[b * units + u] = Y[g.place(s, b, u)]
 
     return lstm_row
-
-
-def _at(g: LstmSizes, step: Any, batch: Any, reverse: bool) -> Any:
-    """The element of the data that a step reads."""
-    return g.element(g.steps - 1 - step if reverse else step, batch)
-
-
-def _place(g: LstmSizes, step: Any, batch: Any, unit: Any, reverse: bool) -> Any:
-    """Where a step's hidden state goes."""
-    element = _at(g, step, batch, reverse) if g.sequence else batch
-    return element * g.units + unit
-
-
-def _logistic(value: Any) -> Any:
-    one = tirx.const(1.0, "float32")
-    return one / (one + T.exp(-value))
 
 
 def _scaled(value: Any, multiplier: Any, shift: Any) -> Any:

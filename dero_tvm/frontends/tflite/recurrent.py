@@ -14,11 +14,11 @@ import tflite
 from tvm import ir, relax
 from tvm.relax.frontend.tflite.tflite_frontend import TensorWrapper
 
-from relax_passes.operators import make_call, signature_of
+from relax_passes.operators import make_call
 from relax_passes.operators import quantized as factors
-from relax_passes.operators.lstm import lstm_sizes
 from relax_passes.operators.sigmoid_table import sigmoid_table
 
+from ..recurrent_layers import lstm
 from .constant_shapes import options_of
 from .converter import Converter, rule
 
@@ -70,7 +70,7 @@ def _lstm(converter: Converter, op: tflite.Operator) -> ir.Expr:
         relax.const(np.concatenate([converter.get_tensor_value(t) for t in group]))
         for group in (inner, recurrent, biases)
     ]
-    attrs: dict[str, Any] = {"time_major": bool(options.TimeMajor()), "sequence": True}
+    attrs: dict[str, Any] = {"time_major": bool(options.TimeMajor())}
     clip = options.CellClip()
     if real:
         attrs["cell_clip"] = clip if clip > 0 else None
@@ -79,30 +79,10 @@ def _lstm(converter: Converter, op: tflite.Operator) -> ir.Expr:
         stacked += _integers(data, hidden, cell, out, inner, recurrent, attrs)
         if clip > 0:
             attrs["cell_clip"] = int(min(clip / scale_of(cell)[0], 32767.0))
-    operands = [converter.bb.normalize(converter.get_tensor_expr(t)) for t in (data, hidden, cell)]
-    call = make_call("lstm", [*operands, *stacked], **attrs)
-    packed = converter.bb.normalize(call)
-    sizes = lstm_sizes(signature_of(call))
-    states = converter.static_shape(operands[1])
-    kind, cell_kind = ("float32", "float32") if real else ("int8", "int16")
-    sequence = converter.bb.normalize(
-        make_call(
-            "part",
-            [packed],
-            offset=sizes.hidden_offset,
-            shape=sizes.hidden_shape,
-            dtype=kind,
-        )
-    )
-    converter.leave(
-        cell,
-        converter.bb.normalize(
-            make_call("part", [packed], offset=0, shape=tuple(states), dtype=cell_kind)
-        ),
-    )
-    axis, last = (0 if sizes.time_major else 1), sizes.steps - 1
-    left = relax.op.strided_slice(sequence, axes=[axis], begin=[last], end=[last + 1])
-    converter.leave(hidden, converter.bb.normalize(relax.op.reshape(left, states)))
+    operands = [converter.get_tensor_expr(tensor) for tensor in (data, hidden, cell)]
+    sequence, *left = lstm(converter.bb, [*operands, *stacked], **attrs)
+    for state, values in zip((hidden, cell), left):
+        converter.leave(state, values)
     return sequence
 
 
