@@ -27,6 +27,7 @@ from .canonicalization.fold_batch_norm import FoldAffine
 from .canonicalization.fold_constants import FoldConstants
 from .canonicalization.integer_arithmetic import IntegerArithmetic
 from .canonicalization.integer_interface import IntegerInterface
+from .canonicalization.last_steps import LastSteps
 from .canonicalization.select_operators import SelectOperators
 from .canonicalization.signed_quantization import SignQuantization
 from .canonicalization.spell_shortcuts import SpellShortcuts
@@ -84,6 +85,8 @@ def Canonicalize(input_layout: str = "model") -> tvm.transform.Pass:
             BoundIndices(),
             # Operators of the microcontroller
             SelectOperators(),
+            # Of layers over sequences no more than is read
+            LastSteps(),
         ],
         name=CANONICALIZE,
     )
