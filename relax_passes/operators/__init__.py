@@ -17,6 +17,7 @@ from . import pool2d as _pool2d  # noqa: F401
 from . import prelu as _prelu  # noqa: F401
 from . import quantize as _quantize  # noqa: F401
 from . import reduce as _reduce  # noqa: F401
+from . import requantize as _requantize  # noqa: F401
 from . import reshape as _reshape  # noqa: F401
 from . import resize2d as _resize2d  # noqa: F401
 from . import resize_bilinear as _resize_bilinear  # noqa: F401

@@ -305,3 +305,14 @@ def quantization_of(tensor: tflite.Tensor) -> dict[str, Any] | None:
         ),
         "axis": int(parameters.QuantizedDimension()) if several else 0,
     }
+
+
+def scale_of(tensor: TensorWrapper) -> tuple[float, int]:
+    """The one scale and zero point of a quantized tensor; ValueError if it has none or several."""
+    parameters = tensor.qnn_params
+    if not parameters or parameters["scale"].value.numpy().shape:
+        raise ValueError(f"{tensor.tensor.Name().decode()!r} does not have one scale")
+    return (
+        float(parameters["scale"].value.numpy()),
+        int(parameters["zero_point"].value.numpy()),
+    )

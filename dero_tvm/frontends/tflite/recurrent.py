@@ -20,7 +20,7 @@ from relax_passes.operators.sigmoid_table import sigmoid_table
 
 from ..recurrent_layers import lstm
 from .constant_shapes import options_of
-from .converter import Converter, rule
+from .converter import Converter, rule, scale_of
 
 _HIDDEN, _CELL_END = 18, 20  # the states among the operands of an LSTM
 
@@ -131,14 +131,3 @@ def _integers(
     attrs |= {"cell_power": round(power), "products": products}
     attrs |= {"input_zero_point": zero_in, "hidden_zero_point": zero_hidden}
     return [relax.const(values) for values in (multiplier, shift, sigmoid_table())]
-
-
-def scale_of(tensor: TensorWrapper) -> tuple[float, int]:
-    """The one scale and zero point of a quantized tensor; ValueError if it has none or several."""
-    parameters = tensor.qnn_params
-    if not parameters or parameters["scale"].value.numpy().shape:
-        raise ValueError(f"{tensor.tensor.Name().decode()!r} does not have one scale")
-    return (
-        float(parameters["scale"].value.numpy()),
-        int(parameters["zero_point"].value.numpy()),
-    )

@@ -66,7 +66,7 @@ def refuse_types(model: NamedModel, label: str) -> None:
         results = [operator.Outputs(j) for j in range(operator.OutputsLength())]
         used = [tensor for tensor in (*operands, *results) if tensor >= 0]
         users.update(dict.fromkeys(used, f" of {_title(model, operator)}"))
-        if operator_name(model, operator) in UPDATED:
+        if operator_name(model, operator) in (*UPDATED, "QUANTIZE", "SOFTMAX"):
             types = ((tensor, graph.Tensors(tensor).Type()) for tensor in used)
             integers.update(tensor for tensor, kind in types if kind == tflite.TensorType.INT16)
         bias = bias_of(operator_name(model, operator), operator, graph)
