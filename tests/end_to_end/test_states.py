@@ -8,11 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
+import dero_tvm
+from dero_tvm.boards.board import Board, Ram
 from dero_tvm.driver.dero_levels import Dero
 from dero_tvm.frontends.load import load
 from tests.compiled.c_batch import CBatch, CLibrary, programs_of
 from tests.end_to_end import stateful_models as models
-from tests.end_to_end.oracles import litert, tflite_micro
+from tests.end_to_end.oracles import MACHINES, litert, skip_unless_runnable, tflite_micro
 
 Oracle = Callable[[bytes, list[np.ndarray]], list[np.ndarray]]
 INFERENCES = 6
@@ -104,3 +106,43 @@ def check(
 ) -> None:
     (actual,) = library.run(program, {port: values})[0].values()
     np.testing.assert_allclose(actual, expected, rtol=tolerance, atol=tolerance, err_msg=program)
+
+
+@pytest.mark.parametrize("device", ["host", "host-c", MACHINES[0]])
+def test_every_device_keeps_it(device: str) -> None:
+    """Over the inputs that it is given at once, from the initial values on each time."""
+    skip_unless_runnable(device)
+    name = "convolution_int8"
+    port, inputs = inputs_of(CASES[name].model)
+    expected = litert(CASES[name].model, inputs)
+    model = dero_tvm.compile(load(CASES[name].model), target="host", time_limit=1.0)
+    assert model.report.state_bytes == 18 + 2
+    assert [state.name for state in model.archive.states] == ["history"]
+    for _ in range(2):
+        outputs = model.run([{port: values} for values in inputs], device)
+        for output, answer in zip(outputs, expected, strict=True):
+            np.testing.assert_array_equal(*output.values(), answer)
+
+
+def test_the_report_and_a_board_of_two_memories() -> None:
+    """The state is alive in every step, also where it lies in the second region."""
+    board = Board(
+        "two-memories",
+        "A core with a memory of a few bytes and a larger one",
+        "cortex-m4",
+        ("-mcpu=cortex-m4", "-mthumb"),
+        frozenset(),
+        4,
+        "a test",
+        ram=(
+            Ram("fast", 0x10000000, 100, ".fast", "a test"),
+            Ram("slow", 0x20000000, 4096, ".slow", "a test"),
+        ),
+    )
+    loaded = load(models.svdf("int16", rank=2))
+    model = dero_tvm.compile(loaded, target=board, reserve=0, time_limit=1.0)
+    (state,) = model.archive.states
+    assert state.region == "slow" and model.report.state_bytes == 120
+    assert sum(b.kind == "state" for b in model.report.peak_buffers) == 1
+    assert model.report.split["state"] == 120
+    assert "_workspace_slow + " in model.archive.c_sources()["default_lib1.c"].decode()
