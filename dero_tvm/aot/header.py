@@ -92,12 +92,13 @@ def interface_of(program: Program) -> Interface:
             arenas.append((region, f"{prefix}_workspace{suffix}", size))
     # Members are distinct over both structures, for each has a macro with its size, and
     # WORKSPACE_SIZE and STATE_SIZE are macros of their own.
-    wanted = ["workspace", "state"]
+    taken = ["workspace", *(["state"] if network.states else [])]
+    wanted = [*taken]
     for port in (*network.inputs, *network.outputs):
         wanted.append(port.name)
         if port.row_streamed:  # a member and a macro more
             wanted += [f"{port.name}_context", f"{port.name}_row"]
-    names = iter(c_identifiers(wanted)[2:])
+    names = iter(c_identifiers(wanted)[len(taken) :])
     return Interface(
         prefix,
         tuple(_ports(network, network.inputs, names)),
