@@ -27,6 +27,8 @@ from .canonicalization.fold_batch_norm import FoldAffine
 from .canonicalization.fold_constants import FoldConstants
 from .canonicalization.integer_arithmetic import IntegerArithmetic
 from .canonicalization.integer_interface import IntegerInterface
+from .canonicalization.last_steps import LastSteps
+from .canonicalization.rows_along_time import RowsAlongTime
 from .canonicalization.select_operators import SelectOperators
 from .canonicalization.signed_quantization import SignQuantization
 from .canonicalization.spell_shortcuts import SpellShortcuts
@@ -85,6 +87,8 @@ def Canonicalize(input_layout: str = "model") -> tvm.transform.Pass:
             BoundIndices(),
             # Operators of the microcontroller
             SelectOperators(),
+            # Of layers over sequences no more than is read
+            LastSteps(),
         ],
         name=CANONICALIZE,
     )
@@ -103,6 +107,8 @@ def canonicalize(input_layout: str = "model", *, integer_io: bool = False) -> tv
             Canonicalize(input_layout),
             # No conversions at the network's ends, where the user wants none
             *([IntegerInterface()] if integer_io else []),
+            # Rows, for networks along one axis
+            RowsAlongTime(),
             # Shortcuts of reorganized networks that need not exist
             HoistTransposes(),
             MergeMeans(),

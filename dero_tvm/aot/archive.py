@@ -64,6 +64,18 @@ class TensorInfo:
 
 
 @dataclass(frozen=True)
+class StateInfo:
+    """A tensor that lasts from one inference to the next, `offset` bytes into an arena."""
+
+    name: str  # as in the model file
+    shape: tuple[int, ...]
+    dtype: str
+    size: int  # bytes
+    region: str
+    offset: int
+
+
+@dataclass(frozen=True)
 class _Arena:
     region: str
     size: int  # bytes
@@ -77,6 +89,7 @@ class _Details:
     outputs: tuple[TensorInfo, ...]
     arenas: tuple[_Arena, ...]
     report: dict
+    states: tuple[StateInfo, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -132,6 +145,10 @@ class ModelArchive:
         return self._module.dero.outputs
 
     @property
+    def states(self) -> tuple[StateInfo, ...]:
+        return self._module.dero.states
+
+    @property
     def arena_bytes(self) -> dict[str, int]:
         """Bytes of the arena in each memory region, in the order the program takes them."""
         return {arena.region: arena.size for arena in self._module.dero.arenas}
@@ -162,6 +179,10 @@ class ModelArchive:
             end = arenas[port.region] if port.region else size
             if size != port.size or min(*port.shape, 1) < 1 or not 0 <= port.offset <= end - size:
                 raise ValueError(f"{port.name} cannot lie where it should")
+        for state in self.states:
+            end = arenas[state.region]
+            if state.size < 0 or not 0 <= state.offset <= end - state.size:
+                raise ValueError(f"{state.name} cannot lie where it should")
         if not self.outputs:
             raise ValueError("there are no outputs")
         sizes = [*arenas.values(), *(port.size for port in ports)]

@@ -12,6 +12,7 @@ from dero_tvm.kernels.support import support_code
 from .c_constants import array_names, c_type, declaration
 from .c_instrument import around_step, check_arguments, macros, write_guards
 from .c_layout import wrap_code
+from .c_state import begin_with_state, initial_values, reset_function
 from .c_steps import StepCode, step_code
 from .header import CPort, Interface, PortPlace
 from .kernel_body import alias, aliases_in
@@ -59,9 +60,9 @@ class _Printer:
             step_code(number, step, program.network, self.interface, arrays)
             for number, step in enumerate(program.steps)
         ]
-        constants = [
-            declaration(array, program.network.constants[name]) for name, array in arrays.items()
-        ]
+        arrays_of_values = {a: program.network.constants[name] for name, a in arrays.items()}
+        arrays_of_values |= initial_values(program, self.prefix)
+        constants = [declaration(array, values) for array, values in arrays_of_values.items()]
         entry = self._entry(steps)
         code = wrap_code("\n\n".join([*kernels, *(step.text for step in steps), *entry]))
         code = "\n\n".join([*support, code])
@@ -83,6 +84,8 @@ class _Printer:
         run += ["  int32_t status;"] if any(step.may_fail for step in steps) else []
         checks = " || ".join(f"{kind}->{port.member} == NULL" for kind, port in members)
         run += [f"  if ({checks}) {{", "    return -1;", "  }"]
+        parts += reset_function(self.program, self.interface)
+        run += begin_with_state(self.interface)
         calls = [
             line
             for number, step in enumerate(steps)

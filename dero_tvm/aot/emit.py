@@ -11,6 +11,7 @@ from .archive import HOST_PROGRAM, INCLUDE, METADATA, PARAMETERS, SOURCE, ModelA
 from .c_constants import array_names, definition_pieces, words_of
 from .c_instrument import checks
 from .c_source import c_source
+from .c_state import initial_values, packed_states
 from .files import LazyFiles, Piece
 from .header import Interface, header, interface_of
 from .host_program import constant_bytes, constant_pieces, host_module
@@ -43,9 +44,7 @@ def emit(
     encoded[HOST_PROGRAM] = one_at_a_time(
         lambda: [llvm_ir(host_module(program, interface)).encode()]
     )
-    encoded[f"{PARAMETERS}{name}.params"] = lambda: param_file(
-        "constants", constant_bytes(program), constant_pieces(program)
-    )
+    encoded[f"{PARAMETERS}{name}.params"] = lambda: _parameters(program)
     encoded[METADATA] = metadata(program, interface, target=target, report=report)
     return ModelArchive(LazyFiles(encoded))
 
@@ -66,6 +65,7 @@ def _data_source(program: Program, interface: Interface) -> Iterator[bytes]:
         array: program.network.constants[name]
         for name, array in array_names(program, interface.prefix).items()
     }
+    arrays |= initial_values(program, interface.prefix)
     includes = [f'#include "{interface.prefix}.h"']
     # Not in the values, which are most of the text.
     words = [*parts, *(words_of(name, array) for name, array in arrays.items())]
@@ -76,3 +76,12 @@ def _data_source(program: Program, interface: Interface) -> Iterator[bytes]:
         yield b"\n\n"
         yield from definition_pieces(array, values)
     yield b"\n"
+
+
+def _parameters(program: Program) -> Iterator[Piece]:
+    """The file of the host's parameters: all constants, and the initial values of the state."""
+    tensors = [("constants", constant_bytes(program), constant_pieces(program))]
+    if program.network.states:
+        states = packed_states(program)
+        tensors.append(("states", states.size, iter([states.tobytes()])))
+    return param_file(tensors)

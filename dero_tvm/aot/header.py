@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from dero_tvm.schedule.network import Network, Port
@@ -44,6 +44,15 @@ class PortPlace:
 
 
 @dataclass(frozen=True)
+class CState:
+    """Where what lasts from one inference to the next lies: at the end of an arena."""
+
+    array: str  # of the arena
+    offset: int  # bytes
+    size: int  # bytes
+
+
+@dataclass(frozen=True)
 class Interface:
     """The names a generated model shows to the application."""
 
@@ -52,6 +61,7 @@ class Interface:
     outputs: tuple[CPort, ...]
     arenas: tuple[tuple[str, str, int], ...]  # (region, C array, bytes)
     external_io: bool = False  # arrays lie in the caller's memory
+    state: CState | None = None
 
     @property
     def macro(self) -> str:
@@ -81,20 +91,30 @@ def interface_of(program: Program) -> Interface:
         if size:
             arenas.append((region, f"{prefix}_workspace{suffix}", size))
     # Members are distinct over both structures, for each has a macro with its size, and
-    # WORKSPACE_SIZE is a macro of its own.
-    wanted = ["workspace"]
+    # WORKSPACE_SIZE and STATE_SIZE are macros of their own.
+    taken = ["workspace", *(["state"] if network.states else [])]
+    wanted = [*taken]
     for port in (*network.inputs, *network.outputs):
         wanted.append(port.name)
         if port.row_streamed:  # a member and a macro more
             wanted += [f"{port.name}_context", f"{port.name}_row"]
-    names = iter(c_identifiers(wanted)[1:])
+    names = iter(c_identifiers(wanted)[len(taken) :])
     return Interface(
         prefix,
         tuple(_ports(network, network.inputs, names)),
         tuple(_ports(network, network.outputs, names)),
         tuple(arenas),
         program.plan.options.external_io,
+        _state(program, {region: array for region, array, _ in arenas}),
     )
+
+
+def _state(program: Program, arrays: Mapping[str, str]) -> CState | None:
+    places = list(program.plan.state_placements.values())
+    if not places:
+        return None
+    offset = min(place.offset for place in places)
+    return CState(arrays[places[0].region], offset, program.plan.state_bytes)
 
 
 def _ports(network: Network, ports: Sequence[Port], names: Iterator[str]) -> Iterator[CPort]:
@@ -148,6 +168,7 @@ def header(program: Program, interface: Interface) -> str:
         f"#define {macro}_WORKSPACE_SIZE {program.plan.total_bytes}",
         "",
     ]
+    lines += _state_macros(interface)
     lines += _debugging(interface, len(program.steps))
     lines += _callback_types(interface)
     for kind, ports in (("input", interface.inputs), ("output", interface.outputs)):
@@ -186,6 +207,7 @@ def header(program: Program, interface: Interface) -> str:
             f"{' ' * (len(prefix) + 13)}struct {prefix}_outputs *outputs);",
             "",
         ]
+    lines += _reset(interface)
     codes = "Returns 0, or -1 if a pointer is missing"
     if interface.row_streamed:
         codes += ",\n * or what a function that hands over or takes rows has returned, if not 0"
@@ -202,6 +224,34 @@ def header(program: Program, interface: Interface) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _state_macros(interface: Interface) -> list[str]:
+    if interface.state is None:
+        return []
+    macro, state = interface.macro, interface.state
+    return [
+        "/*",
+        " * The state that lasts from one inference to the next: the last bytes of the workspace",
+        f" * {state.array}, which the application leaves alone between inferences.",
+        " */",
+        f"#define {macro}_STATE_OFFSET {state.offset}",
+        f"#define {macro}_STATE_SIZE {state.size}",
+        "",
+    ]
+
+
+def _reset(interface: Interface) -> list[str]:
+    if interface.state is None:
+        return []
+    return [
+        "/*",
+        " * Sets the state to its initial values, so that the next inference is the first one of a",
+        " * new sequence.  The first inference of a program does this by itself.",
+        " */",
+        f"void {interface.prefix}_reset(void);",
+        "",
+    ]
 
 
 def _quantization(interface: Interface) -> Iterator[str]:

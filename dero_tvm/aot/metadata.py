@@ -52,6 +52,7 @@ def metadata(
             "inputs": inputs,
             "outputs": outputs,
             "report": dict(report),
+            **({"states": states} if (states := _states(program)) else {}),
             "versions": versions(),
         },
         "executors": ["aot"],
@@ -87,6 +88,25 @@ def _ports(program: Program, interface: Interface, kind: str) -> list[dict[str, 
             entry["region"] = placement.region
             entry["offset"] = placement.offset + value.offset
         entries.append(entry)
+    return entries
+
+
+def _states(program: Program) -> list[dict[str, Any]]:
+    """What lasts from one inference to the next, and where it lies."""
+    entries = []
+    for state in program.network.states:
+        value = program.network.values[state.value]
+        placement = program.plan.placements[value.buffer]
+        entries.append(
+            {
+                "name": state.name,
+                "shape": list(value.spec.shape),
+                "dtype": value.spec.dtype,
+                "size": value.spec.bytes,
+                "region": placement.region,
+                "offset": placement.offset,
+            }
+        )
     return entries
 
 

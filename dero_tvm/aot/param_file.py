@@ -6,7 +6,7 @@ TVM builds it in memory, with several copies of what may be a hundred megabytes.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from .files import Piece
 
@@ -15,10 +15,14 @@ _TENSOR = 0xDD5E40F096B4A13F  # and each tensor
 _CPU, _INT, _LANES = 1, 0, 1
 
 
-def param_file(name: str, size: int, content: Iterable[Piece]) -> Iterator[Piece]:
-    """One int8 vector `name` of `size` elements; `content` has its bytes."""
-    text = name.encode()
-    yield struct.pack("<QQQQ", _LIST, 0, 1, len(text)) + text
-    yield struct.pack("<QQQiii", 1, _TENSOR, 0, _CPU, 0, 1)
-    yield struct.pack("<BBHqq", _INT, 8, _LANES, size, size)
-    yield from content
+def param_file(tensors: Sequence[tuple[str, int, Iterable[Piece]]]) -> Iterator[Piece]:
+    """Vectors of int8: the name, the number of elements and the bytes of each."""
+    names = [name.encode() for name, _, _ in tensors]
+    yield struct.pack("<QQQ", _LIST, 0, len(names))
+    for name in names:
+        yield struct.pack("<Q", len(name)) + name
+    yield struct.pack("<Q", len(tensors))
+    for _, size, content in tensors:
+        yield struct.pack("<QQiii", _TENSOR, 0, _CPU, 0, 1)
+        yield struct.pack("<BBHqq", _INT, 8, _LANES, size, size)
+        yield from content

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from ..boards.board import Board, targets_folder
+from ..boards.board import Board
+from ..boards.board_folders import targets_folder
 from ..boundary.errors import UserError
 from ..runners.baremetal import build_image
 from ..runners.errors import RunError

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from ..aot.kernels import takes_table
 from ..planning import MemoryPlan, Options
 from ..planning.budget import Budget
+from ..planning.persistent import persistent_part, with_states, without_states
 from ..planning.plan import Placement
 from ..planning.rows.plan import plan_rows
 from ..planning.rows.problem import RowProblem
@@ -51,11 +52,15 @@ def plan_row_placement(
         return None
     order = tuple(range(len(scheduled.network.cascades)))
     problem = row_problem(scheduled, order, options, alignment)
-    reorder = options.reorder and not _reads_outputs_outside(scheduled.network, options)
-    rows = plan_rows(problem, Budget(options.time_limit), reorder=reorder, below=below)
+    states = persistent_part(scheduled.problem)
+    region, *others = without_states(scheduled.problem, states).regions
+    if states.region != region.name:
+        return None
+    reorder = options.reorder and not _uses_memory_outside(scheduled.network, options)
+    room = None if below is None else below - states.bytes
+    rows = plan_rows(problem, Budget(options.time_limit), reorder=reorder, below=room)
     if rows is None:
         return None
-    region, *others = scheduled.problem.regions
     if region.size is not None and rows.arena_bytes > region.size:
         return None
     placements = {
@@ -64,7 +69,7 @@ def plan_row_placement(
         if tensor.in_sequence and (offset := rows.offsets[tensor.name][0]) is not None
     }
     gap = rows.arena_bytes - rows.live_bytes
-    return MemoryPlan(
+    plan = MemoryPlan(
         scheduled.problem,
         options,
         order,
@@ -75,13 +80,16 @@ def plan_row_placement(
         f"gap {gap:,} bytes" if gap else "meets the lower bound",
         rows,
     )
+    return with_states(plan, scheduled.problem, states)
 
 
-def _reads_outputs_outside(network: Network, options: Options) -> bool:
-    """Whether operators read outputs that lie outside the arena.
+def _uses_memory_outside(network: Network, options: Options) -> bool:
+    """Whether operators read states, or outputs that lie outside the arena.
 
     Planning by rows does not see those, and so not which call waits for which.
     """
+    if network.states:
+        return True
     outputs = {network.values[p.value].buffer for p in network.outputs if not p.row_streamed}
     operations = [op for cascade in network.cascades for op in cascade.operations]
     read = {name for op in operations for name in op.operands if name in network.values}

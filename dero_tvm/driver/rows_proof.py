@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..planning import MemoryPlan
+from ..planning.persistent import persistent_part
 from ..planning.problem import BufferKind
 from ..planning.rows.bound import RowBound, against_bound, bound_of
 from ..schedule.rows_for_bound import NoBound, rows_for_bound
@@ -22,18 +23,19 @@ def rows_proof(planner: NetworkPlanner, scheduled: Scheduled, plan: MemoryPlan) 
             plan.total_bytes, RowBound(None, f"{rows:,} rows, more than {_CALLS:,}")
         )
     problem = plan.rows.problem if plan.rows else planner.rows(scheduled, order)
+    states = persistent_part(plan.problem).bytes
     inputs = sum(tensor.bytes for tensor in problem.tensors if tensor.kind is BufferKind.INPUT)
     try:
         problem = rows_for_bound(network, order, problem)
     except NoBound as reason:
         return against_bound(plan.total_bytes, RowBound(None, str(reason)))
-    bound = _with_room_for(inputs, bound_of(problem, _CALLS))
+    bound = _with_room_for(inputs, states, bound_of(problem, _CALLS))
     if bound.bytes in (None, plan.total_bytes):
         return against_bound(plan.total_bytes, bound)
-    in_sequence = _with_room_for(inputs, bound_of(problem, _CALLS, sequences=True))
+    in_sequence = _with_room_for(inputs, states, bound_of(problem, _CALLS, sequences=True))
     return against_bound(plan.total_bytes, bound, in_sequence)
 
 
-def _with_room_for(inputs: int, bound: RowBound) -> RowBound:
-    """The bound of a network whose inputs are there before the first call."""
-    return bound if bound.bytes is None else RowBound(max(bound.bytes, inputs))
+def _with_room_for(inputs: int, states: int, bound: RowBound) -> RowBound:
+    """The bound of a network: its inputs are there before the first call, its states always."""
+    return bound if bound.bytes is None else RowBound(states + max(bound.bytes, inputs))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -13,6 +13,7 @@ from dero_tvm.boundary.errors import UserError
 from relax_passes.ir.attributes import ROUNDING
 from relax_passes.ir.origins import Origin, with_origins
 from relax_passes.ir.port_quantization import Kind, PortQuantization, with_port_quantization
+from relax_passes.ir.states import NetworkState, with_states
 
 from .port_names import distinct_names
 
@@ -42,6 +43,8 @@ class LoadedModel:
         ``tflite``, ``onnx``, ``pytorch`` or ``relax``.
     inputs, outputs
         In the model's order, under the model's own names, with numbers where several are alike.
+        What the network keeps from one inference to the next is no port: it is behind them among
+        the parameters and results of ``main`` (see `relax_passes.ir.states`).
     """
 
     module: tvm.IRModule
@@ -62,12 +65,13 @@ def finish(
     output_names: tuple[str, ...],
     quantization: Mapping[str, PortQuantization] = {},
     origins: Mapping[relax.Expr, Origin] = {},
+    states: Sequence[NetworkState] = (),
 ) -> LoadedModel:
     """Bundle an imported module, reading shapes and types from ``main``'s signature.
 
     `label` is how messages name the model (its path); `rounding` None keeps what ``main`` says.
     `quantization` is that of inputs and outputs that are integers, by name; `origins` are the
-    file's operators by what each was converted to.
+    file's operators by what each was converted to; `states` are the last parameters and results.
     Raises :class:`UserError` when a shape is known only at run time.
     """
     main = module["main"]
@@ -78,7 +82,7 @@ def finish(
         main = main.with_attr(ROUNDING, rounding)
     module = module.clone()
     module["main"] = main
-    module = with_origins(module, origins)
+    module = with_states(with_origins(module, origins), states)
     main = module["main"]
     ports: tuple[tuple[Kind, tuple[str, ...]], ...]
     ports = (("input", input_names), ("output", output_names))
@@ -89,13 +93,15 @@ def finish(
 
     result = main.ret_ty
     types = list(result.fields) if isinstance(result, relax.TupleType) else [result]
+    types = types[: len(types) - len(states)]
     if not types:
         raise UserError(f"{label}: has no outputs, so there is nothing to compute")
     if len(types) != len(output_names):
         raise UserError(f"{label}: gives sequences of tensors; only tensors are supported")
+    parameters = main.params[: len(main.params) - len(states)]
     inputs = [
         _spec(label, "input", tensor_name, parameter.ty)
-        for tensor_name, parameter in zip(input_names, main.params, strict=True)
+        for tensor_name, parameter in zip(input_names, parameters, strict=True)
     ]
     outputs = [
         _spec(label, "output", tensor_name, ty)

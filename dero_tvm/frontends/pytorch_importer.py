@@ -12,6 +12,7 @@ from tvm import relax
 from relax_passes.ir.origins import Origin
 
 from .pytorch_converters import CONVERTERS
+from .pytorch_recurrent import RECURRENT
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -22,20 +23,31 @@ def import_program(program: ExportedProgram) -> tuple[tvm.IRModule, dict[relax.E
     from tvm.relax.frontend.torch.exported_program_translator import ExportedProgramImporter
 
     if not _has_sparse_tensors(program):
-        program = program.run_decompositions()
+        program = program.run_decompositions(_decompositions())
     importer = ExportedProgramImporter()
     module = importer.from_exported_program(
         program,
         keep_params_as_input=False,
         unwrap_unit_return_tuple=True,
         no_bind_return_tuple=False,
-        custom_convert_map=CONVERTERS,
+        custom_convert_map={**CONVERTERS, **RECURRENT},
     )
     origins: dict[relax.Expr, Origin] = {}
     for node, value in importer.env.items():
         if node.op == "call_function" and isinstance(value, relax.Var):
             origins.setdefault(value, _origin(node))
     return module, origins
+
+
+def _decompositions() -> Any:
+    """Into simpler operators, but for layers over sequences: these would be one layer a step."""
+    from torch.export import default_decompositions
+
+    table = default_decompositions()
+    for operator in list(table):
+        if str(operator) in ("aten.lstm.input", "aten.gru.input"):
+            del table[operator]
+    return table
 
 
 def _origin(node: Any) -> Origin:

@@ -19,6 +19,7 @@ from .graph import (
 )
 from .liveness import liveness
 from .overlap import shared_bytes, valid_overlaps
+from .persistent import persistent_part
 from .problem import BufferKind, Options, Problem
 
 
@@ -65,9 +66,11 @@ def lower_bound(
     needs its own buffers, and those that must be alive around it whatever the order.
     """
     options = options or Options()
+    states = persistent_part(problem).bytes
     if order is not None:
-        return peak(problem, order, options)
-    return max(unavoidable_bytes(problem, build_graph(problem, options), options), default=0)
+        return states + peak(problem, order, options)
+    graph = build_graph(problem, options)
+    return states + max(unavoidable_bytes(problem, graph, options), default=0)
 
 
 def unavoidable_bytes(problem: Problem, graph: Graph, options: Options) -> list[int]:

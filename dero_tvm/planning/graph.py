@@ -35,14 +35,18 @@ def bits(mask: int) -> Iterable[int]:
 
 
 def outside_arena(buffer: Buffer, options: Options) -> bool:
-    """Whether the caller provides the buffer's memory."""
-    return options.external_io and buffer.kind in (BufferKind.INPUT, BufferKind.OUTPUT)
+    """Whether the buffer is not placed among the others.
+
+    The caller provides its memory, or it has a place of its own (see `persistent`).
+    """
+    external = options.external_io and buffer.kind in (BufferKind.INPUT, BufferKind.OUTPUT)
+    return external or buffer.kind is BufferKind.STATE
 
 
 def outlives_run(buffer: Buffer, options: Options) -> bool:
     """Whether the buffer's contents must last to the end of the run."""
     kept = options.keep_inputs and buffer.kind is BufferKind.INPUT
-    return kept or buffer.kind is BufferKind.OUTPUT
+    return kept or buffer.kind in (BufferKind.OUTPUT, BufferKind.STATE)
 
 
 def alignment_unit(problem: Problem, options: Options) -> int:
@@ -123,6 +127,8 @@ def _check_uses(
             step = problem.steps[next(iter(bits(written)))].name
             raise ProblemError(f"step {step!r} writes input {name!r}, but inputs are to be kept")
         return
+    if buffer.kind is BufferKind.STATE:
+        return
     if not written:
         raise ProblemError(f"no step writes buffer {name!r}")
     first_write, first_read = written & -written, read & -read
@@ -131,7 +137,7 @@ def _check_uses(
         raise ProblemError(f"step {step!r} reads {name!r} before any step writes it")
 
 
-_IO = (BufferKind.INPUT, BufferKind.OUTPUT)
+_IO = (BufferKind.INPUT, BufferKind.OUTPUT, BufferKind.STATE)
 
 
 def _predecessors(steps: int, writers: list[int], readers: list[int]) -> list[int]:

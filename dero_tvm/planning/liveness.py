@@ -13,9 +13,9 @@ def liveness(
 ) -> dict[str, tuple[int, int]]:
     """The first and the last position in `order` at which each buffer is alive, both included.
 
-    An input is alive from position 0, for the caller fills it before the run.  An output, and
-    with ``keep_inputs`` an input, is alive to the last position.  A temporary is alive in its
-    step alone.  A buffer that no step reads is alive while it is written.
+    An input is alive from position 0, for the caller fills it before the run; a state always.  An
+    output, and with ``keep_inputs`` an input, is alive to the last position.  A temporary is alive
+    in its step alone.  A buffer that no step reads is alive while it is written.
     """
     options = options or Options()
     end = max(len(order) - 1, 0)
@@ -27,7 +27,7 @@ def liveness(
             first.setdefault(name, position)
             last[name] = position
     for buffer in problem.buffers:
-        if buffer.kind is BufferKind.INPUT:
+        if buffer.kind in (BufferKind.INPUT, BufferKind.STATE):
             first[buffer.name] = 0
             last.setdefault(buffer.name, 0)
         if outlives_run(buffer, options):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .problem import Options, Problem
+from .problem import BufferKind, Options, Problem
 from .rows.plan import RowPlan
 from .rows.runs import Run
 from .rows.usage import workspaces
@@ -22,7 +22,8 @@ class Placement:
 class MemoryPlan:
     """An order of steps and an address for every buffer, with what is proven about both.
 
-    With ``Options.external_io`` the input and output buffers have no placement.  In a plan by
+    With ``Options.external_io`` the input and output buffers have no placement.  States lie behind
+    everything else in one of the arenas (see `persistent`).  In a plan by
     `rows`, which says where each row lies, `placements` has the tensors whose rows lie in sequence,
     `problem` is still that of rings and whole tensors, and the bound that of the rows.
     """
@@ -41,6 +42,19 @@ class MemoryPlan:
     def total_bytes(self) -> int:
         """Bytes of all arenas together."""
         return sum(self.arena_bytes.values())
+
+    @property
+    def state_placements(self) -> dict[str, Placement]:
+        """Where the states lie: at the end of one arena, one behind the other."""
+        states = [b.name for b in self.problem.buffers if b.kind is BufferKind.STATE]
+        return {name: self.placements[name] for name in states}
+
+    @property
+    def state_bytes(self) -> int:
+        """Bytes from the first state to the end of its arena."""
+        places = self.state_placements.values()
+        ends = (self.arena_bytes[place.region] - place.offset for place in places)
+        return max(ends, default=0)
 
     @property
     def runs(self) -> tuple[Run, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .budget import Budget
 from .graph import build_graph
 from .order import find_order
+from .persistent import persistent_part, with_states, without_states
 from .placement import place
 from .plan import MemoryPlan
 from .planning_error import DoesNotFit
@@ -23,6 +24,14 @@ def plan_memory(problem: Problem, options: Options | None = None) -> MemoryPlan:
     """
     options = options or Options()
     build_graph(problem, options)
+    part = persistent_part(problem)
+    plan = with_states(_searched(without_states(problem, part), options), problem, part)
+    verify(plan)
+    return plan
+
+
+def _searched(problem: Problem, options: Options) -> MemoryPlan:
+    """The plan of everything but states."""
     budget = Budget(options.time_limit)
     order = find_order(problem, options, budget)
     plan = _plan(problem, options, order.steps, order.proof, budget)
@@ -38,7 +47,6 @@ def plan_memory(problem: Problem, options: Options | None = None) -> MemoryPlan:
             plan = other
     if isinstance(plan, DoesNotFit):
         raise plan
-    verify(plan)
     return plan
 
 

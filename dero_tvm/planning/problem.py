@@ -14,6 +14,7 @@ class BufferKind(enum.Enum):
     INTERMEDIATE = "intermediate"
     RING = "ring"  # the rows of an inner tensor of a cascade that are alive at once
     SCRATCH = "scratch"  # what a kernel needs besides its operands
+    STATE = "state"  # what lasts from one run to the next, apart from all others
 
 
 @dataclass(frozen=True)
@@ -96,8 +97,9 @@ class Problem:
     """A network as memory planning sees it; `steps` are in written order.
 
     A buffer is alive from the first step that writes it (an INPUT: from the start) to the last
-    step that reads it (an OUTPUT: to the end).  A buffer may be written by several steps: slices
-    of a concatenation in place, for example; it is alive from the first of them.
+    step that reads it (an OUTPUT: to the end).  A STATE is alive throughout; steps before the one
+    that writes it read what the run before has left.  A buffer may be written by several steps:
+    slices of a concatenation in place, for example; it is alive from the first of them.
     """
 
     buffers: tuple[Buffer, ...]

@@ -44,7 +44,8 @@ def _check_order(plan: MemoryPlan) -> None:
                 if turn[latest.get((way, name), late)] <= turn[late]:
                     latest[way, name] = late
     kinds = {b.name: b.kind for b in plan.problem.buffers}
-    filled = {name for name, kind in kinds.items() if kind is BufferKind.INPUT}
+    given = (BufferKind.INPUT, BufferKind.STATE)
+    filled = {name for name, kind in kinds.items() if kind in given}
     for index in plan.order:
         for name in steps[index].reads:
             if name not in filled:
@@ -116,6 +117,8 @@ def _alive(plan: MemoryPlan) -> list[set[str]]:
                 uses.append(count - 1)
         if buffer.kind is BufferKind.OUTPUT:
             uses.append(count - 1)
+        if buffer.kind is BufferKind.STATE:
+            uses += [0, count - 1]
         for position in range(min(uses, default=0), max(uses, default=-1) + 1):
             alive[position].add(buffer.name)
     return alive
@@ -158,6 +161,8 @@ def _may_overlap(
         kept = kinds[source] is BufferKind.OUTPUT or (
             kinds[source] is BufferKind.INPUT and plan.options.keep_inputs
         )
+        if BufferKind.STATE in kinds.values():
+            continue
         if not born or not dies or kept or kinds[output] is BufferKind.INPUT:
             continue
         ahead = plan.placements[source].offset - plan.placements[output].offset

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from dero_tvm.runners.port_tables import port_tables, size_checks
-from dero_tvm.runners.unpacked_archive import Archive, workspace_symbols
+from dero_tvm.runners.unpacked_archive import Archive, has_state, workspace_symbols
 
 
 def network_source(
@@ -30,6 +30,8 @@ def network_source(
     parts.append(size_checks(archive))
     parts.append(f'const char network_name[] = "{name}";\n')
     parts.append(port_tables(archive, "network", named=True))
+    reset = f"  tvmgen_{name}_reset();\n" if has_state(archive) else ""
+    parts.append(f"void network_reset(void) {{\n{reset}}}\n")
     return "\n".join(parts)
 
 

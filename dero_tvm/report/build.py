@@ -95,6 +95,7 @@ def build_report(
         notes=(*_notes(module), *channels_first_notes(network, {b.name for b, _ in alive})),
         macs=network.macs,
         constants_bytes=network.c_constants_bytes + table_bytes,
+        state_bytes=plan.state_bytes,
         table_bytes=table_bytes,
         operators=operators(
             network, plan, operator_classes(module), _other_decisions(module, listed)

@@ -10,7 +10,7 @@ from dero_tvm.schedule.network import Network, joint_name
 from dero_tvm.schedule.to_problem import Scheduled, ring_buffer
 
 from .build_rows import peak_calls, row_buffers
-from .timeline import ReportedBuffer, ReportedStep, Timeline
+from .timeline import Cell, ReportedBuffer, ReportedStep, Timeline
 
 _TENSORS = (BufferKind.INPUT, BufferKind.INTERMEDIATE)
 
@@ -24,7 +24,9 @@ def timeline(planned: Planned, shortcuts: Mapping[str, Iterable[str]]) -> Timeli
         (region,) = [name for name, size in plan.arena_bytes.items() if size] or ["sram"]
         busy = _busy(scheduled.network, plan, shortcuts)
         buffers = list(row_buffers(scheduled.network, plan.rows, region, busy, shortcuts))
-        calls, peaks, live = map(list, zip(*peak_calls(plan.rows)))
+        buffers += _states(scheduled, plan)
+        calls, peaks, rows = map(list, zip(*peak_calls(plan.rows)))
+        live = [size + sum(state.size for state in _states(scheduled, plan)) for size in rows]
     else:
         buffers = _buffers(scheduled, plan, shortcuts)
         live = live_bytes(buffers, len(plan.order))
@@ -81,6 +83,34 @@ def _buffers(
             )
         )
     return reported
+
+
+def _states(scheduled: Scheduled, plan: MemoryPlan) -> list[ReportedBuffer]:
+    """What lasts from one inference to the next, beside a row placement."""
+    assert plan.rows is not None
+    end, steps = len(plan.rows.problem.calls) - 1, len(plan.runs) - 1
+    tensors = _tensors_by_buffer(scheduled)
+    return [
+        ReportedBuffer(
+            buffer.name,
+            buffer.label or buffer.name,
+            buffer.kind.value,
+            buffer.size,
+            place.region,
+            place.offset,
+            0,
+            steps,
+            tuple(
+                f"{name} {scheduled.network.values[name].spec.described}"
+                for name in tensors.get(buffer.name, ())
+            ),
+            rows=1,
+            cells=(Cell(0, 1, place.offset, buffer.size, 0, end),),
+        )
+        for buffer in plan.problem.buffers
+        if buffer.kind is BufferKind.STATE
+        for place in [plan.placements[buffer.name]]
+    ]
 
 
 def _busy(

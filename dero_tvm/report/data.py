@@ -25,7 +25,7 @@ class LiveBuffer:
     """A buffer that is alive at the peak."""
 
     label: str
-    kind: str  # input, output, intermediate, ring, scratch
+    kind: str  # input, output, intermediate, ring, scratch, state
     size: int
     region: str
     offset: int
@@ -113,6 +113,7 @@ class Report:
     tuning: ReportedTuning | None = None  # if kernels were measured
     ports: tuple[ReportedPort, ...] = ()  # inputs, then outputs
     rows_proof: str = ""  # whether any order of rows could need less
+    state_bytes: int = 0  # of the arena, what lasts from one inference to the next
     table_bytes: int = 0  # of `constants_bytes`, what says where rows lie and in which order
 
     @property

@@ -98,6 +98,8 @@ def _print_summary(report: Report, console: Console) -> None:
     if len(regions) > 1:
         for region, size in regions.items():
             table.add_row(f"  in {shown(region)}", f"{size:,}", "")
+    if report.state_bytes:
+        table.add_row("  of which state, between inferences", f"{report.state_bytes:,}", "")
     table.add_row("weights and tables (flash)", f"{report.constants_bytes:,}", "")
     if report.table_bytes:
         table.add_row("  of which tables of rows", f"{report.table_bytes:,}", "")

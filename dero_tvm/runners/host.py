@@ -1,7 +1,7 @@
 """The host runner: the generated program through TVM's LLVM JIT, no C compiler needed.
 
 It runs in exactly the planned arena.  Guard bytes around each region are checked after every
-inference.
+inference.  A network's state lasts from one inference of a `HostProgram` to the next.
 """
 
 from __future__ import annotations
@@ -26,11 +26,18 @@ class HostProgram:
     def __init__(self, archive: ModelArchive) -> None:
         self._archive = archive
         self._entry = _load(archive.files[HOST_PROGRAM])[ENTRY]
-        self._constants = _constants(archive.files[f"{PARAMETERS}{archive.name}.params"])
+        parameters = _parameters(archive.files[f"{PARAMETERS}{archive.name}.params"])
+        self._constants = parameters["constants"]
+        self._initial_state = parameters["states"].numpy() if archive.states else None
         self._arenas = {
             region: np.full(size + 2 * GUARD_BYTES, _PATTERN, dtype=np.int8)
             for region, size in archive.arena_bytes.items()
         }
+        self.reset()
+
+    def reset(self) -> None:
+        """Let the next inference be the first one of a new sequence."""
+        self._state = self._initial_state
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """One inference; arrays by input name (as in the model file), of the declared shapes.
@@ -41,6 +48,8 @@ class HostProgram:
         outside: list[np.ndarray] = []
         for arena in self._arenas.values():
             arena.fill(_PATTERN)
+        if self._state is not None:
+            self._state_bytes()[:] = self._state
         for port in archive.inputs:
             data = _as_bytes(inputs[port.name])
             if port.region:
@@ -58,12 +67,20 @@ class HostProgram:
         for (region, arena), tensor in zip(self._arenas.items(), tensors):
             arena[:] = tensor.numpy()
             self._check_guards(region, arena)
+        if self._state is not None:
+            self._state = self._state_bytes().copy()
         for array, tensor in zip(outside, extra):
             array[:] = tensor.numpy()
         return {
             port.name: _as_array(self._bytes_of(port) if port.region else received[port.name], port)
             for port in archive.outputs
         }
+
+    def _state_bytes(self) -> np.ndarray:
+        """The last bytes of the arena that holds the states."""
+        region = self._archive.states[0].region
+        start = GUARD_BYTES + min(state.offset for state in self._archive.states)
+        return self._arenas[region][start:-GUARD_BYTES]
 
     def _bytes_of(self, port: TensorInfo) -> np.ndarray:
         start = GUARD_BYTES + port.offset
@@ -90,9 +107,10 @@ def _load(llvm_ir: bytes) -> tvm.runtime.Module:
             ) from None
 
 
-def _constants(packed: bytes) -> tvm.runtime.Tensor:
+def _parameters(packed: bytes) -> dict[str, tvm.runtime.Tensor]:
     try:
-        return tvm.runtime.load_param_dict(packed)["constants"]
+        found = tvm.runtime.load_param_dict(packed)
+        return {"constants": found["constants"], **found}
     except Exception:  # TVM's errors, of a type that depends on what is wrong
         raise UserError("the archive's parameters are damaged: compile the model again") from None
 
@@ -108,6 +126,6 @@ def _as_array(data: np.ndarray, port: TensorInfo) -> np.ndarray:
 def run_host(
     archive: ModelArchive, inputs: Sequence[Mapping[str, np.ndarray]]
 ) -> list[dict[str, np.ndarray]]:
-    """Run the archive's model once for each entry of `inputs`."""
+    """Run the archive's model once for each entry of `inputs`, from its initial state on."""
     program = HostProgram(archive)
     return [program.run(one) for one in inputs]

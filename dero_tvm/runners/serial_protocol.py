@@ -23,7 +23,7 @@ from ..boundary.printable import printable
 from .errors import RunError
 from .exchange import pack_inputs
 from .result import Tensor
-from .unpacked_archive import Archive, tensor_bytes
+from .unpacked_archive import Archive, has_state, tensor_bytes
 
 VERSION = 2
 _CHUNK = 64  # bytes of a tensor in one line, at most
@@ -208,13 +208,15 @@ def _other_version(version: str) -> UserError:
 def run_on_link(
     archive: Archive, inputs: Sequence[Mapping[str, Tensor]], link: Link, run_time: float = 600.0
 ) -> tuple[list[dict[str, Tensor]], list[int]]:
-    """Outputs and microseconds of one inference for each of `inputs`.
+    """Outputs and microseconds of one inference for each of `inputs`, from the initial state on.
 
     Raises UserError if inputs or device do not match the archive, RunError if the device fails.
     """
     pack_inputs(archive, inputs)  # checks names, shapes and types
     client = Client(link, run_time)
     client.check(archive)
+    if has_state(archive):
+        client.command("reset")
     results = [client.infer(archive, values) for values in inputs]
     return [outputs for outputs, _ in results], [time for _, time in results]
 

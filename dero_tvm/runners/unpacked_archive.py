@@ -76,5 +76,10 @@ def maps_io(archive: Archive) -> bool:
     return f"tvmgen_{archive.name}_map_io(" in _header_text(archive)
 
 
+def has_state(archive: Archive) -> bool:
+    """Whether something lasts from one inference to the next."""
+    return f"tvmgen_{archive.name}_reset(" in _header_text(archive)
+
+
 def _header_text(archive: Archive) -> str:
     return "".join(text.decode(errors="replace") for text in archive.c_headers().values())

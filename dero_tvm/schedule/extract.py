@@ -1,10 +1,11 @@
 """From a canonicalized, rewritten Relax module to a `Network`.
 
 A call in ``main`` to a private function with the attribute ``dero.cascade`` becomes a cascade of
-several operations; every other call is a cascade of its own.  Reshapes cost nothing: their result
-is another name for the same buffer.  Operands of a concatenation in place are slices of its
-result.  Calls that are not of this project's operator set are compiled through TVM's own
-legalization into opaque kernels over whole tensors.
+several operations; every other call is a cascade of its own.  Reshapes and parts cost nothing:
+their result is another name for the same buffer, or for some of its bytes.  Operands of a
+concatenation in place are slices of its result.  Calls that are not of this project's operator set
+are compiled through TVM's own legalization into opaque kernels over whole tensors.  What is left
+for the next inference goes into the buffer of the state that it becomes (`state_updates`).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from dero_tvm.boundary.errors import UserError
 from relax_passes.ir.attributes import CASCADE, DIRECTION, HAS_PORTS, attribute, function_attributes
 from relax_passes.ir.origins import origin_of, origins_of
 from relax_passes.ir.port_quantization import port_quantization
+from relax_passes.ir.states import network_states
 from relax_passes.ir.straight_line import read_function
 from relax_passes.operators import Signature, TensorSpec, operator_of, signature_of, spec_of
 from relax_passes.operators.row_ports import sink_signature, source_signature
@@ -28,11 +30,13 @@ from relax_passes.streaming.stream_ports import streamed_inputs, streamed_output
 from relax_passes.streaming.stream_rows import DESCENDING
 
 from .constant_arrays import ConstantArrays
-from .network import Cascade, CascadeKind, Network, Operation, Port
+from .network import Cascade, CascadeKind, Network, Operation, Port, State
 from .opaque import opaque_name, opaque_operation
-from .views import place_values
+from .state_updates import StateUpdates
+from .views import place_values, root_of
 
 _RESHAPE = "dero.reshape"
+_VIEWS = (_RESHAPE, "dero.part")
 _CONCAT = "dero.concat"
 _TYPES = (
     *("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64"),
@@ -65,7 +69,8 @@ class _Extractor:
         self.constants: dict[str, np.ndarray] = {}
         self.constant_names: dict[tuple[str, tuple[int, ...], bytes], str] = {}
         self.cascades: list[Cascade] = []
-        self.views: list[tuple[str, str]] = []  # (reshape result, operand)
+        self.views: list[tuple[str, str]] = []  # (result of a reshape or part, operand)
+        self.offsets: dict[str, int] = {}  # of views, in bytes, where they are parts
         self.concats: list[Operation] = []  # concatenations in place
         self.names: dict[Var, str] = {}  # Relax variables to value or constant names
         self.results: dict[Var, tuple[str, ...]] = {}  # of calls with several
@@ -79,22 +84,44 @@ class _Extractor:
         output_names: Sequence[str] | None,
     ) -> Network:
         main = read_function(self.module)
+        states = network_states(self.module)
+        last = len(main.parameters) - len(states)
         inputs = []
-        for index, param in enumerate(main.parameters):
+        for index, param in enumerate(main.parameters[:last]):
             value = self._declare(param, spec_of(param.ty))
             port = input_names[index] if input_names else param.name
             row_streamed = index in streamed_inputs(self.module)
             quantization = port_quantization(self.module, "input").get(index)
             inputs.append(Port(port, value, row_streamed, quantization))
+        before = [self._declare(param, spec_of(param.ty)) for param in main.parameters[last:]]
         for var, value in main.bindings:
             self._binding(var, value)
-        outputs = self._outputs(main.results, [port.value for port in inputs], output_names)
+        values = self._results(main.results)
+        results, after = values[: len(values) - len(states)], values[len(values) - len(states) :]
+        given = [*(port.value for port in inputs), *before]
+        outputs = self._outputs(results, given, output_names)
         self._add_row_ports(inputs, outputs)
-        values, cascades = place_values(
-            self.specs, self.cascades, views=self.views, concats=self.concats
+        updates = StateUpdates(self.specs, self.cascades, self.views, self.concats, self._copy)
+        updates.add(before, after, [port.value for port in outputs])
+        placed, cascades = place_values(
+            self.specs,
+            self.cascades,
+            views=self.views,
+            concats=self.concats,
+            offsets=self.offsets,
+        )
+        lasting = tuple(
+            State(state.name, value, state.initial) for state, value in zip(states, before)
         )
         return Network(
-            name, tuple(inputs), tuple(outputs), values, self.constants, cascades, self.layers
+            name,
+            tuple(inputs),
+            tuple(outputs),
+            placed,
+            self.constants,
+            cascades,
+            self.layers,
+            lasting,
         )
 
     # --- bindings ----------------------------------------------------------------------------
@@ -119,8 +146,9 @@ class _Extractor:
         signature = signature_of(call)
         operands = tuple(self._operand(arg) for arg in call.args[:])
         result = self._declare(var, signature.output)
-        if call.op.name == _RESHAPE and operands[0] in self.specs and not in_cascade:
+        if call.op.name in _VIEWS and operands[0] in self.specs and not in_cascade:
             self.views.append((result, operands[0]))
+            self.offsets[result] = signature.attrs.get("offset", 0)
             return None
         operation = Operation(
             result,
@@ -177,17 +205,23 @@ class _Extractor:
 
     # --- outputs -----------------------------------------------------------------------------
 
-    def _outputs(
-        self, results: Sequence[relax.Expr], inputs: list[str], output_names: Sequence[str] | None
-    ) -> list[Port]:
+    def _results(self, results: Sequence[relax.Expr]) -> tuple[str, ...]:
         if len(results) == 1 and results[0] in self.results:  # all that one cascade gives
-            values = self.results[results[0]]
-        else:
-            values = tuple(self._operand(result) for result in results)
+            return self.results[results[0]]
+        return tuple(self._operand(result) for result in results)
+
+    def _outputs(
+        self, values: Sequence[str], given: list[str], output_names: Sequence[str] | None
+    ) -> list[Port]:
+        """The outputs; of what is `given`, to the network or by another output, copies are made.
+
+        So they are of a part of a result, which an application's memory has no room for.
+        """
         ports: list[Port] = []
         for index, value in enumerate(values):
             roots = {self._root(port.value) for port in ports}
-            if value in self.constants or self._root(value) in {*inputs, *roots}:
+            is_given = value in self.constants or self._root(value) in {*given, *roots}
+            if is_given or self._is_part(value):
                 value = self._copy(value)
             default = "output" if index == 0 else f"output{index}"
             row_streamed = index in streamed_outputs(self.module)
@@ -235,10 +269,11 @@ class _Extractor:
 
     def _root(self, value: str) -> str:
         """The value whose buffer `value` is a view of."""
-        sources = dict(self.views)
-        while value in sources:
-            value = sources[value]
-        return value
+        return root_of(value, self.views)
+
+    def _is_part(self, value: str) -> bool:
+        """Whether a value is less than its buffer holds."""
+        return self.specs[value].bytes < self.specs[self._root(value)].bytes
 
     def _copy(self, value: str) -> str:
         """An output that is an input, a constant or another output needs memory of its own."""

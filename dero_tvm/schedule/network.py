@@ -134,6 +134,19 @@ class Port:
     quantization: PortQuantization | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class State:
+    """A tensor that lasts from one inference to the next, which `value` is at the beginning.
+
+    What an inference leaves for the next is written to the same buffer, behind everything that
+    reads what was there before.
+    """
+
+    name: str
+    value: str
+    initial: np.ndarray  # its values before the first inference
+
+
 @dataclass(frozen=True)
 class Network:
     """Everything that is needed to plan memory for a network and to generate its code.
@@ -149,6 +162,7 @@ class Network:
     constants: Mapping[str, np.ndarray]
     cascades: tuple[Cascade, ...]
     layers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    states: tuple[State, ...] = ()
 
     def spec(self, operand: str) -> TensorSpec:
         """Shape and type of a value or constant."""
@@ -165,7 +179,7 @@ class Network:
         found = []
         for op in cascade.operations:
             buffer = self.values[op.result].buffer
-            if buffer not in self._whole_outputs and self._users[buffer] == {cascade.name}:
+            if buffer not in self._lasting and self._users[buffer] == {cascade.name}:
                 found.append(op.result)
         return tuple(found)
 
@@ -175,9 +189,15 @@ class Network:
         return tuple(dict.fromkeys(name for names in first for name in names))
 
     @cached_property
-    def _whole_outputs(self) -> set[str]:
-        """The buffers of outputs that the application takes as a whole."""
-        return {self.values[port.value].buffer for port in self.outputs if not port.row_streamed}
+    def _lasting(self) -> set[str]:
+        """The buffers of states, and of outputs that the application takes as a whole."""
+        outputs = {self.values[port.value].buffer for port in self.outputs if not port.row_streamed}
+        return outputs | self.state_buffers
+
+    @cached_property
+    def state_buffers(self) -> frozenset[str]:
+        """The buffers whose contents last from one inference to the next."""
+        return frozenset(self.values[state.value].buffer for state in self.states)
 
     @cached_property
     def _users(self) -> dict[str, set[str]]:

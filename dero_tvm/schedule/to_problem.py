@@ -89,6 +89,8 @@ class _Builder:
                 kind = BufferKind.INPUT
             elif value.buffer in outputs:
                 kind = BufferKind.OUTPUT
+            elif value.buffer in self.network.state_buffers:
+                kind = BufferKind.STATE
             else:
                 kind = BufferKind.INTERMEDIATE
             # A buffer is as large as its farthest view; the owner names it.

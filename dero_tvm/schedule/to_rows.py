@@ -29,7 +29,7 @@ def to_rows(
     """The calls of `scheduled` with its cascades in `order`, and the tensors that they use.
 
     `alignment` in bytes, for every tensor; rows have it where they are a multiple of it long.
-    With `external_io` the arrays of the interface are left out.
+    States, which lie apart, and with `external_io` the arrays of the interface are left out.
     """
     builder = _Builder(scheduled, takes_table, external_io, alignment)
     for position, index in enumerate(order):
@@ -60,7 +60,7 @@ class _Builder:
             views.setdefault(value.buffer, []).append(value)
         whole = self._read_whole()
         for buffer, values in views.items():
-            if external_io and buffer in inputs | outputs:
+            if external_io and buffer in inputs | outputs or buffer in network.state_buffers:
                 continue
             owner = network.values.get(buffer, values[0])
             kind = BufferKind.INTERMEDIATE

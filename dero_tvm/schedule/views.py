@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from relax_passes.operators import Signature, TensorSpec
@@ -16,10 +16,12 @@ def place_values(
     *,
     views: Iterable[tuple[str, str]],
     concats: Iterable[Operation],
+    offsets: Mapping[str, int],
 ) -> tuple[dict[str, Value], tuple[Cascade, ...]]:
     """Values with their buffers, and the cascades with pixel strides in their signatures.
 
-    `views` are (result, operand) pairs of reshapes, `concats` the concatenations in place.
+    `views` are (result, operand) pairs of reshapes and parts, of which the latter begin `offsets`
+    bytes into their operand; `concats` are the concatenations in place.
     """
     values = {name: Value(name, spec, name) for name, spec in specs.items()}
     # Later concatenations first: an operand that is itself a concatenation in place then finds
@@ -28,8 +30,18 @@ def place_values(
         _slice_operands(values, concat)
     for result, operand in views:
         source = values[operand]
-        values[result] = Value(result, specs[result], source.buffer, source.offset)
+        values[result] = Value(
+            result, specs[result], source.buffer, source.offset + offsets.get(result, 0)
+        )
     return values, tuple(_with_strides(cascade, values) for cascade in cascades)
+
+
+def root_of(value: str, views: Iterable[tuple[str, str]]) -> str:
+    """The value whose buffer `value` is a view of."""
+    sources = dict(views)
+    while value in sources:
+        value = sources[value]
+    return value
 
 
 def _slice_operands(values: dict[str, Value], concat: Operation) -> None:

@@ -29,7 +29,7 @@ import tvm
 from tvm import relax
 from tvm.ir import Call
 
-from ..ir.attributes import INPUT_LAYOUTS
+from ..ir.attributes import INPUT_LAYOUTS, STATES
 from ..ir.constant_tensor import ConstantTensor
 from ..ir.dataflow import DataflowRewriter, shape_of
 from ..ir.straight_line import variables
@@ -209,8 +209,11 @@ class LayoutRewriter(DataflowRewriter):
 
     def _declare_inputs_channels_last(self) -> None:
         permutations = []
+        inputs = len(self.params) - len(self.attrs.get(STATES, ()))
         for index, param in enumerate(self.params):
             native = tuple(range(len(shape_of(param))))
+            if index >= inputs:  # a state, which the network also gives
+                break
             if len(native) != 4 or not self._all_readers_demand_channels_last(param):
                 permutations.append(native)
                 continue

@@ -8,8 +8,8 @@ A camera or microphone driver delivers integers anyway; a float copy of the inpu
 large and may well be the peak.  The scales and zero points that were dropped stay in main's
 attributes (`port_quantization`).
 
-Precondition: a canonical module.  Inputs that something other than one `quantize` reads, and
-outputs that are not made by `dequantize`, stay as they are.
+Precondition: a canonical module.  Inputs that something other than one `quantize` reads, outputs
+that are not made by `dequantize`, and states, which are inputs and outputs, stay as they are.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import tvm
 from tvm import relax
 
 from ..ir.port_quantization import PortQuantization, with_port_quantization
+from ..ir.states import state_count
 from ..ir.straight_line import (
     StraightLine,
     leaves,
@@ -39,13 +40,16 @@ class IntegerInterface:
         self, mod: tvm.IRModule, _context: tvm.transform.PassContext
     ) -> tvm.IRModule:
         """Return `mod` without conversions at its inputs and outputs."""
-        line, inputs = _integer_inputs(read_function(mod))
-        line, outputs = _integer_outputs(line)
+        states = state_count(mod)
+        line, inputs = _integer_inputs(read_function(mod), states)
+        line, outputs = _integer_outputs(line, states)
         mod = with_port_quantization(write_function(mod, line), "input", inputs)
         return with_port_quantization(mod, "output", outputs)
 
 
-def _integer_inputs(line: StraightLine) -> tuple[StraightLine, dict[int, PortQuantization]]:
+def _integer_inputs(
+    line: StraightLine, states: int
+) -> tuple[StraightLine, dict[int, PortQuantization]]:
     parameters, dropped = [], set()
     found: dict[int, PortQuantization] = {}
     meaning: dict[relax.Var, relax.Expr] = {}
@@ -53,7 +57,8 @@ def _integer_inputs(line: StraightLine) -> tuple[StraightLine, dict[int, PortQua
         readers = [var for var, value in line.bindings if parameter in variables(value)]
         returned = parameter in variables(line.result)
         call = dict(line.bindings)[readers[0]] if len(readers) == 1 and not returned else None
-        if call is None or not _is(call, "dero.quantize"):
+        is_state = index >= len(line.parameters) - states
+        if is_state or call is None or not _is(call, "dero.quantize"):
             parameters.append(parameter)
             continue
         integer = relax.Var(parameter.name, readers[0].ty)
@@ -67,11 +72,17 @@ def _integer_inputs(line: StraightLine) -> tuple[StraightLine, dict[int, PortQua
     return StraightLine(tuple(parameters), bindings, substitute(line.result, meaning)), found
 
 
-def _integer_outputs(line: StraightLine) -> tuple[StraightLine, dict[int, PortQuantization]]:
+def _integer_outputs(
+    line: StraightLine, states: int
+) -> tuple[StraightLine, dict[int, PortQuantization]]:
     made = dict(line.bindings)
     meaning: dict[relax.Var, relax.Expr] = {}
     found: dict[int, PortQuantization] = {}
-    for index, leaf in enumerate(leaves(line.result)):
+    results = list(leaves(line.result))
+    kept = set(results[len(results) - states :])
+    for index, leaf in enumerate(results[: len(results) - states]):
+        if leaf in kept:
+            continue
         call = made.get(leaf) if isinstance(leaf, relax.Var) else None
         if call is not None and _is(call, "dero.dequantize"):
             meaning[leaf] = call.args[0]

@@ -24,6 +24,9 @@ UNSIGNED_LAYERS = "dero.unsigned_layers"
 INPUT_LAYOUTS = "dero.input_layouts"
 """For each input the order in which its axes are declared now."""
 
+STATES = "dero.states"
+"""What lasts from one inference to the next: see `states`."""
+
 STREAM_INPUTS, STREAM_OUTPUTS = "dero.stream_inputs", "dero.stream_outputs"
 """Indices of the parameters and results that the application trades row by row."""
 

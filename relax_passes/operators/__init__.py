@@ -8,14 +8,18 @@ from . import conv2d as _conv2d  # noqa: F401
 from . import conv2d_transpose as _conv2d_transpose  # noqa: F401
 from . import dense as _dense  # noqa: F401
 from . import depth_to_space as _depth_to_space  # noqa: F401
+from . import gru as _gru  # noqa: F401
 from . import joined as _joined  # noqa: F401
 from . import lookup as _lookup  # noqa: F401
+from . import lstm as _lstm  # noqa: F401
 from . import multiply as _multiply  # noqa: F401
 from . import pad as _pad  # noqa: F401
+from . import part as _part  # noqa: F401
 from . import pool2d as _pool2d  # noqa: F401
 from . import prelu as _prelu  # noqa: F401
 from . import quantize as _quantize  # noqa: F401
 from . import reduce as _reduce  # noqa: F401
+from . import requantize as _requantize  # noqa: F401
 from . import reshape as _reshape  # noqa: F401
 from . import resize2d as _resize2d  # noqa: F401
 from . import resize_bilinear as _resize_bilinear  # noqa: F401
@@ -24,6 +28,7 @@ from . import shortcut_conv2d as _shortcut_conv2d  # noqa: F401
 from . import slice as _slice  # noqa: F401
 from . import softmax as _softmax  # noqa: F401
 from . import squared_difference as _squared_difference  # noqa: F401
+from . import svdf as _svdf  # noqa: F401
 from . import transpose as _transpose  # noqa: F401
 from . import unary as _unary  # noqa: F401
 from .registry import (

@@ -57,6 +57,45 @@ def convolution_factors(
     return _factor_arrays(_f64(input_scale) * _f64(s) / _f64(output_scale) for s in scales)
 
 
+def svdf_factors(
+    input_scale: float,
+    feature_scale: float,
+    state_scale: float,
+    time_scale: float,
+    output_scale: float,
+) -> tuple[dict[str, int], dict[str, int]]:
+    """``multiplier`` and ``shift`` of `svdf_update` and of `svdf_filter`.
+
+    The products and quotients are float32.
+    """
+    scales = map(np.float32, (input_scale, feature_scale, state_scale, time_scale, output_scale))
+    data, feature, state, time, out = scales
+    pairs = (quantize_multiplier(float(f)) for f in (data * feature / state, state * time / out))
+    first, second = ({"multiplier": m, "shift": s} for m, s in pairs)
+    return first, second
+
+
+def lstm_factors(
+    input_scale: float,
+    input_scales: Sequence[float],
+    hidden_scale: float,
+    recurrent_scales: Sequence[float],
+    cell_scale: float,
+) -> tuple[np.ndarray, np.ndarray, tuple[tuple[int, int], ...]]:
+    """``multiplier``, ``shift`` and ``products`` of `lstm`.
+
+    `input_scales` and `recurrent_scales` are those of the weights of its four gates, whose sums
+    are Q3.12; gates are Q0.15.
+    """
+    pairs = [(input_scale, scale) for scale in input_scales]
+    pairs += [(hidden_scale, scale) for scale in recurrent_scales]
+    found = [dense_factors(data, weight, 2.0**-12, 1) for data, weight in pairs]
+    multiplier, shift = (np.concatenate(parts) for parts in zip(*found))
+    gate = 2.0**-15
+    factors = (gate * cell_scale / cell_scale, gate * gate / cell_scale, gate * gate / hidden_scale)
+    return multiplier, shift, tuple(quantize_multiplier(factor) for factor in factors)
+
+
 def dense_factors(
     input_scale: float, weight_scales: float | Sequence[float], output_scale: float, units: int
 ) -> tuple[np.ndarray, np.ndarray]:

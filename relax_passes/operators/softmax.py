@@ -25,12 +25,13 @@ class Softmax(RowToRow):
 
     int8 follows LiteRT's fixed-point arithmetic bit by bit; its output has scale 1 / 256 and zero
     point -128, and its attributes come from `quantized.softmax_factors`.  It has at most
-    `MOST_INT8_CHANNELS` channels.
+    `MOST_INT8_CHANNELS` channels.  With `output` int16, the result has scale 1 / 65536 and zero
+    point -32768.
     """
 
     name = "softmax"
     memory_class = OperatorClass.REDUCTION
-    defaults = {"multiplier": None, "shift": None, "diff_min": None}
+    defaults = {"multiplier": None, "shift": None, "diff_min": None, "output": None}
 
     def infer(self, inputs: tuple[TensorSpec, ...], attrs: dict[str, Any]) -> TensorSpec:
         """The data's shape and type."""
@@ -39,11 +40,14 @@ class Softmax(RowToRow):
         (data,) = inputs
         if data.dtype not in ("float32", "int8"):
             raise ValueError(f"softmax takes float32 or int8, got {data.dtype}")
-        if data.dtype == "int8" and None in attrs.values():
+        factors = [attrs[name] for name in ("multiplier", "shift", "diff_min")]
+        if attrs["output"] not in (None, "int16") or attrs["output"] and data.dtype != "int8":
+            raise ValueError(f"softmax of {data.dtype} does not give {attrs['output']}")
+        if data.dtype == "int8" and None in factors:
             raise ValueError("softmax: int8 needs multiplier, shift and diff_min")
         if data.dtype == "int8" and data.channels > MOST_INT8_CHANNELS:
             raise ValueError(f"softmax: int8 takes at most {MOST_INT8_CHANNELS} channels")
-        return TensorSpec(data.shape, data.dtype)
+        return TensorSpec(data.shape, attrs["output"] or data.dtype)
 
     def row_kernel(self, signature: Signature) -> tirx.PrimFunc:
         build = _int8_row if signature.inputs[0].dtype == "int8" else _float_row
@@ -93,16 +97,19 @@ def _int8_row(signature: Signature) -> tirx.PrimFunc:
     g = PixelLoop(signature.inputs[0], signature.output)
     multiplier, left_shift = signature["multiplier"], signature["shift"]
     diff_min = signature["diff_min"]
+    kind = signature.output.dtype
+    zero, most = (-32768, 32767) if kind == "int16" else (-128, 127)
+    finer = 8 if kind == "int16" else 0  # bits more of the result
 
     @script.prim_func(private=True, s_tir=True)
     def softmax_row(
         row: T.int32,
         data: T.handle("int8"),
         data_rows: T.int32,
-        out: T.handle("int8"),
+        out: T.handle(kind),
     ):
         X = T.decl_buffer((g.data_elements,), "int8", data=data)
-        O = T.decl_buffer((g.out_elements,), "int8", data=out)
+        O = T.decl_buffer((g.out_elements,), kind, data=out)
         # Intermediate results are one-element buffers: TVM's simplifier writes the value of a
         # name out at every use, and here each is built on the one before.
         largest = T.alloc_buffer((1,), "int32")
@@ -129,7 +136,7 @@ def _int8_row(signature: Signature) -> tirx.PrimFunc:
                     # The sum is at least exp(0), 2**19.  Doubled until it lies in [2**30, 2**31),
                     # it stands for 1 + x with x in [0, 1), and Newton's method for the inverse
                     # of half = (1 + x) / 2 starts from the line 48/17 - 32/17 * half.
-                    exponent[0] = _SUM_INTEGER_BITS + 22
+                    exponent[0] = _SUM_INTEGER_BITS + 22 - finer
                     for _ in range(_SUM_INTEGER_BITS - 1):
                         if total[0] < (1 << 30):
                             total[0] = total[0] * 2
@@ -170,11 +177,11 @@ def _int8_row(signature: Signature) -> tirx.PrimFunc:
                             total[0] = total[0] + round_shift(power[0], _SUM_INTEGER_BITS)
                         else:
                             power[0] = multiply(reciprocal[0], power[0])
-                            power[0] = _rounded(power[0], exponent[0]) - 128
-                            O[g.out_index(p, c)] = T.cast(T.min(power[0], 127), "int8")
+                            power[0] = _rounded(power[0], exponent[0]) + zero
+                            O[g.out_index(p, c)] = T.cast(T.min(power[0], most), kind)
                     else:
                         if division == 1:
-                            O[g.out_index(p, c)] = T.int8(-128)
+                            O[g.out_index(p, c)] = T.cast(zero, kind)
 
     return softmax_row
 

@@ -19,6 +19,8 @@ Precondition: a canonical module.  Functions outlined before are inlined first, 
 place become ordinary ones again, and operators whose results nobody needs are dropped.
 What became of each join, and why, is among the decisions (`join_decisions`).
 
+States that last from one inference to the next (`states`) lie whole, in memory of their own.
+
 Inputs and outputs that `StreamPorts` marked are the first and last operators of their cascades
 (`row_ports`), which get the attribute ``dero.row_ports``.
 
@@ -27,6 +29,7 @@ Does not handle: operators that are not of the project's set run alone, over who
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import tvm
@@ -38,6 +41,7 @@ from ..ir.decisions import Decision, forget, record
 from ..ir.inline import inlined
 from ..ir.operator_graph import OperatorGraph, operator_graph
 from ..ir.outline import Piece, outline_all
+from ..ir.states import state_count
 from ..ir.straight_line import StraightLine, read_function, without_dead_bindings, write_function
 from ..operators import attributes_of, make_call, operator_of
 from ..residuals import accumulate_residuals, concat_in_place
@@ -53,7 +57,7 @@ MEMORY_PASSES = (accumulate_residuals.NAME, concat_in_place.NAME, NAME)
 """Whose decisions no longer hold when the functions they made are inlined."""
 STREAM = "stream"
 ASCENDING, DESCENDING = "ascending", "descending"
-_RESHAPE = "dero.reshape"
+_VIEWS = ("dero.reshape", "dero.part")
 _CONCAT = "dero.concat"
 
 
@@ -92,6 +96,7 @@ class StreamRows:
         inputs = {name: graph[name].bytes for name in graph.inputs}
         ports = ports_of(mod)
         outside = {*inputs, *outputs} if self.external_io else set()
+        outside |= {_root(graph, name) for name in _states(graph, state_count(mod))}
         items = with_ports(
             [_item(graph, node, outside) for node in graph.operators_in_order()], graph, ports
         )
@@ -142,6 +147,15 @@ class StreamRows:
             if node in verdicts
         ]
         return record(outline_all(mod, pieces), decided)
+
+
+def _states(graph: OperatorGraph, count: int) -> Iterator[str]:
+    """The tensors that hold the last `count` inputs and outputs, which have memory of their own."""
+    if count:
+        yield from graph.inputs[-count:]
+        results = [node for node in graph.values() if node.kind == "output"]
+        for node in results[-count:]:
+            yield from node.computed_operands
 
 
 def with_ascending_rows(mod: tvm.IRModule) -> tvm.IRModule | None:
@@ -200,9 +214,9 @@ def _item(graph: OperatorGraph, node: str, outside: set[str]) -> Item:
 
 
 def _is_view(graph: OperatorGraph, node: str) -> bool:
-    """True for a reshape of a tensor (not of a constant), which needs no memory of its own."""
+    """True for a reshape or part of a tensor (not of a constant), which needs no memory."""
     data = graph[node]
-    return data.operator == _RESHAPE and data.operands[0] is not None
+    return data.operator in _VIEWS and data.operands[0] is not None
 
 
 def _root(graph: OperatorGraph, name: str) -> str:

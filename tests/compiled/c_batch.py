@@ -5,8 +5,9 @@
     library = batch.build(folder)
     outputs, calls = library.run("a", inputs)
 
-Every program has an arena of exactly the planned size between guard bytes; with `sanitize` all
-is built under sanitizers instead, see `sanitized_batch`.
+Every program has an arena of exactly the planned size between guard bytes, of which only the state
+is kept from one run to the next; with `sanitize` all is built under sanitizers instead, see
+`sanitized_batch`.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from tvm import tirx
 from dero_tvm.aot import c_source as printer
 from dero_tvm.aot.c_constants import array_names, definition
 from dero_tvm.aot.c_source import c_source, typedefs
+from dero_tvm.aot.c_state import initial_values
 from dero_tvm.aot.header import header, interface_of
 from dero_tvm.aot.lower import CFunction, c_functions
 from dero_tvm.aot.program import Program, build_program
@@ -77,6 +79,7 @@ class CBatch:
             text = text[: match.start()] + text[match.end() :]
             text = re.sub(rf"\b{kernel.name}\(", f"{pooled}(", text)
         text = re.sub(r"\bstep_(\d+)_", rf"{name}_step_\1_", text)
+        text = re.sub(r"\bstate_is_set\b", f"{name}_state_is_set", text)
         areas, macros = [], []
         for _, array, size in interface.arenas:
             if self._sanitize:
@@ -88,7 +91,9 @@ class CBatch:
             )
             macros.append(f"#define {array} (area_{array}.arena)")
         arrays = array_names(program, interface.prefix)
-        constants = [definition(a, program.network.constants[n]) for n, a in arrays.items()]
+        values = {a: program.network.constants[n] for n, a in arrays.items()}
+        values |= initial_values(program, interface.prefix)
+        constants = [definition(array, data) for array, data in values.items()]
         self._parts += [header(program, interface), *areas, *macros, *constants, text]
         if self._sanitize:
             self._parts.append(sanitized_batch.entry(name, program))
@@ -178,8 +183,11 @@ class CLibrary:
             (ctypes.c_uint8 * (size + 2 * GUARD)).in_dll(self.library, f"area_{array}")
             for _, array, size in interface.arenas
         ]
+        state = self._state(name)
+        kept = bytes(state)
         for area in areas:
             ctypes.memset(area, PATTERN, len(area))
+        ctypes.memmove(state, kept, len(kept))
         network = program.network
         given = [np.ascontiguousarray(inputs[port.name]).copy() for port in network.inputs]
         specs = [network.values[port.value].spec for port in network.outputs]
@@ -194,6 +202,19 @@ class CLibrary:
         for port, array in zip(network.inputs, given):
             np.testing.assert_array_equal(array, inputs[port.name])
         return {p.name: r for p, r in zip(network.outputs, results)}, count.value
+
+    def reset(self, name: str) -> None:
+        """Let the next run be the first one of a new sequence."""
+        self.library[f"tvmgen_{name}_reset"]()
+
+    def _state(self, name: str) -> Any:
+        """The bytes of a program's arena that last."""
+        state = interface_of(self.programs[name]).state
+        if state is None:
+            return (ctypes.c_uint8 * 0)()
+        length = GUARD + state.offset + state.size
+        area = (ctypes.c_uint8 * length).in_dll(self.library, f"area_{state.array}")
+        return (ctypes.c_uint8 * state.size).from_buffer(area, GUARD + state.offset)
 
 
 def _pointers(arrays: list[np.ndarray]) -> Any:

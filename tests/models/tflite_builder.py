@@ -11,8 +11,8 @@
     (expected,) = run_litert_reference(model, {"data": values})
 
 Options are the fields of the schema's option table in snake case (`stride_w`, `keep_dims`, ...);
-enumerations are given by name, vectors as sequences.  A shape of None is filled in with what LiteRT
-infers.
+enumerations are given by name, texts as bytes, vectors as sequences.  A shape of None is filled in
+with what LiteRT infers.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ _TYPES = {
     "int32": TensorType.INT32,
     "int64": TensorType.INT64,
     "bool": TensorType.BOOL,
+    "resource": TensorType.RESOURCE,
 }
 
 _ENUMERATIONS: dict[str, type] = {
@@ -74,6 +75,8 @@ _OPTION_TABLES: dict[str, str] = {
     "BATCH_TO_SPACE_ND": "BatchToSpaceNDOptions",
     "SPACE_TO_BATCH_ND": "SpaceToBatchNDOptions",
     "TOPK_V2": "TopKV2Options",
+    "SVDF": "SVDFOptions",
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": "UnidirectionalSequenceLSTMOptions",
 }
 
 # Values that a field takes when the test does not name it: the schema's own are often unusable.
@@ -190,55 +193,43 @@ class TFLiteBuilder:
             _Operator(code, indices, list(outputs), options, version, custom_code)
         )
 
-    def build(self, outputs: Sequence[int], *, subgraphs: int = 1) -> bytes:
-        """The flatbuffer; `subgraphs` > 1 repeats the graph, which makes a refusable model."""
+    def build(
+        self,
+        outputs: Sequence[int],
+        *,
+        subgraphs: int = 1,
+        others: Sequence[TFLiteBuilder] = (),
+    ) -> bytes:
+        """The flatbuffer; `subgraphs` > 1 repeats the graph, which makes a refusable model.
+
+        `others` are further graphs, without inputs and outputs, such as those of CALL_ONCE.
+        """
         unknown = [index for index, tensor in enumerate(self._tensors) if tensor.shape is None]
         if unknown:
             for index in unknown:
                 self._tensors[index].shape = ()
-            interpreter = _interpreter(self._serialize(outputs, 1))
+            interpreter = _interpreter(self._serialize(outputs, 1, others))
             details = {item["index"]: item for item in interpreter.get_tensor_details()}
             for index in unknown:
                 self._tensors[index].shape = tuple(int(n) for n in details[index]["shape"])
-        return self._serialize(outputs, subgraphs)
+        return self._serialize(outputs, subgraphs, others)
 
-    def _serialize(self, outputs: Sequence[int], subgraphs: int) -> bytes:
+    def _serialize(
+        self, outputs: Sequence[int], subgraphs: int, others: Sequence[TFLiteBuilder]
+    ) -> bytes:
         fb = flatbuffers.Builder(1024)
         model = importlib.import_module("tflite.Model")
-        graph = importlib.import_module("tflite.SubGraph")
         codes: list[tuple[str, int, str | None]] = []
-        for op in self._operators:
+        for op in (op for builder in (self, *others) for op in builder._operators):
             if (op.code, op.version, op.custom_code) not in codes:
                 codes.append((op.code, op.version, op.custom_code))
 
         # Buffer 0 is the empty one that every tensor without data refers to.
         buffers = [_buffer(fb, None)]
-        tensors = []
-        for tensor in self._tensors:
-            number = 0
-            if tensor.data is not None:
-                number = len(buffers)
-                buffers.append(_buffer(fb, tensor.data))
-            tensors.append(_tensor(fb, tensor, number))
-        operators = [
-            _operator(fb, op, codes.index((op.code, op.version, op.custom_code)))
-            for op in self._operators
-        ]
+        graphs = [self._graph(fb, "main", outputs, codes, buffers)] * subgraphs
+        graphs += [builder._graph(fb, "other", (), codes, buffers) for builder in others]
         operator_codes = [_operator_code(fb, *code) for code in codes]
-
-        tensor_vector = _offsets(fb, tensors)
-        operator_vector = _offsets(fb, operators)
-        input_vector = fb.CreateNumpyVector(np.asarray(self._inputs, "int32"))
-        output_vector = fb.CreateNumpyVector(np.asarray(outputs, "int32"))
-        name = fb.CreateString("main")
-        graph.SubGraphStart(fb)
-        graph.SubGraphAddTensors(fb, tensor_vector)
-        graph.SubGraphAddInputs(fb, input_vector)
-        graph.SubGraphAddOutputs(fb, output_vector)
-        graph.SubGraphAddOperators(fb, operator_vector)
-        graph.SubGraphAddName(fb, name)
-        subgraph_vector = _offsets(fb, [graph.SubGraphEnd(fb)] * subgraphs)
-
+        subgraph_vector = _offsets(fb, graphs)
         code_vector = _offsets(fb, operator_codes)
         buffer_vector = _offsets(fb, buffers)
         description = fb.CreateString(self.description)
@@ -250,6 +241,40 @@ class TFLiteBuilder:
         model.ModelAddBuffers(fb, buffer_vector)
         fb.Finish(model.ModelEnd(fb), file_identifier=b"TFL3")
         return bytes(fb.Output())
+
+    def _graph(
+        self,
+        fb: flatbuffers.Builder,
+        name: str,
+        outputs: Sequence[int],
+        codes: list[tuple[str, int, str | None]],
+        buffers: list[int],
+    ) -> int:
+        """One subgraph, whose constants are added to `buffers`."""
+        graph = importlib.import_module("tflite.SubGraph")
+        tensors = []
+        for tensor in self._tensors:
+            number = 0
+            if tensor.data is not None:
+                number = len(buffers)
+                buffers.append(_buffer(fb, tensor.data))
+            tensors.append(_tensor(fb, tensor, number))
+        operators = [
+            _operator(fb, op, codes.index((op.code, op.version, op.custom_code)))
+            for op in self._operators
+        ]
+        tensor_vector = _offsets(fb, tensors)
+        operator_vector = _offsets(fb, operators)
+        input_vector = fb.CreateNumpyVector(np.asarray(self._inputs, "int32"))
+        output_vector = fb.CreateNumpyVector(np.asarray(outputs, "int32"))
+        title = fb.CreateString(name)
+        graph.SubGraphStart(fb)
+        graph.SubGraphAddTensors(fb, tensor_vector)
+        graph.SubGraphAddInputs(fb, input_vector)
+        graph.SubGraphAddOutputs(fb, output_vector)
+        graph.SubGraphAddOperators(fb, operator_vector)
+        graph.SubGraphAddName(fb, title)
+        return graph.SubGraphEnd(fb)
 
 
 def run_litert_reference(model: bytes, inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
@@ -347,6 +372,8 @@ def _options(fb: flatbuffers.Builder, table: str, given: Mapping[str, Any]) -> i
     for key, value in values.items():
         if isinstance(value, str):
             values[key] = getattr(_ENUMERATIONS[key], value)
+        elif isinstance(value, bytes):
+            values[key] = fb.CreateString(value)
         elif isinstance(value, (list, tuple)):
             values[key] = fb.CreateNumpyVector(np.asarray(value, "int32"))
     getattr(module, f"{table}Start")(fb)

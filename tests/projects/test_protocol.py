@@ -19,11 +19,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import dero_tvm
 from dero_tvm.boards.board_folders import targets_folder
 from dero_tvm.boundary.errors import UserError
 from dero_tvm.projects.network_source import network_source
 from dero_tvm.runners import RunError, run
 from dero_tvm.runners.serial_protocol import Client, Link, run_on_link, with_crc
+from tests.end_to_end.oracles import litert
+from tests.end_to_end.stateful_models import svdf
 from tests.projects.devices import started
 from tests.random_cases import cases
 from tests.runners.fake_archive import FakeArchive, FakeTensor, expected_output, some_inputs
@@ -84,6 +87,19 @@ def test_inferences(device):
     for values, found in zip(inputs, outputs, strict=True):
         np.testing.assert_array_equal(found["y"], expected_output(values))
     assert microseconds == [1001, 1003, 1005]
+
+
+def test_a_network_that_remembers(tmp_path):
+    """Inferences of one call are a sequence; every call begins anew."""
+    (tmp_path / "filters.tflite").write_bytes(svdf("int16"))
+    archive = dero_tvm.compile(tmp_path / "filters.tflite").archive
+    values = list(np.random.default_rng(0).integers(-128, 128, (3, 1, 10)).astype(np.int8))
+    expected = litert(svdf("int16"), values)
+    with started([build(tmp_path / "device", archive)]) as link:
+        for _ in range(2):
+            outputs, _ = run_on_link(archive, [{"x": frame} for frame in values], link)
+            for found, answer in zip(outputs, expected, strict=True):
+                np.testing.assert_array_equal(found["y"], answer)
 
 
 def test_a_failing_inference(tmp_path):

@@ -32,6 +32,7 @@ from .nodes import Importer
 from .ports import quantized_ports
 from .qoperators import QOPERATORS, UnsupportedForm, qoperators_to_qdq
 from .reader import complaint, load_external_data
+from .recurrent import RECURRENT
 from .sequences import spell_out_sequences
 from .types import check_types, declared_types
 
@@ -203,7 +204,7 @@ def _refuse_types(
 
 
 def _refuse_operators(graph: onnx.GraphProto, label: str) -> None:
-    known = {*_get_convert_map(), *QOPERATORS}
+    known = {*_get_convert_map(), *QOPERATORS, *RECURRENT}
     problems = []
     constants = Constants(graph)
     made_by = {output: node.op_type for node in graph.node for output in node.output}

@@ -17,6 +17,7 @@ from .clip import clip
 from .joins import JOINS, join
 from .old_operators import Node, in_newer_form
 from .pad import pad, tile
+from .recurrent import RECURRENT, recurrent
 from .resize import refuse_misread, resize
 from .windows import WINDOWS, resolve_padding, with_zeros
 
@@ -42,6 +43,9 @@ class Importer(ONNXGraphImporter):
                 converted = self._nodes.get(output)
                 if isinstance(converted, (relax.Var, Call, relax.TupleGetItem)):
                     self.origins.setdefault(converted, origin)
+
+    def _check_for_unsupported_ops(self, graph: onnx.GraphProto) -> None:
+        """Done before the import, which knows operators that TVM's importer does not."""
 
     def types(self) -> dict[str, relax.Type]:
         """The type of every tensor that has been imported, by its name in the file."""
@@ -74,6 +78,8 @@ class Importer(ONNXGraphImporter):
             return tiled
         if node.name == "Einsum":  # of which TVM's importer makes a function of loops
             return relax.op.einsum(list(inputs), str(attrs["equation"], "utf-8"))
+        if node.name in RECURRENT:
+            return recurrent(node)
         if node.name == "Dropout":
             return self._everything(inputs[0], attrs["tvm_custom"]["num_outputs"])
         if node.name == "Resize":

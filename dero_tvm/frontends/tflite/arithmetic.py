@@ -6,9 +6,14 @@ from collections.abc import Callable
 
 import tflite
 from tvm import ir, relax
+from tvm.relax.frontend.tflite.tflite_frontend import TensorWrapper
+
+from relax_passes.operators import make_call
+from relax_passes.operators import quantized as factors
+from relax_passes.operators.fixed_point import quantize_multiplier
 
 from .constant_shapes import options_of
-from .converter import Converter, Rule, rule
+from .converter import Converter, Rule, rule, scale_of
 
 
 def _f32(value: float) -> ir.Expr:
@@ -58,6 +63,9 @@ def prelu(data: ir.Expr, alpha: ir.Expr) -> ir.Expr:
 @rule("SOFTMAX")
 def _softmax(converter: Converter, op: tflite.Operator) -> ir.Expr:
     beta = options_of(op, tflite.SoftmaxOptions).Beta()
+    (data, *_), (out, *_) = converter.get_input_tensors(op), converter.get_output_tensors(op)
+    if out.tensor.Type() == tflite.TensorType.INT16:
+        return _softmax_in_int16(converter, data, out, beta)
 
     def softmax(data: ir.Expr) -> ir.Expr:
         if beta != 1.0:
@@ -65,6 +73,40 @@ def _softmax(converter: Converter, op: tflite.Operator) -> ir.Expr:
         return relax.op.nn.softmax(data, axis=-1)
 
     return converter.through_float(op, softmax)
+
+
+def _softmax_in_int16(
+    converter: Converter, data: TensorWrapper, out: TensorWrapper, beta: float
+) -> ir.Expr:
+    """Of int8 data, with the result's whole range."""
+    scale, _ = scale_of(data)
+    out_scale, zero_point = scale_of(out)
+    # As near as LiteRT wants it.
+    whole_range = abs(out_scale * 65536 - 1) <= 1e-3 and zero_point == -32768
+    if data.tensor.Type() != tflite.TensorType.INT8 or not whole_range:
+        raise ValueError("a softmax gives int16 of int8, with a scale of 1/65536 from -32768 on")
+    attributes = factors.softmax_factors(scale, beta)
+    return make_call("softmax", [converter.get_tensor_expr(data)], output="int16", **attributes)
+
+
+@rule("QUANTIZE")
+def _quantize(converter: Converter, op: tflite.Operator) -> ir.Expr:
+    """From one scale to another; where int16 or int32 take part, in integers as LiteRT does."""
+    (data,), (out,) = converter.get_input_tensors(op), converter.get_output_tensors(op)
+    kinds = [converter.get_tensor_type_str(tensor.tensor.Type()) for tensor in (data, out)]
+    if not {"int16", "int32"} & set(kinds) or "float32" in kinds:
+        return converter.convert_quantize(op)
+    (scale, zero_in), (out_scale, zero_out) = scale_of(data), scale_of(out)
+    multiplier, shift = quantize_multiplier(scale / out_scale)
+    return make_call(
+        "requantize",
+        [converter.get_tensor_expr(data)],
+        input_zero_point=zero_in,
+        output_zero_point=zero_out,
+        multiplier=multiplier,
+        shift=shift,
+        dtype=kinds[1],
+    )
 
 
 @rule("FULLY_CONNECTED")

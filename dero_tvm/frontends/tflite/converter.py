@@ -160,6 +160,14 @@ class Converter(OperatorConverter):
             return self.static_shape(self.get_expr(tensor_wrapper.tensor_idx))
         return [int(dim) for dim in super().get_tensor_shape(tensor_wrapper)]
 
+    def tensor_of(self, index: int) -> TensorWrapper:
+        """One operand; of index -1 if it is omitted."""
+        return self._wrapper(int(index))
+
+    def leave(self, state: TensorWrapper, left: ir.Expr) -> None:
+        """Let `left` be what the variable tensor `state` holds from now on."""
+        self.exp_tab.set_expr(state.tensor.Name().decode(), left, force_override=True)
+
     def static_shape(self, expr: ir.Expr) -> list[int]:
         return [int(dim) for dim in self.bb.normalize(expr).ty.shape]
 
@@ -297,3 +305,14 @@ def quantization_of(tensor: tflite.Tensor) -> dict[str, Any] | None:
         ),
         "axis": int(parameters.QuantizedDimension()) if several else 0,
     }
+
+
+def scale_of(tensor: TensorWrapper) -> tuple[float, int]:
+    """The one scale and zero point of a quantized tensor; ValueError if it has none or several."""
+    parameters = tensor.qnn_params
+    if not parameters or parameters["scale"].value.numpy().shape:
+        raise ValueError(f"{tensor.tensor.Name().decode()!r} does not have one scale")
+    return (
+        float(parameters["scale"].value.numpy()),
+        int(parameters["zero_point"].value.numpy()),
+    )

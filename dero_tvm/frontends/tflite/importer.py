@@ -18,11 +18,13 @@ from ..shapes import Dimension, resolve_input_shapes
 from . import arithmetic as _arithmetic  # noqa: F401
 from . import integer_kernels as _integer_kernels  # noqa: F401
 from . import moves as _moves  # noqa: F401
+from . import recurrent as _recurrent  # noqa: F401
 from . import transpose_conv as _transpose_conv  # noqa: F401
 from .converter import Converter
 from .operator_order import refuse_order
 from .reader import NamedModel, read_model, reading, shape_of
-from .refusals import refuse_operators, refuse_state, refuse_types
+from .refusals import refuse_control_flow, refuse_operators, refuse_types
+from .variables import as_function
 
 _QUANTIZED = (tflite.TensorType.INT8, tflite.TensorType.UINT8)
 
@@ -41,9 +43,10 @@ def load_tflite(
     :class:`UserError`.
     """
     model = read_model(data, label)
-    graph = model.Subgraphs(0)
     with reading(label):
-        refuse_state(model, label)
+        refuse_control_flow(model, label)
+        model, states = as_function(model, label, len(data))
+        graph = model.Subgraphs(0)
         refuse_types(model, label)
         names = [graph.names[graph.Inputs(i)] for i in range(graph.InputsLength())]
         outputs = [graph.names[graph.Outputs(i)] for i in range(graph.OutputsLength())]
@@ -53,7 +56,9 @@ def load_tflite(
         shapes = _input_shapes(model, names, label, input_shapes)
         refuse_operators(model, label)
         refuse_order(model, label)
-        quantization = _quantization(model, (*names, *outputs))
+        ports = names[: len(names) - len(states)]
+        outputs = outputs[: len(outputs) - len(states)]
+        quantization = _quantization(model, (*ports, *outputs))
         written = [shape_of(graph.Tensors(graph.Inputs(i))) for i in range(graph.InputsLength())]
         as_written = written == list(shapes.values())
     converters: list[Converter] = []
@@ -77,9 +82,10 @@ def load_tflite(
         name=name,
         format="tflite",
         rounding="double",
-        input_names=tuple(names),
+        input_names=tuple(ports),
         output_names=tuple(outputs),
         quantization=quantization,
+        states=states,
         origins={k: origin for c in converters for k, origin in c.origins.items()},
     )
 

@@ -73,7 +73,8 @@ class NamedModel(tflite.Model):
         plain = super().Subgraphs(j)
         graph = NamedSubGraph()
         graph.Init(plain._tab.Bytes, plain._tab.Pos)
-        graph.names = self.names
+        # Only the first graph's tensors are named; of the others, values alone are read.
+        graph.names = self.names if j == 0 else _unique_names(plain, len(self._tab.Bytes))
         return graph
 
 
@@ -90,7 +91,9 @@ def read_model(data: bytes, label: str) -> NamedModel:
             raise ValueError("it has no graph")
         _refuse_accelerators(model, len(data), label)
         model.names = _unique_names(tflite.Model.Subgraphs(model, 0), len(data))
-        _check_graph(model, model.Subgraphs(0), len(data))
+        check_graph(model, 0, len(data))
+        if model.Subgraphs(0).OutputsLength() == 0:
+            raise ValueError("its graph has no output")
     return model
 
 
@@ -122,6 +125,13 @@ def constant_value(model: tflite.Model, tensor: tflite.Tensor) -> np.ndarray | N
         return None
     dtype = _NUMPY_TYPES[tensor.Type()]
     return np.frombuffer(buffer.DataAsNumpy(), dtype).reshape(shape_of(tensor))
+
+
+def element_type(tensor: tflite.Tensor) -> np.dtype:
+    """The type of a tensor's elements.  Raises ValueError for one that no tensor here has."""
+    if tensor.Type() not in _NUMPY_TYPES:
+        raise ValueError(f"a variable has the type {type_name(tensor.Type())}")
+    return _NUMPY_TYPES[tensor.Type()]
 
 
 def shape_of(tensor: tflite.Tensor) -> tuple[int, ...]:
@@ -177,7 +187,9 @@ def _unique_names(graph: tflite.SubGraph, file_size: int) -> list[str]:
     return names
 
 
-def _check_graph(model: tflite.Model, graph: NamedSubGraph, file_size: int) -> None:
+def check_graph(model: NamedModel, index: int, file_size: int) -> NamedSubGraph:
+    """One of the graphs; ValueError if it refers to what is not there."""
+    graph = model.Subgraphs(index)
     tensors = graph.TensorsLength()
     buffers = _length(model.BuffersLength(), file_size, "buffers")
     codes = _length(model.OperatorCodesLength(), file_size, "operator codes")
@@ -196,8 +208,6 @@ def _check_graph(model: tflite.Model, graph: NamedSubGraph, file_size: int) -> N
         for index in range(_length(length, file_size, role + "s")):
             if not 0 <= entry(index) < tensors:
                 raise ValueError(f"{role} {index} refers to tensor {entry(index)} of {tensors}")
-    if graph.OutputsLength() == 0:
-        raise ValueError("its graph has no output")
     for index in range(_length(graph.OperatorsLength(), file_size, "operators")):
         operator = graph.Operators(index)
         if operator.OpcodeIndex() >= codes:
@@ -212,6 +222,7 @@ def _check_graph(model: tflite.Model, graph: NamedSubGraph, file_size: int) -> N
         options = operator.BuiltinOptions()
         if options is not None and not 0 <= options.Pos < file_size:
             raise ValueError(f"the options of operator {index} lie outside the file")
+    return graph
 
 
 def _check_tensor(model: tflite.Model, tensor: NamedTensor, file_size: int) -> None:

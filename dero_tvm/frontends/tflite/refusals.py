@@ -8,11 +8,12 @@ import tflite
 from dero_tvm.boundary.errors import UserError
 
 from .bias import bias_of
+from .constant_shapes import options_of
 from .converter import Converter
 from .reader import NamedModel, operator_name, type_name
+from .variables import UPDATED
 
-_STATE = (
-    *("ASSIGN_VARIABLE", "CALL_ONCE", "READ_VARIABLE", "VAR_HANDLE"),
+_TABLES = (
     *("HASHTABLE", "HASHTABLE_FIND", "HASHTABLE_IMPORT", "HASHTABLE_LOOKUP", "HASHTABLE_SIZE"),
 )
 _BRANCHES = ("CALL", "IF", "STABLEHLO_WHILE", "WHILE")
@@ -26,44 +27,31 @@ _ZERO_POINTS = {
 }
 
 
-def refuse_state(model: NamedModel, label: str) -> None:
-    """Variables, branches, and other graphs than the first."""
+def refuse_control_flow(model: NamedModel, label: str) -> None:
+    """Tables, branches, and other graphs than the first and those of CALL_ONCE."""
     graph = model.Subgraphs(0)
-    used = {operator_name(model, graph.Operators(i)) for i in range(graph.OperatorsLength())}
-    found = sorted(used & set(_STATE)) + _variables(model)
-    if found:
+    operators = [graph.Operators(i) for i in range(graph.OperatorsLength())]
+    used = {operator_name(model, operator) for operator in operators}
+    if tables := sorted(used & set(_TABLES)):
         raise UserError(
-            f"{label} keeps state from one inference to the next ({', '.join(found)}), which is "
-            "not supported yet; export a model that takes its state as inputs and gives it as "
-            "outputs"
+            f"{label} looks values up in tables that it fills at run time ({', '.join(tables)}), "
+            "which is not supported; do that in the application"
         )
     if branches := sorted(used & set(_BRANCHES)):
         raise UserError(
             f"{label} branches at run time ({', '.join(branches)}), which is not supported; "
             "export a single inference graph"
         )
-    if model.SubgraphsLength() > 1:
+    once = {
+        options_of(operator, tflite.CallOnceOptions).InitSubgraphIndex()
+        for operator in operators
+        if operator_name(model, operator) == "CALL_ONCE"
+    }
+    if model.SubgraphsLength() - len(once - {0}) > 1:
         raise UserError(
             f"{label} has {model.SubgraphsLength()} subgraphs, of which only one could be "
             "compiled; export each signature as a model of its own"
         )
-
-
-def _variables(model: NamedModel) -> list[str]:
-    """The first variable of each kind of operator that has one; one that none has, if no other."""
-    graph = model.Subgraphs(0)
-    named = {
-        i: graph.names[i] for i in range(graph.TensorsLength()) if graph.Tensors(i).IsVariable()
-    }
-    found: dict[str, str] = {}
-    for position in range(graph.OperatorsLength()):
-        operator = graph.Operators(position)
-        for index in (operator.Inputs(j) for j in range(operator.InputsLength())):
-            if index in named:
-                where = f"the variable {named[index]!r} of {_title(model, operator)}"
-                found.setdefault(operator_name(model, operator), where)
-    unused = [f"the variable {name!r}" for name in named.values()]
-    return list(found.values()) or unused[:1]
 
 
 def refuse_types(model: NamedModel, label: str) -> None:
@@ -71,12 +59,16 @@ def refuse_types(model: NamedModel, label: str) -> None:
     graph = model.Subgraphs(0)
     users: dict[int, str] = {}
     layers: set[int] = set()  # tensors other than biases, whose quantization nobody reads
+    integers: set[int] = set()  # int16 tensors of operators that know them
     for position in reversed(range(graph.OperatorsLength())):  # the first user names the tensor
         operator = graph.Operators(position)
         operands = [operator.Inputs(j) for j in range(operator.InputsLength())]
         results = [operator.Outputs(j) for j in range(operator.OutputsLength())]
         used = [tensor for tensor in (*operands, *results) if tensor >= 0]
         users.update(dict.fromkeys(used, f" of {_title(model, operator)}"))
+        if operator_name(model, operator) in (*UPDATED, "QUANTIZE", "SOFTMAX"):
+            types = ((tensor, graph.Tensors(tensor).Type()) for tensor in used)
+            integers.update(tensor for tensor, kind in types if kind == tflite.TensorType.INT16)
         bias = bias_of(operator_name(model, operator), operator, graph)
         layers.update(tensor for tensor in used if tensor != bias)
     inputs = [graph.Inputs(position) for position in range(graph.InputsLength())]
@@ -85,7 +77,7 @@ def refuse_types(model: NamedModel, label: str) -> None:
     for index, where in sorted(users.items()):
         tensor = graph.Tensors(index)
         what = f"{label}: tensor {graph.names[index]!r}{where}"
-        if tensor.Type() not in _TYPES:
+        if tensor.Type() not in _TYPES and index not in integers:
             kind = type_name(tensor.Type())
             remark = ", with which int8 weights make 16x8 quantization" if kind == "int16" else ""
             raise UserError(

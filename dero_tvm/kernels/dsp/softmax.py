@@ -27,7 +27,7 @@ def softmax(request: Request) -> CKernel | None:
     """
     s = request.signature
     data, out = s.inputs[0], s.output
-    if data.dtype != "int8":
+    if data.dtype != "int8" or out.dtype != "int8":
         return None
     differences = np.arange(0, max(s["diff_min"], -255) - 1, -1, dtype=np.int64)
     scaled = doubling_high(differences << s["shift"], s["multiplier"])

@@ -22,4 +22,7 @@ void network_set_addresses(void);
 /* One inference; 0 if all went well.  Inputs may be overwritten. */
 int32_t network_run_model(void);
 
+/* Lets the next inference be the first one of a new sequence; without a state, does nothing. */
+void network_reset(void);
+
 #endif

@@ -236,6 +236,9 @@ static bool carry_out(void) {
     read_output(take_tensor(network_outputs, network_output_count));
   } else if (take_command("run")) {
     run();
+  } else if (take_command("reset")) {
+    network_reset();
+    put_text("ok");
   } else {
     put_text("error unknown command");
   }

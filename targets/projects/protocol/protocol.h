@@ -15,6 +15,7 @@
  *     output N                  ok NAME BYTES
  *     write N OFFSET HEX        ok                                 bytes of input N
  *     run                       ok STATUS MICROSECONDS             0 microseconds: not measured
+ *     reset                     ok                                 what lasts between inferences
  *     read N OFFSET COUNT       ok HEX                             bytes of output N
  *     bye                       ok
  *

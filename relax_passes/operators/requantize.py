@@ -1,0 +1,77 @@
+"""Integers of one scale as integers of another."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tvm import tirx
+from tvm.script import tirx as T
+
+from . import fixed_point, script
+from .pixel_loop import PixelLoop
+from .registry import REQUIRED, OperatorClass, register
+from .row_to_row import RowToRow
+from .signature import Signature, TensorSpec
+
+_LIMITS = {
+    "int8": (-128, 127),
+    "int16": (-32768, 32767),
+    "int32": (-(2**31), 2**31 - 1),
+}
+
+
+@register
+class Requantize(RowToRow):
+    """``requantize(data - input_zero_point) + output_zero_point``, saturated to `dtype`.
+
+    Data are int8 or int16, the result is int8, int16 or int32, the arithmetic LiteRT's
+    (``tensorflow/lite/kernels/internal/reference/requantize.h``).
+    """
+
+    name = "requantize"
+    memory_class = OperatorClass.ELEMENTWISE
+    defaults = {
+        "input_zero_point": 0,
+        "output_zero_point": 0,
+        "multiplier": REQUIRED,
+        "shift": REQUIRED,
+        "dtype": REQUIRED,
+    }
+
+    def infer(self, inputs: tuple[TensorSpec, ...], attrs: dict[str, Any]) -> TensorSpec:
+        """The data's shape."""
+        if len(inputs) != 1 or inputs[0].dtype not in ("int8", "int16"):
+            raise ValueError(f"requantize takes one tensor of int8 or int16, got {inputs}")
+        if attrs["dtype"] not in _LIMITS:
+            raise ValueError(f"requantize gives {', '.join(_LIMITS)}, not {attrs['dtype']}")
+        return TensorSpec(inputs[0].shape, attrs["dtype"])
+
+    def row_kernel(self, signature: Signature) -> tirx.PrimFunc:
+        g = PixelLoop(signature.inputs[0], signature.output, merge=True)
+        source, target = signature.inputs[0].dtype, signature.output.dtype
+        zero_in, zero_out = signature["input_zero_point"], signature["output_zero_point"]
+        multiplier, shift = (
+            tirx.const(signature[name], "int32") for name in ("multiplier", "shift")
+        )
+        low, high = _LIMITS[target] if target != "int32" else (None, None)
+
+        @script.prim_func(private=True, s_tir=True)
+        def requantize_row(
+            row: T.int32,
+            data: T.handle(source),
+            data_rows: T.int32,
+            out: T.handle(target),
+        ):
+            X = T.decl_buffer((g.data_elements,), source, data=data)
+            O = T.decl_buffer((g.out_elements,), target, data=out)
+            for p in range(g.pixels):
+                for c in range(g.channels):
+                    value: T.let[T.int32] = (
+                        T.cast(X[g.data_index(row, data_rows, p, c)], "int32") - zero_in
+                    )
+                    scaled: T.let[T.int32] = (
+                        fixed_point.multiply(value, multiplier, shift, "double") + zero_out
+                    )
+                    O[g.out_index(p, c)] = T.cast(fixed_point.clamp(scaled, low, high), target)
+
+        return requantize_row
