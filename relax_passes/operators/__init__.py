@@ -7,6 +7,7 @@ from . import concat as _concat  # noqa: F401
 from . import conv2d as _conv2d  # noqa: F401
 from . import dense as _dense  # noqa: F401
 from . import depth_to_space as _depth_to_space  # noqa: F401
+from . import flip_sign_bit as _flip_sign_bit  # noqa: F401
 from . import lookup as _lookup  # noqa: F401
 from . import multiply as _multiply  # noqa: F401
 from . import pad as _pad  # noqa: F401

@@ -56,8 +56,9 @@ _MOVES = frozenset(
 DATA_INPUT = {"SPLIT": 1}
 """The operand of a move that is moved, where it is not the first."""
 
-# Order is what matters to these, and quantization keeps it; SHAPE does not look at values.
-_QUANTIZATION_BLIND = frozenset({"ARG_MAX", "ARG_MIN", "SHAPE"})
+# Order is what matters to these, and quantization keeps it; SHAPE does not look at values; CAST
+# takes integers as they are.
+_QUANTIZATION_BLIND = frozenset({"ARG_MAX", "ARG_MIN", "CAST", "SHAPE"})
 
 # LiteRT computes them with the integers as they are, whatever they stand for.
 _WITHOUT_SCALES = frozenset({"FLOOR_DIV", "FLOOR_MOD"})

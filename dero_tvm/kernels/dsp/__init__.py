@@ -1,11 +1,12 @@
 """int8 kernels for cores with the DSP extension: Cortex-M4, M7, M33 and the like."""
 
-from . import add, conv2d, depthwise, lookup, multiply, pad, pool2d, softmax, totals
+from . import add, conv2d, depthwise, flip_sign_bit, lookup, multiply, pad, pool2d, softmax, totals
 
 __all__ = [
     "add",
     "conv2d",
     "depthwise",
+    "flip_sign_bit",
     "lookup",
     "multiply",
     "pad",
