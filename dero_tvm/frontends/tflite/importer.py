@@ -11,6 +11,7 @@ from dero_tvm.boundary.errors import InternalError, UserError, first_line
 from relax_passes.ir.port_quantization import PortQuantization
 from relax_passes.ir.unfinished import abandon
 
+from ..cut import UNCUT, Cut
 from ..loaded import LoadedModel, finish
 from ..shapes import Dimension, resolve_input_shapes
 
@@ -20,6 +21,7 @@ from . import integer_kernels as _integer_kernels  # noqa: F401
 from . import moves as _moves  # noqa: F401
 from . import transpose_conv as _transpose_conv  # noqa: F401
 from .converter import Converter
+from .cut import cut_graph
 from .operator_order import refuse_order
 from .reader import NamedModel, read_model, reading, shape_of
 from .refusals import refuse_operators, refuse_state, refuse_types
@@ -33,16 +35,19 @@ def load_tflite(
     label: str,
     name: str,
     input_shapes: Mapping[str, Sequence[int]] | None = None,
+    cut: Cut = UNCUT,
 ) -> LoadedModel:
-    """Import a TFLite flatbuffer.
+    """Import a TFLite flatbuffer, or what `cut` leaves of it.
 
     `label` names the model in messages.  Dimensions that the file marks as open (usually the
     batch) have the size written beside the mark unless `input_shapes` says otherwise.  Raises
     :class:`UserError`.
     """
     model = read_model(data, label)
-    graph = model.Subgraphs(0)
     with reading(label):
+        if cut:
+            cut_graph(model, cut, label)
+        graph = model.Subgraphs(0)
         refuse_state(model, label)
         refuse_types(model, label)
         names = [graph.names[graph.Inputs(i)] for i in range(graph.InputsLength())]

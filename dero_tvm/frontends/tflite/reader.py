@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 import tflite
@@ -51,10 +52,20 @@ class NamedTensor(tflite.Tensor):
         return parameters if parameters is not None and parameters.ScaleLength() else None
 
 
+@dataclass(frozen=True)
+class GraphPart:
+    """Positions of the operators, and indices of the tensors, to which a graph is cut."""
+
+    operators: tuple[int, ...]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+
+
 class NamedSubGraph(tflite.SubGraph):
-    """A graph that hands out :class:`NamedTensor`."""
+    """A graph, or a part of one, that hands out :class:`NamedTensor`."""
 
     names: Sequence[str] = ()
+    part: GraphPart | None = None
 
     def Tensors(self, j: int) -> NamedTensor:
         plain = super().Tensors(j)
@@ -63,17 +74,43 @@ class NamedSubGraph(tflite.SubGraph):
         tensor.unique_name = self.names[j]
         return tensor
 
+    def Operators(self, j: int) -> tflite.Operator:
+        return super().Operators(j if self.part is None else self.part.operators[j])
+
+    def OperatorsLength(self) -> int:
+        return super().OperatorsLength() if self.part is None else len(self.part.operators)
+
+    def Inputs(self, j: int) -> int:
+        return super().Inputs(j) if self.part is None else self.part.inputs[j]
+
+    def InputsLength(self) -> int:
+        return super().InputsLength() if self.part is None else len(self.part.inputs)
+
+    def InputsAsNumpy(self) -> np.ndarray:
+        return super().InputsAsNumpy() if self.part is None else np.array(self.part.inputs)
+
+    def Outputs(self, j: int) -> int:
+        return super().Outputs(j) if self.part is None else self.part.outputs[j]
+
+    def OutputsLength(self) -> int:
+        return super().OutputsLength() if self.part is None else len(self.part.outputs)
+
+    def OutputsAsNumpy(self) -> np.ndarray:
+        return super().OutputsAsNumpy() if self.part is None else np.array(self.part.outputs)
+
 
 class NamedModel(tflite.Model):
-    """A model that hands out :class:`NamedSubGraph`."""
+    """A model that hands out :class:`NamedSubGraph`; `part` is that of its first graph."""
 
     names: Sequence[str] = ()
+    part: GraphPart | None = None
 
     def Subgraphs(self, j: int) -> NamedSubGraph:
         plain = super().Subgraphs(j)
         graph = NamedSubGraph()
         graph.Init(plain._tab.Bytes, plain._tab.Pos)
         graph.names = self.names
+        graph.part = self.part if j == 0 else None
         return graph
 
 

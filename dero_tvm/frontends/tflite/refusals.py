@@ -7,8 +7,10 @@ import tflite
 
 from dero_tvm.boundary.errors import UserError
 
+from ..cut import suggestion
 from .bias import bias_of
 from .converter import Converter
+from .cut import named_graph
 from .reader import NamedModel, operator_name, type_name
 
 _STATE = (
@@ -42,7 +44,7 @@ def refuse_state(model: NamedModel, label: str) -> None:
             f"{label} branches at run time ({', '.join(branches)}), which is not supported; "
             "export a single inference graph"
         )
-    if model.SubgraphsLength() > 1:
+    if model.SubgraphsLength() > 1 and model.part is None:
         raise UserError(
             f"{label} has {model.SubgraphsLength()} subgraphs, of which only one could be "
             "compiled; export each signature as a model of its own"
@@ -133,13 +135,13 @@ def refuse_operators(model: NamedModel, label: str) -> None:
     graph = model.Subgraphs(0)
     # An instance only for its tables; it converts nothing.
     tables = Converter(model, graph, None, None)
-    problems: list[str] = []
+    problems: dict[int, str] = {}  # by position
     for i in range(graph.OperatorsLength()):
         operator = graph.Operators(i)
         code = operator_name(model, operator)
         where = _title(model, operator)
         if code not in tables.convert_map or code.startswith("STABLEHLO"):
-            problems.append(where)
+            problems[i] = where
             continue
         quantized = [
             bool(wrapper.qnn_params)
@@ -148,14 +150,16 @@ def refuse_operators(model: NamedModel, label: str) -> None:
         ]
         results = [bool(wrapper.qnn_params) for wrapper in tables.get_output_tensors(operator)]
         if any(quantized[1:]) and not quantized[0] and not any(results) and code != "SPLIT":
-            problems.append(
+            problems[i] = (
                 f"{where} with float activations and quantized weights (dynamic-range "
                 "quantization; convert with full integer quantization)"
             )
         elif any(quantized + results) and code not in tables._SUPPORTED_QUANTIZED_OPS:
-            problems.append(f"{where} on quantized tensors")
+            problems[i] = f"{where} on quantized tensors"
     if problems:
-        raise UserError(f"{label}: unsupported operators: {'; '.join(problems)}")
+        listed = "; ".join(problems.values())
+        advice = suggestion(named_graph(model), problems)
+        raise UserError(f"{label}: unsupported operators: {listed}{advice}")
 
 
 def _title(model: NamedModel, operator: tflite.Operator) -> str:
