@@ -2,6 +2,7 @@
 
 # Importing a module registers its operators.
 from . import add as _add  # noqa: F401
+from . import arg_extreme as _arg_extreme  # noqa: F401
 from . import binary as _binary  # noqa: F401
 from . import concat as _concat  # noqa: F401
 from . import conv2d as _conv2d  # noqa: F401

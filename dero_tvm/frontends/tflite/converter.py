@@ -23,6 +23,7 @@ from relax_passes.ir.origins import Origin
 from .bias import bias_of, bias_quantization
 from .declared import check_outputs
 from .folding import fold
+from .reader import NamedSubGraph
 
 # Output values are input values, so quantization commutes with them.
 _MOVES = frozenset(
@@ -103,6 +104,9 @@ class Converter(OperatorConverter):
         self._moving = False
         self._bias: tuple[int | None, dict[str, Any]] | None = None
         self.origins: dict[relax.Expr, Origin] = {}
+        if isinstance(subgraph, NamedSubGraph):
+            for index, values in subgraph.expanded.items():
+                self.set_prefetched_node(index, values)
         own = {code: functools.partial(convert, self) for code, convert in RULES.items()}
         self._SUPPORTED_QUANTIZED_OPS = (
             OperatorConverter._SUPPORTED_QUANTIZED_OPS

@@ -22,6 +22,7 @@ from . import moves as _moves  # noqa: F401
 from . import transpose_conv as _transpose_conv  # noqa: F401
 from .converter import Converter
 from .cut import cut_graph
+from .expanded_weights import expand_weights
 from .operator_order import refuse_order
 from .reader import NamedModel, read_model, reading, shape_of
 from .refusals import refuse_operators, refuse_state, refuse_types
@@ -56,6 +57,8 @@ def load_tflite(
             twice = next(name for name in names if names.count(name) > 1)
             raise UserError(f"{label}: two inputs are the tensor {twice!r}; list each input once")
         shapes = _input_shapes(model, names, label, input_shapes)
+        notes = expand_weights(model)
+        graph = model.Subgraphs(0)
         refuse_operators(model, label)
         refuse_order(model, label)
         quantization = _quantization(model, (*names, *outputs))
@@ -85,6 +88,7 @@ def load_tflite(
         input_names=tuple(names),
         output_names=tuple(outputs),
         quantization=quantization,
+        notes=notes,
         origins={k: origin for c in converters for k, origin in c.origins.items()},
     )
 

@@ -6,7 +6,7 @@ of them once, so that a damaged file is refused here and not somewhere inside an
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -41,6 +41,10 @@ class NamedTensor(tflite.Tensor):
     """A tensor whose name is unique in its graph, as TVM's importer needs and files do not say."""
 
     unique_name: str = ""
+    expanded: np.ndarray | None = None  # its values in float32, in place of those in the file
+
+    def Type(self) -> int:
+        return super().Type() if self.expanded is None else tflite.TensorType.FLOAT32
 
     def Name(self) -> bytes:
         return self.unique_name.encode()
@@ -66,12 +70,14 @@ class NamedSubGraph(tflite.SubGraph):
 
     names: Sequence[str] = ()
     part: GraphPart | None = None
+    expanded: Mapping[int, np.ndarray] = {}
 
     def Tensors(self, j: int) -> NamedTensor:
         plain = super().Tensors(j)
         tensor = NamedTensor()
         tensor.Init(plain._tab.Bytes, plain._tab.Pos)
         tensor.unique_name = self.names[j]
+        tensor.expanded = self.expanded.get(j)
         return tensor
 
     def Operators(self, j: int) -> tflite.Operator:
@@ -100,17 +106,23 @@ class NamedSubGraph(tflite.SubGraph):
 
 
 class NamedModel(tflite.Model):
-    """A model that hands out :class:`NamedSubGraph`; `part` is that of its first graph."""
+    """A model that hands out :class:`NamedSubGraph`.
+
+    `part` is that of its first graph; `expanded` are tensors there that stand for other values
+    than the file has, by index.
+    """
 
     names: Sequence[str] = ()
     part: GraphPart | None = None
+    expanded: Mapping[int, np.ndarray] = {}
 
     def Subgraphs(self, j: int) -> NamedSubGraph:
         plain = super().Subgraphs(j)
         graph = NamedSubGraph()
         graph.Init(plain._tab.Bytes, plain._tab.Pos)
         graph.names = self.names
-        graph.part = self.part if j == 0 else None
+        if j == 0:
+            graph.part, graph.expanded = self.part, self.expanded
         return graph
 
 
@@ -154,6 +166,8 @@ def operator_name(model: tflite.Model, operator: tflite.Operator) -> str:
 
 def constant_value(model: tflite.Model, tensor: tflite.Tensor) -> np.ndarray | None:
     """The values that the file holds for a tensor, or None."""
+    if isinstance(tensor, NamedTensor) and tensor.expanded is not None:
+        return tensor.expanded
     buffer = model.Buffers(tensor.Buffer())
     if buffer is None or buffer.DataIsNone() or tensor.Type() not in _ITEM_SIZES:
         return None
