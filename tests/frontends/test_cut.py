@@ -191,6 +191,18 @@ def test_pytorch() -> None:
             dero_tvm.load(program, outputs=name)
 
 
+def test_a_part_is_quantized() -> None:
+    calibration = {"x": np.random.default_rng(4).normal(size=(4, *IMAGE.shape)).astype("float32")}
+    result = dero_tvm.quantize(detector(), calibration, outputs="boxes")
+    assert [value.name for value in result.model.graph.output] == ["boxes"]
+    assert dero_tvm.load(result.model).outputs[0].shape == (1, 6, 8, 8)
+
+
+def test_a_model_that_is_read_already_is_not_cut() -> None:
+    with pytest.raises(UserError, match="give them to load"):
+        dero_tvm.compile(dero_tvm.load(detector(custom=False)), outputs="boxes")
+
+
 def test_command_line(tmp_path: Path) -> None:
     path = tmp_path / "detector.onnx"
     onnx.save(detector(), path)

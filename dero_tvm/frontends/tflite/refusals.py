@@ -40,9 +40,14 @@ def refuse_state(model: NamedModel, label: str) -> None:
             "outputs"
         )
     if branches := sorted(used & set(_BRANCHES)):
+        places = [
+            i
+            for i in range(graph.OperatorsLength())
+            if operator_name(model, graph.Operators(i)) in _BRANCHES
+        ]
         raise UserError(
             f"{label} branches at run time ({', '.join(branches)}), which is not supported; "
-            "export a single inference graph"
+            f"export a single inference graph{suggestion(named_graph(model), places)}"
         )
     if model.SubgraphsLength() > 1 and model.part is None:
         raise UserError(
