@@ -156,8 +156,8 @@ def refuse_operators(model: NamedModel, label: str) -> None:
         results = [bool(wrapper.qnn_params) for wrapper in tables.get_output_tensors(operator)]
         if any(quantized[1:]) and not quantized[0] and not any(results) and code != "SPLIT":
             problems[i] = (
-                f"{where} with float activations and quantized weights (dynamic-range "
-                "quantization; convert with full integer quantization)"
+                f"{where} with float activations and weights that quantized operators read, too "
+                "(convert with full integer quantization)"
             )
         elif any(quantized + results) and code not in tables._SUPPORTED_QUANTIZED_OPS:
             problems[i] = f"{where} on quantized tensors"
