@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,6 +113,7 @@ def compile_command(
       tvmc compile model.onnx --quantize images.npz --labels test.npz --dero -o model.tar
       tvmc compile model.onnx --stream-input --input-layout nhwc --integer-io -o model.tar
       tvmc compile model.onnx --input-shapes "x:[1,3,96,96]" --report report.json
+      tvmc compile model.onnx --outputs boxes,scores --dero -o model.tar
       tvmc compile model.onnx --dero --output-format c -o generated/
       tvmc compile model.onnx --dero --dump-ir ir/
     """  # noqa: D301 (click reads the escape)
@@ -150,7 +151,8 @@ def compile_command(
     source: Path | LoadedModel = model
     accuracy = ""
     if calibration is not None:
-        source, accuracy = quantized(model, calibration, labels, options.input_shapes, quiet=quiet)
+        source, accuracy = quantized(model, calibration, labels, options, quiet=quiet)
+        options = replace(options, inputs=None, outputs=None)  # which it begins and ends with now
     compiled = compile_with_progress(source, options, quiet=quiet)
     with ExitStack() as written:  # the report appears if the model could be written
         if report_file is not None:
@@ -178,7 +180,7 @@ def quantized(
     model: Path,
     calibration: Path,
     labels: Path | None,
-    input_shapes: Mapping[str, tuple[int, ...]] | None,
+    options: CompileOptions,
     *,
     quiet: bool = False,
 ) -> tuple[LoadedModel, str]:
@@ -189,10 +191,16 @@ def quantized(
         from dero_tvm.frontends.onnx import load_onnx
         from dero_tvm.quantization import quantize
 
-        result = quantize(model, calibration, labelled=labels, input_shapes=input_shapes)
-        loaded = load_onnx(
-            result.model, label=str(model), name=model.stem, input_shapes=input_shapes
+        shapes = options.input_shapes
+        result = quantize(
+            model,
+            calibration,
+            labelled=labels,
+            input_shapes=shapes,
+            inputs=options.inputs,
+            outputs=options.outputs,
         )
+        loaded = load_onnx(result.model, label=str(model), name=model.stem, input_shapes=shapes)
     if result.accuracy_before is None or result.accuracy_after is None:
         return loaded, ""
     before, after = (f"{100 * a:.2f} %" for a in (result.accuracy_before, result.accuracy_after))

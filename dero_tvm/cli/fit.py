@@ -40,7 +40,10 @@ from .start_tvm import start_tvm
     help="This board, by name or .toml file, and not all. May be repeated.",
 )
 @board_filter_options
-@model_options("reserve", "input_shapes", "input_layout", "integer_io", "time_limit")
+@model_options(
+    *("input_shapes", "inputs", "outputs", "input_layout", "integer_io"),
+    *("reserve", "time_limit"),
+)
 @click.option(
     "--jobs",
     metavar="N",

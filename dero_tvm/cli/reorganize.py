@@ -67,7 +67,7 @@ from .progress import stages
     show_default=True,
     help="Give convolutions that no normalization follows a bias; the last ones keep theirs.",
 )
-@model_options("input_shapes")
+@model_options("input_shapes", "inputs", "outputs")
 @quiet_option
 def reorganize_command(
     model: Path,
@@ -79,6 +79,8 @@ def reorganize_command(
     join_activation: str,
     bias: bool,
     input_shapes: Mapping[str, tuple[int, ...]] | None,
+    inputs: str | None,
+    outputs: str | None,
     quiet: bool,
 ) -> None:
     """Replace the residuals of MODEL by one shortcut a convolution, to be trained again.
@@ -106,6 +108,8 @@ def reorganize_command(
             join_activation=join_activation,  # type: ignore[arg-type]
             bias=bias,
             input_shapes=input_shapes,
+            inputs=inputs,
+            outputs=outputs,
             progress=show,
         )
         show("exporting ONNX")

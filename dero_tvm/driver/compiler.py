@@ -26,6 +26,7 @@ from ..tuning.measure import meter_of
 from .candidates import Candidate
 from .choose_plan import fastest_within, smallest
 from .generate import generate, program_of
+from .integer_ports import integer_ports_note
 from .options import CompileOptions
 from .plan_counter import PlanCounter
 from .prepare import PreparedModel, prepare
@@ -119,6 +120,9 @@ def compile(model: Any, options: CompileOptions) -> CompiledModel:
     program = program_of(prepared, chosen)
     prepared.planner.check_flash(chosen.scheduled.network, program.table_bytes)
     report = _report(prepared, chosen, program)
+    note = integer_ports_note(prepared, chosen, report)
+    if note is not None:
+        report = replace(report, notes=(*report.notes, note))
     prepared.passes.compiled(chosen.module)
     if tuner is not None:
         tuning = tuner.report(chosen.scheduled.network)

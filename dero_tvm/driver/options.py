@@ -66,6 +66,9 @@ class CompileOptions:
         otherwise the one that goes least far and streams the fewest operators.
     input_shapes
         Shapes by input name, for models whose shapes are symbolic.
+    inputs, outputs
+        Tensors of the model file, by name, from which and up to which it is compiled: a sequence,
+        or a text with commas.  What comes before or behind may be anything.
     input_layout
         ``model`` keeps the layout of the model file; ``nhwc`` declares four-dimensional NCHW
         inputs channels-last, which saves a transpose on the device.
@@ -127,6 +130,18 @@ class CompileOptions:
         "--input-shapes",
         'Sizes of open inputs, as "x:[1,3,32,32] y:[1,10]".',
         metavar="SHAPES",
+    )
+    inputs: str | Sequence[str] | None = _option(
+        None,
+        "--inputs",
+        "Compile from these tensors of the model on, which the application then gives.",
+        metavar="NAME,...",
+    )
+    outputs: str | Sequence[str] | None = _option(
+        None,
+        "--outputs",
+        "Compile up to these tensors of the model, before a custom post-processing for example.",
+        metavar="NAME,...",
     )
     input_layout: str = _option(
         "model",

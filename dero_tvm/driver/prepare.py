@@ -63,7 +63,16 @@ def prepare(model: Any, options: CompileOptions) -> PreparedModel:
     options.progress("reading the model")
     loaded = model
     if not isinstance(model, LoadedModel):
-        loaded = load(model, input_shapes=options.input_shapes)
+        loaded = load(
+            model,
+            input_shapes=options.input_shapes,
+            inputs=options.inputs,
+            outputs=options.outputs,
+        )
+    elif options.inputs is not None or options.outputs is not None:
+        raise UserError(
+            f"{model.name}: inputs and outputs are chosen as a model is read: give them to load"
+        )
     label = str(model) if isinstance(model, (str, Path)) else loaded.name
     ports = (*loaded.inputs, *loaded.outputs)
     refuse_sizes(label, {repr(spec.name): spec for spec in ports})

@@ -15,6 +15,7 @@ from dero_tvm.boundary.errors import UserError, internal_errors
 from dero_tvm.boundary.one_at_a_time import one_at_a_time
 from dero_tvm.plugins import load_installed
 
+from .cut import Cut, Names
 from .loaded import LoadedModel
 from .onnx import load_onnx, parse_onnx
 from .pytorch import load_exported_program, read_exported_program
@@ -46,8 +47,10 @@ def load(
     source: str | os.PathLike[str] | bytes | onnx.ModelProto | tvm.IRModule | ExportedProgram,
     *,
     input_shapes: Mapping[str, Sequence[int]] | None = None,
+    inputs: Names | None = None,
+    outputs: Names | None = None,
 ) -> LoadedModel:
-    """Import a trained network.
+    """Import a trained network, or a part of it.
 
     Parameters
     ----------
@@ -56,6 +59,9 @@ def load(
         suffix only helps to explain a damaged one.
     input_shapes
         Sizes for the inputs whose dimensions the model leaves open, by the input's name.
+    inputs, outputs
+        Tensors of the model, by name, from which and up to which it is imported: a sequence, or a
+        text with commas.
 
     Raises
     ------
@@ -63,24 +69,30 @@ def load(
         For anything about the model or `input_shapes` that the user can put right.
     """
     load_installed()
+    cut = Cut(inputs, outputs)
     if isinstance(source, bytes):
-        return _from_bytes(source, "the model in memory", "model", "", None, input_shapes)
+        return _from_bytes(source, "the model in memory", "model", "", None, input_shapes, cut)
     if isinstance(source, onnx.ModelProto):
         name = source.graph.name or "model"
         return load_onnx(
-            source, label=f"the ONNX model {name!r}", name=name, input_shapes=input_shapes
+            source, label=f"the ONNX model {name!r}", name=name, input_shapes=input_shapes, cut=cut
         )
     if isinstance(source, tvm.IRModule):
+        if cut:
+            raise UserError(
+                "the module: inputs and outputs can be chosen of files and exported programs; of a "
+                "Relax module, rewrite main"
+            )
         return load_relax(source, label="the module", name="model", input_shapes=input_shapes)
     if isinstance(source, (str, os.PathLike)):
         path = Path(source)
         data = model_bytes(path)
         return _from_bytes(
-            data, str(path), path.stem, path.suffix.lower(), path.parent, input_shapes
+            data, str(path), path.stem, path.suffix.lower(), path.parent, input_shapes, cut
         )
     if type(source).__name__ == "ExportedProgram":
         return load_exported_program(
-            source, label="the exported program", name="model", input_shapes=input_shapes
+            source, label="the exported program", name="model", input_shapes=input_shapes, cut=cut
         )
     raise UserError(
         f"a model cannot be loaded from a {type(source).__name__}; give a path, bytes, an "
@@ -112,21 +124,29 @@ def _from_bytes(
     suffix: str,
     folder: Path | None,
     input_shapes: Mapping[str, Sequence[int]] | None,
+    cut: Cut,
 ) -> LoadedModel:
     if (frontend := frontend_of(data, suffix)) is not None:
         return frontend.read(data, label=label, name=name, folder=folder, input_shapes=input_shapes)
     if data[4:8] == TFLITE_IDENTIFIER or suffix == ".tflite":
-        return load_tflite(data, label=label, name=name, input_shapes=input_shapes)
+        return load_tflite(data, label=label, name=name, input_shapes=input_shapes, cut=cut)
     if data.startswith(_HDF5) or (suffix in _ADVICE and not _is_onnx(data, label)):
         raise UserError(f"{label} is {_ADVICE.get(suffix, _ADVICE['.h5'])}")
     if data.startswith(_ZIP) or suffix == ".pt2":
         program = read_exported_program(data, label)
-        return load_exported_program(program, label=label, name=name, input_shapes=input_shapes)
+        return load_exported_program(
+            program, label=label, name=name, input_shapes=input_shapes, cut=cut
+        )
     if suffix != ".onnx" and not _is_onnx(data, label):
         known = ", ".join([_FORMATS, *registered_formats()])
         raise UserError(f"{label} is not a model of a known format; known are {known}")
     return load_onnx(
-        parse_onnx(data, label), label=label, name=name, folder=folder, input_shapes=input_shapes
+        parse_onnx(data, label),
+        label=label,
+        name=name,
+        folder=folder,
+        input_shapes=input_shapes,
+        cut=cut,
     )
 
 

@@ -10,7 +10,7 @@ import tvm
 from tvm import relax
 
 from dero_tvm.boundary.errors import UserError
-from relax_passes.ir.attributes import ROUNDING
+from relax_passes.ir.attributes import NOTES, ROUNDING
 from relax_passes.ir.origins import Origin, with_origins
 from relax_passes.ir.port_quantization import Kind, PortQuantization, with_port_quantization
 from relax_passes.ir.states import NetworkState, with_states
@@ -66,12 +66,14 @@ def finish(
     quantization: Mapping[str, PortQuantization] = {},
     origins: Mapping[relax.Expr, Origin] = {},
     states: Sequence[NetworkState] = (),
+    notes: Sequence[str] = (),
 ) -> LoadedModel:
     """Bundle an imported module, reading shapes and types from ``main``'s signature.
 
     `label` is how messages name the model (its path); `rounding` None keeps what ``main`` says.
     `quantization` is that of inputs and outputs that are integers, by name; `origins` are the
-    file's operators by what each was converted to; `states` are the last parameters and results.
+    file's operators by what each was converted to; `states` are the last parameters and results,
+    `notes` are what reports say of the import.
     Raises :class:`UserError` when a shape is known only at run time.
     """
     main = module["main"]
@@ -80,6 +82,8 @@ def finish(
         main = main.without_attr(attribute)
     if rounding is not None:
         main = main.with_attr(ROUNDING, rounding)
+    if notes:
+        main = main.with_attr(NOTES, list(notes))
     module = module.clone()
     module["main"] = main
     module = with_states(with_origins(module, origins), states)

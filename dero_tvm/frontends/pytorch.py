@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from dero_tvm.boundary.errors import UserError, first_line
 from dero_tvm.boundary.installation import pip_install
 
+from .cut import UNCUT, Cut
 from .loaded import LoadedModel, finish
 from .pytorch_importer import import_program
 from .relax_module import bind_dimensions
@@ -47,17 +48,21 @@ def load_exported_program(
     label: str,
     name: str,
     input_shapes: Mapping[str, Sequence[int]] | None = None,
+    cut: Cut = UNCUT,
 ) -> LoadedModel:
-    """Import a program of ``torch.export``.  `label` names it in a :class:`UserError`."""
+    """Import a program of ``torch.export``, or what `cut` leaves of it.
+
+    `label` names it in a :class:`UserError`.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            module, origins = import_program(program)
+            imported = import_program(program, label, cut)
+    except UserError:
+        raise
     except Exception as error:  # converters assert, look up and raise freely
         raise UserError(f"{label}: cannot be imported: {first_line(error)}") from error
-    signature = program.graph_signature
-    inputs = tuple(str(entry) for entry in signature.user_inputs)
-    outputs = tuple(str(entry) for entry in signature.user_outputs)
+    inputs, module = imported.inputs, imported.module
     if len(inputs) != len(module["main"].params):
         raise UserError(f"{label}: inputs that are not tensors are not supported: {inputs}")
     module = bind_dimensions(module, inputs, label, input_shapes)
@@ -68,6 +73,6 @@ def load_exported_program(
         format="pytorch",
         rounding="single",
         input_names=inputs,
-        output_names=outputs,
-        origins=origins,
+        output_names=imported.outputs,
+        origins=imported.origins,
     )

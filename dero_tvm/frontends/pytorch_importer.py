@@ -4,27 +4,45 @@ variable.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import tvm
 from tvm import relax
 
+from dero_tvm.boundary.errors import UserError
 from relax_passes.ir.origins import Origin
 
+from .cut import Cut, suggestion
 from .pytorch_converters import CONVERTERS
+from .pytorch_cut import cut_program, named_graph
 from .pytorch_recurrent import RECURRENT
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
 
-def import_program(program: ExportedProgram) -> tuple[tvm.IRModule, dict[relax.Expr, Origin]]:
-    """A program as Relax, and what each variable that stands for one of its nodes comes from."""
+@dataclass(frozen=True, eq=False)
+class ImportedProgram:
+    """The module, names of inputs and outputs, and which node each variable stands for."""
+
+    module: tvm.IRModule
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    origins: dict[relax.Expr, Origin]
+
+
+def import_program(program: ExportedProgram, label: str, cut: Cut) -> ImportedProgram:
+    """A program as Relax, or what `cut` leaves of it.  Raises :class:`UserError`."""
     from tvm.relax.frontend.torch.exported_program_translator import ExportedProgramImporter
 
     if not _has_sparse_tensors(program):
         program = program.run_decompositions(_decompositions())
+    if cut:
+        program = cut_program(program, cut, label)
     importer = ExportedProgramImporter()
+    _refuse_operators(program, {*importer.convert_map, *CONVERTERS}, label)
     module = importer.from_exported_program(
         program,
         keep_params_as_input=False,
@@ -36,7 +54,22 @@ def import_program(program: ExportedProgram) -> tuple[tvm.IRModule, dict[relax.E
     for node, value in importer.env.items():
         if node.op == "call_function" and isinstance(value, relax.Var):
             origins.setdefault(value, _origin(node))
-    return module, origins
+    signature = program.graph_signature
+    inputs, outputs = (map(str, n) for n in (signature.user_inputs, signature.user_outputs))
+    return ImportedProgram(module, tuple(inputs), tuple(outputs), origins)
+
+
+def _refuse_operators(program: ExportedProgram, known: Collection[str], label: str) -> None:
+    made = [node for node in program.graph.nodes if node.op not in ("placeholder", "output")]
+    problems = {}
+    for position, node in enumerate(made):
+        if node.op == "call_function" and node.target.__name__ not in known:
+            origin = _origin(node)
+            problems[position] = f"{origin.operator} ({origin.name!r})"
+    if problems:
+        listed = "; ".join(problems.values())
+        advice = suggestion(named_graph(program), problems)
+        raise UserError(f"{label}: unsupported operators: {listed}{advice}")
 
 
 def _decompositions() -> Any:

@@ -20,7 +20,9 @@ from dero_tvm.boundary.errors import UserError, internal_errors
 from dero_tvm.boundary.input_arrays import NamedTensor, inferences, read_npz
 from dero_tvm.boundary.installation import pip_install
 from dero_tvm.boundary.one_at_a_time import one_at_a_time
+from dero_tvm.frontends.cut import Cut
 from dero_tvm.frontends.load import model_bytes
+from dero_tvm.frontends.onnx.cut import cut_model
 from dero_tvm.frontends.onnx.importer import load_onnx
 from dero_tvm.frontends.onnx.reader import parse_onnx
 
@@ -53,8 +55,10 @@ def quantize(
     *,
     labelled: str | os.PathLike[str] | Mapping[str, np.ndarray] | None = None,
     input_shapes: Mapping[str, tuple[int, ...]] | None = None,
+    inputs: str | Sequence[str] | None = None,
+    outputs: str | Sequence[str] | None = None,
 ) -> Quantized:
-    """Quantize a float32 ONNX model to int8.
+    """Quantize a float32 ONNX model, or a part of it, to int8.
 
     Parameters
     ----------
@@ -69,6 +73,8 @@ def quantize(
         accuracy before and after is computed.
     input_shapes
         Shapes by input name, for models that leave sizes open.
+    inputs, outputs
+        Tensors from which and up to which the model is quantized, as in `dero_tvm.load`.
 
     Raises
     ------
@@ -78,6 +84,7 @@ def quantize(
     quantizer = _quantizer()
     label = "the ONNX model" if isinstance(model, onnx.ModelProto) else str(model)
     proto = model if isinstance(model, onnx.ModelProto) else _read(Path(model))
+    proto = cut_model(proto, Cut(inputs, outputs), label)
     _refuse_integers(proto, label)
     ports = load_onnx(proto, label=label, name="model", input_shapes=input_shapes).inputs
     feeds = _feeds(calibration, ports)

@@ -11,7 +11,7 @@ from collections.abc import Collection
 from dero_tvm.schedule.network import Network, Operation
 
 _TO_CHANNELS_LAST = (0, 2, 3, 1)
-_BEFORE_IT = frozenset({"dero.quantize", "dero.dequantize", "dero.requantize"})
+_BEFORE_IT = frozenset({"dero.quantize", "dero.dequantize", "dero.flip_sign_bit"})
 
 
 def channels_first_notes(network: Network, at_peak: Collection[str]) -> list[str]:

@@ -110,9 +110,10 @@ def _print_summary(report: Report, console: Console) -> None:
     if report.plain_bytes != report.whole_bytes:
         remark(console, "The plain network computes something else: it is a baseline.")
     for port in report.ports:
-        if port.meaning:
+        if port.meaning or port.dtype != "float32":
             name = printable(port.name, _LONGEST_NAME)
-            remark(console, f"{port.kind.capitalize()} {name}: {port.type}, {port.meaning}.")
+            what = f"{port.type}, {port.meaning}" if port.meaning else port.type
+            remark(console, f"{port.kind.capitalize()} {name}: {what}.")
     console.print()
 
 

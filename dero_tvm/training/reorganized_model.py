@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -97,6 +97,8 @@ def reorganize(
     join_activation: Literal["convolution", "sum", "dropped"] = "convolution",
     bias: bool = True,
     input_shapes: Mapping[str, tuple[int, ...]] | None = None,
+    inputs: str | Sequence[str] | None = None,
+    outputs: str | Sequence[str] | None = None,
     progress: Callable[[str], None] = lambda stage: None,
 ) -> ReorganizedModel:
     """Replace a network's residual connections by one shortcut for each convolution.
@@ -124,6 +126,8 @@ def reorganize(
         the network's, keep theirs.
     input_shapes
         Shapes by input name, for models whose shapes are symbolic.
+    inputs, outputs
+        Tensors from which and up to which a model that is no `LoadedModel` is read, as in `load`.
     progress
         Called with the name of each stage as it begins.
 
@@ -136,7 +140,9 @@ def reorganize(
     progress("starting PyTorch")
     require_pytorch()
     progress("reading the model")
-    loaded = model if isinstance(model, LoadedModel) else load(model, input_shapes=input_shapes)
+    loaded = model
+    if not isinstance(model, LoadedModel):
+        loaded = load(model, input_shapes=input_shapes, inputs=inputs, outputs=outputs)
     label = str(model) if isinstance(model, (str, Path)) else loaded.name
     refuse_sizes(label, {repr(s.name): s for s in (*loaded.inputs, *loaded.outputs)})
     choices = Choices(

@@ -11,7 +11,8 @@ and the closest to ONNX Runtime where it is ``single``.  A clamp before or after
 becomes the operator's.  The integer operator stands where the float operator stood.
 
 What cannot be said in int8 stays in float between `dequantize` and `quantize`, and a sentence in
-``dero.notes`` says why.
+``dero.notes`` says why, unless no integer of the network stands for anything but itself: that is
+one in float32 that takes pixels.
 """
 
 from __future__ import annotations
@@ -60,6 +61,7 @@ class IntegerRewriter(DataflowRewriter):
     def __init__(self, module: tvm.IRModule) -> None:
         super().__init__(module)
         self._regions = self._find_regions()
+        self._has_scales = any(self._scales(expr) for _, expr in self.old.bindings)
 
     def rewrite(self, var: relax.Var, expr: relax.Expr) -> relax.Expr | None:
         if var in self._regions:
@@ -198,6 +200,17 @@ class IntegerRewriter(DataflowRewriter):
         return self.dero("lookup", [source.data, relax.const(limited)], [])
 
     # --- notes -------------------------------------------------------------------------------
+
+    def note(self, var: relax.Var, reason: str) -> None:
+        if self._has_scales:
+            super().note(var, reason)
+
+    def _scales(self, expr: relax.Expr) -> bool:
+        """True for a conversion, but for a cast of integers."""
+        if is_call(expr, "relax.dequantize"):
+            scale = self.old.constant(expr.args[1])
+            return scale is None or bool((scale.values != 1).any())
+        return is_call(expr, "relax.quantize")
 
     def _note_float(self, var: relax.Var, expr: relax.Expr) -> None:
         if not isinstance(expr, Call) or is_call(expr, "relax.dequantize"):

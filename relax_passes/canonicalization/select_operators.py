@@ -38,6 +38,8 @@ SELECTION: Rules[SelectionRule] = Rules(NAME)
 """The expression that stands for a call.  Raises `Refusal` to leave it to TVM."""
 
 _TYPES = ("float32", "int8")
+_INDEX_TYPES = ("int32", "int64")
+_OF_INDICES = ("relax.argmax", "relax.argmin", "relax.reshape")  # which make and keep them
 _LARGEST_RANK = 5  # of the row kernels
 
 
@@ -145,6 +147,7 @@ def _check_kernels_take(old: Dataflow, call: Any) -> None:
 
     Scalars may be constants, also dequantized ones.
     """
+    types = (*_TYPES, *_INDEX_TYPES) if is_call(call, *_OF_INDICES) else _TYPES
     for tensor in (*operands_of(call), call):
         if not isinstance(tensor.ty, relax.TensorType):
             continue
@@ -152,7 +155,7 @@ def _check_kernels_take(old: Dataflow, call: Any) -> None:
         if rank == 0 and old.constant(tensor) is not None:
             continue
         what = "its result" if tensor is call else "an operand"
-        if dtype_of(tensor) not in _TYPES:
+        if dtype_of(tensor) not in types:
             raise Refusal(f"{what} is {dtype_of(tensor)}; kernels take {' and '.join(_TYPES)}")
         if not 1 <= rank <= _LARGEST_RANK:
             raise Refusal(f"{what} has {rank} axes; kernels take 1 to {_LARGEST_RANK}")

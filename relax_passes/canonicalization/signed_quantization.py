@@ -11,8 +11,8 @@ zero point 128 symmetric.
 LiteRT requantizes the sums of layers with weights in another way if they are uint8: `main`'s
 attribute ``dero.unsigned_layers`` says that there are some.
 
-Inputs and results of `main` keep their uint8; an explicit shift converts them.  An operator that
-is not named above gets its uint8 operand back by such a shift.
+Inputs and results of `main` keep their uint8; `dero.flip_sign_bit` converts them.  An operator that
+is not named above gets its uint8 operand back by the same.
 """
 
 from __future__ import annotations
@@ -120,9 +120,7 @@ class _Rewriter(DataflowRewriter):
 
     def new(self, expr: relax.Expr) -> relax.Expr:
         if isinstance(expr, relax.Var) and expr in self._shifted:
-            wide = self.emit(relax.op.astype(self._shifted[expr], "int16"))
-            moved = self.emit(relax.op.add(wide, relax.const(_OFFSET, "int16")))
-            return self.emit(relax.op.astype(moved, "uint8"))
+            return self.emit(make_call("flip_sign_bit", [self._shifted[expr]]))
         return super().new(expr)
 
     def _keep(self, var: relax.Var, signed: relax.Expr) -> relax.Expr:
@@ -139,9 +137,7 @@ class _Rewriter(DataflowRewriter):
         if constant is not None and not constant.is_quantized:
             return relax.const((constant.values.astype(np.int16) - _OFFSET).astype(np.int8))
         if expr not in self._shifted:
-            wide = self.emit(relax.op.astype(self.new(expr), "int16"))
-            moved = self.emit(relax.op.subtract(wide, relax.const(_OFFSET, "int16")))
-            self._shifted[expr] = self.emit(relax.op.astype(moved, "int8"))
+            self._shifted[expr] = self.emit(make_call("flip_sign_bit", [self.new(expr)]))
         return self._shifted[expr]
 
     def _lowered(self, zero_point: relax.Expr) -> relax.Expr | None:

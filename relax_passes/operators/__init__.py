@@ -2,12 +2,14 @@
 
 # Importing a module registers its operators.
 from . import add as _add  # noqa: F401
+from . import arg_extreme as _arg_extreme  # noqa: F401
 from . import binary as _binary  # noqa: F401
 from . import concat as _concat  # noqa: F401
 from . import conv2d as _conv2d  # noqa: F401
 from . import conv2d_transpose as _conv2d_transpose  # noqa: F401
 from . import dense as _dense  # noqa: F401
 from . import depth_to_space as _depth_to_space  # noqa: F401
+from . import flip_sign_bit as _flip_sign_bit  # noqa: F401
 from . import gru as _gru  # noqa: F401
 from . import joined as _joined  # noqa: F401
 from . import lookup as _lookup  # noqa: F401

@@ -10,28 +10,27 @@ from tvm.script import tirx as T
 
 from . import fixed_point
 from .elementwise import BinaryOperator
-from .registry import REQUIRED, register
+from .registry import register
 from .signature import Signature, TensorSpec
 
 
 @register
 class PRelu(BinaryOperator):
-    """``a`` where it is not negative, ``a * b`` elsewhere, both int8 and broadcast.
+    """``a`` where it is not negative, ``a * b`` elsewhere, broadcast.
 
-    ``out = requantize(a - za, factor 0) + zo`` or ``requantize((a - za) * (b - zb), factor 1) +
-    zo``, with ``zero_points = (za, zb, zo)``: the arithmetic of LiteRT's PRELU
+    int8: ``out = requantize(a - za, factor 0) + zo`` or ``requantize((a - za) * (b - zb), factor
+    1) + zo``, with ``zero_points = (za, zb, zo)``: the arithmetic of LiteRT's PRELU
     (``tensorflow/lite/kernels/internal/reference/prelu.h``).  Factors are those of
     `quantized.prelu_factors`.
     """
 
     name = "prelu"
-    dtypes = ("int8",)
-    defaults = {"zero_points": REQUIRED, "multipliers": REQUIRED, "shifts": REQUIRED}
+    defaults = {"zero_points": None, "multipliers": None, "shifts": None}
 
     def infer(self, inputs: tuple[TensorSpec, ...], attrs: dict[str, Any]) -> TensorSpec:
         spec = super().infer(inputs, attrs)
         for name, count in (("zero_points", 3), ("multipliers", 2), ("shifts", 2)):
-            if len(attrs[name]) != count:
+            if spec.dtype == "int8" and len(attrs[name] or ()) != count:
                 raise ValueError(f"prelu needs {count} {name}, got {attrs[name]}")
         if spec.shape != inputs[0].shape:
             raise ValueError(
@@ -40,6 +39,8 @@ class PRelu(BinaryOperator):
         return spec
 
     def arithmetic(self, signature: Signature) -> Callable[[Any, Any], Any]:
+        if signature.output.dtype == "float32":
+            return lambda a, b: T.Select(a >= tirx.const(0.0, "float32"), a, a * b)
         zero_a, zero_b, zero_out = signature["zero_points"]
         positive, negative = (
             (tirx.const(multiplier, "int32"), tirx.const(shift, "int32"))

@@ -12,6 +12,8 @@ from . import indexing, script
 from .registry import REQUIRED, Operator, OperatorClass, register
 from .signature import Signature, TensorSpec
 
+_TYPES = ("float32", "int8", "int32", "int64")
+
 
 @register
 class Reshape(Operator):
@@ -27,8 +29,8 @@ class Reshape(Operator):
     defaults = {"shape": REQUIRED}
 
     def infer(self, inputs: tuple[TensorSpec, ...], attrs: dict[str, Any]) -> TensorSpec:
-        if len(inputs) != 1 or inputs[0].dtype not in ("float32", "int8"):
-            raise ValueError(f"reshape takes one tensor of float32 or int8, got {inputs}")
+        if len(inputs) != 1 or inputs[0].dtype not in _TYPES:
+            raise ValueError(f"reshape takes one tensor of {', '.join(_TYPES)}, got {inputs}")
         shape = attrs["shape"]
         if any(length < 0 for length in shape) or prod(shape) != inputs[0].elements:
             raise ValueError(f"reshape: {inputs[0].shape} cannot become {shape}")

@@ -23,6 +23,7 @@ MOST_INT8_CHANNELS = 4095  # the sum of as many exponentials, in Q12.19, stays b
 class Softmax(RowToRow):
     """Softmax over the last axis: ``out = exp(data - max(data)) / sum(exp(data - max(data)))``.
 
+    With `logarithm`, of float32: ``out = data - max(data) - log(sum(exp(data - max(data))))``.
     int8 follows LiteRT's fixed-point arithmetic bit by bit; its output has scale 1 / 256 and zero
     point -128, and its attributes come from `quantized.softmax_factors`.  It has at most
     `MOST_INT8_CHANNELS` channels.  With `output` int16, the result has scale 1 / 65536 and zero
@@ -31,7 +32,13 @@ class Softmax(RowToRow):
 
     name = "softmax"
     memory_class = OperatorClass.REDUCTION
-    defaults = {"multiplier": None, "shift": None, "diff_min": None, "output": None}
+    defaults = {
+        "multiplier": None,
+        "shift": None,
+        "diff_min": None,
+        "output": None,
+        "logarithm": False,
+    }
 
     def infer(self, inputs: tuple[TensorSpec, ...], attrs: dict[str, Any]) -> TensorSpec:
         """The data's shape and type."""
@@ -45,11 +52,15 @@ class Softmax(RowToRow):
             raise ValueError(f"softmax of {data.dtype} does not give {attrs['output']}")
         if data.dtype == "int8" and None in factors:
             raise ValueError("softmax: int8 needs multiplier, shift and diff_min")
+        if data.dtype == "int8" and attrs["logarithm"]:
+            raise ValueError("softmax: its logarithm is of float32")
         if data.dtype == "int8" and data.channels > MOST_INT8_CHANNELS:
             raise ValueError(f"softmax: int8 takes at most {MOST_INT8_CHANNELS} channels")
         return TensorSpec(data.shape, attrs["output"] or data.dtype)
 
     def row_kernel(self, signature: Signature) -> tirx.PrimFunc:
+        if signature["logarithm"]:
+            return _logarithm_row(signature)
         build = _int8_row if signature.inputs[0].dtype == "int8" else _float_row
         return build(signature)
 
@@ -81,6 +92,34 @@ def _float_row(signature: Signature) -> tirx.PrimFunc:
                 O[g.out_index(p, c)] = O[g.out_index(p, c)] / total[0]
 
     return softmax_row
+
+
+def _logarithm_row(signature: Signature) -> tirx.PrimFunc:
+    g = PixelLoop(signature.inputs[0], signature.output)
+
+    @script.prim_func(private=True, s_tir=True)
+    def log_softmax_row(
+        row: T.int32,
+        data: T.handle("float32"),
+        data_rows: T.int32,
+        out: T.handle("float32"),
+    ):
+        X = T.decl_buffer((g.data_elements,), "float32", data=data)
+        O = T.decl_buffer((g.out_elements,), "float32", data=out)
+        for p in range(g.pixels):
+            largest = T.alloc_buffer((1,), "float32")
+            total = T.alloc_buffer((1,), "float32")
+            largest[0] = X[g.data_index(row, data_rows, p, 0)]
+            for c in range(g.channels):
+                largest[0] = T.max(largest[0], X[g.data_index(row, data_rows, p, c)])
+            total[0] = T.float32(0)
+            for c in range(g.channels):
+                total[0] = total[0] + T.exp(X[g.data_index(row, data_rows, p, c)] - largest[0])
+            total[0] = T.log(total[0])
+            for c in range(g.channels):
+                O[g.out_index(p, c)] = X[g.data_index(row, data_rows, p, c)] - largest[0] - total[0]
+
+    return log_softmax_row
 
 
 # Fixed point, in the notation Qm.n: m integer and n fractional bits besides the sign.

@@ -26,9 +26,13 @@ from ..operators import attributes_of, make_call
 NAME = "HoistTransposes"
 _ELEMENTWISE = tuple(
     f"dero.{name}"
-    for name in "add subtract multiply divide quantize dequantize unary lookup".split()
+    for name in (
+        *("add", "subtract", "multiply", "divide"),
+        *("quantize", "dequantize", "flip_sign_bit", "unary", "lookup"),
+    )
 )
 _WITHOUT_AXES = {"dero.lookup": (1,)}  # operands that have none of the data's axes: a table
+_TO_INT8 = ("dero.quantize", "dero.flip_sign_bit")
 _BY_AXIS = {"dero.pad": ("pad_before", "pad_after"), "dero.slice": ("begin", "end", "strides")}
 
 
@@ -114,11 +118,11 @@ class _Rewriter(DataflowRewriter):
         return all(shape == shape_of(call) for shape in shapes)
 
     def _is_root(self, var: relax.Var) -> bool:
-        """A network input, or its quantization: that is smaller, so it is what gets transposed."""
+        """A network input, or what becomes int8 of it: no larger, so it is what gets transposed."""
         if var in self.old.params:
             return True
         call: Any = self.old.definitions.get(var)
-        return is_call(call, "dero.quantize") and call.args[0] in self.old.params
+        return is_call(call, *_TO_INT8) and call.args[0] in self.old.params
 
     def _transposed(self, var: relax.Var, axes: tuple[int, ...]) -> relax.Expr:
         """The new expression for `var` in the new order of axes."""

@@ -17,8 +17,8 @@ COMPILED = {
     "person_detect": (tflite_micro, 14_592),
     "fomo_face_detection": (litert, 30_720),
     "keyword_spotting_on_off_v3": (litert, 10_272),
-    "mobilenet_v1_0.25_128_quant": (litert, 196_608),
-    "yolo_lc_192": (litert, 442_368),
+    "mobilenet_v1_0.25_128_quant": (litert, 49_664),
+    "yolo_lc_192": (litert, 113_280),
     "trained_lstm_int8": (tflite_micro, 1_464),
     "vad": (litert, 1_792),
     # Its states are int8, with which LiteRT ends the process.

@@ -35,13 +35,16 @@ def test_unsupported_tflite_operators_are_listed_together(tmp_path: Path) -> Non
     assert message.startswith(f"{path}: unsupported operators: CUSTOM Wobble ('a')")
 
 
-def test_tflite_dynamic_range_quantization(tmp_path: Path) -> None:
+def test_tflite_weights_of_float_and_of_integer_layers(tmp_path: Path) -> None:
     builder = TFLiteBuilder()
     x = builder.input("x", (1, 4), "float32")
+    q = builder.input("q", (1, 4), "int8", scale=0.1)
     w = builder.constant("w", np.ones((3, 4), "int8"), scale=0.1)
     y = builder.tensor("y", (1, 3), "float32")
+    z = builder.tensor("z", (1, 3), "int8", scale=0.1)
     builder.operator("FULLY_CONNECTED", [x, w], [y])
-    message = refusal(write(tmp_path / "dynamic.tflite", builder.build([y])))
+    builder.operator("FULLY_CONNECTED", [q, w], [z])
+    message = refusal(write(tmp_path / "mixed.tflite", builder.build([y, z])))
     assert "FULLY_CONNECTED ('y')" in message
     assert "full integer quantization" in message
 

@@ -186,6 +186,22 @@ def test_lookup(shape, strides, seed):
     np.testing.assert_array_equal(native.run_rows(data, ring=1), expected)
 
 
+@given(
+    st.tuples(st.just(1), st.integers(1, 3), st.integers(1, 4), st.integers(1, 9)),
+    st.sampled_from(["uint8", "int8"]),
+    st.tuples(gaps, gaps),
+    seeds,
+)
+@cases(5)
+def test_flipped_sign_bits(shape, dtype, strides, seed):
+    spec = TensorSpec(shape, dtype, shape[-1] + strides[0])
+    stride = shape[-1] + strides[1]
+    native = NativeKernel("flip_sign_bit", [spec], {}, features=DSP, out_pixel_stride=stride)
+    data = random_bytes(seed, *shape).view(dtype)
+    expected = RowKernel("flip_sign_bit", [spec], out_pixel_stride=stride).run_rows(data)
+    np.testing.assert_array_equal(native.run_rows(data, ring=1), expected)
+
+
 def litert_softmax(data, scale, beta):
     builder = TFLiteBuilder()
     x = builder.input("data", data.shape, "int8", scale=scale, zero_point=3)

@@ -19,10 +19,12 @@ from relax_passes.ir.origins import Origin
 from relax_passes.ir.port_quantization import PortQuantization
 from relax_passes.ir.unfinished import abandon
 
+from ..cut import UNCUT, Cut, suggestion
 from ..loaded import LoadedModel, finish
 from ..shapes import Dimension, resolve_input_shapes
 from .constant_forms import constants_to_initializers
 from .constants import Constants
+from .cut import cut_graph, named_graph
 from .folding import Types, fixed_shape, fold_constants
 from .functions import inline_functions
 from .joins import too_many
@@ -61,8 +63,9 @@ def load_onnx(
     name: str,
     folder: Path | None = None,
     input_shapes: Mapping[str, Sequence[int]] | None = None,
+    cut: Cut = UNCUT,
 ) -> LoadedModel:
-    """Import an ONNX model: float32, QDQ, or QOperator.
+    """Import an ONNX model, float32, QDQ, or QOperator, or what `cut` leaves of it.
 
     `label` names the model in messages; `folder` is where tensors kept outside the file may be.
     `model` is not changed.  Raises :class:`UserError`.
@@ -71,6 +74,8 @@ def load_onnx(
     load_external_data(model, label, folder)
     try:
         model = inline_functions(model, label)
+        if cut:
+            cut_graph(model, cut, label)
         imported = _import(model, label, input_shapes)
     except (UserError, InternalError):
         raise
@@ -205,23 +210,25 @@ def _refuse_types(
 
 def _refuse_operators(graph: onnx.GraphProto, label: str) -> None:
     known = {*_get_convert_map(), *QOPERATORS, *RECURRENT}
-    problems = []
+    problems: dict[int, str] = {}  # by position
     constants = Constants(graph)
     made_by = {output: node.op_type for node in graph.node for output in node.output}
-    for node in graph.node:
+    for position, node in enumerate(graph.node):
         foreign = node.domain not in _STANDARD_DOMAINS
         if foreign or node.op_type not in known or node.op_type in _CONTROL_FLOW:
             operator = f"{node.domain}.{node.op_type}" if foreign else node.op_type
-            problems.append(f"{operator} ({_title(node)})")
+            problems[position] = f"{operator} ({_title(node)})"
         elif node.op_type in _OF_SEQUENCES:  # TVM's importer would take a tensor apart for ever
             if made_by.get(next(iter(node.input), "")) not in _SEQUENCES:
-                problems.append(f"{node.op_type} of a tensor, which is no sequence")
+                problems[position] = f"{node.op_type} of a tensor, which is no sequence"
         elif too_many(len(node.input)):
-            problems.append(f"{node.op_type} of {len(node.input):,} operands ({_title(node)})")
+            problems[position] = f"{node.op_type} of {len(node.input):,} operands ({_title(node)})"
         elif (overlooked := misread(node, constants)) is not None:
-            problems.append(f"{node.op_type} {overlooked} ({_title(node)})")
+            problems[position] = f"{node.op_type} {overlooked} ({_title(node)})"
     if problems:
-        raise UserError(f"{label}: unsupported operators: {'; '.join(problems)}")
+        listed = "; ".join(problems.values())
+        advice = suggestion(named_graph(graph), problems)
+        raise UserError(f"{label}: unsupported operators: {listed}{advice}")
 
 
 def _title(node: onnx.NodeProto) -> str:

@@ -23,6 +23,7 @@ from relax_passes.ir.origins import Origin
 from .bias import bias_of, bias_quantization
 from .declared import check_outputs
 from .folding import fold
+from .reader import NamedSubGraph
 
 # Output values are input values, so quantization commutes with them.
 _MOVES = frozenset(
@@ -56,8 +57,9 @@ _MOVES = frozenset(
 DATA_INPUT = {"SPLIT": 1}
 """The operand of a move that is moved, where it is not the first."""
 
-# Order is what matters to these, and quantization keeps it; SHAPE does not look at values.
-_QUANTIZATION_BLIND = frozenset({"ARG_MAX", "ARG_MIN", "SHAPE"})
+# Order is what matters to these, and quantization keeps it; SHAPE does not look at values; CAST
+# takes integers as they are.
+_QUANTIZATION_BLIND = frozenset({"ARG_MAX", "ARG_MIN", "CAST", "SHAPE"})
 
 # LiteRT computes them with the integers as they are, whatever they stand for.
 _WITHOUT_SCALES = frozenset({"FLOOR_DIV", "FLOOR_MOD"})
@@ -102,6 +104,9 @@ class Converter(OperatorConverter):
         self._moving = False
         self._bias: tuple[int | None, dict[str, Any]] | None = None
         self.origins: dict[relax.Expr, Origin] = {}
+        if isinstance(subgraph, NamedSubGraph):
+            for index, values in subgraph.expanded.items():
+                self.set_prefetched_node(index, values)
         own = {code: functools.partial(convert, self) for code, convert in RULES.items()}
         self._SUPPORTED_QUANTIZED_OPS = (
             OperatorConverter._SUPPORTED_QUANTIZED_OPS

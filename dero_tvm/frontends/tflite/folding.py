@@ -41,7 +41,7 @@ def fold(
     if not known or len(known) < len(inputs) or code in _NEVER_THE_SAME:
         return None
     if code == "DEQUANTIZE":  # weights of a network in floating point
-        return [_dequantized(known[0], converter.get_input_tensors(op)[0].qnn_params)]
+        return [dequantized(known[0], converter.get_input_tensors(op)[0].qnn_params)]
     tensors = [*converter.get_input_tensors(op), *converter.get_output_tensors(op)]
     if any(tensor.qnn_params for tensor in tensors):
         return None
@@ -61,7 +61,7 @@ def _known(converter: OperatorConverter, index: int) -> np.ndarray | None:
     return constant_value(converter.model, converter.subgraph.Tensors(index))
 
 
-def _dequantized(values: np.ndarray, quantization: dict[str, Any] | None) -> np.ndarray:
+def dequantized(values: np.ndarray, quantization: dict[str, Any] | None) -> np.ndarray:
     """float32 of float16 or of integers, which are multiplied by their scale in float32."""
     if quantization is None:
         return values.astype(np.float32)

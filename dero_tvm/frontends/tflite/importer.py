@@ -11,6 +11,7 @@ from dero_tvm.boundary.errors import InternalError, UserError, first_line
 from relax_passes.ir.port_quantization import PortQuantization
 from relax_passes.ir.unfinished import abandon
 
+from ..cut import UNCUT, Cut
 from ..loaded import LoadedModel, finish
 from ..shapes import Dimension, resolve_input_shapes
 
@@ -21,10 +22,12 @@ from . import moves as _moves  # noqa: F401
 from . import recurrent as _recurrent  # noqa: F401
 from . import transpose_conv as _transpose_conv  # noqa: F401
 from .converter import Converter
+from .cut import cut_graph
+from .expanded_weights import expand_weights
 from .operator_order import refuse_order
 from .reader import NamedModel, read_model, reading, shape_of
 from .refusals import refuse_control_flow, refuse_operators, refuse_types
-from .variables import as_function
+from .variables import take_variables
 
 _QUANTIZED = (tflite.TensorType.INT8, tflite.TensorType.UINT8)
 
@@ -35,8 +38,9 @@ def load_tflite(
     label: str,
     name: str,
     input_shapes: Mapping[str, Sequence[int]] | None = None,
+    cut: Cut = UNCUT,
 ) -> LoadedModel:
-    """Import a TFLite flatbuffer.
+    """Import a TFLite flatbuffer, or what `cut` leaves of it.
 
     `label` names the model in messages.  Dimensions that the file marks as open (usually the
     batch) have the size written beside the mark unless `input_shapes` says otherwise.  Raises
@@ -44,8 +48,10 @@ def load_tflite(
     """
     model = read_model(data, label)
     with reading(label):
+        if cut:
+            cut_graph(model, cut, label)
         refuse_control_flow(model, label)
-        model, states = as_function(model, label, len(data))
+        states = take_variables(model, label, len(data))
         graph = model.Subgraphs(0)
         refuse_types(model, label)
         names = [graph.names[graph.Inputs(i)] for i in range(graph.InputsLength())]
@@ -54,6 +60,8 @@ def load_tflite(
             twice = next(name for name in names if names.count(name) > 1)
             raise UserError(f"{label}: two inputs are the tensor {twice!r}; list each input once")
         shapes = _input_shapes(model, names, label, input_shapes)
+        notes = expand_weights(model)
+        graph = model.Subgraphs(0)
         refuse_operators(model, label)
         refuse_order(model, label)
         ports = names[: len(names) - len(states)]
@@ -86,6 +94,7 @@ def load_tflite(
         output_names=tuple(outputs),
         quantization=quantization,
         states=states,
+        notes=notes,
         origins={k: origin for c in converters for k, origin in c.origins.items()},
     )
 

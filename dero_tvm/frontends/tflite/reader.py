@@ -6,8 +6,9 @@ of them once, so that a damaged file is refused here and not somewhere inside an
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 import numpy as np
 import tflite
@@ -40,6 +41,10 @@ class NamedTensor(tflite.Tensor):
     """A tensor whose name is unique in its graph, as TVM's importer needs and files do not say."""
 
     unique_name: str = ""
+    expanded: np.ndarray | None = None  # its values in float32, in place of those in the file
+
+    def Type(self) -> int:
+        return super().Type() if self.expanded is None else tflite.TensorType.FLOAT32
 
     def Name(self) -> bytes:
         return self.unique_name.encode()
@@ -51,23 +56,89 @@ class NamedTensor(tflite.Tensor):
         return parameters if parameters is not None and parameters.ScaleLength() else None
 
 
+@dataclass(frozen=True)
+class GraphPart:
+    """Positions of operators, and indices of tensors: what is looked at of a graph."""
+
+    operators: tuple[int, ...]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    same: Mapping[int, int] = field(default_factory=dict)  # operands that stand for others
+
+
+class PartOperator(tflite.Operator):
+    """An operator whose operands are those that they stand for."""
+
+    same: Mapping[int, int] = {}
+
+    def Inputs(self, j: int) -> int:
+        tensor = super().Inputs(j)
+        return self.same.get(tensor, tensor)
+
+    def InputsAsNumpy(self) -> np.ndarray:
+        return np.array([self.Inputs(j) for j in range(self.InputsLength())], np.int32)
+
+
 class NamedSubGraph(tflite.SubGraph):
-    """A graph that hands out :class:`NamedTensor`."""
+    """A graph, or a part of one, that hands out :class:`NamedTensor`."""
 
     names: Sequence[str] = ()
+    part: GraphPart | None = None
+    expanded: Mapping[int, np.ndarray] = {}
 
     def Tensors(self, j: int) -> NamedTensor:
         plain = super().Tensors(j)
         tensor = NamedTensor()
         tensor.Init(plain._tab.Bytes, plain._tab.Pos)
         tensor.unique_name = self.names[j]
+        tensor.expanded = self.expanded.get(j)
         return tensor
+
+    def Operators(self, j: int) -> tflite.Operator:
+        if self.part is None:
+            return super().Operators(j)
+        plain = super().Operators(self.part.operators[j])
+        operator = PartOperator()
+        operator.Init(plain._tab.Bytes, plain._tab.Pos)
+        operator.same = self.part.same
+        return operator
+
+    def OperatorsLength(self) -> int:
+        return super().OperatorsLength() if self.part is None else len(self.part.operators)
+
+    def Inputs(self, j: int) -> int:
+        return super().Inputs(j) if self.part is None else self.part.inputs[j]
+
+    def InputsLength(self) -> int:
+        return super().InputsLength() if self.part is None else len(self.part.inputs)
+
+    def InputsAsNumpy(self) -> np.ndarray:
+        return (
+            super().InputsAsNumpy() if self.part is None else np.array(self.part.inputs, np.int32)
+        )
+
+    def Outputs(self, j: int) -> int:
+        return super().Outputs(j) if self.part is None else self.part.outputs[j]
+
+    def OutputsLength(self) -> int:
+        return super().OutputsLength() if self.part is None else len(self.part.outputs)
+
+    def OutputsAsNumpy(self) -> np.ndarray:
+        return (
+            super().OutputsAsNumpy() if self.part is None else np.array(self.part.outputs, np.int32)
+        )
 
 
 class NamedModel(tflite.Model):
-    """A model that hands out :class:`NamedSubGraph`."""
+    """A model that hands out :class:`NamedSubGraph`.
+
+    `part` is that of its first graph; `expanded` are tensors there that stand for other values
+    than the file has, by index.
+    """
 
     names: Sequence[str] = ()
+    part: GraphPart | None = None
+    expanded: Mapping[int, np.ndarray] = {}
 
     def Subgraphs(self, j: int) -> NamedSubGraph:
         plain = super().Subgraphs(j)
@@ -75,6 +146,8 @@ class NamedModel(tflite.Model):
         graph.Init(plain._tab.Bytes, plain._tab.Pos)
         # Only the first graph's tensors are named; of the others, values alone are read.
         graph.names = self.names if j == 0 else _unique_names(plain, len(self._tab.Bytes))
+        if j == 0:
+            graph.part, graph.expanded = self.part, self.expanded
         return graph
 
 
@@ -120,6 +193,8 @@ def operator_name(model: tflite.Model, operator: tflite.Operator) -> str:
 
 def constant_value(model: tflite.Model, tensor: tflite.Tensor) -> np.ndarray | None:
     """The values that the file holds for a tensor, or None."""
+    if isinstance(tensor, NamedTensor) and tensor.expanded is not None:
+        return tensor.expanded
     buffer = model.Buffers(tensor.Buffer())
     if buffer is None or buffer.DataIsNone() or tensor.Type() not in _ITEM_SIZES:
         return None

@@ -7,9 +7,11 @@ import tflite
 
 from dero_tvm.boundary.errors import UserError
 
+from ..cut import suggestion
 from .bias import bias_of
 from .constant_shapes import options_of
 from .converter import Converter
+from .cut import named_graph
 from .reader import NamedModel, operator_name, type_name
 from .variables import UPDATED
 
@@ -38,16 +40,21 @@ def refuse_control_flow(model: NamedModel, label: str) -> None:
             "which is not supported; do that in the application"
         )
     if branches := sorted(used & set(_BRANCHES)):
+        places = [
+            i
+            for i in range(graph.OperatorsLength())
+            if operator_name(model, graph.Operators(i)) in _BRANCHES
+        ]
         raise UserError(
             f"{label} branches at run time ({', '.join(branches)}), which is not supported; "
-            "export a single inference graph"
+            f"export a single inference graph{suggestion(named_graph(model), places)}"
         )
     once = {
         options_of(operator, tflite.CallOnceOptions).InitSubgraphIndex()
         for operator in operators
         if operator_name(model, operator) == "CALL_ONCE"
     }
-    if model.SubgraphsLength() - len(once - {0}) > 1:
+    if model.SubgraphsLength() - len(once - {0}) > 1 and model.part is None:
         raise UserError(
             f"{label} has {model.SubgraphsLength()} subgraphs, of which only one could be "
             "compiled; export each signature as a model of its own"
@@ -125,13 +132,13 @@ def refuse_operators(model: NamedModel, label: str) -> None:
     graph = model.Subgraphs(0)
     # An instance only for its tables; it converts nothing.
     tables = Converter(model, graph, None, None)
-    problems: list[str] = []
+    problems: dict[int, str] = {}  # by position
     for i in range(graph.OperatorsLength()):
         operator = graph.Operators(i)
         code = operator_name(model, operator)
         where = _title(model, operator)
         if code not in tables.convert_map or code.startswith("STABLEHLO"):
-            problems.append(where)
+            problems[i] = where
             continue
         quantized = [
             bool(wrapper.qnn_params)
@@ -140,14 +147,16 @@ def refuse_operators(model: NamedModel, label: str) -> None:
         ]
         results = [bool(wrapper.qnn_params) for wrapper in tables.get_output_tensors(operator)]
         if any(quantized[1:]) and not quantized[0] and not any(results) and code != "SPLIT":
-            problems.append(
-                f"{where} with float activations and quantized weights (dynamic-range "
-                "quantization; convert with full integer quantization)"
+            problems[i] = (
+                f"{where} with float activations and weights that quantized operators read, too "
+                "(convert with full integer quantization)"
             )
         elif any(quantized + results) and code not in tables._SUPPORTED_QUANTIZED_OPS:
-            problems.append(f"{where} on quantized tensors")
+            problems[i] = f"{where} on quantized tensors"
     if problems:
-        raise UserError(f"{label}: unsupported operators: {'; '.join(problems)}")
+        listed = "; ".join(problems.values())
+        advice = suggestion(named_graph(model), problems)
+        raise UserError(f"{label}: unsupported operators: {listed}{advice}")
 
 
 def _title(model: NamedModel, operator: tflite.Operator) -> str:

@@ -12,9 +12,6 @@ point.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-
 import numpy as np
 import tflite
 
@@ -23,6 +20,7 @@ from relax_passes.ir.states import NetworkState
 
 from .constant_shapes import options_of
 from .reader import (
+    GraphPart,
     NamedModel,
     NamedSubGraph,
     check_graph,
@@ -38,89 +36,17 @@ UPDATED = {"SVDF": (4,), "UNIDIRECTIONAL_SEQUENCE_LSTM": (18, 19)}
 _RESOURCES = ("VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE", "CALL_ONCE")
 
 
-@dataclass(frozen=True)
-class _Function:
-    """What of a graph remains; tensors in `same` stand for others."""
-
-    operators: tuple[int, ...]
-    inputs: tuple[int, ...]
-    outputs: tuple[int, ...]
-    same: Mapping[int, int]
-
-
-class _Operator(tflite.Operator):
-    """An operator whose operands are those that they stand for."""
-
-    same: Mapping[int, int] = {}
-
-    def Inputs(self, j: int) -> int:
-        tensor = super().Inputs(j)
-        return self.same.get(tensor, tensor)
-
-    def InputsAsNumpy(self) -> np.ndarray:
-        return np.array([self.Inputs(j) for j in range(self.InputsLength())], np.int32)
-
-
-class _FunctionGraph(NamedSubGraph):
-    function: _Function
-
-    def InputsLength(self) -> int:
-        return len(self.function.inputs)
-
-    def Inputs(self, j: int) -> int:
-        return self.function.inputs[j]
-
-    def InputsAsNumpy(self) -> np.ndarray:
-        return np.array(self.function.inputs, np.int32)
-
-    def OutputsLength(self) -> int:
-        return len(self.function.outputs)
-
-    def Outputs(self, j: int) -> int:
-        return self.function.outputs[j]
-
-    def OutputsAsNumpy(self) -> np.ndarray:
-        return np.array(self.function.outputs, np.int32)
-
-    def OperatorsLength(self) -> int:
-        return len(self.function.operators)
-
-    def Operators(self, j: int) -> tflite.Operator:
-        plain = super().Operators(self.function.operators[j])
-        operator = _Operator()
-        operator.Init(plain._tab.Bytes, plain._tab.Pos)
-        operator.same = self.function.same
-        return operator
-
-
-class _FunctionModel(NamedModel):
-    function: _Function
-
-    def Subgraphs(self, j: int) -> NamedSubGraph:
-        plain = super().Subgraphs(j)
-        if j:
-            return plain
-        graph = _FunctionGraph()
-        graph.Init(plain._tab.Bytes, plain._tab.Pos)
-        graph.names, graph.function = plain.names, self.function
-        return graph
-
-
-def as_function(
-    model: NamedModel, label: str, file_size: int
-) -> tuple[NamedModel, tuple[NetworkState, ...]]:
-    """`model` with its states as the last inputs and outputs, and these states.
+def take_variables(model: NamedModel, label: str, file_size: int) -> tuple[NetworkState, ...]:
+    """Have `model` show its states as the last inputs and outputs; returns these states.
 
     Raises :class:`UserError` for variables of which it is not known what they hold.
     """
     reader = _Reader(model, label, file_size)
     reader.read()
     if not reader.changes:
-        return model, ()
-    function = _FunctionModel()
-    function.Init(model._tab.Bytes, model._tab.Pos)
-    function.names, function.function = model.names, reader.function()
-    return function, tuple(reader.states())
+        return ()
+    model.part = reader.part()
+    return tuple(reader.states())
 
 
 class _Reader:
@@ -144,7 +70,7 @@ class _Reader:
             code = operator_name(self.model, operator)
             self.changes |= code in _RESOURCES
             if code == "VAR_HANDLE":
-                self.handles[operator.Outputs(0)] = _variable_of(operator)
+                self.handles[operator.Outputs(0)] = variable_of(operator)
             elif code == "CALL_ONCE":
                 self._initialize(options_of(operator, tflite.CallOnceOptions).InitSubgraphIndex())
             elif code == "READ_VARIABLE":
@@ -155,12 +81,14 @@ class _Reader:
                 self.kept.append(position)
                 self._note_variables(code, operator)
 
-    def function(self) -> _Function:
+    def part(self) -> GraphPart:
+        """What remains of the graph."""
         inputs = [self.graph.Inputs(i) for i in range(self.graph.InputsLength())]
         outputs = [self.graph.Outputs(i) for i in range(self.graph.OutputsLength())]
         left = [self.left.get(name, tensor) for name, tensor in self.found.items()]
-        return _Function(
-            tuple(self.kept),
+        within = self.graph.part
+        return GraphPart(
+            tuple(within.operators[i] if within else i for i in self.kept),
             (*inputs, *self.found.values(), *self.variables),
             tuple(self.same.get(tensor, tensor) for tensor in (*outputs, *left, *self.variables)),
             self.same,
@@ -229,7 +157,7 @@ class _Reader:
             code = operator_name(self.model, operator)
             values = None
             if code == "VAR_HANDLE":
-                handles[operator.Outputs(0)] = _variable_of(operator)
+                handles[operator.Outputs(0)] = variable_of(operator)
                 continue
             if code == "ASSIGN_VARIABLE" and operator.Inputs(0) in handles:
                 values = constant_value(self.model, graph.Tensors(operator.Inputs(1)))
@@ -288,7 +216,7 @@ class _Reader:
                 self.changes = True
 
 
-def _variable_of(operator: tflite.Operator) -> str:
+def variable_of(operator: tflite.Operator) -> str:
     """The name of a variable, which graphs share."""
     options = options_of(operator, tflite.VarHandleOptions)
     parts = (options.Container() or b"", options.SharedName() or b"")

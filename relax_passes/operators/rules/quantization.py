@@ -97,4 +97,4 @@ def _on_known(old: Dataflow, call: Any, values: np.ndarray) -> np.ndarray:
     return np.clip(np.rint(values / scale) + zero, limits.min, limits.max)
 
 
-NARROWING.register("dero.quantize", "dero.dequantize")(same_channels)
+NARROWING.register("dero.quantize", "dero.dequantize", "dero.flip_sign_bit")(same_channels)

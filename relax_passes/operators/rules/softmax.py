@@ -1,7 +1,7 @@
 """Softmax and its logarithm.
 
 - layout: along the axis where it lies;
-- selection: along the last axis, `dero.softmax`;
+- selection: along the last axis, `dero.softmax` and its logarithm;
 - integers: with LiteRT's scale and zero point of the result;
 - the network's description: an activation.
 """
@@ -19,6 +19,7 @@ from ...canonicalization.layout import Layout
 from ...canonicalization.select_operators import SELECTION, SelectionRewriter, check_float32
 from ...ir.dataflow import is_call, shape_of
 from ...ir.operator_graph import Node
+from ...reorganization.cannot_reorganize import no_counterpart
 from ...reorganization.description import Activate, Activation
 from ...reorganization.partial_description import DESCRIPTION, DescribedTensor, PartialDescription
 from .. import quantized as factors
@@ -38,13 +39,14 @@ def _layout(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.Expr:
     return rewriter.keep(var, function(data, axis=axis), Layout.permuted(shape_of(call), order))
 
 
-@SELECTION.register("relax.nn.softmax")
+@SELECTION.register("relax.nn.softmax", "relax.nn.log_softmax")
 def _select(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Expr:
     axis, rank = call.attrs.axis % len(shape_of(call)), len(shape_of(call))
     if axis != rank - 1:
         raise Refusal(f"its axis {axis} is not the last of {rank}")
     check_float32(call)
-    return rewriter.dero("softmax", [rewriter.new(call.args[0])])
+    logarithm = is_call(call, "relax.nn.log_softmax")
+    return rewriter.dero("softmax", [rewriter.new(call.args[0])], logarithm=logarithm)
 
 
 @INTEGERS.register("relax.nn.softmax")
@@ -90,6 +92,8 @@ def _scaled(rewriter: IntegerRewriter, expr: relax.Expr) -> tuple[Quantized | No
 
 @DESCRIPTION.register("dero.softmax")
 def _describe(description: PartialDescription, name: str, data: Node) -> DescribedTensor:
+    if data.signature.attrs["logarithm"]:
+        raise no_counterpart(name, data, " with its logarithm")
     (source,) = description.sources(name, data)
     return description.add(
         Activate(name, (source,), description.shape(source), Activation("softmax"))

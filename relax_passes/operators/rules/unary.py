@@ -1,6 +1,7 @@
 """Functions of single elements.
 
 - constants: computed; casts and clips that change nothing are identities;
+- spelling: a cast of 8 bits to float32 is a dequantization with scale 1;
 - layout: as their operand;
 - selection: with a clamp, `dero.unary`; a clamp of integers is a `dero.lookup`;
 - elementwise regions: all that have a value here;
@@ -22,13 +23,14 @@ import numpy as np
 from tvm import relax
 
 from ...canonicalization.channels_last import FOLLOWS, LAYOUT, always_follows, keep_layout
+from ...canonicalization.decompose import SPELLINGS, SpellingRewriter
 from ...canonicalization.elementwise_region import VALUES
 from ...canonicalization.fold_constants import CONSTANT_ARITHMETIC, IDENTITIES, clip_bounds
 from ...canonicalization.integer_tables import LITERT_TABLES, Parameters
 from ...canonicalization.moves import always
 from ...canonicalization.region_reader import ON_KNOWN
 from ...canonicalization.select_operators import SELECTION, SelectionRewriter, check_float32
-from ...ir.dataflow import Dataflow, dtype_of, is_call
+from ...ir.dataflow import Dataflow, dtype_of, is_call, shape_of
 from ...ir.operator_graph import Node
 from ...reorganization.channel_selection import NARROWING, same_channels
 from ...reorganization.description import Activation
@@ -101,6 +103,16 @@ def _clips_nothing(call: Any) -> bool:
         limits = np.iinfo(dtype)
         return low <= limits.min and high >= limits.max
     return low == -math.inf and high == math.inf
+
+
+@SPELLINGS.register("relax.astype")
+def _cast(rewriter: SpellingRewriter, call: Any) -> relax.Expr | None:
+    """The pixels of an image, whose integers stand for themselves."""
+    data = call.args[0]
+    if dtype_of(data) not in ("int8", "uint8") or dtype_of(call) != "float32" or not shape_of(call):
+        return None
+    one, zero = relax.const(1.0, "float32"), relax.const(0, dtype_of(data))
+    return relax.op.dequantize(rewriter.new(data), one, zero, axis=0)
 
 
 LAYOUT.register(*_ALL)(keep_layout)

@@ -8,7 +8,7 @@ from tvm.script import ir as I
 from tvm.script import relax as R
 
 from relax_passes.canonicalization.decompose import DecomposeComposites
-from tests.relax_passes.network_parts import assert_rewritten, network
+from tests.relax_passes.network_parts import assert_rewritten, assert_same_results, network
 
 rng = np.random.default_rng(0)
 GAMMA, BETA, MEAN = rng.normal(size=(3, 4)).astype("float32")
@@ -123,3 +123,37 @@ def clips(emit, x):
 def test_composites(shape, composite, decomposed) -> None:
     before, expected = network(composite, shape), network(decomposed, shape)
     assert_rewritten(DecomposeComposites(), before, expected)
+
+
+@pytest.mark.parametrize(
+    ("slopes", "operator"),
+    [
+        (np.reshape([0.1, -0.2, 0.3, 2.0], (4, 1, 1)), "relax.nn.prelu"),
+        (np.reshape([0.1, -0.2, 0.3], (1, 1, 1, 3)), "relax.nn.prelu"),
+        (np.float32(0.3), "relax.nn.leakyrelu"),
+        (np.full((4, 5, 3), 0.3), None),
+    ],
+)
+@pytest.mark.parametrize("compare", [op.greater, op.greater_equal])
+@pytest.mark.parametrize("first", [True, False])
+def test_slopes_chosen_by_sign(slopes, operator, compare, first) -> None:
+    def build(emit, x):
+        factors = (const(slopes), x) if first else (x, const(slopes))
+        scaled = emit(op.multiply(*factors))
+        return op.where(emit(compare(x, const(0.0))), x, scaled)
+
+    before = network(build, (1, 4, 5, 3))
+    after = DecomposeComposites()(before)
+    assert_same_results(before, after)
+    assert ("R.where" not in str(after)) == (operator is not None)
+    if operator is not None:
+        assert operator.replace("relax.", "R.") in str(after)
+
+
+def test_other_choices_stay() -> None:
+    def build(emit, x):
+        scaled = emit(op.multiply(const(0.3), x))
+        return op.where(emit(op.greater(x, const(1.0))), x, scaled)
+
+    before = network(build, (1, 4, 5, 3))
+    assert "R.where" in str(DecomposeComposites()(before))

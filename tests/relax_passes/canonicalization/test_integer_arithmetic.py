@@ -227,3 +227,11 @@ def test_a_result_that_is_not_quantized_stays_in_float() -> None:
 
     expected = "add kept in float: its result is not quantized to int8 with one scale"
     assert notes_of(build, 4, 4)[0] == [expected]
+
+
+def test_integers_of_a_float_network_stand_for_themselves() -> None:
+    def build(emit, x):
+        d = emit(dequantize(x, 1.0, 0))
+        return op.add(d, d)
+
+    assert notes_of(build, 4, 4)[0] == []

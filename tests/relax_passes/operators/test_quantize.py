@@ -137,3 +137,13 @@ def test_refusals(name, dtype, attrs, message):
     operator = operator_of(f"dero.{name}")
     with pytest.raises(ValueError, match=message):
         operator.infer((TensorSpec((2, 3), dtype),), {**operator.defaults, **attrs})
+
+
+@given(shapes, st.sampled_from(["uint8", "int8"]), gaps, gaps, seeds)
+@cases(15)
+def test_flipped_sign_bits_are_a_shift_by_128(shape, dtype, gap, out_gap, seed):
+    array = np.random.default_rng(seed).integers(0, 256, shape).astype("uint8").view(dtype)
+    step, other = (-128, "int8") if dtype == "uint8" else (128, "uint8")
+    expected = (array.astype("int32") + step).astype(other)
+    in_place = (0,) if gap == out_gap else ()
+    check_kernel("flip_sign_bit", [array], expected, gaps=[gap], out_gap=out_gap, in_place=in_place)

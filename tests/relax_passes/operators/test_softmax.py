@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from relax_passes.operators import TensorSpec
 from relax_passes.operators.quantized import softmax_factors
+from tests.compiled.operator_checks import check_kernel
 from tests.compiled.row_kernel_runner import (
     RowKernel,
     assert_in_place,
@@ -111,3 +112,13 @@ def test_errors():
         RowKernel("softmax", [TensorSpec((1, 4096), "int8")], **softmax_factors(0.25))
     with pytest.raises(ValueError, match="too small"):
         softmax_factors(1e-9)
+
+
+@cases(10)
+@given(shapes, st.floats(-1, 2), st.integers(0, 2**32 - 1))
+def test_logarithm(shape, exponent, seed):
+    data = np.random.default_rng(seed).normal(size=shape).astype(np.float32) * 10**exponent
+    exact = data.astype(np.float64) - data.max(axis=-1, keepdims=True)
+    exact -= np.log(np.exp(exact).sum(axis=-1, keepdims=True))
+    attrs = {"logarithm": True}
+    check_kernel("softmax", [data.astype(np.float32)], exact.astype(np.float32), rtol=2e-6, **attrs)

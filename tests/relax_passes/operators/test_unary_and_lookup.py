@@ -9,6 +9,7 @@ from onnx import TensorProto, helper
 
 from relax_passes.operators import OperatorClass, TensorSpec
 from relax_passes.operators.unary import FUNCTIONS
+from tests.compiled.operator_checks import check_kernel
 from tests.compiled.row_kernel_runner import (
     RowKernel,
     assert_in_place,
@@ -143,3 +144,11 @@ def test_errors():
         RowKernel("lookup", [TensorSpec((2,), "int8"), TensorSpec((255,), "int8")])
     with pytest.raises(ValueError, match="int8 data"):
         RowKernel("lookup", [TensorSpec((2,), "float32"), TensorSpec((256,), "int8")])
+
+
+@pytest.mark.parametrize("slopes", [(1,), (5,), (3, 1, 1), (3, 4, 5)])
+def test_prelu_of_real_numbers(slopes):
+    rng = np.random.default_rng(6)
+    data, slope = (rng.normal(size=shape).astype(np.float32) for shape in ((1, 3, 4, 5), slopes))
+    expected = np.where(data >= 0, data, data * slope)
+    check_kernel("prelu", [data, slope], expected, gaps=[1], out_gap=1)

@@ -1,0 +1,59 @@
+"""uint8 to int8 and back at one scale, with a zero point 128 lower or higher."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tvm import tirx
+from tvm.script import tirx as T
+
+from . import script
+from .pixel_loop import PixelLoop
+from .registry import OperatorClass, register
+from .row_to_row import RowToRow
+from .signature import Signature, TensorSpec
+
+_OTHER = {"uint8": "int8", "int8": "uint8"}
+
+
+@register
+class FlipSignBit(RowToRow):
+    """``data - 128`` of uint8 as int8, ``data + 128`` of int8 as uint8.
+
+    Both are the same byte with the other sign bit, so no value saturates and the result may take
+    the place of the data.
+    """
+
+    name = "flip_sign_bit"
+    memory_class = OperatorClass.ELEMENTWISE
+
+    def infer(self, inputs: tuple[TensorSpec, ...], attrs: dict[str, Any]) -> TensorSpec:
+        """The data's shape with the other of the two types."""
+        if len(inputs) != 1:
+            raise ValueError(f"flip_sign_bit takes one tensor, got {len(inputs)}")
+        (data,) = inputs
+        if data.dtype not in _OTHER:
+            raise ValueError(f"flip_sign_bit takes uint8 or int8, got {data.dtype}")
+        return TensorSpec(data.shape, _OTHER[data.dtype])
+
+    def row_kernel(self, signature: Signature) -> tirx.PrimFunc:
+        data_type, out_type = signature.inputs[0].dtype, signature.output.dtype
+        g = PixelLoop(signature.inputs[0], signature.output, merge=True)
+        step = tirx.const(128 if data_type == "int8" else -128, "int32")
+
+        @script.prim_func(private=True, s_tir=True)
+        def flip_sign_bit_row(
+            row: T.int32,
+            data: T.handle(data_type),
+            data_rows: T.int32,
+            out: T.handle(out_type),
+        ):
+            X = T.decl_buffer((g.data_elements,), data_type, data=data)
+            O = T.decl_buffer((g.out_elements,), out_type, data=out)
+            for p in range(g.pixels):
+                for c in range(g.channels):
+                    O[g.out_index(p, c)] = T.cast(
+                        T.cast(X[g.data_index(row, data_rows, p, c)], "int32") + step, out_type
+                    )
+
+        return flip_sign_bit_row
