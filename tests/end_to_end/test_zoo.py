@@ -56,3 +56,21 @@ def test_refusal(name: str, shared: Path) -> None:
     with pytest.raises(dero_tvm.UserError, match=REFUSED[name]) as caught:
         dero_tvm.load(path)
     assert str(caught.value).startswith(str(path))
+
+
+def test_parts_of_a_network_that_remembers(shared: Path) -> None:
+    skip_unless_runnable("host-c")
+    path = shared / "models" / "zoo" / "vad.tflite"
+    middle = "model/activation/Relu;model/stream/conv2d/Conv2D"
+    whole, head, tail = (
+        dero_tvm.compile(path, dero="stream", **cut)
+        for cut in ({}, {"outputs": middle}, {"inputs": middle})
+    )
+    (port,) = whole.archive.inputs
+    inputs = list(_inputs(port.shape, port.dtype)) * 2
+    expected = whole.run([{port.name: values} for values in inputs], "host-c")
+    between = head.run([{port.name: values} for values in inputs], "host-c")
+    (given,) = tail.archive.inputs
+    found = tail.run([{given.name: next(iter(b.values()))} for b in between], "host-c")
+    for output, wanted in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(next(iter(output.values())), next(iter(wanted.values())))
