@@ -52,6 +52,7 @@ from relax_passes.residuals.accumulate_residuals import AccumulateResiduals
 from relax_passes.residuals.classify_operators import ClassifyOperators
 from relax_passes.residuals.concat_in_place import ConcatInPlace
 from relax_passes.residuals.fold_padding import FoldPadding
+from relax_passes.residuals.fuse_joins import FuseJoins
 from relax_passes.residuals.identify_residuals import IdentifyResiduals
 from relax_passes.shortcuts.fuse_shortcuts import FuseShortcuts
 from relax_passes.shortcuts.hoist_transposes import HoistTransposes
@@ -93,6 +94,7 @@ PASSES: Passes = by_name(
     ClassifyOperators,
     AccumulateResiduals,
     ConcatInPlace,
+    FuseJoins,
     ReorganizeResiduals,
     RefineOperators,
     RemoveResiduals,
@@ -120,6 +122,7 @@ ENABLING = tuple(  # the first lets the second find other shortcuts to change
     for pair in (
         (MergeMeans, RemoveResiduals),  # a sum of two means is a join of two branches behind it
         (FuseShortcuts, RemoveResiduals),  # a fused shortcut is no join any more
+        (FuseJoins, RemoveResiduals),  # nor is a fused join
     )
 )
 _TOLERANCE = 1e-5  # of the largest output, for floating point behind FUSING
