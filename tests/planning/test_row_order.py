@@ -103,6 +103,7 @@ def test_no_order_of_a_small_network_needs_less(problem: RowProblem) -> None:
 @given(problems())
 def test_the_plan_is_no_larger_than_that_of_the_demand_driven_order(problem: RowProblem) -> None:
     plan = plan_rows(problem, Budget(20.0))
+    assert plan is not None
     assert plan.live_bytes <= plan.arena_bytes
     steps = [step for run in plan.runs for step in range(run.first, run.end)]
     assert steps == sorted({call.step for call in problem.calls})
