@@ -58,16 +58,13 @@ def detector(rank: Callable[[str], float]) -> onnx.ModelProto:
 
 
 def breadth_first(name: str) -> float:
-    """All stages, then all levels, then one layer of all heads after the other."""
-    return ("stage", "side", "level", "up", "_in").index(
-        next((part for part in ("stage", "side", "level", "up", "_in") if part in name), "_in")
-    ) + (not name.endswith("_in") and name[:-1] in HEADS)
+    """All stages and levels, then one layer of all heads after the other."""
+    return 1 + (not name.endswith("_in")) if name.startswith(tuple(HEADS)) else 0
 
 
 def depth_first(name: str) -> float:
     """The heads of a level as soon as it is there, one behind the other."""
-    head = next((number for number, head in enumerate(HEADS) if name.startswith(head)), len(HEADS))
-    return head
+    return not name.startswith(tuple(HEADS))
 
 
 def arena(model: onnx.ModelProto) -> int:
