@@ -5,23 +5,31 @@ before `upper`.  Each is to be placed within the capacity (``--capacity``, 1,048
 told) in at most ``--time-limit`` seconds (60).  A line per file says whether that succeeded, the
 bytes of the placement (without success: of the best one found), the most bytes alive at once, and
 the time.  The exit status is 0 if all were solved, 1 if some were not, 2 if a file is unusable.
+
+What makes an instance hard is a wrong answer near the root of the search.  So several processes
+(``--processes``, by default as many as there are cores) look at the same buffers in different
+ways, every other one with time running backwards, and the first to succeed ends the others.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import multiprocessing
+import os
+import random
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .budget import Budget
-from .packer import pack
+from .packer import Packed, pack
 from .packing import Packing
 
 CAPACITY = 1_048_576
+_ALONE = 0.1  # seconds of searching before other processes help
 COLUMNS = ("id", "lower", "upper", "size")
 
 
@@ -62,15 +70,51 @@ def read(path: Path) -> tuple[list[str], Packing]:
     return ids, Packing(tuple(sizes), tuple(starts), tuple(ends), (1,) * len(ids))
 
 
-def solve(path: Path, capacity: int = CAPACITY, time_limit: float = 60.0) -> Solution:
+def solve(
+    path: Path, capacity: int = CAPACITY, time_limit: float = 60.0, processes: int = 1
+) -> Solution:
     """Place the buffers of one file, stopping at the first placement within `capacity`."""
     begin = time.monotonic()
     ids, packing = read(path)
-    packed = pack(packing, Budget(time_limit), goal=capacity)
+    packed = _first_to_fit(packing, capacity, time_limit, processes)
     seconds = time.monotonic() - begin
     return Solution(
         dict(zip(ids, packed.offsets, strict=True)), packed.height, packed.bound, seconds
     )
+
+
+def _first_to_fit(packing: Packing, capacity: int, time_limit: float, processes: int) -> Packed:
+    """The first placement within `capacity` that one of some processes finds, or else the best."""
+    if processes < 2 or packing.lower_bound() > capacity:
+        return pack(packing, Budget(time_limit), goal=capacity)
+    best = pack(packing, Budget(_ALONE), goal=capacity)
+    if best.height <= capacity:
+        return best
+    with multiprocessing.Pool(processes) as pool:
+        tasks = [(way, packing, capacity, time_limit) for way in range(processes)]
+        for packed in pool.imap_unordered(_one_way, tasks):
+            if packed.height < best.height:
+                best = packed
+            if packed.height <= capacity or packed.bound > capacity:
+                break
+    return best
+
+
+def _one_way(task: tuple[int, Packing, int, float]) -> Packed:
+    """Way number `way` of placing the buffers: the odd ones turn time round."""
+    way, packing, capacity, time_limit = task
+    numbers = list(range(len(packing)))
+    if way > 1:  # the same buffers in another order are another search
+        random.Random(way).shuffle(numbers)
+    turned = packing.subset(numbers)
+    if way % 2:
+        starts, ends = (tuple(-time for time in times) for times in (turned.ends, turned.starts))
+        turned = replace(turned, starts=starts, ends=ends)
+    packed = pack(turned, Budget(time_limit), goal=capacity)
+    offsets = [0] * len(packing)
+    for number, offset in zip(numbers, packed.offsets, strict=True):
+        offsets[number] = offset
+    return replace(packed, offsets=offsets)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -82,11 +126,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
     parser.add_argument("--capacity", type=int, default=CAPACITY, help="bytes (1,048,576)")
     parser.add_argument("--time-limit", type=float, default=60.0, help="seconds per file (60)")
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="of each file")
     options = parser.parse_args(arguments)
     solved = 0
     for path in options.files:
         try:
-            solution = solve(path, options.capacity, options.time_limit)
+            solution = solve(path, options.capacity, options.time_limit, options.processes)
         except ValueError as error:
             print(f"error: {error}", file=sys.stderr)
             return 2

@@ -13,8 +13,11 @@ from hypothesis import strategies as st
 from dero_tvm.planning.budget import Budget
 from dero_tvm.planning.planning_error import PlanError
 from dero_tvm.planning.problem import BufferKind
+from dero_tvm.planning.rows import order_search
+from dero_tvm.planning.rows.call_graph import CallGraph
 from dero_tvm.planning.rows.lives import lives_of
 from dero_tvm.planning.rows.order import good_orders
+from dero_tvm.planning.rows.order_search import OrderSearch
 from dero_tvm.planning.rows.plan import plan_rows
 from dero_tvm.planning.rows.problem import Call, RowProblem, RowRange, RowTensor
 from dero_tvm.planning.rows.verify import verify_order
@@ -103,6 +106,7 @@ def test_no_order_of_a_small_network_needs_less(problem: RowProblem) -> None:
 @given(problems())
 def test_the_plan_is_no_larger_than_that_of_the_demand_driven_order(problem: RowProblem) -> None:
     plan = plan_rows(problem, Budget(20.0))
+    assert plan is not None
     assert plan.live_bytes <= plan.arena_bytes
     steps = [step for run in plan.runs for step in range(run.first, run.end)]
     assert steps == sorted({call.step for call in problem.calls})
@@ -158,3 +162,39 @@ def test_an_operation_takes_its_rows_in_turn() -> None:
     problem = RowProblem((RowTensor("a", 3, 1),), calls)
     with pytest.raises(PlanError, match="not in turn"):
         verify_order(problem, replace(problem, calls=(calls[1], calls[0], calls[2])))
+
+
+def side_by_side(branches: int, rows: int = 4) -> RowProblem:
+    """An image that many operations read, none of which waits for another, and their sum."""
+    tensors = [RowTensor("image", rows, 8, kind=BufferKind.INPUT, in_sequence=True)]
+    tensors += [RowTensor(f"t{number}", rows, 4) for number in range(branches)]
+    tensors += [RowTensor("sum", rows, 4, kind=BufferKind.OUTPUT, in_sequence=True)]
+    calls = [
+        Call(0, number, row, (RowRange(0, row, row + 1),), (RowRange(1 + number, row, row + 1),))
+        for row in range(rows)
+        for number in range(branches)
+    ]
+    for row in range(rows):
+        reads = tuple(RowRange(1 + number, row, row + 1) for number in range(branches))
+        calls.append(Call(1, 0, row, reads, (RowRange(1 + branches, row, row + 1),)))
+    return RowProblem(tuple(tensors), tuple(calls))
+
+
+@pytest.mark.parametrize("branches", [50, 400])
+def test_the_search_for_an_order_ends_after_a_number_of_steps(
+    branches: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many operations could come next, and however many read one row."""
+    made: list[OrderSearch] = []
+    original = order_search.OrderSearch.__init__
+
+    def counted(search: OrderSearch, graph: CallGraph) -> None:
+        original(search, graph)
+        made.append(search)
+        conditions = sum(len(turn.deaths) + len(turn.births) for t in graph.turns for turn in t)
+        assert conditions <= 2 * len(graph.problem.calls)
+
+    monkeypatch.setattr(order_search.OrderSearch, "__init__", counted)
+    good_orders(side_by_side(branches), Budget(20.0))
+    assert made
+    assert all(search.steps < 1_500_000 for search in made)

@@ -23,7 +23,7 @@ does not hold for another choice of kernels or in-place operands, or where rows 
 Few calls need a cut.  What is alive while v runs in any order at all is an upper bound of the inner
 minimum, and so is what is alive with the finished calls of another call's cut, made fit for v.
 Calls are looked at in descending sequence of these upper bounds, down to the greatest minimum that
-was found.  Should that take too many cuts, this greatest one stands: it is a bound as well.
+was found.  Should that take too much work, this greatest one stands: it is a bound as well.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ CALLS = 10_000
 _GREATEST_FLOW = 2**31 - 2  # what SciPy counts in
 _KEPT_SETS = 48
 _NODES = 800_000  # of all cuts together: some ten seconds; no network of the benchmarks takes half
+_SETS_A_CUT = 128  # sets that are tried in the time of a cut, about
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,7 @@ class _Search:
         self.network = CutNetwork(precedence)
         self.sets: list[np.ndarray] = []  # finished calls of the latest cuts
         self.cuts = 0
+        self.work = 0.0  # in cuts
         self.tried: dict[int, int] = {}  # how many cuts there were when a call was looked at last
 
     def run(self) -> int:
@@ -103,7 +105,7 @@ class _Search:
         upper, times = self._in_given_order()
         queue: list[tuple[float, int]] = [(-height, call) for call, height in enumerate(upper)]
         heapq.heapify(queue)
-        while queue and -queue[0][0] > best and self.cuts * self.network.nodes < _NODES:
+        while queue and -queue[0][0] > best and self.work * self.network.nodes < _NODES:
             height, call = heapq.heappop(queue)
             tighter = self._with_known_sets(call, times[call], best)
             if tighter < -height:
@@ -113,6 +115,7 @@ class _Search:
             best = max(best, cut.bytes)
             self.sets = [*self.sets[1 - _KEPT_SETS :], cut.finished]
             self.cuts += 1
+            self.work += 1
         return best
 
     def _first(self) -> int:
@@ -155,6 +158,7 @@ class _Search:
         behind = known.calls_in(known.descendants[call] | 1 << call)
         least = math.inf
         for finished in reversed(sets):
+            self.work += 1 / _SETS_A_CUT
             least = min(least, self.network.live_during(call, (finished | before) & ~behind))
             if least <= best:
                 break

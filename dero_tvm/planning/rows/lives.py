@@ -85,18 +85,36 @@ def lives_of(problem: RowProblem) -> Lives:
     return _Lives(problem).run()
 
 
+def times_of(problem: RowProblem) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """For each tensor the first and the last call of each row's life; -1 if it is never made."""
+    births = [np.full(tensor.rows, -1, np.int64) for tensor in problem.tensors]
+    deaths = [np.full(tensor.rows, -1, np.int64) for tensor in problem.tensors]
+    for number, tensor in enumerate(problem.tensors):
+        if tensor.kind is BufferKind.INPUT and problem.calls:
+            births[number][:] = deaths[number][:] = 0
+    for time, call in enumerate(problem.calls):
+        for rows in call.reads:
+            deaths[rows.tensor][rows.first : rows.end] = time
+        for rows in (*call.writes, *(RowRange(tensor, 0, 1) for tensor in call.uses)):
+            birth = births[rows.tensor][rows.first : rows.end]
+            birth[birth < 0] = time
+            deaths[rows.tensor][rows.first : rows.end] = time
+    for number, tensor in enumerate(problem.tensors):
+        if problem.stays(tensor):
+            deaths[number][births[number] >= 0] = len(problem.calls) - 1
+    return births, deaths
+
+
 class _Lives:
     def __init__(self, problem: RowProblem) -> None:
         self.problem = problem
         self.calls = len(problem.calls)
-        self.birth = [np.full(tensor.rows, -1, np.int64) for tensor in problem.tensors]
-        self.death = [np.full(tensor.rows, -1, np.int64) for tensor in problem.tensors]
+        self.birth, self.death = times_of(problem)
         # The row whose place a row takes, and the one that takes its place.
         self.before: dict[tuple[int, int], tuple[int, int]] = {}
         self.behind: dict[tuple[int, int], tuple[int, int]] = {}
 
     def run(self) -> Lives:
-        self._times()
         self._join()
         blocks: list[Block] = []
         homes: list[list[tuple[int, int] | None]] = [[None] * t.rows for t in self.problem.tensors]
@@ -108,22 +126,6 @@ class _Lives:
                 if homes[number][row] is None and (number, row) not in self.before:
                     self._add(blocks, homes, [(number, row)])
         return Lives(tuple(blocks), tuple(map(tuple, homes)), self.calls)
-
-    def _times(self) -> None:
-        for number, tensor in enumerate(self.problem.tensors):
-            if tensor.kind is BufferKind.INPUT and self.calls:
-                self.birth[number][:] = 0
-                self.death[number][:] = 0
-        for time, call in enumerate(self.problem.calls):
-            for rows in call.reads:
-                self.death[rows.tensor][rows.first : rows.end] = time
-            for rows in (*call.writes, *(RowRange(tensor, 0, 1) for tensor in call.uses)):
-                birth = self.birth[rows.tensor][rows.first : rows.end]
-                birth[birth < 0] = time
-                self.death[rows.tensor][rows.first : rows.end] = time
-        for number, tensor in enumerate(self.problem.tensors):
-            if self.problem.stays(tensor):
-                self.death[number][self.birth[number] >= 0] = self.calls - 1
 
     def _join(self) -> None:
         """Let each row that may take the place of one that dies."""

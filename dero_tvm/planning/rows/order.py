@@ -23,9 +23,9 @@ _ROUNDS = ((150_000, 16), (500_000, 64))
 """Steps that one search may take, and the part of the peak by which it first wants less."""
 
 _STEPS_A_CALL = 4_000  # of all searches over one graph
-_MOST_STEPS = 800_000  # likewise
+_MOST_STEPS = 500_000  # likewise
 _CLIMB = 1 / 2  # the part of them that the first, quick search may take
-_REPEATS = 200_000  # steps that are taken to find orders beside the best
+_REPEATS = 100_000  # steps that are taken to find orders beside the best
 _MOST_ORDERS = 3  # that are placed
 _FINE = 1_000  # differences are not looked for that are smaller than one part of so many
 

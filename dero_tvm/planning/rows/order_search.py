@@ -102,10 +102,10 @@ class OrderSearch:
             state = stack.pop()
             if state.key == self._end:
                 return _way_to(state.key, seen), True
-            if self.steps >= last:
-                return None, False
             branches = []
             for operation in _late_first(state.ready):
+                if self.steps >= last:
+                    return None, False
                 during, after = self._bytes(state.made, state.alive, operation)
                 if during > limit:
                     continue

@@ -10,8 +10,8 @@ from itertools import accumulate
 import numpy as np
 
 from ..problem import BufferKind
+from .lives import times_of
 from .plan import RowPlan
-from .problem import RowProblem, RowRange
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class PlacedRow:
 
 def placed_rows(plan: RowPlan) -> Iterator[PlacedRow]:
     """All rows that are made or handed over, by tensor and number."""
-    births, deaths = _times(plan.problem)
+    births, deaths = times_of(plan.problem)
     for number, tensor in enumerate(plan.problem.tensors):
         for row, offset in enumerate(plan.offsets[tensor.name]):
             if offset is not None:
@@ -89,23 +89,3 @@ def workspaces(plan: RowPlan) -> tuple[int, ...]:
     return tuple(
         int(alive[calls.start : calls.stop].max(initial=0)) for calls in calls_of_steps(plan)
     )
-
-
-def _times(problem: RowProblem) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """For each tensor the first and the last call of the life of each row."""
-    last_call = len(problem.calls) - 1
-    births = [np.full(tensor.rows, last_call + 1, np.int64) for tensor in problem.tensors]
-    deaths = [np.full(tensor.rows, -1, np.int64) for tensor in problem.tensors]
-    for time, call in enumerate(problem.calls):
-        used = [RowRange(tensor, 0, 1) for tensor in call.uses]
-        for rows in (*call.reads, *call.writes, *used):
-            span = slice(rows.first, rows.end)
-            births[rows.tensor][span] = np.minimum(births[rows.tensor][span], time)
-            deaths[rows.tensor][span] = time
-    for tensor, birth, death in zip(problem.tensors, births, deaths, strict=True):
-        if tensor.kind is BufferKind.INPUT:
-            birth[:] = 0
-            death[:] = last_call if problem.keep_inputs else np.maximum(death, 0)
-        elif tensor.kind is BufferKind.OUTPUT:
-            death[:] = last_call
-    return births, deaths

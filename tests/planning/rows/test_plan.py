@@ -16,4 +16,5 @@ from tests.random_cases import cases
 def test_every_row_is_found_where_it_was_made(seed: int, count: int) -> None:
     """`plan_rows` raises if not; kept inputs and outputs are looked at when all is done."""
     plan = plan_rows(random_rows(seed, count), Budget(1))
+    assert plan is not None
     assert plan.arena_bytes >= plan.live_bytes

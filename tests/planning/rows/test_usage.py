@@ -21,6 +21,7 @@ from tests.random_cases import cases
 def test_bytes_alive_are_the_bytes_of_rows_in_the_arena(seed: int, count: int) -> None:
     """Counted on an array that has one flag for each byte."""
     plan = plan_rows(random_rows(seed, count), Budget(1))
+    assert plan is not None
     used = np.zeros((len(plan.problem.calls), plan.arena_bytes), bool)
     for row in placed_rows(plan):
         end = row.offset + plan.problem.tensors[row.tensor].row_bytes
@@ -43,5 +44,6 @@ def test_a_row_that_takes_the_place_of_another_and_is_never_read() -> None:
     row = RowRange(0, 0, 1)
     call = Call(0, 0, 0, reads=(row,), writes=(RowRange(1, 0, 1),), in_place=(row,))
     plan = plan_rows(RowProblem(tensors, (call,)), Budget(1))
+    assert plan is not None
     assert (plan.arena_bytes, bytes_alive(plan).tolist()) == (8, [8])
     assert bytes_alive(plan, {1}).tolist() == [8]
