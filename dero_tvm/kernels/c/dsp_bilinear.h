@@ -44,6 +44,9 @@ DSP_INLINE int8_t bilinear_result(enum bilinear kind, const struct bilinear_resu
     result -= quotient * r->one == nudged ? result & r->even : 0;
   }
   result += r->zero_point;
+  if (r->minimum == -128 && r->maximum == 127) {
+    return (int8_t)dsp_saturate8(result);
+  }
   result = result < r->minimum ? r->minimum : result;
   return (int8_t)(result > r->maximum ? r->maximum : result);
 }
