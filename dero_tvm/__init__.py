@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .aot import ModelArchive, load_archive
     from .boards.board import Board, list_boards, load_board
     from .boundary.errors import UserError
+    from .driver.advise import advise
     from .driver.board_fit import fit
     from .driver.compiler import CompiledModel, compile
     from .driver.dero_levels import Dero
@@ -51,6 +52,7 @@ __all__ = [
     "RunResult",
     "Sweep",
     "UserError",
+    "advise",
     "compile",
     "estimate",
     "estimate_all",
@@ -86,6 +88,7 @@ _HOMES = {
     "RunResult": ".runners",
     "Sweep": ".report.sweep",
     "UserError": ".boundary.errors",
+    "advise": ".driver.advise",
     "compile": ".driver.compiler",
     "estimate": ".driver.estimate",
     "estimate_all": ".driver.many_models",

@@ -49,6 +49,7 @@ _MORE = (
     ("image by rows", _ROWS, "the application gives rows"),
     ("external I/O", "--external-io", "as much memory elsewhere"),
 )
+_NO_USE = "no use here"
 _CALIBRATION = 2  # random inputs, which make no difference to memory
 
 
@@ -99,8 +100,9 @@ class _Ladder:
                 note = first_line(error).partition(": ")[2] or first_line(error)
                 yield Rung(lever, None, 0, 0, 0, "not possible", command, note)
                 continue
-            yield self._estimated(lever, further, cost, command)
-            if further.arena_bytes < least and flag != "--external-io":
+            helps = further.arena_bytes < least
+            yield self._estimated(lever, further, cost if helps else _NO_USE, command)
+            if helps and flag != "--external-io":
                 least, kept = further.arena_bytes, flags
         yield from self._quantized()
         yield from self._reorganized()

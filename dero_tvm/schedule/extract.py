@@ -280,6 +280,7 @@ class _Extractor:
         spec = self._spec(value)
         result = self._unique(f"{value}_copy")
         self.specs[result] = spec
+        self.layers[result] = self.layers.get(value, ())
         signature = Signature(_RESHAPE, (spec,), spec, {"shape": spec.shape})
         operation = Operation(result, signature, (value,), result, (0,))
         self.cascades.append(Cascade(result, CascadeKind.SINGLE, (operation,)))

@@ -12,7 +12,7 @@ inside and outside.  Then what is left alone keeps its name.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from itertools import count
 from typing import Any
@@ -169,20 +169,23 @@ class DataflowRewriter:
         if taken and self._is_as_before(bindings, result):
             return self.module
         kept = self._kept_names(taken) if taken else {}
-        spans = self._spans({var for var, _ in bindings})
+        spans = self._spans(bindings)
         function, names = _build(self.params, bindings, result, self.attrs, kept, spans)
         module = self.module.clone()
         module.update_func(module.get_global_var("main"), function)
         return self._with_decisions(module, names)
 
-    def _spans(self, live: set[relax.Var]) -> dict[relax.Var, tvm.ir.Span | None]:
+    def _spans(
+        self, bindings: Sequence[tuple[relax.Var, relax.Expr]]
+    ) -> dict[relax.Var, tvm.ir.Span | None]:
         """For each new variable the layers that it comes from.
 
         They are those of the binding that was being rewritten when it was emitted, and of every
         old variable whose place it took.  An old variable that was dropped, or for which nothing
-        stands any more, has become part of its readers; a constant is part of nothing.
+        stands any more, has become part of its readers; a constant is part of nothing.  What was
+        emitted for no binding, but for the result, comes from what its operand comes from.
         """
-        found = {var: list(origins_of(var)) for var in live}
+        found = {var: list(origins_of(var)) for var, _ in bindings}
         inherited: dict[relax.Var, list[Origin]] = {}
         for var, _ in self.old.bindings:
             new = self._new[var]
@@ -193,6 +196,9 @@ class DataflowRewriter:
             elif not isinstance(new, GenericConst):
                 for reader in readers:
                     inherited.setdefault(reader, []).extend(own)
+        for var, expr in bindings:
+            for operand in variables(expr) if not found[var] else ():
+                found[var] = found[var] or list(found.get(operand, ()))
         return {var: span_of(merged(origins)) for var, origins in found.items()}
 
     def _is_as_before(self, bindings: list, result: relax.Expr) -> bool:

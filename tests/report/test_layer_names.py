@@ -15,7 +15,11 @@ from onnx import helper
 import dero_tvm
 from dero_tvm.aot.names import c_comment
 from dero_tvm.driver.compiler import CompiledModel
+from dero_tvm.frontends import load
 from dero_tvm.report.layer_names import few, with_layers
+from dero_tvm.schedule.extract import extract
+from relax_passes import pipeline
+from tests.campaigns.random_onnx.forms import random_network
 from tests.models.tiny_models import model_of
 
 
@@ -130,6 +134,16 @@ def test_what_onnx_nodes_became() -> None:
     code = compiled.archive.files["codegen/host/src/default_lib1.c"].decode()
     assert " *       from a* / ??[31m<b>{{ 1 }}\n" in code
     assert "<b>{{ 1 }}" not in compiled.report.to_html()
+
+
+@pytest.mark.parametrize("seed", range(20, 28))
+def test_every_operator_of_random_networks(seed: int) -> None:
+    """Those among them that a pass adds at inputs and outputs, and copies of results."""
+    module = pipeline.canonicalize()(load(random_network(seed).model).module)
+    for sequence in (pipeline.accumulate(), pipeline.stream()):
+        network = extract(sequence(module))
+        for operation in (op for cascade in network.cascades for op in cascade.operations):
+            assert network.layers.get(operation.result), operation.name
 
 
 def test_in_a_line() -> None:
