@@ -90,7 +90,7 @@ def run_qemu(
             model_stack=stack_size,
         )
         (folder / "inputs.bin").write_bytes(packed)
-        command = _command(emulator, board.qemu, image.program)
+        command = [*emulator_command(emulator, board.qemu, image.program), "-icount", "shift=0"]
         completed = run(command, folder, time_limit=time_limit, remedy=MORE_TIME)
         if completed.status:
             raise _failure(completed, image, board, stack_size)
@@ -113,12 +113,12 @@ def run_qemu(
         )
 
 
-def _command(emulator: str, machine: QemuMachine, program: Path) -> list[str]:
+def emulator_command(emulator: str, machine: QemuMachine, program: Path) -> list[str]:
+    """How QEMU is called to run `program`."""
     return [
         emulator,
         *("-M", machine.machine),
         *("-display", "none", "-monitor", "none", "-serial", "none", "-nic", "none"),
-        *("-icount", "shift=0"),
         *("-semihosting-config", "enable=on,target=native"),
         *("-kernel", str(program)),
     ]

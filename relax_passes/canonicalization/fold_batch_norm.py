@@ -9,7 +9,8 @@ left is at most one `add` of a bias, or a `multiply` and an `add` where there is
 front.  The folded operator stands where the first of the chain stood.
 
 Does not handle: quantized weights (a quantizer folds batch norm before it chooses scales), and
-factors that come before a convolution; both stay as `multiply` and `add`.
+factors that come before a convolution; both stay as `multiply` and `add`.  A `Decision` says why
+factors behind a convolution could not go into its weights.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from tvm.ir import Call
 
 from ..ir.constant_tensor import exact_constant
 from ..ir.dataflow import DataflowRewriter, dtype_of, is_call, shape_of
+from ..ir.decisions import LEFT_ALONE
 
 NAME = "FoldAffine"
 _MERGED = (
@@ -33,6 +35,7 @@ _MERGED = (
     ["relax.multiply", "relax.add"],
 )
 _AFFINE = ("relax.add", "relax.subtract", "relax.multiply", "relax.divide")
+_WEIGHTED = ("relax.nn.conv2d", "relax.matmul")
 
 
 @tvm.transform.module_pass(opt_level=0, name=NAME)
@@ -47,7 +50,7 @@ class FoldAffine:
 
 class _Rewriter(DataflowRewriter):
     def rewrite(self, var: relax.Var, expr: relax.Expr) -> relax.Expr | None:
-        if is_call(expr, "relax.nn.conv2d", "relax.matmul"):
+        if is_call(expr, *_WEIGHTED):
             return self._fold_into_weights(var, expr)
         if is_call(expr, *_AFFINE):
             return self._merge(var, expr)
@@ -98,6 +101,8 @@ class _Rewriter(DataflowRewriter):
         if first is None:
             return None
         scale, offset, chain = self._chain(var, *first, shape, axis)
+        if (scale != 1.0).any():
+            self._explain(var, data)
         if [self.old.definitions[v].op.name for v in (var, *chain)] in _MERGED:
             return None
         result = self.new(data)
@@ -110,6 +115,23 @@ class _Rewriter(DataflowRewriter):
         for fused in chain:
             self.replace(fused, result)
         return result
+
+    def _explain(self, var: relax.Var, data: relax.Var) -> None:
+        """Record why a factor is not part of the weights of the layer before it."""
+        layer: Any = self.old.definition(data)
+        if not is_call(layer, *_WEIGHTED):
+            return
+        kind = layer.op.name.rpartition(".")[2]
+        weight = self.old.constant(layer.args[1])
+        if weight is None:
+            reason = f"the weights of the {kind} before it are computed"
+        elif weight.is_quantized:
+            reason = f"the weights of the {kind} before it are quantized"
+        elif self.old.sole_reader(data) is None:
+            reason = f"the result of the {kind} before it is read elsewhere too"
+        else:
+            reason = f"it is not one number for each channel of the {kind} before it"
+        self.decide(NAME, var, LEFT_ALONE, reason)
 
     def _chain(
         self,

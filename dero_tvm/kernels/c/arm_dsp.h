@@ -22,6 +22,13 @@
 #define DSP_LOOPS
 #endif
 
+/* Has a value in a register here, so that the compiler neither loads it again nor puts it off. */
+#if defined(__GNUC__)
+#define DSP_IN_REGISTER(value) __asm__("" : "+r"(value))
+#else
+#define DSP_IN_REGISTER(value) (void)(value)
+#endif
+
 #if defined(__ARM_FEATURE_DSP) && defined(__GNUC__)
 #include <arm_acle.h>
 #define DSP_NATIVE 1

@@ -15,6 +15,7 @@
 #pragma once
 #include <stdint.h>
 #include "arm_dsp.h"
+#include "window.h"
 
 enum rounding { ROUND_TWICE, ROUND_ONCE, ROUND_ANY_TWICE, ROUND_ANY_ONCE, ROUND_ANY_EVEN };
 
@@ -55,44 +56,61 @@ DSP_INLINE int32_t requantize_any(int32_t sum, const struct requantization *to, 
   return (int32_t)(high >> (left - shift)) + to->round;
 }
 
-/* The limits of results, which lie in [-128, 127]. */
-struct clamp {
-  int16_t minimum;
-  int16_t maximum;
-};
-
 struct sums {
   int32_t a, b, c, d;
 };
 
-/* The results of up to four sums, rounded in any way. */
+/* The results of up to four sums, rounded in any way and limited. */
 DSP_NOINLINE static void requantize_others(const struct sums *sums, int32_t count,
-                                           const struct requantization *to, int32_t rounding,
-                                           int8_t *out) {
+                                           const struct requantization *to,
+                                           const struct window *w, int8_t *out) {
   int32_t each[4] = {sums->a, sums->b, sums->c, sums->d};
   for (int32_t i = 0; i < 4 && i < count; ++i) {
-    int32_t result = rounding == ROUND_TWICE  ? requantize_twice(each[i], to + i)
-                     : rounding == ROUND_ONCE ? requantize_once(each[i], to + i)
-                                              : requantize_any(each[i], to + i, rounding);
-    out[i] = (int8_t)dsp_saturate8(result);
+    int32_t result = w->rounding == ROUND_TWICE  ? requantize_twice(each[i], to + i)
+                     : w->rounding == ROUND_ONCE ? requantize_once(each[i], to + i)
+                                                 : requantize_any(each[i], to + i, w->rounding);
+    result = result < w->minimum ? w->minimum : result;
+    out[i] = (int8_t)(result > w->maximum ? w->maximum : result);
   }
 }
 
-/* The results of four sums; of the first `count` ones if there are less. */
+/* The results of two sums, side by side, so that a core with two pipes has something for both. */
+DSP_INLINE void requantize_two_twice(int32_t a, int32_t b, const struct requantization *to,
+                                     int8_t *out) {
+  int32_t factor_a = to[0].multiplier, factor_b = to[1].multiplier;
+  a = (int32_t)((uint32_t)a * 2);
+  b = (int32_t)((uint32_t)b * 2);
+  a = dsp_high_product_rounded(a, factor_a);
+  b = dsp_high_product_rounded(b, factor_b);
+  int32_t round_a = to[0].round, right_a = to[0].right;
+  int32_t round_b = to[1].round, right_b = to[1].right;
+  a += a >> 31;
+  b += b >> 31;
+  a += round_a;
+  b += round_b;
+  a >>= right_a;
+  b >>= right_b;
+  out[0] = (int8_t)dsp_saturate8(a);
+  out[1] = (int8_t)dsp_saturate8(b);
+}
+
+/* Whether results are rounded twice and take all of int8, which needs no further look. */
+DSP_INLINE int32_t requantizes_plainly(const struct window *w) {
+  return w->rounding == ROUND_TWICE && w->minimum == -128 && w->maximum == 127;
+}
+
+/*
+ * The results of four sums; of the first `count` ones if there are less.  `plainly` is what
+ * `requantizes_plainly` says, asked once.
+ */
 DSP_INLINE void requantize4(struct sums sums, int32_t count, const struct requantization *to,
-                            int32_t rounding, struct clamp limits, int8_t *out) {
-  if (rounding == ROUND_TWICE && count >= 4) {
-    out[0] = (int8_t)dsp_saturate8(requantize_twice(sums.a, to));
-    out[1] = (int8_t)dsp_saturate8(requantize_twice(sums.b, to + 1));
-    out[2] = (int8_t)dsp_saturate8(requantize_twice(sums.c, to + 2));
-    out[3] = (int8_t)dsp_saturate8(requantize_twice(sums.d, to + 3));
+                            const struct window *w, int32_t plainly, int8_t *out) {
+  if (plainly && count >= 4) {
+    DSP_IN_REGISTER(to); /* it is read at once, twelve times */
+    requantize_two_twice(sums.a, sums.b, to, out);
+    requantize_two_twice(sums.c, sums.d, to + 2, out + 2);
   } else {
-    requantize_others(&sums, count, to, rounding, out);
-  }
-  if (limits.minimum != -128 || limits.maximum != 127) {
-    for (int32_t i = 0; i < 4 && i < count; ++i) {
-      int8_t floor = out[i] < limits.minimum ? (int8_t)limits.minimum : out[i];
-      out[i] = floor > limits.maximum ? (int8_t)limits.maximum : floor;
-    }
+    const struct sums others = sums; /* a copy, so that `sums` stay in registers */
+    requantize_others(&others, count, to, w, out);
   }
 }

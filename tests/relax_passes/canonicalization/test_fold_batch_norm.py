@@ -3,12 +3,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from tvm import relax
+from tvm.ir import assert_structural_equal
 from tvm.relax import op
 from tvm.script import ir as I
 from tvm.script import relax as R
 
 from relax_passes.canonicalization.fold_batch_norm import FoldAffine
-from tests.relax_passes.network_parts import assert_left_alone, assert_rewritten, network
+from relax_passes.ir.decisions import decisions
+from tests.relax_passes.network_parts import assert_rewritten, network, without_findings
 
 rng = np.random.default_rng(0)
 WEIGHT = rng.normal(size=(4, 3, 3, 3)).astype("float32")
@@ -102,9 +104,36 @@ def test_where_factors_go(shape, before, expected) -> None:
     assert_rewritten(FoldAffine(), network(before, shape), network(expected, shape))
 
 
-def test_a_result_with_another_reader_is_left_alone() -> None:
-    def build(emit, x):
-        a = emit(conv(x))
-        return op.add(a, op.multiply(a, const(SCALE)))
+def with_another_reader(emit, x):
+    a = emit(conv(x))
+    return op.add(a, op.multiply(a, const(SCALE)))
 
-    assert_left_alone(FoldAffine(), network(build, (1, 3, 8, 8)))
+
+def computed_weights(emit, x):
+    return op.multiply(op.nn.conv2d(x, emit(op.nn.relu(const(WEIGHT)))), const(SCALE))
+
+
+def quantized_weights(emit, x):
+    weight = relax.const(rng.integers(-127, 128, WEIGHT.shape).astype("int8"))
+    real = emit(op.dequantize(weight, const(0.1), relax.const(np.int8(0)), axis=0))
+    return op.multiply(op.nn.conv2d(x, real), const(SCALE))
+
+
+def one_factor_a_column(emit, x):
+    return op.multiply(conv(x), const(np.arange(1, 7)))
+
+
+@pytest.mark.parametrize(
+    ("build", "reason"),
+    [
+        (with_another_reader, "the result of the conv2d before it is read elsewhere too"),
+        (computed_weights, "the weights of the conv2d before it are computed"),
+        (quantized_weights, "the weights of the conv2d before it are quantized"),
+        (one_factor_a_column, "it is not one number for each channel of the conv2d before it"),
+    ],
+)
+def test_what_stays_says_why(build, reason) -> None:
+    before = network(build, (1, 3, 8, 8))
+    after = FoldAffine()(before)
+    assert_structural_equal(without_findings(after), before)
+    assert [d.reason for d in decisions(after)] == [reason]

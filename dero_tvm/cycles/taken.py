@@ -1,0 +1,3 @@
+"""How a sequence of instructions says which of its branches are taken."""
+
+TAKEN = "@ taken"  # a comment behind the branch
