@@ -25,7 +25,7 @@ COMPARISONS_PER_SECOND = 120_000_000
 _COMPARISONS_OF_A_BLOCK = 1_000  # what placing one costs besides
 _PATIENCE = 60  # placements without a lower one, after which the search ends
 _SHARE = 0.1  # of the time limit
-_MOVES = (1_000, 2_000, 2_000, 2_000, 2_000, 2_000)  # of ejection within each limit, twice
+_MOVES = (300, 2_000, 2_000, 2_000, 2_000, 2_000)  # of ejection within each limit, twice
 _SEED = 0
 
 

@@ -14,7 +14,7 @@ from .problem import RowProblem
 from .runs import Run, runs_of
 from .verify import verify_order, verify_rows
 
-_EJECTION = 0.2  # of the time limit, for all orders
+_EJECTION = 0.4  # of the time limit, for all orders
 
 
 @dataclass(frozen=True)
