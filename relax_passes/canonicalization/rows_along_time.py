@@ -10,8 +10,9 @@ network's inputs and outputs, whose shapes stay; with one of them 1, no element 
 shape [N, T, C] take part as [N, T, 1, C].
 
 Precondition: the operators of the set.  Nothing is changed unless there is a convolution or pooling
-over several pixels of single rows.  Does not handle: operators that are not listed here; they read
-and give the shapes that the network wrote, as views.
+over several pixels of a single row, or of a single column, as where the network's rows are along
+time already, but not those of tensors of three axes.  Does not handle: operators that are not
+listed here; they read and give the shapes that the network wrote, as views.
 """
 
 from __future__ import annotations
@@ -58,11 +59,14 @@ class RowsAlongTime:
 
 
 def _is_along_time(window: Any) -> bool:
-    """Whether a convolution or pooling reads several pixels of an image of one row."""
-    data, attrs = shape_of(window.args[0]), attributes_of(window)
+    """Whether a convolution or pooling reads several pixels of a single row, or column."""
+    data, made, attrs = shape_of(window.args[0]), shape_of(window), attributes_of(window)
     size = attrs.get("pool_size") or shape_of(window.args[1])[1:3]
-    several = size[1] > 1 or attrs["strides"][1] > 1
-    return data[1] == shape_of(window)[1] == 1 < data[2] and several
+    return any(
+        data[other] == made[other] == 1 < data[time]
+        and (size[time - 1] > 1 or attrs["strides"][time - 1] > 1)
+        for time, other in ((1, 2), (2, 1))
+    )
 
 
 def _turned(shape: Sequence[int]) -> tuple[int, ...] | None:
