@@ -109,6 +109,8 @@ class _Rewriter(DataflowRewriter):
                 return with_operands(operand, integers)
             if not isinstance(getattr(operand, "ty", None), relax.TensorType):
                 return operand
+            if str(operand.ty.dtype) in ("int32", "int64"):  # indices
+                return operand
             sources.append(self.emitted(operand))
             return sources[-1].args[0] if is_call(sources[-1], "relax.dequantize") else operand
 

@@ -10,6 +10,7 @@ before                                           after
 ``squeeze``, ``expand_dims``, ``flatten``        ``reshape``
 ``mean(mean(x, 3), 2)``, ``mean(flatten(x, 2), 2)``   ``mean(x, (2, 3))``
 ``take(x, 0)`` along an axis of length 1         ``reshape(x)``
+``flip(x)``, ``tile(x)``                         ``take(x)`` at constant indices
 ``relu6(x)``                                     ``clip(x, 0, 6)``
 ``power(x, 1)``, ``sign(x) * relu(abs(x))``      ``x``
 ``maximum(x, c)``, ``minimum(x, c)``, c scalar   ``clip(x, c, inf)``, ``clip(x, -inf, c)``

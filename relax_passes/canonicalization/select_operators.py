@@ -154,6 +154,8 @@ def _check_kernels_take(old: Dataflow, call: Any) -> None:
         rank = len(shape_of(tensor))
         if rank == 0 and old.constant(tensor) is not None:
             continue
+        if is_call(call, "relax.take") and tensor.same_as(call.args[1]):
+            continue  # indices, of which its rule says what they may be
         what = "its result" if tensor is call else "an operand"
         if dtype_of(tensor) not in types:
             raise Refusal(f"{what} is {dtype_of(tensor)}; kernels take {' and '.join(_TYPES)}")

@@ -31,6 +31,7 @@ from . import slice as _slice  # noqa: F401
 from . import softmax as _softmax  # noqa: F401
 from . import squared_difference as _squared_difference  # noqa: F401
 from . import svdf as _svdf  # noqa: F401
+from . import take as _take  # noqa: F401
 from . import transpose as _transpose  # noqa: F401
 from . import unary as _unary  # noqa: F401
 from .registry import (

@@ -1,0 +1,77 @@
+"""Elements at constant indices along one axis: shuffled channels, mirrored and repeated ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tvm import tirx
+from tvm.script import tirx as T
+
+from . import indexing, script
+from .registry import REQUIRED, Operator, OperatorClass, register
+from .signature import Signature, TensorSpec
+
+
+@register
+class Take(Operator):
+    """Along `axis`, element i of the result is element ``indices[i]`` of `data`.
+
+    `places` has the same numbers as the int32 operand ``indices``, for those who ask which rows are
+    read.  They ascend where the axis is one of those that number the rows.
+    """
+
+    name = "take"
+    arguments = ("data", "indices")
+    memory_class = OperatorClass.LAYOUT
+    defaults = {"axis": REQUIRED, "places": REQUIRED}
+
+    def infer(self, inputs: tuple[TensorSpec, ...], attrs: dict[str, Any]) -> TensorSpec:
+        if len(inputs) != 2 or inputs[0].dtype not in ("float32", "int8"):
+            raise ValueError(f"take takes data of float32 or int8 and indices, got {inputs}")
+        data, indices = inputs
+        indexing.check_rank(self.name, data)
+        axis, places = attrs["axis"], attrs["places"]
+        if not 0 <= axis < len(data.shape) or indices != TensorSpec((len(places),), "int32"):
+            raise ValueError(f"take: {len(places)} places along axis {axis} do not fit {inputs}")
+        if not places or min(places) < 0 or max(places) >= data.shape[axis]:
+            raise ValueError(f"take: there are no places {places} in {data.shape[axis]} elements")
+        if axis < len(indexing.leading_shape(data)) and list(places) != sorted(places):
+            raise ValueError(f"take: places of rows must ascend, got {places}")
+        shape = (*data.shape[:axis], len(places), *data.shape[axis + 1 :])
+        return TensorSpec(shape, data.dtype)
+
+    def needed_rows(self, signature: Signature, argument: int, row: int) -> tuple[int, int]:
+        data, output = signature.inputs[0], signature.output
+        leading = indexing.leading_indices(output, row)
+        axis = signature["axis"]
+        if axis < len(leading):
+            leading[axis] = signature["places"][leading[axis]]
+        first = indexing.row_number(data, leading) if leading else 0
+        return first, first + 1
+
+    def row_kernel(self, signature: Signature) -> tirx.PrimFunc:
+        spec, spec_out = signature.inputs[0], signature.output
+        dtype, axis = spec.dtype, signature["axis"]
+
+        def element(X: Any, P: Any, row: Any, variables: Any, ring: Any) -> Any:
+            indices = indexing.element_indices(spec_out, row, variables)
+            indices[axis] = P[indices[axis]]
+            return X[indexing.element_offset(spec, indices, ring)]
+
+        @script.prim_func(private=True, s_tir=True)
+        def take_row(
+            row: T.int32,
+            data: T.handle(dtype),
+            data_rows: T.int32,
+            indices: T.handle("int32"),
+            out: T.handle(dtype),
+        ):
+            X = T.decl_buffer((indexing.buffer_elements(spec),), dtype, data=data)
+            P = T.decl_buffer((spec_out.shape[axis],), "int32", data=indices)
+            O = T.decl_buffer((spec_out.row_stride,), dtype, data=out)
+            for i, j, k in T.grid(*indexing.row_loops(spec_out)):
+                O[indexing.offset_in_row(spec_out, (i, j, k))] = element(
+                    X, P, row, (i, j, k), data_rows
+                )
+
+        return take_row
