@@ -170,7 +170,8 @@ def compile_command(
         if compiled.report.memory:
             print_memory(compiled.report, code_size(compiled.archive, compiled.board), console)
         for path in filter(None, (output, report_file, dump_ir)):
-            console.print(f"wrote {printable(str(path))}", highlight=False, markup=False)
+            line = f"wrote {printable(str(path))}"
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
         if output is not None and output.suffix == ".tar" and output.stat().st_size > _LARGE:
             size = f"{output.stat().st_size / 2**20:,.0f} MB, most of it weights as text"
             console.print(f"{size}: {printable(output.name)}.gz would be smaller", highlight=False)

@@ -62,7 +62,11 @@ def micro_command() -> None:
 
 
 @micro_command.command("create-project", cls=_Micro)
-@click.argument("kind", metavar=f"[{'|'.join(KINDS)}]")
+@click.argument(
+    "kind",
+    metavar=f"[{'|'.join(KINDS)}]",
+    shell_complete=lambda ctx, parameter, start: [k for k in KINDS if k.startswith(start)],
+)
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.argument("archive", type=click.Path(path_type=Path))
 @click.option(
@@ -100,7 +104,7 @@ def create_project_command(
             "writes the C sources into a folder"
         )
     if kind not in KINDS:
-        raise UserError(f"{kind}: not a type of project; there are {', '.join(KINDS)}")
+        raise click.BadParameter(f"{kind!r} is not one of {', '.join(map(repr, KINDS))}.")
     options = _options(project_option, {"board"})
     if board is None and "board" not in options:
         raise UserError("name the board with --board (tvmc boards lists them)")

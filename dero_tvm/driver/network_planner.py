@@ -207,7 +207,7 @@ def _described(network: Network, step: str) -> str:
             names = [op.signature.short_name for op in cascade.operations]
             what = " + ".join(names) if len(names) < 4 else f"{len(names)} operators to {names[-1]}"
             output = cascade.operations[-1].signature.output
-            text = f"{step} ({what}, output {list(output.shape)} {output.dtype})"
             layers = network.layers_of(op.result for op in cascade.operations)
-            return f"{text}, of the model's {printable(layers[-1], 80)!r}," if layers else text
+            layer = f" '{printable(layers[-1], 80)}'" if layers else ""
+            return f"{step} ({what}{layer}, output {list(output.shape)} {output.dtype})"
     return step
