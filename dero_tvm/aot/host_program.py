@@ -28,6 +28,7 @@ GUARD_BYTES = 64
 """Bytes before and after each arena that the program must leave alone."""
 
 _CONSTANT_ALIGNMENT = 16
+_COPY = "copy_row"
 
 
 def host_module(program: Program, interface: Interface) -> tvm.IRModule:
@@ -39,12 +40,15 @@ def host_module(program: Program, interface: Interface) -> tvm.IRModule:
                 name = _stage_name(number, index)
                 globals_[name] = tvm.ir.GlobalVar(name)
     functions = {globals_[k.name]: k.function for k in program.kernels}
+    split = parts([len(step.stages) for step in program.steps])
+    if split:
+        globals_[_COPY] = tvm.ir.GlobalVar(_COPY)
+        functions[globals_[_COPY]] = _copy()
     builder = _Builder(program, interface, globals_)
     for number, step in enumerate(program.steps):
         for index, stage in enumerate(step.stages):
             if stage.shared:
                 functions[globals_[_stage_name(number, index)]] = builder.stage(number, index)
-    split = parts([len(step.stages) for step in program.steps])
     for number, steps in enumerate(split):
         name = f"{ENTRY}_part_{number}"
         globals_[name] = tvm.ir.GlobalVar(name)
@@ -52,6 +56,20 @@ def host_module(program: Program, interface: Interface) -> tvm.IRModule:
     module = tvm.IRModule(functions)
     module[ENTRY] = builder.entry([globals_[f"{ENTRY}_part_{n}"] for n in range(len(split))])
     return module
+
+
+def _copy() -> tirx.PrimFunc:
+    """What copies a row where there are parts: code of kernels claims nothing about aliases."""
+    with IRBuilder() as builder:
+        with T.prim_func(is_private=True, s_tir=True):
+            T.func_name(_COPY)
+            T.func_attr({"tirx.noalias": False})
+            handles = [T.arg(name, T.handle("int8")) for name in ("target", "source")]
+            count = T.arg("count", tirx.Var("count", "int32"))
+            target, source = (T.decl_buffer((count,), "int8", data=handle) for handle in handles)
+            with T.serial(0, count) as byte:
+                T.buffer_store(target, source[byte], [byte])
+    return builder.get()
 
 
 def _stage_name(step: int, stage: int) -> str:
@@ -243,6 +261,13 @@ class _Builder:
         assert isinstance(argument, Argument) and row is not None
         ring, at = self._place(argument, row)
         array, start = self.memories[callback.port], row * callback.row_bytes
+        if _COPY in self.functions:
+            places = [T.address_of(ring[at]), T.address_of(array[start])]
+            if not callback.port.startswith("input"):
+                places.reverse()
+            count = tirx.const(callback.row_bytes, "int32")
+            T.evaluate(tvm.ir.Call(self.functions[_COPY], [*places, count]))
+            return
         with T.serial(0, callback.row_bytes) as byte:
             if callback.port.startswith("input"):
                 T.buffer_store(ring, array[start + byte], [at + byte])

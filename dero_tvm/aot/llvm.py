@@ -34,7 +34,8 @@ def llvm_ir(module: tvm.IRModule) -> str:
     """A module of private functions and one public entry as LLVM IR for this machine.
 
     Where functions have the attribute `PART`, LLVM keeps them and the kernels apart: they are not
-    inlined into one function.  A part's pointers are its parameters, of which no claim is made.
+    inlined into one function.  A part leaves what other parts see to kernels: TVM would make claims
+    about the part's own stores, under names that no other part knows.
 
     TVM loads such a file and compiles it just in time.
     """
