@@ -8,7 +8,7 @@ device would hand over or take are copied from and to such tensors.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import tvm
@@ -18,7 +18,9 @@ from tvm.tirx.script import builder as T
 
 from .files import Piece
 from .header import Interface
+from .host_parts import parts
 from .kernels import RowCallback
+from .llvm import PART
 from .program import Argument, CallList, Program, RowsNeeded, Stage, StepProgram
 
 ENTRY = "run"
@@ -26,10 +28,11 @@ GUARD_BYTES = 64
 """Bytes before and after each arena that the program must leave alone."""
 
 _CONSTANT_ALIGNMENT = 16
+_COPY = "copy_row"
 
 
 def host_module(program: Program, interface: Interface) -> tvm.IRModule:
-    """Kernels and shared stages as private functions, and the entry that runs one inference."""
+    """Kernels, shared stages and parts as private functions; the entry that runs one inference."""
     globals_ = {k.name: tvm.ir.GlobalVar(k.name) for k in program.kernels}
     for number, step in enumerate(program.steps):
         for index, stage in enumerate(step.stages):
@@ -37,14 +40,36 @@ def host_module(program: Program, interface: Interface) -> tvm.IRModule:
                 name = _stage_name(number, index)
                 globals_[name] = tvm.ir.GlobalVar(name)
     functions = {globals_[k.name]: k.function for k in program.kernels}
+    split = parts([len(step.stages) for step in program.steps])
+    if split:
+        globals_[_COPY] = tvm.ir.GlobalVar(_COPY)
+        functions[globals_[_COPY]] = _copy()
     builder = _Builder(program, interface, globals_)
     for number, step in enumerate(program.steps):
         for index, stage in enumerate(step.stages):
             if stage.shared:
                 functions[globals_[_stage_name(number, index)]] = builder.stage(number, index)
+    for number, steps in enumerate(split):
+        name = f"{ENTRY}_part_{number}"
+        globals_[name] = tvm.ir.GlobalVar(name)
+        functions[globals_[name]] = builder.part(name, steps)
     module = tvm.IRModule(functions)
-    module[ENTRY] = builder.entry()
+    module[ENTRY] = builder.entry([globals_[f"{ENTRY}_part_{n}"] for n in range(len(split))])
     return module
+
+
+def _copy() -> tirx.PrimFunc:
+    """What copies a row where there are parts: code of kernels claims nothing about aliases."""
+    with IRBuilder() as builder:
+        with T.prim_func(is_private=True, s_tir=True):
+            T.func_name(_COPY)
+            T.func_attr({"tirx.noalias": False})
+            handles = [T.arg(name, T.handle("int8")) for name in ("target", "source")]
+            count = T.arg("count", tirx.Var("count", "int32"))
+            target, source = (T.decl_buffer((count,), "int8", data=handle) for handle in handles)
+            with T.serial(0, count) as byte:
+                T.buffer_store(target, source[byte], [byte])
+    return builder.get()
 
 
 def _stage_name(step: int, stage: int) -> str:
@@ -104,16 +129,30 @@ class _Builder:
                     self.sizes[f"{kind}:{index}"] = max(port.bytes, 1)
         self.memories: dict[str, tirx.Buffer] = {}  # of the function that is being built
 
-    def entry(self) -> tirx.PrimFunc:
+    def entry(self, split: Sequence[tvm.ir.GlobalVar]) -> tirx.PrimFunc:
+        """The function that runs all steps, or calls those into which it is `split`."""
         with IRBuilder() as builder:
             with T.prim_func(s_tir=True):
                 T.func_name(ENTRY)
                 T.func_attr({"global_symbol": ENTRY, "tirx.noalias": False})
                 for index, (name, size) in enumerate(self.sizes.items()):
                     self.memories[name] = T.arg(f"memory{index}", T.buffer((size,), "int8"))
-                for number, step in enumerate(self.program.steps):
-                    self._step(number, step)
+                if not split:
+                    self._steps(range(len(self.program.steps)))
+                for function in split:
+                    memories = [memory.data for memory in self.memories.values()]
+                    T.evaluate(tvm.ir.Call(function, memories))
         return builder.get()
+
+    def part(self, name: str, steps: range) -> tirx.PrimFunc:
+        """A function that runs some of the steps."""
+        with IRBuilder() as builder:
+            with T.prim_func(is_private=True, s_tir=True):
+                T.func_name(name)
+                T.func_attr({"tirx.noalias": False, PART: True})
+                self._declare_memories()
+                self._steps(steps)
+        return tvm.s_tir.renew_defs(builder.get())
 
     def stage(self, number: int, index: int) -> tirx.PrimFunc:
         """A function that makes rows of a shared stage until there are as many as asked for."""
@@ -124,12 +163,20 @@ class _Builder:
                 T.func_attr({"tirx.noalias": False})
                 counts = T.arg("counts", T.handle("int32"))
                 until = T.arg("until", tirx.Var("until", "int32"))
-                handles = [T.arg(f"memory{i}", T.handle("int8")) for i in range(len(self.sizes))]
+                self._declare_memories()
                 made = T.decl_buffer((len(step.stages),), "int32", data=counts)
-                for handle, (name, size) in zip(handles, self.sizes.items()):
-                    self.memories[name] = T.decl_buffer((size,), "int8", data=handle)
                 self._make_until(number, index, until, made)
         return tvm.s_tir.renew_defs(builder.get())
+
+    def _declare_memories(self) -> None:
+        """Parameters for all memories, and buffers over them."""
+        handles = [T.arg(f"memory{i}", T.handle("int8")) for i in range(len(self.sizes))]
+        for handle, (name, size) in zip(handles, self.sizes.items()):
+            self.memories[name] = T.decl_buffer((size,), "int8", data=handle)
+
+    def _steps(self, numbers: range) -> None:
+        for number in numbers:
+            self._step(number, self.program.steps[number])
 
     def _step(self, number: int, step: StepProgram) -> None:
         if step.calls is not None:
@@ -214,6 +261,13 @@ class _Builder:
         assert isinstance(argument, Argument) and row is not None
         ring, at = self._place(argument, row)
         array, start = self.memories[callback.port], row * callback.row_bytes
+        if _COPY in self.functions:
+            places = [T.address_of(ring[at]), T.address_of(array[start])]
+            if not callback.port.startswith("input"):
+                places.reverse()
+            count = tirx.const(callback.row_bytes, "int32")
+            T.evaluate(tvm.ir.Call(self.functions[_COPY], [*places, count]))
+            return
         with T.serial(0, callback.row_bytes) as byte:
             if callback.port.startswith("input"):
                 T.buffer_store(ring, array[start + byte], [at + byte])

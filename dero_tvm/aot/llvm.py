@@ -26,10 +26,16 @@ _DELETED = re.compile(
 # TVM names the types of aliases after the addresses of its own variables.
 _ADDRESS = re.compile(r'(?<=!\{!")0x[0-9a-f]+')
 _BODY = "_body"
+PART = "dero.part"
+"""Attribute of a function that stands for a part of a large entry."""
 
 
 def llvm_ir(module: tvm.IRModule) -> str:
     """A module of private functions and one public entry as LLVM IR for this machine.
+
+    Where functions have the attribute `PART`, LLVM keeps them and the kernels apart: they are not
+    inlined into one function.  A part leaves what other parts see to kernels: TVM would make claims
+    about the part's own stores, under names that no other part knows.
 
     TVM loads such a file and compiles it just in time.
     """
@@ -41,9 +47,12 @@ def llvm_ir(module: tvm.IRModule) -> str:
     # LowerTVMBuiltin wants to know on which device an allocation lives, which only an entry
     # function says; the kernels have nothing it could lower.
     entry = _T.Filter(lambda function: _calling_convention(function) != 0)(module)
-    kernels = _T.Filter(lambda function: _calling_convention(function) == 0)(module)
+    private = _T.Filter(lambda function: _calling_convention(function) == 0)(module)
+    parts = _T.Filter(lambda function: PART in function.attrs)(private)
+    kernels = _calls_of(_T.Filter(lambda function: PART not in function.attrs)(private))
     entry = _T.LowerTVMBuiltin()(entry)
-    entry.update(_calls_of(kernels))
+    entry.update(_exported(kernels) if parts.functions else kernels)
+    entry.update(_exported(parts))
     built = tvm.get_global_func("target.build.llvm")(_T.LowerIntrin()(entry), target)
     # LLVM's own reader refuses the storage class that TVM writes on private functions.
     return _with_steady_names(built.inspect_source("ll").replace("private dllexport ", "private "))
@@ -78,6 +87,19 @@ def _unoptimized(kernels: tvm.IRModule) -> str:
     module = _T.BindTarget(target)(tvm.IRModule(public))
     built = tvm.get_global_func("target.build.llvm")(_T.LowerIntrin()(module), target)
     return _DELETED.sub("", built.inspect_source("ll"))
+
+
+def _exported(functions: tvm.IRModule) -> tvm.IRModule:
+    """Functions that others could call by their names, which LLVM inlines only if they are small.
+
+    It inlines a private function wherever it is called only once, however large.
+    """
+    return tvm.IRModule(
+        {
+            name: function.with_attr("global_symbol", name.name_hint)
+            for name, function in functions.functions_items()
+        }
+    )
 
 
 def _calling_convention(function: tirx.PrimFunc) -> int:
