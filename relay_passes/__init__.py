@@ -20,7 +20,9 @@ from relax_passes.canonicalization.fold_batch_norm import FoldAffine
 from relax_passes.canonicalization.fold_constants import FoldConstants
 from relax_passes.canonicalization.integer_arithmetic import IntegerArithmetic
 from relax_passes.canonicalization.integer_interface import IntegerInterface
+from relax_passes.canonicalization.last_steps import LastSteps
 from relax_passes.canonicalization.note_weights import NoteWeights
+from relax_passes.canonicalization.rows_along_time import RowsAlongTime
 from relax_passes.canonicalization.select_operators import SelectOperators
 from relax_passes.canonicalization.signed_quantization import SignQuantization
 from relax_passes.canonicalization.spell_shortcuts import SpellShortcuts
@@ -32,6 +34,7 @@ from relax_passes.residuals.accumulate_residuals import AccumulateResiduals
 from relax_passes.residuals.classify_operators import ClassifyOperators
 from relax_passes.residuals.concat_in_place import ConcatInPlace
 from relax_passes.residuals.fold_padding import FoldPadding
+from relax_passes.residuals.fuse_joins import FuseJoins
 from relax_passes.residuals.identify_residuals import IdentifyResiduals
 from relax_passes.shortcuts.fuse_shortcuts import FuseShortcuts
 from relax_passes.shortcuts.hoist_transposes import HoistTransposes
@@ -51,16 +54,19 @@ __all__ = [
     "FoldAffine",
     "FoldConstants",
     "FoldPadding",
+    "FuseJoins",
     "FuseShortcuts",
     "HoistTransposes",
     "IdentifyResiduals",
     "IntegerArithmetic",
     "IntegerInterface",
+    "LastSteps",
     "MergeMeans",
     "NoteWeights",
     "RefineOperators",
     "RemoveResiduals",
     "ReorganizeResiduals",
+    "RowsAlongTime",
     "SelectOperators",
     "SignQuantization",
     "SpellShortcuts",

@@ -57,6 +57,10 @@ def c_identifier(name: str) -> str:
 
 
 def c_comment(text: str, longest: int = 120) -> str:
-    """`text` made safe inside a C comment: printable ASCII, one line, no comment delimiters."""
+    """`text` made safe inside a C comment: printable ASCII, one line, no comment delimiters.
+
+    No trigraphs either: two question marks and a character that stand for another.
+    """
     printable = "".join(c if " " <= c <= "~" else "?" for c in text)
-    return printable.replace("*/", "* /").replace("/*", "/ *").replace("\\", "/")[:longest]
+    plain = printable.replace("*/", "* /").replace("/*", "/ *").replace("\\", "/")
+    return re.sub(r"\?(?=\?)", "? ", plain)[:longest]

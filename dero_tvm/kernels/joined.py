@@ -134,7 +134,7 @@ class _Body:
         if s.output.dtype == "int8":
             return f"int8_t *const block = {place};\n{OTHER} += {row};"
         return (
-            f"arena_float *const block = (arena_float *)(void *)({place});\n"
+            f"arena_float *const block = (arena_float *)({place});\n"
             f"{OTHER} += ({row}) / {spec.itemsize};"
         )
 

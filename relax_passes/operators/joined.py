@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 import tvm_ffi
 from tvm import tirx
+from tvm.ir import TensorLoad
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script import builder as T
 
@@ -131,10 +132,13 @@ class Joined(Operator):
         return tirx.PrimFunc(params, _statements(whole), kernel.ret_type, kernel.attrs)
 
     def _store(self, signature: Signature, store: tirx.BufferStore, element: tirx.Expr) -> None:
-        computed = T.alloc_buffer((1,), signature.output.dtype)
-        IRBuilder.name("computed", computed)
-        T.buffer_store(computed, store.value, [0])
-        operands = (computed[0], element)
+        value = store.value
+        if not isinstance(value, TensorLoad):  # it may be used several times
+            computed = T.alloc_buffer((1,), signature.output.dtype)
+            IRBuilder.name("computed", computed)
+            T.buffer_store(computed, value, [0])
+            value = computed[0]
+        operands = (value, element)
         if signature["computed"]:
             operands = operands[::-1]
         result = self.join.arithmetic(self.join_of(signature))(*operands)

@@ -38,6 +38,8 @@ from relax_passes.canonicalization.fold_batch_norm import FoldAffine
 from relax_passes.canonicalization.fold_constants import FoldConstants
 from relax_passes.canonicalization.integer_arithmetic import IntegerArithmetic
 from relax_passes.canonicalization.integer_interface import IntegerInterface
+from relax_passes.canonicalization.last_steps import LastSteps
+from relax_passes.canonicalization.rows_along_time import RowsAlongTime
 from relax_passes.canonicalization.select_operators import SelectOperators
 from relax_passes.canonicalization.signed_quantization import SignQuantization
 from relax_passes.canonicalization.spell_shortcuts import SpellShortcuts
@@ -73,6 +75,8 @@ def by_name(*makers: Callable[[], tvm.transform.Pass]) -> Passes:
 
 PASSES: Passes = by_name(
     # The phases of Canonicalize.
+    LastSteps,
+    RowsAlongTime,
     FoldConstants,
     DecomposeComposites,
     SpellShortcuts,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import shutil
 import sys
 import xml.dom.minidom
@@ -15,6 +16,7 @@ from rich.console import Console
 
 import dero_tvm
 from dero_tvm import Sweep, UserError
+from dero_tvm.boundary.installation import pip_install
 from dero_tvm.report.sweep import SweepPoint, with_pareto_marks
 from dero_tvm.report.sweep_plot import plot_sweep
 from dero_tvm.report.sweep_table import print_sweep
@@ -135,5 +137,5 @@ def test_plot_refusals(planned: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match=r"--plot a.gif: the name of a plot ends in .svg or .png"):
         plot_sweep(planned, Path("a.gif"))
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(UserError, match=r"not installed: pip install 'dero-tvm\[plot\]'"):
+    with pytest.raises(UserError, match=rf"not installed: {re.escape(pip_install('plot'))}"):
         plot_sweep(planned, Path("a.svg"))

@@ -90,7 +90,7 @@ def in_any_order(seed: int = 7) -> Iterator[None]:
     candidates_of, place_rows = Candidates.of, row_plan.place_rows
     written: list[Lives] = []
 
-    def good_orders(problem: RowProblem, budget: Budget) -> list[RowProblem]:
+    def good_orders(problem: RowProblem, budget: Budget, _: int | None) -> list[RowProblem]:
         written.append(lives_of(problem))
         return [shuffled(problem, generator)]
 
@@ -104,6 +104,7 @@ def in_any_order(seed: int = 7) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(row_plan, "good_orders", good_orders)
         patch.setattr(row_plan, "place_rows", placed)
+        patch.setattr(row_plan, "lowered", lambda *_: None)
         patch.setattr(Candidates, "of", of)
         patch.setattr(Candidates, "_in_rings", lambda *_: iter(()))
         yield

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from dero_tvm.boundary.errors import UserError
+from dero_tvm.boundary.installation import pip_install
 from dero_tvm.frontends import ModelPort, load
 from tests.compiled.compiled_c import run_in_c
 
@@ -82,7 +83,9 @@ def test_without_pytorch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setitem(sys.modules, "torch", None)
     path = tmp_path / "model.pt2"
     path.write_bytes(b"PK\x03\x04" + bytes(40))
-    with pytest.raises(UserError, match=r"model\.pt2 is a PyTorch file.*pip install torch"):
+    with pytest.raises(
+        UserError, match=rf"model\.pt2 is a PyTorch file.*{re.escape(pip_install('torch'))}"
+    ):
         load(path)
 
 

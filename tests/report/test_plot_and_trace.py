@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import xml.dom.minidom
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from dero_tvm.boundary.errors import UserError
+from dero_tvm.boundary.installation import pip_install
 from dero_tvm.report import Report
 from dero_tvm.report.timeline_plot import plot_timeline
 from dero_tvm.report.trace import chrome_trace
@@ -47,7 +49,9 @@ def test_plot_refusals(report: Report, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match=r"--plot a.pdf: the name of a plot ends in .svg or .png"):
         plot_timeline(report, Path("a.pdf"))
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(UserError, match=r"A plot needs matplotlib.*pip install 'dero-tvm\[plot\]'"):
+    with pytest.raises(
+        UserError, match=rf"A plot needs matplotlib.*{re.escape(pip_install('plot'))}"
+    ):
         report.plot()
 
 

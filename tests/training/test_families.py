@@ -156,7 +156,8 @@ REFUSED = {
     ),
     "interpolation": (
         lambda: families.UNet(nn.Upsample(scale_factor=2, mode="bilinear")),
-        "Resize '/upsample/Resize' has no counterpart in a reorganized network",
+        "Resize '/upsample/Resize' comes to the operator resize_bilinear, which has no counterpart "
+        "in a reorganized network",
     ),
     "PReLU": (
         lambda: classified(conv(3, 8), basic(8, 8, act=lambda: nn.PReLU(8))),
