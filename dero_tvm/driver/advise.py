@@ -21,6 +21,7 @@ from ..boards.board import load_board
 from ..boundary.errors import UserError, first_line, internal_errors
 from ..boundary.input_arrays import random_inputs
 from ..boundary.one_at_a_time import one_at_a_time
+from ..frontends import LoadedModel, load
 from ..report.advice import Advice, Rung
 from .candidates import Candidate, Candidates
 from .choose_plan import smallest
@@ -70,9 +71,13 @@ def advise(model: Any, options: CompileOptions) -> Advice:
 
 class _Ladder:
     def __init__(self, model: Any, options: CompileOptions) -> None:
+        self.loaded: LoadedModel = model
+        if not isinstance(model, LoadedModel):
+            cut = {"inputs": options.inputs, "outputs": options.outputs}
+            self.loaded = load(model, input_shapes=options.input_shapes, **cut)
+            options = replace(options, inputs=None, outputs=None)  # done
         self.options = options
-        self.prepared: PreparedModel = prepare(model, options)
-        self.loaded = self.prepared.loaded
+        self.prepared: PreparedModel = prepare(self.loaded, options)
         self.model = model
         self.name = Path(model).name if isinstance(model, (str, Path)) else self.loaded.name
         boundless = replace(load_board("host"), features=options.board.features)

@@ -167,7 +167,6 @@ def test_same_bytes_twice_in_one_process(model):
 def test_no_address_of_the_compiler_is_in_the_host_program(shared):
     streamed = dero_tvm.compile(shared / "models/mlperf_tiny/pretrainedResnet.tflite")
     program = streamed.archive.files[HOST_PROGRAM].decode()
-    assert '!{!"memory0' in program  # what stands in the place of an address
     assert '"0x' not in program
 
 
