@@ -139,9 +139,7 @@ class Candidates:
         self._progress("placing rows")
         sizes = [candidate.arena_bytes for candidate in rings]
         smallest = min([*sizes, *([] if below is None else [below])], default=None)
-        modules = [self._joined()]
-        if is_fused(modules[0]):
-            modules.append(self._streamed(None, row_placement=True))
+        modules = self._cut_for_rows()
         ways = [(module, self.planner.schedule(module, Sharing.ROWS)) for module in modules]
         ways += [(candidate.module, candidate.scheduled) for candidate in rings[:1]]
         for module, scheduled in ways:
@@ -149,6 +147,20 @@ class Candidates:
             if plan is not None:
                 smallest = plan.total_bytes
                 yield Candidate(Dero.STREAM, "row by row", module, scheduled, plan)
+
+    def _cut_for_rows(self) -> Iterator[tvm.IRModule]:
+        """Modules in cascades for row placement, with joins fused and, if any was, without.
+
+        None where what trades an input or output by rows is not in one such cascade, as it is in
+        one of those for rings.
+        """
+        try:
+            joined = self._joined()
+            yield joined
+            if is_fused(joined):
+                yield self._streamed(None, row_placement=True)
+        except UserError:
+            return
 
     def _whole(self) -> tvm.IRModule:
         return self._once("analyze", pipeline.analyze)

@@ -86,6 +86,12 @@ def check_rings(items: Sequence[Item], segments: Sequence[tuple[int, int]]) -> N
         later = {name for item in items[end:] for name in item.tensors}
         schedule = simulate([item.operator for item in items[begin:end]], whole=later)
         for source in sources:
+            if source.result not in schedule.rings:
+                reader = next(i for i in items[end:] if source.result in i.operator.operands)
+                raise CannotStream(
+                    f"input {source.result} cannot be handed over row by row: operator "
+                    f"{reader.operator.result} reads it behind the cascade that takes its rows"
+                )
             if schedule.rings[source.result] == source.signature.output.rows:
                 raise CannotStream(
                     f"all rows of input {source.result} are needed at once: what reads it works "

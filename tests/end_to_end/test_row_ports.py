@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tvm
+from onnx import helper
 from tvm import relax
 
 import dero_tvm
@@ -23,6 +24,7 @@ from tests.models.small_networks import (
     run_reference,
     two_images,
 )
+from tests.models.tiny_models import model_of
 
 CC = shutil.which("cc") or shutil.which("gcc")
 needs_cc = pytest.mark.skipif(CC is None, reason="needs a C compiler")
@@ -206,6 +208,25 @@ def test_names_that_clash_in_c() -> None:
     expected = run_reference(module, *data.values())
     for device in ["host", *(["host-c"] if CC else [])]:
         np.testing.assert_array_equal(model.run(data, device)["output"], expected)
+
+
+@pytest.mark.parametrize("axis", [2, 3])
+@pytest.mark.parametrize("operands", ["x y", "x y x"])
+def test_an_input_beside_what_is_made_of_it(axis: int, operands: str) -> None:
+    """Cascades for rings take its rows; those cut for row placement would end before."""
+    shape = [1, 4, 12, 5]
+    nodes = [
+        helper.make_node("Add", ["x", "x"], ["y"]),
+        helper.make_node("Concat", operands.split(), ["z"], axis=axis),
+    ]
+    result = list(shape)
+    result[axis] *= len(operands.split())
+    network = model_of(nodes, {"x": shape}, {"z": result})
+    data = np.random.default_rng(0).normal(size=shape).astype("float32")
+    parts = {"x": data, "y": data + data}
+    expected = np.concatenate([parts[name] for name in operands.split()], axis)
+    (output,) = dero_tvm.compile(network, stream_input=True).run({"x": data}).values()
+    np.testing.assert_array_equal(output, expected)
 
 
 def test_refusals() -> None:
