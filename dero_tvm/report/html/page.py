@@ -52,7 +52,7 @@ def html_page(report: Report) -> str:
         row_height=ROW,
         width=WIDTH,
         hue_of=hue_of,
-        largest=list(largest(after, _MOST_IN_LEGEND)) if after.by_rows else [],
+        largest=largest(after, _MOST_IN_LEGEND) if after.by_rows else ([], 0),
     )
 
 

@@ -5,7 +5,6 @@ The paths' units are 1/`WIDTH` of the chart's width, and bytes downwards from th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dero_tvm.report.timeline import Timeline
@@ -85,13 +84,19 @@ def hue_of(timeline: Timeline, index: int) -> float | None:
     return round((_FIRST_HUE + _GOLDEN_ANGLE * index) % 360, 1)
 
 
-def largest(timeline: Timeline, most: int) -> Iterator[int]:
-    """The buffers that take most bytes for most calls, in the order of the network."""
+def largest(timeline: Timeline, most: int) -> tuple[list[int], int]:
+    """The buffers that take most bytes for most calls, in the order of the network.
+
+    Also how many others there are.  All scratch, which has one colour, is the first of it.
+    """
+    scratch = [i for i, buffer in enumerate(timeline.buffers) if buffer.kind == "scratch"]
     taken = {
         index: sum(cell.size * (cell.last_call + 1 - cell.first_call) for cell in buffer.cells)
         for index, buffer in enumerate(timeline.buffers)
+        if index not in scratch[1:]
     }
-    yield from sorted(sorted(taken, key=lambda index: -taken[index])[:most])
+    found = sorted(sorted(taken, key=lambda index: -taken[index])[:most])
+    return found, len(taken) - len(found)
 
 
 def _box(left: int, top: int, width: int, height: int) -> str:
