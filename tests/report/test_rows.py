@@ -19,6 +19,7 @@ from dero_tvm.report.html import html_page
 from dero_tvm.report.html.row_charts import WIDTH
 from dero_tvm.report.timeline_plot import plot_timeline
 from dero_tvm.report.trace import chrome_trace
+from examples.digits_accuracy import MODELS
 from tests.models.tiny_models import model_of, residual
 
 
@@ -178,3 +179,14 @@ def test_a_result_over_rows_that_nobody_reads() -> None:
     model = model_of([node], {"x": (1, 11, 3, 2)}, {"y": (1, 1, 3, 2)}, ends)
     report = dero_tvm.compile(model, dero="overlap").report
     assert (report.arena_bytes, report.rows_proof) == (264, "no order of rows needs less")
+
+
+def test_the_legend_names_scratch_once() -> None:
+    model = dero_tvm.compile(MODELS / "digits_int8.onnx", target="mps2-an500", dero="stream")
+    timeline = model.report.timeline
+    assert timeline.by_rows and sum(b.kind == "scratch" for b in timeline.buffers) > 1
+    charts = 2  # bytes alive, and the map
+    named = re.findall(
+        r'<li data-b="after-b\d+"[^>]*><i[^>]*></i> scratch<', model.report.to_html()
+    )
+    assert len(named) == charts
