@@ -19,6 +19,7 @@ from .call_graph import CallGraph, Counts
 _AHEAD = 10  # states that are looked at for a move without loss, when a limit is given
 _AHEAD_OF_CLIMB = 100  # the same for the lowest way up and down again
 _COUNTS_A_STEP = 128  # numbers of calls that are copied in the time of a step, about
+_COMPARED_A_STEP = 32  # numbers of calls that are compared in the time of a step, about
 _Sized = tuple[tuple[int, Counts], ...]
 
 
@@ -43,8 +44,12 @@ class OrderSearch:
         self._start_bytes = graph.start_bytes
         self._calls = sum(graph.lengths)
         self._needs: list[list[Counts | None]] = [[*needs, None] for needs in graph.needs]
-        self._turns: list[list[tuple[int, _Sized, int, _Sized, _Sized]]] = [
-            [(t.born, t.births, t.dead, t.deaths, t.places) for t in turns] for turns in graph.turns
+        self._turns: list[list[tuple[int, int, _Sized, int, _Sized, _Sized]]] = [
+            [
+                (_steps(t.births, t.deaths, t.places), t.born, t.births, t.dead, t.deaths, t.places)
+                for t in turns
+            ]
+            for turns in graph.turns
         ]
         # The turns of other operations that wait for a turn, among others.
         self._waiting: list[list[list[tuple[int, int, Counts]]]] = [
@@ -72,7 +77,8 @@ class OrderSearch:
         path: list[int] = []
         following = iter(order)
         while len(path) < self._calls:
-            self._descend(state, peak, path)
+            if self.steps < last:
+                self._descend(state, peak, path)
             if not state.ready:
                 break
             way, top = self._lowest_way(state, peak) if self.steps < last else ([], peak)
@@ -153,8 +159,8 @@ class OrderSearch:
 
     def _bytes(self, made: list[int], alive: int, operation: int) -> tuple[int, int]:
         """Bytes alive during the next call of an operation, and behind it."""
-        self.steps += 1
-        born, births, dead, deaths, places = self._turns[operation][made[operation]]
+        steps, born, births, dead, deaths, places = self._turns[operation][made[operation]]
+        self.steps += steps
         during = alive + born
         for size, counts in births:
             for other, turn in counts:
@@ -256,6 +262,12 @@ class OrderSearch:
             way.append(operation)
             key -= self._weights[operation]
         return way[::-1]
+
+
+def _steps(*groups: _Sized) -> int:
+    """The steps that looking at a turn takes."""
+    compared = sum(len(counts) for group in groups for _, counts in group)
+    return 1 + compared // _COMPARED_A_STEP
 
 
 def _reached(made: Sequence[int], counts: Counts) -> bool:
