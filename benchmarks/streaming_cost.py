@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dero_tvm.aot.archive import ModelArchive
 from dero_tvm.aot.program import Program
 from dero_tvm.driver.candidates import Candidate
 from dero_tvm.driver.dero_levels import Dero
@@ -49,20 +50,13 @@ def main() -> None:
 def row(path: Path, board: str, stream_input: bool) -> list[str]:
     """The cells of one model on one board; empty for a layout that there is not."""
     prepared = prepare(path, target=board, integer_io=True, stream_input=stream_input)
-    rng = np.random.default_rng(0)
-    inputs = {
-        port.name: rng.integers(-128, 128, port.shape).astype(port.dtype)
-        if port.dtype == "int8"
-        else rng.random(port.shape).astype(port.dtype)
-        for port in prepared.loaded.inputs
-    }
     layouts = list(_layouts(prepared, stream_input))
     programs = [None if each is None else program_of(prepared, each) for each in layouts]
     results: list[RunResult | None] = [None] * len(layouts)
     for index, layout in enumerate(layouts):
         if layout is not None:
             archive = generate(prepared, layout, None, programs[index])
-            results[index] = run(archive, [inputs], f"qemu:{board}")
+            results[index] = run(archive, [_inputs(archive)], f"qemu:{board}")
     known = [result for result in results if result is not None]
     if not all(equal_outputs(known[0], result) for result in known[1:]):
         raise SystemExit(f"{path}: the outputs differ")
@@ -78,6 +72,17 @@ def row(path: Path, board: str, stream_input: bool) -> list[str]:
     cells += [f"{result.model_sections['text']:,}" if result else "" for result in results]
     _, rings, rows = (0 if program is None else _constant_bytes(program) for program in programs)
     return [*cells, f"{rows - rings:,}" if rows else ""]
+
+
+def _inputs(archive: ModelArchive) -> dict[str, np.ndarray]:
+    """A random array for each input, the same for each layout."""
+    rng = np.random.default_rng(0)
+    return {
+        port.name: rng.integers(-128, 128, port.shape).astype(port.dtype)
+        if port.dtype == "int8"
+        else rng.random(port.shape).astype(port.dtype)
+        for port in archive.inputs
+    }
 
 
 def _layouts(prepared: PreparedModel, stream_input: bool) -> Iterator[Candidate | None]:
