@@ -27,7 +27,6 @@ _STORE = re.compile(r"^str[bh]?(?:t|ex[bh]?)?(?:\w\w)?(?:\.w)?$")
 _MULTIPLE = re.compile(r"^(ldm|stm|push|pop|vldm|vstm|vpush|vpop)")
 _DOUBLE = re.compile(r"^(ldrd|strd)")
 _FLOAT_MEMORY = re.compile(r"^v(ldr|str)")
-_RANGE = re.compile(r"([sd])(\d+)-\1?([sd]?)(\d+)")
 _NO_RESULT = ("cmp", "cmn", "tst", "teq", "it", "nop", "b", "cb", "tb")
 
 

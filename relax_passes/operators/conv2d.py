@@ -90,13 +90,16 @@ class Conv2D(Operator):
         return signature.output.elements * kernel_h * kernel_w * depth
 
     def row_kernel(self, signature: Signature) -> tirx.PrimFunc:
-        return (
-            _int8_row(signature) if signature.inputs[0].dtype == "int8" else _float_row(signature)
-        )
+        return sum_of_taps(signature, Geometry(signature))
 
 
-def _float_row(signature: Signature) -> tirx.PrimFunc:
-    g = Geometry(signature)
+def sum_of_taps(signature: Signature, geometry: Geometry) -> tirx.PrimFunc:
+    """A kernel that adds up what `geometry` says that the taps of a result read."""
+    build = _int8_row if signature.inputs[0].dtype == "int8" else _float_row
+    return build(signature, geometry)
+
+
+def _float_row(signature: Signature, g: Geometry) -> tirx.PrimFunc:
     low, high = signature["minimum"], signature["maximum"]
 
     @script.prim_func(private=True, s_tir=True)
@@ -118,15 +121,15 @@ def _float_row(signature: Signature) -> tirx.PrimFunc:
                 acc[0] = B[oc]
                 for kh in range(g.kernel_h):
                     ih: T.let[T.int32] = g.input_row(row, kh)
-                    if ih >= 0 and ih < g.height:
+                    if g.has_row(ih):
                         start = T.alloc_buffer((1,), "int32")
-                        start[0] = g.row_start(row, data_rows, ih)
+                        start[0] = g.row_start(row, data_rows, g.row_at(ih))
                         for kw in range(g.kernel_w):
-                            iw: T.let[T.int32] = ow * g.stride_w + kw * g.dilation_w - g.left
-                            if iw >= 0 and iw < g.width:
+                            iw: T.let[T.int32] = g.input_column(ow, kw)
+                            if g.has_column(iw):
                                 for ic in range(g.depth):
                                     acc[0] += (
-                                        X[g.data_index(start[0], iw, oc, ic)]
+                                        X[g.data_index(start[0], g.column_at(iw), oc, ic)]
                                         * Wt[g.weight_index(oc, kh, kw, ic)]
                                     )
                 O[ow * g.out_pixel + oc] = fixed_point.clamp(acc[0], low, high, "float32")
@@ -134,8 +137,7 @@ def _float_row(signature: Signature) -> tirx.PrimFunc:
     return conv2d_row
 
 
-def _int8_row(signature: Signature) -> tirx.PrimFunc:
-    g = Geometry(signature)
+def _int8_row(signature: Signature, g: Geometry) -> tirx.PrimFunc:
     zero_in, zero_out = signature["input_zero_point"], signature["output_zero_point"]
     zero_weight = signature["weight_zero_point"]
     low, high = signature["minimum"], signature["maximum"]
@@ -164,15 +166,18 @@ def _int8_row(signature: Signature) -> tirx.PrimFunc:
                 acc[0] = B[oc]
                 for kh in range(g.kernel_h):
                     ih: T.let[T.int32] = g.input_row(row, kh)
-                    if ih >= 0 and ih < g.height:
+                    if g.has_row(ih):
                         start = T.alloc_buffer((1,), "int32")
-                        start[0] = g.row_start(row, data_rows, ih)
+                        start[0] = g.row_start(row, data_rows, g.row_at(ih))
                         for kw in range(g.kernel_w):
-                            iw: T.let[T.int32] = ow * g.stride_w + kw * g.dilation_w - g.left
-                            if iw >= 0 and iw < g.width:
+                            iw: T.let[T.int32] = g.input_column(ow, kw)
+                            if g.has_column(iw):
                                 for ic in range(g.depth):
                                     acc[0] += (
-                                        T.cast(X[g.data_index(start[0], iw, oc, ic)], "int32")
+                                        T.cast(
+                                            X[g.data_index(start[0], g.column_at(iw), oc, ic)],
+                                            "int32",
+                                        )
                                         - zero_in
                                     ) * (
                                         T.cast(Wt[g.weight_index(oc, kh, kw, ic)], "int32")
@@ -239,8 +244,31 @@ class Geometry:
 
     def input_row(self, row, kh):
         """Row of the image that tap `kh` reads; outside ``[0, height)`` in the padding."""
-        y = row if self.batch == 1 else T.truncmod(row, self.out_height)
-        return y * self.stride_h + kh * self.dilation_h - self.top
+        return self.output_row(row) * self.stride_h + kh * self.dilation_h - self.top
+
+    def input_column(self, ow, kw):
+        """Column of the image that tap `kw` reads; outside ``[0, width)`` in the padding."""
+        return ow * self.stride_w + kw * self.dilation_w - self.left
+
+    def has_row(self, ih):
+        """True if the image has what `input_row` says."""
+        return tirx.all(ih >= 0, ih < self.height)
+
+    def has_column(self, iw):
+        """True if the image has what `input_column` says."""
+        return tirx.all(iw >= 0, iw < self.width)
+
+    def row_at(self, ih):
+        """The index of a row that the image has."""
+        return ih
+
+    def column_at(self, iw):
+        """The index of a column that the image has."""
+        return iw
+
+    def output_row(self, row):
+        """Row of its image that a row of the batch is."""
+        return row if self.batch == 1 else T.truncmod(row, self.out_height)
 
     def row_start(self, row, data_rows, ih):
         """Where row `ih` of the image begins in a ring of `data_rows` rows.

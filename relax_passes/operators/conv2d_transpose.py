@@ -14,8 +14,7 @@ from typing import Any
 from tvm import tirx
 from tvm.script import tirx as T
 
-from . import fixed_point, script
-from .conv2d import Conv2D, Geometry, check_operands
+from .conv2d import Conv2D, Geometry, check_operands, sum_of_taps
 from .registry import OperatorClass, register
 from .signature import Signature, TensorSpec
 from .window import transposed_length, transposed_rows
@@ -84,123 +83,31 @@ class Conv2DTranspose(Conv2D):
         return signature.inputs[0].shape[0] * height * width * filters * kernel_h * kernel_w * depth
 
     def row_kernel(self, signature: Signature) -> tirx.PrimFunc:
-        return (
-            _int8_row(signature) if signature.inputs[0].dtype == "int8" else _float_row(signature)
-        )
+        return sum_of_taps(signature, _Spread(signature))
 
 
 class _Spread(Geometry):
-    """Where the taps of an output pixel lie."""
+    """Where the taps of an output pixel lie: rows and columns are in units of 1 / stride."""
 
-    def place(self, output, tap, axis):
-        """What is `axis`' stride times the input index that `tap` reads for index `output`."""
-        before = (self.top, self.left)[axis]
-        return output + before - tap * (self.dilation_h, self.dilation_w)[axis]
+    def input_row(self, row, kh):
+        return self.output_row(row) + self.top - kh * self.dilation_h
 
-    def is_inside(self, place, axis):
-        """True if there is an element of the input at `place`."""
-        stride = (self.stride_h, self.stride_w)[axis]
-        length = (self.height, self.width)[axis]
-        inside = tirx.all(place >= 0, place < length * stride)
-        return inside if stride == 1 else tirx.all(inside, T.truncmod(place, stride) == 0)
+    def input_column(self, ow, kw):
+        return ow + self.left - kw * self.dilation_w
 
-    def index(self, place, axis):
-        return T.truncdiv(place, (self.stride_h, self.stride_w)[axis])
+    def has_row(self, ih):
+        return _is_multiple_inside(ih, self.height, self.stride_h)
 
-    def output_row(self, row):
-        return row if self.batch == 1 else T.truncmod(row, self.out_height)
+    def has_column(self, iw):
+        return _is_multiple_inside(iw, self.width, self.stride_w)
 
+    def row_at(self, ih):
+        return T.truncdiv(ih, self.stride_h)
 
-def _float_row(signature: Signature) -> tirx.PrimFunc:
-    g = _Spread(signature)
-    low, high = signature["minimum"], signature["maximum"]
-
-    @script.prim_func(private=True, s_tir=True)
-    def conv2d_transpose_row(
-        row: T.int32,
-        data: T.handle("float32"),
-        data_rows: T.int32,
-        weight: T.handle("float32"),
-        bias: T.handle("float32"),
-        out: T.handle("float32"),
-    ):
-        X = T.decl_buffer((g.data_elements,), "float32", data=data)
-        Wt = T.decl_buffer((g.weight_elements,), "float32", data=weight)
-        B = T.decl_buffer((g.filters,), "float32", data=bias)
-        O = T.decl_buffer((g.out_elements,), "float32", data=out)
-        for ow in range(g.out_width):
-            for oc in range(g.filters):
-                acc = T.alloc_buffer((1,), "float32")
-                acc[0] = B[oc]
-                for kh in range(g.kernel_h):
-                    y: T.let[T.int32] = g.place(g.output_row(row), kh, 0)
-                    if g.is_inside(y, 0):
-                        start = T.alloc_buffer((1,), "int32")
-                        start[0] = g.row_start(row, data_rows, g.index(y, 0))
-                        for kw in range(g.kernel_w):
-                            x: T.let[T.int32] = g.place(ow, kw, 1)
-                            if g.is_inside(x, 1):
-                                pixel = T.alloc_buffer((1,), "int32")
-                                pixel[0] = g.index(x, 1)
-                                for ic in range(g.depth):
-                                    acc[0] += (
-                                        X[g.data_index(start[0], pixel[0], oc, ic)]
-                                        * Wt[g.weight_index(oc, kh, kw, ic)]
-                                    )
-                O[ow * g.out_pixel + oc] = fixed_point.clamp(acc[0], low, high, "float32")
-
-    return conv2d_transpose_row
+    def column_at(self, iw):
+        return T.truncdiv(iw, self.stride_w)
 
 
-def _int8_row(signature: Signature) -> tirx.PrimFunc:
-    g = _Spread(signature)
-    zero_in, zero_out = signature["input_zero_point"], signature["output_zero_point"]
-    zero_weight = signature["weight_zero_point"]
-    low, high = signature["minimum"], signature["maximum"]
-    rounding = signature["rounding"]
-
-    @script.prim_func(private=True, s_tir=True)
-    def conv2d_transpose_row(
-        row: T.int32,
-        data: T.handle("int8"),
-        data_rows: T.int32,
-        weight: T.handle("int8"),
-        bias: T.handle("int32"),
-        multiplier: T.handle("int32"),
-        shift: T.handle("int32"),
-        out: T.handle("int8"),
-    ):
-        X = T.decl_buffer((g.data_elements,), "int8", data=data)
-        Wt = T.decl_buffer((g.weight_elements,), "int8", data=weight)
-        B = T.decl_buffer((g.filters,), "int32", data=bias)
-        M = T.decl_buffer((g.filters,), "int32", data=multiplier)
-        S = T.decl_buffer((g.filters,), "int32", data=shift)
-        O = T.decl_buffer((g.out_elements,), "int8", data=out)
-        for ow in range(g.out_width):
-            for oc in range(g.filters):
-                acc = T.alloc_buffer((1,), "int32")
-                acc[0] = B[oc]
-                for kh in range(g.kernel_h):
-                    y: T.let[T.int32] = g.place(g.output_row(row), kh, 0)
-                    if g.is_inside(y, 0):
-                        start = T.alloc_buffer((1,), "int32")
-                        start[0] = g.row_start(row, data_rows, g.index(y, 0))
-                        for kw in range(g.kernel_w):
-                            x: T.let[T.int32] = g.place(ow, kw, 1)
-                            if g.is_inside(x, 1):
-                                pixel = T.alloc_buffer((1,), "int32")
-                                pixel[0] = g.index(x, 1)
-                                for ic in range(g.depth):
-                                    acc[0] += (
-                                        T.cast(X[g.data_index(start[0], pixel[0], oc, ic)], "int32")
-                                        - zero_in
-                                    ) * (
-                                        T.cast(Wt[g.weight_index(oc, kh, kw, ic)], "int32")
-                                        - zero_weight
-                                    )
-                scaled: T.let[T.int32] = (
-                    fixed_point.multiply(acc[0], M[oc], S[oc], rounding) + zero_out
-                )
-                O[ow * g.out_pixel + oc] = fixed_point.saturate(scaled, low, high)
-
-    return conv2d_transpose_row
+def _is_multiple_inside(place: tirx.Expr, length: int, stride: int) -> tirx.Expr:
+    inside = tirx.all(place >= 0, place < length * stride)
+    return inside if stride == 1 else tirx.all(inside, T.truncmod(place, stride) == 0)

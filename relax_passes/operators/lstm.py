@@ -236,7 +236,7 @@ def _int8_kernel(signature: Signature, parts: LstmParts) -> tirx.PrimFunc:
                             )
                         given[0] = _scaled(given[0], M[k], N[k])
                         past[0] = _scaled(past[0], M[k + 4], N[k + 4])
-                        gates[k] = fixed_point.clamp(given[0] + past[0], -32768, 32767)
+                        gates[k] = fixed_point.clamp(given[0] + past[0], *_INT16)
                     for k in range(4):
                         if k == 2:
                             gates[k] = tanh(gates[k], F, -12)
@@ -248,7 +248,7 @@ def _int8_kernel(signature: Signature, parts: LstmParts) -> tirx.PrimFunc:
                         gates[1] * T.cast(C[b * units + u], "int32"), forget[0], forget[1]
                     )
                     gained[0] = _scaled(gates[0] * gates[2], gain[0], gain[1])
-                    kept[0] = fixed_point.clamp(kept[0] + gained[0], -32768, 32767)
+                    kept[0] = fixed_point.clamp(kept[0] + gained[0], *_INT16)
                     kept[0] = fixed_point.clamp(kept[0], low, high)
                     C[b * units + u] = T.cast(kept[0], "int16")
                     kept[0] = tanh(kept[0], F, power)
