@@ -12,11 +12,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from tvm import relax
+from tvm.ir import Call
 
 from ...canonicalization.channels_last import (
     DEMANDS,
@@ -59,37 +61,59 @@ from .registry import Refusal
 
 @SPELLINGS.register("relax.nn.conv1d")
 def _along_one_axis(rewriter: SpellingRewriter, call: Any) -> relax.Expr | None:
+    return with_a_width(rewriter, call, "OIW", relax.op.nn.conv2d)
+
+
+def with_a_width(
+    rewriter: SpellingRewriter, call: Any, weights: str, make: Callable[..., Call], **attrs: Any
+) -> relax.Expr | None:
+    """A convolution along one axis, or its transpose, as one of two that `make` makes.
+
+    None unless its weights have the layout `weights`, and data and result are NCW.
+    """
     a = call.attrs
-    if (a.data_layout, a.kernel_layout, a.out_layout) != ("NCW", "OIW", "NCW"):
+    if (a.data_layout, a.kernel_layout, a.out_layout) != ("NCW", weights, "NCW"):
         return None
     data, weight = (with_width(rewriter, rewriter.new(arg)) for arg in call.args)
     before, after = a.padding
-    conv = relax.op.nn.conv2d(
+    conv = make(
         data,
         weight,
         strides=(a.strides[0], 1),
         padding=(before, 0, after, 0),
         dilation=(a.dilation[0], 1),
         groups=a.groups,
+        **attrs,
     )
     return relax.op.reshape(rewriter.emit(conv), shape_of(call))
 
 
 @LAYOUT.register("relax.nn.conv2d")
 def _layout(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.Expr:
+    check_arrangeable(call)
+    return arranged(rewriter, var, call, relax.op.nn.conv2d, geometry(call))
+
+
+def check_arrangeable(call: Any) -> None:
+    """Raises `Refusal` unless axes can be put channels-last."""
+    check_plain(call.attrs.data_layout, call.attrs.out_layout)
+    if sorted(call.attrs.kernel_layout) != sorted("OIHW"):
+        raise Refusal(f"the layout of its weights is {call.attrs.kernel_layout}")
+
+
+def arranged(
+    rewriter: LayoutRewriter,
+    var: relax.Var,
+    call: Any,
+    make: Callable[..., Call],
+    attrs: dict[str, Any],
+) -> relax.Expr:
+    """A convolution or its transpose on channels-last operands."""
     a = call.attrs
-    check_plain(a.data_layout, a.out_layout)
-    if sorted(a.kernel_layout) != sorted("OIHW"):
-        raise Refusal(f"the layout of its weights is {a.kernel_layout}")
-    data = rewriter.arrange(call.args[0], channels_last(a.data_layout))
-    weight = rewriter.arrange(call.args[1], tuple(a.kernel_layout.index(c) for c in "OHWI"))
-    conv = relax.op.nn.conv2d(
-        data,
-        weight,
-        strides=a.strides,
-        padding=a.padding,
-        dilation=a.dilation,
-        groups=a.groups,
+    conv = make(
+        rewriter.arrange(call.args[0], channels_last(a.data_layout)),
+        rewriter.arrange(call.args[1], tuple(a.kernel_layout.index(c) for c in "OHWI")),
+        **attrs,
         data_layout="NHWC",
         kernel_layout="OHWI",
         out_layout="NHWC",
@@ -98,41 +122,56 @@ def _layout(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.Expr:
     return rewriter.keep(var, conv, Layout.permuted(shape_of(call), channels_last(a.out_layout)))
 
 
-@DEMANDS.register("relax.nn.conv2d")
+@DEMANDS.register("relax.nn.conv2d", "relax.nn.conv2d_transpose")
 def _demands(call: Any) -> bool:
     return call.attrs.data_layout == "NCHW"
 
 
 @SELECTION.register("relax.nn.conv2d")
 def _select(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Expr:
-    a = call.attrs
-    if (a.data_layout, a.kernel_layout, a.out_layout) != ("NHWC", "OHWI", "NHWC"):
-        raise Refusal(f"its layout is {a.data_layout}, {a.kernel_layout}")
+    check_layout(call)
     check_float32(*call.args)
+    return selected(rewriter, var, call, "conv2d", rewriter.new(call.args[1]), geometry(call))
+
+
+def selected(
+    rewriter: SelectionRewriter,
+    var: relax.Var,
+    call: Any,
+    operator: str,
+    weight: relax.Expr,
+    attrs: dict[str, Any],
+) -> relax.Expr:
+    """A convolution or its transpose with the bias and the clamp behind it."""
     epilogue = float_epilogue(rewriter.old, var, bias=True)
-    result = rewriter.dero(
-        "conv2d",
-        [*(rewriter.new(arg) for arg in call.args), bias_vector(epilogue, shape_of(call)[-1])],
-        strides=a.strides,
-        padding=a.padding,
-        dilation=a.dilation,
-        groups=a.groups,
-        **epilogue.clamp,
-    )
+    operands = [rewriter.new(call.args[0]), weight, bias_vector(epilogue, shape_of(call)[-1])]
+    result = rewriter.dero(operator, operands, **attrs, **epilogue.clamp)
     return rewriter.finish(result, epilogue.fused)
 
 
 @INTEGERS.register("relax.nn.conv2d")
 def _integers(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax.Expr | None:
-    """Convolution with one scale of the weights for each or for all output channels."""
+    return on_integers(rewriter, var, call, "conv2d", geometry(call))
+
+
+def on_integers(
+    rewriter: IntegerRewriter,
+    var: relax.Var,
+    call: Any,
+    operator: str,
+    attrs: dict[str, Any],
+    by_filter: Callable[[np.ndarray], np.ndarray] = np.asarray,
+) -> relax.Expr | None:
+    """A convolution or its transpose with one scale of the weights a filter, or for all.
+
+    `by_filter` moves the elements of the weights to [O, H, W, I / groups] where they lie otherwise.
+    """
     source = rewriter.quantized(call.args[0])
     if source is None:
         rewriter.refuse_quantized(call.args[0])
         return None
-    a = call.attrs
-    if (a.data_layout, a.kernel_layout, a.out_layout) != ("NHWC", "OHWI", "NHWC"):
-        raise Refusal(f"its layout is {a.data_layout}, {a.kernel_layout}")
-    weight, weight_zero_point = int8_weight(rewriter, call.args[1])
+    check_layout(call)
+    weight, weight_zero_point = int8_weight(rewriter, call.args[1], by_filter)
     epilogue = rewriter.epilogue(var, bias=True)
     # LiteRT multiplies the scales of a convolution in float32 if its tensors are uint8.
     factors_of = factors.dense_factors if are_unsigned(rewriter) else factors.convolution_factors
@@ -140,19 +179,30 @@ def _integers(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax.Exp
         source, weight, weight_zero_point, epilogue, factors_of, rewriter.rounding
     )
     return rewriter.dero(
-        "conv2d",
+        operator,
         operands,
         epilogue.fused,
-        strides=a.strides,
-        padding=a.padding,
-        dilation=a.dilation,
-        groups=a.groups,
+        **attrs,
         input_zero_point=source.zero_point,
         weight_zero_point=weight_zero_point,
         output_zero_point=epilogue.zero_point,
         rounding=rounding,
         **integer_clamp(epilogue),
     )
+
+
+def check_layout(call: Any) -> None:
+    """Raises `Refusal` unless image, weights and result are channels-last."""
+    a = call.attrs
+    if (a.data_layout, a.kernel_layout, a.out_layout) != ("NHWC", "OHWI", "NHWC"):
+        raise Refusal(f"its layout is {a.data_layout}, {a.kernel_layout}")
+
+
+def geometry(call: Any) -> dict[str, Any]:
+    """Where the windows lie."""
+    return {
+        name: getattr(call.attrs, name) for name in ("strides", "padding", "dilation", "groups")
+    }
 
 
 @READERS.register("relax.nn.conv2d")
