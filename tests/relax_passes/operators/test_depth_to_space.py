@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,11 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dero_tvm.frontends import LoadedModel
 from dero_tvm.frontends.load import load
 from relax_passes.operators import TensorSpec, operator_of
-from relax_passes.pipeline import Canonicalize
-from tests.compiled.c_batch import CBatch, streamed_program, whole_program
+from tests.compiled.framework_networks import FrameworkNetworks, Network
 from tests.compiled.operator_checks import check_kernel, random_array
 from tests.end_to_end.oracles import litert, onnx_runtime
 from tests.end_to_end.qdq_models import QDQModel
@@ -64,16 +61,6 @@ def test_refusals(shape, dtype, attrs, message) -> None:
     operator = operator_of("dero.depth_to_space")
     with pytest.raises(ValueError, match=message):
         operator.infer((TensorSpec(shape, dtype),), {**operator.defaults, **attrs})
-
-
-@dataclass
-class Network:
-    """A model with the program that its framework would run, a tolerance, and an input."""
-
-    loaded: LoadedModel
-    expected: Callable[[np.ndarray], np.ndarray]
-    tolerance: float
-    x: np.ndarray
 
 
 def onnx_float(order: str) -> Network:
@@ -162,27 +149,12 @@ CONVOLUTIONAL = ("onnx_dcr", "onnx_crd", "tflite_int8", "pytorch")
 
 def test_networks_in_c(tmp_path) -> None:
     """Streamed and whole, the bits of the framework for integers; nothing is transposed whole."""
-    batch, networks = CBatch(), {}
+    networks = FrameworkNetworks()
     for name, build in NETWORKS.items():
-        network = networks[name] = build()
-        main = Canonicalize("nhwc")(network.loaded.module)["main"]
-        called = [binding.value.op.name for binding in main.body.blocks[0].bindings]
+        network = build()
+        called, streamed = networks.add(name, network)
         assert "dero.depth_to_space" in called, (name, called)
         assert called.count("dero.transpose") <= 2, (name, called)  # of input and result
-        program = streamed_program(network.loaded)
-        cascades = [c.operations for c in program.network.cascades if len(c.operations) > 1]
-        streamed = {o.signature.operator for operations in cascades for o in operations}
         # between poolings of what lies whole anyway, streaming would save nothing
         assert name not in CONVOLUTIONAL or "dero.depth_to_space" in streamed, name
-        batch.add(f"{name}_streamed", program)
-        batch.add(f"{name}_whole", whole_program(network.loaded))
-    library = batch.build(tmp_path)
-    for name, network in networks.items():
-        expected = network.expected(network.x)
-        inputs = {network.loaded.inputs[0].name: network.x}
-        for way in ("streamed", "whole"):
-            (actual,) = library.run(f"{name}_{way}", inputs)[0].values()
-            if network.tolerance:
-                np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=network.tolerance)
-            else:
-                np.testing.assert_array_equal(actual, expected, err_msg=name)
+    networks.check_outputs(tmp_path)

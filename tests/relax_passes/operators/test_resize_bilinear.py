@@ -6,7 +6,6 @@ Rows of LiteRT's int8 are in `test_litert_int8`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,12 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dero_tvm.frontends import LoadedModel
 from dero_tvm.frontends.load import load
 from relax_passes.operators import TensorSpec, operator_of
 from relax_passes.operators.resize_bilinear import axes
-from relax_passes.pipeline import Canonicalize
-from tests.compiled.c_batch import CBatch, streamed_program, whole_program
+from tests.compiled.framework_networks import FrameworkNetworks, Network
 from tests.compiled.operator_checks import check_kernel, random_array
 from tests.end_to_end.oracles import litert, onnx_runtime
 from tests.end_to_end.qdq_models import QDQModel
@@ -111,16 +108,6 @@ def test_refusals(attrs, message) -> None:
         operator.infer((spec,), {**operator.defaults, "size": (4, 4), **attrs})
 
 
-@dataclass
-class Network:
-    """A model with the program that its framework would run, a tolerance, and an input."""
-
-    loaded: LoadedModel
-    expected: Callable[[np.ndarray], np.ndarray]
-    tolerance: float
-    x: np.ndarray
-
-
 def onnx_float(coordinates: str, **by: Any) -> Network:
     rng = np.random.default_rng(0)
     x = rng.standard_normal((1, 2, 12, 10)).astype("float32")
@@ -200,26 +187,11 @@ NETWORKS: dict[str, Callable[[], Network]] = {
 
 def test_networks_in_c(tmp_path) -> None:
     """Streamed and whole, the bits of the framework for integers; nothing is opaque."""
-    batch, networks = CBatch(), {}
+    networks = FrameworkNetworks()
     for name, build in NETWORKS.items():
-        network = networks[name] = build()
-        main = Canonicalize("nhwc")(network.loaded.module)["main"]
-        called = [binding.value.op.name for binding in main.body.blocks[0].bindings]
+        network = build()
+        called, streamed = networks.add(name, network)
         assert called.count("dero.resize_bilinear") == 1, (name, called)
-        program = streamed_program(network.loaded)
-        cascades = [c.operations for c in program.network.cascades if len(c.operations) > 1]
-        streamed = {o.signature.operator for operations in cascades for o in operations}
         convolutional = name.startswith("pytorch") or network.tolerance and "onnx" in name
         assert "dero.resize_bilinear" in streamed or not convolutional, name
-        batch.add(f"{name}_streamed", program)
-        batch.add(f"{name}_whole", whole_program(network.loaded))
-    library = batch.build(tmp_path)
-    for name, network in networks.items():
-        expected = network.expected(network.x)
-        inputs = {network.loaded.inputs[0].name: network.x}
-        for way in ("streamed", "whole"):
-            (actual,) = library.run(f"{name}_{way}", inputs)[0].values()
-            if network.tolerance:
-                np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=network.tolerance)
-            else:
-                np.testing.assert_array_equal(actual, expected, err_msg=name)
+    networks.check_outputs(tmp_path)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
+import onnx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dero_tvm.frontends.load import load
 from relax_passes.operators import TensorSpec, operator_of
-from relax_passes.pipeline import Canonicalize
-from tests.compiled.c_batch import CBatch, streamed_program, whole_program
+from tests.compiled.framework_networks import FrameworkNetworks, Network
 from tests.compiled.operator_checks import check_kernel, random_array
 from tests.end_to_end.oracles import onnx_runtime
 from tests.end_to_end.qdq_models import QDQModel
@@ -89,25 +91,19 @@ def network(name: str, integers: bool):
 
 
 def test_networks_in_c(tmp_path) -> None:
-    batch, models = CBatch(), {}
+    networks = FrameworkNetworks()
+    x = np.random.default_rng(1).standard_normal((1, 8, 12, 10)).astype("float32")
     for name in MOVES:
         for integers in (False, True):
             label = f"{name}_{'int8' if integers else 'float32'}"
-            model = models[label] = network(name, integers)
-            loaded = load(model)
-            main = Canonicalize("nhwc")(loaded.module)["main"]
-            called = [binding.value.op.name for binding in main.body.blocks[0].bindings]
+            model = network(name, integers)
+            framework = partial(_onnx_runtime, model)
+            compared = Network(load(model), framework, 0.0 if integers else 1e-5, x)
+            called, _ = networks.add(label, compared)
             assert "dero.take" in called, (label, called)
             assert all(operator.startswith("dero.") for operator in called), (label, called)
-            batch.add(f"{label}_streamed", streamed_program(loaded))
-            batch.add(f"{label}_whole", whole_program(loaded))
-    library = batch.build(tmp_path)
-    x = np.random.default_rng(1).standard_normal((1, 8, 12, 10)).astype("float32")
-    for label, model in models.items():
-        expected = onnx_runtime(model, [{"x": x}])[0]["y"]
-        for way in ("streamed", "whole"):
-            (actual,) = library.run(f"{label}_{way}", {"x": x})[0].values()
-            if label.endswith("int8"):
-                np.testing.assert_array_equal(actual, expected, err_msg=label)
-            else:
-                np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-5, err_msg=label)
+    networks.check_outputs(tmp_path)
+
+
+def _onnx_runtime(model: onnx.ModelProto, x: np.ndarray) -> np.ndarray:
+    return onnx_runtime(model, [{"x": x}])[0]["y"]
