@@ -12,6 +12,7 @@ Only kernels without dilation have such phases.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -38,13 +39,17 @@ class Phase:
         return self.weight.shape[1], self.weight.shape[2]
 
 
-def phases_of(s: Signature, weight: np.ndarray) -> list[Phase] | None:
-    """All phases, by remainder of ``y + top`` and then of ``x + left``; None with a dilation.
+def phases_of(s: Signature, constants: Mapping[str, np.ndarray]) -> list[Phase] | None:
+    """All phases, by remainder of ``y + top`` and then of ``x + left``.
 
-    The convolution of a phase reads row ``(y + top) / stride`` at its last kernel row.
+    None for what kernels do not take by phases: other than int8, groups, several images, and a
+    dilation.  The convolution of a phase reads row ``(y + top) / stride`` at its last kernel row.
     """
+    if s.inputs[0].dtype != "int8" or s["groups"] != 1 or s.inputs[0].shape[0] != 1:
+        return None
     if s["dilation"] != (1, 1):
         return None
+    weight = constants["weight"]
     (stride_h, stride_w), (_, left, _, _) = s["strides"], s["padding"]
     phases = []
     for row in range(stride_h):

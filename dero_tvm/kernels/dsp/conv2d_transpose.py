@@ -29,12 +29,10 @@ dsp_conv2d_transpose_row(w, columns, spread + 3 + 2 * phase, vertical, rows, wei
 def conv2d_transpose(request: Request) -> CKernel | None:
     """One pixel by four filters at a time."""
     s = request.signature
-    if s.inputs[0].dtype != "int8" or s["groups"] != 1 or s.inputs[0].shape[0] != 1:
-        return None
-    weight = request.constants["weight"]
-    phases = phases_of(s, weight)
+    phases = phases_of(s, request.constants)
     if phases is None:
         return None
+    weight = request.constants["weight"]
     sums = SumRange.of(weight.reshape(len(weight), -1), s["input_zero_point"])
     factors = pack_factors(request.constants, s, sums)
     packed = [_words(phase, sums) for phase in phases]

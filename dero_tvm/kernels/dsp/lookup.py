@@ -4,31 +4,17 @@ from __future__ import annotations
 
 from ..c_kernel import SUPPORT, CKernel, Request
 from ..kernel_table import register_kernel
-
-_FLAT = "dsp_lookup(table, {count}, data, out);\n"
-_PIXELS = """\
-for (int32_t pixel = 0; pixel < {pixels}; ++pixel) {{
-  dsp_lookup(table, {count}, data + pixel * {data_pixel}, out + pixel * {out_pixel});
-}}
-"""
+from .element_loop import element_loop
 
 
 @register_kernel("lookup", features={"dsp"})
 def lookup(request: Request) -> CKernel | None:
     """Eight elements at a time, whose loads and stores are words."""
     s = request.signature
-    data, out, table = s.inputs[0], s.output, request.constants.get("table")
-    if out.dtype != "int8" or table is None:
+    table = request.constants.get("table")
+    if s.output.dtype != "int8" or table is None:
         return None
-    if data.dense and out.dense:
-        loop = _FLAT.format(count=out.pixels * out.channels)
-    else:
-        loop = _PIXELS.format(
-            pixels=out.pixels,
-            count=out.channels,
-            data_pixel=data.pixel_stride,
-            out_pixel=out.pixel_stride,
-        )
+    loop = element_loop("dsp_lookup", s, "table")
     return CKernel(
         "dsp_lookup",
         lambda offsets: offsets.rows_of(s) + loop,

@@ -25,12 +25,10 @@ from .requantization import Requantization, requantization
 def conv2d_transpose(request: Request) -> CKernel | None:
     """One pixel by four filters at a time."""
     s = request.signature
-    if s.inputs[0].dtype != "int8" or s["groups"] != 1 or s.inputs[0].shape[0] != 1:
-        return None
-    weight = request.constants["weight"]
-    phases = phases_of(s, weight)
+    phases = phases_of(s, request.constants)
     if phases is None:
         return None
+    weight = request.constants["weight"]
     factors = []
     for phase in phases:
         sums = phase.weight.sum(axis=(1, 2, 3), dtype=np.int64)

@@ -1,0 +1,28 @@
+"""Calls of functions that treat all elements alike, for as long runs as the layout allows."""
+
+from __future__ import annotations
+
+from relax_passes.operators import Signature
+
+_FLAT = "{function}({first}{count}, data, out);\n"
+_PIXELS = """\
+for (int32_t pixel = 0; pixel < {pixels}; ++pixel) {{
+  {function}({first}{count}, data + pixel * {data_pixel}, out + pixel * {out_pixel});
+}}
+"""
+
+
+def element_loop(function: str, signature: Signature, first: str = "") -> str:
+    """Statements for a row: ``function(first, count, data, out)``, at once or pixel by pixel."""
+    data, out = signature.inputs[0], signature.output
+    first = f"{first}, " if first else ""
+    if data.dense and out.dense:
+        return _FLAT.format(function=function, first=first, count=out.pixels * out.channels)
+    return _PIXELS.format(
+        function=function,
+        first=first,
+        pixels=out.pixels,
+        count=out.channels,
+        data_pixel=data.pixel_stride,
+        out_pixel=out.pixel_stride,
+    )
