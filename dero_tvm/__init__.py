@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .aot import ModelArchive, load_archive
     from .boards.board import Board, list_boards, load_board
     from .boundary.errors import UserError
+    from .boundary.plugins import load_plugin
     from .driver.advise import advise
     from .driver.board_fit import fit
     from .driver.compiler import CompiledModel, compile
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from .driver.options import CompileOptions
     from .driver.trade_off import sweep
     from .frontends import LoadedModel, load
-    from .plugins import load_plugin
     from .quantization import Quantized, quantize
     from .report import Report
     from .report.fit import Fit

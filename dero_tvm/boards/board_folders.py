@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 
 from ..boundary.errors import UserError
-from ..plugins import BOARDS, entry_points, loaded
+from ..boundary.plugins import BOARDS, entry_points, loaded
 
 VARIABLE = "DERO_TVM_BOARDS"
 """Folders of ``.toml`` files, separated as in ``PATH``."""

@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
+from dero_tvm.boundary.plugins import load_plugin
 from dero_tvm.driver.dero_levels import BARE, Dero
-from dero_tvm.plugins import load_plugin
 
 SETTINGS: dict[str, Any] = {
     "help_option_names": ["-h", "--help"],

@@ -13,7 +13,7 @@ import tvm
 
 from dero_tvm.boundary.errors import UserError, internal_errors
 from dero_tvm.boundary.one_at_a_time import one_at_a_time
-from dero_tvm.plugins import load_installed
+from dero_tvm.boundary.plugins import load_installed
 
 from .cut import Cut, Names
 from .loaded import LoadedModel

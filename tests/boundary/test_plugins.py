@@ -20,8 +20,8 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-HERE = Path(__file__).parent
-PACKAGE = HERE / "plugin_package"
+TESTS = Path(__file__).parents[1]
+PACKAGE = TESTS / "plugin_package"
 
 
 def install(folder: Path, package: Path = PACKAGE) -> None:
@@ -42,7 +42,7 @@ def install(folder: Path, package: Path = PACKAGE) -> None:
 def tvmc(
     *arguments: str, path: Path | None = None, cwd: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
-    paths = [str(HERE.parent), *([str(path)] if path else [])]
+    paths = [str(TESTS.parent), *([str(path)] if path else [])]
     return subprocess.run(
         [sys.executable, "-m", "dero_tvm.cli.main", *arguments],
         env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},

@@ -22,7 +22,7 @@ from functools import cache
 from importlib import metadata
 from typing import Any
 
-from .boundary.errors import UserError
+from .errors import UserError
 
 BOARDS = "dero_tvm.boards"
 CODE = ("dero_tvm.operators", "dero_tvm.kernels", "dero_tvm.frontends")
