@@ -4,7 +4,8 @@ The order in which blocks are placed decides.  Regular orders are tried first; t
 ended up above the most bytes alive, which is where they all would fit at best, move forward in
 the order and everything is placed anew (squeaky wheel optimization, Joslin and Clements 1999).
 
-Where that leaves a gap, blocks are placed within lower and lower limits by ejection.
+Where that leaves a gap, they are placed within the most bytes alive by exact search, or within
+lower and lower limits by ejection.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import numpy as np
 from ..budget import Budget
 from ..ejection import eject
 from .conflicts import conflicts_of
+from .exact_placement import place_exactly
 from .lives import Block, Lives
 
 COMPARISONS_PER_SECOND = 120_000_000
@@ -47,11 +49,14 @@ def place_rows(lives: Lives, unit: int, budget: Budget) -> Placed:
 
 
 def lowered(lives: Lives, unit: int, placed: Placed, below: float, budget: Budget) -> Placed | None:
-    """A placement of less than `below` bytes by ejection, on which `budget` is spent at most.
+    """A placement of less than `below` bytes by more search, on which `budget` is spent at most.
 
     `placed` is one in which the blocks were placed in a good order.  A try is made within the most
-    bytes alive, then between that and the best, halving what is between.
+    bytes alive, then, by ejection, between that and the best, halving what is between.
     """
+    exact = place_exactly(lives.blocks, unit, lives.peak, budget)
+    if exact is not None:
+        return Placed(tuple(exact), lives.peak, placed.turns)
     conflicts = conflicts_of(lives.blocks, unit)
     if conflicts is None:
         return None
