@@ -1,11 +1,11 @@
 """Portable kernels that make a range of columns of a row, and read strips.
 
 A row kernel makes all columns of its row from whole rows.  `column_ranges` makes of it one that is
-told ``first_column`` and ``end_column``, and whose operands may be **strips**: rows of `pitch`
+told ``column_begin`` and ``column_end``, and whose operands may be **strips**: rows of `pitch`
 elements that begin with a column ``<operand>_first`` of the image.
 
-    for ow in range(W):                            for ow in range(first_column, end_column):
-      out[ow * C + c] = ... data[(r % rows) * S        out[(ow - first_column) * C + c] = ...
+    for ow in range(W):                            for ow in range(column_begin, column_end):
+      out[ow * C + c] = ... data[(r % rows) * S        out[(ow - column_begin) * C + c] = ...
                                  + iw * C + c]           data[(r % rows) * pitch - data_first * C
                                                               + iw * C + c]
 
@@ -24,7 +24,7 @@ from tvm.ir import TensorLoad
 
 from relax_passes.operators import TensorSpec
 
-FIRST, END = "first_column", "end_column"
+FIRST, END = "column_begin", "column_end"
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy as np
 from tvm import tirx
 
 from dero_tvm.schedule.network import Cascade, Operation
-from dero_tvm.schedule.row_offsets import RowOffsets
+from dero_tvm.schedule.row_offsets import RowOffsets, StripRows
 from relax_passes.operators import Signature, TensorSpec, operator_of
 from relax_passes.operators.row_ports import SINK, SOURCE
 
@@ -109,14 +109,27 @@ class KernelTable:
         return self._by_key[key]
 
     def native(
-        self, operation: Operation, constants: Mapping[str, np.ndarray], tabled: Tabled
+        self,
+        operation: Operation,
+        constants: Mapping[str, np.ndarray],
+        tabled: Tabled,
+        strips: Strips | None = None,
     ) -> NativeFunction:
-        """The function of an operation with a native kernel; equal ones are one function."""
+        """The function of an operation with a native kernel; equal ones are one function.
+
+        With `strips`, which may be none, it goes by columns.
+        """
         native = operation.native
         operator = operator_of(operation.signature.operator)
         assert native is not None and operator is not None
         names = operator.argument_names(operation.signature)
-        body = native.text(RowOffsets({names[index]: unit for index, unit in tabled.items()}))
+        units = {names[index]: unit for index, unit in tabled.items()}
+        rows = {
+            names[i]: StripRows(pitch * spec.itemsize, spec.pixel_stride * spec.itemsize)
+            for i, pitch in (strips or {}).items()
+            for spec in [operation.signature.inputs[i]]
+        }
+        body = native.text(RowOffsets(units, strips is not None, rows))
         parameters = native_parameters(
             operation.signature,
             operation.row_operands,
@@ -125,6 +138,8 @@ class KernelTable:
             scratch=native.scratch > 0,
             tabled=tabled,
         )
+        if strips is not None:
+            parameters += tuple(map(Parameter, [*map(first_of, rows), FIRST, END]))
         key = (native.name, body, parameters)
         if key not in self._native:
             name, comment = self._numbered(native.name), _comment(operation)

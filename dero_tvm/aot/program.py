@@ -15,7 +15,7 @@ import numpy as np
 from dero_tvm.planning.plan import MemoryPlan
 from dero_tvm.planning.rows.runs import Run
 from dero_tvm.schedule.column_groups import ColumnGroup
-from dero_tvm.schedule.network import Cascade, Network, Operation, joint_name
+from dero_tvm.schedule.network import Cascade, NativeKernel, Network, Operation, joint_name
 from dero_tvm.schedule.to_problem import Scheduled, scratch_buffer, state_buffer, work_buffer
 from relax_passes.operators import TensorSpec
 from relax_passes.operators.row_ports import SINK, SOURCE
@@ -318,6 +318,7 @@ class _Writer:
                 operators[index].steps,
                 tuple(asks[index]),
                 shared=index in shared,
+                native=self._native_in_window(cascade, op, group, index),
             )
             for index, part in enumerate(group.operations)
         )
@@ -331,10 +332,28 @@ class _Writer:
             first_rows_name(op),
         )
 
-    def _arguments_in_window(
+    def _native_in_window(
         self, cascade: Cascade, op: Operation, group: ColumnGroup, number: int
+    ) -> Call | None:
+        """The call of the native kernel of operation `number` of a group, if it has one."""
+        part = group.operations[number]
+        if part.native is None:
+            return None
+        arguments = self._arguments_in_window(cascade, op, group, number, native=True)
+        strips, tabled = group.strips_of(part), self.places.tabled(part)
+        kernel = self.table.native(part, self.network.constants, tabled, strips)
+        return Call(kernel, tuple(arguments))
+
+    def _arguments_in_window(
+        self,
+        cascade: Cascade,
+        op: Operation,
+        group: ColumnGroup,
+        number: int,
+        *,
+        native: bool = False,
     ) -> Iterator[Argument | Column | int]:
-        """The arguments of operation `number` of a group."""
+        """The arguments of operation `number` of a group: what it reads, writes, and where."""
         part, own = group.operations[number], 2 * number
         patch = self.places.of_buffer(work_buffer(cascade, op)) if group.patch_bytes else None
         made = {other.result: index for index, other in enumerate(group.operations)}
@@ -349,8 +368,12 @@ class _Writer:
                 strips.append(Column(2 * made[name]))
             elif index in part.row_operands:
                 yield from self._rows(cascade, name, spec)
-            else:
+            elif not native:
                 yield Argument(self.places.of(cascade, name).address, spec.dtype)
+        scratch = part.scratch
+        if native and part.native is not None:
+            yield from self._constants(part.native)
+            scratch = part.native.scratch
         output = part.signature.output
         strip = group.strips.get(part.result)
         if strip is not None:
@@ -361,7 +384,7 @@ class _Writer:
             row = _row_of(self.places.of(cascade, part.result), output)
             pixel_bytes = output.pixel_stride * output.itemsize
             yield replace(row, column=Column(own), pixel_bytes=pixel_bytes)
-        if part.scratch:
+        if scratch:
             assert patch is not None
             yield Argument(patch.moved(group.scratch), "int8")
         yield from (*strips, Column(own), Column(own + 1))
@@ -412,12 +435,16 @@ class _Writer:
         for index in op.row_operands:
             arguments += self._rows(cascade, op.operands[index], op.signature.inputs[index])
         constants = self.network.constants
-        for _, constant in op.native.constants:
-            dtype = str(constants[constant].dtype)
-            arguments.append(Argument(Address(f"constant:{constant}"), dtype))
+        arguments += self._constants(op.native)
         arguments += self._results(cascade, op, op.native.scratch)
         kernel = self.table.native(op, constants, self.places.tabled(op))
         return Call(kernel, tuple(arguments))
+
+    def _constants(self, native: NativeKernel) -> Iterator[Argument]:
+        """The packed constants of a native kernel."""
+        for _, constant in native.constants:
+            dtype = str(self.network.constants[constant].dtype)
+            yield Argument(Address(f"constant:{constant}"), dtype)
 
 
 def _row_of(place: RowPlace, spec: TensorSpec) -> Argument:

@@ -151,8 +151,7 @@ class _Maker:
     ) -> None:
         self.network = network
         self.cascade = cascade
-        # Kernels in C make whole rows.
-        self.operations = tuple(replace(op, native=None) for op in operations)
+        self.operations = tuple(map(_with_ranges, operations))
         self.makes_windows = makes_windows
         self.made = {op.result: index for index, op in enumerate(operations)}
 
@@ -165,7 +164,7 @@ class _Maker:
         columns = self._columns(group.width)
         strips, size = self._strips(schedule, columns)
         scratch = -(-size // _SCRATCH_ALIGNMENT) * _SCRATCH_ALIGNMENT
-        most = max(op.scratch for op in self.operations)
+        most = max(op.scratch_bytes for op in self.operations)
         found = ColumnGroup(
             self.operations,
             group.rows,
@@ -233,7 +232,7 @@ class _Maker:
             self._refuse(op, f"the kernel of {signature.short_name} makes whole rows")
 
     def _refuse(self, op: Operation, why: str) -> None:
-        layers = self.network.layers.get(op.result, (op.name,))
+        layers = self.network.layers.get(op.result) or (op.name,)
         raise UserError(
             f"layer {layers[0]} cannot be computed in windows of columns: {why}; leave it out of "
             "the group"
@@ -318,6 +317,11 @@ class _Maker:
             found[op.result] = StripPlace(size, heights[owner], row_bytes)
             size += heights[owner] * row_bytes
         return found, size
+
+
+def _with_ranges(op: Operation) -> Operation:
+    """An operation without its kernel in C, if that makes whole rows."""
+    return op if op.native is None or op.native.ranges else replace(op, native=None)
 
 
 def _owner(value: str, schedule: PassSchedule) -> str:

@@ -54,7 +54,7 @@ def _joined(network: Network, cascades: Sequence[Cascade]) -> Cascade:
             if name in network.values and made.get(network.values[name].buffer, name) != name
         ]
         if op.function is not None or views or any(c.descending for c in cascades):
-            layers = network.layers.get(op.result, (op.name,))
+            layers = network.layers.get(op.result) or (op.name,)
             raise UserError(
                 f"a group in windows of columns cannot run over layer {layers[0]}, which takes a "
                 "tensor whole; end the group before it"

@@ -59,6 +59,7 @@ class NativeKernel:
     scratch: int = 0  # bytes
     support: tuple[Path, ...] = ()
     qualifiers: str = ""
+    ranges: bool = False  # it can make some columns of its row
 
     @property
     def takes_tables(self) -> bool:

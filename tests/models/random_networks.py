@@ -26,10 +26,12 @@ SCALE = 0.05
 
 def random_network(seed: int) -> tvm.IRModule:
     """A module whose ``main`` has one to three inputs and one or more outputs."""
-    return _Generator(seed).run()
+    return RandomNetwork(seed).run()
 
 
-class _Generator:
+class RandomNetwork:
+    """Chooses operators one after the other."""
+
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
         self.dtype = self.random.choice(("int8", "float32"))
