@@ -19,8 +19,6 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-import numpy as np
-
 from dero_tvm.boundary.errors import UserError
 from dero_tvm.planning.column_windows.grouping import Group, Grouping
 from relax_passes.operators import Signature, TensorSpec, operator_of
@@ -71,21 +69,21 @@ class ColumnGroup:
             if name in self.strips
         }
 
-    @property
-    def rows_made(self) -> list[int]:
-        """Rows that each operation makes, in all passes, of every window."""
-        made = np.subtract(self.schedule.end, self.schedule.first).sum(axis=0)
-        return [int(rows) for rows in made]
+    def macs_of(self, turn: int) -> Fraction:
+        """Multiply-accumulates of all windows of pass number `turn`."""
+        total = Fraction(0)
+        made = zip(self.schedule.first[turn], self.schedule.end[turn], strict=True)
+        for index, (op, (first, end)) in enumerate(zip(self.operations, made, strict=True)):
+            output = op.signature.output
+            columns = sum(window[index][1] - window[index][0] for window in self.columns)
+            whole = max(output.rows * output.pixels, 1)
+            total += Fraction(op.macs * (end - first) * columns, whole)
+        return total
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates of all windows, those that are made again included."""
-        total = Fraction(0)
-        for index, (op, rows) in enumerate(zip(self.operations, self.rows_made)):
-            output = op.signature.output
-            columns = sum(window[index][1] - window[index][0] for window in self.columns)
-            total += Fraction(op.macs * rows * columns, max(output.rows * output.pixels, 1))
-        return int(total)
+        """Multiply-accumulates of all passes, those that are made again included."""
+        return int(sum(map(self.macs_of, range(len(self.schedule.first))), Fraction(0)))
 
 
 def numbered_operations(network: Network) -> tuple[Operation, ...]:

@@ -17,16 +17,21 @@ _SIDES = (7, 8, 10, 13)
 _LARGEST_SIDE = 16
 
 
-def random_image_network(seed: int) -> tvm.IRModule:
-    """A module whose ``main`` has one input, an image, and one or more outputs."""
-    return _Images(seed).run()
+def random_image_network(seed: int, channels: tuple[int, ...] = CHANNELS) -> tvm.IRModule:
+    """A module whose ``main`` has one input, an image, and one or more outputs.
+
+    Convolutions make one of so many `channels`.
+    """
+    network = _Images(seed)
+    network.channels = channels
+    return network.run()
 
 
 class _Images(RandomNetwork):
     def run(self) -> tvm.IRModule:
         choose = self.random
         batch = 2 if choose.random() < 0.1 else 1
-        shape = (batch, choose.choice(_SIDES), choose.choice(_SIDES), choose.choice(CHANNELS))
+        shape = (batch, choose.choice(_SIDES), choose.choice(_SIDES), choose.choice(self.channels))
         x = relax.Var("x", relax.TensorType(shape, self.dtype))
         blocks = [self.one] * 5 + [self.residual, self.bottleneck, self.inception, self.dense_block]
         blocks += [self.down_and_up]
@@ -84,7 +89,7 @@ class _Images(RandomNetwork):
             after[axis] += max(0, span - length - before[axis] - after[axis])
         strides = tuple(self.random.choice((1, 1, 2, 3)) for _ in lengths)
         return self.conv(
-            x, self.random.choice(CHANNELS), kernel, strides, (*before, *after), dilation
+            x, self.random.choice(self.channels), kernel, strides, (*before, *after), dilation
         )
 
     def pooling(self, x):
@@ -123,7 +128,7 @@ class _Images(RandomNetwork):
         if max(spec(x).shape[1:3]) * 2 > _LARGEST_SIDE:
             return self.same(x)
         kernel = self.random.choice((2, 3))
-        shape = (self.random.choice(CHANNELS), kernel, kernel, spec(x).channels)
+        shape = (self.random.choice(self.channels), kernel, kernel, spec(x).channels)
         weights = self.weights(shape, spec(x).channels * kernel * kernel)
         padding = tuple(self.random.randint(0, 1) for _ in range(4))
         return make_call("conv2d_transpose", [x, *weights], strides=(2, 2), padding=padding)
