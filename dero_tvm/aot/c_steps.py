@@ -134,6 +134,19 @@ class _StepPrinter:
                 lines += [*self._function(f"{self.name}_stage_{index}", head, body), ""]
         return lines
 
+    def _inside(self, index: int, loop: WindowLoop) -> _StepPrinter:
+        """The printer of what a loop over windows has inside."""
+        entries = c_type(str(self.network.constants[loop.columns].dtype))
+        return _StepPrinter(
+            self.number,
+            StepProgram(self.step.name, loop.stages),
+            self.network,
+            self.interface,
+            self.constants,
+            name=f"{self.name}_windows_{index}",
+            columns=f"const {entries} *columns",
+        )
+
     def _window_function(self, index: int, loop: WindowLoop) -> list[str]:
         """The function that makes a pass of a group in windows of columns, and those it calls.
 
@@ -144,17 +157,7 @@ class _StepPrinter:
             for (int32_t row_1 = pass * 2; row_1 < end; ++row_1) {
         """
         count = len(loop.stages)
-        entries = c_type(str(self.network.constants[loop.columns].dtype))
-        printer = _StepPrinter(
-            self.number,
-            StepProgram(self.step.name, loop.stages),
-            self.network,
-            self.interface,
-            self.constants,
-            name=f"{self.name}_windows_{index}",
-            columns=f"const {entries} *columns",
-        )
-        printer.ports, printer.may_fail = self.ports, self.may_fail
+        printer = self._inside(index, loop)
         lines = printer._functions_of_stages()
         final, row = count - 1, printer._row(count - 1)
         body = [
@@ -173,7 +176,7 @@ class _StepPrinter:
         kind = "" if printer.counts_in_array else "int32_t "
         body.append(f"    for ({kind}{row} = pass * {loop.rows}; {row} < end; ++{row}) {{")
         body += [*printer._make(final, "      "), "    }", "  }"]
-        head = ", ".join(["int32_t pass", *self._parameters()])
+        head = ", ".join(["int32_t pass", *printer._parameters()])
         lines += self._function(printer.name, head, body)
         self.tables += printer.tables
         return lines
@@ -301,9 +304,9 @@ class _StepPrinter:
         if isinstance(kernel, RowCallback):
             return self._trade(stage, kernel, row, indent)
         if isinstance(kernel, WindowLoop):
-            given = ", ".join([row, *(f"{port}s" for port in self.ports)])
-            call = f"{self.name}_windows_{index}({given})"
-            return _checked(call, indent) if self.may_fail else [f"{indent}{call};"]
+            inside = self._inside(index, kernel)
+            given = ", ".join([row, *(f"{port}s" for port in inside.ports)])
+            return [f"{indent}{inside.name}({given});"]
         arguments = [row] if kernel.by_row else []
         for argument, parameter in stage.in_c.passed:
             if isinstance(argument, int):

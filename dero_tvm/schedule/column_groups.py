@@ -174,7 +174,8 @@ class _Maker:
         )
         operands, specs = self._operands()
         needs = [self._rows_needed(name, schedule) for name in operands]
-        signature = group_signature(specs, driver.signature.output, group.rows, needs)
+        places = [operands.index(name) for name in self._in_place()] if group.rows == 1 else []
+        signature = group_signature(specs, driver.signature.output, group.rows, needs, places)
         return Operation(
             driver.name,
             signature,
@@ -266,6 +267,19 @@ class _Maker:
                 if name in self.network.values and name not in self.made:
                     found.setdefault(name, op.signature.inputs[index])
         return tuple(found), tuple(found.values())
+
+    def _in_place(self) -> list[str]:
+        """The operands over whose row the last operation may write its own, and no other reads."""
+        *others, driver = self.operations
+        read = {name for op in others for name in op.operands}
+        return [
+            name
+            for index in driver.in_schedule().in_place
+            if (name := driver.operands[index]) in self.network.values
+            and name not in self.made
+            and name not in read
+            and driver.operands.count(name) == 1
+        ]
 
     def _rows_needed(self, value: str, schedule: PassSchedule) -> list[tuple[int, int]]:
         """The rows of an operand of the group that each pass reads."""

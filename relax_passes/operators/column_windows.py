@@ -18,13 +18,14 @@ class ColumnWindows(Operator):
     """The last operator of the group, with the others inside it.
 
     ``rows`` of the result are made by a call.  ``needs`` has for every argument and call the range
-    of rows that it reads.
+    of rows that it reads.  Of the arguments ``in_place`` row r is read to make row r of the result,
+    and nothing else, so that this may be written over it.
     """
 
     name = "column_windows"
     memory_class = OperatorClass.SPATIAL
     arguments = ()
-    defaults = {"rows": REQUIRED, "needs": REQUIRED}
+    defaults = {"rows": REQUIRED, "needs": REQUIRED, "in_place": ()}
 
     def argument_names(self, signature: Signature) -> tuple[str, ...]:
         return tuple(f"input{index}" for index in range(len(signature.inputs)))
@@ -35,6 +36,9 @@ class ColumnWindows(Operator):
     def needed_rows(self, signature: Signature, argument: int, row: int) -> tuple[int, int]:
         first, end = signature["needs"][argument][row]
         return first, end
+
+    def in_place_arguments(self, signature: Signature) -> tuple[int, ...]:
+        return tuple(signature["in_place"])
 
     def rows_per_call(self, signature: Signature) -> int:
         return int(signature["rows"])
@@ -48,7 +52,8 @@ def group_signature(
     output: TensorSpec,
     rows: int,
     needs: Sequence[Sequence[tuple[int, int]]],
+    in_place: Sequence[int],
 ) -> Signature:
     """The signature of a group with operands `inputs` from outside."""
-    attrs = {"rows": rows, "needs": tuple(tuple(of) for of in needs)}
+    attrs = {"rows": rows, "needs": tuple(map(tuple, needs)), "in_place": tuple(in_place)}
     return Signature(COLUMN_WINDOWS, inputs, output, attrs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -47,10 +48,13 @@ def test_on_the_host(reference):
 
 
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
-@pytest.mark.parametrize("external_io", [False, True])
-def test_as_c_under_sanitizers(reference, external_io):
+@pytest.mark.parametrize("options", [{}, {"external_io": True}, {"stream_input": True}])
+def test_as_c_under_sanitizers(reference, options):
     image, expected = reference
-    archive = compiled(windows=GROUPING, external_io=external_io).archive
+    grouping = GROUPING
+    if "stream_input" in options:  # the application's rows are the first operation
+        grouping = tuple(replace(g, first=g.first + 1, last=g.last + 1) for g in GROUPING)
+    archive = compiled(windows=grouping, **options).archive
     result = run_host_c(archive, [image], sanitize=True)
     assert_equal_outputs("windows", guarded_outputs("windows", result), expected)
 
