@@ -48,9 +48,11 @@ def array_names(program: Program, prefix: str) -> dict[str, str]:
     """
     wanted: dict[str, str] = {}
     for step in program.steps:
-        for stage in step.stages:
+        for stage in step.inner_stages:
             for argument, parameter in stage.in_c.passed:
-                if isinstance(argument, int) or not argument.address.base.startswith("constant:"):
+                if not isinstance(argument, Argument) or not argument.address.base.startswith(
+                    "constant:"
+                ):
                     continue
                 operator = stage.operation.signature.short_name
                 words = (operator, stage.operation.name, parameter.name)
@@ -59,6 +61,8 @@ def array_names(program: Program, prefix: str) -> dict[str, str]:
             for argument in stage.in_c.arguments:
                 if isinstance(argument, Argument) and argument.table:
                     wanted.setdefault(argument.table, argument.table)
+        for table in (name for stage in step.stages for name in stage.window_tables):
+            wanted.setdefault(table, table)
         if step.calls is not None:
             wanted.setdefault(step.calls.constant, step.calls.constant)
     return dict(zip(wanted, (f"{prefix}_{name}" for name in c_identifiers(wanted.values()))))

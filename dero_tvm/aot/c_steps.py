@@ -29,12 +29,13 @@ from dataclasses import dataclass
 
 from dero_tvm.schedule.network import Network
 
+from .c_constants import c_type
 from .c_layout import WIDTH
 from .header import CPort, Interface
 from .kernel_body import alias
 from .kernels import RowCallback
 from .names import c_comment, c_identifier
-from .program import Argument, CallList, RowsNeeded, Stage, StepProgram
+from .program import Argument, CallList, Column, RowsNeeded, Stage, StepProgram, WindowLoop
 from .row_places import Address
 
 _LONGEST_LAYER = 400  # TFLite joins the names of all that it fused
@@ -86,14 +87,18 @@ class _StepPrinter:
         network: Network,
         interface: Interface,
         arrays: Mapping[str, str],
+        name: str = "",
+        columns: str = "",
     ) -> None:
         self.step = step
         self.network = network
         self.constants = arrays
-        self.name = f"step_{number}_{c_identifier(step.name)}"
+        self.number = number
+        self.name = name or f"step_{number}_{c_identifier(step.name)}"
+        self.columns = columns  # the parameter with the columns of a window, if there are windows
         self.interface = interface
         self.arenas = {region: array for region, array, _ in interface.arenas}
-        calls = [stage.in_c for stage in step.stages]
+        calls = [stage.in_c for stage in step.inner_stages]
         arguments = [a for call in calls for a in call.arguments if isinstance(a, Argument)]
         callbacks = [s.kernel.port for s in step.stages if isinstance(s.kernel, RowCallback)]
         bases = {argument.address.base for argument in arguments} | set(callbacks)
@@ -104,18 +109,77 @@ class _StepPrinter:
         self.tables: list[str] = []
 
     def print(self) -> StepCode:
-        parameters = [f"const struct {self.interface.prefix}_{p}s *{p}s" for p in self.ports]
-        functions = []
-        for index, stage in enumerate(self.step.stages):
-            if stage.shared:
-                head = ", ".join(["int32_t *made", "int32_t until", *parameters])
-                body = self._make_until(index, "until", "  ")
-                functions += [*self._function(f"{self.name}_stage_{index}", head, body), ""]
+        parameters = self._parameters()
+        functions = self._functions_of_stages()
         functions += self._function(self.name, ", ".join(parameters) or "void", self._body())
         text = "\n".join([*self._description(), *self.tables, *functions])
         call = f"{self.name}({', '.join(f'{p}s' for p in self.ports)})"
-        layers = self.network.layers_of(stage.operation.result for stage in self.step.stages)
+        layers = self.network.layers_of(s.operation.result for s in self.step.inner_stages)
         return StepCode(self.name, text, call, self.may_fail, layers)
+
+    def _parameters(self) -> list[str]:
+        return [f"const struct {self.interface.prefix}_{p}s *{p}s" for p in self.ports]
+
+    def _functions_of_stages(self) -> list[str]:
+        """The functions of stages that have one, and a line behind each."""
+        lines = []
+        for index, stage in enumerate(self.step.stages):
+            if isinstance(stage.kernel, WindowLoop):
+                lines += [*self._window_function(index, stage.kernel), ""]
+        for index, stage in enumerate(self.step.stages):
+            if stage.shared:
+                known = [self.columns] if self.columns else []
+                head = ", ".join(["int32_t *made", "int32_t until", *known, *self._parameters()])
+                body = self._make_until(index, "until", "  ")
+                lines += [*self._function(f"{self.name}_stage_{index}", head, body), ""]
+        return lines
+
+    def _inside(self, index: int, loop: WindowLoop) -> _StepPrinter:
+        """The printer of what a loop over windows has inside."""
+        entries = c_type(str(self.network.constants[loop.columns].dtype))
+        return _StepPrinter(
+            self.number,
+            StepProgram(self.step.name, loop.stages),
+            self.network,
+            self.interface,
+            self.constants,
+            name=f"{self.name}_windows_{index}",
+            columns=f"const {entries} *columns",
+        )
+
+    def _window_function(self, index: int, loop: WindowLoop) -> list[str]:
+        """The function that makes a pass of a group in windows of columns, and those it calls.
+
+        static void step_0_..._windows_2(int32_t pass) {
+          for (int32_t window = 0; window < 4; ++window) {
+            const uint16_t *columns = columns_conv2 + window * 4;
+            int32_t row_0 = first_rows_conv2[pass];
+            for (int32_t row_1 = pass * 2; row_1 < end; ++row_1) {
+        """
+        count = len(loop.stages)
+        printer = self._inside(index, loop)
+        lines = printer._functions_of_stages()
+        final, row = count - 1, printer._row(count - 1)
+        body = [
+            f"  const int32_t next = (pass + 1) * {loop.rows};",
+            f"  const int32_t end = next < {loop.height} ? next : {loop.height};",
+            f"  for (int32_t window = 0; window < {loop.windows}; ++window) {{",
+            f"    {printer.columns} = {self.constants[loop.columns]} + window * {2 * count};",
+        ]
+        if printer.counts_in_array:
+            body.append(f"    int32_t made[{count}];")
+        for stage in range(final):
+            place = f"pass * {final} + {stage}" if final > 1 else "pass"
+            kind = "" if printer.counts_in_array else "int32_t "
+            table = self.constants[loop.first_rows]
+            body.append(f"    {kind}{printer._row(stage)} = {table}[{place}];")
+        kind = "" if printer.counts_in_array else "int32_t "
+        body.append(f"    for ({kind}{row} = pass * {loop.rows}; {row} < end; ++{row}) {{")
+        body += [*printer._make(final, "      "), "    }", "  }"]
+        head = ", ".join(["int32_t pass", *printer._parameters()])
+        lines += self._function(printer.name, head, body)
+        self.tables += printer.tables
+        return lines
 
     def _function(self, name: str, parameters: str, body: list[str]) -> list[str]:
         if not self.may_fail:
@@ -128,7 +192,7 @@ class _StepPrinter:
         """A comment that lists the step's operators: what each reads, makes, and was made from."""
         order = " (last row first)" if self.step.descending else ""
         lines = ["/*", f" * {c_comment(self.step.name)}{order}"]
-        for stage in self.step.stages:
+        for stage in self.step.inner_stages:
             operation, values = stage.operation, self.network.values
             operands = ", ".join(self._value(n) for n in operation.operands if n in values)
             reads = f" *   {self._callee(stage)}: {operands}".rstrip()
@@ -141,6 +205,7 @@ class _StepPrinter:
 
     def _callee(self, stage: Stage) -> str:
         kernel = stage.in_c.kernel
+        assert not isinstance(kernel, WindowLoop)
         if not isinstance(kernel, RowCallback):
             return kernel.name
         kind, port = self._port(kernel)
@@ -196,7 +261,8 @@ class _StepPrinter:
         """Statements after which a stage has made at least `until` rows."""
         if not self.step.stages[index].shared:
             return self._make_until(index, until, indent)
-        arguments = ["made", until, *(f"{port}s" for port in self.ports)]
+        known = ["columns"] if self.columns else []
+        arguments = ["made", until, *known, *(f"{port}s" for port in self.ports)]
         call = f"{self.name}_stage_{index}({', '.join(arguments)})"
         return _checked(call, indent) if self.may_fail else [f"{indent}{call};"]
 
@@ -237,10 +303,16 @@ class _StepPrinter:
         kernel = stage.in_c.kernel
         if isinstance(kernel, RowCallback):
             return self._trade(stage, kernel, row, indent)
+        if isinstance(kernel, WindowLoop):
+            inside = self._inside(index, kernel)
+            given = ", ".join([row, *(f"{port}s" for port in inside.ports)])
+            return [f"{indent}{inside.name}({given});"]
         arguments = [row] if kernel.by_row else []
         for argument, parameter in stage.in_c.passed:
             if isinstance(argument, int):
                 arguments.append(str(argument))
+            elif isinstance(argument, Column):
+                arguments.append(f"columns[{argument.entry}]")
             else:
                 pointer = self._address(argument, row)
                 if not argument.address.base.startswith("constant:"):
@@ -279,6 +351,8 @@ class _StepPrinter:
                 offset.append(f"{row} * {argument.row_bytes}")
             elif argument.ring > 1:
                 offset.append(f"{row} % {argument.ring} * {argument.row_bytes}")
+        if argument.column is not None:
+            offset.append(f"columns[{argument.column.entry}] * {argument.pixel_bytes}")
         return " + ".join([base, *offset])
 
     def _entry(self, argument: Argument, row: str) -> str:

@@ -21,7 +21,16 @@ from .header import Interface
 from .host_parts import parts
 from .kernels import RowCallback
 from .llvm import PART
-from .program import Argument, CallList, Program, RowsNeeded, Stage, StepProgram
+from .program import (
+    Argument,
+    CallList,
+    Column,
+    Program,
+    RowsNeeded,
+    Stage,
+    StepProgram,
+    WindowLoop,
+)
 
 ENTRY = "run"
 GUARD_BYTES = 64
@@ -95,12 +104,14 @@ def constant_bytes(program: Program) -> int:
 
 def _used_constants(program: Program) -> list[str]:
     """Names of the constants that portable kernels and steps read, in order of first use."""
-    stages = (stage for step in program.steps for stage in step.stages)
+    stages = [stage for step in program.steps for stage in step.inner_stages]
     arguments = (a for stage in stages for a in stage.arguments if isinstance(a, Argument))
     bases = dict.fromkeys(
         base for a in arguments for base in (a.address.base, f"constant:{a.table}")
     )
     bases.update({f"constant:{step.calls.constant}": None for step in program.steps if step.calls})
+    loops = [stage for step in program.steps for stage in step.stages]
+    bases.update({f"constant:{name}": None for stage in loops for name in stage.window_tables})
     bases.pop("constant:", None)
     return [b.removeprefix("constant:") for b in bases if b.startswith("constant:")]
 
@@ -127,6 +138,7 @@ class _Builder:
             for index, port in enumerate(ports):
                 if program.plan.options.external_io or port.row_streamed:
                     self.sizes[f"{kind}:{index}"] = max(port.bytes, 1)
+        self.columns: tuple[str, tirx.Expr] = ("", tirx.const(0, "int32"))  # table, entry
         self.memories: dict[str, tirx.Buffer] = {}  # of the function that is being built
 
     def entry(self, split: Sequence[tvm.ir.GlobalVar]) -> tirx.PrimFunc:
@@ -165,7 +177,7 @@ class _Builder:
                 until = T.arg("until", tirx.Var("until", "int32"))
                 self._declare_memories()
                 made = T.decl_buffer((len(step.stages),), "int32", data=counts)
-                self._make_until(number, index, until, made)
+                self._make_until(number, step, index, until, made)
         return tvm.s_tir.renew_defs(builder.get())
 
     def _declare_memories(self) -> None:
@@ -180,57 +192,88 @@ class _Builder:
 
     def _step(self, number: int, step: StepProgram) -> None:
         if step.calls is not None:
-            self._listed(step, step.calls)
+            self._listed(number, step, step.calls)
             return
         final = len(step.stages) - 1
         last = step.stages[final]
         if not last.kernel.by_row:
-            self._call(last, None)
+            self._call(number, last, None)
             return
         made = T.alloc_buffer((final + 1,), "int32")
         for index in range(final):
             T.buffer_store(made, tirx.const(0, "int32"), [index])
         with T.serial(0, last.rows) as row:
-            self._make(number, final, row, made)
+            self._make(number, step, final, row, made)
         for index, stage in enumerate(step.stages):
             if stage.complete:
-                self._have_made(number, index, tirx.const(stage.rows, "int32"), made)
+                rows = tirx.const(stage.rows, "int32")
+                self._have_made(number, step, index, rows, made)
 
-    def _listed(self, step: StepProgram, calls: CallList) -> None:
+    def _listed(self, number: int, step: StepProgram, calls: CallList) -> None:
         """The loop over a list of calls."""
         rows = T.alloc_buffer((len(step.stages),), "int32")
         for index, first in enumerate(calls.first_rows):
             T.buffer_store(rows, tirx.const(first, "int32"), [index])
         listed = self.program.network.constants[calls.constant]
         with T.serial(0, len(listed)) as call:
-            number = self._unsigned(self.offsets[calls.constant], call, listed.itemsize)
+            entry = self._unsigned(self.offsets[calls.constant], call, listed.itemsize)
             for index, stage in enumerate(step.stages):
-                with T.If(number == index):
+                with T.If(entry == index):
                     with T.Then():
-                        self._call(stage, rows[index] if stage.kernel.by_row else None)
+                        row = rows[index] if stage.kernel.by_row else None
+                        self._call(number, stage, row)
                         T.buffer_store(rows, rows[index] + calls.directions[index], [index])
 
-    def _have_made(self, number: int, index: int, until: tirx.Expr, made: tirx.Buffer) -> None:
+    def _have_made(
+        self, number: int, step: StepProgram, index: int, until: tirx.Expr, made: tirx.Buffer
+    ) -> None:
         """Statements after which a stage has made at least `until` rows."""
-        if self.program.steps[number].stages[index].shared:
+        if step.stages[index].shared and step is self.program.steps[number]:
             function = self.functions[_stage_name(number, index)]
             memories = [memory.data for memory in self.memories.values()]
             T.evaluate(tvm.ir.Call(function, [made.data, until, *memories]))
         else:
-            self._make_until(number, index, until, made)
+            self._make_until(number, step, index, until, made)
 
-    def _make_until(self, number: int, index: int, until: tirx.Expr, made: tirx.Buffer) -> None:
+    def _make_until(
+        self, number: int, step: StepProgram, index: int, until: tirx.Expr, made: tirx.Buffer
+    ) -> None:
         with T.While(made[index] < until):
-            self._make(number, index, made[index], made)
+            self._make(number, step, index, made[index], made)
             T.buffer_store(made, made[index] + 1, [index])
 
-    def _make(self, number: int, index: int, row: tirx.Expr, made: tirx.Buffer) -> None:
+    def _make(
+        self, number: int, step: StepProgram, index: int, row: tirx.Expr, made: tirx.Buffer
+    ) -> None:
         """Statements that make one row of a stage, and first the rows it needs."""
-        step = self.program.steps[number]
         stage = step.stages[index]
         for producer, needed in stage.asks:
-            self._have_made(number, producer, self._needed(row, needed), made)
-        self._call(stage, stage.rows - 1 - row if step.descending else row)
+            self._have_made(number, step, producer, self._needed(row, needed), made)
+        self._call(number, stage, stage.rows - 1 - row if step.descending else row)
+
+    def _windows(self, number: int, loop: WindowLoop, turn: tirx.Expr) -> None:
+        """Pass number `turn` of a group in windows of columns."""
+        final = len(loop.stages) - 1
+        inside = StepProgram("", loop.stages)
+        first = T.alloc_buffer((1,), "int32")
+        T.buffer_store(first, turn * loop.rows, [0])
+        made = T.alloc_buffer((final + 1,), "int32")
+        with T.serial(0, loop.windows) as window:
+            self.columns = loop.columns, window * (2 * (final + 1))
+            for stage in range(final):
+                start = self._entry_of(loop.first_rows, turn * final + stage)
+                T.buffer_store(made, start, [stage])
+            T.buffer_store(made, first[0], [final])
+            end = T.min(first[0] + loop.rows, loop.height)
+            self._make_until(number, inside, final, end, made)
+
+    def _entry_of(self, table: str, index: tirx.Expr) -> tirx.Expr:
+        itemsize = self.program.network.constants[table].itemsize
+        return self._unsigned(self.offsets[table], index, itemsize)
+
+    def _column(self, column: Column) -> tirx.Expr:
+        table, entry = self.columns
+        return self._entry_of(table, entry + column.entry)
 
     def _needed(self, row: tirx.Expr, needed: RowsNeeded) -> tirx.Expr:
         if not needed.table:
@@ -243,14 +286,20 @@ class _Builder:
                 value = T.Select(row <= index, number, value)
         return value
 
-    def _call(self, stage: Stage, row: tirx.Expr | None) -> None:
+    def _call(self, number: int, stage: Stage, row: tirx.Expr | None) -> None:
         if isinstance(stage.kernel, RowCallback):
             self._trade(stage, stage.kernel, row)
+            return
+        if isinstance(stage.kernel, WindowLoop):
+            assert row is not None
+            self._windows(number, stage.kernel, row)
             return
         arguments = [] if row is None else [row]
         for argument in stage.arguments:
             if isinstance(argument, int):
                 arguments.append(tirx.const(argument, "int32"))
+            elif isinstance(argument, Column):
+                arguments.append(self._column(argument))
             else:
                 arguments.append(self._pointer(argument, row))
         T.evaluate(tvm.ir.Call(self.functions[stage.kernel.name], arguments))
@@ -297,6 +346,8 @@ class _Builder:
             assert row is not None, "only row kernels take row addresses"
             at = T.truncmod(row, argument.ring) if argument.ring else row
             index = index + at * argument.row_bytes
+        if argument.column is not None:
+            index = index + self._column(argument.column) * argument.pixel_bytes
         return self.memories[base], index
 
     def _entry(self, argument: Argument, row: tirx.Expr) -> tirx.Expr:

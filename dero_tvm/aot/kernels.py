@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -11,11 +11,12 @@ import numpy as np
 from tvm import tirx
 
 from dero_tvm.schedule.network import Cascade, Operation
-from dero_tvm.schedule.row_offsets import RowOffsets
+from dero_tvm.schedule.row_offsets import RowOffsets, StripRows
 from relax_passes.operators import Signature, TensorSpec, operator_of
 from relax_passes.operators.row_ports import SINK, SOURCE
 
 from . import row_tables
+from .column_ranges import END, FIRST, NoColumns, Strip, column_ranges, first_of
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,9 @@ class NativeFunction:
 Tabled = Mapping[int, int]
 """The operands of an operation whose rows a table gives, with the bytes of one unit of it."""
 
+Strips = Mapping[int, int]
+"""The operands of an operation that come in strips, with the elements from row to row of each."""
+
 
 class KernelTable:
     """Kernels by signature, named in the order in which they are asked for.
@@ -85,31 +89,47 @@ class KernelTable:
         self._counts: dict[str, int] = {}
         for cascade in cascades:
             for operation in cascade.operations:
-                if operation.signature.operator not in (SOURCE, SINK):
-                    self.of(operation, tabled(operation))
+                if operation.signature.operator in (SOURCE, SINK):
+                    continue
+                for part in operation.parts:
+                    self.of(part, tabled(part), operation.strips_of(part))
 
     @property
     def kernels(self) -> tuple[Kernel, ...]:
         return tuple(self._by_key.values())
 
-    def of(self, operation: Operation, tabled: Tabled) -> Kernel:
-        """The kernel that computes `operation`."""
-        key: object = (operation.signature, operation.state, tuple(tabled.items()))
+    def of(self, operation: Operation, tabled: Tabled, strips: Strips | None = None) -> Kernel:
+        """The kernel that computes `operation`; with `strips`, which may be none, by columns."""
+        in_columns = None if strips is None else tuple(strips.items())
+        key: object = (operation.signature, operation.state, tuple(tabled.items()), in_columns)
         if operation.function is not None:
             key = operation.name
         if key not in self._by_key:
-            self._by_key[key] = self._make(operation, tabled)
+            self._by_key[key] = self._make(operation, tabled, strips)
         return self._by_key[key]
 
     def native(
-        self, operation: Operation, constants: Mapping[str, np.ndarray], tabled: Tabled
+        self,
+        operation: Operation,
+        constants: Mapping[str, np.ndarray],
+        tabled: Tabled,
+        strips: Strips | None = None,
     ) -> NativeFunction:
-        """The function of an operation with a native kernel; equal ones are one function."""
+        """The function of an operation with a native kernel; equal ones are one function.
+
+        With `strips`, which may be none, it goes by columns.
+        """
         native = operation.native
         operator = operator_of(operation.signature.operator)
         assert native is not None and operator is not None
         names = operator.argument_names(operation.signature)
-        body = native.text(RowOffsets({names[index]: unit for index, unit in tabled.items()}))
+        units = {names[index]: unit for index, unit in tabled.items()}
+        rows = {
+            names[i]: StripRows(pitch * spec.itemsize, spec.pixel_stride * spec.itemsize)
+            for i, pitch in (strips or {}).items()
+            for spec in [operation.signature.inputs[i]]
+        }
+        body = native.text(RowOffsets(units, strips is not None, rows))
         parameters = native_parameters(
             operation.signature,
             operation.row_operands,
@@ -118,6 +138,8 @@ class KernelTable:
             scratch=native.scratch > 0,
             tabled=tabled,
         )
+        if strips is not None:
+            parameters += tuple(map(Parameter, [*map(first_of, rows), FIRST, END]))
         key = (native.name, body, parameters)
         if key not in self._native:
             name, comment = self._numbered(native.name), _comment(operation)
@@ -130,7 +152,7 @@ class KernelTable:
         number = self._counts[short] = self._counts.get(short, -1) + 1
         return f"{short}_{number}"
 
-    def _make(self, operation: Operation, tabled: Tabled) -> Kernel:
+    def _make(self, operation: Operation, tabled: Tabled, strips: Strips | None) -> Kernel:
         signature = operation.signature
         name = self._numbered(signature.short_name)
         comment = _comment(operation)
@@ -147,7 +169,8 @@ class KernelTable:
         else:
             operator = operator_of(signature.operator)
             assert operator is not None
-            function = portable_kernel(signature, operation.state is not None, dict(tabled))
+            running = operation.state is not None
+            function = portable_kernel(signature, running, dict(tabled), strips)
             parameters = [Parameter("row")]
             for index, argument in enumerate(operator.argument_names(signature)):
                 parameters.append(Parameter(argument, signature.inputs[index].dtype))
@@ -158,6 +181,11 @@ class KernelTable:
             parameters.append(Parameter("state", operation.state.dtype, read_only=False))
         elif operation.scratch:
             parameters.append(Parameter("scratch", "int8", read_only=False))
+        if strips is not None:
+            assert operator is not None
+            names = operator.argument_names(signature)
+            added = [*(first_of(names[index]) for index in strips), FIRST, END]
+            parameters += map(Parameter, added)
         if len(parameters) != len(function.params):
             raise RuntimeError(f"kernel of {operation.name} has unexpected parameters")
         return Kernel(name, function, tuple(parameters), comment)
@@ -198,6 +226,14 @@ def takes_table(operation: Operation, index: int) -> bool:
     """Whether the kernels of an operation can look the rows of operand `index` up in a table."""
     if operation.signature.operator in (SOURCE, SINK):
         return True
+    if operation.group is not None:
+        read = [
+            (part, number)
+            for part in operation.parts
+            for number, name in enumerate(part.operands)
+            if name == operation.operands[index]
+        ]
+        return all(takes_table(part, number) for part, number in read)
     if operation.function is not None or index not in operation.row_operands:
         return False
     if operation.native is not None and not operation.native.takes_tables:
@@ -218,20 +254,57 @@ def _read_by_rows(signature: Signature, absorbing: bool) -> frozenset[int]:
     return frozenset(heights[n] for n in row_tables.read_by_rows(function, strides))
 
 
+def makes_windows(operation: Operation, strips: Collection[int]) -> bool:
+    """Whether the portable kernel makes ranges of columns, of operands in such strips."""
+    return _makes_windows(operation.signature, tuple(strips))
+
+
+@lru_cache(maxsize=4096)
+def _makes_windows(signature: Signature, strips: tuple[int, ...]) -> bool:
+    pitches = {index: signature.inputs[index].row_stride for index in strips}
+    try:
+        portable_kernel(signature, False, {}, pitches)
+    except NoColumns:
+        return False
+    return True
+
+
 def portable_kernel(
-    signature: Signature, running_reduction: bool, tabled: Mapping[int, int]
+    signature: Signature,
+    running_reduction: bool,
+    tabled: Tabled,
+    strips: Strips | None = None,
 ) -> tirx.PrimFunc:
     """The portable kernel, by tables of the given units for some operands.
 
-    Raises `row_tables.NoTable` if it does not go by rows there.
+    With `strips` it makes a range of columns, and reads these operands in strips.
+
+    Raises `row_tables.NoTable` if it does not go by rows there, and `NoColumns` if it does not go
+    over its row column by column.
     """
     function = _portable_kernel(signature, running_reduction)
-    if not tabled:
-        return function
     operator = operator_of(signature.operator)
     assert operator is not None
     heights = {p.name: number for number, p in enumerate(function.params)}
     names = operator.argument_names(signature)
+    if tabled:
+        function = _with_tables(function, signature, names, heights, tabled)
+    if strips is None:
+        return function
+    in_strips = {
+        heights[f"{names[index]}_rows"]: Strip(pitch, signature.inputs[index])
+        for index, pitch in strips.items()
+    }
+    return column_ranges(function, signature.output, in_strips)
+
+
+def _with_tables(
+    function: tirx.PrimFunc,
+    signature: Signature,
+    names: Sequence[str],
+    heights: Mapping[str, int],
+    tabled: Tabled,
+) -> tirx.PrimFunc:
     operands = {}
     for index, unit in tabled.items():
         spec = signature.inputs[index]

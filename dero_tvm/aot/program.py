@@ -14,13 +14,15 @@ import numpy as np
 
 from dero_tvm.planning.plan import MemoryPlan
 from dero_tvm.planning.rows.runs import Run
-from dero_tvm.schedule.network import Cascade, Network, Operation, joint_name
-from dero_tvm.schedule.to_problem import Scheduled, scratch_buffer, state_buffer
+from dero_tvm.schedule.column_groups import ColumnGroup
+from dero_tvm.schedule.network import Cascade, NativeKernel, Network, Operation, joint_name
+from dero_tvm.schedule.to_problem import Scheduled, scratch_buffer, state_buffer, work_buffer
 from relax_passes.operators import TensorSpec
 from relax_passes.operators.row_ports import SINK, SOURCE
-from relax_passes.streaming.row_schedule import RowSchedule
+from relax_passes.streaming.row_schedule import Demand, RowSchedule
 
 from . import row_tables
+from .column_tables import columns_name, first_rows_name, window_tables
 from .kernels import Kernel, KernelTable, NativeFunction, Parameter, RowCallback
 from .row_places import Address, RowPlace, RowPlaces
 
@@ -44,6 +46,15 @@ class Argument:
     table: str = ""
     unit: int = 1
     rows: int = 0  # that the table is asked for
+    column: Column | None = None  # of the row, where the pointer goes
+    pixel_bytes: int = 0  # to the next column
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column that a window begins or ends with: entry `entry` of the window's in its table."""
+
+    entry: int
 
 
 @dataclass(frozen=True)
@@ -66,13 +77,13 @@ class Call:
     A `RowCallback` has one argument, the address of the row.
     """
 
-    kernel: Kernel | NativeFunction | RowCallback
-    arguments: tuple[Argument | int, ...]
+    kernel: Kernel | NativeFunction | RowCallback | WindowLoop
+    arguments: tuple[Argument | Column | int, ...]
 
     @property
-    def passed(self) -> Iterator[tuple[Argument | int, Parameter]]:
+    def passed(self) -> Iterator[tuple[Argument | Column | int, Parameter]]:
         """Each argument and the parameter of the kernel, if it is one, that takes it."""
-        if isinstance(self.kernel, RowCallback):
+        if isinstance(self.kernel, (RowCallback, WindowLoop)):
             return iter(())
         parameters = self.kernel.parameters[1:] if self.kernel.by_row else self.kernel.parameters
         return zip(self.arguments, parameters)
@@ -87,9 +98,9 @@ class Stage:
     """
 
     operation: Operation
-    kernel: Kernel | RowCallback
-    arguments: tuple[Argument | int, ...]  # without the row
-    rows: int  # calls of its kernel: one a row, 1 for an opaque kernel
+    kernel: Kernel | RowCallback | WindowLoop
+    arguments: tuple[Argument | Column | int, ...]  # without the row
+    rows: int  # calls of its kernel: one a row, or a pass, 1 for an opaque kernel
     asks: tuple[tuple[int, RowsNeeded], ...] = ()  # (stage, rows needed)
     complete: bool = False  # rows that nobody asks for are made at the end
     shared: bool = False  # its rows are made by a function: at several places, or deep in loops
@@ -104,6 +115,39 @@ class Stage:
     def in_c(self) -> Call:
         """The call that the C source makes."""
         return self.native or self.portable
+
+    @property
+    def inner(self) -> tuple[Stage, ...]:
+        """The stages with kernels: those inside a loop over windows, or itself."""
+        return self.kernel.stages if isinstance(self.kernel, WindowLoop) else (self,)
+
+    @property
+    def window_tables(self) -> tuple[str, ...]:
+        """The constants that a loop over windows reads."""
+        loop = self.kernel
+        if not isinstance(loop, WindowLoop):
+            return ()
+        return (loop.columns, loop.first_rows) if len(loop.stages) > 1 else (loop.columns,)
+
+
+@dataclass(frozen=True)
+class WindowLoop:
+    """Stands in place of a kernel for a group in windows of columns (see `ColumnGroup`).
+
+    A call, which is told the number of the pass, makes `rows` of all `height` rows of the group's
+    result.  In each of the `windows` the last of the `stages` goes over these rows, and drives the
+    others, which begin with the rows that the constant `first_rows` has for the pass.  The columns
+    that a stage begins and ends with are entries of the constant `columns`, two for each stage.
+    """
+
+    stages: tuple[Stage, ...]
+    rows: int
+    height: int
+    windows: int
+    columns: str
+    first_rows: str
+
+    by_row = True
 
 
 @dataclass(frozen=True)
@@ -133,6 +177,11 @@ class StepProgram:
     descending: bool = False
     calls: CallList | None = None
 
+    @property
+    def inner_stages(self) -> tuple[Stage, ...]:
+        """All stages with kernels of their own."""
+        return tuple(inner for stage in self.stages for inner in stage.inner)
+
 
 @dataclass(frozen=True)
 class Program:
@@ -152,15 +201,16 @@ class Program:
     @property
     def c_kernels(self) -> tuple[Kernel | NativeFunction, ...]:
         """The functions that the C source calls, in the order of their first call."""
-        called = (stage.in_c.kernel for step in self.steps for stage in step.stages)
-        functions = {k.name: k for k in called if not isinstance(k, RowCallback)}
+        called = (stage.in_c.kernel for step in self.steps for stage in step.inner_stages)
+        functions = {k.name: k for k in called if isinstance(k, (Kernel, NativeFunction))}
         return tuple(functions.values())
 
 
 def build_program(scheduled: Scheduled, plan: MemoryPlan) -> Program:
     """The program that runs `scheduled` at the addresses of `plan`."""
     places = RowPlaces(scheduled, plan)
-    constants = {**scheduled.network.constants, **places.tables}
+    windows = window_tables(scheduled.network)
+    constants = {**scheduled.network.constants, **places.tables, **windows}
     network = replace(scheduled.network, constants=constants)
     cascades = [network.cascades[index] for index in plan.order]
     table = KernelTable(cascades, places.tabled)
@@ -178,7 +228,7 @@ def build_program(scheduled: Scheduled, plan: MemoryPlan) -> Program:
                 descending = run.calls[0].row > run.calls[-1].row
                 step = replace(step, descending=descending)
         steps.append(step)
-    own = (*places.tables, *(name for name in constants if name.startswith("calls_")))
+    own = (*places.tables, *windows, *(name for name in constants if name.startswith("calls_")))
     return Program(network, plan, table.kernels, tuple(steps), own)
 
 
@@ -197,7 +247,7 @@ class _Writer:
                     self.callbacks[port.value] = f"{kind}:{index}"
 
     def step(self, cascade: Cascade, schedule: RowSchedule) -> StepProgram:
-        shared = _with_functions(schedule)
+        shared = _with_functions(schedule.demands, schedule.incomplete)
         stages = []
         for index, op in enumerate(cascade.operations):
             asks = []
@@ -236,20 +286,112 @@ class _Writer:
         """The stage of an operation, which nobody asks for rows as yet."""
         return Stage(
             op,
-            self._kernel(op),
+            self._kernel(cascade, op),
             tuple(self._arguments(cascade, op)),
             op.in_schedule().steps if op.function is None else 1,
             native=self._native(cascade, op),
         )
 
-    def _kernel(self, op: Operation) -> Kernel | RowCallback:
+    def _kernel(self, cascade: Cascade, op: Operation) -> Kernel | RowCallback | WindowLoop:
         if op.signature.operator == SOURCE:
             return RowCallback(self.callbacks[op.result], op.signature.output.row_bytes)
         if op.signature.operator == SINK:
             return RowCallback(self.callbacks[op.operands[0]], op.signature.inputs[0].row_bytes)
+        if op.group is not None:
+            return self._window_loop(cascade, op, op.group)
         return self.table.of(op, self.places.tabled(op))
 
+    def _window_loop(self, cascade: Cascade, op: Operation, group: ColumnGroup) -> WindowLoop:
+        driver = len(group.operations) - 1
+        operators = [part.in_schedule() for part in group.operations]
+        asks: list[list[tuple[int, RowsNeeded]]] = [[] for _ in operators]
+        for demand in group.schedule.demands:
+            producer = operators[demand.producer]
+            last = operators[demand.reader].asks(demand.operand, producer)
+            asks[demand.reader].append((demand.producer, _rows_needed(last, producer.steps)))
+        shared = _with_functions(group.schedule.demands)
+        stages = tuple(
+            Stage(
+                part,
+                self.table.of(part, self.places.tabled(part), group.strips_of(part)),
+                tuple(self._arguments_in_window(cascade, op, group, index)),
+                operators[index].steps,
+                tuple(asks[index]),
+                shared=index in shared,
+                native=self._native_in_window(cascade, op, group, index),
+            )
+            for index, part in enumerate(group.operations)
+        )
+        output = group.operations[driver].signature.output
+        return WindowLoop(
+            stages,
+            group.rows,
+            output.rows,
+            len(group.columns),
+            columns_name(op),
+            first_rows_name(op),
+        )
+
+    def _native_in_window(
+        self, cascade: Cascade, op: Operation, group: ColumnGroup, number: int
+    ) -> Call | None:
+        """The call of the native kernel of operation `number` of a group, if it has one."""
+        part = group.operations[number]
+        if part.native is None:
+            return None
+        arguments = self._arguments_in_window(cascade, op, group, number, native=True)
+        strips, tabled = group.strips_of(part), self.places.tabled(part)
+        kernel = self.table.native(part, self.network.constants, tabled, strips)
+        return Call(kernel, tuple(arguments))
+
+    def _arguments_in_window(
+        self,
+        cascade: Cascade,
+        op: Operation,
+        group: ColumnGroup,
+        number: int,
+        *,
+        native: bool = False,
+    ) -> Iterator[Argument | Column | int]:
+        """The arguments of operation `number` of a group: what it reads, writes, and where."""
+        part, own = group.operations[number], 2 * number
+        patch = self.places.of_buffer(work_buffer(cascade, op)) if group.patch_bytes else None
+        made = {other.result: index for index, other in enumerate(group.operations)}
+        strips: list[Column] = []
+        for index, name in enumerate(part.operands):
+            spec = part.signature.inputs[index]
+            strip = group.strips.get(name)
+            if strip is not None:
+                assert patch is not None
+                yield Argument(patch.moved(strip.offset), spec.dtype)
+                yield strip.rows
+                strips.append(Column(2 * made[name]))
+            elif index in part.row_operands:
+                yield from self._rows(cascade, name, spec)
+            elif not native:
+                yield Argument(self.places.of(cascade, name).address, spec.dtype)
+        scratch = part.scratch
+        if native and part.native is not None:
+            yield from self._constants(part.native)
+            scratch = part.native.scratch
+        output = part.signature.output
+        strip = group.strips.get(part.result)
+        if strip is not None:
+            assert patch is not None
+            address = patch.moved(strip.offset)
+            yield Argument(address, output.dtype, strip.row_bytes, strip.rows)
+        else:
+            row = _row_of(self.places.of(cascade, part.result), output)
+            pixel_bytes = output.pixel_stride * output.itemsize
+            yield replace(row, column=Column(own), pixel_bytes=pixel_bytes)
+        if scratch:
+            assert patch is not None
+            yield Argument(patch.moved(group.scratch), "int8")
+        yield from (*strips, Column(own), Column(own + 1))
+
     def _arguments(self, cascade: Cascade, op: Operation) -> Iterator[Argument | int]:
+        if op.group is not None:  # those of its parts
+            return
         if op.signature.operator == SINK:
             (name,), (spec,) = op.operands, op.signature.inputs
             yield _row_of(self.places.of(cascade, name), spec)
@@ -293,12 +435,16 @@ class _Writer:
         for index in op.row_operands:
             arguments += self._rows(cascade, op.operands[index], op.signature.inputs[index])
         constants = self.network.constants
-        for _, constant in op.native.constants:
-            dtype = str(constants[constant].dtype)
-            arguments.append(Argument(Address(f"constant:{constant}"), dtype))
+        arguments += self._constants(op.native)
         arguments += self._results(cascade, op, op.native.scratch)
         kernel = self.table.native(op, constants, self.places.tabled(op))
         return Call(kernel, tuple(arguments))
+
+    def _constants(self, native: NativeKernel) -> Iterator[Argument]:
+        """The packed constants of a native kernel."""
+        for _, constant in native.constants:
+            dtype = str(self.network.constants[constant].dtype)
+            yield Argument(Address(f"constant:{constant}"), dtype)
 
 
 def _row_of(place: RowPlace, spec: TensorSpec) -> Argument:
@@ -308,18 +454,18 @@ def _row_of(place: RowPlace, spec: TensorSpec) -> Argument:
     )
 
 
-def _with_functions(schedule: RowSchedule) -> set[int]:
+def _with_functions(demands: Sequence[Demand], incomplete: Sequence[int] = ()) -> set[int]:
     """The stages whose rows a function makes.
 
     Those that are asked for at several places; and of stages that ask one for the other's rows,
     which are loops in loops, one in every `_DEEPEST`: compilers have limits, and so have readers.
     """
-    askers = Counter(demand.producer for demand in schedule.demands)
-    askers.update(schedule.incomplete)
+    askers = Counter(demand.producer for demand in demands)
+    askers.update(incomplete)
     found = {producer for producer, count in askers.items() if count > 1}
     depth: Counter[int] = Counter()
     # Whoever asks for a stage's rows stands behind it.
-    for demand in sorted(schedule.demands, key=lambda demand: demand.reader, reverse=True):
+    for demand in sorted(demands, key=lambda demand: demand.reader, reverse=True):
         if demand.producer not in found:
             depth[demand.producer] = depth[demand.reader] + 1
             if depth[demand.producer] == _DEEPEST:

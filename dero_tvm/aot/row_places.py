@@ -27,6 +27,10 @@ class Address:
     base: str
     offset: int = 0
 
+    def moved(self, further: int) -> Address:
+        """The address so many bytes further on."""
+        return Address(self.base, self.offset + further)
+
 
 @dataclass(frozen=True)
 class RowPlace:

@@ -20,6 +20,7 @@ from relax_passes.streaming.stream_rows import with_ascending_rows
 
 from ..boundary.errors import UserError
 from ..planning import DoesNotFit, MemoryPlan
+from ..planning.column_windows.grouping import Grouping
 from ..schedule.network import CascadeKind, Network
 from ..schedule.to_problem import Scheduled, Sharing
 from .dero_levels import Dero
@@ -147,6 +148,27 @@ class Candidates:
             if plan is not None:
                 smallest = plan.total_bytes
                 yield Candidate(Dero.STREAM, "row by row", module, scheduled, plan)
+
+    def in_windows(self, grouping: Grouping) -> Candidate:
+        """Streamed with an address for every row, groups of operations in windows of columns.
+
+        `grouping` numbers the operations of `streamed_for_windows`.  Raises UserError where a group
+        cannot be computed so, or nothing fits the board.
+        """
+        module = self._joined()
+        self._progress("placing rows of windows")
+        scheduled = self.planner.schedule(module, Sharing.ROWS, grouping=grouping)
+        plan = self.planner.plan_row_placement(scheduled)
+        if plan is None:
+            raise UserError(
+                f"{self.planner.label} has no plan with windows of columns for this board: it has "
+                "too many rows, or does not fit"
+            )
+        return Candidate(Dero.STREAM, "in windows of columns", module, scheduled, plan)
+
+    def streamed_for_windows(self) -> Network:
+        """The network whose operations a grouping numbers."""
+        return self.planner.schedule(self._joined(), Sharing.ROWS).network
 
     def _cut_for_rows(self) -> Iterator[tvm.IRModule]:
         """Modules in cascades for row placement, with joins fused and, if any was, without.

@@ -111,7 +111,9 @@ def compile(model: Any, options: CompileOptions) -> CompiledModel:
     tuner, board = prepared.tuner, options.board
     candidates = prepared.candidates()
     counter = None
-    if options.budget is None:
+    if options.windows:
+        chosen = candidates.in_windows(options.windows)
+    elif options.budget is None:
         chosen = smallest(candidates, options.mode)
     else:
         if tuner is not None and board.core != "host":  # whose clock cannot tell plans apart

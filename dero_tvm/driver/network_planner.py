@@ -12,14 +12,17 @@ import tvm
 
 from relax_passes.operators.signature import TensorSpec
 
+from ..aot.kernels import makes_windows
 from ..boards.board import Board
 from ..boundary.errors import UserError
 from ..boundary.printable import printable
 from ..frontends import LoadedModel
 from ..kernels import Choice, preferred, with_kernels, without_kernels
 from ..planning import DoesNotFit, MemoryPlan, Options, lower_bound, plan_memory
+from ..planning.column_windows.grouping import Grouping
 from ..planning.problem import Region
 from ..planning.rows.problem import RowProblem
+from ..schedule.column_groups import in_column_windows
 from ..schedule.constant_arrays import ConstantArrays
 from ..schedule.extract import extract
 from ..schedule.network import Network
@@ -129,17 +132,26 @@ class NetworkPlanner:
             )
 
     def schedule(
-        self, module: tvm.IRModule, sharing: Sharing, *, bounded: bool = True
+        self,
+        module: tvm.IRModule,
+        sharing: Sharing,
+        *,
+        bounded: bool = True,
+        grouping: Grouping = (),
     ) -> Scheduled:
         """The planning problem of a module; `bounded` by the board's memory or not at all.
 
         What is compiled is bounded, and has the kernels of the board's core with their scratch.
+        Groups of `grouping` are computed in windows of columns.
         """
         network = self.network(module)
         regions: Sequence[Region] = (Region("sram"),)
         if bounded:
             regions = self._regions()
             network = with_kernels(network, self.board.features, self.choose)
+        if grouping:
+            with naming(self.label):
+                network = in_column_windows(network, grouping, makes_windows)
         return to_problem(
             network, sharing=sharing, alignment=self._alignment(), regions=tuple(regions)
         )

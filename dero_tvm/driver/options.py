@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 from ..boards.board import Board, load_board
 from ..boards.memory_size import parse_size
 from ..boundary.errors import UserError
+from ..planning.column_windows.grouping import Grouping
 from ..planning.problem import Options
 from .dero_levels import BARE, Dero, parse_dero
 
@@ -95,6 +96,10 @@ class CompileOptions:
         Measure the kernels that an operation may have and take the fastest: True keeps the figures
         in the user's own cache, a path in that file (see `dero_tvm.tuning`).  With
         `memory_budget`, so are the plans that fit it, on targets with a Cortex-M core.
+    windows
+        Groups of operations that are computed in windows of columns, with what two windows need
+        made twice (see `Group`); they number the operations of `Candidates.streamed_for_windows`.
+        Nothing else is then compared.  Needs ``dero="stream"``.
     dump_ir
         A folder for the module behind each pass, as TVMScript: a new or empty one, or one with an
         earlier dump, which is replaced.
@@ -195,6 +200,7 @@ class CompileOptions:
         "Measure the kernels that an operation may have, and the plans within --memory-budget, in "
         "QEMU, and take the fastest.",
     )
+    windows: Grouping | None = None
     dump_ir: str | Path | None = _option(
         None,
         "--dump-ir",
@@ -224,6 +230,11 @@ class CompileOptions:
             raise UserError(
                 f"--dero {self.mode.value} keeps every tensor whole; inputs and outputs by rows "
                 "(--stream-input, --stream-output) need --dero stream"
+            )
+        if self.windows and self.mode is not Dero.STREAM:
+            raise UserError(
+                f"--dero {self.mode.value} keeps every tensor whole; windows of columns need "
+                "--dero stream"
             )
 
     @cached_property

@@ -87,6 +87,10 @@ class CKernel:
     constant than a number in the text.  The out row never overlaps rows that the function reads,
     save those of `Operator.in_place_arguments`.
 
+    With `ranges` the body makes the columns that its `RowOffsets` say: there are then parameters
+    ``<argument>_first`` for operands in strips, and ``column_begin`` and ``column_end``, behind the
+    others; ``out`` is where the first column goes.
+
     A kernel that also says how it goes by blocks of `pixels`, or combines runs of `elements`, can
     become part of one for a joined operator (see `joined.py`).
     """
@@ -99,6 +103,7 @@ class CKernel:
     qualifiers: str = ""  # before the function's definition: attributes
     pixels: PixelBlocks | None = None
     elements: ElementRun | None = None
+    ranges: bool = False
 
     def text(self, offsets: RowOffsets | None = None) -> str:
         """The statements; by default of operands in rings."""

@@ -82,6 +82,7 @@ class _Chooser:
             kernel.scratch,
             kernel.support,
             kernel.qualifiers,
+            kernel.ranges,
         )
         return replace(op, native=native)
 

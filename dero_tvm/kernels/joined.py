@@ -48,6 +48,7 @@ def joined(request: Request) -> CKernel | None:
         body.scratch + blocks.most * s.output.channels * s.output.itemsize,
         tuple(dict.fromkeys((*producer.support, *support))),
         producer.qualifiers,
+        ranges=producer.ranges,
     )
 
 
@@ -95,42 +96,54 @@ class _Body:
 
     def text(self, offsets: RowOffsets) -> str:
         """The statements, where the operands lie as `offsets` says."""
-        s, other = self.signature, self.signature.inputs[-1]
-        loop, count = self._loop()
-        a, b = (OTHER, "block") if s["computed"] else ("block", OTHER)
-        block = self.blocks.block("pixel", count, "block")
-        run = self.elements.run(a, b, "out", _times(count, s.output.channels))
         return "\n".join(
             [
                 self.elements.before.strip(),
                 self.blocks.before(offsets).strip(),
                 self._pointers(offsets),
-                *loop,
-                *(_scope(part) for part in (block, run)),
-                f"  {OTHER} += {_times(count, other.pixel_stride)};",
-                f"  out += {_times(count, s.output.pixel_stride)};",
-                "}",
+                *(line for loop in self._loops(offsets) for line in self._blocks(*loop)),
             ]
         )
 
-    def _loop(self) -> tuple[list[str], str]:
-        """The head of the loop over blocks, and the pixels of each: a number or ``count``."""
+    def _blocks(self, head: list[str], count: str) -> list[str]:
+        """A loop over blocks of `count` pixels: a number or ``count``."""
+        s, other = self.signature, self.signature.inputs[-1]
+        a, b = (OTHER, "block") if s["computed"] else ("block", OTHER)
+        block = self.blocks.block("pixel", count, "block")
+        run = self.elements.run(a, b, "out", _times(count, s.output.channels))
+        return [
+            *head,
+            *(_scope(part) for part in (block, run)),
+            f"  {OTHER} += {_times(count, other.pixel_stride)};",
+            f"  out += {_times(count, s.output.pixel_stride)};",
+            "}",
+        ]
+
+    def _loops(self, offsets: RowOffsets) -> list[tuple[list[str], str]]:
+        """The heads of the loops over blocks, and the pixels of each: a number or ``count``."""
         pixels, most = self.signature.output.pixels, self.blocks.most
+        if offsets.columns:  # whole blocks, and pixel by pixel what is left
+            more = f"for (; pixel + {most} <= column_end; pixel += {most}) {{"
+            one = ["for (; pixel < column_end; ++pixel) {"]
+            start = "int32_t pixel = column_begin;"
+            return [([start, more], str(most)), (one, "1")] if most > 1 else [([start, *one], "1")]
         first = min(self.blocks.first or most, most)
         if first == most and pixels % most == 0:
-            return [f"for (int32_t pixel = 0; pixel < {pixels}; pixel += {most}) {{"], str(most)
+            head = f"for (int32_t pixel = 0; pixel < {pixels}; pixel += {most}) {{"
+            return [([head], str(most))]
         wanted = str(most) if first == most else f"pixel > 0 ? {most} : {first}"
-        return [
+        heads = [
             f"for (int32_t pixel = 0, count; pixel < {pixels}; pixel += count) {{",
             f"  count = {wanted};",
             f"  count = count < {pixels} - pixel ? count : {pixels} - pixel;",
-        ], "count"
+        ]
+        return [(heads, "count")]
 
     def _pointers(self, offsets: RowOffsets) -> str:
         """Statements that declare the block, and move the other operand to its row."""
         s, spec = self.signature, self.signature.inputs[-1]
         place = f"scratch + {self.scratch}" if self.scratch else "scratch"
-        row = offsets.at(OTHER, "row", spec.row_bytes)
+        row = offsets.first_at(OTHER, spec)
         if s.output.dtype == "int8":
             return f"int8_t *const block = {place};\n{OTHER} += {row};"
         return (

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from dero_tvm.schedule.row_offsets import RowOffsets
 from relax_passes.operators import Signature
 from relax_passes.operators.fixed_point import int8_limits
 
@@ -56,4 +57,7 @@ def window_blocks(call: Callable[..., str], most: int = 0, first: int = 0) -> Pi
             f"part.out_width = (int16_t){count};\n{call(w='&part', out=result)}"
         )
 
-    return PixelBlocks(lambda offsets: offsets.under() + _PART, block, most, first)
+    def before(offsets: RowOffsets) -> str:
+        return offsets.under(from_first=False) + _PART
+
+    return PixelBlocks(before, block, most, first)

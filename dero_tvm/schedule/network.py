@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tvm import tirx
@@ -20,6 +21,9 @@ from relax_passes.operators import Signature, TensorSpec
 from relax_passes.streaming.row_schedule import CascadeOperator, RowSchedule, simulate
 
 from .row_offsets import Body, RowOffsets, body_text
+
+if TYPE_CHECKING:
+    from .column_groups import ColumnGroup
 
 
 class CascadeKind(enum.Enum):
@@ -55,6 +59,7 @@ class NativeKernel:
     scratch: int = 0  # bytes
     support: tuple[Path, ...] = ()
     qualifiers: str = ""
+    ranges: bool = False  # it can make some columns of its row
 
     @property
     def takes_tables(self) -> bool:
@@ -80,11 +85,24 @@ class Operation:
     state: TensorSpec | None = None  # set if it is a running reduction
     function: tirx.PrimFunc | None = None  # an opaque operator's own kernel, over whole tensors
     native: NativeKernel | None = None  # what the C source calls; the host runs the portable kernel
+    group: ColumnGroup | None = None  # set if it stands for several, in windows of columns
 
     @property
     def scratch_bytes(self) -> int:
         """Scratch that whichever kernel runs finds room in."""
         return max(self.scratch, self.native.scratch if self.native else 0)
+
+    @property
+    def parts(self) -> tuple[Operation, ...]:
+        """The operations with kernels: those of a group, or itself."""
+        return self.group.operations if self.group else (self,)
+
+    def strips_of(self, part: Operation) -> dict[int, int] | None:
+        """The operands of a part of a group that come in strips, with the elements of their rows.
+
+        None if it is no group.
+        """
+        return self.group.strips_of(part) if self.group else None
 
     def in_schedule(self) -> CascadeOperator:
         """What the row schedule has to know of it."""
@@ -214,7 +232,8 @@ class Network:
     def c_constants(self) -> tuple[str, ...]:
         """Names of the constants that the generated C reads, which are those that flash holds."""
         names: dict[str, None] = {}
-        for op in (op for cascade in self.cascades for op in cascade.operations):
+        groups = (op for cascade in self.cascades for op in cascade.operations)
+        for op in (part for group in groups for part in group.parts):
             own = [o for i, o in enumerate(op.operands) if not op.native or i in op.row_operands]
             packed = [name for _, name in op.native.constants] if op.native else []
             names.update(dict.fromkeys(n for n in (*own, *packed) if n in self.constants))

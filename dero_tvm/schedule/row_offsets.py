@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from relax_passes.operators import Signature
+from relax_passes.operators import Signature, TensorSpec
+
+
+@dataclass(frozen=True)
+class StripRows:
+    """Bytes from row to row and from column to column of a strip."""
+
+    row_bytes: int
+    pixel_bytes: int
 
 
 @dataclass(frozen=True)
@@ -13,34 +21,67 @@ class RowOffsets:
     """C expressions for the places of rows.
 
     `units` holds, for each operand whose rows a table gives, the bytes of one unit of it; the
-    rows of others lie in rings (see `CKernel`).
+    rows of others lie in rings (see `CKernel`).  With `columns` the kernel makes those from
+    ``column_begin`` to ``column_end`` of its row; operands with `strips` then have rows that begin
+    with column ``<operand>_first``.
     """
 
     units: Mapping[str, int] = field(default_factory=dict)
+    columns: bool = False
+    strips: Mapping[str, StripRows] = field(default_factory=dict)
 
     def at(self, operand: str, row: str, row_bytes: int | str) -> str:
-        """Where row `row` of an int8 operand begins, in bytes from its base.
+        """Where column 0 of row `row` of an operand lies, or would lie, in bytes from its base.
 
         `row` is a name or an expression in parentheses; `row_bytes` are those from row to row.
         """
+        if operand in self.strips:
+            strip = self.strips[operand]
+            first = f"{operand}_first * {strip.pixel_bytes}"
+            return f"({row} % {operand}_rows * {strip.row_bytes} - {first})"
         if operand not in self.units:
             return f"{row} % {operand}_rows * {row_bytes}"
         entry = f"{operand}_rows[1 + {row} % {operand}_rows[0]]"
         unit = self.units[operand]
         return entry if unit == 1 else f"{entry} * {unit}"
 
-    def rows_of(self, signature: Signature, operands: Iterable[str] = ("data",)) -> str:
-        """Statements that move the first operands from their bases to row ``row``."""
-        specs = zip(operands, signature.inputs, strict=False)
-        return "".join(
-            f"{name} += {self.at(name, 'row', spec.row_stride)};\n" for name, spec in specs
-        )
+    def first_at(self, operand: str, spec: TensorSpec) -> str:
+        """Where the first column to be made lies in row ``row`` of an operand, as `at`."""
+        start = self.at(operand, "row", spec.row_bytes)
+        if not self.columns:
+            return start
+        return f"{start} + column_begin * {spec.pixel_stride * spec.itemsize}"
 
-    def under(self) -> str:
+    def pixels(self, signature: Signature) -> str:
+        """How many pixels the kernel makes."""
+        return "(column_end - column_begin)" if self.columns else str(signature.output.pixels)
+
+    def range_of(self, signature: Signature) -> tuple[str, str]:
+        """The first column that the kernel makes, and the one behind the last."""
+        if self.columns:
+            return "column_begin", "column_end"
+        return "0", str(signature.output.pixels)
+
+    def elements(self, signature: Signature) -> str:
+        """How many elements the kernel makes."""
+        output = signature.output
+        if self.columns:
+            return f"{self.pixels(signature)} * {output.channels}"
+        return str(output.pixels * output.channels)
+
+    def rows_of(self, signature: Signature, operands: Iterable[str] = ("data",)) -> str:
+        """Statements that move the first operands, int8, from their bases to what is read."""
+        specs = zip(operands, signature.inputs, strict=False)
+        return "".join(f"{name} += {self.first_at(name, spec)};\n" for name, spec in specs)
+
+    def under(self, *, from_first: bool = True) -> str:
         """Statements that declare the `rows` of ``data`` under a window, and its `vertical` taps.
 
-        The kernel has a constant ``window`` (see `pack_window`).
+        The kernel has a constant ``window`` (see `pack_window`).  Of a range of columns the window
+        `w` is one that makes no others; without `from_first` it goes on counting from column 0.
         """
+        if self.columns:
+            return self._under_columns(from_first)
         place = "(const int8_t *)data, data_rows"
         function = "rows_under"
         if "data" in self.units:
@@ -50,6 +91,30 @@ class RowOffsets:
             "const struct window *w = (const struct window *)window;\n"
             "const int8_t *rows[WINDOW_TALLEST];\n"
             f"const struct taps vertical = {function}(w, row, {place}, rows);\n"
+        )
+
+    def _under_columns(self, from_first: bool) -> str:
+        """`under` for a range of columns: an image that begins with the first one of the strip."""
+        place, function, strip = "(const int8_t *)data, data_rows", "rows_under", ""
+        width, left = "", "seen.left - column_begin * seen.stride_w" if from_first else "seen.left"
+        if "data" in self.units:
+            place += f", {self.units['data']}"
+            function = "rows_under_table"
+        if "data" in self.strips:
+            rows = self.strips["data"]
+            strip = f"seen.in_width = {rows.row_bytes // rows.pixel_bytes};\n"
+            whole = "((const struct window *)window)->in_width"
+            width = f"seen.in_width = (int16_t)({whole} - data_first);\n"
+            left += " + data_first"
+        return (
+            "struct window seen = *(const struct window *)window;\n"
+            "const int8_t *rows[WINDOW_TALLEST];\n"
+            f"{strip}"
+            f"const struct taps vertical = {function}(&seen, row, {place}, rows);\n"
+            f"{width}"
+            f"seen.left = (int16_t)({left});\n"
+            "seen.out_width = (int16_t)(column_end - column_begin);\n"
+            "const struct window *w = &seen;\n"
         )
 
 

@@ -40,6 +40,28 @@ def scratch_buffer(cascade: Cascade) -> str:
     return f"{cascade.name}.scratch"
 
 
+def patch_buffer(cascade: Cascade, operation: Operation) -> str:
+    """Name of the buffer with what a group in windows of columns has inside."""
+    return f"{cascade.name}.{operation.name}.patch"
+
+
+def work_buffer(cascade: Cascade, operation: Operation) -> str:
+    """Name of the buffer that an operation uses during a call: its own, or the cascade's."""
+    if operation.group is not None:
+        return patch_buffer(cascade, operation)
+    return scratch_buffer(cascade)
+
+
+def work_buffers(cascade: Cascade) -> dict[str, int]:
+    """The buffers that operations use during calls, with their bytes."""
+    found: dict[str, int] = {}
+    for op in cascade.operations:
+        if op.scratch_bytes:
+            name = work_buffer(cascade, op)
+            found[name] = max(found.get(name, 0), op.scratch_bytes)
+    return found
+
+
 def state_buffer(cascade: Cascade, operation: Operation) -> str:
     """Name of the buffer with the partial results of a running reduction."""
     return f"{cascade.name}.{operation.name}.state"
@@ -126,9 +148,7 @@ class _Builder:
                     name, op.state.bytes, BufferKind.SCRATCH, self._alignment(op.state), label
                 )
                 temporaries.append(name)
-        scratch = max((op.scratch_bytes for op in cascade.operations), default=0)
-        if scratch:
-            name = scratch_buffer(cascade)
+        for name, scratch in work_buffers(cascade).items():
             self.buffers[name] = Buffer(name, scratch, BufferKind.SCRATCH, max(self.alignment, 8))
             temporaries.append(name)
         made = {op.result for op in cascade.operations}

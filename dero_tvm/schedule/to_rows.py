@@ -11,7 +11,7 @@ from relax_passes.operators import operator_of
 from relax_passes.streaming.row_schedule import calls_in_order
 
 from .network import Cascade, Network, Operation, Value
-from .to_problem import Scheduled, extent, scratch_buffer, state_buffer
+from .to_problem import Scheduled, extent, state_buffer, work_buffer, work_buffers
 
 TakesTable = Callable[[Operation, int], bool]
 """Whether an operation's kernels can look the rows of an operand up in a table."""
@@ -116,7 +116,6 @@ class _Builder:
     def cascade(self, position: int, cascade: Cascade) -> None:
         """Add the calls of one cascade."""
         inner = self.network.inner_values(cascade)
-        scratch = max((op.scratch_bytes for op in cascade.operations), default=0)
         states = {}
         for index, op in enumerate(cascade.operations):
             if op.state is not None:
@@ -125,8 +124,7 @@ class _Builder:
                     *(1, op.state.bytes, op.state.itemsize, BufferKind.SCRATCH, True),
                     f"partial results of {op.name}",
                 )
-        if scratch:
-            name = scratch_buffer(cascade)
+        for name, scratch in work_buffers(cascade).items():
             self._enter(name, 1, scratch, 8, BufferKind.SCRATCH, True, "scratch")
         made = [0] * len(cascade.operations)
         operators = [op.in_schedule() for op in cascade.operations]
@@ -144,7 +142,9 @@ class _Builder:
             writes: list[RowRange] = []
             in_place: list[RowRange] = []
             if op.state is None:
-                writes += self._rows(op.result, row, row + 1)
+                several = operators[index].rows_per_call
+                end = min((row + 1) * several, op.signature.output.rows)
+                writes += self._rows(op.result, row * several, end)
                 in_place += self._in_place(op, row)
             else:
                 state = RowRange(states[index], 0, 1)
@@ -152,7 +152,7 @@ class _Builder:
                 writes += [state]
                 if number == steps - 1:
                     writes += self._rows(op.result, 0, 1)
-            uses = (self.numbers[scratch_buffer(cascade)],) if op.scratch_bytes else ()
+            uses = self._uses(cascade, op)
             self.calls.append(
                 Call(position, index, row, tuple(reads), tuple(writes), uses, tuple(in_place))
             )
@@ -166,8 +166,11 @@ class _Builder:
             for rows in self._rows(name, 0, self.network.values[name].spec.rows)
         ]
         writes = self._rows(op.result, 0, op.signature.output.rows)
-        uses = (self.numbers[scratch_buffer(cascade)],) if op.scratch_bytes else ()
+        uses = self._uses(cascade, op)
         self.calls.append(Call(position, index, 0, tuple(reads), tuple(writes), uses))
+
+    def _uses(self, cascade: Cascade, op: Operation) -> tuple[int, ...]:
+        return (self.numbers[work_buffer(cascade, op)],) if op.scratch_bytes else ()
 
     def _reads(self, op: Operation, row: int) -> Iterator[RowRange]:
         operator = operator_of(op.signature.operator)

@@ -4,6 +4,7 @@
 from . import add as _add  # noqa: F401
 from . import arg_extreme as _arg_extreme  # noqa: F401
 from . import binary as _binary  # noqa: F401
+from . import column_windows as _column_windows  # noqa: F401
 from . import concat as _concat  # noqa: F401
 from . import conv2d as _conv2d  # noqa: F401
 from . import conv2d_transpose as _conv2d_transpose  # noqa: F401

@@ -75,6 +75,11 @@ class Concat(Operator):
         edge = indexing.row_position(indices[: axis + 1], leading)
         return edge, edge
 
+    def needed_columns(
+        self, signature: Signature, argument: int, column: int
+    ) -> tuple[int, int] | None:
+        return (column, column + 1) if concat_axis(signature) == 3 else None
+
     def row_kernel(self, signature: Signature) -> tirx.PrimFunc:
         axis = concat_axis(signature)
         along_rows = axis < len(indexing.leading_shape(signature.output))

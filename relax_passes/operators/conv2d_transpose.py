@@ -77,6 +77,19 @@ class Conv2DTranspose(Conv2D):
             dilation=signature["dilation"][0],
         )
 
+    def needed_columns(
+        self, signature: Signature, argument: int, column: int
+    ) -> tuple[int, int] | None:
+        return transposed_rows(
+            column,
+            signature.inputs[0].shape[2],
+            signature.output.shape[2],
+            kernel=signature.inputs[1].shape[2],
+            stride=signature["strides"][1],
+            before=signature["padding"][1],
+            dilation=signature["dilation"][1],
+        )
+
     def macs(self, signature: Signature) -> int:
         filters, kernel_h, kernel_w, depth = signature.inputs[1].shape
         _, height, width, _ = signature.inputs[0].shape

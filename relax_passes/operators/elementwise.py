@@ -67,6 +67,11 @@ class BinaryOperator(Operator):
         )
         return first, last + 1
 
+    def needed_columns(
+        self, signature: Signature, argument: int, column: int
+    ) -> tuple[int, int] | None:
+        return (0, 1) if signature.inputs[argument].shape[2] == 1 else (column, column + 1)
+
     def in_place_arguments(self, signature: Signature) -> tuple[int, ...]:
         return in_place_arguments(signature)
 

@@ -69,6 +69,21 @@ class GatherOperator(Operator):
             indexing.row_number(data, clipped_last) + 1,
         )
 
+    def needed_columns(
+        self, signature: Signature, argument: int, column: int
+    ) -> tuple[int, int] | None:
+        data, output = signature.inputs[0], signature.output
+        batch, height, _, channels = output.shape
+        first, last = (
+            self.source(signature, indices)[2]
+            for indices in ([0, 0, column, 0], [batch - 1, height - 1, column, channels - 1])
+        )
+        width = data.shape[2]
+        if last < 0 or first >= width:
+            edge = 0 if last < 0 else width
+            return edge, edge
+        return max(first, 0), min(last, width - 1) + 1
+
     def row_kernel(self, signature: Signature) -> tirx.PrimFunc:
         spec, spec_out = signature.inputs[0], signature.output
         dtype = spec.dtype

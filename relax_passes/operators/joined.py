@@ -90,6 +90,13 @@ class Joined(Operator):
             return row, row + 1
         return self.producer.needed_rows(self.producer_of(signature), argument, row)
 
+    def needed_columns(
+        self, signature: Signature, argument: int, column: int
+    ) -> tuple[int, int] | None:
+        if argument == len(signature.inputs) - 1:
+            return column, column + 1
+        return self.producer.needed_columns(self.producer_of(signature), argument, column)
+
     def in_place_arguments(self, signature: Signature) -> tuple[int, ...]:
         join = self.join_of(signature)
         over = elementwise.in_place_arguments(join)

@@ -78,8 +78,26 @@ class Operator:
         return (0,)
 
     def needed_rows(self, signature: Signature, argument: int, row: int) -> tuple[int, int]:
-        """Half-open range of rows of `argument` that output row `row` reads (default: all)."""
+        """Half-open range of rows of `argument` that output row `row` reads (default: all).
+
+        `row` is the number of the call where one makes several rows (`rows_per_call`).
+        """
         return 0, signature.inputs[argument].rows
+
+    def needed_columns(
+        self, signature: Signature, argument: int, column: int
+    ) -> tuple[int, int] | None:
+        """Half-open range of columns of `argument` that column `column` of any row reads.
+
+        Only asked where the result and the argument are images, of shape NHWC.  None: rows of it
+        cannot be made in windows of columns.  Where they can, the outermost loops of its row kernel
+        go over the columns of the result, or over their elements.
+        """
+        return None
+
+    def rows_per_call(self, signature: Signature) -> int:
+        """Rows of the result that one call makes: one, but for groups in windows of columns."""
+        return 1
 
     def in_place_arguments(self, signature: Signature) -> tuple[int, ...]:
         """Arguments whose row `row` the kernel may overwrite with output row `row`."""

@@ -88,6 +88,19 @@ class Pool2D(Operator):
             dilation=signature["dilation"][0],
         )
 
+    def needed_columns(
+        self, signature: Signature, argument: int, column: int
+    ) -> tuple[int, int] | None:
+        return window_rows(
+            column,
+            signature.inputs[0].shape[2],
+            signature.output.shape[2],
+            kernel=signature["pool_size"][1],
+            stride=signature["strides"][1],
+            before=signature["padding"][1],
+            dilation=signature["dilation"][1],
+        )
+
     def running_state(self, signature: Signature) -> TensorSpec | None:
         data, out = signature.inputs[0], signature.output
         top, _, bottom, _ = signature["padding"]

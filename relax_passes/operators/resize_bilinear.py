@@ -92,6 +92,13 @@ class ResizeBilinear(Operator):
         first, last = axis.neighbours(axis.place(y))
         return batch * height + first, batch * height + last + 1
 
+    def needed_columns(
+        self, signature: Signature, argument: int, column: int
+    ) -> tuple[int, int] | None:
+        axis = axes_of(signature)[1]
+        first, last = axis.neighbours(axis.place(column))
+        return first, last + 1
+
     def macs(self, signature: Signature) -> int:
         return 4 * signature.output.elements
 

@@ -20,6 +20,11 @@ class RowToRow(Operator):
     def needed_rows(self, signature: Signature, argument: int, row: int) -> tuple[int, int]:
         return row, row + 1
 
+    def needed_columns(
+        self, signature: Signature, argument: int, column: int
+    ) -> tuple[int, int] | None:
+        return column, column + 1
+
     def in_place_arguments(self, signature: Signature) -> tuple[int, ...]:
         data, out = signature.inputs[0], signature.output
         alike = data.itemsize == out.itemsize and data.pixel_stride == out.pixel_stride

@@ -1,4 +1,4 @@
-"""Which rows of an operand every output row needs: the link between two operators of a cascade."""
+"""Which rows of an operand every call needs: the link between two operators of a cascade."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from ..operators import Signature, operator_of
 class RowNeeds:
     """Rows of one operand that each output row needs, as half-open ranges ``first[r]:last[r]``.
 
-    `first` of an empty range is the operand's height, so that it keeps nothing alive; `last` never
-    falls, for a later row never asks for less than an earlier one has caused to be made.
+    Where a call makes several rows, r is the number of the call.  `first` of an empty range is the
+    operand's height, so that it keeps nothing alive; `last` never falls, for a later row never asks
+    for less than an earlier one has caused to be made.
 
     The lists that its methods give are kept: an operator is in the schedules of many cascades.
     """
@@ -48,14 +49,21 @@ class RowNeeds:
         return oldest.tolist()
 
 
+def calls_of(signature: Signature) -> int:
+    """Calls of an operator's row kernel: mostly one a row of its result."""
+    operator = operator_of(signature.operator)
+    several = operator.rows_per_call(signature) if operator is not None else 1
+    return -(-signature.output.rows // several)
+
+
 @lru_cache(maxsize=65536)
 def row_needs(signature: Signature, operand: int, descending: bool = False) -> RowNeeds:
-    """The rows that an operator needs of operand number `operand`, for every output row.
+    """The rows that an operator needs of operand number `operand`, for every call.
 
     All of them if it is opaque, or if it does not read that operand row by row.
     """
     operator = operator_of(signature.operator)
-    rows = signature.output.rows
+    rows = calls_of(signature)
     height = signature.inputs[operand].rows
     if operator is None or operand not in operator.row_arguments(signature):
         ranges = [(0, height)] * rows

@@ -36,7 +36,7 @@ from itertools import accumulate
 import numpy as np
 
 from ..operators import Signature, operator_of
-from .row_needs import RowNeeds, row_needs
+from .row_needs import RowNeeds, calls_of, row_needs
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,21 @@ class CascadeOperator:
         """Calls of its kernel: one an output row, or one an input row of a running reduction."""
         if self.running_reduction:
             return self.signature.inputs[self.row_operands[0]].rows
-        return self.signature.output.rows
+        return calls_of(self.signature)
+
+    @cached_property
+    def rows_per_call(self) -> int:
+        """Rows of the result that a call makes; the last one may make fewer."""
+        operator = operator_of(self.signature.operator)
+        return operator.rows_per_call(self.signature) if operator else 1
+
+    @cached_property
+    def rows_after(self) -> Sequence[int]:
+        """Rows of the result that so many calls have made, if it is no running reduction."""
+        several, rows = self.rows_per_call, self.signature.output.rows
+        if several == 1:
+            return range(self.steps + 1)
+        return [min(calls * several, rows) for calls in range(self.steps + 1)]
 
     @cached_property
     def in_place(self) -> tuple[int, ...]:
@@ -84,6 +98,8 @@ class CascadeOperator:
         asks = self.needs(operand, descending).asks
         if producer.running_reduction:  # its row is there when it has taken all of its input
             return [producer.steps if last > 0 else 0 for last in asks]
+        if producer.rows_per_call > 1:
+            return [-(-last // producer.rows_per_call) for last in asks]
         return asks
 
 
@@ -184,6 +200,42 @@ def calls_in_order(
 
 
 @dataclass(frozen=True)
+class PassSchedule:
+    """What happens where rows are made in passes, which all begin with nothing.
+
+    `rings`, `in_place` and `demands` are those of `RowSchedule`, for all passes.  In pass p,
+    operator k makes rows ``first[p][k]`` to ``end[p][k] - 1``.
+    """
+
+    rings: dict[str, int]
+    in_place: dict[str, str]
+    demands: tuple[Demand, ...]
+    first: tuple[tuple[int, ...], ...]
+    end: tuple[tuple[int, ...], ...]
+
+
+def simulate_passes(operators: Sequence[CascadeOperator], rows: int) -> PassSchedule:
+    """Run a cascade in passes of `rows` rows of its driver; none is a running reduction.
+
+    What two passes need is made in both.
+    """
+    simulation = _Simulation(operators, False, ())
+    height = operators[-1].steps
+    first = []
+    end = []
+    for start in range(0, height, rows):
+        stop = min(start + rows, height)
+        first.append(simulation.first_rows(start, stop))
+        simulation.made = list(first[-1])
+        for _ in range(start, stop):
+            simulation._make(len(operators) - 1)
+        end.append(tuple(simulation.made))
+    return PassSchedule(
+        simulation.rings, simulation.in_place, simulation.demands(), tuple(first), tuple(end)
+    )
+
+
+@dataclass(frozen=True)
 class _Reader:
     """One operand of an operator, as the tensor it reads sees it."""
 
@@ -214,12 +266,12 @@ class _Simulation:
         self.in_place = self._rings_in_place()
         self.over = {operand: result for result, operand in self.in_place.items()}
         self.made = [0] * len(operators)
+        self.rows_after = [op.rows_after for op in operators]
         self.trace: list[int] | None = None
         self.asked: set[tuple[int, int]] = set()  # operator, number among its `asks`
         self.ring_readers = self._ring_readers()
 
     def run(self) -> RowSchedule:
-        driver = len(self.operators) - 1
         distances = self._run_driver()
         incomplete = [
             index
@@ -229,20 +281,39 @@ class _Simulation:
         for index in incomplete:
             while self.made[index] < self.wanted[index]:
                 self._make(index)
-        demands = (
-            Demand(reader, operand, producer)
-            for reader in range(driver + 1)
-            for number, (operand, producer, _) in enumerate(self.asks[reader])
-            if (reader, number) in self.asked
-        )
         return RowSchedule(
             self.rings,
             self.in_place,
-            tuple(demands),
+            self.demands(),
             distances,
             tuple(self.made),
             tuple(incomplete),
         )
+
+    def demands(self) -> tuple[Demand, ...]:
+        """Who has asked whom."""
+        return tuple(
+            Demand(reader, operand, producer)
+            for reader in range(len(self.operators))
+            for number, (operand, producer, _) in enumerate(self.asks[reader])
+            if (reader, number) in self.asked
+        )
+
+    def first_rows(self, start: int, stop: int) -> tuple[int, ...]:
+        """The first row of each operator that the driver's rows from `start` to `stop` need."""
+        first = [op.steps for op in self.operators]
+        end = [0] * len(self.operators)
+        first[-1], end[-1] = start, stop
+        for index in reversed(range(len(self.operators))):
+            first[index] = min(first[index], end[index])
+            if first[index] == end[index]:
+                continue
+            for operand, producer, asks in self.asks[index]:
+                needs = self.operators[index].needs(operand)
+                oldest = int(needs.first[first[index] : end[index]].min())
+                first[producer] = min(first[producer], oldest)
+                end[producer] = max(end[producer], asks[end[index] - 1])
+        return tuple(first)
 
     # --- what is known before the run --------------------------------------------------------
 
@@ -360,7 +431,8 @@ class _Simulation:
         oldest = reader.alive_from[done]
         if oldest == reader.alive_from[-1]:  # it needs nothing any more
             return reader.anywhere
-        return (row + 1) * row_bytes - oldest * reader.row_bytes
+        driver = len(self.operators) - 1
+        return self.rows_after[driver][row + 1] * row_bytes - oldest * reader.row_bytes
 
     def _make(self, index: int) -> None:
         """Make the next row of operator `index`, and first every row that it needs."""
@@ -379,8 +451,9 @@ class _Simulation:
             # The oldest row that some operator still needs, of this ring or what is over it.
             oldest = min([reader.alive_from[made[reader.operator]] for reader in readers])
             result = self.operators[index].result
-            if row + 1 - oldest > self.rings[result]:
-                self.rings[result] = row + 1 - oldest
+            there = self.rows_after[index][row + 1]
+            if there - oldest > self.rings[result]:
+                self.rings[result] = there - oldest
 
     def _ring_readers(self) -> list[Sequence[_Reader]]:
         """For each operator who reads its result's ring, or what is written over its rows.

@@ -28,7 +28,9 @@ from dero_tvm.aot import c_source as printer
 from dero_tvm.aot.c_constants import array_names, definition
 from dero_tvm.aot.c_source import c_source, typedefs
 from dero_tvm.aot.c_state import initial_values
+from dero_tvm.aot.column_ranges import END
 from dero_tvm.aot.header import header, interface_of
+from dero_tvm.aot.kernels import Kernel
 from dero_tvm.aot.lower import CFunction, c_functions
 from dero_tvm.aot.program import Program, build_program
 from dero_tvm.driver.candidates import Candidate
@@ -50,6 +52,7 @@ _HEAD = """\
 #include <stdint.h>
 #include <string.h>
 int32_t kernel_calls;
+double kernel_macs;
 """
 _FUNCTION = r"^/\* [^\n]* \*/\nstatic void {}\(([^{{}};]*)\) \{{\n(.*?)^\}}\n"
 
@@ -70,11 +73,15 @@ class CBatch:
         interface = interface_of(program)
         text = _generate(program)
         text = text[re.search(r"^extern const|^/\*(?! \*?\n? \* The arena)", text, re.M).start() :]
+        macs = _macs_of_a_column(program)
         for kernel in program.kernels:
             pattern = re.compile(_FUNCTION.format(kernel.name), re.MULTILINE | re.DOTALL)
             match = pattern.search(text)
             assert match, f"no kernel {kernel.name} in the C source"
-            body = f"({match[1]}) {{\n  ++kernel_calls;\n{match[2]}}}\n"
+            columns, of_each = macs.get(kernel.name, (0, 0.0))
+            made = "column_end - column_begin" if END in match[1] else str(columns)
+            count = f"  kernel_macs += {of_each!r} * ({made});\n" if of_each else ""
+            body = f"({match[1]}) {{\n  ++kernel_calls;\n{count}{match[2]}}}\n"
             pooled = self._kernels.setdefault(body, f"kernel_{len(self._kernels)}")
             text = text[: match.start()] + text[match.end() :]
             text = re.sub(rf"\b{kernel.name}\(", f"{pooled}(", text)
@@ -194,6 +201,8 @@ class CLibrary:
         results = [np.zeros(spec.shape, spec.dtype) for spec in specs]
         count = ctypes.c_int32.in_dll(self.library, "kernel_calls")
         count.value = 0
+        macs = ctypes.c_double.in_dll(self.library, "kernel_macs")
+        macs.value = 0.0
         status = self.library[f"{interface.prefix}_run"](_pointers(given), _pointers(results))
         assert status == 0
         for area in areas:
@@ -202,6 +211,11 @@ class CLibrary:
         for port, array in zip(network.inputs, given):
             np.testing.assert_array_equal(array, inputs[port.name])
         return {p.name: r for p, r in zip(network.outputs, results)}, count.value
+
+    @property
+    def macs(self) -> float:
+        """Multiply-accumulates of the last run, counted by the kernels."""
+        return ctypes.c_double.in_dll(self.library, "kernel_macs").value
 
     def reset(self, name: str) -> None:
         """Let the next run be the first one of a new sequence."""
@@ -219,6 +233,18 @@ class CLibrary:
 
 def _pointers(arrays: list[np.ndarray]) -> Any:
     return (ctypes.c_void_p * len(arrays))(*(array.ctypes.data for array in arrays))
+
+
+def _macs_of_a_column(program: Program) -> dict[str, tuple[int, float]]:
+    """By kernel: columns of its row, and multiply-accumulates of each."""
+    found = {}
+    for stage in (stage for step in program.steps for stage in step.inner_stages):
+        if isinstance(stage.kernel, Kernel) and stage.operation.macs:
+            output = stage.operation.signature.output
+            calls = output.rows if stage.kernel.by_row else 1
+            of_each = stage.operation.macs / (calls * output.pixels)
+            found[stage.kernel.name] = output.pixels, of_each
+    return found
 
 
 _LOWERED: dict[tirx.PrimFunc, CFunction] = {}

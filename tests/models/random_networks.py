@@ -26,10 +26,14 @@ SCALE = 0.05
 
 def random_network(seed: int) -> tvm.IRModule:
     """A module whose ``main`` has one to three inputs and one or more outputs."""
-    return _Generator(seed).run()
+    return RandomNetwork(seed).run()
 
 
-class _Generator:
+class RandomNetwork:
+    """Chooses operators one after the other."""
+
+    channels: tuple[int, ...] = CHANNELS
+
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
         self.dtype = self.random.choice(("int8", "float32"))
@@ -42,7 +46,12 @@ class _Generator:
     def run(self):
         choose = self.random
         batch = 2 if choose.random() < 0.1 else 1
-        shape = (batch, choose.choice(HEIGHTS[1:]), choose.choice(WIDTHS), choose.choice(CHANNELS))
+        shape = (
+            batch,
+            choose.choice(HEIGHTS[1:]),
+            choose.choice(WIDTHS),
+            choose.choice(self.channels),
+        )
         shapes = [shape]
         for _ in range(choose.choice((0, 0, 0, 1, 2))):
             again = choose.random() < 0.5
@@ -204,7 +213,7 @@ class _Generator:
         padding[0] += max(0, span - height - padding[0] - padding[2])
         padding[3] = max(0, kernel[1] - width - padding[1])
         stride = self.random.choice((1, 1, 2, 3)) if stride is None else stride
-        filters = self.random.choice(CHANNELS)
+        filters = self.random.choice(self.channels)
         return self.conv(x, filters, kernel, (stride, 1), padding, (dilation, 1))
 
     def same(self, x, stride=1):
@@ -214,7 +223,7 @@ class _Generator:
         return self.conv(x, spec(x).channels, (3, 3), (stride, stride), 1, groups=spec(x).channels)
 
     def pointwise(self, x):
-        return self.conv(x, self.random.choice(CHANNELS), (1, 1))
+        return self.conv(x, self.random.choice(self.channels), (1, 1))
 
     def depthwise(self, x):
         return self.depthwise_same(x, self.random.choice((1, 2)))

@@ -54,21 +54,22 @@ def add(request: Request) -> CKernel | None:
         minimum=minimum,
         maximum=maximum,
     )
-    if all(spec.dense for spec in (a, b, out)):
-        loop = _RUN.format(count=out.pixels * out.channels, a="a", b="b", out="out")
-    else:
-        loop = _pixels(a, b, out)
+    dense = all(spec.dense for spec in (a, b, out))
 
     def text(offsets: RowOffsets) -> str:
+        if dense:
+            loop = _RUN.format(count=offsets.elements(s), a="a", b="b", out="out")
+        else:
+            loop = _pixels(a, b, out, offsets.pixels(s))
         return f"{body}{offsets.rows_of(s, 'ab')}{loop}"
 
     run = ElementRun(body, lambda a, b, out, count: _RUN.format(a=a, b=b, out=out, count=count))
-    return CKernel("dsp_add", text, support=(SUPPORT / "dsp_add.h",), elements=run)
+    return CKernel("dsp_add", text, support=(SUPPORT / "dsp_add.h",), elements=run, ranges=True)
 
 
-def _pixels(a: TensorSpec, b: TensorSpec, out: TensorSpec) -> str:
+def _pixels(a: TensorSpec, b: TensorSpec, out: TensorSpec, pixels: str) -> str:
     return _PIXELS.format(
-        pixels=out.pixels,
+        pixels=pixels,
         count=out.channels,
         a_pixel=a.pixel_stride,
         b_pixel=b.pixel_stride,

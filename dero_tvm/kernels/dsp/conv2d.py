@@ -57,4 +57,5 @@ def conv2d(request: Request) -> CKernel | None:
         scratch=0 if direct else words.shape[1],
         support=(SUPPORT / f"{name}.h",),
         pixels=window_blocks(call.format),
+        ranges=True,
     )

@@ -44,6 +44,7 @@ def depthwise(request: Request) -> CKernel | None:
         support=(SUPPORT / "dsp_depthwise.h",),
         qualifiers="DSP_LOOPS",
         pixels=window_blocks(call),
+        ranges=True,
     )
 
 

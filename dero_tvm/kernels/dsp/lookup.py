@@ -14,10 +14,10 @@ def lookup(request: Request) -> CKernel | None:
     table = request.constants.get("table")
     if s.output.dtype != "int8" or table is None:
         return None
-    loop = element_loop("dsp_lookup", s, "table")
     return CKernel(
         "dsp_lookup",
-        lambda offsets: offsets.rows_of(s) + loop,
+        lambda offsets: offsets.rows_of(s) + element_loop("dsp_lookup", s, "table", offsets),
         {"table": table},
         support=(SUPPORT / "dsp_lookup.h",),
+        ranges=True,
     )

@@ -36,4 +36,5 @@ def pool2d(request: Request) -> CKernel | None:
         lambda offsets: offsets.under() + _BODY.format(average=int(average)),
         {"window": window},
         support=(SUPPORT / "dsp_pool.h",),
+        ranges=True,
     )

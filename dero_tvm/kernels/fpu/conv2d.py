@@ -73,4 +73,5 @@ def _kernel(
         constants,
         support=(SUPPORT / f"{name}.h",),
         pixels=replace(blocks, before=lambda offsets: blocks.before(offsets) + before),
+        ranges=True,
     )

@@ -53,6 +53,7 @@ def conv2d(request: Request) -> CKernel | None:
         window.scratch,
         tuple(support),
         pixels=PixelBlocks(window.before, partial(window.block, to)),
+        ranges=True,
     )
 
 
@@ -108,7 +109,8 @@ class _Window:
         """The statements of the kernel."""
         s = self.signature
         parts = [self.before(offsets)]
-        parts.append(f"for (int32_t pixel = 0; pixel < {s.output.shape[2]}; ++pixel) {{")
+        first, end = offsets.range_of(s)
+        parts.append(f"for (int32_t pixel = {first}; pixel < {end}; ++pixel) {{")
         parts.append(textwrap.indent(self._one_pixel(to, "pixel", "out"), "  "))
         parts.append(f"  out += {s.output.pixel_stride};\n}}")
         return "\n".join(parts)

@@ -6,6 +6,8 @@ import textwrap
 
 import numpy as np
 
+from dero_tvm.schedule.row_offsets import RowOffsets
+
 from ..c_kernel import SUPPORT, CKernel, PixelBlocks, Request
 from ..kernel_table import register_kernel
 from .dot import channels_loop, pack_factors, pack_weights
@@ -28,18 +30,21 @@ def dense(request: Request) -> CKernel | None:
         return channels_loop(["data"], data.channels, False, output.channels, to, result)
 
     loop = block("", "1", "out")
-    body = f"""\
-for (int32_t pixel = 0; pixel < {output.pixels}; ++pixel) {{
+
+    def body(offsets: RowOffsets) -> str:
+        return f"""\
+{offsets.rows_of(s)}for (int32_t pixel = 0; pixel < {offsets.pixels(s)}; ++pixel) {{
 {textwrap.indent(loop, "  ")}
   data += {data.pixel_stride};
   out += {output.pixel_stride};
 }}
 """
+
     constants = {"weights": pack_weights(weight[:, None, :]), "factors": pack_factors(to)}
     support = (SUPPORT / "mve_dot.h", SUPPORT / "mve_requantize.h")
     return CKernel(
         "mve_dense",
-        lambda offsets: offsets.rows_of(s) + body,
+        body,
         constants,
         support=support,
         pixels=PixelBlocks(
@@ -47,4 +52,5 @@ for (int32_t pixel = 0; pixel < {output.pixels}; ++pixel) {{
             lambda *parts: f"{block(*parts)}\ndata += {data.pixel_stride};",
             most=1,
         ),
+        ranges=True,
     )

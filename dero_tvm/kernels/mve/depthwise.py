@@ -50,7 +50,8 @@ def depthwise(request: Request) -> CKernel | None:
     }
     group = _group(weight)
     body = _Body(s, to, group, *Axis.both(s, (kernel_h, kernel_w)))
-    return CKernel("mve_depthwise", body.text, constants, support=(SUPPORT / "mve_depthwise.h",))
+    support = (SUPPORT / "mve_depthwise.h",)
+    return CKernel("mve_depthwise", body.text, constants, support=support, ranges=True)
 
 
 def _group(weight: np.ndarray) -> int:
@@ -90,7 +91,7 @@ for (int32_t block = 0; block < {blocks}; ++block) {{
   const int32_t channel = {place};
   const int8_t *const w = weights + block * {BLOCK * kernel_h * kernel_w};
   const int32_t *const f = factors + block * {4 * BLOCK};
-{textwrap.indent(self._pixels(), "  ")}
+{textwrap.indent(self._pixels(offsets), "  ")}
 }}
 """
 
@@ -106,7 +107,7 @@ for (int32_t i = first_row; i < end_row; ++i) {{
   rows[i] = data + {offsets.at("data", row, s.inputs[0].row_stride)};
 }}"""
 
-    def _pixels(self) -> str:
+    def _pixels(self, offsets: RowOffsets) -> str:
         """The loop over the pixels of one block."""
         s, to = self.signature, self.to
         start = "f"
@@ -131,14 +132,16 @@ if (left >= 0 && left + {self.columns.span} < {self.columns.length}) {{
 }} else {{
 {textwrap.indent(self._parts_of_rows(), "  ")}
 }}"""
+        first, end = offsets.range_of(s)
+        place = "(pixel - column_begin)" if offsets.columns else "pixel"
         return f"""\
-{before}for (int32_t pixel = 0; pixel < {s.output.shape[2]}; ++pixel) {{
+{before}for (int32_t pixel = {first}; pixel < {end}; ++pixel) {{
   const int32_t left = {self.columns.origin("pixel")};
 {textwrap.indent(sums, "  ")}
   const int32_t *const factor = mve_here(f) + {2 * BLOCK};
   sums.even = {to.scale}(sums.even, mve_load(factor), mve_load(factor + 8));
   sums.odd = {to.scale}(sums.odd, mve_load(factor + 4), mve_load(factor + 12));
-  mve_store_sums(out + pixel * {s.output.pixel_stride} + channel, sums, {to.limits});
+  mve_store_sums(out + {place} * {s.output.pixel_stride} + channel, sums, {to.limits});
 }}"""
 
     def _biased(self, first_column: str, columns: str) -> str:

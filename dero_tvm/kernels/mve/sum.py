@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dero_tvm.schedule.row_offsets import RowOffsets
 from relax_passes.operators import Signature
 from relax_passes.operators.fixed_point import INT8, int8_limits, multiply_numpy
 
@@ -44,7 +45,7 @@ def _sum(s: Signature, combine: str) -> CKernel | None:
         return None
     scales = (scale_a, scale_b)
     dense = output.dense and all(spec.dense for spec in s.inputs)
-    pixels, channels = (1, output.row_stride) if dense else (output.pixels, output.channels)
+    whole_row = (1, output.row_stride) if dense else (output.pixels, output.channels)
 
     def some(count: int, operands: Sequence[str], out: str) -> str:
         a, b = (
@@ -70,29 +71,38 @@ mve_store({out}, {result.applied("total")}, {s["zero_points"][2]}, {low}, {high}
             parts.append(some(rest, "xy", "z"))
         return "\n".join(parts)
 
-    whole = channels // 4 * 4
     by_index = [f"{name} + i" for name in ("a", "b", "out")]
-    parts = []
-    if whole:
-        parts.append(f"for (int32_t i = 0; i < {whole}; i += 4) {{")
-        parts += [textwrap.indent(some(4, by_index, by_index[2]), "  "), "}"]
-    if channels % 4:
-        parts += ["{", f"  const int32_t i = {whole};"]
-        parts += [textwrap.indent(some(channels % 4, by_index, by_index[2]), "  "), "}"]
-    body = "\n".join(parts)
-    if pixels > 1:
-        body = f"""\
-for (int32_t pixel = 0; pixel < {pixels}; ++pixel) {{
-{textwrap.indent(body, "  ")}
+
+    def body(offsets: RowOffsets) -> str:
+        pixels, channels = whole_row
+        if offsets.columns:
+            pixels, channels = output.pixels, output.channels
+        whole = channels // 4 * 4
+        parts = []
+        if whole:
+            parts.append(f"for (int32_t i = 0; i < {whole}; i += 4) {{")
+            parts += [textwrap.indent(some(4, by_index, by_index[2]), "  "), "}"]
+        if channels % 4:
+            parts += ["{", f"  const int32_t i = {whole};"]
+            parts += [textwrap.indent(some(channels % 4, by_index, by_index[2]), "  "), "}"]
+        rows = offsets.rows_of(s, "ab")
+        one = "\n".join(parts)
+        if pixels == 1 and not offsets.columns:
+            return rows + one
+        return f"""\
+{rows}for (int32_t pixel = 0; pixel < {offsets.pixels(s)}; ++pixel) {{
+{textwrap.indent(one, "  ")}
   a += {s.inputs[0].pixel_stride};
   b += {s.inputs[1].pixel_stride};
   out += {output.pixel_stride};
 }}"""
+
     return CKernel(
         combine,
-        lambda offsets: offsets.rows_of(s, "ab") + body,
+        body,
         support=(SUPPORT / "mve_sum.h",),
         elements=ElementRun("", run),
+        ranges=True,
     )
 
 

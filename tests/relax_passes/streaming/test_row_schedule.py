@@ -7,7 +7,7 @@ import random
 import pytest
 
 from relax_passes.operators import TensorSpec
-from relax_passes.streaming.row_schedule import simulate
+from relax_passes.streaming.row_schedule import simulate, simulate_passes
 from tests.relax_passes.streaming.cascade_runs import Overwritten, image, operator, run, window
 
 ROW = 4  # bytes of a row of one float32
@@ -77,6 +77,17 @@ def test_a_residual_block():
     assert schedule.calls == (8,) * 5
     # By the time the addition asks for t, the long branch has had it made.
     assert [(d.reader, d.producer) for d in schedule.demands] == [(1, 0), (2, 1), (3, 2), (4, 3)]
+
+
+def test_passes_begin_with_nothing():
+    x = image(6)
+    chain = [window("a", "x", x), window("b", "a", x), window("c", "b", x, 1, 2, 0, 0)]
+    schedule = simulate_passes(chain, 2)
+    # c has 3 rows, of b's rows 0, 2 and 4; b makes row 1 and 3 on the way.
+    assert schedule.first == ((0, 0, 0), (3, 4, 2))
+    assert schedule.end == ((4, 3, 2), (6, 5, 3))
+    assert schedule.rings == {"a": 3, "b": 1}
+    assert simulate_passes(chain, 3).first == ((0, 0, 0),)
 
 
 def test_the_short_branch_goes_first():

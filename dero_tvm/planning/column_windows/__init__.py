@@ -1,0 +1,1 @@
+"""Windows of columns: groups of operators of which only parts of rows exist at a time."""
