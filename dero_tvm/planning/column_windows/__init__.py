@@ -1,0 +1,1 @@
+"""Groups of operations in which only a window of columns exists: memory for multiply-accumulates."""
