@@ -1,1 +1,1 @@
-"""Groups of operations in which only a window of columns exists: memory for multiply-accumulates."""
+"""Groups of operations in which only a window of columns exists: memory for work."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -104,20 +103,8 @@ class WindowNetwork:
         kind = self.tensors[tensor].kind
         return kind is BufferKind.OUTPUT or kind is BufferKind.INPUT and self.keep_inputs
 
-    def steps(self, operation: int) -> int:
-        """Calls that make an operation's result row by row."""
-        op = self.operations[operation]
-        if op.state:
-            return op.operands[0].rows.length
-        return 1 if op.alone else self.tensors[op.result].rows
-
     def macs_of(self, operation: int, pixels: int) -> int:
         """Multiply-accumulates of so many pixels of an operation's result."""
         op = self.operations[operation]
         result = self.tensors[op.result]
         return op.macs * pixels // max(result.rows * result.columns, 1)
-
-
-def live_after(network: WindowNetwork, tensor: int, positions: Sequence[int]) -> bool:
-    """Whether a tensor is read behind the last of `positions`, or to the end."""
-    return network.lasts(tensor) or network.readers[tensor][-1:] > (max(positions),)

@@ -41,7 +41,12 @@ class Reach:
 
     @staticmethod
     def sliding(
-        length: int, positions: int, kernel: int, stride: int = 1, before: int = 0, dilation: int = 1
+        length: int,
+        positions: int,
+        kernel: int,
+        stride: int = 1,
+        before: int = 0,
+        dilation: int = 1,
     ) -> Reach:
         """That of a kernel that slides over an operand with `before` positions of padding."""
         ranges = []
