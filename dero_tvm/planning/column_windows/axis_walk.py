@@ -38,11 +38,6 @@ def union(one: Ranges, other: Ranges) -> Ranges:
     return np.minimum(one[0], other[0]), np.maximum(one[1], other[1])
 
 
-def equal(one: Ranges, other: Ranges) -> bool:
-    """Whether two are the same."""
-    return np.array_equal(one[0], other[0]) and np.array_equal(one[1], other[1])
-
-
 class AxisWalk:
     """Ranges along the rows or the columns; `first` is the operation to which it has come.
 
@@ -62,6 +57,7 @@ class AxisWalk:
         taken = operation.operands[0].tensor if operation.state else operation.result
         tensor = network.tensors[taken]
         ranges = units(tensor.rows if rows else tensor.columns, unit)
+        self.units = len(ranges[0])
         self.made: dict[int, Ranges] = {}
         self.held: dict[int, Ranges] = {}
         self.positions: dict[int, int] = {}  # that each operation makes, in all units

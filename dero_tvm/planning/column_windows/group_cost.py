@@ -1,9 +1,10 @@
 """What a group costs: bytes that are alive inside it, and multiply-accumulates.
 
-In a pass and window each operation of a group makes a block, all rows and columns of its result
-that the ones behind it need, one operation after the other.  A block is alive until its last reader
-has run; one whose columns are kept for the next window always.  A block may lie in the place of the
-operand that it is written over.
+In a pass and window the last operation of a group makes its rows one after the other and drives the
+others, as in a cascade.  Of what they make there is a **strip**: as many rows as are alive at once,
+as long as the widest window.  An operation may write its rows over those of its operand.  Where
+columns are kept from one window to the next, all rows of a pass are, whether or not one of the
+windows still needs them.
 """
 
 from __future__ import annotations
@@ -12,9 +13,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from .axis_walk import AxisWalk, Ranges, equal, union, units
+from .axis_walk import AxisWalk, Ranges, union, units
 from .grouping import Group
 from .network import WindowNetwork
+from .strip_heights import strip_heights
+
+_WORD = 4  # bytes, to which strips are aligned
+_SCRATCH = 8  # likewise scratch
 
 
 @dataclass(frozen=True)
@@ -141,49 +146,31 @@ class GroupCosts:
         return GroupCost(group, macs, inside, last.state, reads, in_place)
 
     def _inside(self, group: Group, down: AxisWalk, across: AxisWalk) -> int:
-        """The most bytes of blocks and scratch that are alive at once."""
+        """Bytes of all strips, and of the scratch behind them."""
         network = self.network
-        always = 0
-        sizes: dict[int, int] = {}  # of blocks that come and go, by operation
+        rows = strip_heights(network, down, group.last)
+        sizes: dict[int, int] = {}  # by operation whose strip it is
+        strips: dict[int, int] = {}  # by operation the one whose strip it writes to
         for op in range(group.first, group.last):
             result = network.operations[op].result
-            size = down.longest(result) * across.longest(result)
-            size *= network.tensors[result].pixel_bytes
-            if across.keeps(op):
-                always += size
-            else:
-                sizes[op] = size
-        most = 0
-        for op in group.operations:
-            alive = sum(
-                size
-                for other, size in sizes.items()
-                if other <= op <= network.readers[network.operations[other].result][-1]
-            )
-            if self._replaces(op, sizes, down, across):
-                alive -= sizes[op]
-            most = max(most, alive + network.operations[op].scratch)
-        return always + most
+            kept = across.keeps(op)
+            height = down.longest(result) if kept else rows[op]
+            size = height * across.longest(result) * network.tensors[result].pixel_bytes
+            over = None if kept else self._written_over(op, strips, across)
+            strips[op] = op if over is None else over
+            sizes[strips[op]] = max(sizes.get(strips[op], 0), size)
+        size = sum(-(-size // _WORD) * _WORD for size in sizes.values())
+        scratch = max(network.operations[op].scratch for op in group.operations)
+        return -(-size // _SCRATCH) * _SCRATCH + scratch if scratch else size
 
-    def _replaces(
-        self, op: int, sizes: Mapping[int, int], down: AxisWalk, across: AxisWalk
-    ) -> bool:
-        """Whether the block of an operation lies in the place of one that dies."""
-        operation = self.network.operations[op]
-        for operand in operation.operands:
+    def _written_over(self, op: int, strips: Mapping[int, int], across: AxisWalk) -> int | None:
+        """The operation over whose strip another one may write its rows, as their only reader."""
+        for operand in self.network.operations[op].operands:
             producer = self.network.producers.get(operand.tensor, op)
-            if (
-                operand.in_place
-                and op in sizes
-                and sizes.get(producer) == sizes[op]
-                and self.network.readers[operand.tensor][-1] == op
-                and all(
-                    equal(walk.held[operand.tensor], walk.held[operation.result])
-                    for walk in (down, across)
-                )
-            ):
-                return producer != op
-        return False
+            sole = self.network.readers[operand.tensor] == (op,)
+            if operand.in_place and sole and producer in strips and not across.keeps(producer):
+                return strips[producer]
+        return None
 
     def _in_place(self, last: int, group: Group) -> tuple[int, ...]:
         """Tensors from outside whose row the group's result may take the place of.
