@@ -73,6 +73,7 @@ class AxisWalk:
         """Go on with the operation before, of which the group must read the result."""
         self.first -= 1
         begin, end = self.held[self.network.operations[self.first].result]
+        begin = np.minimum(begin, end)
         if self.keep:
             newest = np.maximum.accumulate(np.maximum(end, 0))
             before = np.concatenate(([0], newest[:-1]))
@@ -97,7 +98,7 @@ class AxisWalk:
 
     def _read(self, operation: int) -> None:
         for operand in self.network.operations[operation].operands:
-            needed = self._reach(operand).needed(*self.made[operation])
+            needed = self._reach(operand).needed(*self.made[operation], in_turn=self.rows)
             known = self.held.get(operand.tensor)
             self.held[operand.tensor] = union(known, needed) if known else needed
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -12,8 +13,8 @@ import numpy as np
 class Reach:
     """For each position of a result the half-open range of the operand's that it needs.
 
-    `first` and `end` never fall: a later position never needs what lies before all that an earlier
-    one needs.  Ranges are within the operand; what lies in the padding is not there.
+    Ranges are within the operand; what lies in the padding is not there.  One that is empty begins
+    at the operand's `length` and ends at 0.
     """
 
     length: int  # of the operand
@@ -22,11 +23,10 @@ class Reach:
 
     @staticmethod
     def of(length: int, ranges: Iterable[tuple[int, int]]) -> Reach:
-        """The reach with these ranges, or with the least larger ones that never fall."""
+        """The reach with these ranges."""
         begin, end = np.array(list(ranges), np.int64).reshape(-1, 2).T
-        first = np.minimum.accumulate(np.where(end > begin, begin, length)[::-1])[::-1]
-        last = np.maximum.accumulate(np.where(end > begin, end, 0))
-        return Reach(length, first, last)
+        some = end > begin
+        return Reach(length, np.where(some, begin, length), np.where(some, end, 0))
 
     @staticmethod
     def same(length: int) -> Reach:
@@ -61,9 +61,27 @@ class Reach:
         """Positions of the result."""
         return len(self.first)
 
-    def needed(self, begin: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """What the positions ``[begin[i], end[i])`` need, for each i; of none: none."""
+    @cached_property
+    def oldest(self) -> np.ndarray:
+        """The least that each position or a later one needs."""
+        return np.minimum.accumulate(self.first[::-1])[::-1]
+
+    @cached_property
+    def asked(self) -> np.ndarray:
+        """Up to where each position or an earlier one has the operand made."""
+        return np.maximum.accumulate(self.end)
+
+    def needed(
+        self, begin: np.ndarray, end: np.ndarray, *, in_turn: bool = False
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """What the positions ``[begin[i], end[i])`` need, for each i; of none: none.
+
+        `in_turn`: all that earlier positions have had made is needed, too, from the first on.
+        """
         some = end > begin
-        low = np.where(some, self.first[np.minimum(begin, self.positions - 1)], self.length)
-        high = np.where(some, self.end[np.maximum(end, 1) - 1], 0)
-        return low, np.maximum(high, 0)
+        pairs = np.stack([np.where(some, begin, 0), np.where(some, end, 1)], 1).ravel()
+        low = np.minimum.reduceat(np.append(self.first, self.length), pairs)[::2]
+        high = np.maximum.reduceat(np.append(self.end, 0), pairs)[::2]
+        if in_turn:
+            high = self.asked[np.maximum(end, 1) - 1]
+        return np.where(some, low, self.length), np.where(some, high, 0)

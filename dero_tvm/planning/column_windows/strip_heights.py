@@ -39,7 +39,7 @@ def _window_height(network: WindowNetwork, walk: AxisWalk, op: int, reader: int)
     most = 0
     for operand in operation.operands:
         if operand.tensor == result:
-            heights = (operand.rows.end - operand.rows.first)[int(begin.min()) : int(end.max())]
+            heights = (operand.rows.asked - operand.rows.oldest)[int(begin.min()) : int(end.max())]
             most = max(most, int(heights.max(initial=0)))
     return most
 
@@ -69,7 +69,11 @@ class _Pass:
         self.readers: dict[int, list[tuple[int, list[int]]]] = {op: [] for op in heights}
         for op in (*heights, last):
             asked = [
-                (producers[operand.tensor], operand.rows.first.tolist(), operand.rows.end.tolist())
+                (
+                    producers[operand.tensor],
+                    operand.rows.oldest.tolist(),
+                    operand.rows.asked.tolist(),
+                )
                 for operand in network.operations[op].operands
                 if operand.tensor in producers
             ]
