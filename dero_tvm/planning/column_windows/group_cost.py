@@ -110,8 +110,9 @@ class GroupCosts:
                 for walk in (*passes.values(), *windows.values()):
                     walk.extend()
             for r, down in passes.items():
+                heights = strip_heights(self.network, down, last)
                 for w, across in windows.items():
-                    yield first, self._cost(Group(first, last, w, r), down, across)
+                    yield first, self._cost(Group(first, last, w, r), down, heights, across)
 
     def _is_plain(self, group: Group) -> bool:
         result = self.network.tensors[self.network.operations[group.last].result]
@@ -133,7 +134,9 @@ class GroupCosts:
         inside = bool(readers) and readers[-1] <= last and not self.network.lasts(result)
         return inside and self.network.operations[first].windowed
 
-    def _cost(self, group: Group, down: AxisWalk, across: AxisWalk) -> GroupCost:
+    def _cost(
+        self, group: Group, down: AxisWalk, heights: Mapping[int, int], across: AxisWalk
+    ) -> GroupCost:
         network = self.network
         last = network.operations[group.last]
         made = [op for op in group.operations if op != group.last or not last.state]
@@ -141,20 +144,21 @@ class GroupCosts:
         macs += sum(network.macs_of(op, down.positions[op] * across.positions[op]) for op in made)
         inner = {network.operations[op].result for op in group.operations}
         reads = {tensor: ranges for tensor, ranges in down.held.items() if tensor not in inner}
-        inside = self._inside(group, down, across)
+        inside = self._inside(group, down, heights, across)
         in_place = self._in_place(group.last, group)
         return GroupCost(group, macs, inside, last.state, reads, in_place)
 
-    def _inside(self, group: Group, down: AxisWalk, across: AxisWalk) -> int:
+    def _inside(
+        self, group: Group, down: AxisWalk, heights: Mapping[int, int], across: AxisWalk
+    ) -> int:
         """Bytes of all strips, and of the scratch behind them."""
         network = self.network
-        rows = strip_heights(network, down, group.last)
         sizes: dict[int, int] = {}  # by operation whose strip it is
         strips: dict[int, int] = {}  # by operation the one whose strip it writes to
         for op in range(group.first, group.last):
             result = network.operations[op].result
             kept = across.keeps(op)
-            height = down.longest(result) if kept else rows[op]
+            height = down.longest(result) if kept else heights[op]
             size = height * across.longest(result) * network.tensors[result].pixel_bytes
             over = None if kept else self._written_over(op, strips, across)
             strips[op] = op if over is None else over

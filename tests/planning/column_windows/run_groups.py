@@ -121,8 +121,8 @@ class GroupRun:
         depth = {o: len(self._above(o)) for o in self.group.operations}
         inner = [r for r in self.sums.operations[op] if r.tensor - 1 in self.strips]
         for r in sorted(inner, key=lambda r: depth[r.tensor - 1]):
-            needed = r.rows.needed_at(row)
-            while needed and made[r.tensor - 1] < min(max(needed) + 1, down[r.tensor - 1][1]):
+            asked = [n + 1 for p in range(row + 1) for n in r.rows.needed_at(p)]
+            while made[r.tensor - 1] < min(max(asked, default=0), down[r.tensor - 1][1]):
                 self._make(r.tensor - 1, made, down, across, views, result)
         for column in range(*across[op]):
             value = self.sums.pixel(op, row, column, views)

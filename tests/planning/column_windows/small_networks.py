@@ -117,7 +117,7 @@ def networks(draw: st.DrawFn) -> Sums:
     for _ in range(draw(st.integers(1, 6))):
         height, width, depth = shapes[-1]
         alike = [i for i, s in enumerate(shapes[:-1]) if s[:2] == (height, width)]
-        kind = draw(st.sampled_from(["slide", "slide", "slide", "up", "join", "copy"]))
+        kind = draw(st.sampled_from(["same", "same", "other", "up", "join", "join", "copy"]))
         same = Axis(height), Axis(width)
         if kind == "join" and alike:
             other = draw(st.sampled_from(alike))
@@ -135,7 +135,10 @@ def networks(draw: st.DrawFn) -> Sums:
                 axes.append(Axis(length, up=2 if length < 10 else 1))
                 continue
             kernel, dilation = draw(st.sampled_from([(1, 1), (2, 1), (3, 1), (3, 2), (5, 1)]))
-            axis = Axis(length, kernel, draw(st.integers(1, 3)), draw(st.integers(0, 2)), dilation)
+            before, stride = (kernel - 1) * dilation // 2, 1  # as long as the operand
+            if kind == "other":
+                before, stride = draw(st.integers(0, 2)), draw(st.integers(1, 3))
+            axis = Axis(length, kernel, stride, before, dilation)
             axes.append(axis if axis.positions > 0 else Axis(length))
         shapes.append((axes[0].positions, axes[1].positions, draw(st.integers(1, 4))))
         operations.append((Read(len(operations), *axes),))
