@@ -44,6 +44,7 @@ class _Builder:
         self.takes_table = takes_table
         self.keep_inputs = keep_inputs
         self.operations = [op for cascade in network.cascades for op in cascade.operations]
+        self.made = {network.values[op.result].buffer: op.result for op in self.operations}
         self.numbers: dict[str, int] = {}  # of tensors, by buffer
         self.tensors: list[Tensor] = []
         self._tensors(external_io)
@@ -109,10 +110,9 @@ class _Builder:
             for index, name in enumerate(op.operands)
             if name in self.network.values
         )
+        read = {i: name for i, name in enumerate(op.operands) if name in self.network.values}
         whole = op.function is not None or any(
-            index not in op.row_operands
-            for index, name in enumerate(op.operands)
-            if name in self.network.values
+            index not in op.row_operands or self._is_view(name) for index, name in read.items()
         )
         return Operation(
             op.result,
@@ -124,6 +124,11 @@ class _Builder:
             alone=whole,
             by_row=by_row,
         )
+
+    def _is_view(self, name: str) -> bool:
+        """Whether a value is a tensor by another name, which no cascade follows inside."""
+        buffer = self.network.values[name].buffer
+        return name != self.made.get(buffer, name)
 
     def _operand(
         self, op: extracted.Operation, index: int, running: bool, may_replace: bool
