@@ -184,6 +184,10 @@ class Candidates:
         except UserError:
             return
 
+    def cut_for_rows(self) -> tvm.IRModule:
+        """The module in cascades for row placement, with joins fused."""
+        return self._joined()
+
     def _whole(self) -> tvm.IRModule:
         return self._once("analyze", pipeline.analyze)
 

@@ -1,1 +1,1 @@
-"""Windows of columns: groups of operators of which only parts of rows exist at a time."""
+"""Groups of operations in which only a window of columns exists: memory for work."""

@@ -1,0 +1,47 @@
+"""A network with its operations cut into other cascades."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from relax_passes.operators import operator_of
+
+from .network import Cascade, CascadeKind, Network, Operation, joint_name
+
+
+def recut(network: Network, begins: Sequence[int]) -> Network:
+    """`network` with cascades that begin with these operations, in the order of all of them.
+
+    All rows ascend.  Raises ``ValueError`` where a cascade would have an operation in it that takes
+    whole tensors, or one that knows what another one makes by another name.
+    """
+    operations = [op for cascade in network.cascades for op in cascade.operations]
+    ends = (*begins[1:], len(operations))
+    parts = [operations[begin:end] for begin, end in zip(begins, ends, strict=True)]
+    return replace(network, cascades=tuple(_cascade(network, part) for part in parts))
+
+
+def _cascade(network: Network, operations: Sequence[Operation]) -> Cascade:
+    if len(operations) == 1:
+        return Cascade(operations[0].name, CascadeKind.SINGLE, tuple(operations))
+    made = {network.values[op.result].buffer: op.result for op in operations}
+    for op in operations:
+        views = [
+            name
+            for name in op.operands
+            if name in network.values and made.get(network.values[name].buffer, name) != name
+        ]
+        if op.function is not None or views:
+            raise ValueError(f"{op.name} takes whole tensors and runs in a cascade of its own")
+    alone = [Cascade(op.name, CascadeKind.SINGLE, (op,)) for op in operations]
+    streamed = tuple(map(_running, operations))
+    return Cascade(joint_name(alone), CascadeKind.STREAM, streamed)
+
+
+def _running(op: Operation) -> Operation:
+    """The operation as it is in a cascade: one that can takes its operand row by row."""
+    operator = operator_of(op.signature.operator)
+    if operator is None or op.row_operands != (0,):
+        return op
+    return replace(op, state=operator.running_state(op.signature))

@@ -1,0 +1,159 @@
+"""A network as planning with column windows sees it: what it may be grouped into is asked there."""
+
+from __future__ import annotations
+
+from dero_tvm.planning.column_windows.network import Operand, Operation, Tensor, WindowNetwork
+from dero_tvm.planning.column_windows.reach import Reach
+from dero_tvm.planning.problem import BufferKind
+from relax_passes.operators import operator_of
+from relax_passes.operators.row_ports import SINK, SOURCE
+
+from . import network as extracted
+from .column_needs import needed_columns
+from .network import Network, Value
+from .to_rows import TakesTable
+
+
+class NoWindows(Exception):
+    """Why a network is not planned with column windows."""
+
+
+def to_column_windows(
+    network: Network,
+    *,
+    takes_table: TakesTable,
+    keep_inputs: bool = False,
+    external_io: bool = False,
+) -> WindowNetwork:
+    """The operations of all cascades in their order, and the tensors that they use.
+
+    With `external_io` the arrays of the interface take no memory.
+
+    Raises NoWindows for a network whose tensors are parts of others, or lie elsewhere.
+    """
+    if network.states:
+        raise NoWindows("it keeps states from one inference to the next")
+    return _Builder(network, takes_table, keep_inputs, external_io).run()
+
+
+class _Builder:
+    def __init__(
+        self, network: Network, takes_table: TakesTable, keep_inputs: bool, external_io: bool
+    ) -> None:
+        self.network = network
+        self.takes_table = takes_table
+        self.keep_inputs = keep_inputs
+        self.operations = [op for cascade in network.cascades for op in cascade.operations]
+        self.made = {network.values[op.result].buffer: op.result for op in self.operations}
+        self.numbers: dict[str, int] = {}  # of tensors, by buffer
+        self.tensors: list[Tensor] = []
+        self._tensors(external_io)
+
+    def run(self) -> WindowNetwork:
+        operations = tuple(self._operation(op) for op in self.operations)
+        return WindowNetwork(tuple(self.tensors), operations, self.keep_inputs)
+
+    # --- tensors -----------------------------------------------------------------------------
+
+    def _tensors(self, external_io: bool) -> None:
+        network = self.network
+        inputs = {network.values[p.value].buffer for p in network.inputs if not p.row_streamed}
+        outputs = {network.values[p.value].buffer for p in network.outputs if not p.row_streamed}
+        views: dict[str, list[Value]] = {}
+        for value in network.values.values():
+            views.setdefault(value.buffer, []).append(value)
+        whole = self._read_whole()
+        for buffer, values in views.items():
+            if any(value.offset or not value.spec.dense for value in values):
+                raise NoWindows(f"{values[0].name} is a part of another tensor")
+            kind = BufferKind.INTERMEDIATE
+            if buffer in inputs:
+                kind = BufferKind.INPUT
+            elif buffer in outputs:
+                kind = BufferKind.OUTPUT
+            spec = (network.values.get(buffer) or values[0]).spec
+            alike = all(
+                (v.spec.rows, v.spec.row_bytes) == (spec.rows, spec.row_bytes) for v in values
+            )
+            rows, columns = (spec.rows, spec.pixels) if alike else (1, 1)
+            size = max(value.spec.bytes for value in values)
+            if external_io and kind is not BufferKind.INTERMEDIATE:
+                size = 0
+            self.numbers[buffer] = len(self.tensors)
+            pixel = size // max(rows * columns, 1)
+            self.tensors.append(Tensor(buffer, rows, columns, pixel, kind, buffer in whole))
+
+    def _read_whole(self) -> set[str]:
+        """Buffers whose rows have to lie in sequence because of some kernel."""
+        found = set()
+        for op in self.operations:
+            for index, name in enumerate(op.operands):
+                if name in self.network.values:
+                    by_rows = op.function is None and index in op.row_operands
+                    if not by_rows or not self.takes_table(op, index):
+                        found.add(self.network.values[name].buffer)
+            if op.function is not None:
+                found.add(self.network.values[op.result].buffer)
+        return found
+
+    # --- operations --------------------------------------------------------------------------
+
+    def _operation(self, op: extracted.Operation) -> Operation:
+        operator = operator_of(op.signature.operator)
+        by_row = op.signature.operator in (SOURCE, SINK)
+        state = None
+        if operator is not None and op.row_operands == (0,):
+            state = operator.running_state(op.signature)
+        places = operator.in_place_arguments(op.signature) if operator is not None else ()
+        operands = tuple(
+            self._operand(op, index, state is not None, index in places)
+            for index, name in enumerate(op.operands)
+            if name in self.network.values
+        )
+        read = {i: name for i, name in enumerate(op.operands) if name in self.network.values}
+        whole = op.function is not None or any(
+            index not in op.row_operands or self._is_view(name) for index, name in read.items()
+        )
+        return Operation(
+            op.result,
+            operands,
+            self.numbers[self.network.values[op.result].buffer],
+            op.macs,
+            op.scratch_bytes,
+            state.bytes if state is not None else 0,
+            alone=whole,
+            by_row=by_row,
+        )
+
+    def _is_view(self, name: str) -> bool:
+        """Whether a value is a tensor by another name, which no cascade follows inside."""
+        buffer = self.network.values[name].buffer
+        return name != self.made.get(buffer, name)
+
+    def _operand(
+        self, op: extracted.Operation, index: int, running: bool, may_replace: bool
+    ) -> Operand:
+        number = self.numbers[self.network.values[op.operands[index]].buffer]
+        tensor, result = self.tensors[number], self._result(op)
+        spec, made = op.signature.inputs[index], op.signature.output
+        by_rows = index in op.row_operands and op.function is None
+        if not by_rows or (spec.rows, spec.pixels) != (tensor.rows, tensor.columns):
+            return Operand(number, Reach.whole(tensor.rows, result.rows), None)
+        if running:
+            return Operand(number, Reach.whole(tensor.rows, result.rows), None)
+        operator = operator_of(op.signature.operator)
+        assert operator is not None
+        if (made.rows, made.pixels) != (result.rows, result.columns):
+            return Operand(number, Reach.whole(tensor.rows, result.rows), None)
+        needed = (operator.needed_rows(op.signature, index, row) for row in range(made.rows))
+        columns = needed_columns(op.signature, index)
+        same = tensor.row_bytes == result.row_bytes and tensor.rows == result.rows
+        return Operand(
+            number,
+            Reach.of(tensor.rows, needed),
+            None if columns is None else Reach.of(tensor.columns, columns),
+            in_place=may_replace and same,
+        )
+
+    def _result(self, op: extracted.Operation) -> Tensor:
+        return self.tensors[self.numbers[self.network.values[op.result].buffer]]
