@@ -63,7 +63,7 @@ class Dense(RowToRow):
         for name, vector in zip(self.arguments[2:], vectors):
             if vector.shape != (units,):
                 raise ValueError(
-                    f"dense: {name} must have {units} elements, got shape {vector.shape}"
+                    f"dense: {name} must be {units} elements, got shape {vector.shape}"
                 )
         fixed_point.check_rounding("dense", attrs["rounding"])
         return TensorSpec((*data.shape[:-1], units), data.dtype)
