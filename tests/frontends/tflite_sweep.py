@@ -289,6 +289,22 @@ def prelu_of_int16(b: TFLiteBuilder, rng: np.random.Generator) -> list[int]:
     return [y]
 
 
+def moved(
+    code: str, *constants: Any, before: bool = False, results: int = 1, **options: Any
+) -> Case:
+    """int16 values at other places; `before` has the constants in front of the data."""
+
+    def build(b: TFLiteBuilder, rng: np.random.Generator) -> list[int]:
+        own = quantization(rng, dtype="int16")
+        x = b.input("x", (1, 6, 8, 4), "int16", **own)
+        others = [b.constant(f"c{i}", c, "int32") for i, c in enumerate(constants)]
+        outputs = [b.tensor(f"y{i}", None, "int16", **own) for i in range(results)]
+        b.operator(code, [*others, x] if before else [x, *others], outputs, **options)
+        return outputs
+
+    return build
+
+
 Q15 = {"scale": 1 / 32768, "zero_point": 0}
 
 INT16_LITERT: dict[str, Case] = {
@@ -315,8 +331,14 @@ INT16_LITERT: dict[str, Case] = {
     "16x8 REDUCE_MIN": reduction("REDUCE_MIN", requantized=False, dtype="int16"),
     "16x8 RELU": unary("RELU", dtype="int16"),
     "16x8 RELU6": unary("RELU6", dtype="int16"),
+    "16x8 GATHER": moved("GATHER", [3, 1, 0], axis=3),
+    "16x8 PAD": moved("PAD", [[0, 0], [1, 2], [0, 1], [0, 0]]),
+    "16x8 RESIZE_NEAREST_NEIGHBOR": moved("RESIZE_NEAREST_NEIGHBOR", [12, 16]),
+    "16x8 SPLIT": moved("SPLIT", 3, before=True, results=2, num_splits=2),
+    "16x8 STRIDED_SLICE": moved("STRIDED_SLICE", [0, 1, 0, 1], [1, 6, 8, 4], [1, 2, 3, 1]),
     "16x8 SUB": binary("SUB", dtype="int16"),
     "16x8 TANH": unary("TANH", Q15, dtype="int16"),
+    "16x8 TRANSPOSE": moved("TRANSPOSE", [0, 2, 1, 3]),
     "16x8 TRANSPOSE_CONV": layer("TRANSPOSE_CONV", "int16", "int64"),
 }
 """The same on int16 activations."""
