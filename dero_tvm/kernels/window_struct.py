@@ -8,7 +8,7 @@ import numpy as np
 
 from dero_tvm.schedule.row_offsets import RowOffsets
 from relax_passes.operators import Signature
-from relax_passes.operators.fixed_point import int8_limits
+from relax_passes.operators.fixed_point import integer_limits
 
 from .c_kernel import PixelBlocks
 
@@ -30,7 +30,7 @@ def pack_window(
     data, out, attrs = signature.inputs[0], signature.output, signature.attrs
     strides, dilation = attrs.get("strides", (1, 1)), attrs.get("dilation", (1, 1))
     top, left, bottom, _ = attrs.get("padding", (0, 0, 0, 0))
-    limits = int8_limits(signature) if data.dtype == "int8" else (0, 0)
+    limits = (0, 0) if data.dtype == "float32" else integer_limits(signature, data.dtype)
     row_by_row = kernel[0] == strides[0] == 1 and not (top or bottom)
     values = (
         *(data.rows, data.pixels, data.pixel_stride * data.itemsize),

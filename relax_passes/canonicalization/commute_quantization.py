@@ -22,7 +22,7 @@ from tvm.ir import Call, GenericConst
 
 from ..ir.dataflow import DataflowRewriter, is_call, with_operands
 from ..ir.straight_line import variables
-from ..operators.fixed_point import INT8_MAX, INT8_MIN
+from ..operators.fixed_point import ACTIVATIONS, type_limits
 from ..operators.rules.registry import Refusal
 from .elementwise_region import VALUES
 from .integer_arithmetic import INTEGERS
@@ -86,14 +86,15 @@ class _Rewriter(DataflowRewriter):
         self, padding: Any, source: Any, scale: float, zero_point: int
     ) -> relax.Expr | None:
         """A padding of dequantized integers that is quantized again, on the integers."""
-        if str(source.args[0].ty.dtype) != "int8":
+        dtype = str(source.args[0].ty.dtype)
+        if dtype not in ACTIVATIONS:
             return None
         quotient = np.float32(pad_value(padding)) / np.float32(scale)
         if self.rounding == "double":
             rounded = np.copysign(np.floor(np.abs(quotient) + np.float32(0.5)), quotient)
         else:
             rounded = np.rint(quotient)
-        value = float(np.clip(rounded + zero_point, INT8_MIN, INT8_MAX))
+        value = float(np.clip(rounded + zero_point, *type_limits(dtype)))
         width = [int(w) for w in padding.attrs.pad_width]
         return relax.op.nn.pad(source.args[0], width, "constant", value)
 
@@ -172,7 +173,8 @@ def _padded(call: Any, scale: float, zero_point: int) -> relax.Expr:
     quotient = pad_value(call) / scale
     value = zero_point + round(quotient)
     inexact = abs(quotient - round(quotient)) > 1e-6 * max(1.0, abs(quotient))
-    if inexact or not INT8_MIN <= value <= INT8_MAX:
+    low, high = type_limits(str(call.args[0].ty.dtype))
+    if inexact or not low <= value <= high:
         raise Refusal(
             f"no integer stands for {pad_value(call):.6g} at scale {scale:.6g} and zero point "
             f"{zero_point}"

@@ -15,7 +15,7 @@ from tvm import relax
 
 from ..ir.constant_tensor import ConstantTensor
 from ..ir.dataflow import Dataflow, is_call, shape_of
-from ..operators.fixed_point import INT8_MAX, INT8_MIN, int8_limits
+from ..operators.fixed_point import integer_limits, type_limits
 from .fold_constants import clip_bounds
 
 
@@ -29,6 +29,7 @@ class Epilogue:
     high: float | None = None
     scale: float | None = None  # of the quantized result; None: it stays float
     zero_point: int = 0
+    dtype: str = "int8"  # of the quantized result
     minimum: int | None = None  # clamp of the quantized result
     maximum: int | None = None
     fused: list[relax.Var] = field(default_factory=list)
@@ -64,18 +65,21 @@ def float_epilogue(old: Dataflow, root: relax.Var, *, bias: bool = False) -> Epi
     return epilogue
 
 
-def quantized_epilogue(old: Dataflow, root: relax.Var, *, bias: bool = False) -> Epilogue | None:
-    """Bias, clamp, quantization to int8 and integer clamp after `root`; None if it stays float."""
+def quantized_epilogue(
+    old: Dataflow, root: relax.Var, *, bias: bool = False, dtype: str = "int8"
+) -> Epilogue | None:
+    """Bias, clamp, quantization to `dtype` and integer clamp after `root`; None if it has none."""
     epilogue = float_epilogue(old, root, bias=bias)
     reader = old.sole_reader(epilogue.last)
     if reader is None or not is_call(reader[1], "relax.quantize"):
         return None
     var, call = reader
     scale, zero_point = (old.constant(arg) for arg in call.args[1:])
-    if call.attrs.out_dtype != "int8" or scale is None or zero_point is None:
+    if call.attrs.out_dtype != dtype or scale is None or zero_point is None:
         return None
     if scale.values.size != 1 or zero_point.values.size != 1:
         return None
+    epilogue.dtype = dtype
     epilogue.scale, epilogue.zero_point = scale.values.item(), int(zero_point.values.item())
     epilogue.fuse(var)
     take_integer_clamp(old, epilogue)
@@ -83,14 +87,15 @@ def quantized_epilogue(old: Dataflow, root: relax.Var, *, bias: bool = False) ->
 
 
 def take_integer_clamp(old: Dataflow, epilogue: Epilogue) -> None:
-    """Fuse `clip`s of an int8 value."""
+    """Fuse `clip`s of a quantized value."""
+    least, greatest = type_limits(epilogue.dtype)
     while (reader := old.sole_reader(epilogue.last)) is not None:
         var, call = reader
         if not is_call(call, "relax.clip"):
             return
         low, high = clip_bounds(call)
-        low, high = max(low, INT8_MIN), min(high, INT8_MAX)  # they may be infinite
-        minimum, maximum = int8_limits(vars(epilogue))
+        low, high = max(low, least), min(high, greatest)  # they may be infinite
+        minimum, maximum = integer_limits(vars(epilogue), epilogue.dtype)
         epilogue.minimum = max(minimum, math.ceil(low))
         epilogue.maximum = min(maximum, math.floor(high))
         epilogue.fuse(var)

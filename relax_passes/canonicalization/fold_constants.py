@@ -20,7 +20,7 @@ import tvm
 from tvm import relax
 from tvm.ir import Call, GenericConst, Op
 
-from ..ir.constant_tensor import ConstantTensor, exact_constant
+from ..ir.constant_tensor import DEQUANTIZES, ConstantTensor, exact_constant
 from ..ir.dataflow import DataflowRewriter, dtype_of, is_call, shape_of, with_operands
 from ..ir.straight_line import operands_of
 from ..ir.unfinished import abandoned_on_failure
@@ -70,7 +70,7 @@ class _Rewriter(DataflowRewriter):
     def rewrite(self, var: relax.Var, expr: relax.Expr) -> relax.Expr | None:
         if isinstance(expr, (relax.Var, GenericConst)):
             return self._known(var, expr) if self._value(expr) else self.new(expr)
-        if is_call(expr, "relax.dequantize"):
+        if is_call(expr, *DEQUANTIZES):
             return self._quantized(var, expr)
         if isinstance(expr, Call) and isinstance(expr.op, Op):
             constant = self._fold(expr)
@@ -97,8 +97,7 @@ class _Rewriter(DataflowRewriter):
         parts = [self._value(arg) for arg in call.args]
         if any(part is None or part.is_quantized for part in parts):
             return None
-        values, scale, zero_point = (part.values for part in parts if part)
-        constant = ConstantTensor.quantized(values, scale, zero_point, call.attrs.axis)
+        constant = ConstantTensor.dequantized(call, [part.values for part in parts if part])
         self.values[var] = constant
         return constant.expr()
 

@@ -17,7 +17,7 @@ one in float32 that takes pixels.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,11 +29,12 @@ from ..ir.constant_tensor import ConstantTensor
 from ..ir.dataflow import DataflowRewriter, dtype_of, is_call
 from ..ir.straight_line import operands_of
 from ..operators import make_call, tables
-from ..operators.fixed_point import int8_limits
+from ..operators.fixed_point import ACTIVATIONS, int8_limits
+from ..operators.quantized import requantization_of
 from ..operators.rules.registry import Refusal, Rules
 from .elementwise_region import Region, regions_ending_at
 from .epilogue import Epilogue, quantized_epilogue, take_integer_clamp
-from .integer_operand import Quantized
+from .integer_operand import Quantized, integer_factors
 from .integer_tables import table_of_region
 
 NAME = "IntegerArithmetic"
@@ -80,19 +81,24 @@ class IntegerRewriter(DataflowRewriter):
 
     # --- what operators ask ------------------------------------------------------------------
 
-    def quantized(self, expr: relax.Expr) -> Quantized | None:
-        """The int8 tensor, scale and zero point behind an old float operand."""
+    def quantized(self, expr: relax.Expr, types: Sequence[str] = ("int8",)) -> Quantized | None:
+        """The tensor, scale and zero point behind an old float operand, of one of the types.
+
+        int16 is quantized only as LiteRT knows it, whose arithmetic it has.
+        """
         call = self.old.definition(expr)
-        if not is_call(call, "relax.dequantize") or dtype_of(call.args[0]) != "int8":
+        if not is_call(call, "relax.dequantize") or dtype_of(call.args[0]) not in types:
             return None
         scale, zero_point = (self.old.constant(arg) for arg in call.args[1:])
         if scale is None or zero_point is None:
             return None
         if scale.values.size != 1 or zero_point.values.size != 1:
             return None
-        return Quantized(
-            self.new(call.args[0]), float(scale.values.item()), int(zero_point.values.item())
-        )
+        dtype = dtype_of(call.args[0])
+        if dtype == "int16" and (self.rounding != "double" or zero_point.values.any()):
+            return None
+        parameters = float(scale.values.item()), int(zero_point.values.item())
+        return Quantized(self.new(call.args[0]), *parameters, dtype)
 
     def is_quantized(self, expr: relax.Expr) -> bool:
         """True for a dequantized tensor that is not a constant."""
@@ -106,11 +112,13 @@ class IntegerRewriter(DataflowRewriter):
         if any(self.is_quantized(operand) for operand in operands):
             raise Refusal("its operands are not all quantized to int8 with one scale")
 
-    def epilogue(self, var: relax.Var, *, bias: bool = False) -> Epilogue:
+    def epilogue(self, var: relax.Var, *, bias: bool = False, dtype: str = "int8") -> Epilogue:
         """What follows up to the quantization.  Raises :class:`Refusal` if there is none."""
-        epilogue = quantized_epilogue(self.old, var, bias=bias)
+        epilogue = quantized_epilogue(self.old, var, bias=bias, dtype=dtype)
         if epilogue is None:
-            raise Refusal("its result is not quantized to int8 with one scale")
+            raise Refusal(f"its result is not quantized to {dtype} with one scale")
+        if dtype == "int16" and epilogue.zero_point:
+            raise Refusal(f"its int16 result has zero point {epilogue.zero_point}, not 0")
         return epilogue
 
     def constant(self, expr: relax.Expr) -> ConstantTensor | None:
@@ -154,16 +162,36 @@ class IntegerRewriter(DataflowRewriter):
 
     def _requantize(self, var: relax.Var, call: Any) -> relax.Expr | None:
         """`quantize` of a dequantized tensor: another scale, by a table."""
-        source = self.quantized(call.args[0])
-        target = Epilogue(var)
+        source = self.quantized(call.args[0], ACTIVATIONS)
+        target = Epilogue(var, dtype=call.attrs.out_dtype)
         scale, zero_point = (self.old.constant(arg) for arg in call.args[1:])
         if source is None or scale is None or zero_point is None:
             return None
-        if scale.values.size != 1 or call.attrs.out_dtype != "int8":
+        if scale.values.size != 1 or target.dtype not in ACTIVATIONS:
             return None
         target.scale, target.zero_point = float(scale.values.item()), int(zero_point.values.item())
         take_integer_clamp(self.old, target)
+        if "int16" in (source.dtype, target.dtype):
+            return self._rescaled(source, target)
         return self._table(source, self.rescale_table(source, target), target, target.fused)
+
+    def _rescaled(self, source: Quantized, target: Epilogue) -> relax.Expr:
+        """What has too many values for a table."""
+        assert target.scale is not None
+        factor = float(np.float32(source.scale)) / float(np.float32(target.scale))
+        multiplier, shift = integer_factors(requantization_of, 1 << 16, factor, "int16")
+        return self.dero(
+            "requantize",
+            [source.data],
+            target.fused,
+            input_zero_point=source.zero_point,
+            output_zero_point=target.zero_point,
+            multiplier=multiplier,
+            shift=shift,
+            dtype=target.dtype,
+            minimum=target.minimum,
+            maximum=target.maximum,
+        )
 
     def rescale_table(self, source: Quantized, target: Epilogue) -> np.ndarray:
         assert target.scale is not None

@@ -1,4 +1,4 @@
-"""Operands of int8 layers with weights: what convolutions and dense layers share."""
+"""Operands of layers with int8 weights: what convolutions and dense layers share."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import numpy as np
 from tvm import relax
 
 from ..ir.attributes import UNSIGNED_LAYERS
-from ..ir.constant_tensor import ConstantTensor
+from ..ir.constant_tensor import ConstantTensor, exact_constant
 from ..operators.fixed_point import INT8_MAX, INT8_MIN, onnx_rounding
+from ..operators.quantized import reduced_factors
 from ..operators.rules.registry import Refusal
 from ..operators.sum_range import SumRange
 from .epilogue import Epilogue
@@ -39,13 +40,20 @@ def layer_operands(
     """
     channels = weight.shape[0]
     scales = _scales(weight, 0)
-    multiplier, shift = integer_factors(factors_of, source.scale, scales, epilogue.scale, channels)
+    factors = integer_factors(
+        factors_of, source.scale, scales, epilogue.scale, channels, source.dtype
+    )
+    multiplier, shift = factors
     bias = _bias(epilogue, source.scale, scales, channels)
     taps = weight.values.reshape(channels, -1).astype(np.int64) - weight_zero_point
-    sums = SumRange.of(taps, source.zero_point).with_bias(bias)
-    refuse_overflow(sums, multiplier, shift)
+    sums = SumRange.of(taps, source.zero_point, source.dtype).with_bias(bias)
+    if source.dtype == "int16" and (epilogue.bias is None or bias.dtype == np.int64):
+        rounding = "reduced"
+        multiplier, shift = integer_factors(reduced_factors, multiplier, shift)
+        bias = bias.astype(np.int32 if sums.narrow else np.int64)
+    refuse_overflow(sums, multiplier, shift, rounding)
     constants = (weight.values, bias, multiplier, shift)
-    operands = [source.data, *(relax.const(array) for array in constants)]
+    operands = [source.data, *(exact_constant(array) for array in constants)]
     return operands, onnx_rounding(rounding, multiplier, shift, sums.greatest)
 
 
@@ -91,7 +99,7 @@ def _scales(weight: ConstantTensor, axis: int) -> list[float] | float:
 def _bias(
     epilogue: Epilogue, input_scale: float, scales: list[float] | float, channels: int
 ) -> np.ndarray:
-    """int32 in units of the accumulator."""
+    """int32, or int64 as the network has it, in units of the accumulator."""
     if epilogue.bias is None:
         return np.zeros(channels, np.int32)
     bias = epilogue.bias
@@ -99,7 +107,8 @@ def _bias(
     if bias.is_quantized and bias.zero_point is not None and not bias.zero_point.any():
         # Converters compute the bias' scale as this product, with a rounding of their own.
         if bias.scale is not None and np.allclose(bias.scale, unit, rtol=1e-4, atol=0.0):
-            return np.ascontiguousarray(bias.values).astype(np.int32)
+            wide = bias.values.dtype == np.int64
+            return np.ascontiguousarray(bias.values).astype(np.int64 if wide else np.int32)
     rounded = np.rint(bias.real().astype(np.float64) / unit)
     if (rounded < _INT32.min).any() or (rounded > _INT32.max).any():
         raise Refusal("its bias does not fit 32 bits in units of the accumulator")

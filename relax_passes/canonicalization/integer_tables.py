@@ -83,8 +83,8 @@ def _binary_table(region: Region, parameters: Parameters) -> np.ndarray | None:
         table = table_of_binary(name, a, b, scale, zero_point, "double")
     except ValueError:  # scales that int8 arithmetic does not have
         return None
-    finite = (None if math.isinf(bound) else bound for bound in (low, high))
-    return np.clip(table, *activation_range(scale, zero_point, *finite))
+    least, greatest = (None if math.isinf(bound) else bound for bound in (low, high))
+    return np.clip(table, *activation_range(scale, zero_point, least, greatest))
 
 
 def _scalar_operand(region: Region, expr: relax.Expr) -> Operand:

@@ -8,8 +8,8 @@ A bias, and a clamp after an operator that has one, are fused where nothing else
 in between.  Several elementwise operators that together are one of `unary`'s functions become
 that function: they are compared by their values.
 
-What has no counterpart, or operands of types other than float32 and int8, stays as it is: TVM
-compiles it, and the planner treats it as opaque.  A `Decision` says why.
+What has no counterpart, or operands of types other than float32, int8 and int16, stays as it is:
+TVM compiles it, and the planner treats it as opaque.  A `Decision` says why.
 """
 
 from __future__ import annotations
@@ -22,9 +22,11 @@ import tvm
 from tvm import relax
 from tvm.ir import Call, Op
 
+from ..ir.constant_tensor import DEQUANTIZES
 from ..ir.dataflow import Dataflow, DataflowRewriter, dtype_of, is_call, shape_of
 from ..ir.straight_line import operands_of
 from ..operators import make_call, operator_of
+from ..operators.fixed_point import ACTIVATIONS
 from ..operators.rules.registry import Refusal, Rules
 from .activation_functions import recognize
 from .elementwise_region import Region, regions_ending_at
@@ -37,7 +39,7 @@ SelectionRule = Callable[["SelectionRewriter", relax.Var, Any], relax.Expr]
 SELECTION: Rules[SelectionRule] = Rules(NAME)
 """The expression that stands for a call.  Raises `Refusal` to leave it to TVM."""
 
-_TYPES = ("float32", "int8")
+_TYPES = ("float32", *ACTIVATIONS)
 _INDEX_TYPES = ("int32", "int64")
 _OF_INDICES = ("relax.argmax", "relax.argmin", "relax.reshape")  # which make and keep them
 _LARGEST_RANK = 5  # of the row kernels
@@ -64,7 +66,7 @@ class SelectionRewriter(DataflowRewriter):
     def rewrite(self, var: relax.Var, expr: relax.Expr) -> relax.Expr | None:
         if var in self._activations:
             return self._activation(*self._activations[var])
-        constant = self.old.constant(expr) if is_call(expr, "relax.dequantize") else None
+        constant = self.old.constant(expr) if is_call(expr, *DEQUANTIZES) else None
         if constant is not None:
             return relax.const(constant.real())
         if not _computes_tensors(expr) or operator_of(expr) is not None:
@@ -98,8 +100,8 @@ class SelectionRewriter(DataflowRewriter):
         self, var: relax.Var, name: str, args: list[relax.Expr], **attrs: Any
     ) -> relax.Expr:
         """An operator of its operands' type, with the clamp that follows it."""
-        if dtype_of(var) == "int8":
-            epilogue = Epilogue(var)
+        if dtype_of(var) in ACTIVATIONS:
+            epilogue = Epilogue(var, dtype=dtype_of(var))
             take_integer_clamp(self.old, epilogue)
             bounds: dict[str, Any] = {"minimum": epilogue.minimum, "maximum": epilogue.maximum}
         else:
@@ -158,7 +160,7 @@ def _check_kernels_take(old: Dataflow, call: Any) -> None:
             continue  # indices, of which its rule says what they may be
         what = "its result" if tensor is call else "an operand"
         if dtype_of(tensor) not in types:
-            raise Refusal(f"{what} is {dtype_of(tensor)}; kernels take {' and '.join(_TYPES)}")
+            raise Refusal(f"{what} is {dtype_of(tensor)}; kernels take {', '.join(_TYPES)}")
         if not 1 <= rank <= _LARGEST_RANK:
             raise Refusal(f"{what} has {rank} axes; kernels take 1 to {_LARGEST_RANK}")
 

@@ -10,9 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from tvm import relax
+from tvm.ir import Call, Op
+
+DEQUANTIZES = ("relax.dequantize", "dero.dequantize_bias")
+"""Calls that make real numbers of quantized ones."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,14 @@ class ConstantTensor:
             return np.broadcast_to(parameter, values.shape)
 
         return ConstantTensor(values, spread(scale), spread(zero_point))
+
+    @staticmethod
+    def dequantized(call: Any, parts: Sequence[np.ndarray]) -> ConstantTensor:
+        """What one of `DEQUANTIZES` makes of constants: values, scale and perhaps zero point."""
+        values, scale, *zero_point = parts
+        if not zero_point:  # of a bias
+            return ConstantTensor(values, scale, np.zeros(values.shape, np.int32))
+        return ConstantTensor.quantized(values, scale, zero_point[0], call.attrs.axis)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -85,6 +98,10 @@ class ConstantTensor:
         """A Relax constant, or the `dequantize` of one."""
         if self.scale is None or self.zero_point is None:
             return exact_constant(self.values)
+        if self.values.dtype == np.int64:
+            scale = np.ascontiguousarray(self.scale, np.float32)
+            parts = (exact_constant(self.values), relax.const(scale))
+            return Call(Op.get("dero.dequantize_bias"), list(parts))
         axis = self._axis()
         if axis is None:
             return relax.const(self.real())

@@ -23,7 +23,7 @@ from tvm import relax
 from tvm.ir import Call, GenericConst, Op
 
 from .attributes import NOTES, ROUNDING, function_attributes
-from .constant_tensor import ConstantTensor
+from .constant_tensor import DEQUANTIZES, ConstantTensor
 from .decisions import Decision, decisions, record, with_decisions
 from .names_in_use import names_in_use
 from .origins import Origin, merged, origins_of, span_of
@@ -59,7 +59,7 @@ class Dataflow:
     def constant(self, expr: Any) -> ConstantTensor | None:
         """The value of a constant or of a dequantized constant; None for anything else."""
         expr = self.definition(expr)
-        if not isinstance(expr, GenericConst) and not is_call(expr, "relax.dequantize"):
+        if not isinstance(expr, GenericConst) and not is_call(expr, *DEQUANTIZES):
             return None
         if expr not in self._constants:  # reading one copies it out of TVM
             self._constants[expr] = self._read_constant(expr)
@@ -71,8 +71,7 @@ class Dataflow:
         parts = [self.definition(arg) for arg in expr.args[:]]
         if not all(isinstance(part, GenericConst) for part in parts):
             return None
-        values, scale, zero_point = (part.value.numpy() for part in parts)
-        return ConstantTensor.quantized(values, scale, zero_point, expr.attrs.axis)
+        return ConstantTensor.dequantized(expr, [part.value.numpy() for part in parts])
 
 
 class DataflowRewriter:

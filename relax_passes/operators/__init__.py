@@ -1,4 +1,4 @@
-"""The microcontroller operator set: channels-last, row by row, float32 and int8."""
+"""The microcontroller operator set: channels-last, row by row, float32, int8 and int16."""
 
 # Importing a module registers its operators.
 from . import add as _add  # noqa: F401
@@ -10,6 +10,7 @@ from . import conv2d as _conv2d  # noqa: F401
 from . import conv2d_transpose as _conv2d_transpose  # noqa: F401
 from . import dense as _dense  # noqa: F401
 from . import depth_to_space as _depth_to_space  # noqa: F401
+from . import dequantize_bias as _dequantize_bias  # noqa: F401
 from . import flip_sign_bit as _flip_sign_bit  # noqa: F401
 from . import gru as _gru  # noqa: F401
 from . import joined as _joined  # noqa: F401
@@ -28,6 +29,7 @@ from . import resize2d as _resize2d  # noqa: F401
 from . import resize_bilinear as _resize_bilinear  # noqa: F401
 from . import row_ports as _row_ports  # noqa: F401
 from . import shortcut_conv2d as _shortcut_conv2d  # noqa: F401
+from . import sigmoid as _sigmoid  # noqa: F401
 from . import slice as _slice  # noqa: F401
 from . import softmax as _softmax  # noqa: F401
 from . import squared_difference as _squared_difference  # noqa: F401

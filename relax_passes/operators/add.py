@@ -17,7 +17,7 @@ from .signature import Signature, TensorSpec
 class _Sum(BinaryOperator):
     """Base of `add` and `subtract`: ``clamp(a + sign * b)``.
 
-    int8: with ``x' = x - zero_point``, a common finer scale and a factor for each tensor
+    int8, int16: with ``x' = x - zero_point``, a common finer scale and a factor for each tensor
     (``zero_points``, ``multipliers`` and ``shifts`` are in the order a, b, out)::
 
         sum = requantize(a' << left_shift, factor_a) + sign * requantize(b' << left_shift, factor_b)
@@ -40,11 +40,11 @@ class _Sum(BinaryOperator):
 
     def infer(self, inputs: tuple[TensorSpec, ...], attrs: dict[str, Any]) -> TensorSpec:
         spec = super().infer(inputs, attrs)
-        if spec.dtype == "int8":
+        if spec.dtype != "float32":
             for name in ("zero_points", "multipliers", "shifts"):
                 if attrs[name] is None or len(attrs[name]) != 3:
                     raise ValueError(
-                        f"{self.name} of int8 needs 3 {name} (a, b, out), got {attrs[name]}"
+                        f"{self.name} of {spec.dtype} needs 3 {name} (a, b, out), got {attrs[name]}"
                     )
             fixed_point.check_rounding(self.name, attrs["rounding"])
         return spec
@@ -71,21 +71,21 @@ class _Sum(BinaryOperator):
         def compute(a: Any, b: Any) -> Any:
             total = scaled(a, 0) + scaled(b, 1) if sign > 0 else scaled(a, 0) - scaled(b, 1)
             result = fixed_point.multiply(total, *factors[2], rounding) + zero_points[2]
-            return fixed_point.saturate(result, low, high)
+            return fixed_point.saturate(result, low, high, signature.output.dtype)
 
         return compute
 
 
 @register
 class Add(_Sum):
-    """Sum of two tensors, broadcast, with a fused clamp; see the base class for int8."""
+    """Sum of two tensors, broadcast, with a fused clamp; see the base class for integers."""
 
     name = "add"
 
 
 @register
 class Subtract(_Sum):
-    """Difference of two tensors, broadcast, with a fused clamp; see the base class for int8."""
+    """Difference of two tensors, broadcast, with a fused clamp; see the base class for integers."""
 
     name = "subtract"
     sign = -1

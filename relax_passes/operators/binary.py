@@ -54,7 +54,7 @@ class Power(_Plain):
 class Maximum(_Plain):
     """Larger of two elements, broadcast, with a fused clamp.
 
-    int8 operands and the result have one scale and zero point.
+    Integer operands and the result have one scale and zero point.
     """
 
     name = "maximum"
@@ -67,7 +67,7 @@ class Maximum(_Plain):
 class Minimum(_Plain):
     """Smaller of two elements, broadcast, with a fused clamp.
 
-    int8 operands and the result have one scale and zero point.
+    Integer operands and the result have one scale and zero point.
     """
 
     name = "minimum"

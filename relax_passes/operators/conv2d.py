@@ -16,7 +16,7 @@ from .window import output_length, window_rows
 
 @register
 class Conv2D(Operator):
-    """2-D convolution with bias and clamp, fixed-point requantized for int8.
+    """2-D convolution with bias and clamp, fixed-point requantized for int8 and int16.
 
     ``data`` is NHWC, ``weight`` is OHWI with ``I = C / groups``, ``bias`` has O elements.
 
@@ -26,6 +26,8 @@ class Conv2D(Operator):
     + bias) + output_zero_point, minimum, maximum)`` with an int32 accumulator and bias, and the
     factor of output channel o given by ``multiplier[o]``, ``shift[o]`` (see `fixed_point`).
     Padding stands for real zeros.
+
+    int16: the same with int8 weights; sums are of the bias' type, int32 or int64.
     """
 
     name = "conv2d"
@@ -108,7 +110,7 @@ class Conv2D(Operator):
 
 def sum_of_taps(signature: Signature, geometry: Geometry) -> tirx.PrimFunc:
     """A kernel that adds up what `geometry` says that the taps of a result read."""
-    build = _int8_row if signature.inputs[0].dtype == "int8" else _float_row
+    build = _float_row if signature.inputs[0].dtype == "float32" else _integer_row
     return build(signature, geometry)
 
 
@@ -150,7 +152,8 @@ def _float_row(signature: Signature, g: Geometry) -> tirx.PrimFunc:
     return conv2d_row
 
 
-def _int8_row(signature: Signature, g: Geometry) -> tirx.PrimFunc:
+def _integer_row(signature: Signature, g: Geometry) -> tirx.PrimFunc:
+    kind, accumulator = signature.inputs[0].dtype, signature.inputs[2].dtype
     zero_in, zero_out = signature["input_zero_point"], signature["output_zero_point"]
     zero_weight = signature["weight_zero_point"]
     low, high = signature["minimum"], signature["maximum"]
@@ -159,23 +162,23 @@ def _int8_row(signature: Signature, g: Geometry) -> tirx.PrimFunc:
     @script.prim_func(private=True, s_tir=True)
     def conv2d_row(
         row: T.int32,
-        data: T.handle("int8"),
+        data: T.handle(kind),
         data_rows: T.int32,
         weight: T.handle("int8"),
-        bias: T.handle("int32"),
+        bias: T.handle(accumulator),
         multiplier: T.handle("int32"),
         shift: T.handle("int32"),
-        out: T.handle("int8"),
+        out: T.handle(kind),
     ):
-        X = T.decl_buffer((g.data_elements,), "int8", data=data)
+        X = T.decl_buffer((g.data_elements,), kind, data=data)
         Wt = T.decl_buffer((g.weight_elements,), "int8", data=weight)
-        B = T.decl_buffer((g.filters,), "int32", data=bias)
+        B = T.decl_buffer((g.filters,), accumulator, data=bias)
         M = T.decl_buffer((g.filters,), "int32", data=multiplier)
         S = T.decl_buffer((g.filters,), "int32", data=shift)
-        O = T.decl_buffer((g.out_elements,), "int8", data=out)
+        O = T.decl_buffer((g.out_elements,), kind, data=out)
         for ow in range(g.out_width):
             for oc in range(g.filters):
-                acc = T.alloc_buffer((1,), "int32")
+                acc = T.alloc_buffer((1,), accumulator)
                 acc[0] = B[oc]
                 for kh in range(g.kernel_h):
                     ih: T.let[T.int32] = g.input_row(row, kh)
@@ -186,20 +189,24 @@ def _int8_row(signature: Signature, g: Geometry) -> tirx.PrimFunc:
                             iw: T.let[T.int32] = g.input_column(ow, kw)
                             if g.has_column(iw):
                                 for ic in range(g.depth):
-                                    acc[0] += (
-                                        T.cast(
-                                            X[g.data_index(start[0], g.column_at(iw), oc, ic)],
-                                            "int32",
+                                    acc[0] += fixed_point.widened(
+                                        (
+                                            T.cast(
+                                                X[g.data_index(start[0], g.column_at(iw), oc, ic)],
+                                                "int32",
+                                            )
+                                            - zero_in
                                         )
-                                        - zero_in
-                                    ) * (
-                                        T.cast(Wt[g.weight_index(oc, kh, kw, ic)], "int32")
-                                        - zero_weight
+                                        * (
+                                            T.cast(Wt[g.weight_index(oc, kh, kw, ic)], "int32")
+                                            - zero_weight
+                                        ),
+                                        accumulator,
                                     )
                 scaled: T.let[T.int32] = (
                     fixed_point.multiply(acc[0], M[oc], S[oc], rounding) + zero_out
                 )
-                O[ow * g.out_pixel + oc] = fixed_point.saturate(scaled, low, high)
+                O[ow * g.out_pixel + oc] = fixed_point.saturate(scaled, low, high, kind)
 
     return conv2d_row
 
@@ -209,16 +216,7 @@ def check_operands(
 ) -> None:
     """Raises ``ValueError`` if types, ranks or attributes make no convolution."""
     data = inputs[0]
-    expected = {
-        "float32": ("float32", "float32", "float32"),
-        "int8": ("int8", "int8", "int32", "int32", "int32"),
-    }.get(data.dtype)
-    if expected is None:
-        raise ValueError(f"{name} takes data of float32 or int8, got {data.dtype}")
-    dtypes = tuple(spec.dtype for spec in inputs)
-    if dtypes != expected:
-        names = ", ".join(f"{n} {t}" for n, t in zip(Conv2D.arguments, expected))
-        raise ValueError(f"{name} takes {names}; got {', '.join(dtypes)}")
+    check_layer_types(name, inputs)
     if len(data.shape) != 4 or len(inputs[1].shape) != 4:
         raise ValueError(f"{name} takes NHWC data and OHWI weights, got {data}, {inputs[1]}")
     filters = inputs[1].shape[0]
@@ -233,6 +231,22 @@ def check_operands(
     if attrs["groups"] < 1:
         raise ValueError(f"{name}: groups must be at least 1, got {attrs['groups']}")
     fixed_point.check_rounding(name, attrs["rounding"])
+
+
+def check_layer_types(name: str, inputs: tuple[TensorSpec, ...]) -> None:
+    """Raises ``ValueError`` if types are not those of a layer's operands."""
+    known: dict[str, list[tuple[str, ...]]] = {
+        "float32": [("float32", "float32", "float32")],
+        "int8": [("int8", "int8", "int32", "int32", "int32")],
+        "int16": [("int16", "int8", sums, "int32", "int32") for sums in ("int32", "int64")],
+    }
+    expected = known.get(inputs[0].dtype)
+    if expected is None:
+        raise ValueError(f"{name} takes data of float32, int8 or int16, got {inputs[0].dtype}")
+    dtypes = tuple(spec.dtype for spec in inputs)
+    if dtypes not in expected:
+        names = ", ".join(f"{n} {t}" for n, t in zip(Conv2D.arguments, expected[0]))
+        raise ValueError(f"{name} takes {names}; got {', '.join(dtypes)}")
 
 
 class Geometry:

@@ -8,6 +8,7 @@ from tvm import tirx
 from tvm.script import tirx as T
 
 from . import fixed_point, script
+from .conv2d import check_layer_types
 from .pixel_loop import PixelLoop
 from .registry import OperatorClass, register
 from .row_to_row import RowToRow
@@ -16,7 +17,7 @@ from .signature import Signature, TensorSpec
 
 @register
 class Dense(RowToRow):
-    """Fully connected layer with bias and clamp, fixed-point requantized for int8.
+    """Fully connected layer with bias and clamp, fixed-point requantized for int8 and int16.
 
     ``data`` is [..., K], ``weight`` is [N, K], ``bias`` has N elements; the result is [..., N].
 
@@ -25,6 +26,8 @@ class Dense(RowToRow):
     int8: ``out = clamp(requantize(sum((data - input_zero_point) * (weight - weight_zero_point))
     + bias) + output_zero_point, minimum, maximum)`` with an int32 accumulator and bias, and the
     factor of output n given by ``multiplier[n]``, ``shift[n]`` (see `quantized.dense_factors`).
+
+    int16: the same with int8 weights; sums are of the bias' type, int32 or int64.
     """
 
     name = "dense"
@@ -41,9 +44,9 @@ class Dense(RowToRow):
 
     def infer(self, inputs: tuple[TensorSpec, ...], attrs: dict[str, Any]) -> TensorSpec:
         """[..., N], of the data's type."""
-        expected = {"float32": 3, "int8": 5}.get(inputs[0].dtype)
+        expected = {"float32": 3, "int8": 5, "int16": 5}.get(inputs[0].dtype)
         if expected is None:
-            raise ValueError(f"dense takes float32 or int8 data, got {inputs[0].dtype}")
+            raise ValueError(f"dense takes float32, int8 or int16 data, got {inputs[0].dtype}")
         if len(inputs) != expected:
             raise ValueError(
                 f"dense takes {expected} arguments for {inputs[0].dtype} data "
@@ -55,15 +58,12 @@ class Dense(RowToRow):
                 f"dense: weights of shape {weight.shape} do not fit data of shape {data.shape}; "
                 "they are [N, K] for data [..., K]"
             )
-        if weight.dtype != data.dtype:
-            raise ValueError(f"dense: weights are {weight.dtype} but data is {data.dtype}")
+        check_layer_types(self.name, inputs)
         units = weight.shape[0]
-        vector_type = "float32" if data.dtype == "float32" else "int32"
         for name, vector in zip(self.arguments[2:], vectors):
-            if vector.shape != (units,) or vector.dtype != vector_type:
+            if vector.shape != (units,):
                 raise ValueError(
-                    f"dense: {name} must be {units} elements of {vector_type}, got "
-                    f"{vector.dtype} of shape {vector.shape}"
+                    f"dense: {name} must be {units} elements, got shape {vector.shape}"
                 )
         fixed_point.check_rounding("dense", attrs["rounding"])
         return TensorSpec((*data.shape[:-1], units), data.dtype)
@@ -75,7 +75,7 @@ class Dense(RowToRow):
         return signature.output.elements * signature.inputs[0].channels
 
     def row_kernel(self, signature: Signature) -> tirx.PrimFunc:
-        build = _int8_row if signature.inputs[0].dtype == "int8" else _float_row
+        build = _float_row if signature.inputs[0].dtype == "float32" else _integer_row
         return build(signature)
 
 
@@ -108,7 +108,8 @@ def _float_row(signature: Signature) -> tirx.PrimFunc:
     return dense_row
 
 
-def _int8_row(signature: Signature) -> tirx.PrimFunc:
+def _integer_row(signature: Signature) -> tirx.PrimFunc:
+    kind, accumulator = signature.inputs[0].dtype, signature.inputs[2].dtype
     g = PixelLoop(signature.inputs[0], signature.output)
     units, depth = signature.inputs[1].shape
     zero_in, zero_out = signature["input_zero_point"], signature["output_zero_point"]
@@ -119,31 +120,33 @@ def _int8_row(signature: Signature) -> tirx.PrimFunc:
     @script.prim_func(private=True, s_tir=True)
     def dense_row(
         row: T.int32,
-        data: T.handle("int8"),
+        data: T.handle(kind),
         data_rows: T.int32,
         weight: T.handle("int8"),
-        bias: T.handle("int32"),
+        bias: T.handle(accumulator),
         multiplier: T.handle("int32"),
         shift: T.handle("int32"),
-        out: T.handle("int8"),
+        out: T.handle(kind),
     ):
-        X = T.decl_buffer((g.data_elements,), "int8", data=data)
+        X = T.decl_buffer((g.data_elements,), kind, data=data)
         W = T.decl_buffer((units * depth,), "int8", data=weight)
-        B = T.decl_buffer((units,), "int32", data=bias)
+        B = T.decl_buffer((units,), accumulator, data=bias)
         M = T.decl_buffer((units,), "int32", data=multiplier)
         S = T.decl_buffer((units,), "int32", data=shift)
-        O = T.decl_buffer((g.out_elements,), "int8", data=out)
+        O = T.decl_buffer((g.out_elements,), kind, data=out)
         for p in range(g.pixels):
             for n in range(units):
-                acc = T.alloc_buffer((1,), "int32")
+                acc = T.alloc_buffer((1,), accumulator)
                 acc[0] = B[n]
                 for k in range(depth):
-                    acc[0] += (T.cast(X[g.data_index(row, data_rows, p, k)], "int32") - zero_in) * (
-                        T.cast(W[n * depth + k], "int32") - zero_weight
+                    acc[0] += fixed_point.widened(
+                        (T.cast(X[g.data_index(row, data_rows, p, k)], "int32") - zero_in)
+                        * (T.cast(W[n * depth + k], "int32") - zero_weight),
+                        accumulator,
                     )
                 scaled: T.let[T.int32] = (
                     fixed_point.multiply(acc[0], M[n], S[n], rounding) + zero_out
                 )
-                O[g.out_index(p, n)] = fixed_point.saturate(scaled, low, high)
+                O[g.out_index(p, n)] = fixed_point.saturate(scaled, low, high, kind)
 
     return dense_row

@@ -7,6 +7,7 @@ from typing import Any
 
 from tvm.script import tirx as T
 
+from .fixed_point import ACTIVATIONS
 from .gather import GatherOperator
 from .registry import REQUIRED, register
 from .signature import Signature, TensorSpec
@@ -31,8 +32,10 @@ class DepthToSpace(GatherOperator):
     defaults = {"block_size": REQUIRED, "order": "DCR"}
 
     def infer(self, inputs: tuple[TensorSpec, ...], attrs: dict[str, Any]) -> TensorSpec:
-        if len(inputs) != 1 or inputs[0].dtype not in ("float32", "int8", "uint8"):
-            raise ValueError(f"depth_to_space takes one tensor of float32 or int8, got {inputs}")
+        if len(inputs) != 1 or inputs[0].dtype not in ("float32", "uint8", *ACTIVATIONS):
+            raise ValueError(
+                f"depth_to_space takes one tensor of float32, int8 or int16, got {inputs}"
+            )
         if len(inputs[0].shape) != 4:
             raise ValueError(f"depth_to_space takes NHWC data, got shape {inputs[0].shape}")
         if attrs["order"] not in ORDERS:

@@ -14,6 +14,7 @@ from tvm import tirx
 from tvm.script import tirx as T
 
 from . import indexing, script
+from .fixed_point import ACTIVATIONS
 from .registry import Operator, OperatorClass
 from .signature import Signature, TensorSpec
 
@@ -35,7 +36,7 @@ class BinaryOperator(Operator):
 
     arguments = ("a", "b")
     memory_class = OperatorClass.ELEMENTWISE
-    dtypes: tuple[str, ...] = ("float32", "int8")
+    dtypes: tuple[str, ...] = ("float32", *ACTIVATIONS)
 
     def infer(self, inputs: tuple[TensorSpec, ...], attrs: dict[str, Any]) -> TensorSpec:
         if len(inputs) != 2:

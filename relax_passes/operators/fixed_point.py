@@ -1,7 +1,7 @@
-"""Fixed-point arithmetic of int8 operators, as scalar TIR expressions and as Python numbers.
+"""Fixed-point arithmetic of integer operators, as scalar TIR expressions and as Python numbers.
 
 A real factor ``f`` is carried as ``multiplier * 2 ** (shift - 31)`` with ``multiplier`` in
-``[2**30, 2**31)``.  Four ways of rounding the product with an int32 accumulator are offered:
+``[2**30, 2**31)``.  Five ways of rounding the product with an accumulator are offered:
 
 ``double``
     rounds the doubled high half of the 64-bit product to the nearest (ties away from zero), then
@@ -16,6 +16,10 @@ A real factor ``f`` is carried as ``multiplier * 2 ** (shift - 31)`` with ``mult
 ``away``
     one rounding of the whole product, ties away from zero: LiteRT's fully connected layers of
     uint8, which multiply by the factor in float64.
+``reduced``
+    one rounding of the whole product (ties upwards) with an int64 accumulator below ``2**47``; of
+    the multiplier the upper 16 bits count, which `reduced_multiplier` has rounded.  LiteRT's layers
+    with int64 biases.
 """
 
 from __future__ import annotations
@@ -32,11 +36,16 @@ from tvm.tirx.script import builder
 
 from .signature import Signature
 
-ROUNDINGS = ("double", "single", "even", "away")
+ROUNDINGS = ("double", "single", "even", "away", "reduced")
 ROUNDED_ONCE = ("single", "even")  # as ONNX Runtime
 INT8_MIN, INT8_MAX = -128, 127
 INT8 = np.arange(INT8_MIN, INT8_MAX + 1)
 """All int8 numbers, in the order of a table's entries."""
+ACTIVATIONS = ("int8", "int16")
+"""Types of quantized activations that operators of the set compute on."""
+MOST_REDUCED = 1 << 47
+"""Accumulators that `reduced` rounding takes are smaller."""
+_LEAST_REDUCED, _REDUCED_BITS = 0x7FFF0000, 16
 
 
 def quantize_multiplier(factor: float) -> tuple[int, int]:
@@ -60,12 +69,21 @@ def quantize_multiplier(factor: float) -> tuple[int, int]:
     return multiplier, shift
 
 
+def reduced_multiplier(multiplier: int) -> int:
+    """A multiplier rounded to its upper 16 bits, by LiteRT's rule."""
+    reduced = (multiplier + (1 << (_REDUCED_BITS - 1))) >> _REDUCED_BITS
+    return min(reduced, _LEAST_REDUCED >> _REDUCED_BITS) << _REDUCED_BITS
+
+
 def multiply(value, multiplier, shift, rounding: str):
     """TIR int32 expression: `value` times the factor (`multiplier`, `shift`), rounded.
 
     The sums below round as the usual formulas with case distinctions do, but use each operand
     once or twice only: TVM's simplifier takes exponential time on chains of conditionals.
     """
+    if rounding == "reduced":
+        product = T.cast(value, "int64") * T.cast(multiplier >> _REDUCED_BITS, "int64")
+        return T.cast(_shift_half_up(product, tirx.const(15, "int32") - shift), "int32")
     product = T.cast(value, "int64") * T.cast(multiplier, "int64")
     if rounding == "single":
         return T.cast(_shift_half_up(product, tirx.const(31, "int32") - shift), "int32")
@@ -148,6 +166,9 @@ def multiply_numpy(
 ) -> np.ndarray:
     """The same arithmetic on integer arrays; used to fill tables at compile time."""
     values = np.asarray(values, dtype=np.int64)
+    if rounding == "reduced":
+        product = values * (np.asarray(multiplier, np.int64) >> _REDUCED_BITS)
+        return (product + (1 << (14 - np.asarray(shift, np.int64)))) >> (15 - shift)
     if rounding in ROUNDED_ONCE:
         drop = 31 - np.asarray(shift, np.int64)
         nudged = values * multiplier + (1 << (drop - 1))
@@ -191,27 +212,44 @@ def clamp(value, low, high, dtype: str = "int32"):
     return value
 
 
-def int8_limits(of: Mapping[str, Any] | Signature) -> tuple[int, int]:
-    """The interval that an int8 result is limited to: ``minimum`` and ``maximum``, within int8.
+def type_limits(dtype: str) -> tuple[int, int]:
+    """The least and the greatest number of an integer type."""
+    limits = np.iinfo(dtype)
+    return int(limits.min), int(limits.max)
+
+
+def integer_limits(of: Mapping[str, Any] | Signature, dtype: str) -> tuple[int, int]:
+    """The interval that a result is limited to: ``minimum`` and ``maximum``, within its type.
 
     A bound of None is absent.
     """
     low, high = of["minimum"], of["maximum"]
+    least, greatest = type_limits(dtype)
     return (
-        INT8_MIN if low is None else max(int(low), INT8_MIN),
-        INT8_MAX if high is None else min(int(high), INT8_MAX),
+        least if low is None else max(int(low), least),
+        greatest if high is None else min(int(high), greatest),
     )
 
 
-def saturate(value, low, high):
-    """TIR int8 expression: an int32 `value` limited to int8 and ``[low, high]``."""
-    return T.cast(clamp(value, *int8_limits({"minimum": low, "maximum": high})), "int8")
+def int8_limits(of: Mapping[str, Any] | Signature) -> tuple[int, int]:
+    """The interval that an int8 result is limited to."""
+    return integer_limits(of, "int8")
+
+
+def saturate(value, low, high, dtype: str = "int8"):
+    """TIR expression of type `dtype`: an int32 `value` limited to it and ``[low, high]``."""
+    return T.cast(clamp(value, *integer_limits({"minimum": low, "maximum": high}, dtype)), dtype)
 
 
 def check_rounding(operator: str, rounding: str) -> None:
     """Raises ``ValueError`` if `rounding` is not one of `ROUNDINGS`."""
     if rounding not in ROUNDINGS:
         raise ValueError(f"{operator}: rounding must be one of {ROUNDINGS}, got {rounding!r}")
+
+
+def widened(product, dtype: str):
+    """TIR expression: an int32 `product` as a term of sums of type `dtype`."""
+    return product if dtype == "int32" else T.cast(product, dtype)
 
 
 def let(name: str, value, dtype: str, body: Callable):

@@ -13,6 +13,7 @@ from tvm import tirx
 from tvm.script import tirx as T
 
 from . import indexing, script
+from .fixed_point import ACTIVATIONS
 from .registry import Operator, OperatorClass
 from .signature import Signature, TensorSpec
 
@@ -43,8 +44,10 @@ class GatherOperator(Operator):
 
     def check_input(self, inputs: tuple[TensorSpec, ...]) -> TensorSpec:
         """The single operand; ``ValueError`` if kernels cannot handle it."""
-        if len(inputs) != 1 or inputs[0].dtype not in ("float32", "int8"):
-            raise ValueError(f"{self.name} takes one tensor of float32 or int8, got {inputs}")
+        if len(inputs) != 1 or inputs[0].dtype not in ("float32", *ACTIVATIONS):
+            raise ValueError(
+                f"{self.name} takes one tensor of float32, int8 or int16, got {inputs}"
+            )
         indexing.check_rank(self.name, inputs[0])
         return inputs[0]
 

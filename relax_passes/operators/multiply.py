@@ -18,8 +18,8 @@ from .signature import Signature, TensorSpec
 class Multiply(BinaryOperator):
     """Product of two tensors, broadcast, with a fused clamp.
 
-    int8: ``out = clamp(requantize((a - za) * (b - zb)) + zo)`` with ``zero_points = (za, zb, zo)``
-    and one factor (`multiplier`, `shift`), the arithmetic of LiteRT's MUL
+    Integers: ``out = clamp(requantize((a - za) * (b - zb)) + zo)`` with ``zero_points = (za, zb,
+    zo)`` and one factor (`multiplier`, `shift`), the arithmetic of LiteRT's MUL
     (``tensorflow/lite/kernels/internal/reference/integer_ops/mul.h``).
     """
 
@@ -35,13 +35,14 @@ class Multiply(BinaryOperator):
 
     def infer(self, inputs: tuple[TensorSpec, ...], attrs: dict[str, Any]) -> TensorSpec:
         spec = super().infer(inputs, attrs)
-        if spec.dtype == "int8":
+        if spec.dtype != "float32":
             if len(attrs["zero_points"]) != 3:
                 raise ValueError(
-                    f"multiply of int8 needs 3 zero_points (a, b, out), got {attrs['zero_points']}"
+                    f"multiply of {spec.dtype} needs 3 zero_points (a, b, out), got "
+                    f"{attrs['zero_points']}"
                 )
             if attrs["multiplier"] is None or attrs["shift"] is None:
-                raise ValueError("multiply of int8 needs a multiplier and a shift")
+                raise ValueError(f"multiply of {spec.dtype} needs a multiplier and a shift")
             fixed_point.check_rounding(self.name, attrs["rounding"])
         return spec
 
@@ -57,6 +58,6 @@ class Multiply(BinaryOperator):
         def compute(a: Any, b: Any) -> Any:
             product = (T.cast(a, "int32") - zero_a) * (T.cast(b, "int32") - zero_b)
             result = fixed_point.multiply(product, multiplier, shift, rounding) + zero_out
-            return fixed_point.saturate(result, low, high)
+            return fixed_point.saturate(result, low, high, signature.output.dtype)
 
         return compute

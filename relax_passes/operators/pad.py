@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .fixed_point import INT8_MAX, INT8_MIN
+from .fixed_point import type_limits
 from .gather import GatherOperator
 from .registry import REQUIRED, register
 from .signature import Signature, TensorSpec
@@ -15,7 +15,7 @@ from .signature import Signature, TensorSpec
 class Pad(GatherOperator):
     """Surrounds `data` with `value`: ``pad_before[i]`` and ``pad_after[i]`` elements on axis i.
 
-    `value` is in the units of the tensor's type: for int8 the quantized number.
+    `value` is in the units of the tensor's type: for integers the quantized number.
     """
 
     name = "pad"
@@ -31,8 +31,10 @@ class Pad(GatherOperator):
         if min((*before, *after), default=0) < 0:
             raise ValueError(f"pad: amounts must not be negative, got {before} and {after}")
         value = attrs["value"]
-        if data.dtype == "int8" and not (value == int(value) and INT8_MIN <= value <= INT8_MAX):
-            raise ValueError(f"pad: the value {value} is not an int8 number")
+        if data.dtype != "float32":
+            low, high = type_limits(data.dtype)
+            if not (value == int(value) and low <= value <= high):
+                raise ValueError(f"pad: the value {value} is not an {data.dtype} number")
         shape = tuple(b + length + a for b, length, a in zip(before, data.shape, after))
         return TensorSpec(shape, data.dtype)
 

@@ -9,7 +9,7 @@ from tvm import tirx
 from tvm.script import tirx as T
 
 from . import fixed_point, script
-from .fixed_point import INT8_MIN
+from .fixed_point import ACTIVATIONS
 from .quantized import divide_factor
 from .registry import REQUIRED, Operator, OperatorClass, register
 from .signature import Signature, TensorSpec
@@ -20,12 +20,12 @@ KINDS = ("max", "average", "sum")
 
 @register
 class Pool2D(Operator):
-    """Pooling of NHWC data, float32 or int8.
+    """Pooling of NHWC data, float32, int8 or int16.
 
     Padding never wins a maximum and counts as zeros in a sum.  An average divides by the number
     of elements inside the image, or by the whole window with ``count_include_pad``.
 
-    int8 average and sum: with ``(multiplier, shift)``, the factor from the input's scale to the
+    Integer average and sum: with ``(multiplier, shift)``, the factor from the input's scale to the
     output's (see `quantized.pooling_factors`), the result is ``requantize(sum(data -
     input_zero_point)) + output_zero_point``, where an average has the division included in its
     factor (`quantized.divide_factor`).  Without them the output keeps the input's scale, and an
@@ -59,8 +59,8 @@ class Pool2D(Operator):
         if len(inputs) != 1 or len(inputs[0].shape) != 4:
             raise ValueError(f"pool2d takes one NHWC tensor, got {inputs}")
         (data,) = inputs
-        if data.dtype not in ("float32", "int8"):
-            raise ValueError(f"pool2d takes float32 or int8, got {data.dtype}")
+        if data.dtype not in ("float32", *ACTIVATIONS):
+            raise ValueError(f"pool2d takes float32, int8 or int16, got {data.dtype}")
         if attrs["kind"] not in KINDS:
             raise ValueError(f"pool2d: kind must be one of {KINDS}, not {attrs['kind']!r}")
         if (attrs["multiplier"] is None) != (attrs["shift"] is None):
@@ -112,7 +112,7 @@ class Pool2D(Operator):
         if data.rows == 1 or not covers_all_rows:
             return None
         return TensorSpec(
-            (out.pixels, out.channels), "int32" if data.dtype == "int8" else data.dtype
+            (out.pixels, out.channels), "float32" if data.dtype == "float32" else "int32"
         )
 
     def row_kernel(self, signature: Signature) -> tirx.PrimFunc:
@@ -270,7 +270,7 @@ class _Window:
         data, out = signature.inputs[0], signature.output
         self.attrs = signature.attrs
         self.kind = signature["kind"]
-        self.integer = data.dtype == "int8"
+        self.dtype, self.integer = data.dtype, data.dtype != "float32"
         self.accumulator = "int32" if self.integer else data.dtype
         self.channels = data.channels
         self.batch, self.height, self.out_height = data.shape[0], data.shape[1], out.shape[1]
@@ -278,7 +278,9 @@ class _Window:
         self.out_pixel, self.out_elements = out.pixel_stride, out.row_stride
         self.size = vertical.kernel * horizontal.kernel
         self.counts = sorted({a * b for a in vertical.counts() for b in horizontal.counts()})
-        lowest = tirx.const(INT8_MIN, "int32") if self.integer else -tirx.infinity("float32")
+        lowest = -tirx.infinity("float32")
+        if self.integer:
+            lowest = tirx.const(fixed_point.type_limits(self.dtype)[0], "int32")
         zero = tirx.const(0, self.accumulator)
         self.start = lowest if self.kind == "max" else zero
 
@@ -307,7 +309,8 @@ class _Window:
             )
         if self.kind != "max":
             accumulated = self._requantized(accumulated, count)
-        return fixed_point.saturate(accumulated, self.attrs["minimum"], self.attrs["maximum"])
+        bounds = self.attrs["minimum"], self.attrs["maximum"]
+        return fixed_point.saturate(accumulated, *bounds, self.dtype)
 
     def _requantized(self, total, count):
         zero_in, zero_out = self.attrs["input_zero_point"], self.attrs["output_zero_point"]
@@ -340,7 +343,7 @@ class _Window:
             divisors = [self.size] if self.attrs["count_include_pad"] else self.counts
         else:
             divisors = [1]
-        *others, (multiplier, shift) = [divide_factor(*factor, n) for n in divisors]
+        *others, (multiplier, shift) = [divide_factor(*factor, n, self.dtype) for n in divisors]
         multiplier, shift = tirx.const(multiplier, "int32"), tirx.const(shift, "int32")
         for divisor, (other_multiplier, other_shift) in zip(divisors, others):
             chosen = count == divisor

@@ -18,8 +18,8 @@ from .signature import Signature, TensorSpec
 class PRelu(BinaryOperator):
     """``a`` where it is not negative, ``a * b`` elsewhere, broadcast.
 
-    int8: ``out = requantize(a - za, factor 0) + zo`` or ``requantize((a - za) * (b - zb), factor
-    1) + zo``, with ``zero_points = (za, zb, zo)``: the arithmetic of LiteRT's PRELU
+    Integers: ``out = requantize(a - za, factor 0) + zo`` or ``requantize((a - za) * (b - zb),
+    factor 1) + zo``, with ``zero_points = (za, zb, zo)``: the arithmetic of LiteRT's PRELU
     (``tensorflow/lite/kernels/internal/reference/prelu.h``).  Factors are those of
     `quantized.prelu_factors`.
     """
@@ -30,7 +30,7 @@ class PRelu(BinaryOperator):
     def infer(self, inputs: tuple[TensorSpec, ...], attrs: dict[str, Any]) -> TensorSpec:
         spec = super().infer(inputs, attrs)
         for name, count in (("zero_points", 3), ("multipliers", 2), ("shifts", 2)):
-            if spec.dtype == "int8" and len(attrs[name] or ()) != count:
+            if spec.dtype != "float32" and len(attrs[name] or ()) != count:
                 raise ValueError(f"prelu needs {count} {name}, got {attrs[name]}")
         if spec.shape != inputs[0].shape:
             raise ValueError(
@@ -55,6 +55,6 @@ class PRelu(BinaryOperator):
                 fixed_point.hold("kept", fixed_point.multiply(value, *positive, "double")),
                 fixed_point.hold("scaled", fixed_point.multiply(product, *negative, "double")),
             )
-            return fixed_point.saturate(result + zero_out, None, None)
+            return fixed_point.saturate(result + zero_out, None, None, signature.output.dtype)
 
         return compute

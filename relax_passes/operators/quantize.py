@@ -1,4 +1,4 @@
-"""Conversion between float32 and int8."""
+"""Conversion between float32 and int8 or int16."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tvm import tirx
 from tvm.script import tirx as T
 
 from . import elementwise, fixed_point, script
-from .fixed_point import INT8_MAX, INT8_MIN
+from .fixed_point import ACTIVATIONS, type_limits
 from .pixel_loop import PixelLoop
 from .registry import REQUIRED, OperatorClass, register
 from .row_to_row import RowToRow
@@ -21,17 +21,24 @@ class _Conversion(RowToRow):
     """Base of the two conversions: one operand, element by element."""
 
     memory_class = OperatorClass.ELEMENTWISE
-    source_dtype: str
-    result_dtype: str
+
+    def types(self, inputs: tuple[TensorSpec, ...], attrs: dict[str, Any]) -> tuple[str, str]:
+        """What the operand has to be, and what the result is."""
+        raise NotImplementedError
 
     def infer(self, inputs: tuple[TensorSpec, ...], attrs: dict[str, Any]) -> TensorSpec:
-        if len(inputs) != 1 or inputs[0].dtype != self.source_dtype:
-            raise ValueError(f"{self.name} takes one {self.source_dtype} tensor, got {inputs}")
+        if len(inputs) != 1:
+            raise ValueError(f"{self.name} takes one tensor, got {inputs}")
+        source, result = self.types(inputs, attrs)
+        integer = result if source == "float32" else source
+        if inputs[0].dtype != source or integer not in ACTIVATIONS:
+            raise ValueError(f"{self.name} makes no {result} of {inputs[0].dtype}")
         if not attrs["scale"] > 0:
             raise ValueError(f"{self.name}: the scale must be positive, got {attrs['scale']}")
-        if not INT8_MIN <= attrs["zero_point"] <= INT8_MAX:
-            raise ValueError(f"{self.name}: the zero point {attrs['zero_point']} is not int8")
-        return TensorSpec(inputs[0].shape, self.result_dtype)
+        low, high = type_limits(integer)
+        if not low <= attrs["zero_point"] <= high:
+            raise ValueError(f"{self.name}: the zero point {attrs['zero_point']} is not {integer}")
+        return TensorSpec(inputs[0].shape, result)
 
     def in_place_arguments(self, signature: Signature) -> tuple[int, ...]:
         return elementwise.in_place_arguments(signature)
@@ -63,15 +70,17 @@ class _Conversion(RowToRow):
 
 @register
 class Quantize(_Conversion):
-    """float32 to int8: ``saturate(round(data / scale) + zero_point)``.
+    """float32 to int8, or to `dtype`: ``saturate(round(data / scale) + zero_point)``.
 
     Ties round away from zero (``half_away``, as in LiteRT) or to even (``half_even``, as in ONNX).
     NaN becomes `zero_point`.
     """
 
     name = "quantize"
-    source_dtype, result_dtype = "float32", "int8"
-    defaults = {"scale": REQUIRED, "zero_point": 0, "rounding": "half_away"}
+    defaults = {"scale": REQUIRED, "zero_point": 0, "rounding": "half_away", "dtype": "int8"}
+
+    def types(self, inputs: tuple[TensorSpec, ...], attrs: dict[str, Any]) -> tuple[str, str]:
+        return "float32", attrs["dtype"]
 
     def infer(self, inputs: tuple[TensorSpec, ...], attrs: dict[str, Any]) -> TensorSpec:
         if attrs["rounding"] not in ROUNDINGS:
@@ -82,8 +91,9 @@ class Quantize(_Conversion):
 
     def convert(self, signature: Signature, value: Any) -> Any:
         zero_point = signature["zero_point"]
+        dtype = signature.output.dtype
         # of the rounded quotient
-        low, high = INT8_MIN - zero_point, INT8_MAX - zero_point
+        low, high = (limit - zero_point for limit in type_limits(dtype))
 
         def f32(number: float) -> Any:
             return tirx.const(float(number), "float32")
@@ -120,16 +130,18 @@ class Quantize(_Conversion):
 
         quotient = value / f32(signature["scale"])
         result = fixed_point.let("quotient", quotient, "float32", rounded)
-        return T.cast(result + zero_point, "int8")
+        return T.cast(result + zero_point, dtype)
 
 
 @register
 class Dequantize(_Conversion):
-    """int8 to float32: ``(data - zero_point) * scale``."""
+    """int8 or int16 to float32: ``(data - zero_point) * scale``."""
 
     name = "dequantize"
-    source_dtype, result_dtype = "int8", "float32"
     defaults = {"scale": REQUIRED, "zero_point": 0}
+
+    def types(self, inputs: tuple[TensorSpec, ...], attrs: dict[str, Any]) -> tuple[str, str]:
+        return inputs[0].dtype, "float32"
 
     def convert(self, signature: Signature, value: Any) -> Any:
         difference = T.cast(value, "int32") - signature["zero_point"]

@@ -9,7 +9,7 @@ from tvm import tirx
 from tvm.script import tirx as T
 
 from . import fixed_point, script
-from .fixed_point import INT8_MAX, INT8_MIN
+from .fixed_point import ACTIVATIONS
 from .registry import REQUIRED, Operator, OperatorClass, register
 from .signature import Signature, TensorSpec
 
@@ -18,12 +18,12 @@ KINDS = ("mean", "sum", "max", "min")
 
 @register
 class Reduce(Operator):
-    """Reduction of float32 or int8 data over ``axes``, which may count from the end.
+    """Reduction of float32, int8 or int16 data over ``axes``, which may count from the end.
 
-    int8 mean and sum: ``out = clamp(requantize(sum(data - input_zero_point)) +
+    Integer mean and sum: ``out = clamp(requantize(sum(data - input_zero_point)) +
     output_zero_point, minimum, maximum)``.  The factor ``(multiplier, shift)`` of a mean has the
     division by the number of elements included: `quantized.mean_factors` makes it as LiteRT does,
-    `quantized.rescale_factors` that of a sum.  int8 max and min keep scale and zero point.
+    `quantized.rescale_factors` that of a sum.  Integer max and min keep scale and zero point.
     """
 
     name = "reduce"
@@ -47,14 +47,16 @@ class Reduce(Operator):
         if len(inputs) != 1:
             raise ValueError(f"reduce takes one tensor, got {len(inputs)}")
         (data,) = inputs
-        if data.dtype not in ("float32", "int8"):
-            raise ValueError(f"reduce takes float32 or int8, got {data.dtype}")
+        if data.dtype not in ("float32", *ACTIVATIONS):
+            raise ValueError(f"reduce takes float32, int8 or int16, got {data.dtype}")
         if attrs["kind"] not in KINDS:
             raise ValueError(f"reduce: kind must be one of {KINDS}, not {attrs['kind']!r}")
         fixed_point.check_rounding("reduce", attrs["rounding"])
-        if data.dtype == "int8" and attrs["kind"] in ("mean", "sum"):
+        if data.dtype != "float32" and attrs["kind"] in ("mean", "sum"):
             if attrs["multiplier"] is None or attrs["shift"] is None:
-                raise ValueError(f"reduce: int8 {attrs['kind']} needs a multiplier and a shift")
+                raise ValueError(
+                    f"reduce: {data.dtype} {attrs['kind']} needs a multiplier and a shift"
+                )
         reduced = _reduced_axes(data, attrs["axes"])
         shape = tuple(
             1 if axis in reduced else length
@@ -174,7 +176,7 @@ class _Reduction:
         data, out = signature.inputs[0], signature.output
         self.attrs = signature.attrs
         self.kind = signature["kind"]
-        self.integer = data.dtype == "int8"
+        self.dtype, self.integer = data.dtype, data.dtype != "float32"
         self.accumulator = "int32" if self.integer else data.dtype
         self.shape, self.out_shape = data.shape, out.shape
         self.reduced = _reduced_axes(data, signature["axes"])
@@ -189,10 +191,13 @@ class _Reduction:
         self.reduced_rows = prod(data.shape[axis] for axis in self.across)
         self.reduced_in_row = prod(data.shape[axis] for axis in self.inside)
         self.count = self.reduced_rows * self.reduced_in_row
-        self.start = {
-            "max": tirx.const(INT8_MIN, "int32") if self.integer else -tirx.infinity("float32"),
-            "min": tirx.const(INT8_MAX, "int32") if self.integer else tirx.infinity("float32"),
-        }.get(self.kind, tirx.const(0, self.accumulator))
+        infinity = tirx.infinity("float32")
+        lowest, highest = -infinity, infinity
+        if self.integer:
+            limits = fixed_point.type_limits(self.dtype)
+            lowest, highest = (tirx.const(limit, "int32") for limit in limits)
+        zero = tirx.const(0, self.accumulator)
+        self.start = {"max": lowest, "min": highest}.get(self.kind, zero)
 
     def data_index(self, row, pixel, channel, reduced_row, reduced_in_row, data_rows):
         """Offset of the element that output element (row, pixel, channel) combines next."""
@@ -233,7 +238,7 @@ class _Reduction:
                 tirx.const(self.attrs["shift"], "int32"),
                 self.attrs["rounding"],
             )
-        return fixed_point.saturate(accumulated, low, high)
+        return fixed_point.saturate(accumulated, low, high, self.dtype)
 
     def _input_coordinates(self, row, pixel, channel) -> dict[int, Any]:
         """Coordinates of the axes that are not reduced, by input axis."""

@@ -13,16 +13,12 @@ from .registry import REQUIRED, OperatorClass, register
 from .row_to_row import RowToRow
 from .signature import Signature, TensorSpec
 
-_LIMITS = {
-    "int8": (-128, 127),
-    "int16": (-32768, 32767),
-    "int32": (-(2**31), 2**31 - 1),
-}
+_RESULTS = (*fixed_point.ACTIVATIONS, "int32")
 
 
 @register
 class Requantize(RowToRow):
-    """``requantize(data - input_zero_point) + output_zero_point``, saturated to `dtype`.
+    """``requantize(data - input_zero_point) + output_zero_point``, saturated to `dtype`, clamped.
 
     Data are int8 or int16, the result is int8, int16 or int32, the arithmetic LiteRT's
     (``tensorflow/lite/kernels/internal/reference/requantize.h``).
@@ -36,14 +32,16 @@ class Requantize(RowToRow):
         "multiplier": REQUIRED,
         "shift": REQUIRED,
         "dtype": REQUIRED,
+        "minimum": None,
+        "maximum": None,
     }
 
     def infer(self, inputs: tuple[TensorSpec, ...], attrs: dict[str, Any]) -> TensorSpec:
         """The data's shape."""
-        if len(inputs) != 1 or inputs[0].dtype not in ("int8", "int16"):
+        if len(inputs) != 1 or inputs[0].dtype not in fixed_point.ACTIVATIONS:
             raise ValueError(f"requantize takes one tensor of int8 or int16, got {inputs}")
-        if attrs["dtype"] not in _LIMITS:
-            raise ValueError(f"requantize gives {', '.join(_LIMITS)}, not {attrs['dtype']}")
+        if attrs["dtype"] not in _RESULTS:
+            raise ValueError(f"requantize gives {', '.join(_RESULTS)}, not {attrs['dtype']}")
         return TensorSpec(inputs[0].shape, attrs["dtype"])
 
     def row_kernel(self, signature: Signature) -> tirx.PrimFunc:
@@ -53,7 +51,9 @@ class Requantize(RowToRow):
         multiplier, shift = (
             tirx.const(signature[name], "int32") for name in ("multiplier", "shift")
         )
-        low, high = _LIMITS[target] if target != "int32" else (None, None)
+        low, high = signature["minimum"], signature["maximum"]
+        if target != "int32":
+            low, high = fixed_point.integer_limits(signature, target)
 
         @script.prim_func(private=True, s_tir=True)
         def requantize_row(

@@ -34,7 +34,11 @@ def sigmoid_table() -> np.ndarray:
 
 def sigmoid(value: Any, table: tirx.Buffer) -> Any:
     """TIR int32 expression in Q0.15, of an int32 `value` in Q3.12."""
-    scaled = fixed_point.hold("scaled", value * 3)
+    return sigmoid_at(fixed_point.hold("scaled", value * 3), table)
+
+
+def sigmoid_at(scaled: Any, table: tirx.Buffer) -> Any:
+    """TIR int32 expression in Q0.15, of a variable that stands for ``scaled / (3 * 2**12)``."""
     result = _interpolated(table, T.abs(scaled), 9, 0x7FFF << 10)
     positive, negative = result + (1 << 9), (1 << 25) - result + (1 << 9) - 1
     return T.Select(scaled >= 0, positive, negative) >> 10
@@ -44,7 +48,11 @@ def tanh(value: Any, table: tirx.Buffer, power: int) -> Any:
     """TIR int32 expression in Q0.15, of an int32 `value` that stands for ``value * 2**power``."""
     left = 12 + power
     scaled = value * (3 << left) if left >= 0 else (value * 3 + (1 << (-left - 1))) >> -left
-    scaled = fixed_point.hold("scaled", scaled)
+    return tanh_at(fixed_point.hold("scaled", scaled), table)
+
+
+def tanh_at(scaled: Any, table: tirx.Buffer) -> Any:
+    """TIR int32 expression in Q0.15, of a variable that stands for ``scaled / (3 * 2**12)``."""
     result = _interpolated(table, T.abs(scaled), 8, 0xFFFF << 8)
     positive = result - (1 << 23) + (1 << 7)
     negative = (1 << 23) - result + (1 << 7) - 1

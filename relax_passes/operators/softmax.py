@@ -8,13 +8,15 @@ from tvm import tirx
 from tvm.script import tirx as T
 
 from . import script
+from .fixed_point import ACTIVATIONS, round_shift
 from .fixed_point import doubling_high_multiply as multiply
-from .fixed_point import round_shift
 from .fixed_point_functions import EXP_MINUS_EIGHTH, LINE_OFFSET, LINE_SLOPE, ONE, POWERS, THIRD
+from .int16_table import ENTRIES
 from .pixel_loop import PixelLoop
 from .registry import OperatorClass, register
 from .row_to_row import RowToRow
 from .signature import Signature, TensorSpec
+from .softmax_int16 import int16_row
 
 MOST_INT8_CHANNELS = 4095  # the sum of as many exponentials, in Q12.19, stays below 2^31
 
@@ -28,10 +30,15 @@ class Softmax(RowToRow):
     point -128, and its attributes come from `quantized.softmax_factors`.  It has at most
     `MOST_INT8_CHANNELS` channels.  With `output` int16, the result has scale 1 / 65536 and zero
     point -32768.
+
+    int16, with zero points of 0 and a result of scale 1 / 32768, is LiteRT's too: exponentials and
+    the inverse of their sum come from tables, `softmax_int16.softmax_tables`; its attributes are
+    those of `quantized.softmax_int16_factors`.
     """
 
     name = "softmax"
     memory_class = OperatorClass.REDUCTION
+    arguments = ("data", "exponentials", "inverses")
     defaults = {
         "multiplier": None,
         "shift": None,
@@ -42,11 +49,14 @@ class Softmax(RowToRow):
 
     def infer(self, inputs: tuple[TensorSpec, ...], attrs: dict[str, Any]) -> TensorSpec:
         """The data's shape and type."""
-        if len(inputs) != 1 or not inputs[0].shape:
-            raise ValueError(f"softmax takes one tensor of at least one axis, got {inputs}")
-        (data,) = inputs
-        if data.dtype not in ("float32", "int8"):
-            raise ValueError(f"softmax takes float32 or int8, got {data.dtype}")
+        data, *tables = inputs
+        if not data.shape:
+            raise ValueError(f"softmax takes a tensor of at least one axis, got {inputs}")
+        if data.dtype not in ("float32", *ACTIVATIONS):
+            raise ValueError(f"softmax takes float32, int8 or int16, got {data.dtype}")
+        wanted = [TensorSpec((ENTRIES,), "int16")] * 2 if data.dtype == "int16" else []
+        if tables != wanted:
+            raise ValueError(f"softmax of {data.dtype} takes {len(wanted)} tables, got {tables}")
         factors = [attrs[name] for name in ("multiplier", "shift", "diff_min")]
         if attrs["output"] not in (None, "int16") or attrs["output"] and data.dtype != "int8":
             raise ValueError(f"softmax of {data.dtype} does not give {attrs['output']}")
@@ -61,6 +71,8 @@ class Softmax(RowToRow):
     def row_kernel(self, signature: Signature) -> tirx.PrimFunc:
         if signature["logarithm"]:
             return _logarithm_row(signature)
+        if signature.inputs[0].dtype == "int16":
+            return int16_row(signature)
         build = _int8_row if signature.inputs[0].dtype == "int8" else _float_row
         return build(signature)
 

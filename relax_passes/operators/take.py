@@ -8,6 +8,7 @@ from tvm import tirx
 from tvm.script import tirx as T
 
 from . import indexing, script
+from .fixed_point import ACTIVATIONS
 from .registry import REQUIRED, Operator, OperatorClass, register
 from .signature import Signature, TensorSpec
 
@@ -26,8 +27,10 @@ class Take(Operator):
     defaults = {"axis": REQUIRED, "places": REQUIRED}
 
     def infer(self, inputs: tuple[TensorSpec, ...], attrs: dict[str, Any]) -> TensorSpec:
-        if len(inputs) != 2 or inputs[0].dtype not in ("float32", "int8"):
-            raise ValueError(f"take takes data of float32 or int8 and indices, got {inputs}")
+        if len(inputs) != 2 or inputs[0].dtype not in ("float32", *ACTIVATIONS):
+            raise ValueError(
+                f"take takes data of float32, int8 or int16, and indices, got {inputs}"
+            )
         data, indices = inputs
         indexing.check_rank(self.name, data)
         axis, places = attrs["axis"], attrs["places"]

@@ -53,12 +53,12 @@ static void *buffer(uint32_t bytes) {
 static void release(void *memory) { (void)memory, taken = 0; }
 #endif
 
-/* The rows [first, last) of a tensor in a ring. */
-static int8_t *ring_of(const int8_t *tensor, int32_t row, int32_t height, int32_t first,
-                       int32_t last) {
+/* The rows [first, last) of a tensor, of `row` bytes, in a ring. */
+static void *ring_of(const void *tensor, int32_t row, int32_t height, int32_t first,
+                     int32_t last) {
   int8_t *ring = buffer((uint32_t)(row * height));
   for (int32_t i = first; i < last; ++i) {
-    memcpy(ring + i % height * row, tensor + i * row, (uint32_t)row);
+    memcpy(ring + i % height * row, (const int8_t *)tensor + i * row, (uint32_t)row);
   }
   return ring;
 }
@@ -120,25 +120,25 @@ class KernelBatch:
             for i, (array, spec) in enumerate(zip(arrays, specs, strict=True))
         ]
         output = native.signature.output
-        owned = written_elements(output)
+        owned = written_elements(output) * output.itemsize
         for row in range(output.rows):
             lines, arguments, held = [], [str(row)], []
             for i, spec in enumerate(specs):
                 argument = native.row_arguments[i]
                 first, last = native.operator.needed_rows(native.signature, argument, row)
                 height = min(max(last - first, 1) + ring, spec.rows)
-                call = f"ring_of({tensors[i]}, {spec.row_stride}, {height}, {first}, {last})"
-                lines.append(f"int8_t *ring_{i} = {call};")
+                call = f"ring_of({tensors[i]}, {spec.row_bytes}, {height}, {first}, {last})"
+                lines.append(f"void *ring_{i} = {call};")
                 arguments += [f"ring_{i}", str(height)]
                 held.append(f"ring_{i}")
             if over is None:
-                lines.append(f"int8_t *out = buffer({owned});")
+                lines.append(f"void *out = buffer({owned});")
                 lines.append(f"memset(out, {GAP}, {owned});")
                 held.append("out")
             else:
                 height = arguments[2 + 2 * over]
-                place = f"{row} % {height} * {specs[over].row_stride}"
-                lines.append(f"int8_t *out = ring_{over} + {place};")
+                place = f"{row} % {height} * {specs[over].row_bytes}"
+                lines.append(f"void *out = (int8_t *)ring_{over} + {place};")
             arguments += [*constants, "out"]
             if kernel.scratch:
                 lines.append(f"int8_t *scratch = buffer({kernel.scratch});")
@@ -227,10 +227,11 @@ class KernelBatch:
         outputs, place = [], 0
         for native, owned in self._outputs:
             output = native.signature.output
-            rows = np.full((output.rows, output.row_stride), GAP, np.int8)
+            rows = np.full((output.rows, output.row_bytes), GAP, np.int8)
             rows[:, :owned] = values[place : place + output.rows * owned].reshape(-1, owned)
             place += output.rows * owned
-            pixels = rows.reshape(-1, output.pixel_stride)
-            assert (pixels[:, output.channels :] == GAP).all(), "wrote between pixels"
+            pixels = rows.view(output.dtype).reshape(-1, output.pixel_stride)
+            between = np.ascontiguousarray(pixels[:, output.channels :]).view(np.int8)
+            assert (between == GAP).all(), "wrote between pixels"
             outputs.append(pixels[:, : output.channels].reshape(output.shape))
         return outputs

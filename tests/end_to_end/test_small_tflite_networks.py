@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -18,7 +19,8 @@ from tests.end_to_end.oracles import (
     relative_difference,
     skip_unless_runnable,
 )
-from tests.end_to_end.tflite_networks import SHAPE, residual_network
+from tests.end_to_end.tflite_networks import SHAPE, gated_network, residual_network
+from tests.oracles.tflite_micro_runner import run_tflite_micro
 
 REWRITES = ("none", "accumulate", "stream")
 DEVICES = ("host", "host-c", *MACHINES)
@@ -28,6 +30,11 @@ INPUTS = [*extremes(SHAPE), *random_int8(SHAPE, 44)]
 @functools.cache
 def compiled(dtype: str, dero: str) -> CompiledModel:
     return dero_tvm.compile(residual_network(dtype), dero=dero)
+
+
+@functools.cache
+def compiled_int16(network: Callable[[str], bytes]) -> CompiledModel:
+    return dero_tvm.compile(network("int16"), dero="stream")
 
 
 @pytest.mark.parametrize("dero", REWRITES)
@@ -40,6 +47,24 @@ def test_int8_is_litert(device: str, dero: str) -> None:
     assert result.guard_ok, result.guard_report
     found = np.concatenate([only(output) for output in result.outputs])
     np.testing.assert_array_equal(found, np.concatenate(expected))
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("network", [residual_network, gated_network])
+def test_int16_is_tflite_micro(network: Callable[[str], bytes], device: str) -> None:
+    """In the streamed arena, and what streaming saves."""
+    skip_unless_runnable(device)
+    rng = np.random.default_rng(5)
+    inputs = [rng.integers(-(1 << 15), 1 << 15, SHAPE).astype(np.int16) for _ in range(6)]
+    model = compiled_int16(network)
+    assert model.report.arena_bytes < 0.6 * model.report.whole_bytes
+    result = model.measure([{"data": array} for array in inputs], device)
+    assert result.guard_ok, result.guard_report
+    for output, array in zip(result.outputs, inputs, strict=True):
+        expected = run_tflite_micro(network("int16"), [array])
+        assert all(len(np.unique(values)) > 5 for values in expected)
+        for found, wanted in zip(output.values(), expected, strict=True):
+            np.testing.assert_array_equal(found, wanted)
 
 
 @pytest.mark.parametrize("device", DEVICES)

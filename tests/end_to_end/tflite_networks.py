@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from tests.models.tflite_builder import TFLiteBuilder
 
-SCALE = 0.05  # of every activation; zero points differ
+SCALE = 0.05  # of every activation of int8; zero points differ
+INT16_STEPS = 256  # of int16 in one of int8
 SHAPE = (1, 12, 10, 3)
 
 
 class _Layers:
-    """Adds layers with random weights; an int8 layer's outputs spread over the whole range."""
+    """Adds layers with random weights; outputs of integers spread over the whole range."""
 
     def __init__(self, dtype: str) -> None:
         self.builder = TFLiteBuilder()
@@ -71,11 +73,41 @@ class _Layers:
         return out
 
     def softmax(self, x: int) -> int:
-        out = self.builder.tensor(
-            "softmax", self.shapes[x], self.dtype, **self._quantization(1 / 256, -128)
-        )
+        out = self.builder.tensor("softmax", self.shapes[x], self.dtype, **self._unit(-128))
         self.builder.operator("SOFTMAX", [x], [out])
         return out
+
+    def elementwise(self, code: str, *operands: int, **options: Any) -> int:
+        """An operator whose result has the shape of its first operand."""
+        x = operands[0]
+        if code in ("LOGISTIC", "TANH"):
+            out = self.builder.tensor(
+                f"{code}_{len(self.shapes)}", self.shapes[x], self.dtype, **self._unit(0)
+            )
+            self.shapes[out], self.zero_points[out] = self.shapes[x], 0
+        else:
+            out = self._activation(code, self.shapes[x])
+        self.builder.operator(code, list(operands), [out], **options)
+        return out
+
+    def transposed(self, x: int, channels: int, kernel: int, stride: int) -> int:
+        batch, height, width, depth = self.shapes[x]
+        shape = (batch, height * stride, width * stride, channels)
+        weight = (channels, kernel, kernel, depth)
+        return self._weighted("TRANSPOSE_CONV", x, weight, 0, shape, stride, "NONE", "SAME")
+
+    def average_pool(self, x: int) -> int:
+        batch, height, width, depth = self.shapes[x]
+        out = self._like(x, "average", (batch, height // 2, width // 2, depth))
+        size = {"filter_height": 2, "filter_width": 2, "stride_h": 2, "stride_w": 2}
+        self.builder.operator("AVERAGE_POOL_2D", [x], [out], version=2, **size)
+        return out
+
+    def _unit(self, zero_point: int) -> dict:
+        """The quantization of results from 0 or -1 to 1."""
+        if self.dtype == "int16":
+            return {"scale": 1 / 32768, "zero_point": 0}
+        return self._quantization(1 / 256 if zero_point else 1 / 128, zero_point)
 
     def _weighted(
         self,
@@ -90,12 +122,13 @@ class _Layers:
     ) -> int:
         units = weight_shape[axis]
         fan_in = int(np.prod(weight_shape)) // units
-        if self.dtype == "int8":
+        if self.dtype != "float32":
             scale = self.rng.uniform(0.8, 1.2, units) / (108 * fan_in**0.5)
             weight = self.rng.integers(-127, 128, weight_shape).astype(np.int8)
-            bias = self.rng.integers(-9000, 9000, units).astype(np.int32)
+            kind, finer = (np.int32, 1) if self.dtype == "int8" else (np.int64, INT16_STEPS)
+            bias = self.rng.integers(-9000 * finer, 9000 * finer, units).astype(kind)
             extra = {"scale": list(scale), "axis": axis}
-            bias_extra = {"scale": list(SCALE * scale), "axis": 0}
+            bias_extra = {"scale": list(SCALE / finer * scale), "axis": 0}
         else:
             weight = self.rng.standard_normal(weight_shape).astype(np.float32) / fan_in**0.5
             bias = self.rng.standard_normal(units).astype(np.float32)
@@ -104,19 +137,17 @@ class _Layers:
         w = self.builder.constant(f"{name}_weight", weight, **extra)
         b = self.builder.constant(f"{name}_bias", bias, **bias_extra)
         out = self._activation(name, shape)
-        self.builder.operator(
-            code,
-            [x, w, b],
-            [out],
-            padding=padding,
-            stride_h=stride,
-            stride_w=stride,
-            fused_activation_function=activation,
-        )
+        options = {"padding": padding, "stride_h": stride, "stride_w": stride}
+        if code == "TRANSPOSE_CONV":
+            size = self.builder.constant(f"{name}_size", np.array(shape, np.int32))
+            self.builder.operator(code, [size, w, x, b], [out], version=3, **options)
+        else:
+            options["fused_activation_function"] = activation
+            self.builder.operator(code, [x, w, b], [out], **options)
         return out
 
     def _activation(self, name: str, shape: tuple[int, ...], *, is_input: bool = False) -> int:
-        zero_point = int(self.rng.integers(-20, 20))
+        zero_point = int(self.rng.integers(-20, 20)) if self.dtype != "int16" else 0
         make = self.builder.input if is_input else self.builder.tensor
         name = f"{name}_{len(self.shapes)}" if self.shapes else name
         index = make(name, shape, self.dtype, **self._quantization(SCALE, zero_point))
@@ -132,6 +163,8 @@ class _Layers:
         return index
 
     def _quantization(self, scale: float, zero_point: int) -> dict:
+        if self.dtype == "int16":
+            return {"scale": scale / INT16_STEPS, "zero_point": 0}
         return {"scale": scale, "zero_point": zero_point} if self.dtype == "int8" else {}
 
 
@@ -156,3 +189,19 @@ def residual_network(dtype: str) -> bytes:
     x = net.concat([net.max_pool(x), net.max_pool(x)])
     x = net.conv(x, 10, 1)
     return net.builder.build([net.softmax(net.mean(x))])
+
+
+def gated_network(dtype: str) -> bytes:
+    """Down and up again, a skip, a gate and two heads: the operators of a small audio network."""
+    net = _Layers(dtype)
+    skip = net.conv(net.data, 8, 3, activation="RELU6")
+    x = net.elementwise("LEAKY_RELU", net.conv(skip, 12, 3, stride=2), alpha=0.3)
+    x = net.depthwise(x, 3, padding="SAME", activation="NONE")
+    x = net.transposed(x, 8, 3, 2)
+    x = net.elementwise("SUB", x, skip)
+    gate = net.elementwise("LOGISTIC", net.conv(x, 8, 1))
+    x = net.elementwise("MUL", x, gate)
+    tanh = net.elementwise("TANH", net.conv(x, 4, 1))
+    x = net.average_pool(net.elementwise("RELU", x))
+    x = net.softmax(net.mean(net.conv(net.pad(x, 1), 6, 3)))
+    return net.builder.build([x, tanh])

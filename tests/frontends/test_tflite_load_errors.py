@@ -53,10 +53,10 @@ def test_tflite_types_states_and_subgraphs(tmp_path: Path) -> None:
     builder = TFLiteBuilder()
     x = builder.input("x", (1, 4), "int16", scale=0.1)
     y = builder.tensor("y", (1, 4), "int16", scale=0.1)
-    builder.operator("RELU", [x], [y])
+    builder.operator("EXP", [x], [y])
     path = write(tmp_path / "model.tflite", builder.build([y]))
     assert refusal(path).startswith(
-        f"{path}: tensor 'x' of RELU ('y') has the unsupported type int16"
+        f"{path}: tensor 'x' of EXP ('y') has the unsupported type int16 (EXP has no int16 form)"
     )
 
     builder = tflite_relu()

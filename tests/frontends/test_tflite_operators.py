@@ -11,7 +11,7 @@ import pytest
 from dero_tvm.frontends import LoadedModel, ModelPort
 from dero_tvm.frontends.tflite import load_tflite
 from tests.compiled.c_batch import CLibrary, library_of, whole_program
-from tests.frontends.tflite_sweep import LITERT, MICRO, Case
+from tests.frontends.tflite_sweep import INT16_LITERT, INT16_MICRO, LITERT, MICRO, Case
 from tests.models.tflite_builder import TFLiteBuilder, run_litert_reference
 from tests.oracles.tflite_micro_runner import run_tflite_micro
 
@@ -356,8 +356,8 @@ def drawn(cases: dict[str, Case], count: int) -> dict[str, tuple[Case, list[int]
     }
 
 
-WITH_LITERT = {**drawn(CASES, 1), **drawn(LITERT, DRAWS)}
-WITH_MICRO = drawn(MICRO, DRAWS)
+WITH_LITERT = {**drawn(CASES, 1), **drawn({**LITERT, **INT16_LITERT}, DRAWS)}
+WITH_MICRO = drawn({**MICRO, **INT16_MICRO}, DRAWS)
 MODELS = {**WITH_LITERT, **WITH_MICRO}
 
 
@@ -379,7 +379,7 @@ def values(spec: ModelPort, rng: np.random.Generator) -> np.ndarray:
     info = np.iinfo(spec.dtype)
     drawn = rng.integers(info.min, info.max + 1, count)
     if count >= 256:
-        drawn[:256] = np.arange(info.min, info.max + 1)
+        drawn[:256] = np.linspace(info.min, info.max, 256).round()
     return rng.permutation(drawn).astype(spec.dtype).reshape(spec.shape)
 
 
@@ -405,7 +405,7 @@ def test_operator_is_litert(library: CLibrary, name: str) -> None:
         np.testing.assert_array_equal(have, want)
 
 
-@pytest.mark.parametrize("name", [*CASES, *LITERT, *MICRO])
+@pytest.mark.parametrize("name", [*CASES, *LITERT, *INT16_LITERT, *MICRO, *INT16_MICRO])
 def test_the_cases_exercise_several_values(library: CLibrary, name: str) -> None:
     """Random scales leave one value now and then, but not every time."""
     found = [computed(library, n)[0].ravel() for n in MODELS if n.rsplit(" ", 1)[0] == name]

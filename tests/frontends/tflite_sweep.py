@@ -7,6 +7,7 @@ returns the model's outputs.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,9 +19,17 @@ Case = Callable[[TFLiteBuilder, np.random.Generator], list[int]]
 ACTIVATIONS = ("NONE", "RELU", "RELU6", "RELU_N1_TO_1")
 
 
-def quantization(rng: np.random.Generator, scale: float | None = None) -> dict[str, Any]:
-    """A scale (near `scale`, by up to a factor of 8) and a zero point, often an extreme one."""
+def quantization(
+    rng: np.random.Generator, scale: float | None = None, dtype: str = "int8"
+) -> dict[str, Any]:
+    """A scale (near `scale`, by up to a factor of 8) and a zero point, often an extreme one.
+
+    int16 has zero points of 0 and 256ths of the scales.
+    """
     exponent = rng.uniform(-8, 0) if scale is None else np.log2(scale) + rng.uniform(-3, 3)
+    if dtype == "int16":
+        exponent -= 8 if scale is None else 0
+        return {"scale": float(np.float32(2.0**exponent)), "zero_point": 0}
     zero_points = (-128, 127, 0, int(rng.integers(-128, 128)), int(rng.integers(-128, 128)))
     return {"scale": float(np.float32(2.0**exponent)), "zero_point": int(rng.choice(zero_points))}
 
@@ -31,17 +40,22 @@ def shape(rng: np.random.Generator, least: int = 1) -> tuple[int, ...]:
 
 
 def unary(
-    code: str, out: dict[str, Any] | None = None, *, positive: bool = False, **options: Any
+    code: str,
+    out: dict[str, Any] | None = None,
+    *,
+    positive: bool = False,
+    dtype: str = "int8",
+    **options: Any,
 ) -> Case:
     """One operand, with all its 256 values; `out` None leaves the output's scale to chance."""
 
     def build(b: TFLiteBuilder, rng: np.random.Generator) -> list[int]:
-        own = quantization(rng)
+        own = quantization(rng, dtype=dtype)
         if positive:
             own["zero_point"] = -128
-        x = b.input("x", (1, 16, 16, 2), "int8", **own)
+        x = b.input("x", (1, 16, 16, 2), dtype, **own)
         drawn = {key: value(rng) if callable(value) else value for key, value in options.items()}
-        y = b.tensor("y", (1, 16, 16, 2), "int8", **(out or quantization(rng, own["scale"])))
+        y = b.tensor("y", (1, 16, 16, 2), dtype, **(out or quantization(rng, own["scale"], dtype)))
         b.operator(code, [x], [y], **drawn)
         return [y]
 
@@ -62,23 +76,24 @@ def same(code: str, **options: Any) -> Case:
     return build
 
 
-def binary(code: str, like: str = "sum", activations: bool = True) -> Case:
+def binary(code: str, like: str = "sum", activations: bool = True, dtype: str = "int8") -> Case:
     """Two operands, one of them broadcast; the output's scale is `like` a sum, product, ..."""
 
     def build(b: TFLiteBuilder, rng: np.random.Generator) -> list[int]:
         whole = shape(rng)
         part = tuple(n if rng.random() < 0.5 else 1 for n in whole)
-        first = quantization(rng)
-        second = first if like == "operands" else quantization(rng, first["scale"])
+        first = quantization(rng, dtype=dtype)
+        second = first if like == "operands" else quantization(rng, first["scale"], dtype)
         larger = max(first["scale"], second["scale"])
+        room = 8 if dtype == "int8" else 8 << 8  # a product of two int16 numbers is wider
         scale = {"sum": larger, "square": 8 * larger**2, "operands": larger}.get(
-            like, 8 * first["scale"] * second["scale"]
+            like, room * first["scale"] * second["scale"]
         )
-        out = first if like == "operands" else quantization(rng, scale)
+        out = first if like == "operands" else quantization(rng, scale, dtype)
         options = {"fused_activation_function": str(rng.choice(ACTIVATIONS))} if activations else {}
-        x = b.input("x", whole, "int8", **first)
-        z = b.input("z", part, "int8", **second)
-        y = b.tensor("y", None, "int8", **out)
+        x = b.input("x", whole, dtype, **first)
+        z = b.input("z", part, dtype, **second)
+        y = b.tensor("y", None, dtype, **out)
         operands = [x, z] if like == "slopes" or rng.random() < 0.5 else [z, x]
         b.operator(code, operands, [y], **options)
         return [y]
@@ -86,13 +101,13 @@ def binary(code: str, like: str = "sum", activations: bool = True) -> Case:
     return build
 
 
-def reduction(code: str, requantized: bool = True) -> Case:
+def reduction(code: str, requantized: bool = True, dtype: str = "int8") -> Case:
     def build(b: TFLiteBuilder, rng: np.random.Generator) -> list[int]:
-        own = quantization(rng)
-        x = b.input("x", shape(rng, 2), "int8", **own)
+        own = quantization(rng, dtype=dtype)
+        x = b.input("x", shape(rng, 2), dtype, **own)
         axes = [[1, 2], [3], [1], [0, 3], [2, 3]][rng.integers(5)]
-        out = quantization(rng, own["scale"]) if requantized and rng.random() < 0.7 else own
-        y = b.tensor("y", None, "int8", **out)
+        out = quantization(rng, own["scale"], dtype) if requantized and rng.random() < 0.7 else own
+        y = b.tensor("y", None, dtype, **out)
         keep = bool(rng.random() < 0.5)
         b.operator(code, [x, b.constant("axes", axes, "int32")], [y], keep_dims=keep)
         return [y]
@@ -100,11 +115,11 @@ def reduction(code: str, requantized: bool = True) -> Case:
     return build
 
 
-def pooling(code: str) -> Case:
+def pooling(code: str, dtype: str = "int8") -> Case:
     def build(b: TFLiteBuilder, rng: np.random.Generator) -> list[int]:
-        own = quantization(rng)
-        x = b.input("x", shape(rng, 4), "int8", **own)
-        y = b.tensor("y", None, "int8", **own)
+        own = quantization(rng, dtype=dtype)
+        x = b.input("x", shape(rng, 4), dtype, **own)
+        y = b.tensor("y", None, dtype, **own)
         names = ("filter_width", "filter_height", "stride_w", "stride_h")
         options = {name: int(rng.integers(1, 4)) for name in names}
         options["padding"] = str(rng.choice(["SAME", "VALID"]))
@@ -125,11 +140,11 @@ def bilinear(b: TFLiteBuilder, rng: np.random.Generator) -> list[int]:
     return [y]
 
 
-def layer(code: str) -> Case:
+def layer(code: str, dtype: str = "int8", bias_type: str = "int32") -> Case:
     """A layer with weights, and a bias whose scale says anything or nothing."""
 
     def build(b: TFLiteBuilder, rng: np.random.Generator) -> list[int]:
-        own = quantization(rng)
+        own = quantization(rng, dtype=dtype)
         dims = shape(rng, 4)
         if code == "FULLY_CONNECTED":
             dims = (int(rng.integers(1, 4)), int(rng.integers(1, 20)))
@@ -154,7 +169,7 @@ def layer(code: str) -> Case:
         scales = np.exp2(rng.uniform(-9, -3, channels if several else 1)).astype("float32")
         unit = scales * np.float32(own["scale"])
         values = rng.integers(-127, 128, weight_shape).astype("int8")
-        x = b.input("x", dims, "int8", **own)
+        x = b.input("x", dims, dtype, **own)
         w = b.constant("w", values, scale=scales, axis=axis)
         operands = [x, w]
         if code == "TRANSPOSE_CONV":
@@ -163,12 +178,13 @@ def layer(code: str) -> Case:
         if code == "CONV_2D" or rng.random() < 0.8:
             # LiteRT wants the bias of a fully connected layer near the product.
             other = unit if code == "FULLY_CONNECTED" else unit * rng.choice([1, 1.001, 5, 1e-3])
-            bias = rng.integers(-3000, 3000, channels)
-            operands.append(b.constant("b", bias, "int32", scale=other))
+            most = 3000 if dtype == "int8" else 1 << 20
+            bias = rng.integers(-most, most, channels)
+            operands.append(b.constant("b", bias, bias_type, scale=other))
         fan_in = values[0].size if axis == 0 else kernel[0] * kernel[1]
-        out = quantization(rng, float(unit.max()) * 40 * np.sqrt(fan_in))
-        y = b.tensor("y", None, "int8", **out)
-        version = 3 if code == "TRANSPOSE_CONV" else 1
+        out = quantization(rng, float(unit.max()) * 40 * np.sqrt(fan_in), dtype)
+        y = b.tensor("y", None, dtype, **out)
+        version = {"int16": 4, "int8": 1}[dtype] if code != "TRANSPOSE_CONV" else 3
         b.operator(code, operands, [y], version=version, **options)
         return [y]
 
@@ -179,11 +195,11 @@ def _grown(rows: int, kernel: int, stride: int, padding: str) -> int:
     return rows * stride if padding == "SAME" else (rows - 1) * stride + kernel
 
 
-def concatenation(b: TFLiteBuilder, rng: np.random.Generator) -> list[int]:
-    own = quantization(rng)
+def concatenation(b: TFLiteBuilder, rng: np.random.Generator, dtype: str = "int8") -> list[int]:
+    own = quantization(rng, dtype=dtype)
     dims = shape(rng)
-    parts = [b.input(f"x{i}", dims, "int8", **own) for i in range(3)]
-    y = b.tensor("y", None, "int8", **own)
+    parts = [b.input(f"x{i}", dims, dtype, **own) for i in range(3)]
+    y = b.tensor("y", None, dtype, **own)
     b.operator("CONCATENATION", parts, [y], axis=int(rng.integers(-1, 4)))
     return [y]
 
@@ -195,7 +211,7 @@ def converted(source: str, target: str) -> Case:
         def of(dtype: str, like: float | None = None) -> dict[str, Any]:
             if dtype == "float32":
                 return {}
-            own = quantization(rng, like)
+            own = quantization(rng, like, dtype)
             return {**own, "zero_point": own["zero_point"] + (128 if dtype == "uint8" else 0)}
 
         own = of(source)
@@ -260,3 +276,82 @@ MICRO: dict[str, Case] = {
     "TANH": unary("TANH", SYMMETRIC),
 }
 """Operators for which LiteRT's reference kernels lack int8, or leave its fixed point."""
+
+
+def prelu_of_int16(b: TFLiteBuilder, rng: np.random.Generator) -> list[int]:
+    """With slopes of int8, which LiteRT has no kernel for."""
+    own, dims = quantization(rng, dtype="int16"), shape(rng)
+    slope = quantization(rng)
+    x = b.input("x", dims, "int16", **own)
+    values = rng.integers(-127, 128, (1, 1, dims[-1]))
+    y = b.tensor("y", dims, "int16", **quantization(rng, own["scale"], "int16"))
+    b.operator("PRELU", [x, b.constant("slopes", values, "int8", **slope)], [y])
+    return [y]
+
+
+def moved(
+    code: str, *constants: Any, before: bool = False, results: int = 1, **options: Any
+) -> Case:
+    """int16 values at other places; `before` has the constants in front of the data."""
+
+    def build(b: TFLiteBuilder, rng: np.random.Generator) -> list[int]:
+        own = quantization(rng, dtype="int16")
+        x = b.input("x", (1, 6, 8, 4), "int16", **own)
+        others = [b.constant(f"c{i}", c, "int32") for i, c in enumerate(constants)]
+        outputs = [b.tensor(f"y{i}", None, "int16", **own) for i in range(results)]
+        b.operator(code, [*others, x] if before else [x, *others], outputs, **options)
+        return outputs
+
+    return build
+
+
+Q15 = {"scale": 1 / 32768, "zero_point": 0}
+
+INT16_LITERT: dict[str, Case] = {
+    "16x8 ADD": binary("ADD", dtype="int16"),
+    "16x8 AVERAGE_POOL_2D": pooling("AVERAGE_POOL_2D", "int16"),
+    "16x8 CONCATENATION": partial(concatenation, dtype="int16"),
+    "16x8 CONV_2D": layer("CONV_2D", "int16", "int64"),
+    "16x8 DEPTHWISE_CONV_2D": layer("DEPTHWISE_CONV_2D", "int16", "int64"),
+    "16x8 DEQUANTIZE": converted("int16", "float32"),
+    "16x8 LEAKY_RELU": unary(
+        "LEAKY_RELU", dtype="int16", alpha=lambda rng: float(rng.uniform(-1, 2))
+    ),
+    "16x8 LOGISTIC": unary("LOGISTIC", Q15, dtype="int16"),
+    "16x8 MAXIMUM": binary("MAXIMUM", "operands", activations=False, dtype="int16"),
+    "16x8 MAX_POOL_2D": pooling("MAX_POOL_2D", "int16"),
+    "16x8 MEAN": reduction("MEAN", dtype="int16"),
+    "16x8 MINIMUM": binary("MINIMUM", "operands", activations=False, dtype="int16"),
+    "16x8 MUL": binary("MUL", "product", dtype="int16"),
+    "16x8 QUANTIZE": unary("QUANTIZE", dtype="int16"),
+    "16x8 QUANTIZE of float32": converted("float32", "int16"),
+    "16x8 QUANTIZE of int8": converted("int8", "int16"),
+    "16x8 QUANTIZE to int8": converted("int16", "int8"),
+    "16x8 REDUCE_MAX": reduction("REDUCE_MAX", requantized=False, dtype="int16"),
+    "16x8 REDUCE_MIN": reduction("REDUCE_MIN", requantized=False, dtype="int16"),
+    "16x8 RELU": unary("RELU", dtype="int16"),
+    "16x8 RELU6": unary("RELU6", dtype="int16"),
+    "16x8 GATHER": moved("GATHER", [3, 1, 0], axis=3),
+    "16x8 PAD": moved("PAD", [[0, 0], [1, 2], [0, 1], [0, 0]]),
+    "16x8 RESIZE_NEAREST_NEIGHBOR": moved("RESIZE_NEAREST_NEIGHBOR", [12, 16]),
+    "16x8 SPLIT": moved("SPLIT", 3, before=True, results=2, num_splits=2),
+    "16x8 STRIDED_SLICE": moved("STRIDED_SLICE", [0, 1, 0, 1], [1, 6, 8, 4], [1, 2, 3, 1]),
+    "16x8 SUB": binary("SUB", dtype="int16"),
+    "16x8 TANH": unary("TANH", Q15, dtype="int16"),
+    "16x8 TRANSPOSE": moved("TRANSPOSE", [0, 2, 1, 3]),
+    "16x8 TRANSPOSE_CONV": layer("TRANSPOSE_CONV", "int16", "int64"),
+}
+"""The same on int16 activations."""
+
+
+INT16_MICRO: dict[str, Case] = {
+    "16x8 PRELU": prelu_of_int16,
+    "16x8 FULLY_CONNECTED with int32": layer("FULLY_CONNECTED", "int16"),
+    "16x8 FULLY_CONNECTED": layer("FULLY_CONNECTED", "int16", "int64"),
+    "16x8 CONV_2D with int32": layer("CONV_2D", "int16"),
+    "16x8 SOFTMAX": unary(
+        "SOFTMAX", Q15, dtype="int16", beta=lambda rng: float(rng.uniform(0.2, 2))
+    ),
+    "16x8 SUM": reduction("SUM", dtype="int16"),
+}
+"""Those that LiteRT lacks, or computes with other tables or sums."""

@@ -11,6 +11,7 @@ from tvm.relax.frontend.tflite.tflite_frontend import TensorWrapper
 from relax_passes.operators import make_call
 from relax_passes.operators import quantized as factors
 from relax_passes.operators.fixed_point import quantize_multiplier
+from relax_passes.operators.softmax_int16 import MOST_INT16_CHANNELS, softmax_tables
 
 from .constant_shapes import options_of
 from .converter import Converter, Rule, rule, scale_of
@@ -64,6 +65,8 @@ def prelu(data: ir.Expr, alpha: ir.Expr) -> ir.Expr:
 def _softmax(converter: Converter, op: tflite.Operator) -> ir.Expr:
     beta = options_of(op, tflite.SoftmaxOptions).Beta()
     (data, *_), (out, *_) = converter.get_input_tensors(op), converter.get_output_tensors(op)
+    if data.tensor.Type() == tflite.TensorType.INT16:
+        return _softmax_of_int16(converter, data, out, beta)
     if out.tensor.Type() == tflite.TensorType.INT16:
         return _softmax_in_int16(converter, data, out, beta)
 
@@ -73,6 +76,21 @@ def _softmax(converter: Converter, op: tflite.Operator) -> ir.Expr:
         return relax.op.nn.softmax(data, axis=-1)
 
     return converter.through_float(op, softmax)
+
+
+def _softmax_of_int16(
+    converter: Converter, data: TensorWrapper, out: TensorWrapper, beta: float
+) -> ir.Expr:
+    """Of int16 data, with half of the result's range."""
+    (scale, zero_in), (out_scale, zero_out) = scale_of(data), scale_of(out)
+    symmetric = zero_in == zero_out == 0 and abs(out_scale * 32768 - 1) <= 1e-3
+    if out.tensor.Type() != tflite.TensorType.INT16 or not symmetric:
+        raise ValueError("a softmax of int16 gives int16 with a scale of 1/32768, zero points of 0")
+    expr = converter.bb.normalize(converter.get_tensor_expr(data))
+    if converter.static_shape(expr)[-1] > MOST_INT16_CHANNELS:
+        raise ValueError(f"a softmax of int16 has at most {MOST_INT16_CHANNELS:,} channels")
+    operands = [expr, *(relax.const(table) for table in softmax_tables())]
+    return make_call("softmax", operands, **factors.softmax_int16_factors(scale, beta))
 
 
 def _softmax_in_int16(

@@ -19,14 +19,15 @@ from tvm.relax.frontend.tflite.tflite_frontend import OperatorConverter, TensorW
 
 from dero_tvm.boundary.errors import InternalError, UserError, first_line
 from relax_passes.ir.origins import Origin
+from relax_passes.operators import make_call
 
 from .bias import bias_of, bias_quantization
 from .declared import check_outputs
 from .folding import fold
-from .reader import NamedSubGraph
+from .reader import NamedSubGraph, shape_of
 
 # Output values are input values, so quantization commutes with them.
-_MOVES = frozenset(
+MOVES = frozenset(
     {
         "BATCH_TO_SPACE_ND",
         "BROADCAST_TO",
@@ -53,6 +54,7 @@ _MOVES = frozenset(
         "UNPACK",
     }
 )
+"""Operators that move values and compute nothing."""
 
 DATA_INPUT = {"SPLIT": 1}
 """The operand of a move that is moved, where it is not the first."""
@@ -110,13 +112,13 @@ class Converter(OperatorConverter):
         own = {code: functools.partial(convert, self) for code, convert in RULES.items()}
         self._SUPPORTED_QUANTIZED_OPS = (
             OperatorConverter._SUPPORTED_QUANTIZED_OPS
-            | _MOVES
+            | MOVES
             | _QUANTIZATION_BLIND
             | frozenset(own)
             | {"RELU_0_TO_1"}
         ) - _WITHOUT_SCALES
         self.convert_map.update(own)
-        for code in _MOVES:
+        for code in MOVES:
             self.convert_map[code] = functools.partial(self._move, code, self.convert_map[code])
         for code, convert in self.convert_map.items():
             self.convert_map[code] = functools.partial(self._guarded, code, convert)
@@ -168,6 +170,14 @@ class Converter(OperatorConverter):
     def tensor_of(self, index: int) -> TensorWrapper:
         """One operand; of index -1 if it is omitted."""
         return self._wrapper(int(index))
+
+    def declared_shape(self, index: int) -> tuple[int, ...] | None:
+        """What the file says of a tensor that is computed; None if it is open or does not hold."""
+        tensor = self.subgraph.Tensors(index)
+        marks = [tensor.ShapeSignature(i) for i in range(tensor.ShapeSignatureLength())]
+        shape = shape_of(tensor)
+        holds = self._declared_shapes and shape and min((*shape, *marks)) > 0
+        return shape if holds else None
 
     def leave(self, state: TensorWrapper, left: ir.Expr) -> None:
         """Let `left` be what the variable tensor `state` holds from now on."""
@@ -279,6 +289,15 @@ class Converter(OperatorConverter):
             )
             for key in ("scale", "zero_point")
         )
+
+    def dequantize(self, expr: ir.Expr, tensor: TensorWrapper) -> ir.Expr:
+        """Relax does not know the biases of layers with int64 sums."""
+        expr = self.bb.normalize(expr)
+        if str(expr.ty.dtype) != "int64":
+            return super().dequantize(expr, tensor)
+        shape = self.static_shape(expr)
+        scale = np.broadcast_to(tensor.qnn_params["scale"].value.numpy(), shape)
+        return make_call("dequantize_bias", [expr, relax.const(np.ascontiguousarray(scale))])
 
     def through_float(
         self, op: tflite.Operator, function: Callable[..., ir.Expr], inputs: Sequence[int] = (0,)

@@ -29,7 +29,7 @@ from .reader import NamedModel, read_model, reading, shape_of
 from .refusals import refuse_control_flow, refuse_operators, refuse_types
 from .variables import take_variables
 
-_QUANTIZED = (tflite.TensorType.INT8, tflite.TensorType.UINT8)
+_QUANTIZED = (tflite.TensorType.INT8, tflite.TensorType.UINT8, tflite.TensorType.INT16)
 
 
 def load_tflite(

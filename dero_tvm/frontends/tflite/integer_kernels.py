@@ -1,4 +1,4 @@
-"""Operators whose int8 arithmetic is LiteRT's own, imported as operators of this project's set.
+"""Operators whose integer arithmetic is LiteRT's own, imported as operators of this project's set.
 
 What LiteRT computes for them in integers is not what rounding the real result would give, so
 between dequantize and quantize nothing of it would be left to recognize.
@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import tflite
 from tvm import ir, relax
+from tvm.relax.frontend.tflite.tflite_frontend import TensorWrapper
 
 from relax_passes.operators import make_call
 from relax_passes.operators import quantized as factors
@@ -17,7 +19,7 @@ from relax_passes.operators.indexing import MAXIMUM_RANK
 
 from .arithmetic import prelu
 from .constant_shapes import options_of
-from .converter import Converter, rule
+from .converter import Converter, rule, scale_of
 
 Quantization = tuple[float, int]
 """Scale and zero point."""
@@ -60,11 +62,29 @@ def _zero_points(quantization: list[Quantization]) -> tuple[int, ...]:
 
 @rule("PRELU")
 def _prelu(converter: Converter, op: tflite.Operator) -> ir.Expr:
+    data, slope = converter.get_input_tensors(op)
+    if data.tensor.Type() == tflite.TensorType.INT16:
+        return _prelu_of_int16(converter, op, data, slope)
     found = _int8(converter, op, 2)
     if found is None:
         return converter.through_float(op, prelu, inputs=(0, 1))
     operands, quantization = found
-    scales = factors.prelu_factors(*(scale for scale, _ in quantization))
+    first, second, third = (scale for scale, _ in quantization)
+    scales = factors.prelu_factors(first, second, third)
+    return make_call("prelu", operands, zero_points=_zero_points(quantization), **scales)
+
+
+def _prelu_of_int16(
+    converter: Converter, op: tflite.Operator, data: TensorWrapper, slope: TensorWrapper
+) -> ir.Expr:
+    """With slopes of int8, as TensorFlow Lite Micro has it; LiteRT has none of int16."""
+    if slope.tensor.Type() != tflite.TensorType.INT8:
+        raise ValueError("a PRELU of int16 has slopes of int8")
+    quantization = [scale_of(t) for t in (data, slope, *converter.get_output_tensors(op))]
+    slopes = relax.const(converter.get_tensor_value(slope).astype(np.int16))
+    first, second, third = (scale for scale, _ in quantization)
+    scales = factors.prelu_factors(first, second, third, "int16")
+    operands = [converter.get_tensor_expr(data), slopes]
     return make_call("prelu", operands, zero_points=_zero_points(quantization), **scales)
 
 

@@ -10,7 +10,7 @@ from dero_tvm.boundary.errors import UserError
 from ..cut import suggestion
 from .bias import bias_of
 from .constant_shapes import options_of
-from .converter import Converter
+from .converter import MOVES, Converter
 from .cut import named_graph
 from .reader import NamedModel, operator_name, type_name
 from .variables import UPDATED
@@ -23,6 +23,20 @@ _TYPES = frozenset(
     getattr(tflite.TensorType, name)
     for name in ("FLOAT32", "FLOAT16", "INT8", "UINT8", "INT32", "INT64", "BOOL")
 )
+INT16_OPERATORS = frozenset(
+    {
+        *MOVES,
+        *UPDATED,
+        *("ADD", "AVERAGE_POOL_2D", "CONCATENATION", "CONV_2D", "DEPTHWISE_CONV_2D", "DEQUANTIZE"),
+        *("FULLY_CONNECTED", "LEAKY_RELU", "LOGISTIC", "MAXIMUM", "MAX_POOL_2D", "MEAN", "MINIMUM"),
+        *("MUL", "PRELU", "QUANTIZE", "REDUCE_MAX", "REDUCE_MIN", "RELU", "RELU6", "RELU_0_TO_1"),
+        *("RELU_N1_TO_1", "SOFTMAX", "SUB", "SUM", "TANH", "TRANSPOSE_CONV"),
+    }
+)
+"""Operators that are computed on int16 as LiteRT or TensorFlow Lite Micro computes them."""
+_ANY_ZERO_POINT = frozenset({*UPDATED, "DEQUANTIZE", "QUANTIZE", "SOFTMAX"})
+_INT32_SUMS = {"CONV_2D": tflite.Conv2DOptions, "FULLY_CONNECTED": tflite.FullyConnectedOptions}
+_INT64_BIASES = ("DEPTHWISE_CONV_2D", "TRANSPOSE_CONV")
 _ZERO_POINTS = {
     tflite.TensorType.INT8: np.iinfo(np.int8),
     tflite.TensorType.UINT8: np.iinfo(np.uint8),
@@ -66,17 +80,25 @@ def refuse_types(model: NamedModel, label: str) -> None:
     graph = model.Subgraphs(0)
     users: dict[int, str] = {}
     layers: set[int] = set()  # tensors other than biases, whose quantization nobody reads
-    integers: set[int] = set()  # int16 tensors of operators that know them
+    lacking: dict[int, str] = {}  # int16 tensors, by an operator that does not know them
+    known: set[int] = set()  # int16 tensors of operators that do
+    centred: set[int] = set()  # int16 tensors of operators that know them with a zero point of 0
     for position in reversed(range(graph.OperatorsLength())):  # the first user names the tensor
         operator = graph.Operators(position)
+        code = operator_name(model, operator)
         operands = [operator.Inputs(j) for j in range(operator.InputsLength())]
         results = [operator.Outputs(j) for j in range(operator.OutputsLength())]
         used = [tensor for tensor in (*operands, *results) if tensor >= 0]
         users.update(dict.fromkeys(used, f" of {_title(model, operator)}"))
-        if operator_name(model, operator) in (*UPDATED, "QUANTIZE", "SOFTMAX"):
-            types = ((tensor, graph.Tensors(tensor).Type()) for tensor in used)
-            integers.update(tensor for tensor, kind in types if kind == tflite.TensorType.INT16)
-        bias = bias_of(operator_name(model, operator), operator, graph)
+        wide = [t for t in used if graph.Tensors(t).Type() == tflite.TensorType.INT16]
+        if code in INT16_OPERATORS:
+            known.update(wide)
+            centred.update(wide if code not in _ANY_ZERO_POINT else ())
+        else:
+            lacking.update(dict.fromkeys(wide, code))
+        bias = bias_of(code, operator, graph)
+        if any(t in wide for t in results):
+            _refuse_bias(model, operator, bias, label)
         layers.update(tensor for tensor in used if tensor != bias)
     inputs = [graph.Inputs(position) for position in range(graph.InputsLength())]
     users = {**dict.fromkeys(inputs, ""), **users}
@@ -84,15 +106,47 @@ def refuse_types(model: NamedModel, label: str) -> None:
     for index, where in sorted(users.items()):
         tensor = graph.Tensors(index)
         what = f"{label}: tensor {graph.names[index]!r}{where}"
-        if tensor.Type() not in _TYPES and index not in integers:
-            kind = type_name(tensor.Type())
-            remark = ", with which int8 weights make 16x8 quantization" if kind == "int16" else ""
+        if index in lacking or tensor.Type() not in _TYPES and index not in known:
+            where = f" ({lacking[index]} has no int16 form)" if index in lacking else ""
             raise UserError(
-                f"{what} has the unsupported type {kind}{remark}; convert the model to float32 or "
-                "to int8"
+                f"{what} has the unsupported type {type_name(tensor.Type())}{where}; convert the "
+                "model to float32 or to int8"
             )
+        if index in centred:
+            _refuse_zero_point(tensor, what)
         if index in layers:
             _refuse_quantization(tensor, what)
+
+
+def _refuse_bias(
+    model: NamedModel, operator: tflite.Operator, bias: int | None, label: str
+) -> None:
+    """Biases of 16x8 layers that LiteRT's kernels do not take."""
+    graph, code = model.Subgraphs(0), operator_name(model, operator)
+    table = _INT32_SUMS.get(code)
+    if bias is None and table is not None:
+        if options_of(operator, table).QuantizedBiasType() == tflite.TensorType.INT32:
+            raise UserError(
+                f"{label}: {_title(model, operator)} on int16 has no bias but sums of int32, which "
+                "are supported with a bias only; convert the model again without a type for biases"
+            )
+    if bias is None or code not in _INT64_BIASES:
+        return
+    if graph.Tensors(bias).Type() != tflite.TensorType.INT64:
+        kind = type_name(graph.Tensors(bias).Type())
+        raise UserError(
+            f"{label}: {_title(model, operator)} on int16 has a bias of {kind}, and only one of "
+            "int64 is supported; convert the model again without a type for biases"
+        )
+
+
+def _refuse_zero_point(tensor: tflite.Tensor, what: str) -> None:
+    quantization = tensor.Quantization()
+    if quantization is not None and np.any(quantization.ZeroPointAsNumpy()):
+        raise UserError(
+            f"{what} is int16 with a zero point other than 0, which LiteRT has no kernel for; "
+            "convert the model again"
+        )
 
 
 def _refuse_quantization(tensor: tflite.Tensor, what: str) -> None:

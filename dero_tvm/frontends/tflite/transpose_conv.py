@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tflite
 from tvm import ir, relax
+from tvm.relax.frontend.tflite.tflite_frontend import TensorWrapper
 
 from ..transposed_windows import reaching
 from .constant_shapes import options_of
@@ -15,7 +16,7 @@ def transpose_conv(converter: Converter, op: tflite.Operator) -> ir.Expr:
     """The rule of the operator."""
     options = options_of(op, tflite.TransposeConvOptions)
     size_tensor, weight, data, *bias = converter.get_input_tensors(op)
-    size = [int(n) for n in converter.get_tensor_value(size_tensor)][1:3]
+    size = _size(converter, op, size_tensor)
     strides = (options.StrideH(), options.StrideW())
     kernel = converter.get_tensor_shape(weight)[1:3]
     source = converter.get_tensor_shape(data)[1:3]
@@ -49,6 +50,19 @@ def transpose_conv(converter: Converter, op: tflite.Operator) -> ir.Expr:
     out = convolve(*(converter.bb.normalize(operand) for operand in operands))
     target = converter.get_output_tensors(op)[0]
     return converter.quantize(out, target) if target.qnn_params else out
+
+
+def _size(converter: Converter, op: tflite.Operator, operand: TensorWrapper) -> list[int]:
+    """Height and width of the result; as the file declares it, where the operand is an input."""
+    if not converter.has_expr(operand.tensor_idx):
+        return [int(n) for n in converter.get_tensor_value(operand)][1:3]
+    shape = converter.declared_shape(op.Outputs(0))
+    if shape is None or len(shape) != 4:
+        raise ValueError(
+            "the shape of its result is computed as the network runs; convert the model with fixed "
+            "shapes"
+        )
+    return list(shape[1:3])
 
 
 def _padding(length: int, kernel: int, stride: int) -> int:

@@ -1,4 +1,4 @@
-"""int8 kernels for cores with the DSP extension: Cortex-M4, M7, M33 and the like."""
+"""Kernels of integers for cores with the DSP extension: Cortex-M4, M7, M33 and the like."""
 
 from . import (
     add,
@@ -6,6 +6,7 @@ from . import (
     conv2d_transpose,
     depthwise,
     flip_sign_bit,
+    int16_layers,
     lookup,
     multiply,
     pad,
@@ -21,6 +22,7 @@ __all__ = [
     "conv2d_transpose",
     "depthwise",
     "flip_sign_bit",
+    "int16_layers",
     "lookup",
     "multiply",
     "pad",

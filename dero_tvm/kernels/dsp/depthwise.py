@@ -13,6 +13,7 @@ from ..c_kernel import SUPPORT, CKernel, Request
 from ..kernel_table import register_kernel
 from ..window_struct import pack_window, window_blocks
 from .factors import pack_factors
+from .groups import groups_of_four
 
 _BODY = """\
 dsp_depthwise_row({w}, vertical, rows, weight, (const struct requantization *)factors, {out},
@@ -28,7 +29,7 @@ def depthwise(request: Request) -> CKernel | None:
     filters, kernel_h, kernel_w, _ = weight.shape
     if s.inputs[0].dtype != "int8" or filters != s.inputs[0].channels or filters < 4:
         return None
-    order = _groups_of_four(filters)
+    order = groups_of_four(filters)
     sums = SumRange.of(weight[order].reshape(len(order), -1), s["input_zero_point"])
     vectors = {n: request.constants[n][order] for n in ("bias", "multiplier", "shift")}
     factors = pack_factors(vectors, s, sums)
@@ -46,12 +47,6 @@ def depthwise(request: Request) -> CKernel | None:
         pixels=window_blocks(call),
         ranges=True,
     )
-
-
-def _groups_of_four(channels: int) -> np.ndarray:
-    """Channels in groups of four; the last group may overlap the one before."""
-    starts = [min(start, channels - 4) for start in range(0, channels, 4)]
-    return np.concatenate([np.arange(start, start + 4) for start in starts])
 
 
 def _pack_taps(weight: np.ndarray) -> np.ndarray:

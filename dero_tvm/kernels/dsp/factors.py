@@ -8,11 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from relax_passes.operators import Signature, fixed_point
-from relax_passes.operators.fixed_point import int8_limits
+from relax_passes.operators.fixed_point import integer_limits
 from relax_passes.operators.sum_range import SumRange
 
 _DOUBLED = 1 << 30  # sums below it can be doubled in an int32
 _INT32 = 1 << 31
+# Multipliers for `reduced` have no more bits than it takes, so that in int32 sums it is `single`.
+_ROUNDED = {"double": "twice", "single": "once", "reduced": "once", "even": "even"}
 ROUNDINGS = ("twice", "once", "any twice", "any once", "any even")  # enum rounding
 
 
@@ -36,7 +38,7 @@ def pack_factors(
         constants[name].astype(np.int64) for name in ("bias", "multiplier", "shift")
     )
     zero_point = int(signature["output_zero_point"])
-    rounding = {"double": "twice", "single": "once", "even": "even"}[signature["rounding"]]
+    rounding = _ROUNDED[signature["rounding"]]
     packed, narrow = _narrow(signature, bias, multiplier, shift, sums)
     if rounding == "even" or not narrow.all():
         rounding = f"any {rounding}"
@@ -54,7 +56,7 @@ def _narrow(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The filters' records for rounding by 32-bit arithmetic, and which filters it can do."""
     zero_point = int(signature["output_zero_point"])
-    minimum, maximum = int8_limits(signature)
+    minimum, maximum = integer_limits(signature, signature.output.dtype)
     totals = sums.with_bias(bias)
     ends = np.stack([totals.low, totals.high])
     scaled = fixed_point.multiply_numpy(ends, multiplier, shift, signature["rounding"])

@@ -45,7 +45,7 @@ from ...reorganization.partial_description import (
 from ...shortcuts.channel_sums import NotLinear
 from .. import Signature
 from .. import quantized as factors
-from ..fixed_point import onnx_rounding
+from ..fixed_point import ACTIVATIONS, onnx_rounding
 from .registry import Refusal
 
 _FUNCTIONS: dict[str, Callable[..., np.ndarray]] = {
@@ -86,7 +86,8 @@ MOVES.register("relax.maximum", "relax.minimum")(always)
 def _select(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Expr:
     name = call.op.name.removeprefix("relax.")
     dtypes = {dtype_of(arg) for arg in call.args}
-    if not (dtypes == {"int8"} and name in ("maximum", "minimum")):
+    integers = len(dtypes) == 1 and dtypes <= set(ACTIVATIONS)
+    if not (integers and name in ("maximum", "minimum")):
         check_float32(*call.args)
     return rewriter.clamped(var, name, [_at_least_a_vector(rewriter, arg) for arg in call.args])
 
@@ -105,10 +106,10 @@ def _sum_integers(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax
     if operands is None:
         return None
     a, b = operands
-    epilogue = rewriter.epilogue(var)
+    epilogue = rewriter.epilogue(var, dtype=a.dtype)
     subtract = is_call(call, "relax.subtract")
     function = factors.subtract_factors if subtract else factors.add_factors
-    attrs = integer_factors(function, a.scale, b.scale, epilogue.scale)
+    attrs = integer_factors(function, a.scale, b.scale, epilogue.scale, a.dtype)
     return rewriter.dero(
         "subtract" if subtract else "add",
         [a.data, b.data],
@@ -128,8 +129,10 @@ def _multiply_integers(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> 
     if operands is None:
         return None
     a, b = operands
-    epilogue = rewriter.epilogue(var)
-    multiplier, shift = integer_factors(factors.multiply_factors, a.scale, b.scale, epilogue.scale)
+    epilogue = rewriter.epilogue(var, dtype=a.dtype)
+    multiplier, shift = integer_factors(
+        factors.multiply_factors, a.scale, b.scale, epilogue.scale, a.dtype
+    )
     return rewriter.dero(
         "multiply",
         [a.data, b.data],
@@ -143,11 +146,13 @@ def _multiply_integers(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> 
 
 
 def _two_operands(rewriter: IntegerRewriter, call: Any) -> tuple[Quantized, Quantized] | None:
-    a, b = (rewriter.quantized(arg) for arg in call.args)
+    a, b = (rewriter.quantized(arg, ACTIVATIONS) for arg in call.args)
     if not any(rewriter.is_quantized(arg) for arg in call.args):
         return None
     if a is None or b is None:
         raise Refusal("one of its operands is not quantized to int8 with one scale")
+    if a.dtype != b.dtype:
+        raise Refusal(f"its operands are quantized to {a.dtype} and {b.dtype}")
     return a, b
 
 

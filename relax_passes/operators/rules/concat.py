@@ -33,6 +33,7 @@ from ...reorganization.description import Concat
 from ...reorganization.partial_description import DESCRIPTION, DescribedTensor, PartialDescription
 from ...shortcuts.channel_sums import NotLinear
 from .. import Signature
+from ..fixed_point import ACTIVATIONS
 from .registry import Refusal
 
 
@@ -79,12 +80,15 @@ def _integers(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax.Exp
     fields = rewriter.old.definition(call.args[0])
     if not isinstance(fields, relax.Tuple):
         return None
-    sources = [rewriter.quantized(field) for field in fields.fields]
+    sources = [rewriter.quantized(field, ACTIVATIONS) for field in fields.fields]
     if not any(rewriter.is_quantized(field) for field in fields.fields):
         return None
     if any(source is None for source in sources):
         raise Refusal("one of its operands is not quantized to int8 with one scale")
-    epilogue = rewriter.epilogue(var)
+    types = {source.dtype for source in sources if source is not None}
+    if len(types) != 1:
+        raise Refusal(f"its operands are quantized to {' and '.join(sorted(types))}")
+    epilogue = rewriter.epilogue(var, dtype=types.pop())
     bounds = integer_clamp(epilogue)
     clamped = bounds != {"minimum": None, "maximum": None}
     operands = []
@@ -94,6 +98,8 @@ def _integers(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax.Exp
         if parameters == (epilogue.scale, epilogue.zero_point) and not clamped:
             operands.append(source.data)
             continue
+        if source.dtype == "int16":
+            raise Refusal("its operands have other scales than its result, or it is clamped")
         table = rewriter.concat_table(source, epilogue)
         operands.append(rewriter.looked_up(source, table, bounds))
     axis = call.attrs.axis % len(shape_of(call))

@@ -56,6 +56,7 @@ from ...reorganization.partial_description import (
 from ...shortcuts.channel_sums import NotLinear
 from .. import Signature
 from .. import quantized as factors
+from ..fixed_point import ACTIVATIONS
 from .registry import Refusal
 
 
@@ -166,13 +167,13 @@ def on_integers(
 
     `by_filter` moves the elements of the weights to [O, H, W, I / groups] where they lie otherwise.
     """
-    source = rewriter.quantized(call.args[0])
+    source = rewriter.quantized(call.args[0], ACTIVATIONS)
     if source is None:
         rewriter.refuse_quantized(call.args[0])
         return None
     check_layout(call)
     weight, weight_zero_point = int8_weight(rewriter, call.args[1], by_filter)
-    epilogue = rewriter.epilogue(var, bias=True)
+    epilogue = rewriter.epilogue(var, bias=True, dtype=source.dtype)
     # LiteRT multiplies the scales of a convolution in float32 if its tensors are uint8.
     factors_of = factors.dense_factors if are_unsigned(rewriter) else factors.convolution_factors
     operands, rounding = layer_operands(

@@ -43,6 +43,7 @@ from ...reorganization.partial_description import (
 from ...shortcuts.channel_sums import NotLinear
 from .. import Signature
 from .. import quantized as factors
+from ..fixed_point import ACTIVATIONS
 from .registry import Refusal
 
 
@@ -98,7 +99,7 @@ def _select(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Exp
 @INTEGERS.register("relax.matmul")
 def _integers(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax.Expr | None:
     """Product with a constant matrix, as a dense layer."""
-    source = rewriter.quantized(call.args[0])
+    source = rewriter.quantized(call.args[0], ACTIVATIONS)
     if source is None:
         rewriter.refuse_quantized(*call.args)
         return None
@@ -109,7 +110,7 @@ def _integers(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax.Exp
     # LiteRT multiplies sums by the factor in float64 if the tensors are uint8.
     rounding = "away" if are_unsigned(rewriter) else rewriter.rounding
     factors_of = factors.convolution_factors if are_unsigned(rewriter) else factors.dense_factors
-    epilogue = rewriter.epilogue(var, bias=True)
+    epilogue = rewriter.epilogue(var, bias=True, dtype=source.dtype)
     operands, rounding = layer_operands(
         source, weight, weight_zero_point, epilogue, factors_of, rounding
     )

@@ -24,6 +24,7 @@ from ...canonicalization.moves import MOVES, always
 from ...canonicalization.region_reader import READERS, RegionReader
 from ...ir.dataflow import dtype_of, is_call, shape_of
 from .. import attributes_of, make_call
+from ..fixed_point import ACTIVATIONS
 
 _FORMS = (  # layout, order, and what every axis of data and result is made of
     ("NCHW", "DCR", "n yxc h w", "n c hy wx"),
@@ -31,7 +32,7 @@ _FORMS = (  # layout, order, and what every axis of data and result is made of
     ("NHWC", "DCR", "n h w yxc", "n hy wx c"),
     ("NHWC", "CRD", "n h w cyx", "n hy wx c"),
 )
-_TYPES = ("float32", "int8", "uint8")
+_TYPES = ("float32", "uint8", *ACTIVATIONS)
 
 
 @SPELLINGS.register("relax.nn.pixel_shuffle")

@@ -61,7 +61,7 @@ def _select(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Exp
         [rewriter.new(call.args[0])],
         pad_before=tuple(width[0::2]),
         pad_after=tuple(width[1::2]),
-        value=int(value) if dtype_of(call) == "int8" else value,
+        value=value if dtype_of(call) == "float32" else int(value),
     )
 
 

@@ -48,7 +48,7 @@ from ...reorganization.partial_description import (
 from ...shortcuts.channel_sums import NotLinear
 from .. import quantized as factors
 from .. import spec_of
-from ..fixed_point import onnx_rounding
+from ..fixed_point import ACTIVATIONS, onnx_rounding
 from ..pool2d import windows_meet_image
 from ..sum_range import SumRange
 from .registry import Refusal
@@ -162,15 +162,16 @@ def _integers(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax.Exp
 def _between_casts(
     rewriter: IntegerRewriter, var: relax.Var, call: Any, window: dict[str, Any]
 ) -> relax.Expr | None:
-    """``astype(avg_pool2d(astype(q, int32)), int8)``, as TFLite's pooling is imported."""
+    """``astype(avg_pool2d(astype(q, int32)), T)``, q of type T, as TFLite's pooling is imported."""
     widen = rewriter.old.definition(call.args[0])
     reader = rewriter.old.sole_reader(var)
-    if not is_call(widen, "relax.astype") or dtype_of(widen.args[0]) != "int8" or reader is None:
+    if not is_call(widen, "relax.astype") or reader is None:
         return None
+    dtype = dtype_of(widen.args[0])
     narrowed, narrow = reader
-    if not is_call(narrow, "relax.astype") or dtype_of(narrow) != "int8":
+    if not is_call(narrow, "relax.astype") or dtype_of(narrow) != dtype or dtype not in ACTIVATIONS:
         return None
-    epilogue = Epilogue(narrowed, fused=[narrowed])
+    epilogue = Epilogue(narrowed, dtype=dtype, fused=[narrowed])
     take_integer_clamp(rewriter.old, epilogue)
     return rewriter.dero(
         "pool2d",

@@ -1,7 +1,7 @@
 """Quantization and its inverse.
 
 - layout: as their operand; scales for each channel follow its axis;
-- selection: with one scale, to and from int8, `dero.quantize` and `dero.dequantize`;
+- selection: with one scale, to and from int8 or int16, `dero.quantize` and `dero.dequantize`;
 - element sums: on single elements, with one scale;
 - channel selection: channel by channel.
 """
@@ -25,6 +25,7 @@ from ...canonicalization.region_reader import ON_KNOWN
 from ...canonicalization.select_operators import SELECTION, SelectionRewriter
 from ...ir.dataflow import Dataflow, dtype_of, is_call, shape_of
 from ...reorganization.channel_selection import NARROWING, same_channels
+from ..fixed_point import ACTIVATIONS
 from .registry import Refusal
 
 _OPERATORS = ("relax.quantize", "relax.dequantize")
@@ -57,21 +58,22 @@ FOLLOWS.register(*_OPERATORS)(always_follows)
 @SELECTION.register("relax.quantize")
 def _select_quantize(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Expr:
     scale, zero_point = _scale_and_zero_point(rewriter, call)
-    if call.attrs.out_dtype != "int8":
-        raise Refusal(f"it quantizes to {call.attrs.out_dtype}, not int8")
+    if call.attrs.out_dtype not in ACTIVATIONS:
+        raise Refusal(f"it quantizes to {call.attrs.out_dtype}, not {' or '.join(ACTIVATIONS)}")
     return rewriter.dero(
         "quantize",
         [rewriter.new(call.args[0])],
         scale=scale,
         zero_point=zero_point,
         rounding=rewriter.quantize_rounding,
+        dtype=call.attrs.out_dtype,
     )
 
 
 @SELECTION.register("relax.dequantize")
 def _select_dequantize(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Expr:
     scale, zero_point = _scale_and_zero_point(rewriter, call)
-    if (dtype_of(call.args[0]), dtype_of(call)) != ("int8", "float32"):
+    if dtype_of(call.args[0]) not in ACTIVATIONS or dtype_of(call) != "float32":
         raise Refusal(f"it is from {dtype_of(call.args[0])} to {dtype_of(call)}")
     return rewriter.dero(
         "dequantize", [rewriter.new(call.args[0])], scale=scale, zero_point=zero_point

@@ -42,7 +42,7 @@ from ...reorganization.partial_description import (
 from ...shortcuts.channel_sums import NotLinear
 from .. import Signature
 from .. import quantized as factors
-from ..fixed_point import onnx_rounding
+from ..fixed_point import ACTIVATIONS, onnx_rounding
 from ..sum_range import SumRange
 
 _OPERATORS = {
@@ -129,24 +129,26 @@ def _select(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Exp
 
 @INTEGERS.register("relax.mean", "relax.sum")
 def _integers(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax.Expr | None:
-    source = rewriter.quantized(call.args[0])
+    source = rewriter.quantized(call.args[0], ACTIVATIONS)
     if source is None:
         rewriter.refuse_quantized(call.args[0])
         return None
     shape = shape_of(call.args[0])
     axes = range(len(shape)) if call.attrs.axis is None else call.attrs.axis
     axes = tuple(sorted(int(axis) % len(shape) for axis in axes))
-    epilogue = rewriter.epilogue(var)
+    epilogue = rewriter.epilogue(var, dtype=source.dtype)
     count = prod(shape[axis] for axis in axes)
     if is_call(call, "relax.mean"):
         kind = "mean"
         multiplier, shift = integer_factors(
-            factors.mean_factors, source.scale, epilogue.scale, count
+            factors.mean_factors, source.scale, epilogue.scale, count, source.dtype
         )
     else:
         kind = "sum"
-        multiplier, shift = integer_factors(factors.rescale_factors, source.scale, epilogue.scale)
-    sums = SumRange.of_elements(count, source.zero_point)
+        multiplier, shift = integer_factors(
+            factors.sum_factors, source.scale, epilogue.scale, source.dtype
+        )
+    sums = SumRange.of_elements(count, source.zero_point, source.dtype)
     refuse_overflow(sums, multiplier, shift)
     return rewriter.dero(
         "reduce",

@@ -3,7 +3,8 @@
 - constants: computed; casts and clips that change nothing are identities;
 - spelling: a cast of 8 bits to float32 is a dequantization with scale 1;
 - layout: as their operand;
-- selection: with a clamp, `dero.unary`; a clamp of integers is a `dero.lookup`;
+- selection: with a clamp, `dero.unary`; a clamp of integers is a `dero.lookup` or, in int16, a
+  `dero.requantize`;
 - elementwise regions: all that have a value here;
 - LiteRT's tables: those of its int8 kernels;
 - element sums: on single elements of moved tensors;
@@ -138,6 +139,17 @@ def _select_square(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> re
 def _select_clamp(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Expr:
     """`relu` or `clip` that no operator before it could take over."""
     data = rewriter.new(call.args[0])
+    if dtype_of(call.args[0]) == "int16":
+        low, high = clip_bounds(call) if is_call(call, "relax.clip") else (0.0, math.inf)
+        return rewriter.dero(
+            "requantize",
+            [data],
+            multiplier=1 << 30,
+            shift=1,
+            dtype="int16",
+            minimum=None if low == -math.inf else math.ceil(low),
+            maximum=None if high == math.inf else math.floor(high),
+        )
     if dtype_of(call.args[0]) == "int8":
         low, high = clip_bounds(call) if is_call(call, "relax.clip") else (0.0, float(INT8_MAX))
         table = np.clip(INT8, low, high).astype(np.int8)

@@ -124,8 +124,11 @@ def test_rows_and_strides(dtype):
         ([((2, 3), "float32"), ((4, 3), "float32"), ((3,), "float32")], "bias must be 4"),
         ([((2, 3), "float32"), ((4, 3), "float32")], "takes 3 arguments"),
         ([((2, 3), "int8"), ((4, 3), "int8"), ((4,), "int32")], "takes 5 arguments"),
-        ([((2, 3), "uint8"), ((4, 3), "uint8"), ((4,), "int32")], "float32 or int8"),
-        ([((2, 3), "float32"), ((4, 3), "int8"), ((4,), "float32")], "weights are int8"),
+        ([((2, 3), "uint8"), ((4, 3), "uint8"), ((4,), "int32")], "float32, int8 or int16"),
+        (
+            [((2, 3), "float32"), ((4, 3), "int8"), ((4,), "float32")],
+            "takes data float32, weight float32",
+        ),
     ],
 )
 def test_errors(inputs, reason):

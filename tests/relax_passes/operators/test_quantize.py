@@ -126,8 +126,8 @@ def test_class():
 @pytest.mark.parametrize(
     ("name", "dtype", "attrs", "message"),
     [
-        ("quantize", "int8", {"scale": 1.0}, "takes one float32"),
-        ("dequantize", "float32", {"scale": 1.0}, "takes one int8"),
+        ("quantize", "int8", {"scale": 1.0}, "makes no int8 of int8"),
+        ("dequantize", "float32", {"scale": 1.0}, "makes no float32 of float32"),
         ("quantize", "float32", {"scale": 0.0}, "scale must be positive"),
         ("dequantize", "int8", {"scale": 1.0, "zero_point": 128}, "is not int8"),
         ("quantize", "float32", {"scale": 1.0, "rounding": "down"}, "rounding must be one of"),

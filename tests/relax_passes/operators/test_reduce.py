@@ -185,7 +185,7 @@ def test_clamp():
     ("dtype", "attrs", "reason"),
     [
         ("int8", {"kind": "mean"}, "needs a multiplier"),
-        ("int32", {"kind": "max"}, "float32 or int8"),
+        ("int32", {"kind": "max"}, "float32, int8 or int16"),
         ("float32", {"kind": "median"}, "kind"),
         ("float32", {"kind": "sum", "axes": (2,)}, "rank 2"),
     ],

@@ -106,7 +106,7 @@ def test_rows_strides_and_in_place(dtype):
 def test_errors():
     with pytest.raises(ValueError, match="needs multiplier"):
         RowKernel("softmax", [TensorSpec((1, 4), "int8")])
-    with pytest.raises(ValueError, match="float32 or int8"):
+    with pytest.raises(ValueError, match="float32, int8 or int16"):
         RowKernel("softmax", [TensorSpec((1, 4), "int32")])
     with pytest.raises(ValueError, match="at most 4095 channels"):
         RowKernel("softmax", [TensorSpec((1, 4096), "int8")], **softmax_factors(0.25))
