@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from tvm import tirx
@@ -36,7 +37,7 @@ class _Conversion(RowToRow):
     def in_place_arguments(self, signature: Signature) -> tuple[int, ...]:
         return elementwise.in_place_arguments(signature)
 
-    def convert(self, signature: Signature, value: Any) -> Any:
+    def convert(self, signature: Signature | Mapping[str, Any], value: Any) -> Any:
         """The result for one element, as a TIR expression."""
         raise NotImplementedError
 
@@ -80,7 +81,7 @@ class Quantize(_Conversion):
             )
         return super().infer(inputs, attrs)
 
-    def convert(self, signature: Signature, value: Any) -> Any:
+    def convert(self, signature: Signature | Mapping[str, Any], value: Any) -> Any:
         zero_point = signature["zero_point"]
         # of the rounded quotient
         low, high = INT8_MIN - zero_point, INT8_MAX - zero_point
@@ -131,6 +132,6 @@ class Dequantize(_Conversion):
     source_dtype, result_dtype = "int8", "float32"
     defaults = {"scale": REQUIRED, "zero_point": 0}
 
-    def convert(self, signature: Signature, value: Any) -> Any:
+    def convert(self, signature: Signature | Mapping[str, Any], value: Any) -> Any:
         difference = T.cast(value, "int32") - signature["zero_point"]
         return T.cast(difference, "float32") * tirx.const(signature["scale"], "float32")

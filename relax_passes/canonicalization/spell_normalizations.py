@@ -1,0 +1,305 @@
+"""`SpellNormalizations`: normalizations that are written in arithmetic, as one operator each.
+
+    d = x - mean(x, axes);  d * rsqrt(mean(d * d, axes) + eps)       ->  layer_norm, group_norm
+    r = rsqrt(mean(d * d, axes) + eps) * w;  x * r + (b - mean * r)  ->  the same, times w, plus b
+    x * rsqrt(mean(x * x, axes) + eps)                               ->  rms_norm
+    reshape(norm(reshape(x)))                                        ->  norm(x) of grouped channels
+    norm(x) * w + b                                                  ->  norm(x, w, b)
+
+Over one axis it is a layer's normalization, over all but the batch or all but batch and channels a
+group's.  A division by the root, powers of 0.5 and -0.5 and of 2, and means whose axes a reshape
+puts back count like the forms above.
+
+Precondition: `DecomposeComposites`, which has written variances as means.  Does not handle: means
+over other axes, factors that are not one number a channel: these stay arithmetic.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+import tvm
+import tvm_ffi
+from tvm import relax
+from tvm.ir import Call, GenericConst
+
+from ..ir.dataflow import DataflowRewriter, is_call, shape_of
+
+NAME = "SpellNormalizations"
+_NORMALIZATIONS = ("relax.nn.layer_norm", "relax.nn.group_norm", "relax.nn.rms_norm")
+
+
+@tvm.transform.module_pass(opt_level=0, name=NAME)
+class SpellNormalizations:
+    """Module pass: see the file's docstring."""
+
+    def transform_module(
+        self, module: tvm.IRModule, _context: tvm.transform.PassContext
+    ) -> tvm.IRModule:
+        return _Rewriter(module).run()
+
+
+@dataclass(frozen=True)
+class _Variance:
+    """The mean of squares of `difference` over `axes`, plus `epsilon`.
+
+    The difference is `data` less `mean`, or the data itself where `mean` is None.
+    """
+
+    data: relax.Expr
+    difference: relax.Expr
+    mean: relax.Expr | None
+    axes: tuple[int, ...]
+    epsilon: float
+
+
+class _Rewriter(DataflowRewriter):
+    def rewrite(self, var: relax.Var, expr: relax.Expr) -> relax.Expr | None:
+        if is_call(expr, "relax.multiply", "relax.divide", "relax.add", "relax.subtract"):
+            for form in (self._affine, self._scaled, self._line):
+                if (found := form(expr)) is not None:
+                    return found
+        return None
+
+    # --- forms of a normalization ------------------------------------------------------------
+
+    def _scaled(self, call: Any) -> relax.Expr | None:
+        """A difference times the reciprocal of its deviation, or divided by the deviation."""
+        for data, other in (call.args, reversed(list(call.args))):
+            if is_call(call, "relax.divide"):
+                variance = self._root(other) if other.same_as(call.args[1]) else None
+                factor = None
+            elif is_call(call, "relax.multiply"):
+                variance, factor = self._reciprocal(other)
+            else:
+                return None
+            if variance is not None and self._same(data, variance.difference):
+                result = self._normalized(variance)
+                if result is not None and factor is not None:
+                    result = relax.op.multiply(self.emit(result), self.new(factor))
+                return result
+        return None
+
+    def _line(self, call: Any) -> relax.Expr | None:
+        """Data times a factor, less the mean times the same factor, plus a constant."""
+        if not is_call(call, "relax.add", "relax.subtract"):
+            return None
+        pairs = [call.args] if is_call(call, "relax.subtract") else []
+        pairs = pairs or [call.args, list(reversed(list(call.args)))]
+        for product, rest in pairs:
+            product, rest, offset = self.old.definition(product), self.old.definition(rest), None
+            if is_call(call, "relax.add"):
+                if not is_call(rest, "relax.subtract") or self.old.constant(rest.args[0]) is None:
+                    continue
+                offset, rest = rest.args[0], self.old.definition(rest.args[1])
+            if not (is_call(product, "relax.multiply") and is_call(rest, "relax.multiply")):
+                continue
+            for data, scale in (product.args, reversed(list(product.args))):
+                variance, factor = self._reciprocal(scale)
+                if variance is None or variance.mean is None:
+                    continue
+                others = [arg for arg in rest.args if not self._same(arg, scale)]
+                if not (self._same(data, variance.data) and len(others) == 1):
+                    continue
+                if not self._same(others[0], variance.mean):
+                    continue
+                result = self._normalized(variance)
+                for operation, operand in (
+                    (relax.op.multiply, factor),
+                    (relax.op.add, offset),
+                ):
+                    if result is not None and operand is not None:
+                        result = operation(self.emit(result), self.new(operand))
+                return result
+        return None
+
+    def _reciprocal(self, expr: relax.Expr) -> tuple[_Variance | None, relax.Expr | None]:
+        """What `expr` is the reciprocal root of, and the constant that it is multiplied by."""
+        call = self.old.definition(expr)
+        if is_call(call, "relax.multiply"):
+            for inner, constant in (call.args, reversed(list(call.args))):
+                if self.old.constant(constant) is not None:
+                    return self._reciprocal(inner)[0], constant
+        if is_call(call, "relax.rsqrt"):
+            return self._variance(call.args[0]), None
+        if is_call(call, "relax.divide") and self._number(call.args[0]) == 1.0:
+            return self._root(call.args[1]), None
+        if is_call(call, "relax.power") and self._number(call.args[1]) == -0.5:
+            return self._variance(call.args[0]), None
+        return None, None
+
+    def _root(self, expr: relax.Expr) -> _Variance | None:
+        call = self.old.definition(expr)
+        half = is_call(call, "relax.power") and self._number(call.args[1]) == 0.5
+        if is_call(call, "relax.sqrt") or half:
+            return self._variance(call.args[0])
+        return None
+
+    def _variance(self, expr: relax.Expr) -> _Variance | None:
+        """A mean of squares plus a number."""
+        call = self.old.definition(expr)
+        if not is_call(call, "relax.add"):
+            return None
+        for inner, number in (call.args, reversed(list(call.args))):
+            epsilon = self._number(number)
+            mean = self._mean(inner)
+            if epsilon is None or mean is None:
+                continue
+            square = self.old.definition(mean[0])
+            if is_call(square, "relax.multiply") and self._same(*square.args):
+                difference = square.args[0]
+            elif is_call(square, "relax.power") and self._number(square.args[1]) == 2.0:
+                difference = square.args[0]
+            else:
+                continue
+            found = self.old.definition(difference)
+            if is_call(found, "relax.subtract"):
+                centre = self._mean(found.args[1])
+                same_axes = centre is not None and centre[1] == mean[1]
+                if centre is not None and same_axes and self._same(centre[0], found.args[0]):
+                    data, middle = found.args
+                    return _Variance(data, difference, middle, mean[1], epsilon)
+            return _Variance(difference, difference, None, mean[1], epsilon)
+        return None
+
+    def _mean(self, expr: relax.Expr) -> tuple[relax.Expr, tuple[int, ...]] | None:
+        """Of what, and over which axes; they stay, with a length of 1."""
+        call = self.old.definition(expr)
+        if is_call(call, "relax.reshape"):
+            call = self.old.definition(call.args[0])
+        if not is_call(call, "relax.mean"):
+            return None
+        shape = shape_of(call.args[0])
+        axes = range(len(shape)) if call.attrs.axis is None else call.attrs.axis
+        axes = tuple(sorted(int(axis) % len(shape) for axis in axes))
+        if shape_of(expr) != tuple(1 if a in axes else n for a, n in enumerate(shape)):
+            return None
+        return call.args[0], axes
+
+    def _number(self, expr: relax.Expr) -> float | None:
+        constant = self.old.constant(expr)
+        if constant is None or constant.values.size != 1:
+            return None
+        return float(constant.real().reshape(-1)[0])
+
+    def _same(self, left: relax.Expr, right: relax.Expr, depth: int = 4) -> bool:
+        """Whether two old expressions are one, or the same arithmetic written twice."""
+        if left.same_as(right):
+            return True
+        first, second = self.old.definition(left), self.old.definition(right)
+        return (
+            depth > 0
+            and isinstance(first, Call)
+            and isinstance(second, Call)
+            and first.op.same_as(second.op)
+            and len(first.args) == len(second.args)
+            and tvm_ffi.structural_equal(first.attrs, second.attrs)
+            and all(self._same(a, b, depth - 1) for a, b in zip(first.args, second.args))
+        )
+
+    # --- what they become --------------------------------------------------------------------
+
+    def _normalized(self, variance: _Variance) -> relax.Expr | None:
+        source = self.old.definition(variance.data)
+        if variance.mean is not None and is_call(source, "relax.reshape"):
+            groups = _groups_of(shape_of(source.args[0]), shape_of(variance.data), variance.axes)
+            if groups is not None:
+                whole = group_norm(self.new(source.args[0]), *groups, variance.epsilon)
+                return relax.op.reshape(self.emit(whole), shape_of(variance.data))
+        data, shape, axes = self.new(variance.data), shape_of(variance.data), variance.axes
+        if len(axes) == 1:
+            one, zero = _vectors(shape[axes[0]])
+            if variance.mean is None:
+                return relax.op.nn.rms_norm(data, one, list(axes), variance.epsilon)
+            return relax.op.nn.layer_norm(data, one, zero, list(axes), variance.epsilon)
+        if variance.mean is None or len(shape) < 3 or 0 in axes:
+            return None
+        kept = [axis for axis in range(1, len(shape)) if axis not in axes]
+        if not kept:
+            return group_norm(data, 1, 1, variance.epsilon)
+        if len(kept) == 1 and kept[0] in (1, len(shape) - 1):
+            return group_norm(data, kept[0], shape[kept[0]], variance.epsilon)
+        return None
+
+    def _affine(self, call: Any) -> relax.Expr | None:
+        """A factor or a summand for each channel as part of the normalization."""
+        if is_call(call, "relax.divide", "relax.subtract"):
+            return None
+        for data, other in (call.args, reversed(list(call.args))):
+            constant = self.old.constant(other)
+            norm: Any = self.emitted(self.new(data)) if isinstance(data, relax.Var) else None
+            if constant is None or not is_call(norm, *_NORMALIZATIONS):
+                continue
+            if shape_of(call) != shape_of(data) or self.old.sole_reader(data) is None:
+                continue
+            values = _by_channel(constant.real(), channel_axis_of(norm), shape_of(data))
+            parameters = [
+                arg.value.numpy() for arg in norm.args[1:] if isinstance(arg, GenericConst)
+            ]
+            if values is None or len(parameters) != len(norm.args) - 1:
+                continue
+            if is_call(call, "relax.multiply"):
+                parameters = [parameter * values for parameter in parameters]
+            elif len(parameters) < 2:
+                continue
+            else:
+                parameters[1] = parameters[1] + values
+            constants = [relax.const(p.astype("float32")) for p in parameters]
+            return Call(norm.op, [norm.args[0], *constants], norm.attrs)
+        return None
+
+
+def channel_axis_of(norm: Any) -> int:
+    """The axis along which a normalization has a weight and a bias; -1 if there are several."""
+    if is_call(norm, "relax.nn.group_norm"):
+        return int(norm.attrs.channel_axis) % len(shape_of(norm))
+    axes = [int(axis) % len(shape_of(norm)) for axis in norm.attrs.axes]
+    return axes[0] if len(axes) == 1 else -1
+
+
+def group_norm(data: relax.Expr, channel_axis: int, groups: int, epsilon: float) -> relax.Expr:
+    """The call, over all axes but the first and that of the channels, without weights."""
+    shape = shape_of(data)
+    axes = [axis for axis in range(1, len(shape)) if axis != channel_axis]
+    one, zero = _vectors(shape[channel_axis])
+    return relax.op.nn.group_norm(data, one, zero, groups, channel_axis, axes, epsilon)
+
+
+def _vectors(channels: int) -> tuple[relax.Expr, relax.Expr]:
+    return (
+        relax.const(np.ones(channels, "float32")),
+        relax.const(np.zeros(channels, "float32")),
+    )
+
+
+def _by_channel(values: np.ndarray, axis: int, shape: tuple[int, ...]) -> np.ndarray | None:
+    """A constant as one number a channel; None if it differs along other axes."""
+    if axis < 0 or values.ndim > len(shape):
+        return None
+    values = values.reshape((1,) * (len(shape) - values.ndim) + values.shape)
+    if values.size != values.shape[axis]:
+        return None
+    return np.broadcast_to(values.reshape(-1), (shape[axis],))
+
+
+def _groups_of(
+    image: tuple[int, ...], shape: tuple[int, ...], axes: tuple[int, ...]
+) -> tuple[int, int] | None:
+    """Channel axis and groups, if `axes` of an `image` seen as `shape` are groups of channels.
+
+    (N, C, ...) as (N, G, ...), over all behind G; (N, ..., C) as (N, ..., G, C/G), over all but G.
+    """
+    if len(image) < 3 or not shape or shape[0] != image[0]:
+        return None
+    behind = tuple(range(2, len(shape)))
+    if len(shape) > 2 and axes == behind and image[1] % shape[1] == 0:
+        if prod(shape[2:]) == prod(image[2:]) * (image[1] // shape[1]):
+            return 1, shape[1]
+    groups = len(shape) - 2
+    split = len(shape) == len(image) + 1 and shape[:groups] == image[:-1]
+    if split and axes == tuple(a for a in range(1, len(shape)) if a != groups):
+        return len(image) - 1, shape[groups]
+    return None
