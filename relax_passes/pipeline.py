@@ -78,9 +78,9 @@ def Canonicalize(input_layout: str = "model") -> tvm.transform.Pass:
             DecomposeComposites(),
             FoldConstants(),
             SpellNormalizations(),
-            SplitProjections(),
             SpellShortcuts(),
             FoldAffine(),
+            SplitProjections(),
             # One layout
             ChannelsLast(input_layout),
             # Integers between dequantize and quantize

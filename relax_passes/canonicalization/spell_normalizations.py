@@ -62,7 +62,16 @@ class _Rewriter(DataflowRewriter):
             for form in (self._affine, self._scaled, self._line):
                 if (found := form(expr)) is not None:
                     return found
+        elif is_call(expr, "relax.reshape"):
+            return self._back(expr)
         return None
+
+    def _back(self, call: Any) -> relax.Expr | None:
+        """What a reshape gives the shape that it had before another one."""
+        inner: Any = self.emitted(self.new(call.args[0]))
+        if not is_call(inner, "relax.reshape") or shape_of(inner.args[0]) != shape_of(call):
+            return None
+        return inner.args[0]
 
     # --- forms of a normalization ------------------------------------------------------------
 
@@ -78,9 +87,7 @@ class _Rewriter(DataflowRewriter):
                 return None
             if variance is not None and self._same(data, variance.difference):
                 result = self._normalized(variance)
-                if result is not None and factor is not None:
-                    result = relax.op.multiply(self.emit(result), self.new(factor))
-                return result
+                return self._with(result, factor, None)
         return None
 
     def _line(self, call: Any) -> relax.Expr | None:
@@ -106,14 +113,7 @@ class _Rewriter(DataflowRewriter):
                     continue
                 if not self._same(others[0], variance.mean):
                     continue
-                result = self._normalized(variance)
-                for operation, operand in (
-                    (relax.op.multiply, factor),
-                    (relax.op.add, offset),
-                ):
-                    if result is not None and operand is not None:
-                        result = operation(self.emit(result), self.new(operand))
-                return result
+                return self._with(self._normalized(variance), factor, offset)
         return None
 
     def _reciprocal(self, expr: relax.Expr) -> tuple[_Variance | None, relax.Expr | None]:
@@ -235,28 +235,50 @@ class _Rewriter(DataflowRewriter):
                 continue
             if shape_of(call) != shape_of(data) or self.old.sole_reader(data) is None:
                 continue
-            values = _by_channel(constant.real(), channel_axis_of(norm), shape_of(data))
-            parameters = [
-                arg.value.numpy() for arg in norm.args[1:] if isinstance(arg, GenericConst)
-            ]
-            if values is None or len(parameters) != len(norm.args) - 1:
-                continue
-            if is_call(call, "relax.multiply"):
-                parameters = [parameter * values for parameter in parameters]
-            elif len(parameters) < 2:
-                continue
-            else:
-                parameters[1] = parameters[1] + values
-            constants = [relax.const(p.astype("float32")) for p in parameters]
-            return Call(norm.op, [norm.args[0], *constants], norm.attrs)
+            return _affine(norm, constant.real(), is_call(call, "relax.multiply"))
         return None
+
+    def _with(
+        self, result: relax.Expr | None, factor: relax.Expr | None, offset: relax.Expr | None
+    ) -> relax.Expr | None:
+        """`result` times and plus constants, as part of it or behind it."""
+        for operand, multiplies in ((factor, True), (offset, False)):
+            if result is None or operand is None:
+                continue
+            constant = self.old.constant(operand)
+            assert constant is not None  # as the forms have it
+            within = _affine(result, constant.real(), multiplies)
+            operation = relax.op.multiply if multiplies else relax.op.add
+            if within is None:
+                within = operation(self.emit(result), self.new(operand))
+            result = within
+        return result
+
+
+def _affine(norm: Any, values: np.ndarray, multiplies: bool) -> relax.Expr | None:
+    """`norm` with a factor or a summand for each channel; None if it cannot have them."""
+    if not is_call(norm, *_NORMALIZATIONS):
+        return None
+    vector = _by_channel(values, channel_axis_of(norm), shape_of(norm.args[0]))
+    parameters = [arg.value.numpy() for arg in norm.args[1:] if isinstance(arg, GenericConst)]
+    if vector is None or len(parameters) != len(norm.args) - 1:
+        return None
+    if multiplies:
+        parameters = [parameter * vector for parameter in parameters]
+    elif len(parameters) < 2:
+        return None
+    else:
+        parameters[1] = parameters[1] + vector
+    constants = [relax.const(p.astype("float32")) for p in parameters]
+    return Call(norm.op, [norm.args[0], *constants], norm.attrs)
 
 
 def channel_axis_of(norm: Any) -> int:
     """The axis along which a normalization has a weight and a bias; -1 if there are several."""
+    rank = len(shape_of(norm.args[0]))
     if is_call(norm, "relax.nn.group_norm"):
-        return int(norm.attrs.channel_axis) % len(shape_of(norm))
-    axes = [int(axis) % len(shape_of(norm)) for axis in norm.attrs.axes]
+        return int(norm.attrs.channel_axis) % rank
+    axes = [int(axis) % rank for axis in norm.attrs.axes]
     return axes[0] if len(axes) == 1 else -1
 
 
