@@ -16,17 +16,16 @@ over other axes, factors that are not one number a channel: these stay arithmeti
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import prod
 from typing import Any
 
 import numpy as np
 import tvm
-import tvm_ffi
 from tvm import relax
 from tvm.ir import Call, GenericConst
 
 from ..ir.dataflow import DataflowRewriter, is_call, shape_of
+from .normalization_forms import NormalizationForms, Variance
 
 NAME = "SpellNormalizations"
 _NORMALIZATIONS = ("relax.nn.layer_norm", "relax.nn.group_norm", "relax.nn.rms_norm")
@@ -42,21 +41,11 @@ class SpellNormalizations:
         return _Rewriter(module).run()
 
 
-@dataclass(frozen=True)
-class _Variance:
-    """The mean of squares of `difference` over `axes`, plus `epsilon`.
-
-    The difference is `data` less `mean`, or the data itself where `mean` is None.
-    """
-
-    data: relax.Expr
-    difference: relax.Expr
-    mean: relax.Expr | None
-    axes: tuple[int, ...]
-    epsilon: float
-
-
 class _Rewriter(DataflowRewriter):
+    def __init__(self, module: tvm.IRModule) -> None:
+        super().__init__(module)
+        self._forms = NormalizationForms(self.old)
+
     def rewrite(self, var: relax.Var, expr: relax.Expr) -> relax.Expr | None:
         if is_call(expr, "relax.multiply", "relax.divide", "relax.add", "relax.subtract"):
             for form in (self._affine, self._scaled, self._line):
@@ -79,13 +68,13 @@ class _Rewriter(DataflowRewriter):
         """A difference times the reciprocal of its deviation, or divided by the deviation."""
         for data, other in (call.args, reversed(list(call.args))):
             if is_call(call, "relax.divide"):
-                variance = self._root(other) if other.same_as(call.args[1]) else None
+                variance = self._forms.root(other) if other.same_as(call.args[1]) else None
                 factor = None
             elif is_call(call, "relax.multiply"):
-                variance, factor = self._reciprocal(other)
+                variance, factor = self._forms.reciprocal(other)
             else:
                 return None
-            if variance is not None and self._same(data, variance.difference):
+            if variance is not None and self._forms.is_difference(data, variance):
                 result = self._normalized(variance)
                 return self._with(result, factor, None)
         return None
@@ -105,104 +94,20 @@ class _Rewriter(DataflowRewriter):
             if not (is_call(product, "relax.multiply") and is_call(rest, "relax.multiply")):
                 continue
             for data, scale in (product.args, reversed(list(product.args))):
-                variance, factor = self._reciprocal(scale)
+                variance, factor = self._forms.reciprocal(scale)
                 if variance is None or variance.mean is None:
                     continue
-                others = [arg for arg in rest.args if not self._same(arg, scale)]
-                if not (self._same(data, variance.data) and len(others) == 1):
+                others = [arg for arg in rest.args if not self._forms.same(arg, scale)]
+                if not (self._forms.same(data, variance.data) and len(others) == 1):
                     continue
-                if not self._same(others[0], variance.mean):
+                if not self._forms.same(others[0], variance.mean):
                     continue
                 return self._with(self._normalized(variance), factor, offset)
         return None
 
-    def _reciprocal(self, expr: relax.Expr) -> tuple[_Variance | None, relax.Expr | None]:
-        """What `expr` is the reciprocal root of, and the constant that it is multiplied by."""
-        call = self.old.definition(expr)
-        if is_call(call, "relax.multiply"):
-            for inner, constant in (call.args, reversed(list(call.args))):
-                if self.old.constant(constant) is not None:
-                    return self._reciprocal(inner)[0], constant
-        if is_call(call, "relax.rsqrt"):
-            return self._variance(call.args[0]), None
-        if is_call(call, "relax.divide") and self._number(call.args[0]) == 1.0:
-            return self._root(call.args[1]), None
-        if is_call(call, "relax.power") and self._number(call.args[1]) == -0.5:
-            return self._variance(call.args[0]), None
-        return None, None
-
-    def _root(self, expr: relax.Expr) -> _Variance | None:
-        call = self.old.definition(expr)
-        half = is_call(call, "relax.power") and self._number(call.args[1]) == 0.5
-        if is_call(call, "relax.sqrt") or half:
-            return self._variance(call.args[0])
-        return None
-
-    def _variance(self, expr: relax.Expr) -> _Variance | None:
-        """A mean of squares plus a number."""
-        call = self.old.definition(expr)
-        if not is_call(call, "relax.add"):
-            return None
-        for inner, number in (call.args, reversed(list(call.args))):
-            epsilon = self._number(number)
-            mean = self._mean(inner)
-            if epsilon is None or mean is None:
-                continue
-            square = self.old.definition(mean[0])
-            if is_call(square, "relax.multiply") and self._same(*square.args):
-                difference = square.args[0]
-            elif is_call(square, "relax.power") and self._number(square.args[1]) == 2.0:
-                difference = square.args[0]
-            else:
-                continue
-            found = self.old.definition(difference)
-            if is_call(found, "relax.subtract"):
-                centre = self._mean(found.args[1])
-                same_axes = centre is not None and centre[1] == mean[1]
-                if centre is not None and same_axes and self._same(centre[0], found.args[0]):
-                    data, middle = found.args
-                    return _Variance(data, difference, middle, mean[1], epsilon)
-            return _Variance(difference, difference, None, mean[1], epsilon)
-        return None
-
-    def _mean(self, expr: relax.Expr) -> tuple[relax.Expr, tuple[int, ...]] | None:
-        """Of what, and over which axes; they stay, with a length of 1."""
-        call = self.old.definition(expr)
-        if is_call(call, "relax.reshape"):
-            call = self.old.definition(call.args[0])
-        if not is_call(call, "relax.mean"):
-            return None
-        shape = shape_of(call.args[0])
-        axes = range(len(shape)) if call.attrs.axis is None else call.attrs.axis
-        axes = tuple(sorted(int(axis) % len(shape) for axis in axes))
-        if shape_of(expr) != tuple(1 if a in axes else n for a, n in enumerate(shape)):
-            return None
-        return call.args[0], axes
-
-    def _number(self, expr: relax.Expr) -> float | None:
-        constant = self.old.constant(expr)
-        if constant is None or constant.values.size != 1:
-            return None
-        return float(constant.real().reshape(-1)[0])
-
-    def _same(self, left: relax.Expr, right: relax.Expr, depth: int = 4) -> bool:
-        """Whether two old expressions are one, or the same arithmetic written twice."""
-        if left.same_as(right):
-            return True
-        first, second = self.old.definition(left), self.old.definition(right)
-        return (
-            depth > 0
-            and isinstance(first, Call)
-            and isinstance(second, Call)
-            and first.op.same_as(second.op)
-            and len(first.args) == len(second.args)
-            and tvm_ffi.structural_equal(first.attrs, second.attrs)
-            and all(self._same(a, b, depth - 1) for a, b in zip(first.args, second.args))
-        )
-
     # --- what they become --------------------------------------------------------------------
 
-    def _normalized(self, variance: _Variance) -> relax.Expr | None:
+    def _normalized(self, variance: Variance) -> relax.Expr | None:
         source = self.old.definition(variance.data)
         if variance.mean is not None and is_call(source, "relax.reshape"):
             groups = _groups_of(shape_of(source.args[0]), shape_of(variance.data), variance.axes)
