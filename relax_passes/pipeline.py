@@ -31,7 +31,9 @@ from .canonicalization.last_steps import LastSteps
 from .canonicalization.rows_along_time import RowsAlongTime
 from .canonicalization.select_operators import SelectOperators
 from .canonicalization.signed_quantization import SignQuantization
+from .canonicalization.spell_normalizations import SpellNormalizations
 from .canonicalization.spell_shortcuts import SpellShortcuts
+from .canonicalization.split_projections import SplitProjections
 from .reorganization.description import Choices
 from .reorganization.refine_operators import RefineOperators
 from .reorganization.remove_residuals import RemoveResiduals
@@ -75,8 +77,10 @@ def Canonicalize(input_layout: str = "model") -> tvm.transform.Pass:
             FoldConstants(),
             DecomposeComposites(),
             FoldConstants(),
+            SpellNormalizations(),
             SpellShortcuts(),
             FoldAffine(),
+            SplitProjections(),
             # One layout
             ChannelsLast(input_layout),
             # Integers between dequantize and quantize

@@ -1,8 +1,8 @@
 """Operators of PyTorch that TVM's importer takes without a word and computes otherwise.
 
 It overlooks attributes (alpha of sums, scales of ELU, the divisor of average pooling,
-antialiasing), looks for the nearest pixels elsewhere, and does not count negative indices from the
-end.  Found by comparing with PyTorch.
+antialiasing), looks for the nearest pixels elsewhere, does not count negative indices from the end,
+and divides by numbers of another type.  Found by comparing with PyTorch.
 """
 
 from __future__ import annotations
@@ -51,6 +51,21 @@ def _times(operand: Any, factor: float, like: Any) -> relax.Expr:
     if factor == 1:
         return operand
     return relax.op.multiply(operand, relax.const(factor, operand.ty.dtype))
+
+
+def _rounded_quotient(node: Any, importer: Any) -> relax.Var:
+    """``div(input, other, *, rounding_mode)``, where `other` may be a number of another type."""
+    left, right = importer.retrieve_args(node)
+    right = _times(right, 1, left)
+    mode, is_real = node.kwargs.get("rounding_mode"), "float" in str(left.ty.dtype)
+    emit = importer.block_builder.emit
+    if mode == "floor" and not is_real:
+        return emit(relax.op.floor_divide(left, right))
+    if not is_real:
+        raise ValueError(f"a quotient of {left.ty.dtype} with the rounding mode {mode}")
+    quotient = emit(relax.op.divide(left, right))
+    rounding = {"floor": relax.op.floor, "trunc": relax.op.trunc}.get(mode)
+    return quotient if rounding is None else emit(rounding(quotient))
 
 
 def _elu(node: Any, importer: Any) -> relax.Var:
@@ -226,6 +241,7 @@ CONVERTERS: dict[str, Converter] = {
     "sub.Tensor": _sum(relax.op.subtract, operator.sub),
     "rsub.Tensor": _reverse_subtract,
     "rsub.Scalar": _reverse_subtract,
+    "div.Tensor_mode": _rounded_quotient,
     "elu.default": _elu,
     "amax.default": _extremum(relax.op.max),
     "amin.default": _extremum(relax.op.min),

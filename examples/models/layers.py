@@ -16,6 +16,7 @@ from .random_images import random_images
 
 OPSET = 18
 FITTING_IMAGES = 4
+_GROUPS = 4
 
 
 class NetworkBuilder:
@@ -105,8 +106,40 @@ class NetworkBuilder:
         y = self._add("BatchNormalization", [x], parameters, epsilon=batch_norm.EPSILON)
         return self.activate(y, activation)
 
+    def data_norm(self, x: str, kind: str, *, activation: str | None = None) -> str:
+        """A norm with the statistics of the data itself.
+
+        `instance`: of each channel over all pixels; `group`: of each of four groups of channels;
+        `layer`: of each pixel over its channels.
+        """
+        channels = self.channels(x)
+        scale = self._rng.uniform(0.5, 1.5, channels).astype(np.float32)
+        bias = self._normal((channels,), 0.5)
+        if kind == "group":  # as PyTorch's exporter writes it for this operator set
+            plain = {"scale": np.ones(_GROUPS, np.float32), "bias": np.zeros(_GROUPS, np.float32)}
+            flat = self._add("Reshape", [x], {"groups": np.array([0, _GROUPS, -1])})
+            flat = self._add("InstanceNormalization", [flat], plain)
+            shape = self._add("Shape", [x])
+            y = self._add("Reshape", [flat, shape])
+            y = self._add("Mul", [y], {"scale": scale.reshape(-1, 1, 1)})
+            y = self._add("Add", [y], {"bias": bias.reshape(-1, 1, 1)})
+        elif kind == "layer":
+            y = self._add("Transpose", [x], perm=[0, 2, 3, 1])
+            y = self._add("LayerNormalization", [y], {"scale": scale, "bias": bias})
+            y = self._add("Transpose", [y], perm=[0, 3, 1, 2])
+        elif kind == "instance":
+            y = self._add("InstanceNormalization", [x], {"scale": scale, "bias": bias})
+        else:
+            raise ValueError(f"norm {kind!r} is none of 'instance', 'group', 'layer'")
+        return self.activate(y, activation)
+
+    def scale(self, x: str) -> str:
+        """A factor for each channel."""
+        factors = self._rng.uniform(0.1, 0.5, (self.channels(x), 1, 1)).astype(np.float32)
+        return self._add("Mul", [x], {"factors": factors})
+
     def activate(self, x: str, activation: str | None) -> str:
-        """`relu`, `relu6`, `silu`, or None for the tensor as it is."""
+        """`relu`, `relu6`, `silu`, `gelu`, or None for the tensor as it is."""
         if activation is None:
             return x
         if activation == "relu":
@@ -116,7 +149,11 @@ class NetworkBuilder:
             return self._add("Clip", [x], bounds)
         if activation == "silu":
             return self._add("Mul", [x, self._add("Sigmoid", [x])])
-        raise ValueError(f"activation {activation!r} is none of 'relu', 'relu6', 'silu'")
+        if activation == "gelu":
+            error = self._add("Erf", [self._add("Mul", [x], {"root": np.float32(0.5**0.5)})])
+            half = self._add("Mul", [x], {"half": np.float32(0.5)})
+            return self._add("Mul", [half, self._add("Add", [error], {"one": np.float32(1)})])
+        raise ValueError(f"activation {activation!r} is none of 'relu', 'relu6', 'silu', 'gelu'")
 
     def add(self, a: str, b: str) -> str:
         """Sum of two tensors of one shape: the join of a residual connection."""
@@ -221,7 +258,8 @@ class NetworkBuilder:
         images = random_images(
             FITTING_IMAGES, self.channels(self.image), self._resolution, seed=self._seed
         )
-        batch_norm.fit(model, images)
+        if self._count["BatchNormalization"]:
+            batch_norm.fit(model, images)
         if not self._batch_norms:
             batch_norm.fold(model)
         onnx.checker.check_model(model)

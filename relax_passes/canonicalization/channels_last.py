@@ -133,6 +133,18 @@ class LayoutRewriter(DataflowRewriter):
         order = self.regular_order(expr)
         return self.arrange(expr, order), order
 
+    def innermost(self, expr: relax.Expr, axis: int) -> tuple[relax.Expr, Layout]:
+        """A new tensor whose last axis is an old one's native `axis`, and how that lies in it.
+
+        It is the stored one, whatever its other axes are, if its last is this.
+        """
+        layout, shape = self.layout(expr), shape_of(expr)
+        stored = self.stored(expr)
+        if layout.is_innermost(axis) and shape_of(stored)[-1:] == (shape[axis],):
+            return stored, layout
+        order = (*(a for a in self.regular_order(expr) if a != axis), axis)
+        return self.arrange(expr, order), Layout.permuted(shape, order)
+
     def arrange(
         self,
         expr: relax.Expr,

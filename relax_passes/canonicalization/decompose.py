@@ -56,9 +56,15 @@ class DecomposeComposites:
 
 
 class SpellingRewriter(DataflowRewriter):
-    """Walks `main`; the operators are in `operators/rules/`."""
+    """Walks `main`; the operators are in `operators/rules/`.
+
+    `variable` is bound to what is being rewritten.
+    """
+
+    variable: relax.Var
 
     def rewrite(self, var: relax.Var, expr: relax.Expr) -> relax.Expr | None:
+        self.variable = var
         if isinstance(expr, relax.TupleGetItem):
             source = self.old.definition(expr.tuple_value)
             member_rule = TUPLE_SPELLINGS.get(source)

@@ -86,6 +86,21 @@ class Layout:
         """True if memory already holds the native axes in this order."""
         return self.order(axes) == tuple(range(len(self.sizes)))
 
+    def is_innermost(self, axis: int) -> bool:
+        """True if the elements of a native axis lie side by side, in its order."""
+        count, own = len(self.sizes), self.axes[axis]
+        return own == tuple(range(count - len(own), count))
+
+    def with_innermost(self, length: int) -> Layout:
+        """With `length` elements in place of the last native axis, behind all others in memory.
+
+        Precondition: that axis has the last factors.
+        """
+        lead = len(self.sizes) - len(self.axes[-1])
+        last: tuple[int, ...] = (lead,) if length > 1 else ()
+        sizes = self.sizes[:lead] + (length,) * len(last)
+        return Layout((*self.shape[:-1], length), sizes, (*self.axes[:-1], last))
+
     def compact_order(self) -> tuple[int, ...]:
         """The native axes in the order in which memory meets them first."""
         first = [axis[0] if axis else None for axis in self.axes]

@@ -41,7 +41,16 @@ _BINARY = tuple(
 )
 _EACH_PIXEL = tuple(
     f"dero.{name}"
-    for name in ("unary", "lookup", "quantize", "dequantize", "requantize", "softmax", "dense")
+    for name in (
+        "unary",
+        "lookup",
+        "quantize",
+        "dequantize",
+        "requantize",
+        "softmax",
+        "dense",
+        "layer_norm",
+    )
 )
 _AXES = {4: (0, 2, 1, 3), 3: (0, 1, 3)}  # by rank: where each axis is now
 

@@ -23,6 +23,7 @@ Does not handle: NHWC networks whose convolutions are channels-last as they are 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -117,7 +118,7 @@ class _Rewriter(DataflowRewriter):
 
     def _look_at(self, var: relax.Var) -> None:
         """Find the form of `var`, or of what it is made of by operators on single elements."""
-        if var in self._looked_at:
+        if var in self._looked_at or prod(shape_of(var)) == 1:  # one number is no shortcut
             return
         self._looked_at.add(var)
         value = self._reader.moved(var)

@@ -14,8 +14,11 @@ from . import dequantize_bias as _dequantize_bias  # noqa: F401
 from . import flip_sign_bit as _flip_sign_bit  # noqa: F401
 from . import gru as _gru  # noqa: F401
 from . import joined as _joined  # noqa: F401
+from . import layer_norm as _layer_norm  # noqa: F401
 from . import lookup as _lookup  # noqa: F401
 from . import lstm as _lstm  # noqa: F401
+from . import matmul as _matmul  # noqa: F401
+from . import moments as _moments  # noqa: F401
 from . import multiply as _multiply  # noqa: F401
 from . import pad as _pad  # noqa: F401
 from . import part as _part  # noqa: F401

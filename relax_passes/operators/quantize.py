@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from tvm import tirx
@@ -43,7 +44,7 @@ class _Conversion(RowToRow):
     def in_place_arguments(self, signature: Signature) -> tuple[int, ...]:
         return elementwise.in_place_arguments(signature)
 
-    def convert(self, signature: Signature, value: Any) -> Any:
+    def convert(self, signature: Signature | Mapping[str, Any], value: Any) -> Any:
         """The result for one element, as a TIR expression."""
         raise NotImplementedError
 
@@ -89,9 +90,9 @@ class Quantize(_Conversion):
             )
         return super().infer(inputs, attrs)
 
-    def convert(self, signature: Signature, value: Any) -> Any:
+    def convert(self, signature: Signature | Mapping[str, Any], value: Any) -> Any:
         zero_point = signature["zero_point"]
-        dtype = signature.output.dtype
+        dtype = signature["dtype"]
         # of the rounded quotient
         low, high = (limit - zero_point for limit in type_limits(dtype))
 
@@ -143,6 +144,6 @@ class Dequantize(_Conversion):
     def types(self, inputs: tuple[TensorSpec, ...], attrs: dict[str, Any]) -> tuple[str, str]:
         return inputs[0].dtype, "float32"
 
-    def convert(self, signature: Signature, value: Any) -> Any:
+    def convert(self, signature: Signature | Mapping[str, Any], value: Any) -> Any:
         difference = T.cast(value, "int32") - signature["zero_point"]
         return T.cast(difference, "float32") * tirx.const(signature["scale"], "float32")

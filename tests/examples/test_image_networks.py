@@ -10,8 +10,10 @@ import pytest
 
 import dero_tvm
 from examples.models.autoencoder import autoencoder
+from examples.models.convnext import convnext
 from examples.models.quantize import quantize
 from examples.models.random_images import random_inputs
+from examples.models.style_transfer import style_transfer
 from examples.models.unet import unet
 from tests.end_to_end.onnx_networks import output_step
 from tests.end_to_end.oracles import only, onnx_runtime
@@ -49,3 +51,30 @@ def test_in_integers_and_streamed(name: str) -> None:
 def test_what_upsampling_there_is(upsampling: str) -> None:
     with pytest.raises(ValueError, match="is none of transposed, bilinear"):
         unet(upsampling=upsampling)
+
+
+NORMALIZED: dict[str, Callable[[], onnx.ModelProto]] = {
+    "layer norms": lambda: convnext(resolution=48, widths=(24, 48)),
+    "instance norms": lambda: style_transfer(resolution=32, width=4, blocks=1),
+    "group norms": lambda: style_transfer(norm="group", resolution=32, width=4, blocks=1),
+}
+
+
+@pytest.mark.parametrize("name", NORMALIZED)
+def test_normalized_networks_in_half_of_the_memory(name: str) -> None:
+    """Of a normalization over the image one tensor waits, and of others nothing but rows."""
+    model = NORMALIZED[name]()
+    compiled = dero_tvm.compile(model, dero="stream", input_layout="nhwc", time_limit=0.3)
+    assert compiled.report.arena_bytes <= compiled.report.whole_bytes / 2
+    operations = [o for c in compiled.network.cascades for o in c.operations]
+    assert all(o.signature.operator.startswith("dero.") for o in operations)
+
+    (feed,) = random_inputs(model, 1, seed=5)
+    expected = only(onnx_runtime(model, [feed])[0])
+    nhwc = {key: value.transpose(0, 2, 3, 1) for key, value in feed.items()}
+    assert np.abs(only(compiled.run(nhwc)) - expected).max() < 1e-5 * np.ptp(expected)
+
+
+def test_which_norms_there_are() -> None:
+    with pytest.raises(ValueError, match="'batch' is none of instance, group"):
+        style_transfer(norm="batch")

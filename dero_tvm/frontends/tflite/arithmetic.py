@@ -152,14 +152,19 @@ def _batch_matmul(converter: Converter, op: tflite.Operator) -> ir.Expr:
     """Of any ranks; leading axes are broadcast."""
     options = options_of(op, tflite.BatchMatMulOptions)
 
-    def operand(index: int, transposed: bool) -> ir.Expr:
-        expr = converter.bb.normalize(converter.get_expr(op.Inputs(index)))
-        if not transposed:
-            return expr
-        rank = len(converter.static_shape(expr))
-        return relax.op.permute_dims(expr, [*range(rank - 2), rank - 1, rank - 2])
+    def product(left: ir.Expr, right: ir.Expr) -> ir.Expr:
+        return relax.op.matmul(
+            transposed(left) if options.AdjX() else left,
+            transposed(right) if options.AdjY() else right,
+        )
 
-    return relax.op.matmul(operand(0, options.AdjX()), operand(1, options.AdjY()))
+    def transposed(expr: ir.Expr) -> ir.Expr:
+        rank = len(converter.static_shape(expr))
+        return converter.bb.normalize(
+            relax.op.permute_dims(expr, [*range(rank - 2), rank - 1, rank - 2])
+        )
+
+    return converter.through_float(op, product, inputs=(0, 1))
 
 
 def _index_of_extreme(function: Callable) -> Rule:

@@ -22,7 +22,7 @@ from ...canonicalization.epilogue import float_epilogue
 from ...canonicalization.integer_arithmetic import INTEGERS, IntegerRewriter
 from ...canonicalization.integer_layers import are_unsigned, int8_weight, layer_operands
 from ...canonicalization.integer_operand import integer_clamp
-from ...canonicalization.layout import Layout
+from ...canonicalization.product_layout import product_layout
 from ...canonicalization.region_reader import READERS, RegionReader
 from ...canonicalization.select_operators import (
     SELECTION,
@@ -53,25 +53,28 @@ def _layout(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.Expr:
     data = call.args[0]
     left, weight = (rewriter.old.constant(arg) for arg in call.args)
     layout = rewriter.layout(data)
-    leading = range(len(layout.shape) - 1)
-    lead = layout.order(leading)
-    if weight is None:
-        raise Refusal("neither operand is constant" if left is None else "its weights come first")
-    if len(weight.shape) != 2:
-        raise Refusal(f"its weights have {len(weight.shape)} axes")
-    if lead != tuple(range(len(lead))):
-        raise Refusal("the rows of its data do not lie after one another")
+    if weight is None or len(weight.shape) != 2:
+        return product_layout(rewriter, var, call)
     contracted = layout.axes[-1]
+    lead = len(layout.sizes) - len(contracted)
+    if sorted(contracted) != list(range(lead, len(layout.sizes))):
+        raise Refusal("what it adds up does not lie side by side")
     rows = weight.reshape([*(layout.sizes[f] for f in contracted), weight.shape[1]])
     order = [contracted.index(factor) for factor in sorted(contracted)]
     moved = rows.transpose([*order, len(order)]).reshape(weight.shape)
     stored = rewriter.stored(data)
-    if shape_of(stored) != layout.shape:
-        stored = rewriter.emit(relax.op.reshape(stored, layout.shape))
+    leading = [f for axis in layout.axes[:-1] for f in axis]
+    in_order = leading == sorted(leading)
+    # Rows of several pixels stay what they are, so that they can be streamed.
+    if shape_of(stored)[-1] != weight.shape[0] or (
+        shape_of(stored) != layout.shape and not leading
+    ):
+        shape = layout.shape[:-1] if in_order else layout.sizes[:lead]
+        stored = rewriter.emit(relax.op.reshape(stored, (*shape, weight.shape[0])))
     operand = call.args[1] if order == sorted(order) else None
     new_weight = rewriter.new(operand) if operand is not None else rewriter.weight(moved)
     new = relax.op.matmul(stored, new_weight, out_dtype=call.attrs.out_dtype or None)
-    return rewriter.keep(var, new, Layout.native(shape_of(call)))
+    return rewriter.keep(var, new, layout.with_innermost(weight.shape[1]))
 
 
 @SELECTION.register("relax.matmul")

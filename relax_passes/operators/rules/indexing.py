@@ -1,6 +1,6 @@
 """Elements by their indices.
 
-- spelling: of an axis with one element, a reshape;
+- spelling: one element of an axis is a slice of it, and a reshape;
 - spelling: axes that are mirrored or repeated, elements at constant indices;
 - layout: an axis is indexed where it lies;
 - moves: always;
@@ -34,13 +34,18 @@ from .registry import Refusal
 
 @SPELLINGS.register("relax.take")
 def _take_only(rewriter: SpellingRewriter, call: Any) -> relax.Expr | None:
-    """One element of an axis that has one."""
+    """One element of an axis: all of it, or a slice."""
     indices = rewriter.old.constant(call.args[1])
     if indices is None or indices.values.size != 1 or call.attrs.axis is None:
         return None
-    if shape_of(call.args[0])[int(call.attrs.axis)] != 1:
-        return None
-    return relax.op.reshape(rewriter.new(call.args[0]), shape_of(call))
+    data, axis = rewriter.new(call.args[0]), int(call.attrs.axis)
+    length, index = shape_of(call.args[0])[axis], int(indices.values.item())
+    if length != 1:
+        index += length if index < 0 else 0
+        if not 0 <= index < length:
+            return None
+        data = rewriter.emit(relax.op.strided_slice(data, [axis], [index], [index + 1]))
+    return relax.op.reshape(data, shape_of(call))
 
 
 @SPELLINGS.register("relax.flip")

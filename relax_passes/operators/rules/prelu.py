@@ -1,6 +1,6 @@
 """PReLU: a slope for each channel.
 
-- spelling: a choice by sign between a tensor and its product with slopes, as PyTorch says it;
+- spelling (`choice.py`): a choice by sign between a tensor and its product with slopes;
 - layout: the channels' axis where it lies;
 - selection: with constant slopes, `dero.prelu`.
 """
@@ -12,15 +12,14 @@ from typing import Any
 from tvm import relax
 
 from ...canonicalization.channels_last import LAYOUT, LayoutRewriter
-from ...canonicalization.decompose import SPELLINGS, SpellingRewriter
+from ...canonicalization.decompose import SpellingRewriter
 from ...canonicalization.layout import Layout
 from ...canonicalization.select_operators import SELECTION, SelectionRewriter, check_float32
 from ...ir.dataflow import dtype_of, is_call, shape_of
 from .registry import Refusal
 
 
-@SPELLINGS.register("relax.where")
-def _choice_by_sign(rewriter: SpellingRewriter, call: Any) -> relax.Expr | None:
+def choice_by_sign(rewriter: SpellingRewriter, call: Any) -> relax.Expr | None:
     """``where(x > 0, x, slopes * x)``, with slopes along one axis."""
     sign, scaled = (rewriter.old.definition(call.args[index]) for index in (0, 2))
     data = call.args[1]

@@ -1,6 +1,7 @@
 """Softmax and its logarithm.
 
-- layout: along the axis where it lies;
+- spelling (`choice.py`): one whose rows are never masked throughout, without a mask;
+- layout: with that axis last;
 - selection: along the last axis, `dero.softmax` and its logarithm;
 - integers: with LiteRT's scale and zero point of the result;
 - the network's description: an activation.
@@ -10,12 +11,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from tvm import relax
 
 from ...canonicalization.channels_last import LAYOUT, LayoutRewriter
+from ...canonicalization.decompose import SpellingRewriter
 from ...canonicalization.integer_arithmetic import INTEGERS, IntegerRewriter
 from ...canonicalization.integer_operand import Quantized, integer_clamp, integer_factors
-from ...canonicalization.layout import Layout
 from ...canonicalization.select_operators import SELECTION, SelectionRewriter, check_float32
 from ...ir.dataflow import is_call, shape_of
 from ...ir.operator_graph import Node
@@ -27,16 +29,41 @@ from ..fixed_point import INT8_MIN
 from ..softmax import MOST_INT8_CHANNELS
 from .registry import Refusal
 
+_ON_MASKS = ("relax.logical_not", "relax.astype", "relax.max", "relax.any", "relax.reshape")
+
+
+def without_mask(rewriter: SpellingRewriter, call: Any) -> relax.Expr | None:
+    """PyTorch's attention: 0 in place of the softmax of a row that is -inf throughout.
+
+    It is the softmax alone where no mask makes a row -inf.
+    """
+    condition, zeros, data = call.args
+    softmax, constant = rewriter.old.definition(data), rewriter.old.constant(zeros)
+    if not is_call(softmax, "relax.nn.softmax") or constant is None or constant.values.any():
+        return None
+    test: Any = rewriter.old.definition(condition)
+    while is_call(test, *_ON_MASKS):
+        test = rewriter.old.definition(test.args[0])
+    infinite = rewriter.old.constant(test.args[1]) if is_call(test, "relax.equal") else None
+    if infinite is None or not test.args[0].same_as(softmax.args[0]):
+        return None
+    if not (infinite.values == -np.inf).all() or shape_of(call) != shape_of(data):
+        return None
+    scores: Any = rewriter.old.definition(softmax.args[0])
+    for arg in scores.args if is_call(scores, "relax.add") else []:
+        mask = rewriter.old.constant(arg)
+        if mask is not None and (mask.real() == -np.inf).all(axis=softmax.attrs.axis).any():
+            return None
+    return rewriter.new(data)
+
 
 @LAYOUT.register("relax.nn.softmax", "relax.nn.log_softmax")
 def _layout(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.Expr:
-    data, order = rewriter.regular(call.args[0])
+    data, layout = rewriter.innermost(call.args[0], call.attrs.axis % len(shape_of(call)))
     function = relax.op.nn.softmax
     if is_call(call, "relax.nn.log_softmax"):
         function = relax.op.nn.log_softmax
-    axis = order.index(call.attrs.axis % len(order))
-    axis = -1 if axis == len(order) - 1 else axis
-    return rewriter.keep(var, function(data, axis=axis), Layout.permuted(shape_of(call), order))
+    return rewriter.keep(var, function(data, axis=-1), layout)
 
 
 @SELECTION.register("relax.nn.softmax", "relax.nn.log_softmax")
