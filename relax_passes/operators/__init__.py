@@ -29,6 +29,7 @@ from . import row_ports as _row_ports  # noqa: F401
 from . import shortcut_conv2d as _shortcut_conv2d  # noqa: F401
 from . import slice as _slice  # noqa: F401
 from . import softmax as _softmax  # noqa: F401
+from . import space_to_depth as _space_to_depth  # noqa: F401
 from . import squared_difference as _squared_difference  # noqa: F401
 from . import svdf as _svdf  # noqa: F401
 from . import take as _take  # noqa: F401
