@@ -36,7 +36,7 @@ _BINARY = tuple(
     f"dero.{name}"
     for name in (
         *("add", "subtract", "multiply", "divide", "maximum", "minimum", "power"),
-        *("prelu", "squared_difference"),
+        *("prelu", "squared_difference", "compare", "select"),
     )
 )
 _EACH_PIXEL = tuple(

@@ -123,8 +123,11 @@ def _clips_nothing(call: Any) -> bool:
 
 @SPELLINGS.register("relax.astype")
 def _cast(rewriter: SpellingRewriter, call: Any) -> relax.Expr | None:
-    """The pixels of an image, whose integers stand for themselves."""
+    """The pixels of an image, whose integers stand for themselves; truth values as 1 and 0."""
     data = call.args[0]
+    if dtype_of(data) == "bool" and dtype_of(call) in ("float32", "int8"):
+        one, zero = (relax.const(number, dtype_of(call)) for number in (1, 0))
+        return relax.op.where(rewriter.new(data), one, zero)
     if dtype_of(data) not in ("int8", "uint8") or dtype_of(call) != "float32" or not shape_of(call):
         return None
     one, zero = relax.const(1.0, "float32"), relax.const(0, dtype_of(data))

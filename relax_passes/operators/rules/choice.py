@@ -1,0 +1,53 @@
+"""Comparisons, and elements that they choose.
+
+- spelling: truth values as numbers are a choice of 1 and 0;
+- layout: the cheapest operand's;
+- selection: `dero.compare`, `dero.select`;
+- elementwise regions: all, so that int8 networks have tables.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from tvm import relax
+
+from ...canonicalization.channels_last import LAYOUT
+from ...canonicalization.channels_last_broadcast import broadcast
+from ...canonicalization.elementwise_region import VALUES
+from ...canonicalization.select_operators import SELECTION, SelectionRewriter
+from ...ir.dataflow import dtype_of
+from .binary import at_least_a_vector
+from .registry import Refusal
+
+_FUNCTIONS = {
+    "equal": np.equal,
+    "greater": np.greater,
+    "greater_equal": np.greater_equal,
+    "less": np.less,
+    "less_equal": np.less_equal,
+    "not_equal": np.not_equal,
+}
+_COMPARISONS = tuple(f"relax.{name}" for name in _FUNCTIONS)
+
+LAYOUT.register(*_COMPARISONS, "relax.where")(broadcast)
+
+for _name, _function in _FUNCTIONS.items():
+    VALUES.register(f"relax.{_name}")(lambda _call, a, b, f=_function: f(a, b))
+VALUES.register("relax.where")(lambda _call, condition, a, b: np.where(condition != 0, a, b))
+
+
+@SELECTION.register(*_COMPARISONS)
+def _compare(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Expr:
+    operands = [rewriter.new(at_least_a_vector(rewriter, arg)) for arg in call.args]
+    return rewriter.dero("compare", operands, function=call.op.name.removeprefix("relax."))
+
+
+@SELECTION.register("relax.where")
+def _choose(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Expr:
+    if dtype_of(call) == "bool" or dtype_of(call.args[0]) != "bool":
+        raise Refusal("it chooses among truth values, or by numbers")
+    return rewriter.dero(
+        "select", [rewriter.new(at_least_a_vector(rewriter, arg)) for arg in call.args]
+    )
