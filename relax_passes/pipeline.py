@@ -107,8 +107,6 @@ def canonicalize(input_layout: str = "model", *, integer_io: bool = False) -> tv
             Canonicalize(input_layout),
             # No conversions at the network's ends, where the user wants none
             *([IntegerInterface()] if integer_io else []),
-            # Rows, for networks along one axis
-            RowsAlongTime(),
             # Shortcuts of reorganized networks that need not exist
             HoistTransposes(),
             MergeMeans(),
@@ -120,7 +118,15 @@ def canonicalize(input_layout: str = "model", *, integer_io: bool = False) -> tv
 
 def stream_ports(inputs: Sequence[int] = (), outputs: Sequence[int] = ()) -> tvm.transform.Pass:
     """Mark inputs and outputs that are row-streamed, before `stream`; see `StreamPorts`."""
-    return tvm.transform.Sequential([StreamPorts(inputs, outputs)], name="stream_ports")
+    return tvm.transform.Sequential(
+        [
+            # Rows, for networks along one axis
+            RowsAlongTime(),
+            # Marks
+            StreamPorts(inputs, outputs),
+        ],
+        name="stream_ports",
+    )
 
 
 def analyze() -> tvm.transform.Pass:
@@ -168,6 +174,8 @@ def stream(
     """
     return tvm.transform.Sequential(
         [
+            # Rows, for networks along one axis
+            RowsAlongTime(),
             # Tensors that need not exist
             FoldPadding(),
             # What joins what, and what each operator needs of memory
