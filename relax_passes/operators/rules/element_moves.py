@@ -24,7 +24,7 @@ from tvm import relax
 
 from ...canonicalization.decompose import SPELLINGS, SpellingRewriter
 from ...canonicalization.fold_constants import permutation
-from ...ir.dataflow import dtype_of, shape_of
+from ...ir.dataflow import dtype_of, is_call, shape_of
 from .. import make_call
 
 _TYPES = ("float32", "int8", "uint8")
@@ -50,7 +50,8 @@ def _by_elements(rewriter: SpellingRewriter, call: Any) -> relax.Expr | None:
         return None
     while len(chain) < _LONGEST and isinstance(data, relax.Var):
         before = rewriter.old.definition(data)
-        if len(chain) > 1 and len(shape_of(data)) == rank:
+        moves = any(is_call(move, "relax.permute_dims", "relax.broadcast_to") for move in chain)
+        if moves and len(chain) > 1 and len(shape_of(data)) == rank:
             moved = _Moved.by(chain, shape_of(data))
             found = moved.written(rewriter, data)
             if found is not None:
