@@ -23,6 +23,7 @@ from .canonicalization.bound_indices import BoundIndices
 from .canonicalization.channels_last import ChannelsLast
 from .canonicalization.commute_quantization import CommuteQuantization
 from .canonicalization.decompose import DecomposeComposites
+from .canonicalization.dilate_convolutions import DilateConvolutions
 from .canonicalization.fold_batch_norm import FoldAffine
 from .canonicalization.fold_constants import FoldConstants
 from .canonicalization.integer_arithmetic import IntegerArithmetic
@@ -73,6 +74,7 @@ def Canonicalize(input_layout: str = "model") -> tvm.transform.Pass:
         [
             # One spelling for everything
             FoldConstants(),
+            DilateConvolutions(),
             DecomposeComposites(),
             FoldConstants(),
             SpellShortcuts(),

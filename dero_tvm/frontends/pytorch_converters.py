@@ -53,6 +53,20 @@ def _times(operand: Any, factor: float, like: Any) -> relax.Expr:
     return relax.op.multiply(operand, relax.const(factor, operand.ty.dtype))
 
 
+def _rounded_quotient(node: Any, importer: Any) -> relax.Var:
+    """``div(input, other, rounding_mode=...)`` by a number, which has the type of `input`."""
+    left, right, *_ = importer.retrieve_args(node)
+    if isinstance(right, relax.Expr) or not isinstance(left, relax.Expr):
+        return importer._div(node)
+    emit, number = importer.block_builder.emit, relax.const(right, left.ty.dtype)
+    mode = node.kwargs.get("rounding_mode")
+    if mode == "floor":
+        return emit(relax.op.floor_divide(left, number))
+    if mode == "trunc" and "float" in str(left.ty.dtype):
+        return emit(relax.op.trunc(emit(relax.op.divide(left, number))))
+    return importer._div(node)
+
+
 def _elu(node: Any, importer: Any) -> relax.Var:
     """``elu(input, alpha=1, scale=1, input_scale=1)``; SELU and CELU are such."""
     data, *factors = importer.retrieve_args(node)
@@ -243,6 +257,7 @@ CONVERTERS: dict[str, Converter] = {
     "rsub.Tensor": _reverse_subtract,
     "rsub.Scalar": _reverse_subtract,
     "adaptive_max_pool2d.default": _adaptive_maximum,
+    "div.Tensor_mode": _rounded_quotient,
     "elu.default": _elu,
     "amax.default": _extremum(relax.op.max),
     "amin.default": _extremum(relax.op.min),
