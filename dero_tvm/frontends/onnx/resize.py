@@ -54,7 +54,8 @@ def _along_time(
     inputs: Inputs, attrs: dict[str, Any], convert: Convert, builder: relax.BlockBuilder
 ) -> relax.Expr:
     """A sequence [N, C, T] as an image of one column."""
-    if _values(inputs[1]) is not None and _values(inputs[1]).size:
+    region = _values(inputs[1])
+    if region is not None and region.size:
         return convert(inputs, attrs)
     shape = shape_of(inputs[0])
     image: list[Any] = [reshaped(inputs[0], [*shape, 1], builder), None, None, None]

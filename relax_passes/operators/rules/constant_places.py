@@ -22,7 +22,7 @@ from ...canonicalization.fold_constants import CONSTANT_MOVES
 from ...ir.constant_tensor import ConstantTensor
 from ...ir.dataflow import dtype_of, shape_of
 
-_BORDERS = {"reflect": "reflect", "replicate": "edge"}  # NumPy's names
+_BORDERS: dict[str, Any] = {"reflect": "reflect", "replicate": "edge"}  # NumPy's names
 
 
 @SPELLINGS.register("relax.take")

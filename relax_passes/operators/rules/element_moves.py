@@ -35,11 +35,21 @@ _LAYOUTS = {"NCHW": (0, 2, 3, 1), "NHWC": (0, 1, 2, 3)}  # axes of NHWC
 _MOVES: dict[str, Callable[[Any, np.ndarray], np.ndarray]] = {
     "relax.permute_dims": lambda call, array: array.transpose(permutation(call)),
     "relax.broadcast_to": lambda call, array: np.broadcast_to(array, shape_of(call)),
+    "relax.tile": lambda call, array: _tiled(array, shape_of(call)),
     **dict.fromkeys(
         ("relax.reshape", "relax.squeeze", "relax.expand_dims", "relax.flatten"),
         lambda call, array: array.reshape(shape_of(call)),
     ),
 }
+
+
+def _tiled(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Repeated along each axis, up to a shape of as many axes or more."""
+    old = (*[1] * (len(shape) - array.ndim), *array.shape)
+    return np.tile(array.reshape(old), [new // length for length, new in zip(old, shape)])
+
+
+_MOVING = ("relax.permute_dims", "relax.broadcast_to", "relax.tile")  # more than a view
 
 
 @SPELLINGS.register("relax.reshape", "relax.permute_dims")
@@ -50,7 +60,7 @@ def _by_elements(rewriter: SpellingRewriter, call: Any) -> relax.Expr | None:
         return None
     while len(chain) < _LONGEST and isinstance(data, relax.Var):
         before = rewriter.old.definition(data)
-        moves = any(is_call(move, "relax.permute_dims", "relax.broadcast_to") for move in chain)
+        moves = any(is_call(move, *_MOVING) for move in chain)
         if moves and len(chain) > 1 and len(shape_of(data)) == rank:
             moved = _Moved.by(chain, shape_of(data))
             found = moved.written(rewriter, data)

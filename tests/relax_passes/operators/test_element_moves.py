@@ -16,6 +16,7 @@ CHAINS = {  # what is done with an image of 8 channels, and the operators that d
     "shuffle": (nn.ChannelShuffle(4), ["take"]),
     "pixels": (lambda x: x.view(1, 8, 12, 5, 2).transpose(3, 4).reshape(1, 8, 12, 10), ["take"]),
     "interleaved": (lambda x: x.repeat_interleave(2, dim=2), ["take"]),
+    "tiled": (lambda x: x.view(1, 8, 12, 1, 10).repeat(1, 1, 1, 2, 1).view(1, 8, 24, 10), ["take"]),
     "nearest": (lambda x: x[:, :, :, None, :, None].expand(-1, -1, -1, 2, -1, 3)
                 .reshape(1, 8, 24, 30), ["take", "take"]),
     "shuffled_pixels": (nn.PixelShuffle(2), ["depth_to_space"]),
