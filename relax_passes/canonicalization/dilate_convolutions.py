@@ -73,7 +73,9 @@ class _Rewriter(DataflowRewriter):
     def _end(self, var: relax.Var, call: Any) -> relax.Expr | None:
         """Notes an image that becomes its phases; returns the image that phases become."""
         moved: Any = self.old.definition(call.args[0])
-        split: Any = self.old.definition(moved.args[0]) if is_call(moved, "relax.permute_dims") else None
+        split: Any = (
+            self.old.definition(moved.args[0]) if is_call(moved, "relax.permute_dims") else None
+        )
         if not is_call(split, "relax.reshape") or len(shape_of(split)) != 6:
             return None
         source, parts, made = split.args[0], shape_of(split), tuple(shape_of(call))

@@ -35,11 +35,18 @@ LAYOUT.register(*_COMPARISONS, "relax.where")(broadcast)
 
 for _name, _function in _FUNCTIONS.items():
     VALUES.register(f"relax.{_name}")(lambda _call, a, b, f=_function: f(a, b))
-VALUES.register("relax.where")(lambda _call, condition, a, b: np.where(condition != 0, a, b))
+
+
+@VALUES.register("relax.where")
+def _chosen(_call: Any, condition: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    result: np.ndarray = np.where(condition != 0, a, b)
+    return result
 
 
 @SELECTION.register(*_COMPARISONS)
 def _compare(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Expr:
+    if any(dtype_of(arg) not in ("float32", "int8") for arg in call.args):
+        raise Refusal("it compares truth values")
     operands = [rewriter.new(at_least_a_vector(rewriter, arg)) for arg in call.args]
     return rewriter.dero("compare", operands, function=call.op.name.removeprefix("relax."))
 
