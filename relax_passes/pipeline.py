@@ -23,6 +23,7 @@ from .canonicalization.bound_indices import BoundIndices
 from .canonicalization.channels_last import ChannelsLast
 from .canonicalization.commute_quantization import CommuteQuantization
 from .canonicalization.decompose import DecomposeComposites
+from .canonicalization.dilate_convolutions import DilateConvolutions
 from .canonicalization.fold_batch_norm import FoldAffine
 from .canonicalization.fold_constants import FoldConstants
 from .canonicalization.integer_arithmetic import IntegerArithmetic
@@ -75,6 +76,7 @@ def Canonicalize(input_layout: str = "model") -> tvm.transform.Pass:
         [
             # One spelling for everything
             FoldConstants(),
+            DilateConvolutions(),
             DecomposeComposites(),
             FoldConstants(),
             SpellNormalizations(),
@@ -111,8 +113,6 @@ def canonicalize(input_layout: str = "model", *, integer_io: bool = False) -> tv
             Canonicalize(input_layout),
             # No conversions at the network's ends, where the user wants none
             *([IntegerInterface()] if integer_io else []),
-            # Rows, for networks along one axis
-            RowsAlongTime(),
             # Shortcuts of reorganized networks that need not exist
             HoistTransposes(),
             MergeMeans(),
@@ -124,7 +124,15 @@ def canonicalize(input_layout: str = "model", *, integer_io: bool = False) -> tv
 
 def stream_ports(inputs: Sequence[int] = (), outputs: Sequence[int] = ()) -> tvm.transform.Pass:
     """Mark inputs and outputs that are row-streamed, before `stream`; see `StreamPorts`."""
-    return tvm.transform.Sequential([StreamPorts(inputs, outputs)], name="stream_ports")
+    return tvm.transform.Sequential(
+        [
+            # Rows, for networks along one axis
+            RowsAlongTime(),
+            # Marks
+            StreamPorts(inputs, outputs),
+        ],
+        name="stream_ports",
+    )
 
 
 def analyze() -> tvm.transform.Pass:
@@ -172,6 +180,8 @@ def stream(
     """
     return tvm.transform.Sequential(
         [
+            # Rows, for networks along one axis
+            RowsAlongTime(),
             # Tensors that need not exist
             FoldPadding(),
             # What joins what, and what each operator needs of memory

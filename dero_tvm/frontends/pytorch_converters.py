@@ -114,6 +114,22 @@ def _average_pool(node: Any, importer: Any) -> relax.Var:
     return importer.block_builder.emit(_times(average, height * width / divisor, data))
 
 
+def _adaptive_maximum(node: Any, importer: Any) -> list[relax.Var]:
+    """``adaptive_max_pool2d(input, output_size)`` of windows of one size; no indices."""
+    data, given = importer.env[node.args[0]], node.args[1]
+    lengths = [int(length) for length in importer.shape_of(data).values[-2:]]
+    sizes = [given, given] if isinstance(given, int) else [int(size) for size in given]
+    if any(length % size for length, size in zip(lengths, sizes)):
+        raise ValueError(
+            f"adaptive maximum pooling of {lengths[0]} x {lengths[1]} to {sizes[0]} x {sizes[1]} "
+            "has windows of several sizes"
+        )
+    if sizes == [1, 1]:
+        return [importer.block_builder.emit(relax.op.max(data, [-2, -1], keepdims=True))]
+    window = [length // size for length, size in zip(lengths, sizes)]
+    return [importer.block_builder.emit(relax.op.nn.max_pool2d(data, window, window))]
+
+
 def _convolution(node: Any, importer: Any) -> relax.Var:
     """``convolution(..., transposed, output_padding, groups)``: any output padding."""
     data, weight, bias, stride, padding, dilation, transposed, extra, groups = (
@@ -241,6 +257,7 @@ CONVERTERS: dict[str, Converter] = {
     "sub.Tensor": _sum(relax.op.subtract, operator.sub),
     "rsub.Tensor": _reverse_subtract,
     "rsub.Scalar": _reverse_subtract,
+    "adaptive_max_pool2d.default": _adaptive_maximum,
     "div.Tensor_mode": _rounded_quotient,
     "elu.default": _elu,
     "amax.default": _extremum(relax.op.max),

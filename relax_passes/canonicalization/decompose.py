@@ -9,8 +9,11 @@ before                                           after
 ``sum(stack(a, b, c), axis=0)`` (ONNX ``Sum``)   ``a + b + c``; likewise ``max`` and ``min``
 ``squeeze``, ``expand_dims``, ``flatten``        ``reshape``
 ``mean(mean(x, 3), 2)``, ``mean(flatten(x, 2), 2)``   ``mean(x, (2, 3))``
-``take(x, 0)`` along an axis of length 1         ``reshape(x)``
-``flip(x)``, ``tile(x)``                         ``take(x)`` at constant indices
+``take(x, i)``                                   ``reshape(strided_slice(x))``
+``flip``, ``tile``, ``repeat``, ``broadcast_to``   ``take`` at constant indices
+slices that go backwards, mirrored borders       ``take`` at constant indices
+``broadcast_to(x) + y``                          ``x + y``
+``reshape(permute_dims(reshape(x)))``            ``take``, ``depth_to_space``, ``space_to_depth``
 ``relu6(x)``                                     ``clip(x, 0, 6)``
 ``power(x, 1)``, ``sign(x) * relu(abs(x))``      ``x``
 ``maximum(x, c)``, ``minimum(x, c)``, c scalar   ``clip(x, c, inf)``, ``clip(x, -inf, c)``
@@ -28,13 +31,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import tvm
 from tvm import relax
 
-from ..ir.dataflow import DataflowRewriter, shape_of
+from ..ir.dataflow import DataflowRewriter, is_call, shape_of
 from ..operators.rules.registry import Rules
 
 NAME = "DecomposeComposites"
+
+_BROADCASTING = tuple(
+    f"relax.{name}"
+    for name in ("add", "subtract", "multiply", "divide", "power", "maximum", "minimum", "where")
+)
 
 SPELLINGS: Rules[Callable[[SpellingRewriter, Any], relax.Expr | None]] = Rules(NAME)
 """What a call says, with fewer operators; None if it is said so already."""
@@ -70,7 +79,23 @@ class SpellingRewriter(DataflowRewriter):
             member_rule = TUPLE_SPELLINGS.get(source)
             return None if member_rule is None else member_rule(self, source, expr.index)
         rule = SPELLINGS.get(expr)
-        return None if rule is None else rule(self, expr)
+        spelled = None if rule is None else rule(self, expr)
+        return self._without_broadcasts(expr) if spelled is None else spelled
+
+    def _without_broadcasts(self, expr: relax.Expr) -> relax.Expr | None:
+        """An operator that broadcasts, on what its operands were before they were broadcast."""
+        if not is_call(expr, *_BROADCASTING):
+            return None
+        before = [self.old.definition(operand) for operand in expr.args]
+        operands = [
+            made.args[0] if is_call(made, "relax.broadcast_to") else operand
+            for operand, made in zip(expr.args, before)
+        ]
+        shapes = [shape_of(operand) for operand in operands]
+        same = all(old.same_as(new) for old, new in zip(expr.args, operands))
+        if same or np.broadcast_shapes(*shapes) != tuple(shape_of(expr)):
+            return None
+        return relax.Call(expr.op, [self.new(operand) for operand in operands], expr.attrs)
 
 
 def with_width(rewriter: SpellingRewriter, expr: relax.Expr) -> relax.Expr:

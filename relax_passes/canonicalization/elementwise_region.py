@@ -92,7 +92,7 @@ def regions_ending_at(old: Dataflow, last: relax.Var) -> Iterator[Region]:
 def _operands(old: Dataflow, var: relax.Var) -> list[relax.Var] | None:
     """The tensors an elementwise operator reads; None if it is none or broadcasts."""
     call = old.definitions[var]
-    if call not in VALUES or "float" not in str(call.ty.dtype):
+    if call not in VALUES or not str(call.ty.dtype).startswith(("float", "bool")):
         return None
     operands = []
     for arg in _tensors(call):

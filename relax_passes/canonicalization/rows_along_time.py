@@ -9,6 +9,9 @@ each could only run over whole tensors.  Height and width change places in every
 network's inputs and outputs, whose shapes stay; with one of them 1, no element moves.  Tensors of
 shape [N, T, C] take part as [N, T, 1, C].
 
+A kernel is called for every row, which costs more than one call for all steps.  So this is done
+where rows are what saves memory, in cascades, and nowhere else.
+
 Precondition: the operators of the set.  Nothing is changed unless there is a convolution or pooling
 over several pixels of a single row, or of a single column, as where the network's rows are along
 time already, but not those of tensors of three axes.  Does not handle: operators that are not
@@ -31,12 +34,13 @@ from ..operators import attributes_of, make_call
 NAME = "RowsAlongTime"
 
 Attributes = dict[str, Any]
-_WINDOWS = ("dero.conv2d", "dero.pool2d")
+_WEIGHTED = ("dero.conv2d", "dero.conv2d_transpose", "dero.shortcut_conv2d")
+_WINDOWS = (*_WEIGHTED, "dero.pool2d")
 _BINARY = tuple(
     f"dero.{name}"
     for name in (
         *("add", "subtract", "multiply", "divide", "maximum", "minimum", "power"),
-        *("prelu", "squared_difference"),
+        *("prelu", "squared_difference", "compare"),
     )
 )
 _EACH_PIXEL = tuple(
@@ -100,16 +104,18 @@ class _Rewriter(DataflowRewriter):
             return None
         call: Any = expr
         shape = shape_of(var)
-        images = call.args if is_call(call, *_BINARY, "dero.concat") else call.args[:1]
+        several = is_call(call, *_BINARY, "dero.concat", "dero.select")
+        images = call.args if several else call.args[:1]
         operands = [self._operand(image, len(shape)) for image in images]
         if _turned(shape) is None or None in operands:
             return None
         rest = list(call.args[len(images) :])
-        if is_call(call, "dero.conv2d"):
+        if is_call(call, *_WEIGHTED):
             weight = self.old.constant(rest[0])
             if weight is None or weight.is_quantized:
                 return None
             rest[0] = relax.const(np.ascontiguousarray(weight.values.swapaxes(1, 2)))
+            rest[1:] = [_taps_turned(operand) for operand in rest[1:]]
         attrs = change(attributes_of(call), len(shape))
         self._is_turned.add(var)
         operands += [self.new(operand) for operand in rest]
@@ -172,6 +178,13 @@ class _Rewriter(DataflowRewriter):
         return make_call("reduce", [data], **{**attrs, "axes": tuple(sorted(where))})
 
 
+def _taps_turned(operand: relax.Expr) -> relax.Expr:
+    """Numbers for each channel and tap, as convolutions with shortcuts have; others stay."""
+    if not isinstance(operand, GenericConst) or len(shape_of(operand)) != 3:
+        return operand
+    return relax.const(np.ascontiguousarray(operand.value.numpy().swapaxes(1, 2)))
+
+
 def _same(attrs: Attributes, _rank: int) -> Attributes:
     return attrs
 
@@ -211,9 +224,12 @@ def _along_axis(attrs: Attributes, rank: int) -> Attributes:
 
 
 _ATTRIBUTES: Mapping[str, Callable[[Attributes, int], Attributes]] = {
-    **dict.fromkeys((*_BINARY, *_EACH_PIXEL), _same),
+    **dict.fromkeys((*_BINARY, *_EACH_PIXEL, "dero.select"), _same),
     "dero.concat": _along_axis,
+    "dero.take": _along_axis,
     "dero.conv2d": _swapped("strides", "padding", "dilation"),
+    "dero.conv2d_transpose": _swapped("strides", "padding", "dilation", "output_padding"),
+    "dero.shortcut_conv2d": _swapped("strides", "padding", "dilation", "pool_size", "pool_padding"),
     "dero.pool2d": _swapped("pool_size", "strides", "padding", "dilation"),
     "dero.resize2d": _swapped("size", "scale"),
     "dero.resize_bilinear": _swapped("size"),

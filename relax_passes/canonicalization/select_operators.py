@@ -42,6 +42,13 @@ SELECTION: Rules[SelectionRule] = Rules(NAME)
 _TYPES = ("float32", *ACTIVATIONS)
 _INDEX_TYPES = ("int32", "int64")
 _OF_INDICES = ("relax.argmax", "relax.argmin", "relax.reshape")  # which make and keep them
+_OF_TRUTH = tuple(  # which make truth values, and choose by them
+    f"relax.{name}"
+    for name in (
+        *("equal", "greater", "greater_equal", "less", "less_equal", "not_equal"),
+        *("reshape", "where"),
+    )
+)
 _LARGEST_RANK = 5  # of the row kernels
 
 
@@ -150,6 +157,7 @@ def _check_kernels_take(old: Dataflow, call: Any) -> None:
     Scalars may be constants, also dequantized ones.
     """
     types = (*_TYPES, *_INDEX_TYPES) if is_call(call, *_OF_INDICES) else _TYPES
+    types = (*types, "bool") if is_call(call, *_OF_TRUTH) else types
     for tensor in (*operands_of(call), call):
         if not isinstance(tensor.ty, relax.TensorType):
             continue

@@ -110,8 +110,12 @@ class Node:
 
     @property
     def is_elementwise_join(self) -> bool:
-        """True for an addition, multiplication and the like of two different computed tensors."""
-        return self._joins(OperatorClass.ELEMENTWISE)
+        """True for an addition, multiplication and the like of two different computed tensors.
+
+        Not for a choice among two by a third, nor for comparisons, which make truth values.
+        """
+        joins = self._joins(OperatorClass.ELEMENTWISE) and len(self.operands) == 2
+        return joins and self.spec.dtype != "bool"
 
     @property
     def is_concat_join(self) -> bool:

@@ -5,6 +5,7 @@ from . import add as _add  # noqa: F401
 from . import arg_extreme as _arg_extreme  # noqa: F401
 from . import binary as _binary  # noqa: F401
 from . import column_windows as _column_windows  # noqa: F401
+from . import compare as _compare  # noqa: F401
 from . import concat as _concat  # noqa: F401
 from . import conv2d as _conv2d  # noqa: F401
 from . import conv2d_transpose as _conv2d_transpose  # noqa: F401
@@ -31,10 +32,12 @@ from . import reshape as _reshape  # noqa: F401
 from . import resize2d as _resize2d  # noqa: F401
 from . import resize_bilinear as _resize_bilinear  # noqa: F401
 from . import row_ports as _row_ports  # noqa: F401
+from . import select as _select  # noqa: F401
 from . import shortcut_conv2d as _shortcut_conv2d  # noqa: F401
 from . import sigmoid as _sigmoid  # noqa: F401
 from . import slice as _slice  # noqa: F401
 from . import softmax as _softmax  # noqa: F401
+from . import space_to_depth as _space_to_depth  # noqa: F401
 from . import squared_difference as _squared_difference  # noqa: F401
 from . import svdf as _svdf  # noqa: F401
 from . import take as _take  # noqa: F401

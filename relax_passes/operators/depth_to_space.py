@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tvm.script import tirx as T
@@ -17,15 +17,15 @@ ORDERS = ("DCR", "CRD")  # ONNX' names: depth, column, row
 
 @register
 class DepthToSpace(GatherOperator):
-    """Every pixel of NHWC `data` becomes a block of ``block_size`` x ``block_size`` pixels.
+    """Every pixel of NHWC `data` becomes a block of ``block_size`` rows and columns of pixels.
 
     Input channel ``i`` becomes channel ``c`` at row y and column x of the block, with
 
-    - ``DCR``: ``i = (y * block_size + x) * C + c``, as LiteRT has it
-    - ``CRD``: ``i = (c * block_size + y) * block_size + x``, PyTorch's pixel shuffle
+    - ``DCR``: ``i = (y * columns + x) * C + c``, as LiteRT has it
+    - ``CRD``: ``i = (c * rows + y) * columns + x``, PyTorch's pixel shuffle
 
-    where C is the number of output channels.  uint8 is for modules whose integers are still to be
-    made signed.
+    where C is the number of output channels.  A number stands for a square block.  uint8 is for
+    modules whose integers are still to be made signed.
     """
 
     name = "depth_to_space"
@@ -41,25 +41,33 @@ class DepthToSpace(GatherOperator):
         if attrs["order"] not in ORDERS:
             raise ValueError(f"depth_to_space: order must be in {ORDERS}, got {attrs['order']!r}")
         batch, height, width, channels = inputs[0].shape
-        block = attrs["block_size"]
-        if block < 1 or channels % block**2:
+        rows, columns = block_of(attrs)
+        if min(rows, columns) < 1 or channels % (rows * columns):
             raise ValueError(
-                f"depth_to_space: {channels} channels do not fill blocks of {block} x {block}"
+                f"depth_to_space: {channels} channels do not fill blocks of {rows} x {columns}"
             )
-        shape = (batch, height * block, width * block, channels // block**2)
+        shape = (batch, height * rows, width * columns, channels // (rows * columns))
         return TensorSpec(shape, inputs[0].dtype)
 
     def source(self, signature: Signature, indices: Sequence[Any]) -> list[Any]:
         n, y, x, c = indices
-        block, channels = signature["block_size"], signature.output.channels
-        (row, y), (column, x) = _divided(y, block), _divided(x, block)
+        (rows, columns), channels = block_of(signature.attrs), signature.output.channels
+        (row, y), (column, x) = divided(y, rows), divided(x, columns)
         if signature["order"] == "DCR":
-            return [n, row, column, (y * block + x) * channels + c]
-        return [n, row, column, (c * block + y) * block + x]
+            return [n, row, column, (y * columns + x) * channels + c]
+        return [n, row, column, (c * rows + y) * columns + x]
 
 
-def _divided(index: Any, block: int) -> tuple[Any, Any]:
+def block_of(attrs: Mapping[str, Any]) -> tuple[int, int]:
+    """Rows and columns of a block."""
+    size = attrs["block_size"]
+    return (size, size) if isinstance(size, int) else size
+
+
+def divided(index: Any, block: int) -> tuple[Any, Any]:
     """Quotient and remainder of an integer or an expression."""
     if isinstance(index, int):
         return divmod(index, block)
+    if block == 1:
+        return index, 0
     return T.truncdiv(index, block), T.truncmod(index, block)

@@ -8,7 +8,7 @@ lower rank, whose rows lie across the output's pixels, needs all rows that those
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from tvm import tirx
 from tvm.script import tirx as T
@@ -34,7 +34,7 @@ def broadcast_shape(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]:
 class BinaryOperator(Operator):
     """Base of the operators ``out = f(a, b)`` on broadcast operands of one type."""
 
-    arguments = ("a", "b")
+    arguments: ClassVar[tuple[str, ...]] = ("a", "b")
     memory_class = OperatorClass.ELEMENTWISE
     dtypes: tuple[str, ...] = ("float32", *ACTIVATIONS)
 

@@ -12,7 +12,7 @@ from . import indexing, script
 from .registry import REQUIRED, Operator, OperatorClass, register
 from .signature import Signature, TensorSpec
 
-_TYPES = ("float32", "int8", "int16", "int32", "int64")
+_TYPES = ("float32", "int8", "int16", "int32", "int64", "bool")
 
 
 @register

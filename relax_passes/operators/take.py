@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from itertools import accumulate
 from typing import Any
 
 from tvm import tirx
@@ -13,12 +15,22 @@ from .registry import REQUIRED, Operator, OperatorClass, register
 from .signature import Signature, TensorSpec
 
 
+@lru_cache(maxsize=64)
+def _spans(places: tuple[int, ...]) -> list[tuple[int, int]]:
+    """For each place, the lowest of it and those behind it, the highest of it and those before."""
+    lowest = list(accumulate(reversed(places), min))[::-1]
+    return list(zip(lowest, accumulate(places, max)))
+
+
 @register
 class Take(Operator):
     """Along `axis`, element i of the result is element ``indices[i]`` of `data`.
 
     `places` has the same numbers as the int32 operand ``indices``, for those who ask which rows are
-    read.  They ascend where the axis is one of those that number the rows.
+    read.  Along an axis that numbers the rows they may come in any order: a row of the result then
+    also needs the rows that others before it have read and others behind it will read, so that what
+    is needed only moves on.  Of an image with mirrored borders those are few rows, of a mirrored
+    image all.
     """
 
     name = "take"
@@ -38,8 +50,6 @@ class Take(Operator):
             raise ValueError(f"take: {len(places)} places along axis {axis} do not fit {inputs}")
         if not places or min(places) < 0 or max(places) >= data.shape[axis]:
             raise ValueError(f"take: there are no places {places} in {data.shape[axis]} elements")
-        if axis < len(indexing.leading_shape(data)) and list(places) != sorted(places):
-            raise ValueError(f"take: places of rows must ascend, got {places}")
         shape = (*data.shape[:axis], len(places), *data.shape[axis + 1 :])
         return TensorSpec(shape, data.dtype)
 
@@ -47,10 +57,15 @@ class Take(Operator):
         data, output = signature.inputs[0], signature.output
         leading = indexing.leading_indices(output, row)
         axis = signature["axis"]
-        if axis < len(leading):
-            leading[axis] = signature["places"][leading[axis]]
-        first = indexing.row_number(data, leading) if leading else 0
-        return first, first + 1
+        if axis >= len(leading):
+            first = indexing.row_number(data, leading) if leading else 0
+            return first, first + 1
+        spans = _spans(signature["places"])
+        ends = []
+        for place in spans[leading[axis]]:
+            leading[axis] = place
+            ends.append(indexing.row_number(data, leading))
+        return ends[0], ends[1] + 1
 
     def row_kernel(self, signature: Signature) -> tirx.PrimFunc:
         spec, spec_out = signature.inputs[0], signature.output

@@ -34,6 +34,7 @@ from relax_passes.canonicalization.bound_indices import BoundIndices
 from relax_passes.canonicalization.channels_last import ChannelsLast
 from relax_passes.canonicalization.commute_quantization import CommuteQuantization
 from relax_passes.canonicalization.decompose import DecomposeComposites
+from relax_passes.canonicalization.dilate_convolutions import DilateConvolutions
 from relax_passes.canonicalization.fold_batch_norm import FoldAffine
 from relax_passes.canonicalization.fold_constants import FoldConstants
 from relax_passes.canonicalization.integer_arithmetic import IntegerArithmetic
@@ -78,6 +79,7 @@ PASSES: Passes = by_name(
     LastSteps,
     RowsAlongTime,
     FoldConstants,
+    DilateConvolutions,
     DecomposeComposites,
     SpellShortcuts,
     FoldAffine,

@@ -130,7 +130,7 @@ def test_a_pass_that_refuses(tmp_path: Path) -> None:
     model = model_of(nodes, {"x": [1, 4, 4, 2]}, {"y": [1, 4, 4, 2]})
     with pytest.raises(UserError, match="cannot be handed over row by row"):
         dero_tvm.compile(model, stream_input=True, dump_ir=tmp_path)
-    assert index(tmp_path)[-1] == f"stream/04_{stream_rows.NAME} did not end"
+    assert index(tmp_path)[-1] == f"stream/05_{stream_rows.NAME} did not end"
     assert ran(tmp_path)[0] == "imported"
 
 

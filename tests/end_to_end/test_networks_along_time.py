@@ -162,7 +162,11 @@ def test_in_c() -> None:
     for name, case in cases.items():
         for way in ("streamed", "whole"):
             inputs = {case.loaded.inputs[0].name: case.x}
-            (actual,) = library.run(f"{name}_{way}", inputs)[0].values()
+            outputs, calls = library.run(f"{name}_{way}", inputs)
+            (actual,) = outputs.values()
+            if way == "whole" and name != "temporal":  # PyTorch's has no axis of one row
+                cascades = programs[f"{name}_{way}"].network.cascades
+                assert calls < 2 * len(cascades), "a kernel runs for a row at a time"
             np.testing.assert_allclose(
                 actual, case.expected, rtol=case.tolerance, atol=case.tolerance, err_msg=name
             )

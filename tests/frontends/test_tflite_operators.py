@@ -88,6 +88,27 @@ moves = {
 CASES.update(moves)
 
 
+@case("select")
+def _(b: TFLiteBuilder, rng: np.random.Generator) -> list[int]:
+    x = b.input("x", SHAPE, "int8", **IN)
+    z = b.input("z", (1, 1, 1, 4), "int8", **IN)
+    where = b.tensor("where", SHAPE, "bool")
+    b.operator("GREATER", [x, z], [where])
+    y = b.tensor("y", None, "int8", **IN)
+    b.operator("SELECT_V2", [where, x, z], [y])
+    return [y]
+
+
+@case("dynamic_update_slice")
+def _(b: TFLiteBuilder, rng: np.random.Generator) -> list[int]:
+    x = b.input("x", SHAPE, "int8", **IN)
+    z = b.input("z", (1, 2, 3, 4), "int8", **IN)
+    start = b.constant("start", [0, 3, 9, 0], "int32")  # beyond the end
+    y = b.tensor("y", SHAPE, "int8", **IN)
+    b.operator("DYNAMIC_UPDATE_SLICE", [x, z, start], [y])
+    return [y]
+
+
 @case("maximum")
 def _(b: TFLiteBuilder, rng: np.random.Generator) -> list[int]:
     x = b.input("x", SHAPE, "int8", **IN)

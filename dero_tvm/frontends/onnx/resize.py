@@ -29,6 +29,8 @@ def resize(
         if values is not None and values.size == 0:
             inputs[index] = None
     _state_all_axes(inputs, attrs)
+    if len(shape_of(inputs[0])) == 3:
+        return _along_time(inputs, attrs, convert, builder)
     scales = _values(inputs[2])
     if attrs.get("nearest_mode") == SHRINKING_ROUNDS_UP:
         assert scales is not None
@@ -46,6 +48,25 @@ def resize(
         if scaled is not None:
             return scaled
     return convert(inputs, attrs)
+
+
+def _along_time(
+    inputs: Inputs, attrs: dict[str, Any], convert: Convert, builder: relax.BlockBuilder
+) -> relax.Expr:
+    """A sequence [N, C, T] as an image of one column."""
+    region = _values(inputs[1])
+    if region is not None and region.size:
+        return convert(inputs, attrs)
+    shape = shape_of(inputs[0])
+    image: list[Any] = [reshaped(inputs[0], [*shape, 1], builder), None, None, None]
+    for index in (2, 3):
+        values = _values(inputs[index])
+        if values is not None:
+            image[index] = relax.const(np.append(values, values.dtype.type(1)))
+    if image[2] is None and image[3] is None:
+        return convert(inputs, attrs)
+    resized = builder.emit(resize(image, attrs, convert, builder))
+    return reshaped(resized, shape_of(resized)[:3], builder)
 
 
 def _values(expr: Any) -> np.ndarray | None:

@@ -17,6 +17,7 @@ from ..shapes import Dimension, resolve_input_shapes
 
 # Importing a module registers its rules.
 from . import arithmetic as _arithmetic  # noqa: F401
+from . import choices as _choices  # noqa: F401
 from . import integer_kernels as _integer_kernels  # noqa: F401
 from . import moves as _moves  # noqa: F401
 from . import recurrent as _recurrent  # noqa: F401

@@ -89,10 +89,10 @@ def _select(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Exp
     integers = len(dtypes) == 1 and dtypes <= set(ACTIVATIONS)
     if not (integers and name in ("maximum", "minimum")):
         check_float32(*call.args)
-    return rewriter.clamped(var, name, [_at_least_a_vector(rewriter, arg) for arg in call.args])
+    return rewriter.clamped(var, name, [at_least_a_vector(rewriter, arg) for arg in call.args])
 
 
-def _at_least_a_vector(rewriter: SelectionRewriter, arg: relax.Expr) -> relax.Expr:
+def at_least_a_vector(rewriter: SelectionRewriter, arg: relax.Expr) -> relax.Expr:
     """Kernels read rows, and a scalar has none."""
     constant = rewriter.old.constant(arg)
     if constant is None or constant.shape:

@@ -1,20 +1,71 @@
-"""Choices between two tensors, element by element.
+"""Comparisons, and elements that they choose.
 
-- spelling: by a sign, a PReLU; between zeros and a softmax, the softmax.
+- spelling: truth values as numbers are a choice of 1 and 0; by a sign, a PReLU; between zeros and a
+  softmax, the softmax;
+- layout: the cheapest operand's;
+- selection: `dero.compare`, `dero.select`;
+- elementwise regions: all, so that int8 networks have tables.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from tvm import relax
 
+from ...canonicalization.channels_last import LAYOUT
+from ...canonicalization.channels_last_broadcast import broadcast
 from ...canonicalization.decompose import SPELLINGS, SpellingRewriter
+from ...canonicalization.elementwise_region import VALUES
+from ...canonicalization.select_operators import SELECTION, SelectionRewriter
+from ...ir.dataflow import dtype_of
+from .binary import at_least_a_vector
 from .prelu import choice_by_sign
+from .registry import Refusal
 from .softmax import without_mask
+
+_FUNCTIONS = {
+    "equal": np.equal,
+    "greater": np.greater,
+    "greater_equal": np.greater_equal,
+    "less": np.less,
+    "less_equal": np.less_equal,
+    "not_equal": np.not_equal,
+}
+_COMPARISONS = tuple(f"relax.{name}" for name in _FUNCTIONS)
 
 
 @SPELLINGS.register("relax.where")
 def _choice(rewriter: SpellingRewriter, call: Any) -> relax.Expr | None:
     found = choice_by_sign(rewriter, call)
     return without_mask(rewriter, call) if found is None else found
+
+
+LAYOUT.register(*_COMPARISONS, "relax.where")(broadcast)
+
+for _name, _function in _FUNCTIONS.items():
+    VALUES.register(f"relax.{_name}")(lambda _call, a, b, f=_function: f(a, b))
+
+
+@VALUES.register("relax.where")
+def _chosen(_call: Any, condition: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    result: np.ndarray = np.where(condition != 0, a, b)
+    return result
+
+
+@SELECTION.register(*_COMPARISONS)
+def _compare(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Expr:
+    if any(dtype_of(arg) not in ("float32", "int8") for arg in call.args):
+        raise Refusal("it compares truth values")
+    operands = [rewriter.new(at_least_a_vector(rewriter, arg)) for arg in call.args]
+    return rewriter.dero("compare", operands, function=call.op.name.removeprefix("relax."))
+
+
+@SELECTION.register("relax.where")
+def _choose(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Expr:
+    if dtype_of(call) == "bool" or dtype_of(call.args[0]) != "bool":
+        raise Refusal("it chooses among truth values, or by numbers")
+    return rewriter.dero(
+        "select", [rewriter.new(at_least_a_vector(rewriter, arg)) for arg in call.args]
+    )

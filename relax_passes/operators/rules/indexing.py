@@ -1,7 +1,5 @@
 """Elements by their indices.
 
-- spelling: one element of an axis is a slice of it, and a reshape;
-- spelling: axes that are mirrored or repeated, elements at constant indices;
 - layout: an axis is indexed where it lies;
 - moves: always;
 - selection: with a list of constant indices along one axis, `dero.take`;
@@ -19,7 +17,6 @@ from tvm import relax
 
 from ...canonicalization.bound_indices import INDEXED
 from ...canonicalization.channels_last import LAYOUT, LayoutRewriter
-from ...canonicalization.decompose import SPELLINGS, SpellingRewriter
 from ...canonicalization.element_sums import ElementSum
 from ...canonicalization.layout import Layout
 from ...canonicalization.moves import MOVES, always
@@ -27,46 +24,7 @@ from ...canonicalization.region_reader import READERS, RegionReader
 from ...canonicalization.select_operators import SELECTION, SelectionRewriter
 from ...ir.dataflow import shape_of
 from ...shortcuts.channel_sums import NotLinear
-from .. import spec_of
-from ..indexing import leading_shape
 from .registry import Refusal
-
-
-@SPELLINGS.register("relax.take")
-def _take_only(rewriter: SpellingRewriter, call: Any) -> relax.Expr | None:
-    """One element of an axis: all of it, or a slice."""
-    indices = rewriter.old.constant(call.args[1])
-    if indices is None or indices.values.size != 1 or call.attrs.axis is None:
-        return None
-    data, axis = rewriter.new(call.args[0]), int(call.attrs.axis)
-    length, index = shape_of(call.args[0])[axis], int(indices.values.item())
-    if length != 1:
-        index += length if index < 0 else 0
-        if not 0 <= index < length:
-            return None
-        data = rewriter.emit(relax.op.strided_slice(data, [axis], [index], [index + 1]))
-    return relax.op.reshape(data, shape_of(call))
-
-
-@SPELLINGS.register("relax.flip")
-def _mirrored(rewriter: SpellingRewriter, call: Any) -> relax.Expr | None:
-    axis = int(call.attrs.axis) % len(shape_of(call))
-    places = np.arange(shape_of(call)[axis], dtype="int32")[::-1]
-    return relax.op.take(rewriter.new(call.args[0]), relax.const(places.copy()), axis)
-
-
-@SPELLINGS.register("relax.tile")
-def _tiled(rewriter: SpellingRewriter, call: Any) -> relax.Expr | None:
-    """A tensor without new axes, axis by axis."""
-    before, after = shape_of(call.args[0]), shape_of(call)
-    if len(before) != len(after):
-        return None
-    result = rewriter.new(call.args[0])
-    for axis, (length, longer) in enumerate(zip(before, after)):
-        if length != longer:
-            places = relax.const(np.arange(longer, dtype="int32") % np.int32(length))
-            result = rewriter.emit(relax.op.take(result, places, axis))
-    return result
 
 
 @LAYOUT.register("relax.take")
@@ -83,9 +41,6 @@ MOVES.register("relax.take")(always)
 @SELECTION.register("relax.take")
 def _select(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Expr:
     places, axis = _constant_places(rewriter, call)
-    data = spec_of(call.args[0].ty)
-    if axis < len(leading_shape(data)) and np.any(np.diff(places) < 0):
-        raise Refusal(f"the indices of its rows, along axis {axis}, do not ascend")
     operands = [rewriter.new(call.args[0]), relax.const(places)]
     return rewriter.dero("take", operands, axis=axis, places=tuple(int(p) for p in places))
 

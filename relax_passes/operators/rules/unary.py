@@ -26,11 +26,17 @@ from tvm import relax
 from ...canonicalization.channels_last import FOLLOWS, LAYOUT, always_follows, keep_layout
 from ...canonicalization.decompose import SPELLINGS, SpellingRewriter
 from ...canonicalization.elementwise_region import VALUES
-from ...canonicalization.fold_constants import CONSTANT_ARITHMETIC, IDENTITIES, clip_bounds
+from ...canonicalization.fold_constants import (
+    CONSTANT_ARITHMETIC,
+    CONSTANT_MOVES,
+    IDENTITIES,
+    clip_bounds,
+)
 from ...canonicalization.integer_tables import LITERT_TABLES, Parameters
 from ...canonicalization.moves import always
 from ...canonicalization.region_reader import ON_KNOWN
 from ...canonicalization.select_operators import SELECTION, SelectionRewriter, check_float32
+from ...ir.constant_tensor import ConstantTensor
 from ...ir.dataflow import Dataflow, dtype_of, is_call, shape_of
 from ...ir.operator_graph import Node
 from ...reorganization.channel_selection import NARROWING, same_channels
@@ -96,6 +102,16 @@ CONSTANT_ARITHMETIC.register("relax.negative")(np.negative)
 IDENTITIES.register("relax.astype")(always)
 
 
+@CONSTANT_MOVES.register("relax.clip")
+def _bounded(call: Any, value: ConstantTensor) -> ConstantTensor:
+    """Of any type: an infinite bound, which TVM would make an integer, is none."""
+    low, high = clip_bounds(call)
+    array = value.real()
+    array = array if low == -math.inf else np.maximum(array, array.dtype.type(low))
+    array = array if high == math.inf else np.minimum(array, array.dtype.type(high))
+    return ConstantTensor(array.astype(dtype_of(call)))
+
+
 @IDENTITIES.register("relax.clip")
 def _clips_nothing(call: Any) -> bool:
     low, high = clip_bounds(call)
@@ -108,8 +124,11 @@ def _clips_nothing(call: Any) -> bool:
 
 @SPELLINGS.register("relax.astype")
 def _cast(rewriter: SpellingRewriter, call: Any) -> relax.Expr | None:
-    """The pixels of an image, whose integers stand for themselves."""
+    """The pixels of an image, whose integers stand for themselves; truth values as 1 and 0."""
     data = call.args[0]
+    if dtype_of(data) == "bool" and dtype_of(call) in ("float32", "int8"):
+        one, zero = (relax.const(number, dtype_of(call)) for number in (1, 0))
+        return relax.op.where(rewriter.new(data), one, zero)
     if dtype_of(data) not in ("int8", "uint8") or dtype_of(call) != "float32" or not shape_of(call):
         return None
     one, zero = relax.const(1.0, "float32"), relax.const(0, dtype_of(data))

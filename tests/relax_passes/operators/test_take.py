@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dero_tvm.frontends.load import load
-from relax_passes.operators import TensorSpec, operator_of
+from relax_passes.operators import Signature, TensorSpec, operator_of
 from tests.compiled.framework_networks import FrameworkNetworks, Network
 from tests.compiled.operator_checks import check_kernel, random_array
 from tests.end_to_end.oracles import onnx_runtime
@@ -30,8 +30,6 @@ from tests.random_cases import cases
 def test_rows(shape, axis, places, dtype, gap) -> None:
     axis %= len(shape)
     places = [place % shape[axis] for place in places]
-    if len(shape) > 1 and axis <= (1 if len(shape) > 2 else 0):
-        places.sort()
     array = random_array(np.random.default_rng(axis), shape, dtype)
     indices = np.array(places, "int32")
     gap = gap if len(shape) > 2 else 0
@@ -39,12 +37,26 @@ def test_rows(shape, axis, places, dtype, gap) -> None:
                  in_place=(), axis=axis, places=tuple(places))  # fmt: skip
 
 
+def test_needed_rows_only_move_on() -> None:
+    """Of mirrored borders a few rows, of a mirrored image all of them."""
+
+    def spans(places: list[int]) -> list[tuple[int, int]]:
+        inputs = TensorSpec((1, 5, 3, 2), "int8"), TensorSpec((len(places),), "int32")
+        output = TensorSpec((1, len(places), 3, 2), "int8")
+        attrs = {"axis": 1, "places": tuple(places)}
+        signature = Signature("dero.take", inputs, output, attrs)
+        take = operator_of("dero.take")
+        return [take.needed_rows(signature, 0, row) for row in range(len(places))]
+
+    assert spans([1, 0, 1, 2, 3, 4, 3]) == [(0, 2), (0, 2), (1, 2), (2, 3), (3, 4), (3, 5), (3, 5)]
+    assert spans([4, 3, 2, 1, 0]) == [(0, 5), (0, 5), (0, 5), (0, 5), (0, 5)]
+
+
 @pytest.mark.parametrize(
     ("axis", "places", "message"),
     [
         (3, (0, 4), "there are no places"),
         (4, (0,), "do not fit"),
-        (1, (1, 0), "places of rows must ascend"),
     ],
 )
 def test_refusals(axis, places, message) -> None:
@@ -60,8 +72,13 @@ MOVES = {
     "negative": ("Gather", [np.array([-1, 2, -8])], {"axis": 1}),
     "columns": ("Gather", [np.array([5, 4, 4, 0, 9])], {"axis": 3}),
     "rows": ("Gather", [np.array([0, 0, 2, 5, 11])], {"axis": 2}),
+    "unordered": ("Gather", [np.array([3, 0, 1, 11, 2])], {"axis": 2}),
     "tiled": ("Tile", [np.array([1, 3, 1, 2])], {}),
-}
+    "backwards": ("Slice", [np.array([-1, 6]), np.array([-99, -99]), np.array([2, 1]),
+                            np.array([-1, -2])], {}),
+    "reflected": ("Pad", [np.array([0, 0, 2, 1, 0, 0, 1, 3])], {"mode": "reflect"}),
+    "repeated": ("Pad", [np.array([0, 0, 2, 0, 0, 0, 0, 3])], {"mode": "edge"}),
+}  # fmt: skip
 
 
 def network(name: str, integers: bool):
@@ -85,7 +102,7 @@ def network(name: str, integers: bool):
         data = model.node("MaxPool", data, kernel_shape=[2, 2])
         data = model.rounded(data, 0.05, np.int8(3))
     else:
-        channels = {"channels": 9, "negative": 3, "tiled": 24}.get(name, 8)
+        channels = {"channels": 9, "negative": 3, "tiled": 24, "backwards": 4}.get(name, 8)
         data = conv(model.node("Relu", data), 1, channels)
     return model.build(y=(data, "float32"))
 

@@ -1,0 +1,39 @@
+"""Truth values of two broadcast tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from .elementwise import BinaryOperator
+from .registry import REQUIRED, register
+from .signature import Signature, TensorSpec
+
+FUNCTIONS: dict[str, Callable[[Any, Any], Any]] = {
+    "equal": lambda a, b: a.equal(b),
+    "not_equal": lambda a, b: ~a.equal(b),
+    "greater": lambda a, b: a > b,
+    "greater_equal": lambda a, b: a >= b,
+    "less": lambda a, b: a < b,
+    "less_equal": lambda a, b: a <= b,
+}
+
+
+@register
+class Compare(BinaryOperator):
+    """Whether ``function`` holds for two elements of one type: bool.
+
+    int8 operands have one scale and zero point.  NaN is equal to nothing, as in IEEE 754.
+    """
+
+    name = "compare"
+    defaults = {"function": REQUIRED}
+
+    def infer(self, inputs: tuple[TensorSpec, ...], attrs: dict[str, Any]) -> TensorSpec:
+        if attrs["function"] not in FUNCTIONS:
+            known = ", ".join(FUNCTIONS)
+            raise ValueError(f"compare: function {attrs['function']!r} is none of {known}")
+        return TensorSpec(super().infer(inputs, attrs).shape, "bool")
+
+    def arithmetic(self, signature: Signature) -> Callable[[Any, Any], Any]:
+        return FUNCTIONS[signature["function"]]
