@@ -73,9 +73,13 @@ def step_code(
     network: Network,
     interface: Interface,
     arrays: Mapping[str, str],
+    counters: int,
 ) -> StepCode:
-    """The C code of step `number`; `arrays` holds the C names of constants."""
-    return _StepPrinter(number, step, network, interface, arrays).print()
+    """The C code of step `number`; `arrays` holds the C names of constants.
+
+    `counters` is the number of the first of the step's operators in a profile.
+    """
+    return _StepPrinter(number, step, network, interface, arrays, counters).print()
 
 
 class _StepPrinter:
@@ -86,8 +90,10 @@ class _StepPrinter:
         network: Network,
         interface: Interface,
         arrays: Mapping[str, str],
+        counters: int,
     ) -> None:
         self.step = step
+        self.counters = counters
         self.network = network
         self.constants = arrays
         self.name = f"step_{number}_{c_identifier(step.name)}"
@@ -228,6 +234,12 @@ class _StepPrinter:
         return f"({line} < {needed.limit} ? {line} : {needed.limit})"
 
     def _call(self, index: int, indent: str) -> list[str]:
+        """Statements that make a row; in a step of several operators a profile counts each."""
+        several = len(self.step.stages) > 1
+        lap = [f"{indent}TVMGEN_LAP({self.counters + index});"] if several else []
+        return [*self._row_call(index, indent), *lap]
+
+    def _row_call(self, index: int, indent: str) -> list[str]:
         stage = self.step.stages[index]
         row = self._row(index)
         if stage.rows == 1:
