@@ -117,7 +117,7 @@
 
   // Time is made larger by the wheel, by two fingers, and by buttons; what is pointed at stays.
   const LARGEST = 32;
-  let scrolled = 0;
+  let scrolled = -Infinity;
   addEventListener("scroll", () => { scrolled = performance.now(); }, { passive: true });
   for (const zoom of document.querySelectorAll(".zoom")) {
     const view = zoom.querySelector(".window");
