@@ -58,7 +58,8 @@ addEventListener("load", () => {
   view.dispatchEvent(new WheelEvent("wheel", {deltaY: -400, clientX: x, cancelable: true}));
   const larger = plot.clientWidth / whole, moved = Math.abs(share() - before);
   zoom.querySelector('[data-zoom="0"]').click();
-  const zoomed = larger > 2 && moved < 0.02 && plot.clientWidth === whole ? "zooms" : `${larger} ${moved}`;
+  const right = larger > 2 && moved < 0.02 && plot.clientWidth === whole;
+  const zoomed = right ? "zooms" : `${larger} ${moved}`;
   const root = document.documentElement;
   console.log(`${document.title}: found ${root.scrollWidth}/${root.clientWidth}/${tips} ${zoomed}`);
 });
