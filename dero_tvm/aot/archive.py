@@ -90,6 +90,7 @@ class _Details:
     arenas: tuple[_Arena, ...]
     report: dict
     states: tuple[StateInfo, ...] = ()
+    counted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -159,6 +160,11 @@ class ModelArchive:
         functions = self._module.memory.functions.operator_functions
         prefix = f"tvmgen_{self.name}_"
         return tuple(function.function_name.removeprefix(prefix) for function in functions)
+
+    @property
+    def counted(self) -> tuple[str, ...]:
+        """The operators that a profile counts beside the steps: those of steps that run several."""
+        return self._module.dero.counted
 
     def check(self) -> None:
         """KeyError, TypeError or ValueError if the metadata is not what `save` writes."""

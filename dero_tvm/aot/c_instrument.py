@@ -5,8 +5,9 @@
     array:  | guard | arena | guard |
                     ^ what kernels know as the arena
 
-``-DTVMGEN_PROFILE=counter`` adds up what the counter advanced during each step.  Without these
-macros the compiler sees none of it.
+``-DTVMGEN_PROFILE=counter`` adds up what the counter advanced during each step, and within a step
+of several operators up to the end of each call of a row kernel: laps, which together are the step.
+Without these macros the compiler sees none of it.
 """
 
 from __future__ import annotations
@@ -24,10 +25,11 @@ def around_step(number: int, call: Sequence[str]) -> list[str]:
     return [f"  TVMGEN_BEGIN({number});", *call, f"  TVMGEN_END({number});"]
 
 
-def macros(interface: Interface, steps: Iterable[tuple[str, Sequence[str]]]) -> str:
+def macros(interface: Interface, steps: Iterable[tuple[str, Sequence[str]]], *, laps: bool) -> str:
     """What the source of kernels and steps begins with.
 
-    `steps` are the functions of the steps, each with the model file's layers that it runs.
+    `steps` are the functions of the steps, each with the model file's layers that it runs; with
+    `laps` one of them at least runs several operators.
     """
     prefix, macro = interface.prefix, interface.macro
     names = [f'    "{name}",{_layers(layers)}' for name, layers in steps] or ["    0,"]
@@ -59,12 +61,15 @@ def macros(interface: Interface, steps: Iterable[tuple[str, Sequence[str]]]) -> 
             "#endif",
             f"uint64_t {prefix}_profile[{macro}_STEPS];",
             "static uint32_t step_began;",
-            "#define TVMGEN_BEGIN(number) step_began = (uint32_t)(TVMGEN_PROFILE)",
+            *(_laps(interface) if laps else ()),
+            "#define TVMGEN_BEGIN(number) \\",
+            f"  step_began = {'lap_began = ' if laps else ''}(uint32_t)(TVMGEN_PROFILE)",
             "#define TVMGEN_ADD_TICKS(number) \\",
             f"  {prefix}_profile[number] += (uint32_t)(TVMGEN_PROFILE) - step_began",
             "#else",
             "#define TVMGEN_BEGIN(number) (void)0",
             "#define TVMGEN_ADD_TICKS(number) (void)0",
+            *(["#define TVMGEN_LAP(number) (void)0"] if laps else []),
             "#endif",
             "#define TVMGEN_END(number) \\",
             "  do { \\",
@@ -73,6 +78,21 @@ def macros(interface: Interface, steps: Iterable[tuple[str, Sequence[str]]]) -> 
             "  } while (0)",
         ]
     )
+
+
+def _laps(interface: Interface) -> list[str]:
+    """The counters of operators that run together in one step, and what adds to one of them."""
+    counters = f"{interface.prefix}_operator_profile"
+    return [
+        f"uint64_t {counters}[{interface.macro}_OPERATORS];",
+        "static uint32_t lap_began;",
+        "#define TVMGEN_LAP(number) \\",
+        "  do { \\",
+        "    const uint32_t lap_ended = (uint32_t)(TVMGEN_PROFILE); \\",
+        f"    {counters}[number] += (uint32_t)(lap_ended - lap_began); \\",
+        "    lap_began = lap_ended; \\",
+        "  } while (0)",
+    ]
 
 
 def _layers(layers: Sequence[str]) -> str:

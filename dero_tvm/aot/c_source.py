@@ -56,10 +56,11 @@ class _Printer:
         kernels = [portable_function(kernel, bodies[kernel.name]) for kernel in portable]
         kernels += [native_function(kernel) for kernel in natives]
         arrays = array_names(program, self.prefix)
-        steps = [
-            step_code(number, step, program.network, self.interface, arrays)
-            for number, step in enumerate(program.steps)
-        ]
+        steps: list[StepCode] = []
+        counted = 0
+        for number, step in enumerate(program.steps):
+            steps.append(step_code(number, step, program.network, self.interface, arrays, counted))
+            counted += len(step.stages) if len(step.stages) > 1 else 0
         arrays_of_values = {a: program.network.constants[name] for name, a in arrays.items()}
         arrays_of_values |= initial_values(program, self.prefix)
         constants = [declaration(array, values) for array, values in arrays_of_values.items()]
@@ -67,7 +68,8 @@ class _Printer:
         code = wrap_code("\n\n".join([*kernels, *(step.text for step in steps), *entry]))
         code = "\n\n".join([*support, code])
         headers = [f'#include "{self.prefix}.h"', "", *standard_headers(code)]
-        debugging = macros(self.interface, [(step.name, step.layers) for step in steps])
+        named = [(step.name, step.layers) for step in steps]
+        debugging = macros(self.interface, named, laps=counted > 0)
         parts = ["\n".join(headers), typedefs(code), "\n".join(constants), debugging, code]
         return "\n\n".join(part for part in parts if part) + "\n"
 

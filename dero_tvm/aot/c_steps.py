@@ -74,9 +74,13 @@ def step_code(
     network: Network,
     interface: Interface,
     arrays: Mapping[str, str],
+    counters: int,
 ) -> StepCode:
-    """The C code of step `number`; `arrays` holds the C names of constants."""
-    return _StepPrinter(number, step, network, interface, arrays).print()
+    """The C code of step `number`; `arrays` holds the C names of constants.
+
+    `counters` is the number of the first of the step's operators in a profile.
+    """
+    return _StepPrinter(number, step, network, interface, arrays, counters).print()
 
 
 class _StepPrinter:
@@ -87,10 +91,12 @@ class _StepPrinter:
         network: Network,
         interface: Interface,
         arrays: Mapping[str, str],
+        counters: int | None,
         name: str = "",
         columns: str = "",
     ) -> None:
         self.step = step
+        self.counters = counters  # None in a window, where nothing is counted apart
         self.network = network
         self.constants = arrays
         self.number = number
@@ -143,6 +149,7 @@ class _StepPrinter:
             self.network,
             self.interface,
             self.constants,
+            None,
             name=f"{self.name}_windows_{index}",
             columns=f"const {entries} *columns",
         )
@@ -294,6 +301,13 @@ class _StepPrinter:
         return f"({line} < {needed.limit} ? {line} : {needed.limit})"
 
     def _call(self, index: int, indent: str) -> list[str]:
+        """Statements that make a row; in a step of several operators a profile counts each."""
+        lines = self._row_call(index, indent)
+        if self.counters is not None and len(self.step.stages) > 1:
+            lines.append(f"{indent}TVMGEN_LAP({self.counters + index});")
+        return lines
+
+    def _row_call(self, index: int, indent: str) -> list[str]:
         stage = self.step.stages[index]
         row = self._row(index)
         if stage.rows == 1:

@@ -169,7 +169,7 @@ def header(program: Program, interface: Interface) -> str:
         "",
     ]
     lines += _state_macros(interface)
-    lines += _debugging(interface, len(program.steps))
+    lines += _debugging(interface, len(program.steps), len(program.counted))
     lines += _callback_types(interface)
     for kind, ports in (("input", interface.inputs), ("output", interface.outputs)):
         lines.append(f"struct {prefix}_{kind}s {{")
@@ -267,7 +267,7 @@ def _quantization(interface: Interface) -> Iterator[str]:
         yield f"#define {name}_ZERO_POINT {f'({zero_point})' if zero_point < 0 else zero_point}"
 
 
-def _debugging(interface: Interface, steps: int) -> list[str]:
+def _debugging(interface: Interface, steps: int, counted: int) -> list[str]:
     prefix, macro = interface.prefix, interface.macro
     return [
         "/*",
@@ -279,9 +279,10 @@ def _debugging(interface: Interface, steps: int) -> list[str]:
         " *     -DTVMGEN_CHECK_FAILED=function, the application's",
         " *     void function(const char *what, const char *where) is called first.",
         " *   -DTVMGEN_PROFILE=counter: each run adds to a table what the counter, an expression",
-        " *     of 32 bits that counts up, advanced during each step.  TVMGEN_DWT and TVMGEN_PMU",
-        " *     are the cycle counters of Armv7-M and Armv8.1-M, which the application has to",
-        " *     start.  -DTVMGEN_PROFILE_HEADER gives a header that the expression needs.",
+        " *     of 32 bits that counts up, advanced during each step, and to another what it",
+        " *     advanced during each operator of the steps that run several.  TVMGEN_DWT and",
+        " *     TVMGEN_PMU are the cycle counters of Armv7-M and Armv8.1-M, which the application",
+        " *     has to start.  -DTVMGEN_PROFILE_HEADER gives a header that the expression needs.",
         " */",
         "#ifndef TVMGEN_CHECK",
         "#define TVMGEN_CHECK 0",
@@ -295,6 +296,7 @@ def _debugging(interface: Interface, steps: int) -> list[str]:
         f"#define {macro}_GUARD_BYTES 0",
         "#endif",
         f"#define {macro}_STEPS {max(1, steps)}",
+        f"#define {macro}_OPERATORS {counted}",
         "#if TVMGEN_CHECK /* for the library itself */",
         f"void {prefix}_write_guards(void);",
         f"int32_t {prefix}_guards_changed(const char *where);",
@@ -305,6 +307,9 @@ def _debugging(interface: Interface, steps: int) -> list[str]:
         "#define TVMGEN_DWT (*(volatile uint32_t *)0xE0001004u) /* DWT_CYCCNT */",
         "#define TVMGEN_PMU (*(volatile uint32_t *)0xE000307Cu) /* PMU_CCNTR */",
         f"extern uint64_t {prefix}_profile[{macro}_STEPS];",
+        f"#if {macro}_OPERATORS > 0",
+        f"extern uint64_t {prefix}_operator_profile[{macro}_OPERATORS];",
+        "#endif",
         "#endif",
         "#if TVMGEN_CHECK || defined(TVMGEN_PROFILE)",
         f"extern const char *const {prefix}_step_names[{macro}_STEPS];",

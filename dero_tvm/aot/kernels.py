@@ -224,6 +224,21 @@ def _rows_parameter(argument: str, tabled: bool) -> Parameter:
 
 def takes_table(operation: Operation, index: int) -> bool:
     """Whether the kernels of an operation can look the rows of operand `index` up in a table."""
+    return _takes_table(operation, index, _read_by_rows)
+
+
+def alike_takes_table(operation: Operation, index: int) -> bool:
+    """`takes_table` of an operation of the same kind that was looked at before, if there is one.
+
+    For estimates: a kernel is parsed for every kind of operation, not for every size of one, which
+    over many networks takes longer than their planning.
+    """
+    return _takes_table(operation, index, _alike_read_by_rows)
+
+
+def _takes_table(
+    operation: Operation, index: int, by_rows: Callable[[Signature, bool], frozenset[int]]
+) -> bool:
     if operation.signature.operator in (SOURCE, SINK):
         return True
     if operation.group is not None:
@@ -238,7 +253,28 @@ def takes_table(operation: Operation, index: int) -> bool:
         return False
     if operation.native is not None and not operation.native.takes_tables:
         return False
-    return index in _read_by_rows(operation.signature, operation.state is not None)
+    return index in by_rows(operation.signature, operation.state is not None)
+
+
+def _alike_read_by_rows(signature: Signature, absorbing: bool) -> frozenset[int]:
+    """Of the first of all signatures whose tensors are of the same kinds."""
+    output = signature.output
+    specs = tuple(
+        (
+            spec.dtype,
+            spec.dense,
+            spec.row_stride == 1,
+            tuple((size == 1, size in output.shape) for size in spec.shape),
+        )
+        for spec in (*signature.inputs, output)
+    )
+    kind = (signature.operator, absorbing, specs)
+    if kind not in _ALIKE:
+        _ALIKE[kind] = _read_by_rows(signature, absorbing)
+    return _ALIKE[kind]
+
+
+_ALIKE: dict[tuple, frozenset[int]] = {}
 
 
 @lru_cache(maxsize=4096)

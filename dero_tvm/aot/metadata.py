@@ -47,6 +47,7 @@ def metadata(
     ]
     module = {
         "dero": {
+            "counted": list(program.counted),
             # A list: the program expects its arenas in this order.
             "arenas": [{"region": region, "size": size} for region, _, size in interface.arenas],
             "inputs": inputs,

@@ -199,6 +199,37 @@ class Program:
         return sum(self.network.constants[name].nbytes for name in self.tables)
 
     @property
+    def operator_tables(self) -> dict[str, int]:
+        """Bytes of `tables` by the result of the operator that uses each first."""
+        found: dict[str, int] = {}
+        left = set(self.tables)
+        for stage in (stage for step in self.steps for stage in step.stages):
+            bases = [a.address.base for a in stage.in_c.arguments if isinstance(a, Argument)]
+            used = {base.partition(":")[2] for base in bases}
+            used |= {a.table for a in stage.in_c.arguments if isinstance(a, Argument)}
+            own = sorted(used & left)
+            left.difference_update(own)
+            if own:
+                size = sum(self.network.constants[name].nbytes for name in own)
+                found[stage.operation.result] = size
+        return found
+
+    @property
+    def call_lists(self) -> tuple[int, ...]:
+        """For each step the bytes of `tables` that list its calls."""
+        lists = (step.calls.constant if step.calls else "" for step in self.steps)
+        return tuple(self.network.constants[name].nbytes if name else 0 for name in lists)
+
+    @property
+    def counted(self) -> tuple[str, ...]:
+        """The operators of steps that run several, by their results, in the order of the C source.
+
+        A profile counts each; what a step of one operator takes, the step's own counter says.
+        """
+        several = (step for step in self.steps if len(step.stages) > 1)
+        return tuple(stage.operation.result for step in several for stage in step.stages)
+
+    @property
     def c_kernels(self) -> tuple[Kernel | NativeFunction, ...]:
         """The functions that the C source calls, in the order of their first call."""
         called = (stage.in_c.kernel for step in self.steps for stage in step.inner_stages)

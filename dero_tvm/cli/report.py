@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,12 +11,14 @@ from typing import Any, TypeVar
 import click
 
 from dero_tvm.aot.archive import load_archive
-from dero_tvm.boundary.atomic_write import staged_write
+from dero_tvm.boundary.atomic_write import staged_write, write_atomically
 from dero_tvm.boundary.errors import UserError
 from dero_tvm.boundary.json_text import LARGEST, parsed_json
 from dero_tvm.boundary.printable import printable
 from dero_tvm.boundary.whole_file import whole_file
 from dero_tvm.report import Report
+from dero_tvm.report.comparison import compare
+from dero_tvm.report.comparison_table import print_comparison
 from dero_tvm.report.plot_file import check_plot
 from dero_tvm.report.text_table import print_report
 from dero_tvm.report.tuning_table import print_tuning
@@ -34,6 +37,7 @@ def _file(flag: str, what: str) -> Callable[[F], F]:
 
 @click.command("report", cls=Command)
 @click.argument("source", type=click.Path(path_type=Path))
+@click.argument("other", type=click.Path(path_type=Path), required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 @_file("--html", "Write charts, graph and tables as one HTML file that needs no network.")
 @_file("--plot", "Draw bytes alive at each step, or with --sweep the plans: an .svg or .png.")
@@ -46,6 +50,7 @@ def _file(flag: str, what: str) -> Callable[[F], F]:
 @sweep_options
 def report_command(
     source: Path,
+    other: Path | None,
     as_json: bool,
     html: Path | None,
     plot: Path | None,
@@ -55,6 +60,7 @@ def report_command(
 ) -> None:
     """Show what is in memory when, for SOURCE: an archive, or a JSON file of --report.
 
+    With OTHER, one more of them, the two are put side by side: what a change has changed.
     With --sweep, SOURCE is a model, and the plans between fastest and smallest are compared.
 
     \b
@@ -62,8 +68,17 @@ def report_command(
       tvmc report model.tar
       tvmc report model.tar --html report.html
       tvmc report report.json --plot memory.svg --trace memory.json
+      tvmc report before.tar after.tar --html changes.html
       tvmc report --sweep model.tflite --plot sweep.svg
     """  # noqa: D301 (click reads the escape)
+    if other is not None:
+        refusals = {"--plot": plot, "--trace": trace, "--sweep": sweep or None}
+        for flag, given in refusals.items():
+            if given is not None:
+                raise UserError(f"{flag} is for one SOURCE, two are compared: leave one out")
+        refuse_sweep_options()
+        _show_comparison(source, other, as_json=as_json, html=html)
+        return
     if sweep:
         for flag, given in (("--html", html), ("--trace", trace)):
             if given is not None:
@@ -94,12 +109,33 @@ def report_command(
         console.print(f"wrote {printable(str(path))}", highlight=False, markup=False)
 
 
+def _show_comparison(source: Path, other: Path, *, as_json: bool, html: Path | None) -> None:
+    """Put two reports side by side on the terminal, or in a file."""
+    if html is not None:
+        check_output(html, "report")
+    check_distinct({"SOURCE": source, "--html": html})
+    check_distinct({"OTHER": other, "--html": html})
+    names = (source.name, other.name)
+    titles = names if names[0] != names[1] else (str(source), str(other))
+    found = compare(read_report(source), read_report(other), titles)
+    if html is not None:
+        from dero_tvm.report.html import comparison_page
+
+        write_atomically(html, comparison_page(found).encode(errors="backslashreplace"))
+    if as_json:
+        click.echo(json.dumps(found.to_dict(), indent=2))
+        return
+    console = stdout_console()
+    if html is None:
+        print_comparison(found, console)
+    else:
+        console.print(f"wrote {printable(str(html))}", highlight=False, markup=False)
+
+
 def _content(flag: str, report: Report, path: Path) -> bytes:
     """The file that a flag asks for.  What draws it is imported when it is needed."""
     if flag == "--html":
-        from dero_tvm.report.html import html_page
-
-        return html_page(report).encode(errors="backslashreplace")
+        return report_page(report)
     if flag == "--plot":
         from dero_tvm.report.timeline_plot import plot_timeline
 
@@ -107,6 +143,13 @@ def _content(flag: str, report: Report, path: Path) -> bytes:
     from dero_tvm.report.trace import chrome_trace
 
     return chrome_trace(report).encode()
+
+
+def report_page(report: Report) -> bytes:
+    """The HTML file of a report."""
+    from dero_tvm.report.html import html_page
+
+    return html_page(report).encode(errors="backslashreplace")
 
 
 def read_report(source: Path) -> Report:

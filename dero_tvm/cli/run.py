@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -17,7 +18,7 @@ from dero_tvm.boundary.input_arrays import inferences, read_npz
 from dero_tvm.boundary.printable import printable
 from dero_tvm.driver.dero_levels import BARE
 from dero_tvm.driver.options import CompileOptions
-from dero_tvm.report.profile_table import print_profile
+from dero_tvm.report.profile_table import measured_of, print_profile
 from dero_tvm.report.run_table import print_run
 from dero_tvm.report.trace import chrome_trace
 from dero_tvm.runners import RunResult, check_device, check_profile, run
@@ -30,7 +31,7 @@ from .model_options import Seconds, dero_option, model_option
 from .old_flags import OldRun
 from .outputs import check_distinct, check_output, npz_bytes
 from .progress import stages
-from .report import parsed_report
+from .report import parsed_report, report_page
 from .start_tvm import start_tvm
 
 _ARCHIVES = (".tar", ".tar.gz", ".tgz")
@@ -93,6 +94,19 @@ _ARCHIVES = (".tar", ".tar.gz", ".tgz")
     help="With --profile: write steps and arena bytes as a trace (.json) for Perfetto.",
 )
 @click.option(
+    "--html",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="With --profile: write the report of tvmc report with what was measured.",
+)
+@click.option(
+    "--report",
+    "report_file",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="With --profile: write the same as JSON, which tvmc report reads.",
+)
+@click.option(
     "--time-limit",
     metavar="SECONDS",
     type=Seconds(min_open=True),
@@ -118,6 +132,8 @@ def run_command(
     print_top: int | None,
     profile: bool,
     trace: Path | None,
+    html: Path | None,
+    report_file: Path | None,
     time_limit: float | None,
     stack_size: str | None,
     dero: str | None,
@@ -148,11 +164,13 @@ def run_command(
     stack = None if stack_size is None else parse_size(stack_size, "--stack-size")
     if outputs is not None:
         check_output(outputs, "npz")
-    if trace is not None:
-        if not profile:
-            raise UserError("--trace needs what --profile measures: give both")
-        check_output(trace, "json")
-    check_distinct({"MODEL": model, "--inputs": inputs, "--outputs": outputs, "--trace": trace})
+    files = {"--trace": trace, "--html": html, "--report": report_file}
+    for flag, path in files.items():
+        if path is not None:
+            if not profile:
+                raise UserError(f"{flag} needs what --profile measures: give both")
+            check_output(path, "report" if flag == "--html" else "json")
+    check_distinct({"MODEL": model, "--inputs": inputs, "--outputs": outputs, **files})
     arrays = read_npz(inputs) if inputs else None
     if model.name.endswith(_ARCHIVES):
         _refuse_compile_flags(model, dero=dero, target=target, input_shapes=input_shapes)
@@ -175,19 +193,27 @@ def run_command(
         )
     if not result.guard_ok:
         raise UserError(f"the generated program is wrong: {result.guard_report}; please report it")
-    report = parsed_report(model, archive.report) if profile else None
+    report = None
+    if result.profile is not None:
+        measured = measured_of(result.profile, device)
+        report = replace(parsed_report(model, archive.report), measured=measured)
     with ExitStack() as written:  # all files appear, or none
         if trace is not None and report is not None:
             data = chrome_trace(report, result.profile).encode()
             written.enter_context(staged_write(trace, data))
+        if html is not None and report is not None:
+            written.enter_context(staged_write(html, report_page(report)))
+        if report_file is not None and report is not None:
+            written.enter_context(staged_write(report_file, report.to_json().encode()))
         if outputs is not None:
             write_atomically(outputs, npz_bytes(_named_outputs(result)))
     console = stdout_console()
     print_run(archive, result, device, console, top=print_top)
     if report is not None:
         print_profile(report, result, console)
-    if trace is not None:
-        console.print(f"wrote {printable(str(trace))}", highlight=False, markup=False)
+    for path in files.values():
+        if path is not None:
+            console.print(f"wrote {printable(str(path))}", highlight=False, markup=False)
 
 
 def _refuse_compile_flags(model: Path, **flags: object) -> None:

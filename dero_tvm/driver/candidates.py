@@ -106,6 +106,25 @@ class Candidates:
         else:
             yield from self.streamed(None, below)
 
+    def likely(self) -> Iterator[Candidate]:
+        """Streamed candidates that are mostly near the smallest, found with the least work.
+
+        The first has an address for every row; where there is none such, they are in rings.
+        """
+        if Dero.STREAM not in self.modes:
+            return
+        try:
+            module = self._joined()
+        except UserError:  # what trades rows is not in one cascade
+            module = None
+        if module is not None:
+            scheduled = self.planner.schedule(module, Sharing.ROWS)
+            plan = self.planner.plan_row_placement(scheduled)
+            if plan is not None:
+                yield Candidate(Dero.STREAM, "row by row", module, scheduled, plan)
+                return
+        yield from self._in_rings("streamed", None, None)
+
     def streamed(self, limit: int | None, below: int | None = None) -> Iterator[Candidate]:
         """Streamed no more than needed to stay within `limit` bytes; None: the least peak."""
         label = "streamed" if limit is None else f"streamed in {limit:,}"

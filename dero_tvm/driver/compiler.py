@@ -161,4 +161,6 @@ def _report(prepared: PreparedModel, chosen: Candidate, program: Program) -> Rep
         plain_module=plain_module,
         rows_proof=proof,
         table_bytes=program.table_bytes,
+        operator_tables=program.operator_tables,
+        call_lists=program.call_lists,
     )

@@ -11,16 +11,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ..aot.kernels import alike_takes_table
 from ..boards.board import Board, load_board
 from ..boundary.errors import internal_errors
 from ..boundary.one_at_a_time import one_at_a_time
 from ..planning import DoesNotFit, plan_memory
 from .candidates import Candidate
 from .choose_plan import smallest
+from .dero_levels import Dero
 from .network_planner import board_regions
 from .options import CompileOptions
 from .prepare import prepare
 from .takes_options import takes_options
+
+_QUICK_SECONDS = 0.2  # of searching, counted in its steps
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,8 @@ class Estimate:
     model, target, dero
         What was asked.
     arena_bytes
-        The smallest arena, everything in it counted: that of `compile` where it fits.
+        The smallest arena, everything in it counted: that of `compile` where it fits, or with
+        ``quick`` an upper bound of it.
     weights_bytes
         Weights and tables in flash; code comes on top.
     macs
@@ -59,7 +64,17 @@ class Estimate:
 
 @dataclass(frozen=True, kw_only=True)
 class EstimateOptions(CompileOptions):
-    """`CompileOptions`, less those that choose among plans by something else than size."""
+    """`CompileOptions`, less those that choose among plans by something else than size.
+
+    Parameters
+    ----------
+    quick
+        With ``dero="stream"``: the arena of one verified plan, found with little searching.
+        `dero_tvm.compile` finds one that is as small or smaller; how much it is above that, the
+        docs tell.  For a search over many networks.
+    """
+
+    quick: bool = False
 
 
 @takes_options(EstimateOptions, without=("memory_budget", "tune", "dump_ir", "name"))
@@ -81,7 +96,14 @@ def estimate(model: Any, options: EstimateOptions) -> Estimate:
     prepared = prepare(model, options)
     boundless = replace(load_board("host"), features=board.features)
     planner = replace(prepared.planner, board=boundless)
-    found = smallest(prepared.candidates().for_planner(planner), options.mode)
+    found = None
+    if options.quick and options.mode is Dero.STREAM:
+        little = replace(planner.options, time_limit=min(options.time_limit, _QUICK_SECONDS))
+        quick = replace(planner, options=little, tables=alike_takes_table)
+        ways = prepared.candidates().for_planner(quick).likely()
+        found = min(ways, key=lambda way: way.arena_bytes, default=None)
+    if found is None:
+        found = smallest(prepared.candidates().for_planner(planner), options.mode)
     network = found.scheduled.network
     weights = network.c_constants_bytes
     label = model.name if isinstance(model, Path) else prepared.loaded.name

@@ -12,7 +12,7 @@ import tvm
 
 from relax_passes.operators.signature import TensorSpec
 
-from ..aot.kernels import makes_windows
+from ..aot.kernels import makes_windows, takes_table
 from ..boards.board import Board
 from ..boundary.errors import UserError
 from ..boundary.printable import printable
@@ -27,6 +27,7 @@ from ..schedule.constant_arrays import ConstantArrays
 from ..schedule.extract import extract
 from ..schedule.network import Network
 from ..schedule.to_problem import Scheduled, Sharing, to_problem
+from ..schedule.to_rows import TakesTable
 from .options import STACK_RESERVE
 from .row_planner import plan_row_placement, row_problem
 
@@ -119,6 +120,7 @@ class NetworkPlanner:
     reserve: int = STACK_RESERVE  # bytes of the board's first region that no arena takes
     choose: Choice = preferred  # of several kernels
     constants: ConstantArrays = field(default_factory=ConstantArrays)  # of all rewritings
+    tables: TakesTable = takes_table  # which kernels look rows up
 
     def network(self, module: tvm.IRModule) -> Network:
         """The operators and tensors of a module."""
@@ -172,7 +174,13 @@ class NetworkPlanner:
         self, scheduled: Scheduled, below: int | None = None
     ) -> MemoryPlan | None:
         """A verified plan with an address for every row; see `row_planner`."""
-        return plan_row_placement(scheduled, self.options, alignment=self._alignment(), below=below)
+        return plan_row_placement(
+            scheduled,
+            self.options,
+            alignment=self._alignment(),
+            below=below,
+            tables=self.tables,
+        )
 
     def rows(self, scheduled: Scheduled, order: Sequence[int]) -> RowProblem:
         """The calls of row kernels that run `scheduled` with its cascades in `order`."""

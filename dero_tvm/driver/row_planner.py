@@ -13,7 +13,7 @@ from ..planning.rows.plan import plan_rows
 from ..planning.rows.problem import RowProblem
 from ..schedule.network import Network
 from ..schedule.to_problem import Scheduled
-from ..schedule.to_rows import to_rows
+from ..schedule.to_rows import TakesTable, to_rows
 
 _MOST_CALLS = 20_000
 
@@ -25,13 +25,17 @@ def has_too_many_calls(network: Network) -> bool:
 
 
 def row_problem(
-    scheduled: Scheduled, order: Sequence[int], options: Options, alignment: int
+    scheduled: Scheduled,
+    order: Sequence[int],
+    options: Options,
+    alignment: int,
+    tables: TakesTable = takes_table,
 ) -> RowProblem:
     """The calls of row kernels that run `scheduled` with its cascades in `order`."""
     return to_rows(
         scheduled,
         order,
-        takes_table=takes_table,
+        takes_table=tables,
         keep_inputs=options.keep_inputs,
         external_io=options.external_io,
         alignment=alignment,
@@ -39,11 +43,16 @@ def row_problem(
 
 
 def plan_row_placement(
-    scheduled: Scheduled, options: Options, *, alignment: int = 4, below: int | None = None
+    scheduled: Scheduled,
+    options: Options,
+    *,
+    alignment: int = 4,
+    below: int | None = None,
+    tables: TakesTable = takes_table,
 ) -> MemoryPlan | None:
     """A plan with the calls of all cascades in the best order found.
 
-    `alignment` in bytes, as in `to_problem`.
+    `alignment` in bytes, as in `to_problem`; `tables` says which kernels look rows up.
 
     None if it would not be smaller than `below` bytes, does not fit the first region, where all
     rows lie, or has too many calls.
@@ -51,7 +60,7 @@ def plan_row_placement(
     if has_too_many_calls(scheduled.network):
         return None
     order = tuple(range(len(scheduled.network.cascades)))
-    problem = row_problem(scheduled, order, options, alignment)
+    problem = row_problem(scheduled, order, options, alignment, tables)
     states = persistent_part(scheduled.problem)
     region, *others = without_states(scheduled.problem, states).regions
     if states.region != region.name:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import tvm
 
@@ -42,8 +43,10 @@ def build_report(
     before: Planned,
     plain: Planned,
     plain_module: tvm.IRModule,
-    rows_proof: str = "",
-    table_bytes: int = 0,
+    rows_proof: str,
+    table_bytes: int,
+    operator_tables: Mapping[str, int],
+    call_lists: Sequence[int],
 ) -> Report:
     """The report of one compilation.
 
@@ -51,7 +54,8 @@ def build_report(
     that the code is generated from, `before` that of the network as written with every tensor
     whole, `plain` that of the plain network.  `chosen` names what of `dero` the code makes use of,
     `rows_proof` says what is known of other orders of rows, and `table_bytes` are those of the
-    program's own tables, which say where rows lie.
+    program's own tables, which say where rows lie: `operator_tables` of them by operator,
+    `call_lists` by step.
     """
     scheduled, plan = after
     network = scheduled.network
@@ -88,7 +92,9 @@ def build_report(
         rows_proof=rows_proof,
         peak_step=steps[peak].name if steps else "",
         peak_buffers=tuple(at_peak),
-        steps=steps,
+        steps=tuple(
+            replace(step, call_bytes=size) for step, size in zip(steps, call_lists, strict=True)
+        ),
         buffers=found.buffers,
         residuals=residuals,
         shortcuts=shortcuts,
@@ -98,7 +104,11 @@ def build_report(
         state_bytes=plan.state_bytes,
         table_bytes=table_bytes,
         operators=operators(
-            network, plan, operator_classes(module), _other_decisions(module, listed)
+            network,
+            plan,
+            operator_classes(module),
+            _other_decisions(module, listed),
+            operator_tables,
         ),
         whole=timeline(before, waiting),
         plain=timeline(plain, _waiting_for_joins(plain_module)),

@@ -18,16 +18,23 @@ def operators(
     plan: MemoryPlan,
     classes: Mapping[str, str],
     decided: Mapping[str, Decision],
+    tables: Mapping[str, int],
 ) -> tuple[ReportedOperator, ...]:
     """Inputs and operators; a concatenation in place, which runs no code, stands among them.
 
     `classes` maps tensors to the memory class of the operator that makes each; `decided` has what
-    passes recorded of operators that the report lists nowhere else.
+    passes recorded of operators that the report lists nowhere else; `tables` the bytes of what says
+    where rows lie.
     """
+    weights = network.weights_by_result
     return tuple(
         replace(
             _with_decision(operator, decided.get(operator.name), network.layers),
             memory_class=classes.get(operator.name, ""),
+            rows=network.values[operator.name].spec.rows,
+            bytes=network.values[operator.name].spec.bytes,
+            weights=weights.get(operator.name, 0),
+            tables=tables.get(operator.name, 0),
         )
         for operator in _Lister(network).list(plan)
     )
@@ -74,7 +81,7 @@ class _Lister:
     def list(self, plan: MemoryPlan) -> Iterator[ReportedOperator]:
         network = self.network
         for port in network.inputs:
-            yield ReportedOperator(port.value, "input", self._shape(port.value), -1, ())
+            yield ReportedOperator(port.value, "input", self._shape(port.value), -1, (), runs=False)
         listed = set(self.inputs)
         for step, run in enumerate(plan.runs):
             cascades = [network.cascades[index] for index in plan.order[run.first : run.end]]
@@ -91,6 +98,7 @@ class _Lister:
                             step,
                             makers,
                             layers=self._layers_of_concat(operand),
+                            runs=False,
                         )
                 listed.add(op.result)
                 yield ReportedOperator(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from dero_tvm.boundary.structured import structured
 
 from .layer_names import layers_by_tensor
+from .measured import Measured
 from .operators import ReportedOperator
 from .ports import ReportedPort
 from .timeline import ReportedBuffer, ReportedStep, Timeline
@@ -115,6 +116,7 @@ class Report:
     rows_proof: str = ""  # whether any order of rows could need less
     state_bytes: int = 0  # of the arena, what lasts from one inference to the next
     table_bytes: int = 0  # of `constants_bytes`, what says where rows lie and in which order
+    measured: Measured | None = None  # if a run with a profile gave it
 
     @property
     def proofs(self) -> tuple[tuple[str, str], ...]:

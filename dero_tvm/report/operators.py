@@ -21,6 +21,11 @@ class ReportedOperator:
     reason: str = ""
     decided_by: str = ""  # the pass
     layers: tuple[str, ...] = ()  # of the model file, that it was made from
+    rows: int = 0  # of the tensor that it makes
+    bytes: int = 0  # of this tensor as a whole
+    weights: int = 0  # bytes in flash; what several operators read counts for the first
+    tables: int = 0  # bytes in flash of what says where the rows lie that it reads and makes
+    runs: bool = True  # False: an input, or a concatenation whose parts are written in place
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from rich.table import Table
 from dero_tvm.boundary.printable import printable
 
 from .data import Report, ReportedResidual, ReportedShortcut
+from .join_stories import JoinStory, join_stories
 from .layer_names import brief, few
 
 _MANY_JOINS = 12  # beyond so many, a short report counts those that cost nothing
@@ -29,8 +30,9 @@ def print_report(report: Report, console: Console, *, steps: bool = False) -> No
     if report.residuals:
         _print_residuals(report, console, all_of_them=steps)
     if steps:
-        console.print(_steps(report))
-        console.print()
+        from .steps_table import print_steps  # which is made of the parts below
+
+        print_steps(report, console)
     for refusal in report.plain_refusals:
         remark(console, f"The plain network keeps {refusal}")
     for note in report.notes:
@@ -145,19 +147,28 @@ def _print_residuals(report: Report, console: Console, *, all_of_them: bool) -> 
     if len(listed) < len(residuals):
         title += f": {_counts(residuals)}"
     table = table_of(title, "join", "shortcut", "bytes", "what was done", numbers=("bytes",))
+    stories = {story.residual.join: story for story in join_stories(report) if all_of_them}
     for r in listed:
         layer = printable(brief(report.layer(r.join)), _LONGEST_JOIN)
         table.add_row(
             f"{shown(r.join)} [dim]{escape(r.operator)}[/dim] {escape(layer)}".rstrip(),
             escape(r.shortcut),
             f"{r.bytes:,}",
-            done(r.action, r.decided_by, r.reason),
+            done(r.action, r.decided_by, r.reason) + _story(stories.get(r.join)),
         )
     if listed:
         console.print(table)
     else:
         console.print(f"[bold italic]{title}[/]", highlight=False)
     console.print()
+
+
+def _story(story: JoinStory | None) -> str:
+    """What a join costs and why it is unlike its neighbour, for use in a table."""
+    if story is None:
+        return ""
+    texts = filter(None, (story.consequence, story.contrast))
+    return escape(printable("".join(f"; {text}" for text in texts)))
 
 
 def _print_shortcuts(report: Report, console: Console, *, all_of_them: bool) -> None:
@@ -179,22 +190,3 @@ def _print_shortcuts(report: Report, console: Console, *, all_of_them: bool) -> 
 def _counts(decided: Iterable[ReportedResidual | ReportedShortcut]) -> str:
     counts = Counter(done(entry.action, entry.decided_by) for entry in decided)
     return ", ".join(f"{count} {what}" for what, count in counts.items())
-
-
-def _steps(report: Report) -> Table:
-    numbers = ("live bytes", "MACs")
-    table = table_of("steps", "step", *numbers, "operators", numbers=numbers)
-    decided: dict[int, list[str]] = {}
-    for op in report.operators:
-        if op.action:
-            decided.setdefault(op.step, []).append(done(op.action, op.decided_by, op.reason))
-    for number, step in enumerate(report.steps):
-        style = "bold" if step.name == report.peak_step else None
-        operators = f"{escape(step.summary)} [dim]-> {shown(step.output)}[/dim]"
-        if step.layers:
-            operators += f" {shown_layers(step.layers)}"
-        operators = "; ".join([operators, *decided.get(number, [])])
-        table.add_row(
-            shown(step.name), f"{step.live_bytes:,}", f"{step.macs:,}", operators, style=style
-        )
-    return table

@@ -96,6 +96,7 @@ class ReportedStep:
     calls: int = 0  # of row kernels, in a row placement
     peak_call: int = 0  # that with most bytes alive, which are `live_bytes`
     layers: tuple[str, ...] = ()  # of the model file, after which its operators are named
+    call_bytes: int = 0  # in flash, of the order in which its rows are made
 
     @property
     def summary(self) -> str:

@@ -62,6 +62,11 @@ def binding_source(
         f"const uint32_t harness_step_count = TVMGEN_{name.upper()}_STEPS;\n"
         "#else\nuint64_t* const harness_profile = NULL;\n"
         "const uint32_t harness_step_count = 0;\n#endif\n"
+        f"#if defined(TVMGEN_PROFILE) && TVMGEN_{name.upper()}_OPERATORS > 0\n"
+        f"uint64_t* const harness_operator_profile = tvmgen_{name}_operator_profile;\n"
+        f"const uint32_t harness_operator_count = TVMGEN_{name.upper()}_OPERATORS;\n"
+        "#else\nuint64_t* const harness_operator_profile = NULL;\n"
+        "const uint32_t harness_operator_count = 0;\n#endif\n"
     )
     parts.append(port_tables(archive, "harness", copy_io=copy_io, named=False))
     return "\n".join(parts)

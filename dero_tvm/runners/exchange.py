@@ -4,7 +4,7 @@ inputs.bin:   number of inferences (uint32); for each the values of all inputs i
 outputs.bin:  ticks of the calibration loop (uint32); for each inference its status (int32), ticks
               (uint32), stack (uint32), number of the arena whose guard was changed (uint32, 0 for
               none), offset of the changed byte (int32), if the model has a profile the ticks of
-              each step (uint64), the values of all outputs in order.
+              each step and of each counted operator (uint64), the values of all outputs in order.
 All are little-endian, as are the machines.
 """
 
@@ -18,7 +18,7 @@ import numpy as np
 
 from ..boundary.errors import UserError
 from .errors import RunError
-from .result import Tensor
+from .result import Profile, Tensor
 from .unpacked_archive import Archive, tensor_bytes
 
 _RECORD = struct.Struct("<iIIIi")
@@ -32,6 +32,7 @@ class Inference:
     ticks: int
     stack_bytes: int
     step_ticks: tuple[int, ...]  # empty without a profile
+    operator_ticks: tuple[int, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +42,16 @@ class Results:
     calibration_ticks: int
     inferences: list[Inference]
     guard_report: str  # "" if nothing was written around an arena
+
+    def profile(self, archive: Archive, unit: str, resolution: int) -> Profile:
+        """What steps and operators took, from a run that measured them."""
+        return Profile(
+            tuple(inference.step_ticks for inference in self.inferences),
+            unit,
+            resolution,
+            tuple(archive.counted),
+            tuple(inference.operator_ticks for inference in self.inferences),
+        )
 
 
 def pack_inputs(archive: Archive, inputs: Sequence[Mapping[str, Tensor]]) -> bytes:
@@ -66,14 +77,15 @@ def pack_inputs(archive: Archive, inputs: Sequence[Mapping[str, Tensor]]) -> byt
     return b"".join(parts)
 
 
-def unpack_results(archive: Archive, count: int, data: bytes, steps: int = 0) -> Results:
-    """Read outputs.bin of `count` inferences with a profile of `steps` steps.
+def unpack_results(archive: Archive, count: int, data: bytes, *, profile: bool = False) -> Results:
+    """Read outputs.bin of `count` inferences, with a profile or without.
 
     Raises RunError if one of them failed.
     """
-    profile = struct.Struct(f"<{steps}Q")
+    steps = struct.Struct(f"<{len(archive.steps) if profile else 0}Q")
+    operators = struct.Struct(f"<{len(archive.counted) if profile else 0}Q")
     sizes = [tensor_bytes(tensor) for tensor in archive.outputs]
-    expected = 4 + count * (_RECORD.size + profile.size + sum(sizes))
+    expected = 4 + count * (_RECORD.size + steps.size + operators.size + sum(sizes))
     if len(data) != expected:
         raise RunError(f"The test program wrote {len(data)} bytes of results, not {expected}.")
     (calibration,) = struct.unpack_from("<I", data)
@@ -87,15 +99,17 @@ def unpack_results(archive: Archive, count: int, data: bytes, steps: int = 0) ->
             raise RunError(f"tvmgen_{archive.name}_run returned {status} at inference {index}.")
         if arena and not report:
             report = _describe(archive, index, arena, offset)
-        step_ticks = profile.unpack_from(data, position)
-        position += profile.size
+        step_ticks = steps.unpack_from(data, position)
+        position += steps.size
+        operator_ticks = operators.unpack_from(data, position)
+        position += operators.size
         outputs = {}
         for tensor, size in zip(archive.outputs, sizes):
             dtype = np.dtype(tensor.dtype).newbyteorder("<")
             values = np.frombuffer(data, dtype, size // dtype.itemsize, position)
             outputs[tensor.name] = values.reshape(tensor.shape).astype(tensor.dtype)
             position += size
-        inferences.append(Inference(outputs, ticks, stack, step_ticks))
+        inferences.append(Inference(outputs, ticks, stack, step_ticks, operator_ticks))
     return Results(calibration, inferences, report)
 
 

@@ -15,7 +15,7 @@ from .elf import section_sizes
 from .errors import RunError
 from .exchange import pack_inputs, unpack_results
 from .process import MORE_TIME, build, compile_objects, find_tool, run
-from .result import Profile, RunResult, Tensor
+from .result import RunResult, Tensor
 from .unpacked_archive import Archive
 from .workspace import build_folder, write_archive
 
@@ -121,17 +121,15 @@ def run_host_c(
         )
         if completed.status:
             raise RunError(_failure(completed.status, completed.messages), completed.messages)
-        steps = len(archive.steps) if profile else 0
         data = (folder / "outputs.bin").read_bytes()
-        results = unpack_results(archive, len(inputs), data, steps)
-        ticks = tuple(inference.step_ticks for inference in results.inferences)
+        results = unpack_results(archive, len(inputs), data, profile=profile)
         return RunResult(
             outputs=[inference.outputs for inference in results.inferences],
             model_sections=section_sizes(objects),
             image_sections=section_sizes([program]),
             guard_report=results.guard_report,
             seconds=completed.seconds,
-            profile=Profile(ticks, "ns", _CLOCK_TICK) if profile else None,
+            profile=results.profile(archive, "ns", _CLOCK_TICK) if profile else None,
         )
 
 

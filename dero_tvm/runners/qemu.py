@@ -26,7 +26,7 @@ from .errors import RunError
 from .exchange import Results, pack_inputs, unpack_results
 from .fault import describe_fault
 from .process import MORE_TIME, Completed, find_tool, run
-from .result import Profile, RunResult, Tensor
+from .result import RunResult, Tensor
 from .stack_bound import NoBound, StackBound, stack_bound
 from .unpacked_archive import Archive
 from .workspace import build_folder
@@ -94,10 +94,8 @@ def run_qemu(
         completed = run(command, folder, time_limit=time_limit, remedy=MORE_TIME)
         if completed.status:
             raise _failure(completed, image, board, stack_size)
-        steps = len(archive.steps) if profile else 0
         data = (folder / "outputs.bin").read_bytes()
-        results = unpack_results(archive, len(inputs), data, steps)
-        ticks = tuple(inference.step_ticks for inference in results.inferences)
+        results = unpack_results(archive, len(inputs), data, profile=profile)
         tick = board.qemu.instructions_per_tick
         _check_counter(results, board, board.qemu)
         return RunResult(
@@ -109,7 +107,7 @@ def run_qemu(
             image_sections=section_sizes([image.program]),
             guard_report=results.guard_report,
             seconds=completed.seconds,
-            profile=Profile(ticks, "instructions", tick) if profile else None,
+            profile=results.profile(archive, "instructions", tick) if profile else None,
         )
 
 

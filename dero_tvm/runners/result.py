@@ -15,17 +15,28 @@ Tensor = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class Profile:
-    """What each step of each inference took, in units of a counter's tick."""
+    """What each step of each inference took, in units of a counter's tick.
+
+    `operator_ticks` has the same of `operators`, those of steps that run several; together they
+    take what their step does, but for a few instructions at its end.
+    """
 
     ticks: tuple[tuple[int, ...], ...]  # of each inference the steps in order of execution
     unit: str  # "instructions", or "ns" of the clock on the wall
     resolution: int  # units in a tick: a figure of one inference is off by less than that
+    operators: tuple[str, ...] = ()  # by the tensors that they make
+    operator_ticks: tuple[tuple[int, ...], ...] = ()
 
     def means(self) -> tuple[float, ...]:
         """Units of each step, the mean over all inferences."""
-        return tuple(
-            self.resolution * sum(step) / len(self.ticks) for step in zip(*self.ticks, strict=True)
-        )
+        return self._means(self.ticks)
+
+    def operator_means(self) -> dict[str, float]:
+        """Units of each of `operators`, the mean over all inferences."""
+        return dict(zip(self.operators, self._means(self.operator_ticks)))
+
+    def _means(self, ticks: tuple[tuple[int, ...], ...]) -> tuple[float, ...]:
+        return tuple(self.resolution * sum(one) / len(ticks) for one in zip(*ticks, strict=True))
 
 
 @dataclass(frozen=True, eq=False)

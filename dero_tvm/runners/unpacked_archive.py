@@ -43,6 +43,8 @@ class Archive(Protocol):
 
     @property
     def steps(self) -> Sequence[str]: ...  # asked for with a profile alone
+    @property
+    def counted(self) -> Sequence[str]: ...  # operators that a profile counts; asked for likewise
 
     def c_sources(self) -> Mapping[str, bytes]: ...  # file name -> content
 

@@ -231,13 +231,29 @@ class Network:
     @property
     def c_constants(self) -> tuple[str, ...]:
         """Names of the constants that the generated C reads, which are those that flash holds."""
-        names: dict[str, None] = {}
+        return tuple(name for names in self._new_constants.values() for name in names)
+
+    @property
+    def weights_by_result(self) -> dict[str, int]:
+        """Bytes of `c_constants` by the result of the operator that reads each first."""
+        return {
+            result: sum(self.constants[name].nbytes for name in names)
+            for result, names in self._new_constants.items()
+        }
+
+    @property
+    def _new_constants(self) -> dict[str, list[str]]:
+        """For each result the constants that no operator before it reads."""
+        found: dict[str, list[str]] = {}
+        seen: set[str] = set()
         groups = (op for cascade in self.cascades for op in cascade.operations)
         for op in (part for group in groups for part in group.parts):
             own = [o for i, o in enumerate(op.operands) if not op.native or i in op.row_operands]
             packed = [name for _, name in op.native.constants] if op.native else []
-            names.update(dict.fromkeys(n for n in (*own, *packed) if n in self.constants))
-        return tuple(names)
+            names = dict.fromkeys((*own, *packed))
+            found[op.result] = [n for n in names if n in self.constants and n not in seen]
+            seen.update(found[op.result])
+        return found
 
     @property
     def c_constants_bytes(self) -> int:

@@ -75,6 +75,9 @@ void harness_main(void) {
     for (uint32_t i = 0; i < harness_step_count; i++) {
       harness_profile[i] = 0;
     }
+    for (uint32_t i = 0; i < harness_operator_count; i++) {
+      harness_operator_profile[i] = 0;
+    }
     struct harness_measurement measurement = {0, 0};
     const int32_t status = platform_measure(harness_run_model, &measurement);
     const struct guard_report guards = check_guards();
@@ -83,6 +86,9 @@ void harness_main(void) {
     platform_write(&guards, sizeof guards);
     for (uint32_t i = 0; i < harness_step_count; i++) {
       platform_write(&harness_profile[i], sizeof harness_profile[i]);
+    }
+    for (uint32_t i = 0; i < harness_operator_count; i++) {
+      platform_write(&harness_operator_profile[i], sizeof harness_operator_profile[i]);
     }
     for (uint32_t i = 0; i < harness_output_count; i++) {
       platform_write(*harness_outputs[i].address, harness_outputs[i].bytes);

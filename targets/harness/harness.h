@@ -34,6 +34,8 @@ extern const struct harness_tensor harness_outputs[];
 extern const uint32_t harness_output_count;
 extern uint64_t* const harness_profile; /* ticks of each step in the last inference */
 extern const uint32_t harness_step_count; /* 0: the model is compiled without a profile */
+extern uint64_t* const harness_operator_profile; /* likewise of operators that share a step */
+extern const uint32_t harness_operator_count;
 void harness_set_addresses(void); /* of all inputs and outputs */
 int32_t harness_run_model(void);
 

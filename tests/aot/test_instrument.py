@@ -91,7 +91,9 @@ def test_left_out_it_costs_nothing(archives, tmp_path: Path) -> None:
         return (folder / source).with_suffix(".o").read_bytes()
 
     for key, archive in archives.items():
-        bare = changed(archive, lambda text: re.sub(r"\n  TVMGEN_(BEGIN|END)\(\d+\);", "", text))
+        bare = changed(
+            archive, lambda text: re.sub(r"\n *TVMGEN_(BEGIN|END|LAP)\(\d+\);", "", text)
+        )
         assert bare.files != archive.files
         assert objects(archive, tmp_path / key) == objects(bare, tmp_path / f"{key} bare")
 

@@ -7,11 +7,15 @@ import runpy
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
+from onnx import helper
 
 import dero_tvm
+from dero_tvm.aot.kernels import alike_takes_table, takes_table
 from dero_tvm.boards.board import load_board
-from tests.models.tiny_models import residual, save
+from tests.models.tiny_models import model_of, residual, save
 
 ROOT = Path(__file__).resolve().parents[2]
 DIGITS = ROOT / "examples" / "models" / "digits_int8.onnx"
@@ -30,6 +34,58 @@ def test_is_what_compile_finds(dero: str, target: str) -> None:
     assert found.fits and found.target == target and found.dero == dero
     if report.memory:
         assert found.ram_free == report.memory[0].headroom
+
+
+@pytest.mark.parametrize("dero", ["stream", "accumulate"])
+def test_a_quick_one_is_an_upper_bound(dero: str) -> None:
+    for model in (DIGITS, residual(spatial=True)):
+        quick = dero_tvm.estimate(model, dero=dero, quick=True)
+        full = dero_tvm.estimate(model, dero=dero)
+        assert full.arena_bytes <= quick.arena_bytes <= 1.25 * full.arena_bytes
+        assert quick.macs == full.macs
+        whole = dero_tvm.estimate(model, dero="none")
+        assert quick.arena_bytes < whole.arena_bytes or full.arena_bytes == whole.arena_bytes
+
+
+def test_a_quick_one_of_rows_that_the_application_has() -> None:
+    options = {"input_layout": "nhwc", "stream_input": True, "stream_output": True}
+    quick = dero_tvm.estimate(residual(spatial=True), quick=True, **options)
+    assert quick.arena_bytes >= dero_tvm.estimate(residual(spatial=True), **options).arena_bytes
+
+
+def test_kernels_alike_find_rows_alike() -> None:
+    """What a quick estimate takes of another operation of the kind is true of this one."""
+    kinds = 0
+    for model in (DIGITS, residual(spatial=True), _many_forms()):
+        compiled = dero_tvm.compile(model, dero="none")
+        for op in (op for c in compiled.network.cascades for op in c.operations):
+            for index in range(len(op.operands)):
+                assert alike_takes_table(op, index) == takes_table(op, index), op
+                kinds += 1
+    assert kinds > 40
+
+
+def _many_forms() -> onnx.ModelProto:
+    """Concatenations along each axis, poolings, reductions, products."""
+    nodes = [
+        helper.make_node("Concat", ["x", "x"], ["channels"], axis=1),
+        helper.make_node("Concat", ["x", "x"], ["rows"], axis=2),
+        helper.make_node("Concat", ["x", "x"], ["columns"], axis=3),
+        helper.make_node("MaxPool", ["channels"], ["pool"], kernel_shape=[2, 2], strides=[2, 2]),
+        helper.make_node("AveragePool", ["rows"], ["mean"], kernel_shape=[3, 3]),
+        helper.make_node("Resize", ["columns", "", "scales"], ["larger"], mode="nearest"),
+        helper.make_node("Mul", ["x", "x"], ["square"]),
+        helper.make_node("Softmax", ["square"], ["soft"], axis=1),
+        helper.make_node("GlobalAveragePool", ["soft"], ["one"]),
+    ]
+    scales = np.array([1, 1, 2, 2], np.float32)
+    outputs = {
+        "pool": (1, 8, 3, 3),
+        "mean": (1, 4, 10, 4),
+        "larger": (1, 4, 12, 24),
+        "one": (1, 4, 1, 1),
+    }
+    return model_of(nodes, {"x": (1, 4, 6, 6)}, outputs, {"scales": scales})
 
 
 def test_a_network_that_is_too_large_has_a_size(tmp_path: Path) -> None:

@@ -49,8 +49,19 @@ addEventListener("load", () => {
       tips += named && text.includes(told) && text.includes(life) && text.includes("bytes") ? 1 : 0;
     });
   }
+  // The wheel and the buttons make the time larger, and what is pointed at stays where it is.
+  const zoom = document.querySelector(".zoom"), view = zoom.querySelector(".window");
+  const plot = zoom.querySelector(".plot"), whole = plot.clientWidth;
+  const left = view.getBoundingClientRect().left, x = left + 200;
+  const share = () => (x - plot.getBoundingClientRect().left) / plot.clientWidth;
+  const before = share();
+  view.dispatchEvent(new WheelEvent("wheel", {deltaY: -400, clientX: x, cancelable: true}));
+  const larger = plot.clientWidth / whole, moved = Math.abs(share() - before);
+  zoom.querySelector('[data-zoom="0"]').click();
+  const right = larger > 2 && moved < 0.02 && plot.clientWidth === whole;
+  const zoomed = right ? "zooms" : `${larger} ${moved}`;
   const root = document.documentElement;
-  console.log(`${document.title}: found ${root.scrollWidth}/${root.clientWidth}/${tips}`);
+  console.log(`${document.title}: found ${root.scrollWidth}/${root.clientWidth}/${tips} ${zoomed}`);
 });
 </script>
 """
@@ -74,7 +85,7 @@ def test_page(names: str, width: int, request: pytest.FixtureRequest, tmp_path: 
     assert done.returncode == 0, done.stderr[-2000:]
     said = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
     assert len(said) == 1, said
-    found = re.search(r": found (\d+)/(\d+)/(\d+)", said[0])
+    found = re.search(r": found (\d+)/(\d+)/(\d+) zooms", said[0])
     assert found, said
     needed, there, tips = map(int, found.groups())
     assert there == width

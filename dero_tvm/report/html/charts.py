@@ -10,10 +10,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import accumulate, count, groupby
 
-from dero_tvm.report.html.row_charts import Area, row_map, row_stack
-from dero_tvm.report.timeline import ReportedBuffer, Timeline
+from dero_tvm.report.html.row_charts import Area, hue_of, row_map, row_stack
+from dero_tvm.report.layer_names import brief
+from dero_tvm.report.timeline import ReportedBuffer, ReportedStep, Timeline
 
-_LEGIBLE_WIDTH, _LEGIBLE_HEIGHT = 7.0, 6.0  # percent of a chart: smaller boxes have no text
+_LEGIBLE_WIDTH, _LEGIBLE_HEIGHT = 4.0, 4.0  # percent of a chart: smaller boxes have no text
+_LARGEST_ZOOM = 32  # as in behaviour.js
 _THIN = 1.2
 _MOST_TICKS = 6
 _MANY_CELLS = 700
@@ -71,6 +73,7 @@ class Chart:
     peak_bytes: int = 0
     regions: tuple[Mark, ...] = ()  # where regions begin, if there are several
     areas: tuple[Area, ...] = ()  # in place of boxes, in a row placement
+    labels: tuple[Box, ...] = ()  # where areas have room for a text
     top: int = 1  # bytes at the upper end
 
     @property
@@ -83,7 +86,7 @@ def stack_chart(
     key: str, title: str, timeline: Timeline, top: int, *, texts: bool = False
 ) -> Chart:
     """What is alive during each step, on an axis that ends at `top` bytes."""
-    spans = _spans(timeline, by_calls=texts and timeline.by_rows)
+    spans = _spans(timeline, by_calls=texts and timeline.by_rows, texts=texts)
     boxes = []
     for span in () if timeline.by_rows else spans:
         for layer in timeline.layers(span.step):
@@ -91,7 +94,7 @@ def stack_chart(
                 buffer = timeline.buffers[layer.index]
                 bottom, height = 100 * layer.bottom / top, 100 * layer.own / top
                 place = (span.left, span.width, bottom, height)
-                text = buffer.label if texts and _legible(span.width, height) else ""
+                text = _label(buffer) if texts and _may_be_legible(span.width, height) else ""
                 boxes.append(Box(*place, layer.index, layer.role, span.step, text))
     peak, peak_bytes = None, 0
     if spans:
@@ -122,11 +125,11 @@ def arena_map(key: str, title: str, timeline: Timeline) -> Chart:
     for index, buffer in enumerate(() if timeline.by_rows else timeline.buffers):
         bottom = 100 * (timeline.bases[buffer.region] + buffer.offset) / top
         height = 100 * buffer.size / top
-        text = buffer.tensors[0].split()[0] if buffer.tensors else buffer.label
+        text = _label(buffer)
         for role, first, last in _runs(buffer):
             left, right = starts[first], starts[last + 1]
             width = 100 * (right - left) / total
-            shown = text if _legible(width, height) else ""
+            shown = text if _may_be_legible(width, height) else ""
             boxes.append(Box(100 * left / total, width, bottom, height, index, role, None, shown))
             text = "" if shown else text
     peak = None
@@ -144,8 +147,25 @@ def arena_map(key: str, title: str, timeline: Timeline) -> Chart:
         peak=peak,
         regions=tuple(regions) if len(regions) > 1 else (),
         areas=row_map(timeline) if timeline.by_rows else (),
+        labels=tuple(_cell_labels(timeline, top)) if timeline.by_rows else (),
         top=top,
     )
+
+
+def _cell_labels(timeline: Timeline, top: int) -> Iterator[Box]:
+    """A text on the largest cell of each tensor, where a map of rows has room for it."""
+    calls = max(len(timeline.call_starts) - 1, 1)
+    for index, buffer in enumerate(timeline.buffers):
+        if not buffer.cells:
+            continue
+        cell = max(buffer.cells, key=lambda c: c.size * (c.last_call + 1 - c.first_call))
+        width = 100 * (cell.last_call + 1 - cell.first_call) / calls
+        height = 100 * cell.size / top
+        if _may_be_legible(width, height):
+            bottom = 100 * (timeline.bases[buffer.region] + cell.offset) / top
+            left = 100 * cell.first_call / calls
+            role = "hue" if hue_of(timeline, index) is not None else buffer.kind
+            yield Box(left, width, bottom, height, index, role, None, _label(buffer))
 
 
 def _peak_call(timeline: Timeline, *, by_calls: bool) -> tuple[float, float]:
@@ -164,7 +184,7 @@ def _runs(buffer: ReportedBuffer) -> Iterator[tuple[str, int, int]]:
         yield role, found[0], found[-1]
 
 
-def _spans(timeline: Timeline, *, by_calls: bool) -> tuple[Span, ...]:
+def _spans(timeline: Timeline, *, by_calls: bool, texts: bool = True) -> tuple[Span, ...]:
     starts = timeline.starts
     if by_calls:
         starts = tuple(accumulate((step.calls for step in timeline.steps), initial=0))
@@ -175,14 +195,31 @@ def _spans(timeline: Timeline, *, by_calls: bool) -> tuple[Span, ...]:
             100 * (starts[number + 1] - starts[number]) / total,
             number,
             len(step.operators) > 1,
-            step.name,
+            _step_label(step) if texts else "",
         )
         for number, step in enumerate(timeline.steps)
     )
 
 
-def _legible(width: float, height: float) -> bool:
-    return width >= _LEGIBLE_WIDTH and height >= _LEGIBLE_HEIGHT
+def _may_be_legible(width: float, height: float) -> bool:
+    """Whether a box may have room for a text, if not at once, when the time is made larger.
+
+    The page hides those that have none.
+    """
+    return width * _LARGEST_ZOOM >= _LEGIBLE_WIDTH and height >= _LEGIBLE_HEIGHT
+
+
+def _label(buffer: ReportedBuffer) -> str:
+    """The model's layer that a buffer is from, or what else it is."""
+    if buffer.layers:
+        return brief(buffer.layers[0])
+    return buffer.tensors[0].split()[0] if buffer.tensors else buffer.label
+
+
+def _step_label(step: ReportedStep) -> str:
+    """The model's layers of a step, or its name."""
+    ends = [brief(layer) for layer in (*step.layers[:1], *step.layers[1:][-1:])]
+    return " to ".join(ends) or step.name
 
 
 def _ticks(top: int) -> Iterator[Mark]:

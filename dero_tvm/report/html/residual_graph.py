@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from dero_tvm.report.data import Report
+from dero_tvm.report.join_stories import join_stories
 from dero_tvm.report.operators import Edge, ReportedOperator, edges
 
 ROW = 26  # pixels, of one operator
@@ -26,6 +27,7 @@ ACTIONS = {
     "fused": "fused",
     "left alone": "left-alone",
 }
+HARMLESS = "harmless"
 """What was done to a residual join, or to a shortcut over one convolution -> CSS class."""
 
 
@@ -35,6 +37,8 @@ class Arc:
 
     path: str
     style: str
+    source: int = 0
+    target: int = 0
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,7 @@ class Row:
     style: str  # of the action
     group: str
     y: float
+    story: str = ""  # what a join costs
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,10 @@ class Graph:
 def residual_graph(report: Report) -> Graph:
     """The graph of the network that the code was generated from."""
     joins = {residual.join: residual for residual in report.residuals}
+    stories = {story.residual.join: story for story in join_stories(report)}
+    styles = {
+        name: style_of(story.residual.action, story.harmless) for name, story in stories.items()
+    }
     own = {shortcut.join: shortcut for shortcut in report.shortcuts}
     paths = [(r.join, path) for r in report.residuals for path in r.shortcuts]
     found = edges(report.operators, paths)
@@ -77,21 +86,26 @@ def residual_graph(report: Report) -> Graph:
     for number, operator in enumerate(report.operators):
         decided = joins.get(operator.name) or own.get(operator.name) or operator
         style = style_of(decided.action) if decided.action else ""
+        style = styles.get(operator.name, style)
+        story = stories[operator.name].consequence if operator.name in stories else ""
         group = _group(report.operators, number)
         why = decided.action, decided.reason, decided.decided_by
-        rows.append(Row(operator, *why, style, group, _y(number)))
+        rows.append(Row(operator, *why, style, group, _y(number), story))
 
     def colour(edge: Edge) -> str:
-        return style_of(joins[edge.join].action) if edge.join in joins else "plain"
+        return styles.get(edge.join, "plain")
 
-    arcs = [Arc(_arc(spine, edge, lane), colour(edge)) for edge, lane in zip(skipping, lanes)]
+    arcs = [
+        Arc(_arc(spine, edge, lane), colour(edge), edge.source, edge.target)
+        for edge, lane in zip(skipping, lanes)
+    ]
     arcs.sort(key=lambda arc: arc.style != "plain")  # residuals in front
     links = [
         Arc(f"M{spine:g} {_y(edge.source):g}V{_y(edge.target):g}", colour(edge))
         for edge in found
         if edge.target == edge.source + 1
     ]
-    counts = Counter(row.action for row in rows if row.action)
+    counts = Counter((row.action, row.style) for row in rows if row.action)
     return Graph(
         tuple(rows),
         tuple(arcs),
@@ -99,13 +113,16 @@ def residual_graph(report: Report) -> Graph:
         tuple(links),
         spine + _MARGIN,
         ROW * len(rows),
-        tuple((action, style_of(action), count) for action, count in counts.items()),
+        tuple(
+            (f"{action}, at no cost" if style == HARMLESS else action, style, count)
+            for (action, style), count in counts.items()
+        ),
     )
 
 
-def style_of(action: str) -> str:
-    """The CSS class of what was done to a join."""
-    return ACTIONS.get(action, "other")
+def style_of(action: str, harmless: bool = False) -> str:
+    """The CSS class of what was done to a join; `harmless`: left alone at no cost."""
+    return HARMLESS if harmless else ACTIONS.get(action, "other")
 
 
 def _y(number: int) -> float:

@@ -82,6 +82,7 @@
       line.append(text);
     }
     describe(target.dataset.s, "step");
+    tip.hidden = !tip.hasChildNodes();
   };
 
   const place = (event) => {
@@ -93,6 +94,70 @@
     tip.style.left = `${Math.max(8, Math.min(left, room.clientWidth - width - 8))}px`;
     tip.style.top = `${Math.max(8, top)}px`;
   };
+
+  // Pointing at an operator of the graph shows the tensors that it reads and makes.
+  const graph = document.querySelector(".graph");
+  const operators = graph ? Array.from(graph.querySelectorAll("li")) : [];
+  const arcs = graph ? Array.from(graph.querySelectorAll(".arc")) : [];
+  let pointed = null;
+  const point = (item) => {
+    if (item === pointed) return;
+    pointed = item;
+    const number = `${operators.indexOf(item)}`;
+    const near = arcs.filter((arc) => item && arc.dataset.ends.split(" ").includes(number));
+    const ends = new Set(near.flatMap((arc) => arc.dataset.ends.split(" ")));
+    arcs.forEach((arc) => arc.classList.toggle("lit", near.includes(arc)));
+    operators.forEach((other, i) => other.classList.toggle("lit", ends.has(`${i}`)));
+    graph.classList.toggle("pointed", near.length > 0);
+  };
+  if (graph) {
+    graph.addEventListener("pointermove", (event) => point(event.target.closest("li")));
+    graph.addEventListener("pointerleave", () => point(null));
+  }
+
+  // Time is made larger by the wheel, by two fingers, and by buttons; what is pointed at stays.
+  const LARGEST = 32;
+  let scrolled = -Infinity;
+  addEventListener("scroll", () => { scrolled = performance.now(); }, { passive: true });
+  for (const zoom of document.querySelectorAll(".zoom")) {
+    const view = zoom.querySelector(".window");
+    let factor = 1;
+    const enlarge = (by, x) => {
+      const plot = zoom.querySelector(".plot");
+      const edge = () => plot.getBoundingClientRect().left - view.getBoundingClientRect().left + view.scrollLeft;
+      const wanted = by ? Math.min(LARGEST, Math.max(1, factor * by)) : 1;
+      if (wanted === factor) return false;
+      const before = edge();
+      const at = (view.scrollLeft + x - before) / plot.clientWidth;
+      factor = wanted;
+      zoom.style.setProperty("--zoom", factor);
+      view.scrollLeft = at * plot.clientWidth + before - x;
+      show(null);
+      return true;
+    };
+    const middle = () => view.clientWidth / 2;
+    for (const button of zoom.querySelectorAll("button"))
+      button.addEventListener("click", () => enlarge(Number(button.dataset.zoom), middle()));
+    view.addEventListener("wheel", (event) => {
+      if (!event.deltaY || event.shiftKey) return;
+      if (performance.now() - scrolled < 300) return; // the page runs past
+      const x = event.clientX - view.getBoundingClientRect().left;
+      if (enlarge(Math.exp(-event.deltaY / 300), x)) event.preventDefault();
+    }, { passive: false });
+    let apart = 0;
+    const fingers = (event) => {
+      if (event.touches.length !== 2) { apart = 0; return; }
+      const [a, b] = event.touches;
+      const now = Math.hypot(a.clientX - b.clientX, a.clientY - b.clientY);
+      const x = (a.clientX + b.clientX) / 2 - view.getBoundingClientRect().left;
+      if (apart) enlarge(now / apart, x);
+      apart = now;
+      event.preventDefault();
+    };
+    view.addEventListener("touchstart", fingers, { passive: false });
+    view.addEventListener("touchmove", fingers, { passive: false });
+    view.addEventListener("touchend", () => { apart = 0; });
+  }
 
   const follow = (event) => {
     const target = event.target.closest ? event.target.closest("[data-b], [data-s]") : null;
