@@ -56,7 +56,7 @@ NETWORKS = [
     *_of(_torchvision, "inverted", "mobilenet_v2", "mnasnet0_5"),
     *_of(_timm, "inverted", "fbnetc_100", "spnasnet_100", "mobilenetv4_conv_small", "rexnet_100"),
     *_of(_torchvision, "gates", "mobilenet_v3_small", "efficientnet_b0", "regnet_y_400mf"),
-    *_of(_timm, "gates", "seresnet50", "skresnet18", "lcnet_050", "tinynet_e", "hardcorenas_a"),
+    *_of(_timm, "gates", "seresnet50", "skresnet18", "tinynet_e", "hardcorenas_a"),
     *_of(_timm, "gates", "ecaresnet26t", "gcresnet33ts", "resnest14d", "mixnet_s"),
     *_of(_torchvision, "shuffles", "shufflenet_v2_x0_5"),
     _own("shuffles", "shufflenet_v1"),
@@ -81,5 +81,4 @@ NETWORKS = [
     _own("global residuals", "edsr", (1, 3, 32, 32)),
     _own("detectors", "yolo_c3"),
     _own("detectors", "yolo_c2f"),
-    _own("no residuals", "inception"),
 ]

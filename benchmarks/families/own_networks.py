@@ -385,21 +385,3 @@ class _Depthwise(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y = self.depthwise(x).permute(0, 2, 3, 1)
         return x + (self.scale * self.mlp(self.norm(y))).permute(0, 3, 1, 2)
-
-
-class _Inception(nn.Module):
-    """Parallel branches, with no shortcut among them."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.branches = nn.ModuleList(
-            (_conv(channels, 8, 1), nn.Sequential(_conv(channels, 8, 1), _conv(8, 8)))
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.cat([branch(x) for branch in self.branches], 1)
-
-
-def inception() -> nn.Module:
-    """A network of parallel branches alone."""
-    return _classified(_conv(3, 16, 3, 2), _Inception(16), _Inception(16), width=16)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import prod
 
 import tvm
 
@@ -126,19 +127,20 @@ class JoinChooser:
                 f"{self.label} fits {board.name} as it is: it needs {self._bytes(before):,} bytes "
                 f"of {capacity:,}; there is nothing to reorganize for it (give --joins to do so)"
             )
+        _, least = self._with([residual.join for residual in residuals])
+        if self._bytes(least) > capacity:
+            raise UserError(
+                f"{self.label} does not fit {board.name} by reorganizing: with all "
+                f"{len(residuals)} residual joins reorganized it needs {self._bytes(least):,} "
+                f"bytes of {capacity:,}; choose a smaller input (--input-shapes) or another board"
+            )
         chosen: list[str] = []
         after, shortcuts = before, _of_module(residuals)
         while self._bytes(after) > capacity:
             held = _held_at_peak(after, shortcuts)
-            left = [join for join in held if join not in chosen]
-            if not left:
-                raise UserError(
-                    f"{self.label} does not fit {board.name} by reorganizing: with "
-                    f"{len(chosen)} joins reorganized it needs {self._bytes(after):,} bytes of "
-                    f"{capacity:,}, and no residual join holds memory at that peak; choose a "
-                    "smaller input (--input-shapes) or another board"
-                )
-            chosen.append(max(left, key=lambda join: held[join]))
+            left = [r for r in residuals if r.join not in chosen]
+            # Where none holds anything, what is in memory may still wait for one: of wide rows.
+            chosen.append(max(left, key=lambda r: (held.get(r.join, 0), _row(graph, r))).join)
             module, after = self._with(chosen)
             shortcuts = _of_rewritten(module, graph, residuals)
         chosen, after = self._least(chosen, after, capacity)
@@ -197,6 +199,11 @@ def _aliases(data: Node, join: str) -> set[str]:
 def _title(graph: OperatorGraph, join: str) -> str:
     origin = graph[join].origin
     return join if origin is None else origin.name
+
+
+def _row(graph: OperatorGraph, residual: Residual) -> int:
+    """Numbers in a row of a join's shortcuts."""
+    return sum(prod(graph[b.operand].spec.shape[2:]) for b in residual.shortcuts)
 
 
 def _held_at_peak(candidate: Candidate, shortcuts: Mapping[str, Sequence[str]]) -> dict[str, int]:

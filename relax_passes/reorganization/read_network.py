@@ -24,6 +24,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+import numpy as np
+
 from ..ir.decisions import LEFT_ALONE
 from ..ir.operator_graph import Node
 from ..operators import OperatorClass
@@ -73,10 +75,15 @@ class Description(PartialDescription):
         if self.within is not None and not self.within & set(norm.members):
             return False
         tensor = self.tensors[norm.source]
+        shape = self.graph[norm.result].spec.shape
+        result: DescribedTensor | None
         if self.is_literal(tensor.source):
-            return False
-        elements = self.elements(norm.source).ravel()[norm.places]
-        result = self.seen(tensor.source, elements, self.graph[norm.result].spec.shape)
+            same = shape == self.graph[norm.source].spec.shape
+            in_order = np.array_equal(norm.places, np.arange(norm.places.size))
+            result = tensor if same and in_order else None
+        else:
+            elements = self.elements(norm.source).ravel()[norm.places]
+            result = self.seen(tensor.source, elements, shape)
         if result is None:
             return False
         self.decide(norm.members[0], "dropped", _DROPPED)
@@ -138,7 +145,9 @@ class Description(PartialDescription):
         data = self.graph[name]
         if name in self.residuals:
             return self._join(name, data)
-        if data.known_spec is None or data.spec.dtype != "float32":
+        if data.known_spec is None:
+            raise no_counterpart(name, data, " with several results")
+        if data.spec.dtype != "float32":
             raise no_counterpart(name, data, " of other values than float32")
         return self._described(name, data)
 

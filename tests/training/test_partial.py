@@ -44,31 +44,34 @@ class Wide(nn.Module):
         return (first.mean((2, 3)), scores) if self.apart else scores
 
 
+def exported(model):
+    return exported_onnx(model, torch.zeros(*SHAPE), "legacy", "image")
+
+
 @pytest.fixture(scope="module")
-def original():
+def model():
     torch.manual_seed(0)
-    return Wide().eval()
-
-
-@pytest.fixture(scope="module")
-def model(original):
-    return exported_onnx(original, torch.zeros(*SHAPE), "legacy", "image")
+    return exported(Wide().eval())
 
 
 def removed(made):
     return [d.join for d in made.report.decisions if d.action == "removed"]
 
 
-def board_of(kib):
+def board_of(size):
+    """One with so many bytes beside the stack."""
     board = load_board("nrf52840dk")
-    size = kib * 1024 + STACK_RESERVE
+    size += STACK_RESERVE
     return replace(board, ram=(replace(board.ram[0], size=size),))
 
 
-def test_named_joins(model, original) -> None:
-    made = dero_tvm.reorganize(model, joins="/rest/rest.0/Add")
+def test_named_joins() -> None:
+    """What stands before the block that changes computes what it did."""
+    torch.manual_seed(0)
+    original = Wide(apart=True).eval()
+    made = dero_tvm.reorganize(exported(original), joins="/rest/rest.0/Add")
     assert removed(made) == ["Add '/rest/rest.0/Add'"]
-    assert len(made.report.shortcuts) == 3  # the block's convolutions; eight others stay exact
+    assert len(made.report.shortcuts) == 3  # the block's convolutions
     assert len(made.report.without_shortcut) == 8
     image = torch.randn(*SHAPE)
     before, after = original(image), made.network().eval()(image)
@@ -89,25 +92,32 @@ def test_no_join_of_that_name(model) -> None:
     )
 
 
-def test_joins_at_the_peak(model) -> None:
-    made = dero_tvm.reorganize(model, joins="peak")
-    partly = made.report.partial
-    assert removed(made) == ["Add '/first/Add'"]
-    assert (partly.joins, partly.of) == (("/first/Add",), 3)
+@pytest.fixture(scope="module")
+def at_peak(model):
+    return dero_tvm.reorganize(model, joins="peak")
+
+
+def test_joins_at_the_peak(at_peak) -> None:
+    partly = at_peak.report.partial
+    assert removed(at_peak) == [f"Add '{join}'" for join in partly.joins]
+    assert partly.of == len(partly.joins) == 3  # rows run through all blocks at once
     assert partly.after < partly.before
-    assert partial_text(partly).startswith("1 of 3 residual joins reorganized, the others exact: ")
+    assert partial_text(partly).startswith("3 of 3 residual joins reorganized, the others exact: ")
 
 
-def test_fewest_joins_for_a_board(model) -> None:
-    partly = dero_tvm.reorganize(model, joins="peak").report.partial
-    board = board_of(-(-partly.after // 1024))
-    made = dero_tvm.reorganize(model, board=board)
-    assert removed(made) == ["Add '/first/Add'"]
-    assert made.report.partial.after <= made.report.partial.capacity
+def test_fewest_joins_for_a_board(model, at_peak) -> None:
+    before = at_peak.report.partial.before
+    made = dero_tvm.reorganize(model, board=board_of(before - 1))
+    partly = made.report.partial
+    assert len(partly.joins) == 1
+    assert removed(made) == [f"Add '{partly.joins[0]}'"]
+    assert partly.after <= partly.capacity == before - 1
     with pytest.raises(dero_tvm.UserError, match="fits nrf52840dk as it is: it needs"):
-        dero_tvm.reorganize(model, board=board_of(-(-partly.before // 1024)))
-    with pytest.raises(dero_tvm.UserError, match="does not fit nrf52840dk by reorganizing: with"):
-        dero_tvm.reorganize(model, board=board_of(1))
+        dero_tvm.reorganize(model, board=board_of(before))
+    with pytest.raises(
+        dero_tvm.UserError, match="does not fit nrf52840dk by reorganizing: with all 3"
+    ):
+        dero_tvm.reorganize(model, board=board_of(1024))
 
 
 def test_options_that_exclude_each_other(model) -> None:
