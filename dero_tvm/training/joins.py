@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from math import prod
 
 import tvm
+from tvm import relax
 
 from dero_tvm.boards.board import Board, load_board
 from dero_tvm.boundary.errors import UserError
@@ -26,11 +27,19 @@ from dero_tvm.planning import Options
 from dero_tvm.planning.liveness import liveness
 from dero_tvm.planning.rows.usage import bytes_alive, placed_rows
 from relax_passes import pipeline
+from relax_passes.ir.dataflow import is_call
 from relax_passes.ir.operator_graph import Node, OperatorGraph, operator_graph
 from relax_passes.ir.origins import Origin, with_origins
-from relax_passes.ir.straight_line import read_function
+from relax_passes.ir.straight_line import (
+    StraightLine,
+    read_function,
+    substitute,
+    write_function,
+)
+from relax_passes.operators import attributes_of
 from relax_passes.reorganization.attribute import read_reorganization
 from relax_passes.reorganization.description import Concat, Elementwise
+from relax_passes.reorganization.layout_transpose import TO_NHWC
 from relax_passes.reorganization.reorganize_residuals import removable_joins
 from relax_passes.residuals.residual import Residual
 
@@ -78,7 +87,6 @@ class JoinChooser:
 
     canonical: tvm.IRModule
     loaded: LoadedModel
-    label: str
     rewrite: Rewrite
     precision: str
     progress: Callable[[str], None]
@@ -92,7 +100,7 @@ class JoinChooser:
                 listed = [_title(graph, r.join) for r in residuals]
                 more = f" and {len(listed) - _LISTED} more" if len(listed) > _LISTED else ""
                 raise UserError(
-                    f"{self.label}: --joins {name}: no residual join of that name can be "
+                    f"--joins {name}: no residual join of that name can be "
                     f"reorganized; there are {', '.join(listed[:_LISTED])}{more}"
                 )
         chosen = list(dict.fromkeys(known[name] for name in names))
@@ -106,7 +114,7 @@ class JoinChooser:
         held = _held_at_peak(before, _of_module(residuals))
         if not held:
             raise UserError(
-                f"{self.label}: no residual join holds memory at the peak of "
+                f"no residual join holds memory at the peak of "
                 f"{self._bytes(before):,} bytes, so reorganizing would save nothing; compile the "
                 "network as it is"
             )
@@ -124,13 +132,13 @@ class JoinChooser:
         before = self._planned(self.canonical)
         if self._bytes(before) <= capacity:
             raise UserError(
-                f"{self.label} fits {board.name} as it is: it needs {self._bytes(before):,} bytes "
+                f"fits {board.name} as it is: it needs {self._bytes(before):,} bytes "
                 f"of {capacity:,}; there is nothing to reorganize for it (give --joins to do so)"
             )
         _, least = self._with([residual.join for residual in residuals])
         if self._bytes(least) > capacity:
             raise UserError(
-                f"{self.label} does not fit {board.name} by reorganizing: with all "
+                f"does not fit {board.name} by reorganizing: with all "
                 f"{len(residuals)} residual joins reorganized it needs {self._bytes(least):,} "
                 f"bytes of {capacity:,}; choose a smaller input (--input-shapes) or another board"
             )
@@ -171,7 +179,7 @@ class JoinChooser:
         options = Options(keep_inputs=False, external_io=False, time_limit=_SECONDS)
         loaded, host = self.loaded, load_board("host")
         planner = NetworkPlanner(loaded, loaded.name, host, options, "default")
-        canonical = pipeline.canonicalize()(_naming_itself(module))
+        canonical = pipeline.canonicalize()(_naming_itself(_channels_last(module)))
         return smallest(Candidates(canonical, planner), Dero.STREAM)
 
     def _bytes(self, candidate: Candidate) -> int:
@@ -245,6 +253,30 @@ def _of_rewritten(
         sources = [nodes.get(node.inputs[place]) for place in places]
         found[residual.join] = [source.variable for source in sources if source is not None]
     return found
+
+
+def _channels_last(module: tvm.IRModule) -> tvm.IRModule:
+    """`module` for images that come channels last, where it transposes them first of all.
+
+    A board has them so; transposed there, an image would lie twice in memory.
+    """
+    line = read_function(module)
+    parameters: list[relax.Var] = []
+    became: dict[relax.Var, relax.Expr] = {}
+    for parameter in line.parameters:
+        readers = [(v, x) for v, x in line.bindings if any(a.same_as(parameter) for a in x.args)]
+        transposes = all(
+            is_call(value, "dero.transpose") and attributes_of(value)["axes"] == TO_NHWC
+            for _, value in readers
+        )
+        if readers and transposes:
+            _, value = readers[0]
+            parameter = relax.Var(parameter.name, value.ty)
+            became |= {var: parameter for var, _ in readers}
+        parameters.append(parameter)
+    bindings = tuple((v, substitute(x, became)) for v, x in line.bindings if v not in became)
+    result = substitute(line.result, became)
+    return write_function(module, StraightLine(tuple(parameters), bindings, result))
 
 
 def _naming_itself(module: tvm.IRModule) -> tvm.IRModule:

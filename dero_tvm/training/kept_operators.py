@@ -59,7 +59,7 @@ def kept_expression(
     shapes: dict[int, tuple[int, ...]] = {}
     rank = len(node.literal_shape)
     for place, operand, kind, shape in zip(node.places, operands, kinds, node.input_shapes):
-        arguments[place] = _literal(operand, kind, shape)
+        arguments[place] = _literal(operand, kind)
         shapes[place] = shape
     for (place, _), constant in zip(node.constants, constants):
         arguments[place] = constant
@@ -77,15 +77,12 @@ def kept_expression(
     return f"({result}).squeeze(1)"
 
 
-def _literal(operand: str, kind: str, shape: tuple[int, ...]) -> str:
+def _literal(operand: str, kind: str) -> str:
     """A tensor with the axes that it has in the module, behind that of the batch."""
     if kind == "image":
         return f"{operand}.permute(0, 2, 3, 1).unsqueeze(1)"
     if kind == "vector":
-        ones = "".join(".unsqueeze(1)" for _ in shape[1:])
-        if shape[-1] == 1 or len(shape) == 2:
-            return f"{operand}{ones}"
-        return f"{operand}{ones}" if max(shape) == shape[-1] else _reshaped(operand, shape)
+        return f"{operand}.unsqueeze(1)"
     return operand
 
 

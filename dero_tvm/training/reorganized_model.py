@@ -173,7 +173,7 @@ def reorganize(
     progress("reorganizing")
     with _explained(label):
         rewrite = partial(_rewritten, canonical, choices, loaded.name)
-        chooser = JoinChooser(canonical, loaded, label, rewrite, precision, progress)
+        chooser = JoinChooser(canonical, loaded, rewrite, precision, progress)
         chosen, partly = _chosen(chooser, joins, board)
         module = rewrite(chosen)
         description = read_reorganization(module)

@@ -159,6 +159,8 @@ def _causes(graph: OperatorGraph, found: Description, refusal: CannotReorganize)
     """
     if refusal.at is None:
         return set()
+    if refusal.at in found.verdicts.removed:
+        return {refusal.at}
     waiting, seen, causes = [refusal.at], {refusal.at}, set()
     while waiting:
         name = waiting.pop()
@@ -178,8 +180,6 @@ def _causes(graph: OperatorGraph, found: Description, refusal: CannotReorganize)
                 continue
             if source not in found.verdicts.removed:
                 waiting.append(source)
-    if refusal.at in found.verdicts.removed:
-        causes.add(refusal.at)
     return {c for c in causes if found.verdicts.removed[c].operator == "dero.concat"} or causes
 
 
@@ -227,14 +227,14 @@ def _assembled(
 def _check_outputs(found: Description, nodes: Sequence[AnyNode]) -> None:
     """Raises `CannotReorganize` if an output of the network has lost channels."""
     sizes = {node.name: prod(node.shape) for node in nodes}
-    for port in found.outputs:
+    for port, tensor in zip(found.outputs, found.graph.outputs):
         if port.name in sizes and sizes[port.name] != prod(port.shape):
             refusal = CannotReorganize(
-                f"the output {port.name} of shape {list(port.shape)} would have "
+                f"the output {tensor} of shape {list(port.shape)} would have "
                 f"{sizes[port.name]:,} numbers without this concatenation; end the network in an "
                 "operator that fixes its channels"
             )
-            refusal.at = port.name
+            refusal.at = tensor
             raise refusal
 
 

@@ -163,13 +163,7 @@ class _Writer:
         self.tensors[node.name] = result
 
     def _kept(self, node: KeptOperator) -> relax.Expr:
-        """The operator as it is, with its operands in the shapes that it has in the module."""
-        operands: dict[int, relax.Expr] = {}
-        for name, place, shape in zip(node.inputs, node.places, node.input_shapes):
-            value = self.tensors[name]
-            if spec_of(value.ty).shape != shape:
-                value = self._emit(f"{node.variable}_operand{place}", "reshape", value, shape=shape)
-            operands[place] = value
+        operands = {place: self.tensors[n] for n, place in zip(node.inputs, node.places)}
         for place, _ in node.constants:
             operands[place] = self._constant(f"{node.name}.constant{place}")
         ordered = [operands[place] for place in sorted(operands)]

@@ -88,7 +88,7 @@ def test_no_join_of_that_name(model) -> None:
         dero_tvm.reorganize(model, joins=["/rest/rest.7/Add"])
     assert str(caught.value) == (
         "main_graph: --joins /rest/rest.7/Add: no residual join of that name can be reorganized; "
-        "there are /first/Add, /rest/rest.0/Add, /rest/rest.1/Add"
+        "there are /first/Add, /rest/rest.0/Add, /rest/rest.2/Add"
     )
 
 
@@ -112,10 +112,10 @@ def test_fewest_joins_for_a_board(model, at_peak) -> None:
     assert len(partly.joins) == 1
     assert removed(made) == [f"Add '{partly.joins[0]}'"]
     assert partly.after <= partly.capacity == before - 1
-    with pytest.raises(dero_tvm.UserError, match="fits nrf52840dk as it is: it needs"):
+    with pytest.raises(dero_tvm.UserError, match="main_graph: fits nrf52840dk as it is: it needs"):
         dero_tvm.reorganize(model, board=board_of(before))
     with pytest.raises(
-        dero_tvm.UserError, match="does not fit nrf52840dk by reorganizing: with all 3"
+        dero_tvm.UserError, match="main_graph: does not fit nrf52840dk by reorganizing: with all 3"
     ):
         dero_tvm.reorganize(model, board=board_of(1024))
 
