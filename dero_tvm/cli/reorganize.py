@@ -67,6 +67,24 @@ from .progress import stages
     show_default=True,
     help="Give convolutions that no normalization follows a bias; the last ones keep theirs.",
 )
+@click.option(
+    "--joins",
+    metavar="NAME,...|peak",
+    help="Reorganize these residual joins alone, or those that hold memory at the arena's peak; "
+    "the others stay exact.",
+)
+@click.option(
+    "--board",
+    metavar="BOARD",
+    help="Reorganize the fewest joins with which the network fits this board.",
+)
+@click.option(
+    "--precision",
+    type=click.Choice(["int8", "float32"]),
+    default="int8",
+    show_default=True,
+    help="What --joins and --board plan for: the network quantized after training, or as it is.",
+)
 @model_options("input_shapes", "inputs", "outputs")
 @quiet_option
 def reorganize_command(
@@ -78,6 +96,9 @@ def reorganize_command(
     shortcut_norms: str,
     join_activation: str,
     bias: bool,
+    joins: str | None,
+    board: str | None,
+    precision: str,
     input_shapes: Mapping[str, tuple[int, ...]] | None,
     inputs: str | None,
     outputs: str | None,
@@ -93,6 +114,7 @@ def reorganize_command(
     Examples:
       tvmc reorganize model.onnx -o reorganized/
       tvmc reorganize model.onnx --plain -o plain/
+      tvmc reorganize model.onnx --board nrf52840dk -o partly/
     """  # noqa: D301 (click reads the escape)
     check_new_folder(output)
     with stages(quiet=quiet) as show:
@@ -107,6 +129,9 @@ def reorganize_command(
             shortcut_norms=shortcut_norms,  # type: ignore[arg-type]
             join_activation=join_activation,  # type: ignore[arg-type]
             bias=bias,
+            joins=joins,
+            board=board,
+            precision=precision,  # type: ignore[arg-type]
             input_shapes=input_shapes,
             inputs=inputs,
             outputs=outputs,

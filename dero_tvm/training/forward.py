@@ -7,23 +7,29 @@ from collections.abc import Sequence
 
 from dero_tvm.boundary.errors import UserError
 from relax_passes.reorganization.description import (
+    Activation,
     AnyNode,
     Architecture,
     Concat,
     Elementwise,
     Flatten,
     GlobalPool,
+    KeptOperator,
     Port,
     Slice,
 )
+from relax_passes.reorganization.give_shortcuts import image_shapes
 
 from .identifiers import Names, identifier
+from .kept_operators import kept_expression
 from .layers import Layers
 from .python_text import Call, Expression, statement
 from .segments import RESERVED, Segment
 
 _BODY = 2  # levels of indentation
 _OPERATORS = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/", "power": "**"}
+_AS_IMAGE = {"NCL": "[..., None]", "NLC": ".transpose(1, 2)[..., None]"}
+_AS_SEQUENCE = {"NCL": "[..., 0]", "NLC": "[..., 0].transpose(1, 2)"}
 _FUNCTIONS = {"maximum": "torch.maximum", "minimum": "torch.minimum"}
 
 
@@ -46,13 +52,21 @@ class Forward:
         # The convolution before is called in two parts by its pooling, and not by itself.
         self._apart = {s.output: s for s in segments if s.output in pooled}
         self._segments = [s for s in segments if s.output not in pooled]
-        self._shapes = {node.name: node.shape for node in architecture.nodes}
+        self._shapes = image_shapes(architecture)
+        self._shapes |= {node.name: node.shape for node in architecture.nodes}
+        self._literal = {
+            node.name
+            for node in architecture.nodes
+            if isinstance(node, KeptOperator) and node.literal
+        }
         self._names = Names(set(RESERVED))
         self._variables = {
             port.name: self._names.new(identifier(port.name, otherwise="image"))
             for port in architecture.inputs
         }
         self.parameters = list(self._variables.values())
+        for port in architecture.inputs:
+            self._variables[port.name] += _AS_IMAGE.get(port.layout, "")
 
     def statements(self) -> list[str]:
         """Of the body, indented, the ``return`` included."""
@@ -99,8 +113,23 @@ class Forward:
             return Call("torch.cat", (Call("", tuple(operands)),), (("dim", "1"),))
         if isinstance(node, Slice):
             return f"{operands[0]}[:, {node.begin}:{node.end}]"
+        if isinstance(node, KeptOperator):
+            return self._kept(node, operands)
         assert isinstance(node, Elementwise)
         return self._elementwise(node, operands)
+
+    def _kept(self, node: KeptOperator, operands: Sequence[str]) -> str:
+        constants = [f"self.{self._layers.constant(node, place)}" for place, _ in node.constants]
+        if node.operator == "unary":
+            name = self._layers.activation_name(_activation(node), node)
+            return f"{name}()({operands[0]})"
+        kinds = [self._kind(name) for name in node.inputs]
+        return kept_expression(node, operands, kinds, constants)
+
+    def _kind(self, name: str) -> str:
+        if name in self._literal:
+            return "literal"
+        return "vector" if len(self._shapes[name]) == 1 else "image"
 
     def _elementwise(self, node: Elementwise, operands: Sequence[str]) -> str:
         ranks = [len(self._shapes.get(name, node.shape)) for name in node.inputs]
@@ -121,8 +150,21 @@ class Forward:
 
     def _shaped(self, value: str, port: Port) -> str:
         """`value` in the rank that the model's output has."""
+        if port.name in self._literal:
+            return f"{value}.squeeze(1)" if port.shape[0] == 1 else value
+        if port.layout in _AS_IMAGE:
+            return value + _AS_SEQUENCE[port.layout]
         extra = len(port.shape) - 1 - len(self._shapes.get(port.name, port.shape[1:]))
         return f"{value}[..., {', '.join(['None'] * extra)}]" if extra > 0 else value
+
+
+def _activation(node: KeptOperator) -> Activation:
+    attributes = dict(node.attributes)
+    limits = (attributes["minimum"], attributes["maximum"])
+    if attributes["function"] == "relu":
+        return Activation("clip", 0.0, limits[1])
+    numbers = {key: attributes[key] for key in ("alpha", "beta")}
+    return Activation(attributes["function"], *limits, **numbers)
 
 
 def _is_pooled_apart(node: AnyNode) -> bool:

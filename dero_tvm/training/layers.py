@@ -14,6 +14,7 @@ from relax_passes.reorganization.description import (
     Architecture,
     Convolution,
     Dense,
+    KeptOperator,
     MatchChannels,
     Node,
     Normalize,
@@ -36,6 +37,8 @@ from .class_definitions import (
     ConvolutionClass,
     convolution_source,
 )
+from .identifiers import Names, identifier
+from .kept_operators import is_trained
 from .python_text import Call, Expression
 
 MODULES = (Convolution, Dense, Pool, Upsample, Shuffle, Activate)
@@ -69,7 +72,7 @@ def sequential(layers: Sequence[Layer], *, spread: bool = False) -> Layer:
 class Layers:
     """Makes the layers of one network, and knows which classes they need."""
 
-    def __init__(self, architecture: Architecture) -> None:
+    def __init__(self, architecture: Architecture, taken: set[str]) -> None:
         convolutions = [n for n in architecture.nodes if isinstance(n, Convolution)]
         self._classes = [
             kind
@@ -80,6 +83,29 @@ class Layers:
             if kind is not None
         ]
         self._sources: dict[str, str] = {}
+        self._constants: dict[tuple[str, int], str] = {}
+        names = Names(taken)
+        for node in architecture.nodes:
+            if isinstance(node, KeptOperator):
+                for place, _ in node.constants:
+                    wanted = identifier(f"{node.variable}_{place}", otherwise="constant")
+                    self._constants[node.name, place] = names.new(wanted)
+
+    def constant(self, node: KeptOperator, place: int) -> str:
+        """The attribute of the network that has a constant of a kept operator."""
+        return self._constants[node.name, place]
+
+    def constants(self, node: KeptOperator) -> dict[str, Layer]:
+        """The constants of a kept operator as attributes of the network."""
+        layers = {}
+        for place, shape in node.constants:
+            zeros = Call("torch.zeros", (", ".join(map(str, shape)) or "()",))
+            named = () if is_trained(node, shape) else (("requires_grad", "False"),)
+            weights = {"": f"{node.name}.constant{place}"}
+            layers[self.constant(node, place)] = Layer(
+                Call("nn.Parameter", (zeros,), named), weights
+            )
+        return layers
 
     @property
     def sources(self) -> list[str]:

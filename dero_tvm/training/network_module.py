@@ -58,7 +58,7 @@ def network_module(source: PythonSource, weights: Mapping[str, np.ndarray]) -> N
     state = network.state_dict()
     for key, origin in source.weights.items():
         array = np.asarray(weights[origin], np.float32)
-        if array.ndim == 4:  # channels before height and width
+        if array.ndim == 4 and origin.endswith(".weight"):  # channels before height and width
             array = array.transpose(0, 3, 1, 2)
         state[key] = torch.tensor(array.copy())
     network.load_state_dict(state)

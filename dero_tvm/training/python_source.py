@@ -11,13 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from relax_passes.reorganization.description import Architecture, Port
+from relax_passes.reorganization.description import Architecture, KeptOperator, Port
 
 from .forward import Forward
 from .identifiers import class_name
 from .layers import Layer, Layers, sequential
 from .python_text import WIDTH, Call, Expression, Repeated, in_docstring, statement
-from .segments import Segment, segments
+from .segments import RESERVED, Segment, segments
 
 
 @dataclass(frozen=True)
@@ -61,14 +61,16 @@ def python_source(
     UserError
         If the network has something that PyTorch has no module for, with the node's name.
     """
-    layers = Layers(architecture)
+    found = segments(architecture)
+    layers = Layers(architecture, {segment.attribute for segment in found} | set(RESERVED))
     reorganized = any(getattr(node, "shortcut", None) for node in architecture.nodes)
     name = class_name("Reorganized" if reorganized else "Plain", architecture.name)
-    found = segments(architecture)
     attributes: dict[str, Layer] = {}
     for segment in found:
         if segment.attribute:
             attributes[segment.attribute] = _whole(segment, layers)
+        elif isinstance(segment.nodes[0], KeptOperator):
+            attributes |= layers.constants(segment.nodes[0])
     forward = Forward(architecture, layers, found)
     body = forward.statements()
     if name in {text.split("(")[0].removeprefix("class ") for text in layers.sources}:
@@ -84,7 +86,7 @@ def python_source(
     if "functional." not in text:
         text = text.replace("from torch.nn import functional\n", "")
     weights = {
-        f"{attribute}.{key}": value
+        f"{attribute}.{key}" if key else attribute: value
         for attribute, layer in attributes.items()
         for key, value in layer.weights.items()
     }
@@ -182,7 +184,7 @@ def _docstring(text: str) -> list[str]:
 
 
 def _torch_shape(port: Port) -> tuple[int, ...]:
-    """The port's shape as PyTorch has it, channels first."""
+    """The port's shape as PyTorch has it: of images, channels first."""
     if port.layout != "NHWC":
         return port.shape
     batch, height, width, channels = port.shape

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import tvm
 from tvm.ir import GenericConst
 
+from dero_tvm.boards.board import Board
 from dero_tvm.boundary.atomic_write import check_new_folder, write_folder
 from dero_tvm.boundary.errors import UserError, first_line, internal_errors
 from dero_tvm.boundary.one_at_a_time import one_at_a_time
@@ -27,6 +29,7 @@ from relax_passes.reorganization.reorganize_residuals import ReorganizeResiduals
 
 from .arenas import planned_arenas
 from .identifiers import Names
+from .joins import PEAK, JoinChooser, PartialChoice
 from .network_module import network_module
 from .python_source import PythonSource, python_source
 from .pytorch import require_pytorch
@@ -96,6 +99,9 @@ def reorganize(
     shortcut_norms: Literal["all", "changed"] = "all",
     join_activation: Literal["convolution", "sum", "dropped"] = "convolution",
     bias: bool = True,
+    joins: str | Sequence[str] | None = None,
+    board: str | Board | None = None,
+    precision: Literal["int8", "float32"] = "int8",
     input_shapes: Mapping[str, tuple[int, ...]] | None = None,
     inputs: str | Sequence[str] | None = None,
     outputs: str | Sequence[str] | None = None,
@@ -124,6 +130,14 @@ def reorganize(
     bias
         Give convolutions that no normalisation follows a bias; the last ones, whose results are
         the network's, keep theirs.
+    joins
+        Reorganize these residual joins alone, called as in the model file, or ``peak``: those that
+        hold memory at the peak of the arena.  All others stay exact.
+    board
+        Reorganize the fewest joins with which the network fits this board, a name or a file.
+    precision
+        What the network is planned for with `joins` or `board`: ``int8``, as it will be quantized
+        after training, or ``float32``.
     input_shapes
         Shapes by input name, for models whose shapes are symbolic.
     inputs, outputs
@@ -155,9 +169,13 @@ def reorganize(
     progress("canonicalizing")
     canonical = Canonicalize()(loaded.module)
     _refuse_quantized(canonical, label)
+    _refuse_partial_plain(label, plain, joins, board)
     progress("reorganizing")
     with _explained(label):
-        module = _rewritten(canonical, choices, loaded.name)
+        rewrite = partial(_rewritten, canonical, choices, loaded.name)
+        chooser = JoinChooser(canonical, loaded, rewrite, precision, progress)
+        chosen, partly = _chosen(chooser, joins, board)
+        module = rewrite(chosen)
         description = read_reorganization(module)
     progress("writing PyTorch")
     names = Names(set())  # a model may give one tensor twice
@@ -187,6 +205,7 @@ def reorganize(
         inherited=inherited,
         initialized=initialized,
         arena_bytes=planned_arenas(modules, loaded, progress),
+        partial=partly,
     )
     return ReorganizedModel(module, description, source, report)
 
@@ -201,8 +220,37 @@ def _refuse_quantized(canonical: tvm.IRModule, label: str) -> None:
             )
 
 
-def _rewritten(canonical: tvm.IRModule, choices: Choices, name: str) -> tvm.IRModule:
-    passes = [ReorganizeResiduals(choices, name), RefineOperators()]
+def _refuse_partial_plain(
+    label: str, plain: bool, joins: str | Sequence[str] | None, board: str | Board | None
+) -> None:
+    if joins is not None and board is not None:
+        raise UserError(
+            f"{label}: --board chooses the joins to be reorganized itself; give that or --joins"
+        )
+    if plain and (joins is not None or board is not None):
+        raise UserError(
+            f"{label}: the plain baseline has no residual joins at all; leave out --joins and "
+            "--board"
+        )
+
+
+def _chosen(
+    chooser: JoinChooser, joins: str | Sequence[str] | None, board: str | Board | None
+) -> tuple[list[str] | None, PartialChoice | None]:
+    """The joins to be reorganized, None for all, and what was chosen."""
+    if board is not None:
+        return chooser.fitting(board)
+    if joins == PEAK:
+        return chooser.at_peak()
+    if joins is not None:
+        return chooser.named(joins.split(",") if isinstance(joins, str) else joins)
+    return None, None
+
+
+def _rewritten(
+    canonical: tvm.IRModule, choices: Choices, name: str, joins: Collection[str] | None = None
+) -> tvm.IRModule:
+    passes = [ReorganizeResiduals(choices, name, joins), RefineOperators()]
     return tvm.transform.Sequential(passes, name="reorganize")(canonical)
 
 

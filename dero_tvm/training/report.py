@@ -16,6 +16,8 @@ from relax_passes.reorganization.description import (
     PoolWindow,
 )
 
+from .joins import PartialChoice
+
 
 @dataclass(frozen=True)
 class ReportedShortcut:
@@ -50,6 +52,8 @@ class ReorganizationReport:
     arena_bytes
         Planned float32 arena with every tensor whole, in the best order, of ``original``,
         ``plain`` and ``reorganized``: everything counted, inputs and outputs too.
+    partial
+        Which joins were reorganized, if not all were to be.
     """
 
     model: str
@@ -63,6 +67,7 @@ class ReorganizationReport:
     inherited: int
     initialized: int
     arena_bytes: Mapping[str, int]
+    partial: PartialChoice | None = None
 
     def to_json(self) -> str:
         """Indented JSON, ending in a line break."""

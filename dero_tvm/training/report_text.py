@@ -9,6 +9,7 @@ from rich.console import Console
 
 from dero_tvm.report.text_table import done, shown, table_of
 
+from .joins import PartialChoice
 from .report import ReorganizationReport
 
 _WIDTH = 96
@@ -46,7 +47,21 @@ def _print_summary(report: ReorganizationReport, console: Console) -> None:
         f"{report.initialized:,} are drawn at random.[/dim]",
         highlight=False,
     )
+    if report.partial is not None:
+        console.print(partial_text(report.partial), highlight=False, markup=False)
     console.print()
+
+
+def partial_text(choice: PartialChoice) -> str:
+    """Which joins were reorganized, and what that comes to, in sentences."""
+    text = (
+        f"{len(choice.joins)} of {choice.of} residual joins reorganized, the others exact: "
+        f"{', '.join(shown(join) for join in choice.joins)}. Arena, {choice.precision}, rows "
+        f"placed: {choice.before:,} bytes as it was, {choice.after:,} now"
+    )
+    if choice.capacity is not None:
+        text += f"; {shown(choice.board)} has {choice.capacity:,} beside the stack"
+    return f"{text}."
 
 
 def _print_decisions(report: ReorganizationReport, console: Console, *, full: bool) -> None:

@@ -25,7 +25,7 @@ from ..ir.attributes import (
 )
 from ..ir.straight_line import read_function
 from . import description as reorganization
-from .description import Architecture, Convolution, Dense, Reorganization
+from .description import Architecture, Convolution, Dense, KeptOperator, Reorganization
 from .write_network import write_network
 
 
@@ -59,6 +59,10 @@ def _weights(architecture: Architecture, calls: Mapping[str, relax.Expr]) -> dic
         if isinstance(node, Dense):
             weights[f"{node.name}.weight"] = _constant(calls, node.variable, 1)
             weights[f"{node.name}.bias"] = _constant(calls, node.variable, 2)
+        if isinstance(node, KeptOperator):
+            for place, _ in node.constants:
+                key = f"{node.name}.constant{place}"
+                weights[key] = _constant(calls, node.variable, place)
         if isinstance(node, Convolution):
             variable = f"{node.variable}_conv"
             weights[f"{node.name}.weight"] = _constant(calls, variable, 1)

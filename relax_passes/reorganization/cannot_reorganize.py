@@ -9,15 +9,20 @@ from contextlib import contextmanager
 import tvm
 
 from ..ir.operator_graph import Node
+from ..residuals.image_norms import is_image_norm
 
-_STATISTICS = ("norm", "variance")
 _CONVOLUTIONS = ("conv", "conv1d", "conv3d", "convolution", "conv_2d", "conv_3d")
 _ERRORS = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
 
 
 @tvm.error.register_error("CannotReorganize")  # passes are run by C++, which knows errors by name
 class CannotReorganize(ValueError):
-    """The network has no reorganized counterpart; the message says why."""
+    """The network has no reorganized counterpart; the message says why.
+
+    `at` is the node of the description that the message is about, where that is known.
+    """
+
+    at: str | None = None
 
 
 def layer(name: str, data: Node) -> str:
@@ -31,7 +36,7 @@ def no_counterpart(name: str, data: Node, why: str = "") -> CannotReorganize:
     """For an operator that the description of a network has no node for; `why` qualifies it."""
     origin, word = data.origin, _word(data)
     own = "" if origin is None else origin.operator.lower()
-    if "batch" not in own and any(part in own or part in word for part in _STATISTICS):
+    if is_image_norm(own) or is_image_norm(word):
         return CannotReorganize(
             f"{layer(name, data)} normalizes each image by its own statistics; a reorganized "
             "network has batch normalizations, whose statistics training fixes: use BatchNorm in "
@@ -59,11 +64,15 @@ def one_axis(name: str, data: Node) -> CannotReorganize:
 
 
 @contextmanager
-def refusing(what: str) -> Iterator[None]:
-    """Whatever a step meets in the layer `what` that nobody has foreseen is a refusal of it."""
+def refusing(what: str, at: str | None = None) -> Iterator[None]:
+    """Whatever a step meets in the layer `what` that nobody has foreseen is a refusal of it.
+
+    A refusal is noted to be about the node `at`.
+    """
     try:
         yield
-    except CannotReorganize:
+    except CannotReorganize as refusal:
+        refusal.at = refusal.at or at
         raise
     except _ERRORS as error:
         said = " ".join(str(error).split())[:200] or type(error).__name__

@@ -23,6 +23,7 @@ from .description import (
     Elementwise,
     Flatten,
     GlobalPool,
+    KeptOperator,
     Pool,
     Shuffle,
     Slice,
@@ -45,7 +46,7 @@ def propagate(
     nodes = list(nodes)
     gated = _gated_images(nodes)
     for node in nodes:
-        with refusing(node.title):
+        with refusing(node.title, node.name):
             if isinstance(node, Flatten) or (isinstance(node, GlobalPool) and not node.in_gate):
                 node = _restored(node, shapes, made)
             given = [shapes[name] for name in node.inputs]
@@ -94,6 +95,15 @@ def _fitted(node: AnyNode, given: list[Shape], widths: Mapping[str, int]) -> Any
         return replace(node, shape=(*node.shape[:-1], sum(shape[-1] for shape in given)))
     if isinstance(node, (Pool, Upsample, Activate)):
         return replace(node, shape=(*node.shape[:-1], given[0][-1]))
+    if isinstance(node, KeptOperator):
+        found = [prod(shape) for shape in given]
+        wanted = [prod(shape) for shape in node.input_shapes]
+        if found != wanted:
+            raise CannotReorganize(
+                f"{node.title} stays as it is, so it takes {wanted[0]:,} numbers, not the "
+                f"{found[0]:,} that remain once residual joins are removed"
+            )
+        return node
     if isinstance(node, Slice) and given[0][-1] < node.end:
         raise CannotReorganize(
             f"{node.title} takes channels {node.begin} to {node.end} of a tensor that has "

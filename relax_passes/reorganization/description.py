@@ -27,7 +27,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from math import prod
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -139,6 +139,7 @@ class Convolution(Node):
     refinable: bool = False  # its width only went into removed concatenations, so it may change
     in_gate: bool = False  # it makes what an image is multiplied with, so it gets no shortcut
     inherited: bool = True  # the weights are the original network's; otherwise drawn at random
+    exact: bool = False  # it stays as it is: no residual around it was reorganized
 
     @property
     def weight_shape(self) -> tuple[int, int, int, int]:
@@ -239,6 +240,31 @@ class Activate(Node):
     activation: Activation
 
 
+@dataclass(frozen=True)
+class KeptOperator(Node):
+    """An operator of the module that stays as it is, with the shapes it has there.
+
+    `operator` is one of the operator set, without its prefix, and `attributes` its own.  The
+    operands are the `inputs`, which have the shapes `input_shapes`, at the positions `places`;
+    the others are constants: ``<name>.constant<position>`` among the weights.
+
+    `literal` says that the result lies as in the module, with the whole shape of the module's
+    tensor; otherwise it is an image or a vector as those of all other nodes.
+    """
+
+    operator: str
+    attributes: tuple[tuple[str, Any], ...] = ()
+    places: tuple[int, ...] = (0,)
+    input_shapes: tuple[tuple[int, ...], ...] = ()  # in the module, the batch included
+    constants: tuple[tuple[int, tuple[int, ...]], ...] = ()  # positions and shapes
+    literal: bool = False
+
+    @property
+    def literal_shape(self) -> tuple[int, ...]:
+        """Of the result in the module, the batch included."""
+        return self.shape if self.literal else (1, *self.shape)
+
+
 AnyNode = (
     Convolution
     | Pool
@@ -251,6 +277,7 @@ AnyNode = (
     | Dense
     | Elementwise
     | Activate
+    | KeptOperator
 )
 
 
@@ -285,12 +312,24 @@ class Stage:
 class Port:
     """An input or output of the network: `shape` as the model has it, the batch included.
 
-    `layout` says how a tensor of rank 4 is stored there: ``NCHW``, ``NHWC``, or "" for others.
+    `layout` says how an image is stored there: ``NCHW`` or ``NHWC``, of a sequence, which is an
+    image of width 1, ``NCL`` or ``NLC``; "" for others.
     """
 
     name: str  # an input's name; of an output the node that computes it
     shape: tuple[int, ...]
     layout: str = ""
+
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        """As nodes have it: height, width, channels; channels alone of a vector."""
+        if self.layout == "NCHW":
+            return (*self.shape[2:], self.shape[1])
+        if self.layout == "NCL":
+            return (self.shape[2], 1, self.shape[1])
+        if self.layout == "NLC":
+            return (self.shape[1], 1, self.shape[2])
+        return self.shape[1:]
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,7 @@ def give_shortcuts(architecture: Architecture, choices: Choices) -> Architecture
                 if isinstance(node, GlobalPool):
                     apart = node.inputs[0] in alone and _ends_in_sum(nodes.get(node.inputs[0]))
                     nodes[node.name] = replace(node, apart=apart)
-                elif isinstance(node, Convolution) and stage.name != "head" and not node.in_gate:
+                elif isinstance(node, Convolution) and _is_reorganized(node, stage):
                     with refusing(node.title):
                         nodes[node.name] = _given(node, stage, shapes, choices)
                 else:
@@ -75,10 +75,11 @@ def give_shortcuts(architecture: Architecture, choices: Choices) -> Architecture
 
 def image_shapes(architecture: Architecture) -> dict[str, Shape]:
     """Inputs' shapes as nodes have theirs: height, width, channels."""
-    return {
-        port.name: (*port.shape[2:], port.shape[1]) if port.layout == "NCHW" else port.shape[1:]
-        for port in architecture.inputs
-    }
+    return {port.name: port.image_shape for port in architecture.inputs}
+
+
+def _is_reorganized(node: Convolution, stage: Stage) -> bool:
+    return stage.name != "head" and not node.in_gate and not node.exact
 
 
 def _ends_in_sum(node: AnyNode | None) -> bool:

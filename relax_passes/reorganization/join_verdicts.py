@@ -1,9 +1,11 @@
 r"""Which joins a reorganization removes, which stay and why, and what is left to read each tensor.
 
-A join goes if it is a residual addition or concatenation around convolutions.  These stay:
+A join goes if it is a residual addition, difference or concatenation around convolutions.  A
+network that predicts what is to be subtracted from its image (a denoiser's noise) is to give the
+image itself once the difference is gone.  These stay:
 
 * parallel branches, which have no shortcut;
-* products and differences.  What a product's image is multiplied with is a **gate** (squeeze and
+* products.  What a product's image is multiplied with is a **gate** (squeeze and
   excitation), ``x * gate(x)``; a gate is no block operator, so nothing inside it is reorganized;
 * an addition around no convolution, or to something of another shape;
 * joins with a part of a tensor's channels, or what is computed from one (ShuffleNet V2, Res2Net,
@@ -14,7 +16,7 @@ A join goes if it is a residual addition or concatenation around convolutions.  
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import networkx as nx
@@ -50,10 +52,13 @@ class Verdicts:
     live: nx.DiGraph
 
 
-def judge(graph: OperatorGraph, residuals: Sequence[Residual]) -> Verdicts:
-    """The verdicts on all joins of a network."""
+def judge(
+    graph: OperatorGraph, residuals: Sequence[Residual], stay: Mapping[str, str] | None = None
+) -> Verdicts:
+    """The verdicts on all joins of a network; those of `stay` stay for the reasons given there."""
+    stay = stay or {}
     gates = frozenset().union(*(_gate(graph, residual) for residual in residuals))
-    reasons = {r.join: _reason_to_stay(graph, r, gates) for r in residuals}
+    reasons = {r.join: _reason_to_stay(graph, r, gates) or stay.get(r.join, "") for r in residuals}
     removed = {r.join: r for r in residuals if not reasons[r.join]}
     live = nx.DiGraph(graph.digraph.edges)
     live.add_nodes_from(graph)
@@ -88,7 +93,9 @@ def _gate(graph: OperatorGraph, residual: Residual) -> set[str]:
 
 def _convolution(graph: OperatorGraph, name: str) -> OperatorClass | None:
     """The class of a convolution of an image; None for others, and for one of global averages."""
-    known = graph[name].operator_class
+    known, spec = graph[name].operator_class, graph[name].known_spec
+    if graph[name].operator == "dero.dense" and spec is not None and len(spec.shape) > 2:
+        return OperatorClass.POINTWISE if max(spec.shape[:-1]) > 1 else None
     if known not in CONVOLUTIONS or graph[name].operator != "dero.conv2d":
         return None
     above = graph[name]
@@ -135,8 +142,8 @@ def _is_squashed(graph: OperatorGraph, name: str) -> bool:
 
 
 def _reason_to_stay(graph: OperatorGraph, residual: Residual, gates: frozenset[str]) -> str:
-    addition = residual.operator == "dero.add"
-    if residual.operator not in ("dero.add", "dero.concat"):
+    addition = residual.operator in ("dero.add", "dero.subtract")
+    if residual.operator not in ("dero.add", "dero.concat", "dero.subtract"):
         return _other_join(graph, residual)
     if residual.shortcut == NONE:
         return "its branches are parallel: none is a shortcut"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from math import prod
 from typing import Any, Literal
 
 import numpy as np
@@ -22,9 +23,13 @@ from .description import (
     Dense,
     Elementwise,
     GlobalPool,
+    KeptOperator,
     Port,
+    Window,
 )
 from .join_verdicts import Verdicts
+from .kept_operators import as_in_module, kept_operator
+from .layout_transpose import squeezed
 
 JoinActivation = Literal["convolution", "sum", "dropped"]
 
@@ -39,13 +44,17 @@ class DescribedTensor:
 
 @dataclass
 class PartialDescription:
-    """Nodes of the plain baseline, still with the original's widths and the variables' names."""
+    """Nodes of the plain baseline, still with the original's widths and the variables' names.
+
+    What lies outside the operators `within` stays exact; None: nothing does.
+    """
 
     graph: OperatorGraph
     residuals: dict[str, Residual]
     verdicts: Verdicts
     pass_name: str
     join_activation: JoinActivation = "convolution"
+    within: frozenset[str] | None = None
     inputs: list[Port] = field(default_factory=list)
     outputs: list[Port] = field(default_factory=list)
     nodes: dict[str, AnyNode] = field(default_factory=dict)
@@ -78,11 +87,73 @@ class PartialDescription:
         return tuple(tensor.source for tensor in found)
 
     def image(self, name: str, data: Node) -> str:
-        """The node that computes the only operand, an image."""
-        sources = self.sources(name, data)
-        if len(sources) != 1 or len(self.shape(sources[0])) != 3:
+        """The node that computes the only operand, an image, in the shape the module has it."""
+        operands = data.computed_operands
+        if len(operands) != 1 or len(self.graph[operands[0]].spec.shape) != 4:
             raise no_counterpart(name, data, " of something else than one image")
-        return sources[0]
+        tensor = self.tensors[operands[0]]
+        given, wanted = self.literal_shape(tensor.source), self.graph[operands[0]].spec.shape
+        # Where concatenations went, there are fewer channels than in the module.
+        if given[:-1] == wanted[:-1] and not tensor.channels_first:
+            return tensor.source
+        return as_in_module(self, operands[0])
+
+    def vector(self, source: str, shape: tuple[int, ...]) -> DescribedTensor:
+        """A vector that the module has in `shape`."""
+        (channels,) = self.shape(source)
+        return DescribedTensor(source, len(shape) > 2 and shape[1] == channels > 1)
+
+    def elements(self, name: str) -> np.ndarray:
+        """Which element of an image (or vector), channels last, a tensor of the module has where.
+
+        The image has the channels that it has in the module: some may be gone.
+        """
+        tensor, spec = self.tensors[name], self.graph[name].spec.shape
+        pixels = prod(self.shape(tensor.source)[:-1])
+        last = np.arange(prod(spec)).reshape(pixels, -1)
+        return (last.T if tensor.channels_first else last).reshape(spec)
+
+    def seen(
+        self, source: str, elements: np.ndarray, shape: tuple[int, ...]
+    ) -> DescribedTensor | None:
+        """An image (or vector) whose elements the module has in this order; None if in no known."""
+        pixels = prod(self.shape(source)[:-1])
+        last = np.arange(elements.size).reshape(pixels, -1)
+        for first, order in ((False, last), (True, last.T)):
+            if np.array_equal(elements.ravel(), order.ravel()):
+                if pixels == 1 and len(self.shape(source)) == 1:
+                    return self.vector(source, shape)
+                return DescribedTensor(source, first)
+        return None
+
+    def is_image_shaped(self, name: str) -> bool:
+        """Whether a tensor of the module has the axes of the image (or vector) that it is.
+
+        Axes of length 1 are no matter.  Elements of others lie in the image's order, under axes
+        that are none of its.
+        """
+        tensor, spec = self.tensors[name], self.graph[name].spec.shape
+        shape = self.shape(tensor.source)
+        if len(shape) != 3:
+            return True
+        pixels = shape[:2]
+        channels = prod(spec) // prod(pixels)  # as the module has them: some may be gone
+        whole = (channels, *pixels) if tensor.channels_first else (*pixels, channels)
+        return squeezed(spec) == squeezed(whole)
+
+    def channel_axis(self, tensor: DescribedTensor, rank: int) -> int:
+        """Which axis of a tensor of the module has the channels."""
+        return 1 if tensor.channels_first and rank > 2 else rank - 1
+
+    def is_literal(self, source: str) -> bool:
+        """Whether a node's result is neither an image nor a vector, but lies as in the module."""
+        node = self.nodes.get(source)
+        return isinstance(node, KeptOperator) and node.literal
+
+    def literal_shape(self, source: str) -> tuple[int, ...]:
+        """The shape of what a node computes with the batch, channels last."""
+        shape = self.shape(source)
+        return shape if self.is_literal(source) else (1, *shape)
 
     def alone(self, source: str, name: str) -> bool:
         """Whether nothing but the operator `name` will read what the node `source` computes."""
@@ -95,12 +166,12 @@ class PartialDescription:
         if source in self.nodes:
             return self.nodes[source].shape
         (port,) = [p for p in self.inputs if p.name == source]
-        shape = port.shape[1:]
-        return (*shape[1:], shape[0]) if port.layout == "NCHW" else shape
+        return port.image_shape
 
-    def add(self, node: AnyNode) -> DescribedTensor:
-        origin = self.graph[node.name].origin
-        self.nodes[node.name] = replace(node, origin="" if origin is None else str(origin))
+    def add(self, node: AnyNode, origin: str = "") -> DescribedTensor:
+        """A node for the operator of its name, or for a step towards the operator `origin`."""
+        known = self.graph[origin or node.name].origin
+        self.nodes[node.name] = replace(node, origin="" if known is None else str(known))
         return DescribedTensor(node.name)
 
     def keep(self, name: str, weight: np.ndarray, bias: np.ndarray) -> None:
@@ -132,7 +203,8 @@ class PartialDescription:
             self.nodes[tensor.source] = replace(node, activation=activation)
             return tensor
         shape = self.shape(tensor.source)
-        made = self.add(Activate(name, (tensor.source,), shape, activation))
+        origin = name if name in self.graph else tensor.source
+        made = self.add(Activate(name, (tensor.source,), shape, activation), origin)
         return replace(tensor, source=made.source)
 
     def joined(
@@ -155,6 +227,9 @@ class PartialDescription:
     def normalization(
         self, name: str, tensor: DescribedTensor, activation: Activation | None
     ) -> DescribedTensor:
+        """What a factor and a summand a channel become, that no convolution has absorbed."""
+        if self.within is not None and name not in self.within:
+            return kept_operator(self, name, self.graph[name])
         self.decide(name, "dropped", "a reorganized network has normalisations of its own")
         return self.activated(name, tensor, activation)
 
@@ -192,6 +267,24 @@ def add_dense(
     activation = clamp_of(data.signature.attrs)
     filters, channels = weight.shape
     made = Dense(name, (source,), (filters,), channels, filters, activation)
+    return description.add(replace(made, in_gate=name in description.verdicts.gates))
+
+
+def pointwise(
+    description: PartialDescription,
+    name: str,
+    data: Node,
+    source: str,
+    weight: np.ndarray,
+    bias: np.ndarray,
+) -> DescribedTensor:
+    """A dense layer of the weights [O, I] on each pixel of an image: a pointwise convolution."""
+    filters, channels = weight.shape
+    description.keep(name, weight.reshape(filters, 1, 1, channels), bias)
+    shape = (*description.shape(source)[:-1], filters)
+    activation = clamp_of(data.signature.attrs)
+    window = Window((1, 1))
+    made = Convolution(name, (source,), shape, channels, filters, window, activation=activation)
     return description.add(replace(made, in_gate=name in description.verdicts.gates))
 
 

@@ -24,14 +24,25 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+import numpy as np
+
 from ..ir.decisions import LEFT_ALONE
 from ..ir.operator_graph import Node
 from ..operators import OperatorClass
+from ..residuals.image_norms import ImageNorm, image_norms
 from ..residuals.residual import Residual
 from .cannot_reorganize import CannotReorganize, no_counterpart, refusing
-from .description import Concat, Elementwise, Port
-from .layout_transpose import TO_NHWC, is_transpose
+from .description import Activation, Concat, Convolution, Elementwise, Port
+from .kept_operators import as_in_module, can_stay, kept_operator
+from .layout_transpose import is_channels_last
 from .partial_description import DESCRIPTION, DescribedTensor, PartialDescription, clamp_of
+
+_DROPPED = (
+    "a reorganized network has batch normalisations of its own, which need no statistics of the "
+    "image"
+)
+_ON_ELEMENTS = ("dero.unary", "dero.reshape", "dero.transpose", "dero.dense")
+_TRAINED = ("dero.gru", "dero.lstm", "dero.svdf")  # which have states
 
 
 class Description(PartialDescription):
@@ -41,10 +52,13 @@ class Description(PartialDescription):
         """Walk the network."""
         for name in self.graph.inputs:
             self._input(name)
+        norms = {norm.members[0]: norm for norm in image_norms(self.graph)}
         for name in self.graph.operators_in_order():
             if name in self.tensors:  # with an operator before it
                 continue
             with refusing(self._layer(name)):
+                if name in norms and self._drops(norms[name]):
+                    continue
                 self.tensors[name] = self._tensor(name)
         outputs = [n for n, data in self.graph.items() if data.kind == "output"]
         for output in sorted(outputs, key=lambda n: int(n[7:-1])):
@@ -55,6 +69,26 @@ class Description(PartialDescription):
                 alive |= set(self.nodes[name].inputs)
         self.nodes = {name: node for name, node in self.nodes.items() if name in alive}
         return self
+
+    def _drops(self, norm: ImageNorm) -> bool:
+        """Whether a normalisation goes, as batch normalisations will do its work."""
+        if self.within is not None and not self.within & set(norm.members):
+            return False
+        tensor = self.tensors[norm.source]
+        shape = self.graph[norm.result].spec.shape
+        result: DescribedTensor | None
+        if self.is_literal(tensor.source):
+            same = shape == self.graph[norm.source].spec.shape
+            in_order = np.array_equal(norm.places, np.arange(norm.places.size))
+            result = tensor if same and in_order else None
+        else:
+            elements = self.elements(norm.source).ravel()[norm.places]
+            result = self.seen(tensor.source, elements, shape)
+        if result is None:
+            return False
+        self.decide(norm.members[0], "dropped", _DROPPED)
+        self.tensors |= dict.fromkeys(norm.members, result)
+        return True
 
     @property
     def removed(self) -> list[Residual]:
@@ -72,11 +106,10 @@ class Description(PartialDescription):
                 f"the input {name} is {spec.dtype}: a quantized network cannot be retrained; "
                 "reorganize the float network and quantize it after training"
             )
-        layout = ""
-        if len(spec.shape) == 4:
-            layout = "NCHW" if self._is_transposed(name) else "NHWC"
-        self.inputs.append(Port(name, spec.shape, layout))
-        self.tensors[name] = DescribedTensor(name, layout == "NCHW")
+        first = self._is_transposed(name)
+        layouts = {4: ("NHWC", "NCHW"), 3: ("NLC", "NCL")}.get(len(spec.shape), ("", ""))
+        self.inputs.append(Port(name, spec.shape, layouts[first]))
+        self.tensors[name] = DescribedTensor(name, first and layouts[first] != "")
 
     def _is_transposed(self, name: str) -> bool:
         """Whether a tensor, or what is computed from its single elements, is made channels-last."""
@@ -84,9 +117,10 @@ class Description(PartialDescription):
         while waiting:
             for reader in self.graph.digraph.successors(waiting.pop()):
                 data = self.graph[reader]
-                if is_transpose(data, TO_NHWC):
+                if is_channels_last(data):
                     return True
-                if data.operator_class is OperatorClass.ELEMENTWISE and reader not in seen:
+                alike = data.operator_class is OperatorClass.ELEMENTWISE or data.is_reshape
+                if alike and reader not in seen:
                     seen.add(reader)
                     waiting.append(reader)
         return False
@@ -97,20 +131,51 @@ class Description(PartialDescription):
         if operand is None:
             raise CannotReorganize(f"the network's output {output} is a constant")
         tensor, shape = self.tensors[operand], data.spec.shape
-        layout = ""
-        if len(shape) == 4:
-            layout = "NCHW" if tensor.channels_first else "NHWC"
-        self.outputs.append(Port(tensor.source, shape, layout))
+        if self.is_literal(tensor.source):
+            self.outputs.append(Port(tensor.source, shape))
+            return
+        layouts = {4: ("NHWC", "NCHW"), 3: ("NLC", "NCL")}.get(len(shape), ("", ""))
+        port = Port(tensor.source, shape, layouts[tensor.channels_first])
+        described = self.shape(tensor.source)
+        if len(described) == 3 and port.image_shape[:-1] != described[:-1]:
+            port = Port(as_in_module(self, operand), shape)
+        self.outputs.append(port)
 
     def _tensor(self, name: str) -> DescribedTensor:
         data = self.graph[name]
         if name in self.residuals:
             return self._join(name, data)
-        if data.known_spec is None or data.spec.dtype != "float32":
+        if data.known_spec is None:
+            raise no_counterpart(name, data, " with several results")
+        if data.spec.dtype != "float32":
             raise no_counterpart(name, data, " of other values than float32")
-        if data.is_elementwise_join:
-            return self._elementwise(name, data)
-        return self._by_rule(name, data)
+        return self._described(name, data)
+
+    def _described(self, name: str, data: Node) -> DescribedTensor:
+        """An operator by its rule, or as it is where that has no answer."""
+        before = dict(self.nodes)
+        try:
+            if self._lies_otherwise(data):
+                return kept_operator(self, name, data)
+            if data.is_elementwise_join:
+                return self._elementwise(name, data)
+            return self._by_rule(name, data)
+        except CannotReorganize:
+            if not can_stay(data) or data.operator in _TRAINED:
+                raise
+            self.nodes = before
+            return kept_operator(self, name, data)
+
+    def _lies_otherwise(self, data: Node) -> bool:
+        """Whether an operator reads what lies as in the module, or under axes of its own there."""
+        operands = data.computed_operands
+        if any(self.is_literal(self.tensors[operand].source) for operand in operands):
+            return True
+        if data.operator in _ON_ELEMENTS or all(map(self.is_image_shaped, operands)):
+            return False
+        # Of equal axes, whatever they are, elements go with elements.
+        shapes = {self.graph[operand].spec.shape for operand in operands}
+        return not data.is_elementwise_join or len(shapes) > 1
 
     def _by_rule(self, name: str, data: Node) -> DescribedTensor:
         rule = DESCRIPTION.get(data.operator)
@@ -134,27 +199,45 @@ class Description(PartialDescription):
         residual = self.residuals[name]
         if name in self.verdicts.kept:
             self.decide(name, LEFT_ALONE, self.verdicts.kept[name])
-            if residual.operator == "dero.concat":
-                return self._by_rule(name, data)
-            return self._elementwise(name, data)
+            return self._described(name, data)
         shortcuts = {branch.operand for branch in residual.shortcuts}
         main = [b.operand for b in residual.branches if b.operand not in shortcuts]
+        if residual.operator == "dero.subtract" and main[0] == data.operands[1]:
+            self._negate(name, main[0])
         words = (str(self.graph[s].origin or s) for s in sorted(shortcuts))
         why = f"the main branch takes its place; the shortcut was {', '.join(words)}"
         self.decide(name, "removed", why)
         if residual.operator == "dero.concat":
-            return self._newest(name, data, main)
+            with refusing(self._layer(name), name):
+                return self._newest(name, data, main)
         return self.joined(name, self.tensors[main[0]], clamp_of(data.signature.attrs))
+
+    def _negate(self, name: str, operand: str) -> None:
+        """The main branch of a difference becomes what is left of it: minus the branch."""
+        tensor = self.tensors[operand]
+        node = self.nodes.get(tensor.source)
+        if (
+            isinstance(node, Convolution)
+            and (node.activation, node.pool, node.final_activation) == (None, None, None)
+            and self.alone(tensor.source, name)
+        ):
+            for role in ("weight", "bias"):
+                key = f"{tensor.source}.{role}"
+                self.weights[key] = -self.weights[key]
+            return
+        minus = Activation("line", alpha=-1.0, beta=0.0)
+        made = self.activated(f"{name}_minus", tensor, minus)
+        self.tensors[operand] = made
 
     def _newest(self, name: str, data: Node, main: list[str]) -> DescribedTensor:
         """What stands for a removed concatenation."""
-        self.sources(name, data)
-        rank = len(data.spec.shape)
-        if data.signature["axis"] % rank != rank - 1:
+        rank, tensors = len(data.spec.shape), self.operands(name, data)
+        if data.signature["axis"] % rank != self.channel_axis(tensors[0], rank):
             raise no_counterpart(name, data, " that is not one of channels")
         sources = tuple(self.tensors[operand].source for operand in main)
         if len(sources) == 1:
-            return DescribedTensor(sources[0])
+            return self.tensors[main[0]]
         shapes = [self.shape(source) for source in sources]
         width = sum(shape[-1] for shape in shapes)
-        return self.add(Concat(name, sources, (*shapes[0][:-1], width)))
+        made = self.add(Concat(name, sources, (*shapes[0][:-1], width)))
+        return replace(self.tensors[main[0]], source=made.source)

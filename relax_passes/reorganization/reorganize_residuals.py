@@ -25,40 +25,53 @@ network without residual connections, and for what `describe_network` cannot des
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import replace
+from math import prod
 
 import tvm
 
 from ..canonicalization.deciding_passes import DECIDING_PASSES
 from ..ir.attributes import REORGANIZATION, main_attribute
-from ..ir.decisions import LEFT_ALONE, forget, record
+from ..ir.decisions import LEFT_ALONE, Decision, forget, record
 from ..ir.inline import inlined
-from ..ir.operator_graph import operator_graph
+from ..ir.operator_graph import OperatorGraph, operator_graph
 from ..residuals.fold_padding import FoldPadding
 from ..residuals.identify_residuals import find_residuals
-from ..residuals.residual import Residual
+from ..residuals.residual import NONE, Residual
 from ..streaming.stream_rows import MEMORY_PASSES
 from .attribute import write_reorganization
 from .cannot_reorganize import CannotReorganize
 from .channel_widths import propagate
-from .description import Architecture, Choices, Convolution, Reorganization
+from .description import AnyNode, Architecture, Choices, Convolution, Reorganization
 from .give_shortcuts import give_shortcuts
-from .join_verdicts import around_shortcut, judge
+from .join_verdicts import Verdicts, around_shortcut, judge
 from .read_network import Description
+from .refine_operators import refine
 from .stages import arrange
 from .start_weights import start_weights
 
 NAME = "ReorganizeResiduals"
 AS_THE_AUTHORS = Choices()
+UNNAMED = "it is none of the joins that were to be reorganized, so its block stays exact"
 
 
 @tvm.transform.module_pass(opt_level=0, name=NAME)
 class ReorganizeResiduals:
-    """The pass; see the module's docstring.  `name` is what the network is called."""
+    """The pass; see the module's docstring.  `name` is what the network is called.
 
-    def __init__(self, choices: Choices = AS_THE_AUTHORS, name: str = "network") -> None:
+    With `joins`, names of variables, no others than those are reorganized.
+    """
+
+    def __init__(
+        self,
+        choices: Choices = AS_THE_AUTHORS,
+        name: str = "network",
+        joins: Collection[str] | None = None,
+    ) -> None:
         self.choices = choices
         self.name = name
+        self.joins = joins
 
     def transform_module(
         self, mod: tvm.IRModule, _context: tvm.transform.PassContext
@@ -66,28 +79,108 @@ class ReorganizeResiduals:
         """Return the reorganized network; one that is reorganized already as it is."""
         if main_attribute(mod, REORGANIZATION) is not None:
             return mod
-        return reorganize(mod, self.choices, self.name, NAME)
+        return reorganize(mod, self.choices, self.name, NAME, self.joins)
 
 
-def reorganize(mod: tvm.IRModule, choices: Choices, name: str, pass_name: str) -> tvm.IRModule:
+def reorganize(
+    mod: tvm.IRModule,
+    choices: Choices,
+    name: str,
+    pass_name: str,
+    joins: Collection[str] | None = None,
+) -> tvm.IRModule:
     """`mod` reorganized, with decisions under `pass_name`."""
+    mod = prepared(mod)
+    graph = operator_graph(mod)
+    residuals = find_residuals(graph)
+    stay = {r.join: UNNAMED for r in residuals if joins is not None and r.join not in joins}
+    while True:
+        verdicts = judge(graph, residuals, stay)
+        within = None if joins is None else frozenset(_within(residuals, verdicts))
+        by_join = {residual.join: residual for residual in residuals}
+        found = Description(graph, by_join, verdicts, pass_name, choices.join_activation, within)
+        try:
+            found.read()
+            if not found.removed:
+                raise _without_residuals(found)
+            network = _assembled(found, residuals, choices, name)
+            written = write_reorganization(mod, network)
+        except CannotReorganize as refusal:
+            causes = _causes(graph, found, refusal)
+            if not causes:
+                raise
+            stay |= dict.fromkeys(causes, str(refusal))
+        else:
+            return record(written, found.decisions)
+
+
+def removable_joins(mod: tvm.IRModule) -> list[Residual]:
+    """The joins of a canonical module that are residual ones and can be reorganized."""
+    graph = operator_graph(prepared(mod))
+    residuals = find_residuals(graph)
+    removed = judge(graph, residuals).removed
+    return [residual for residual in residuals if residual.join in removed]
+
+
+def prepared(mod: tvm.IRModule) -> tvm.IRModule:
+    """`mod` in one function, without what was decided about its memory."""
     mod = inlined(mod)
     if "dero.pad" in {node.operator for node in operator_graph(mod).values()}:
         mod = tvm.transform.Sequential([FoldPadding()])(mod)
-    mod = forget(mod, (*MEMORY_PASSES, *DECIDING_PASSES))
-    graph = operator_graph(mod)
-    residuals = find_residuals(graph)
-    by_join = {residual.join: residual for residual in residuals}
-    verdicts = judge(graph, residuals)
-    found = Description(graph, by_join, verdicts, pass_name, choices.join_activation).read()
-    if not found.removed:
-        kept = [f"{d.join}: {d.reason}" for d in found.decisions if d.action == LEFT_ALONE]
-        raise CannotReorganize(
-            "the network has no residual connection"
-            + (f" that could be reorganized ({'; '.join(kept)})" if kept else "")
-        )
-    network = _assembled(found, residuals, choices, name)
-    return record(write_reorganization(mod, network), found.decisions)
+    return forget(mod, (*MEMORY_PASSES, *DECIDING_PASSES))
+
+
+def _without_residuals(found: Description) -> CannotReorganize:
+    kept = [f"{d.join}: {d.reason}" for d in found.decisions if d.action == LEFT_ALONE]
+    return CannotReorganize(
+        "the network has no residual connection"
+        + (f" that could be reorganized ({'; '.join(kept)})" if kept else "")
+    )
+
+
+def _within(residuals: Sequence[Residual], verdicts: Verdicts) -> set[str]:
+    """The operators whose innermost residual is one of those that go."""
+    innermost: dict[str, Residual] = {}
+    for residual in residuals:
+        if residual.shortcut == NONE or residual.operator == "dero.multiply":
+            continue
+        around = around_shortcut(residual)
+        for name in around | {residual.join}:
+            known = innermost.get(name)
+            if known is None or len(around) < len(around_shortcut(known)):
+                innermost[name] = residual
+    return {name for name, r in innermost.items() if r.join in verdicts.removed}
+
+
+def _causes(graph: OperatorGraph, found: Description, refusal: CannotReorganize) -> set[str]:
+    """The removed joins because of which an operator gets other channels than it can take.
+
+    Those are the last ones on the way to it from which no convolution takes the channels anew.
+    """
+    if refusal.at is None:
+        return set()
+    if refusal.at in found.verdicts.removed:
+        return {refusal.at}
+    waiting, seen, causes = [refusal.at], {refusal.at}, set()
+    while waiting:
+        name = waiting.pop()
+        if name in graph:
+            above = list(graph.digraph.predecessors(name))
+        else:
+            node = found.nodes.get(name)
+            above = list(node.inputs) if node is not None else []
+        for source in above:
+            if source in seen:
+                continue
+            seen.add(source)
+            if source in found.verdicts.removed:
+                causes.add(source)
+            made = found.nodes.get(source)
+            if isinstance(made, Convolution) and made.groups == 1 and not made.refinable:
+                continue
+            if source not in found.verdicts.removed:
+                waiting.append(source)
+    return {c for c in causes if found.verdicts.removed[c].operator == "dero.concat"} or causes
 
 
 def _assembled(
@@ -95,15 +188,20 @@ def _assembled(
 ) -> Reorganization:
     refinable = _refinable(found)
     nodes = [
-        replace(node, refinable=node.name in refinable) if isinstance(node, Convolution) else node
+        replace(
+            node,
+            refinable=node.name in refinable,
+            exact=found.within is not None and node.name not in found.within,
+        )
+        if isinstance(node, Convolution)
+        else node
         for node in found.nodes.values()
     ]
-    inputs = {
-        port.name: (*port.shape[2:], port.shape[1]) if port.layout == "NCHW" else port.shape[1:]
-        for port in found.inputs
-    }
+    inputs = {port.name: port.image_shape for port in found.inputs}
     regions = [_region(found, residual) for residual in residuals]
-    stages, names = arrange(propagate(nodes, inputs), regions, inputs)
+    fitted = propagate(nodes, inputs)
+    _check_outputs(found, fitted)
+    stages, names = arrange(fitted, regions, inputs)
     sizes = {
         names[node.name]: found.weights[f"{node.name}.weight"].size
         for node in nodes
@@ -117,13 +215,41 @@ def _assembled(
     )
     outputs = tuple(replace(port, name=names.get(port.name, port.name)) for port in found.outputs)
     architecture = Architecture(name, tuple(found.inputs), stages, outputs)
-    architecture = give_shortcuts(architecture, choices)
+    architecture = _refinable_at_all(give_shortcuts(architecture, choices), found)
     weights = {}
     for key, array in found.weights.items():
         layer, role = key.rsplit(".", 1)
         if layer in names:
             weights[f"{names[layer]}.{role}"] = array
     return Reorganization(architecture, start_weights(architecture, weights))
+
+
+def _check_outputs(found: Description, nodes: Sequence[AnyNode]) -> None:
+    """Raises `CannotReorganize` if an output of the network has lost channels."""
+    sizes = {node.name: prod(node.shape) for node in nodes}
+    for port, tensor in zip(found.outputs, found.graph.outputs):
+        if port.name in sizes and sizes[port.name] != prod(port.shape):
+            refusal = CannotReorganize(
+                f"the output {tensor} of shape {list(port.shape)} would have "
+                f"{sizes[port.name]:,} numbers without this concatenation; end the network in an "
+                "operator that fixes its channels"
+            )
+            refusal.at = tensor
+            raise refusal
+
+
+def _refinable_at_all(architecture: Architecture, found: Description) -> Architecture:
+    """Stages keep the widths they have where other widths reach what cannot take them."""
+    try:
+        refine(architecture)
+    except CannotReorganize as refusal:
+        stages = tuple(replace(stage, budget=None) for stage in architecture.stages)
+        for stage in architecture.stages:
+            if stage.budget is not None:
+                reason = f"its widths stay: {refusal}"
+                found.decisions.append(Decision(found.pass_name, stage.name, LEFT_ALONE, reason))
+        return replace(architecture, stages=stages)
+    return architecture
 
 
 def _region(found: Description, residual: Residual) -> set[str]:

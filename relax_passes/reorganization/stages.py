@@ -25,6 +25,7 @@ from .description import (
     Elementwise,
     Flatten,
     GlobalPool,
+    KeptOperator,
     Pool,
     Shuffle,
     Slice,
@@ -128,7 +129,8 @@ def _merged(trunk: list[AnyNode], regions: list[set[str]]) -> dict[int, int]:
         places = sorted(position[name] for name in region if name in position)
         if places:
             inside = trunk[places[0] : places[-1] + 1]
-            heights = {node.shape[0] for node in inside if len(node.shape) == 3}
+            images = [n for n in inside if not isinstance(n, KeptOperator) or not n.literal]
+            heights = {node.shape[0] for node in images if len(node.shape) == 3}
             if len(heights) <= 2 and not any(isinstance(node, Upsample) for node in inside):
                 spans.append((places[0], _closed(trunk, places[-1])))
     found: dict[int, int] = {}
@@ -182,6 +184,8 @@ def _named(
 
 
 def _word(node: AnyNode) -> str:
+    if isinstance(node, KeptOperator):
+        return node.operator
     return node.function if isinstance(node, Elementwise) else _WORDS[type(node)]
 
 

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from .description import Architecture, Convolution, Dense
+from .description import Architecture, Convolution, Dense, KeptOperator
 
 
 def start_weights(
@@ -37,6 +37,10 @@ def start_weights(
             for role, array in drawn.items():
                 key = f"{node.name}.{role}"
                 weights[key] = known[key] if node.inherited else array
+        if isinstance(node, KeptOperator):
+            for place, _ in node.constants:
+                key = f"{node.name}.constant{place}"
+                weights[key] = known[key]
         if not isinstance(node, Convolution):
             continue
         zeros = np.zeros(node.out_channels, np.float32)

@@ -35,6 +35,7 @@ from .description import (
     Elementwise,
     Flatten,
     GlobalPool,
+    KeptOperator,
     MatchChannels,
     Normalize,
     Pool,
@@ -92,14 +93,24 @@ class _Writer:
         return self.builder.emit(make_call(operator, operands, **attrs), label)
 
     def _input(self, parameter: relax.Var, port: Port) -> relax.Expr:
-        if port.layout != "NCHW":
-            return parameter
-        return self._emit(f"{port.name}_nhwc", "transpose", parameter, axes=(0, 2, 3, 1))
+        x: relax.Expr = parameter
+        if port.layout == "NCHW":
+            x = self._emit(f"{port.name}_nhwc", "transpose", x, axes=(0, 2, 3, 1))
+        if port.layout == "NCL":
+            x = self._emit(f"{port.name}_nlc", "transpose", x, axes=(0, 2, 1))
+        if port.layout in ("NCL", "NLC"):
+            shape = (1, *port.image_shape)
+            x = self._emit(f"{port.name}_image", "reshape", x, shape=shape)
+        return x
 
     def _output(self, port: Port) -> relax.Expr:
         value = self.tensors[port.name]
         if port.layout == "NCHW" and len(spec_of(value.ty).shape) == 4:
             value = self._emit("output_nchw", "transpose", value, axes=(0, 3, 1, 2))
+        if port.layout == "NCL" and len(spec_of(value.ty).shape) == 4:
+            _, length, _, channels = spec_of(value.ty).shape
+            value = self._emit("output_nlc", "reshape", value, shape=(1, length, channels))
+            value = self._emit("output_ncl", "transpose", value, axes=(0, 2, 1))
         spec = spec_of(value.ty)
         if spec.elements != prod(port.shape):
             raise CannotReorganize(
@@ -116,6 +127,9 @@ class _Writer:
         label = node.variable
         if isinstance(node, Convolution):
             self._convolution(node, x, apart)
+            return
+        if isinstance(node, KeptOperator):
+            self.tensors[node.name] = self._kept(node)
             return
         if isinstance(node, GlobalPool) and node.apart and node.inputs[0] in self.parts:
             main, shortcut = (
@@ -147,6 +161,13 @@ class _Writer:
         else:
             result = self._activation(label, x, node.activation)
         self.tensors[node.name] = result
+
+    def _kept(self, node: KeptOperator) -> relax.Expr:
+        operands = {place: self.tensors[n] for n, place in zip(node.inputs, node.places)}
+        for place, _ in node.constants:
+            operands[place] = self._constant(f"{node.name}.constant{place}")
+        ordered = [operands[place] for place in sorted(operands)]
+        return self._emit(node.variable, node.operator, *ordered, **dict(node.attributes))
 
     def _slice(self, label: str, x: relax.Expr, begin: int, end: int) -> relax.Expr:
         ends = (*spec_of(x.ty).shape[:3], end)

@@ -13,10 +13,10 @@ A join is a residual one if it has a shortcut:
 * identity: an operand that is the fork itself (a reshape aside), or, of a concatenation, one from
   which another operand is computed (DenseNet, U-Net);
 * projection: a branch without further forks that has at most one convolution, fewer than the
-  main branch or a pointwise one against a wider one, and otherwise only pools and operators
-  on single elements.  Of a concatenation only a branch without a convolution beside one with at
-  least two counts (ShuffleNet's pooled shortcut), and only if there are two operands: parallel
-  branches as in Inception are not residuals.
+  main branch or a pointwise one against a wider one, and otherwise only pools, normalisations
+  and operators on single elements.  Of a concatenation only a branch without a convolution beside
+  one with at least two counts (ShuffleNet's pooled shortcut), and only if there are two operands:
+  parallel branches as in Inception are not residuals.
 
 A product of two tensors has a shortcut in the same sense (a gate goes around nothing that a plain
 network could do without, but it keeps its operand alive all the same).
@@ -41,6 +41,7 @@ from ..ir.operator_graph import OperatorGraph, operator_graph
 from ..ir.straight_line import unique_names
 from ..operators import OperatorClass
 from .classify_operators import operator_classes, with_classes
+from .image_norms import image_norms
 from .residual import IDENTITY, MAIN, NONE, PARALLEL, PROJECTION, Branch, Residual, write_residuals
 
 NAME = "IdentifyResiduals"
@@ -101,6 +102,7 @@ class _NodeSets:
         self.operators = self.of(n for n in self.names if graph[n].kind != "input")
         self.reshapes = self.of(n for n in self.names if graph[n].is_reshape)
         self.convolutions = self.of(n for n in self.names if _class(graph, n) in _CONVOLUTIONS)
+        self.norms = self.of(member for norm in image_norms(graph) for member in norm.members)
         self.matching = self.of(n for n in self.names if _class(graph, n) in _MATCHING)
 
     def of(self, names: Iterable[str]) -> int:
@@ -193,7 +195,11 @@ def _concat_shortcuts(
 
 
 def _is_projection(sets: _NodeSets, path: int) -> bool:
-    """True for a chain of at most one convolution, pools, and operators on single elements."""
+    """True for a chain of at most one convolution, pools, and operators on single elements.
+
+    A normalisation is a link of it, however many operators compute it.
+    """
+    path &= ~sets.norms
     return (
         (path & sets.convolutions).bit_count() <= 1
         and not path & ~(sets.matching | sets.convolutions)

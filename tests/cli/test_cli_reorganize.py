@@ -84,6 +84,20 @@ def test_quiet(run, block_file, tmp_path):
     assert report["parameters"] == 4 * 4 * 4 * 9 + 4 + 3 * 8
 
 
+@pytest.mark.usefixtures("pytorch")
+def test_some_joins(run, refused, block_file, tmp_path):
+    result = run("reorganize", block_file, "--joins", "f", "-o", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    assert "1 of 1 residual joins reorganized, the others exact: f." in result.stdout
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["partial"]["joins"] == ["f"]
+    assert len(report["shortcuts"]) == 2  # not the convolution in front of the block
+    message = refused("reorganize", block_file, "--joins", "g", "-o", tmp_path / "other")
+    assert message == (
+        f"{block_file}: --joins g: no residual join of that name can be reorganized; there are f"
+    )
+
+
 def test_folder_that_exists(refused, block_file, tmp_path):
     (tmp_path / "out").mkdir()
     message = refused("reorganize", block_file, "-o", tmp_path / "out")

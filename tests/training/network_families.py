@@ -234,6 +234,27 @@ class ShuffleUnit(nn.Module):
         return Shuffle()(torch.cat([by, self.main(through)], 1))
 
 
+class PooledShuffleUnit(nn.Module):
+    """ShuffleNet's with a stride: concatenated with its pooled input."""
+
+    def __init__(self):
+        super().__init__()
+        self.main = nn.Sequential(
+            conv(8, 4, 1, groups=2), Shuffle(), conv(4, 4, 3, 2, 4, None), conv(4, 8, 1, groups=2)
+        )
+
+    def forward(self, x):
+        return torch.cat([functional.avg_pool2d(x, 3, 2, 1), self.main(x)], 1)
+
+
+def shufflenet():
+    main = nn.Sequential(
+        conv(16, 4, 1, groups=2), Shuffle(), conv(4, 4, groups=4), conv(4, 16, 1, groups=2)
+    )
+    layers = (conv(3, 8, stride=2), PooledShuffleUnit(), Add(main), basic(16, 16))
+    return classified(*layers, conv(16, 8, 1))
+
+
 class Ghost(nn.Module):
     def __init__(self, channels, filters, act: Act | None = nn.ReLU):
         super().__init__()
@@ -349,6 +370,18 @@ class TemporalBlock(nn.Module):
         for layer in self.convs:
             y = torch.relu(layer(y)[:, :, : -self.pad])
         return torch.relu(x + y)
+
+
+class Steps(nn.Module):
+    """The mean of a sequence."""
+
+    def forward(self, x):
+        return x.mean(2)
+
+
+def tcn():
+    last = nn.Conv1d(4, 8, 1)
+    return nn.Sequential(TemporalBlock(), TemporalBlock(dilation=4), last, Steps(), nn.Linear(8, 3))
 
 
 class ConvNeXtBlock(nn.Module):

@@ -221,7 +221,7 @@ def _describe(description: PartialDescription, name: str, data: Node) -> Describ
     constants = [a for a in data.call.args if isinstance(a, GenericConst)]
     arrays = [constant.value.numpy() for constant in constants]
     rank = len(data.spec.shape)
-    channels = 1 if tensors[0].channels_first and rank == 4 else rank - 1
+    channels = description.channel_axis(tensors[0], rank)
     wanted = tuple(n if axis == channels else 1 for axis, n in enumerate(data.spec.shape))
     fits = [_is_uniform(a) or (1,) * (rank - a.ndim) + a.shape == wanted for a in arrays]
     if len(tensors) != 1 or fits != [True]:

@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import prod
 from typing import Any
 
@@ -153,8 +154,13 @@ def _describe(description: PartialDescription, name: str, data: Node) -> Describ
     shape = data.signature.output.shape
     if None in data.operands:
         raise no_counterpart(name, data, " with a constant")
-    sources = description.sources(name, data)
-    ranks = {len(description.shape(source)) for source in sources}
-    if data.signature["axis"] % len(shape) != len(shape) - 1 or len(ranks) > 1:
+    tensors = description.operands(name, data)
+    sources = tuple(tensor.source for tensor in tensors)
+    channels = description.channel_axis(tensors[0], len(shape))
+    if (
+        data.signature["axis"] % len(shape) != channels
+        or len({*map(len, map(description.shape, sources))}) > 1
+    ):
         raise no_counterpart(name, data, " that is not one of channels")
-    return description.add(Concat(name, sources, shape[-ranks.pop() :]))
+    shape = (*description.shape(sources[0])[:-1], shape[channels])
+    return replace(tensors[0], source=description.add(Concat(name, sources, shape)).source)

@@ -273,19 +273,20 @@ def _describe(description: PartialDescription, name: str, data: Node) -> Describ
     signature, activation = data.signature, clamp_of(data.signature.attrs)
     weight, bias = (description.constant(name, data, index) for index in (1, 2))
     (tensor,) = description.operands(name, data)
-    source, shape = tensor.source, description.shape(tensor.source)
+    shape = description.shape(tensor.source)
     channels, filters = signature.inputs[0].channels, weight.shape[0]
     groups = signature["groups"]
     window = Window(weight.shape[1:3], *(signature[k] for k in ("strides", "padding", "dilation")))
-    if tensor.channels_first or (len(shape) == 1 and signature.inputs[0].shape[1:3] != (1, 1)):
+    if len(shape) == 1 and signature.inputs[0].shape[1:3] != (1, 1):
         raise one_axis(name, data)
     scaling = window == Window((1, 1)) and groups == channels == filters > 1
     if scaling and name not in description.verdicts.gates:
         return description.normalization(name, tensor, activation)
     if len(shape) == 1:
         return add_dense(
-            description, name, data, source, _of_one_pixel(weight, window, groups), bias
+            description, name, data, tensor.source, _of_one_pixel(weight, window, groups), bias
         )
+    source = description.image(name, data)
     description.keep(name, weight, bias)
     shape = signature.output.shape[1:]
     made = Convolution(

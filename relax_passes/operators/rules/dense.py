@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,7 @@ from ...reorganization.partial_description import (
     DescribedTensor,
     PartialDescription,
     add_dense,
+    pointwise,
 )
 from ...shortcuts.channel_sums import NotLinear
 from .. import Signature
@@ -197,10 +199,19 @@ def _narrow(
     return [data, take(weight, the_kept(kept), 1), *vectors], attrs, None
 
 
+def _channels(data: Node, shape: tuple[int, ...]) -> int:
+    """Those of an image, of `shape` in the description, in the module."""
+    return prod(data.signature.inputs[0].shape) // prod(shape[:2])
+
+
 @DESCRIPTION.register("dero.dense")
 def _describe(description: PartialDescription, name: str, data: Node) -> DescribedTensor:
     weight, bias = (description.constant(name, data, index) for index in (1, 2))
     (source,) = description.sources(name, data)
-    if len(description.shape(source)) != 1:
+    shape = description.shape(source)
+    last = data.signature.inputs[0].shape[-1]
+    if len(shape) == 3 and weight.shape[1] == last == _channels(data, shape):
+        return pointwise(description, name, data, source, weight, bias)
+    if len(shape) != 1:
         raise no_counterpart(name, data, " on the pixels of an image")
     return add_dense(description, name, data, source, weight, bias)

@@ -207,15 +207,18 @@ def _describe(description: PartialDescription, name: str, data: Node) -> Describ
     signature = data.signature
     (tensor,) = description.operands(name, data)
     rank, shape = len(signature.inputs[0].shape), description.shape(tensor.source)
-    axes = {axis % rank for axis in signature["axes"]}
-    pixels = {2, 3} if tensor.channels_first else {1, 2}
-    if signature["kind"] != "mean" or rank != 4 or axes != pixels:
+    lengths = signature.inputs[0].shape
+    of_channels = description.channel_axis(tensor, rank)
+    axes = {axis % rank for axis in signature["axes"]} - {0}
+    pixels = {axis for axis in range(1, rank) if axis != of_channels}
+    others = {axis for axis in pixels - axes if lengths[axis] > 1}
+    if signature["kind"] != "mean" or rank < 3 or not axes <= pixels or others:
         raise no_counterpart(name, data, " that is no mean over the pixels")
     if len(shape) == 3:
-        channels = signature.inputs[0].shape[1 if tensor.channels_first else 3]
+        channels = lengths[of_channels]
         pooled = description.add(global_pool(description, name, tensor.source, channels))
         tensor = replace(tensor, source=pooled.source)
-    first = tensor.channels_first and len(signature.output.shape) == 4
+    first = tensor.channels_first and len(signature.output.shape) > 2
     return description.activated(
         name, replace(tensor, channels_first=first), clamp_of(signature.attrs)
     )

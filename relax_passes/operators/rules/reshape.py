@@ -90,12 +90,16 @@ def _describe(description: PartialDescription, name: str, data: Node) -> Describ
         return DescribedTensor(tensor.source, not tensor.channels_first)
     if shape == data.signature.inputs[0].shape:
         return tensor
+    if len(old) == 3 and shape == (1, *old) and min(prod(old[:2]), old[2]) == 1:
+        return DescribedTensor(tensor.source)  # of one axis: a sequence of one channel, perhaps
     if (shuffled := _shuffled(description, name, data)) is not None:
         return shuffled
+    if len(old) == 3 and prod(shape) != max(shape):
+        return tensor  # the same image, seen otherwise: its elements stay in their order
     if shape[0] != 1 or prod(shape) != max(shape):  # more than one axis that is not 1
         raise no_counterpart(name, data, f" to {shape}")
     if len(old) == 1:  # (1, C), (1, 1, 1, C), (1, C, 1, 1): the same vector
-        return DescribedTensor(tensor.source, len(shape) == 4 and shape[1] == old[0] > 1)
+        return description.vector(tensor.source, shape)
     size = prod(data.signature.inputs[0].shape)
     return description.add(Flatten(name, (tensor.source,), (size,), tensor.channels_first))
 

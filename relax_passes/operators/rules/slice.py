@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 from tvm import relax
@@ -29,7 +30,7 @@ from ...ir.dataflow import Dataflow, shape_of
 from ...ir.operator_graph import Node
 from ...reorganization.cannot_reorganize import no_counterpart
 from ...reorganization.channel_selection import NARROWING, CannotNarrow, Kept, the_kept
-from ...reorganization.description import Slice
+from ...reorganization.description import Convolution, Slice
 from ...reorganization.partial_description import DESCRIPTION, DescribedTensor, PartialDescription
 from ...shortcuts.channel_sums import NotLinear
 from .. import Signature
@@ -140,9 +141,48 @@ def _narrow(
 
 @DESCRIPTION.register("dero.slice")
 def _describe(description: PartialDescription, name: str, data: Node) -> DescribedTensor:
-    source = description.image(name, data)
-    old, shape = data.signature.inputs[0].shape, data.signature.output.shape
-    begin, end = data.signature["begin"][-1], data.signature["end"][-1]
-    if old[:-1] != shape[:-1] or end - begin != shape[-1]:
+    (tensor,) = description.operands(name, data)
+    shape = description.shape(tensor.source)
+    old, new = data.signature.inputs[0].shape, data.signature.output.shape
+    begins, ends, steps = (data.signature[key] for key in ("begin", "end", "strides"))
+    axes = [axis for axis in range(len(old)) if old[axis] != new[axis]]
+    strided = steps is not None and any(steps[axis] != 1 for axis in axes)
+    if len(shape) != 3 or strided or len(axes) != 1:
         raise no_counterpart(name, data, " of what is no run of channels")
-    return description.add(Slice(name, (source,), shape[1:], begin, end))
+    (axis,) = axes
+    if axis == description.channel_axis(tensor, len(old)):
+        made = Slice(name, (tensor.source,), (*shape[:-1], new[axis]), begins[axis], ends[axis])
+        return replace(tensor, source=description.add(made).source)
+    if not _cropped(description, name, tensor.source, old[axis], begins[axis], ends[axis]):
+        raise no_counterpart(name, data, " of what is no run of channels")
+    return tensor
+
+
+def _cropped(
+    description: PartialDescription, name: str, source: str, length: int, begin: int, end: int
+) -> bool:
+    """Whether a convolution can pad less, so that it has only some rows or columns of its result.
+
+    Causal convolutions are written so: padded on both sides, with the surplus cut off.
+    """
+    conv = description.nodes.get(source)
+    if not isinstance(conv, Convolution) or conv.pool is not None:
+        return False
+    axes = [axis for axis in (0, 1) if conv.shape[axis] == length]
+    if len(axes) != 1 or not description.alone(source, name):
+        return False
+    (axis,) = axes
+    window = conv.window
+    padding = list(window.padding)
+    size = description.shape(conv.inputs[0])[axis]
+    stride, reach = window.strides[axis], window.dilation[axis] * (window.kernel[axis] - 1) + 1
+    padding[axis] -= begin * stride
+    padding[axis + 2] = (end - begin - 1) * stride + reach - size - padding[axis]
+    if min(padding) < 0:
+        return False
+    shape = list(conv.shape)
+    shape[axis] = end - begin
+    top, left, bottom, right = padding
+    window = replace(window, padding=(top, left, bottom, right))
+    description.nodes[source] = replace(conv, window=window, shape=tuple(shape))
+    return True

@@ -74,7 +74,11 @@ def _narrow(
 def _describe(description: PartialDescription, name: str, data: Node) -> DescribedTensor:
     (tensor,) = description.operands(name, data)
     axes = data.signature["axes"]
-    wanted = TO_NHWC if tensor.channels_first else TO_NCHW
-    if axes != wanted:
+    if axes == (TO_NHWC if tensor.channels_first else TO_NCHW):
+        return DescribedTensor(tensor.source, not tensor.channels_first)
+    (operand,) = data.computed_operands
+    moved = description.elements(operand).transpose(axes)
+    seen = description.seen(tensor.source, moved, data.spec.shape)
+    if seen is None:
         raise no_counterpart(name, data, f" with the axes {axes}")
-    return DescribedTensor(tensor.source, not tensor.channels_first)
+    return seen

@@ -1,0 +1,1 @@
+"""Residual architectures for `benchmarks/reorganize_families.py`: builders, measures, the table."""
