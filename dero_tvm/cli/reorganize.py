@@ -67,6 +67,13 @@ from .progress import stages
     show_default=True,
     help="Give convolutions that no normalization follows a bias; the last ones keep theirs.",
 )
+@click.option(
+    "--calibration",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="An .npz of inputs as in training, a hundred or more: start weights are solved for that "
+    "keep the function of MODEL as near as possible.",
+)
 @model_options("input_shapes", "inputs", "outputs")
 @quiet_option
 def reorganize_command(
@@ -78,6 +85,7 @@ def reorganize_command(
     shortcut_norms: str,
     join_activation: str,
     bias: bool,
+    calibration: Path | None,
     input_shapes: Mapping[str, tuple[int, ...]] | None,
     inputs: str | None,
     outputs: str | None,
@@ -93,6 +101,7 @@ def reorganize_command(
     Examples:
       tvmc reorganize model.onnx -o reorganized/
       tvmc reorganize model.onnx --plain -o plain/
+      tvmc reorganize model.onnx --calibration images.npz -o reorganized/
     """  # noqa: D301 (click reads the escape)
     check_new_folder(output)
     with stages(quiet=quiet) as show:
@@ -107,6 +116,7 @@ def reorganize_command(
             shortcut_norms=shortcut_norms,  # type: ignore[arg-type]
             join_activation=join_activation,  # type: ignore[arg-type]
             bias=bias,
+            calibration=calibration,
             input_shapes=input_shapes,
             inputs=inputs,
             outputs=outputs,

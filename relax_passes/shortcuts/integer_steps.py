@@ -58,8 +58,9 @@ class IntegerSteps:
         """The leaf or step that `expr` has all channels of in their order; None for others."""
         value = self._reader.raw(expr)
         (term,) = value.terms if len(value.terms) == 1 else (None,)
-        whole = term is not None and np.array_equal(term.channels, np.arange(value.channels))
-        return term.source if whole else None
+        if term is None or not np.array_equal(term.channels, np.arange(value.channels)):
+            return None
+        return term.source
 
     def window(self, result: int, normalisation: int) -> SlidingWindow | None:
         """The window of the data under step `result`; None for a pixel.  Raises `NotLinear`.
