@@ -16,14 +16,13 @@ Layer after layer, in order of execution, on calibration inputs:
   those with which the sum is nearest to the original's tensor; where no channel of the shortcut
   helps, the scale comes out as zero.
 
-Does not handle, and leaves as they were: layers whose width was refined, convolutions that are
-written as modules of their own (in front of a stem's pooling, in a gate), dense layers, which
-stay the original's.
+Does not handle: layers whose width was refined and convolutions in gates stay as they were, and
+so do the weights of a convolution with its pooling (a stem's); dense layers keep the original's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -56,9 +55,11 @@ def solved_start(
         for index, node in enumerate(block.nodes):
             if not isinstance(node, Convolution) or node.replaces not in samples:
                 continue
-            layer = network.get_submodule(modules[node.name])
-            known = samples[node.replaces]
-            if not hasattr(layer, "conv") or known.after.shape[-1] != node.out_channels:
+            path, *inside = modules[node.name].split(".main")  # of convolution, pooling, shortcut
+            layer, known = network.get_submodule(path), samples[node.replaces]
+            if known.after.shape[-1] != node.out_channels:
+                continue
+            if not (inside or hasattr(layer, "conv")):
                 continue
             passes_on = index not in ends and bool(ends) and index < ends[-1]
             first = next(layer.children())  # called first, also where main path is called alone
@@ -86,12 +87,22 @@ class _Layer:
         self.solved = True  # the module itself is called below
         torch, (x,) = require_pytorch(), inputs
         layer, node = self.layer, self.node
+        steps = list(getattr(layer, "shortcut", ()))
+        normalized = bool(steps) and isinstance(steps[-1], torch.nn.BatchNorm2d)
         before, after = (
             torch.from_numpy(values).transpose(1, 2)  # [N, channels, P]
             for values in (self.samples.before, self.samples.after)
         )
-        steps = list(getattr(layer, "shortcut", ()))
-        normalized = bool(steps) and isinstance(steps[-1], torch.nn.BatchNorm2d)
+        if hasattr(layer, "conv"):
+            self._convolution(x, before, after, normalized)
+        else:
+            _through_identities(layer.main, x)
+        if normalized:
+            self._shortcut(x, steps, after if node.final_activation is None else before)
+
+    def _convolution(self, x: Any, before: Any, after: Any, normalized: bool) -> None:
+        """Solve for the convolution, and set its normalisation."""
+        layer, node = self.layer, self.node
         if node.norm == "before":
             _identity(layer.norm, x)
         target = before
@@ -104,8 +115,6 @@ class _Layer:
             layer.norm.bias += bias
         elif layer.conv.bias is not None:
             layer.conv.bias.copy_(bias)
-        if normalized:
-            self._shortcut(x, steps, after if node.final_activation is None else before)
 
     def _at(self, image: Any) -> Any:
         """The sampled pixels of an image, [N, channels, P]."""
@@ -154,8 +163,7 @@ class _Layer:
 
     def _shortcut(self, x: Any, steps: Sequence[Any], target: Any) -> None:
         """Set the shortcut's normalisation, its last step."""
-        torch, norm = require_pytorch(), steps[-1]
-        image = torch.nn.Sequential(*steps[:-1])(x)
+        norm, image = steps[-1], _through_identities(steps[:-1], x)
         _identity(norm, image)
         if self.passes_on:
             return
@@ -168,6 +176,17 @@ class _Layer:
         scale = scale / (centred.square().mean((0, 2)) + 1e-6)
         norm.weight.copy_(scale)
         norm.bias.copy_(missing_mean - scale * shortcut.mean((0, 2)))
+
+
+def _through_identities(steps: Iterable[Any], image: Any) -> Any:
+    """What modules make of `image`, their normalisations adding no more than their shifts."""
+    for step in steps:
+        if isinstance(step, require_pytorch().nn.BatchNorm2d):
+            shift = step.bias.clone()
+            _identity(step, image)
+            step.bias += shift
+        image = step(image)
+    return image
 
 
 def _identity(norm: Any, image: Any) -> None:
