@@ -85,6 +85,13 @@ from .progress import stages
     show_default=True,
     help="What --joins and --board plan for: the network quantized after training, or as it is.",
 )
+@click.option(
+    "--calibration",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="An .npz of inputs as in training, a hundred or more: start weights are solved for that "
+    "keep the function of MODEL as near as possible.",
+)
 @model_options("input_shapes", "inputs", "outputs")
 @quiet_option
 def reorganize_command(
@@ -99,6 +106,7 @@ def reorganize_command(
     joins: str | None,
     board: str | None,
     precision: str,
+    calibration: Path | None,
     input_shapes: Mapping[str, tuple[int, ...]] | None,
     inputs: str | None,
     outputs: str | None,
@@ -115,6 +123,7 @@ def reorganize_command(
       tvmc reorganize model.onnx -o reorganized/
       tvmc reorganize model.onnx --plain -o plain/
       tvmc reorganize model.onnx --board nrf52840dk -o partly/
+      tvmc reorganize model.onnx --calibration images.npz -o reorganized/
     """  # noqa: D301 (click reads the escape)
     check_new_folder(output)
     with stages(quiet=quiet) as show:
@@ -132,6 +141,7 @@ def reorganize_command(
             joins=joins,
             board=board,
             precision=precision,  # type: ignore[arg-type]
+            calibration=calibration,
             input_shapes=input_shapes,
             inputs=inputs,
             outputs=outputs,

@@ -29,6 +29,7 @@ from dero_tvm.frontends.onnx.reader import parse_onnx
 from .accuracy import LABELS, top_1
 
 Feed = Mapping[str, np.ndarray]
+Calibration = str | os.PathLike[str] | Mapping[str, np.ndarray] | Iterable[Feed]
 
 _INTEGER_OPERATORS = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear")
 _INTEGER_PREFIXES = ("QLinear", "QGemm", "ConvInteger", "MatMulInteger")
@@ -51,7 +52,7 @@ class Quantized:
 @internal_errors
 def quantize(
     model: str | os.PathLike[str] | onnx.ModelProto,
-    calibration: str | os.PathLike[str] | Mapping[str, np.ndarray] | Iterable[Feed],
+    calibration: Calibration,
     *,
     labelled: str | os.PathLike[str] | Mapping[str, np.ndarray] | None = None,
     input_shapes: Mapping[str, tuple[int, ...]] | None = None,
@@ -87,7 +88,7 @@ def quantize(
     proto = cut_model(proto, Cut(inputs, outputs), label)
     _refuse_integers(proto, label)
     ports = load_onnx(proto, label=label, name="model", input_shapes=input_shapes).inputs
-    feeds = _feeds(calibration, ports)
+    feeds = calibration_feeds(calibration, ports)
     labels, labelled_feeds = _labelled(labelled, ports)
     result = quantizer(proto, feeds)
     if labels is None:
@@ -125,7 +126,8 @@ def _refuse_integers(proto: onnx.ModelProto, label: str) -> None:
             )
 
 
-def _feeds(calibration: Any, ports: Sequence[NamedTensor]) -> Sequence[Feed]:
+def calibration_feeds(calibration: Any, ports: Sequence[NamedTensor]) -> Sequence[Feed]:
+    """One mapping for each inference, of any form that `quantize` takes; UserError otherwise."""
     if isinstance(calibration, (str, os.PathLike)):
         path = Path(calibration)
         arrays = {name: a for name, a in read_npz(path).items() if name != LABELS}

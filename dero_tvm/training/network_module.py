@@ -49,8 +49,16 @@ class NetworkModule:
         return model
 
 
-def network_module(source: PythonSource, weights: Mapping[str, np.ndarray]) -> NetworkModule:
-    """Run a generated file, and give its network `weights`, keyed as `Reorganization.weights`."""
+def network_module(
+    source: PythonSource,
+    weights: Mapping[str, np.ndarray],
+    solved: Mapping[str, np.ndarray] | None = None,
+) -> NetworkModule:
+    """Run a generated file, and give its network `weights`, keyed as `Reorganization.weights`.
+
+    `solved` is keyed as the network's ``state_dict`` and takes the place of weights and fresh
+    normalisations.
+    """
     torch = require_pytorch()
     namespace: dict[str, Any] = {"__name__": "reorganized"}
     exec(compile(source.text, f"<{source.network}>", "exec"), namespace)
@@ -61,5 +69,7 @@ def network_module(source: PythonSource, weights: Mapping[str, np.ndarray]) -> N
         if array.ndim == 4 and origin.endswith(".weight"):  # channels before height and width
             array = array.transpose(0, 3, 1, 2)
         state[key] = torch.tensor(array.copy())
+    for key, array in (solved or {}).items():
+        state[key] = torch.tensor(array)
     network.load_state_dict(state)
     return NetworkModule(network, namespace["export"])

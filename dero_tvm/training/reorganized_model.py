@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import tvm
 from tvm.ir import GenericConst
 
@@ -18,6 +19,7 @@ from dero_tvm.boundary.errors import UserError, first_line, internal_errors
 from dero_tvm.boundary.one_at_a_time import one_at_a_time
 from dero_tvm.driver.network_planner import refuse_sizes
 from dero_tvm.frontends import LoadedModel, load
+from dero_tvm.quantization.quantizer import Calibration, calibration_feeds
 from relax_passes.ir.decisions import decisions
 from relax_passes.ir.operator_graph import operator_graph
 from relax_passes.pipeline import Canonicalize
@@ -30,11 +32,13 @@ from relax_passes.reorganization.reorganize_residuals import ReorganizeResiduals
 from .arenas import planned_arenas
 from .identifiers import Names
 from .joins import PEAK, JoinChooser, PartialChoice
-from .network_module import network_module
+from .network_module import NetworkModule, network_module
+from .original_tensors import original_tensors
 from .python_source import PythonSource, python_source
 from .pytorch import require_pytorch
 from .report import ReorganizationReport, described_shortcuts, inheritance
 from .report_text import report_text
+from .solved_start import solved_start
 
 NETWORK, WEIGHTS, ONNX, REPORT = "network.py", "weights.pt", "network.onnx", "report.json"
 REPORT_TEXT = "report.txt"
@@ -55,20 +59,27 @@ class ReorganizedModel:
         The Python file.
     report
         What was done.
+    solved
+        With `calibration`, the network's ``state_dict`` as it begins; otherwise None, and the
+        start weights are those of the description.
     """
 
     module: tvm.IRModule
     description: Reorganization
     source: PythonSource
     report: ReorganizationReport
+    solved: Mapping[str, np.ndarray] | None = None
 
     def network(self) -> Any:
         """The file's ``nn.Module``, a new one with the start weights."""
-        return network_module(self.source, self.description.weights).network
+        return self._written().network
+
+    def _written(self) -> NetworkModule:
+        return network_module(self.source, self.description.weights, self.solved)
 
     def files(self) -> dict[str, bytes]:
         """Name and content of each file that `save` writes."""
-        written = network_module(self.source, self.description.weights)
+        written = self._written()
         return {
             NETWORK: self.source.text.encode(),
             WEIGHTS: written.state_bytes(),
@@ -103,6 +114,7 @@ def reorganize(
     board: str | Board | None = None,
     precision: Literal["int8", "float32"] = "int8",
     input_shapes: Mapping[str, tuple[int, ...]] | None = None,
+    calibration: Calibration | None = None,
     inputs: str | Sequence[str] | None = None,
     outputs: str | Sequence[str] | None = None,
     progress: Callable[[str], None] = lambda stage: None,
@@ -140,6 +152,10 @@ def reorganize(
         after training, or ``float32``.
     input_shapes
         Shapes by input name, for models whose shapes are symbolic.
+    calibration
+        Inputs as in training, a hundred or more, in any form that `dero_tvm.quantize` takes: with
+        them start weights are solved for that keep the original's function as near as possible
+        (`solved_start`).
     inputs, outputs
         Tensors from which and up to which a model that is no `LoadedModel` is read, as in `load`.
     progress
@@ -207,7 +223,31 @@ def reorganize(
         arena_bytes=planned_arenas(modules, loaded, progress),
         partial=partly,
     )
-    return ReorganizedModel(module, description, source, report)
+    solved = None
+    if calibration is not None:
+        progress("solving for start weights")
+        feeds = calibration_feeds(calibration, loaded.inputs)
+        with _explained(label):
+            solved = _solved(canonical, description, source, feeds)
+    return ReorganizedModel(module, description, source, report, solved)
+
+
+def _solved(
+    canonical: tvm.IRModule,
+    description: Reorganization,
+    source: PythonSource,
+    feeds: Sequence[Mapping[str, np.ndarray]],
+) -> dict[str, np.ndarray]:
+    """The network's state with start weights that are solved for on `feeds`."""
+    architecture = description.architecture
+    network = network_module(source, description.weights).network
+    samples = original_tensors(canonical, (node.replaces for node in architecture.nodes), feeds)
+    images = []
+    for port in architecture.inputs:
+        image = np.concatenate([feed[port.name] for feed in feeds])
+        images.append(image.transpose(0, 3, 1, 2) if port.layout == "NHWC" else image)
+    solved_start(network, architecture, source.modules, samples, images)
+    return {key: value.numpy().copy() for key, value in network.state_dict().items()}
 
 
 def _refuse_quantized(canonical: tvm.IRModule, label: str) -> None:

@@ -106,6 +106,8 @@ class Node:
     inputs: tuple[str, ...]
     shape: tuple[int, ...]  # of the result: (height, width, channels), or (channels,)
     origin: str = field(default="", kw_only=True, compare=False)  # the layer in the model file
+    replaces: str = field(default="", kw_only=True, compare=False)  # the original module's variable
+    ends_join: bool = field(default=False, kw_only=True, compare=False)  # that is a removed join
 
     @property
     def title(self) -> str:

@@ -28,6 +28,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from math import prod
+from typing import Any
 
 import tvm
 
@@ -187,6 +188,8 @@ def _assembled(
     found: Description, residuals: list[Residual], choices: Choices, name: str
 ) -> Reorganization:
     refinable = _refinable(found)
+    replaced = _replaced(found)
+    nodes = [replace(node, **replaced[node.name]) for node in found.nodes.values()]
     nodes = [
         replace(
             node,
@@ -195,7 +198,7 @@ def _assembled(
         )
         if isinstance(node, Convolution)
         else node
-        for node in found.nodes.values()
+        for node in nodes
     ]
     inputs = {port.name: port.image_shape for port in found.inputs}
     regions = [_region(found, residual) for residual in residuals]
@@ -258,6 +261,17 @@ def _region(found: Description, residual: Residual) -> set[str]:
         return around_shortcut(residual)
     operators = {name for branch in residual.branches for name in branch.operators}
     return operators | {residual.join} | found.nodes_of(b.operand for b in residual.branches)
+
+
+def _replaced(found: Description) -> dict[str, dict[str, Any]]:
+    """For each node what its result stands for in the original: the last tensor of its shape."""
+    replaced: dict[str, dict[str, Any]] = {name: {} for name in found.nodes}
+    for name, tensor in found.tensors.items():
+        node, spec = found.nodes.get(tensor.source), found.graph[name].known_spec
+        if node is not None and spec is not None and spec.shape[1:] == node.shape:
+            ends = name in found.verdicts.removed or "ends_join" in replaced[node.name]
+            replaced[node.name] = {"replaces": name} | ({"ends_join": True} if ends else {})
+    return replaced
 
 
 def _refinable(found: Description) -> set[str]:

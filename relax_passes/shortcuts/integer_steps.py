@@ -36,15 +36,30 @@ class IntegerSteps:
 
     def step_of(self, expr: relax.Expr) -> int:
         """The number of the step that computes the int8 tensor `expr`.  Raises `NotLinear`."""
-        value = self._reader.raw(expr)
+        source = self._whole_source(expr)
         for step in self._reader.steps[len(self._steps) :]:
             self._windows.append(set())
             self._moves_data.append(False)
             self._steps.append(self._compiled(step))
-        (term,) = value.terms if len(value.terms) == 1 else (None,)
-        whole = term is not None and np.array_equal(term.channels, np.arange(value.channels))
-        if term is None or not whole or not isinstance(term.source, int):
+        if not isinstance(source, int):
             raise NotLinear("ends in a padding or slice of channels")
+        return source
+
+    def normalisation(self, expr: relax.Expr) -> int:
+        """The step that computes the convolution's input `expr`; -1 if that is the data itself.
+
+        One channel has one scale, so its normalisation can leave every integer as it is and only
+        change what it stands for.  Raises `NotLinear`.
+        """
+        source = self._whole_source(expr)
+        return -1 if self._leaves.get(source) == DATA else self.step_of(expr)
+
+    def _whole_source(self, expr: relax.Expr) -> Any:
+        """The leaf or step that `expr` has all channels of in their order; None for others."""
+        value = self._reader.raw(expr)
+        (term,) = value.terms if len(value.terms) == 1 else (None,)
+        if term is None or not np.array_equal(term.channels, np.arange(value.channels)):
+            return None
         return term.source
 
     def window(self, result: int, normalisation: int) -> SlidingWindow | None:

@@ -143,7 +143,7 @@ def _integer_call(old: Dataflow, pair: Pair, refusals: Refusals) -> Call:
         for name in ("input_zero_point", "output_zero_point", "rounding")
     }
     if not conv.args[0].same_as(source):
-        normalisation = steps.step_of(conv.args[0])
+        normalisation = steps.normalisation(conv.args[0])
     result = steps.step_of(pair.join)
     size, padding = _window(steps.window(result, normalisation), pair, conv)
     return _checked(

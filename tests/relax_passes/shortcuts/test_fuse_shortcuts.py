@@ -396,6 +396,24 @@ def test_long_int8_chains(branch, times, action) -> None:
     assert action == "fused" or "a chain of too many operators" in found.reason
 
 
+@pytest.mark.parametrize("moved", [0, 3])
+def test_int8_norm_that_may_leave_all_integers_as_they_are(moved) -> None:
+    """One channel keeps one scale, so its norm is a table: often that of the identity."""
+    table = np.roll(np.arange(-128, 128), moved).astype("int8")
+
+    def build(emit, x):
+        normalized = emit(make_call("lookup", [x, relax.const(table)]), "n")
+        y = emit(conv(normalized, 4, rounding="single"), "y")
+        return emit(add(y, emit(pad(x, 3, value=-5), "p"), rounding="single"), "z")
+
+    before = network(build, (1, 6, 6, 1), dtype="int8")
+    after = FuseShortcuts()(before)
+    (call,) = calls(after)
+    assert attributes_of(call)["normalisation"] == (0 if moved else -1)
+    inputs = random_inputs(before, 1)
+    np.testing.assert_array_equal(run(before, inputs)[0], run(after, inputs)[0])
+
+
 def test_a_refusal_holds_for_readers_with_the_same_leaves_alone() -> None:
     """What one convolution's shortcut cannot be read through is another one's input."""
 
