@@ -103,5 +103,6 @@ def fastest_in_windows(
 
 
 def described_ratio(ratio: float) -> str:
-    """The ratio as messages have it: ``1.07x multiply-accumulates``."""
-    return f"{ratio:.2f}x multiply-accumulates"
+    """The ratio as messages have it: ``1.07x multiply-accumulates``; never 1.00x but of none."""
+    digits = 2 if ratio == 1 or round(ratio, 2) != 1 else 4
+    return f"{ratio:.{digits}f}x multiply-accumulates"
