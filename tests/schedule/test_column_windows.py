@@ -8,8 +8,9 @@ import tvm
 from dero_tvm import UserError
 from dero_tvm.aot.kernels import takes_table
 from dero_tvm.driver.prepare import prepare
-from dero_tvm.driver.window_plans import fastest_in_windows, window_plans
+from dero_tvm.driver.window_plans import fastest_in_windows, first_that_fits, window_plans
 from dero_tvm.planning.column_windows.group_cost import GroupCosts
+from dero_tvm.planning.column_windows.grouping import Grouping
 from dero_tvm.planning.column_windows.window_plan import WindowPlan, live_bytes, macs_of
 from dero_tvm.planning.rows.lives import lives_of
 from dero_tvm.schedule.column_needs import needed_columns
@@ -128,3 +129,25 @@ def test_a_residual_network_keeps_its_joins_in_groups() -> None:
     network = _network(residual_network(32))
     described = to_column_windows(network, takes_table=takes_table)
     assert sum(op.windowed for op in described.operations) >= len(described.operations) - 2
+
+
+def test_a_plan_whose_rows_find_no_place_gives_way_to_the_next() -> None:
+    candidates = prepare(image_to_image(32)).candidates()
+    planner = candidates.planner
+    network = planner.schedule(candidates.cut_for_rows(), Sharing.ROWS).network
+    plans = window_plans(planner, network)
+    assert plans is not None
+    budget = plans.points[-3].live_bytes
+    tried = []
+
+    def make(cut: Network, grouping: Grouping) -> int:
+        assert [op.name for c in cut.cascades for op in c.operations] == [
+            op.name for c in network.cascades for op in c.operations
+        ]
+        tried.append(grouping)
+        return budget + 2 - len(tried)
+
+    found = first_that_fits(plans, make, lambda size: size, budget)
+    assert found == (plans.points[-2], budget)
+    assert tried == [plans.windows(point) for point in plans.points[-3:-1]]
+    assert first_that_fits(plans, make, lambda size: size, budget, max_recompute=1.0) is None
