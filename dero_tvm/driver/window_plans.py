@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 from ..aot.kernels import takes_table
 from ..boundary.errors import UserError
@@ -16,6 +18,10 @@ from ..schedule.network import Network
 from ..schedule.recut import recut
 from ..schedule.to_column_windows import NoWindows, to_column_windows
 from .network_planner import NetworkPlanner
+
+_ATTEMPTS = 6  # at planning a point of the frontier within a budget
+
+_Made = TypeVar("_Made")
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +82,27 @@ def window_plans(
     return WindowPlans(network, described, points) if points else None
 
 
+def first_that_fits(
+    plans: WindowPlans,
+    make: Callable[[Network, Grouping], _Made | None],
+    arena_bytes: Callable[[_Made], int],
+    budget: int,
+    max_recompute: float | None = None,
+) -> tuple[WindowPoint, _Made] | None:
+    """The plan with the fewest multiply-accumulates whose arena has at most `budget` bytes.
+
+    `make` plans a network with groups; None if it cannot.  A few plans are made, for their rows may
+    find no places within the bytes that are alive.  None if none of them fits.
+    """
+    most = float("inf") if max_recompute is None else max_recompute * plans.described.macs
+    fitting = [p for p in plans.points if p.live_bytes <= budget and p.macs <= most]
+    for point in fitting[:_ATTEMPTS]:
+        made = make(plans.recut(point), plans.windows(point))
+        if made is not None and arena_bytes(made) <= budget:
+            return point, made
+    return None
+
+
 def fastest_in_windows(
     plans: WindowPlans, label: str, budget: int, max_recompute: float | None = None
 ) -> WindowPoint:
@@ -103,5 +130,6 @@ def fastest_in_windows(
 
 
 def described_ratio(ratio: float) -> str:
-    """The ratio as messages have it: ``1.07x multiply-accumulates``."""
-    return f"{ratio:.2f}x multiply-accumulates"
+    """The ratio as messages have it: ``1.07x multiply-accumulates``; never 1.00x but of none."""
+    digits = 2 if ratio == 1 or round(ratio, 2) != 1 else 4
+    return f"{ratio:.{digits}f}x multiply-accumulates"

@@ -114,13 +114,18 @@ class _Builder:
         whole = op.function is not None or any(
             index not in op.row_operands or self._is_view(name) for index, name in read.items()
         )
+        # Rows of a tensor that is seen in several shapes are not followed.
+        whole = whole or (op.signature.output.rows, op.signature.output.pixels) != (
+            self._result(op).rows,
+            self._result(op).columns,
+        )
         return Operation(
             op.result,
             operands,
             self.numbers[self.network.values[op.result].buffer],
             op.macs,
             op.scratch_bytes,
-            state.bytes if state is not None else 0,
+            state.bytes if state is not None and not whole else 0,
             alone=whole,
             by_row=by_row,
         )
@@ -139,12 +144,10 @@ class _Builder:
         by_rows = index in op.row_operands and op.function is None
         if not by_rows or (spec.rows, spec.pixels) != (tensor.rows, tensor.columns):
             return Operand(number, Reach.whole(tensor.rows, result.rows), None)
-        if running:
+        if running or (made.rows, made.pixels) != (result.rows, result.columns):
             return Operand(number, Reach.whole(tensor.rows, result.rows), None)
         operator = operator_of(op.signature.operator)
         assert operator is not None
-        if (made.rows, made.pixels) != (result.rows, result.columns):
-            return Operand(number, Reach.whole(tensor.rows, result.rows), None)
         needed = (operator.needed_rows(op.signature, index, row) for row in range(made.rows))
         columns = needed_columns(op.signature, index)
         same = tensor.row_bytes == result.row_bytes and tensor.rows == result.rows

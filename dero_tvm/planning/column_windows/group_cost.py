@@ -63,13 +63,24 @@ class GroupCosts:
 
     def alone(self, operation: int) -> GroupCost:
         """An operation by itself, row by row: nothing is made twice."""
+        return self._row_by_row(operation, running=True)
+
+    def at_once(self, operation: int) -> GroupCost:
+        """As `alone`, but a running reduction takes all rows in one pass, with no partial results.
+
+        So it runs where nothing else is in its cascade.
+        """
+        return self._row_by_row(operation, running=False)
+
+    def _row_by_row(self, operation: int, *, running: bool) -> GroupCost:
         network, op = self.network, self.network.operations[operation]
         result = network.tensors[op.result]
         rows = result.rows if op.alone else 1
+        running = running and op.state > 0
         reads: dict[int, Ranges] = {}
         for index, operand in enumerate(op.operands):
-            taken = units(op.operands[0].rows.length if op.state else 0, 1)
-            if not op.state:
+            taken = units(op.operands[0].rows.length if running else 0, 1)
+            if not running:
                 taken = operand.rows.needed(*units(result.rows, rows))
             elif index > 0:  # the first one comes row by row, the others are there all the time
                 taken = (taken[0] * 0, taken[1] * 0 + operand.rows.length)
@@ -77,7 +88,8 @@ class GroupCosts:
             reads[operand.tensor] = union(known, taken) if known else taken
         group = Group(operation, operation, result.columns, rows)
         in_place = self._in_place(operation, group)
-        return GroupCost(group, op.macs, op.scratch, op.state, reads, in_place)
+        state = op.state if running else 0
+        return GroupCost(group, op.macs, op.scratch, state, reads, in_place)
 
     def of(self, group: Group) -> GroupCost:
         """The cost of one group.  Raises ``ValueError`` if its operations cannot be one."""

@@ -15,7 +15,7 @@ from ..problem import BufferKind
 from ..rows.lives import lives_of
 from ..rows.problem import Call, RowProblem, RowRange, RowTensor
 from .group_cost import GroupCost, GroupCosts
-from .grouping import Grouping
+from .grouping import Group, Grouping
 from .network import WindowNetwork
 
 _WORD = 4  # bytes, to which the arrays of an interface are aligned
@@ -53,7 +53,7 @@ def rows_of(costs: GroupCosts, plan: WindowPlan) -> RowProblem:
 
     Its row is the first one of the pass.  Tensors that take no memory are left out.
     """
-    calls = _Calls(costs, plan.grouping, whole=True)
+    calls = _Calls(costs, plan.cascades, plan.grouping, whole=True)
     for position, groups in enumerate(plan.cascades):
         calls.cascade(position, groups)
     return calls.problem()
@@ -61,9 +61,15 @@ def rows_of(costs: GroupCosts, plan: WindowPlan) -> RowProblem:
 
 def live_bytes_of_cascade(costs: GroupCosts, groups: Grouping) -> int:
     """The most bytes alive at once while one cascade runs, but for what only stays meanwhile."""
-    calls = _Calls(costs, groups, whole=False)
+    calls = _Calls(costs, [range(len(groups))], groups, whole=False)
     calls.cascade(0, range(len(groups)))
     return lives_of(calls.problem()).peak
+
+
+def _cost(costs: GroupCosts, group: Group, single: bool) -> GroupCost:
+    if single and group.first == group.last and costs.network.operations[group.last].state:
+        return costs.at_once(group.last)
+    return costs.of(group)
 
 
 class _Stage:
@@ -74,7 +80,7 @@ class _Stage:
         self.cost = cost
         operation = network.operations[cost.group.last]
         self.result = operation.result
-        self.state = operation.state
+        self.state = cost.state
         self.height = network.tensors[self.result].rows
         self.rows = cost.group.rows
         taken = operation.operands[0].rows.length if self.state else self.height
@@ -99,11 +105,15 @@ class _Stage:
 class _Calls:
     """The calls of some groups one after the other, which need not be all of a network's."""
 
-    def __init__(self, costs: GroupCosts, grouping: Grouping, *, whole: bool) -> None:
+    def __init__(
+        self, costs: GroupCosts, cascades: Sequence[range], grouping: Grouping, *, whole: bool
+    ) -> None:
         self.network = costs.network
         self.keep_inputs = self.network.keep_inputs and whole
+        single = {groups[0] for groups in cascades if len(groups) == 1}
         self.stages = [
-            _Stage(self.network, number, costs.of(group)) for number, group in enumerate(grouping)
+            _Stage(self.network, number, _cost(costs, group, number in single))
+            for number, group in enumerate(grouping)
         ]
         self.tensors: list[RowTensor] = []
         self.numbers: dict[int, int] = {}

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from itertools import product
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from dero_tvm.planning.column_windows.budget_answer import within
 from dero_tvm.planning.column_windows.frontier import frontier
@@ -12,6 +12,7 @@ from dero_tvm.planning.column_windows.group_cost import GroupCosts
 from dero_tvm.planning.column_windows.grouping import Group, Grouping
 from dero_tvm.planning.column_windows.window_plan import WindowPlan, live_bytes, macs_of
 from tests.planning.column_windows.small_networks import Axis, Read, Sums, networks
+from tests.random_cases import cases
 
 
 def _all_plans(sums: Sums) -> Iterator[WindowPlan]:
@@ -61,7 +62,7 @@ def test_the_frontier_is_that_of_all_plans(keep):
         assert any(p.live_bytes <= size * 1.02 and p.macs <= macs for p in points), (size, macs)
 
 
-@settings(max_examples=25, deadline=None)
+@cases(25)
 @given(networks())
 def test_less_memory_costs_more_and_nothing_is_made_twice_without_need(sums):
     costs = GroupCosts(sums.described)

@@ -1,7 +1,7 @@
 """What a group is said to cost, against running it."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dero_tvm.planning.column_windows.axis_walk import AxisWalk
@@ -10,6 +10,7 @@ from dero_tvm.planning.column_windows.grouping import Group
 from dero_tvm.planning.column_windows.strip_heights import strip_heights
 from tests.planning.column_windows.run_groups import GroupRun, Pixels
 from tests.planning.column_windows.small_networks import Axis, Read, Sums, networks
+from tests.random_cases import cases
 
 
 @st.composite
@@ -48,7 +49,7 @@ def _run(
     return run, [run.run(number, outside, result) for number in range(passes)], result
 
 
-@settings(max_examples=150, deadline=None)
+@cases(150)
 @given(_groups())
 def test_a_group_computes_what_its_operations_do_in_the_strips_that_are_counted(case):
     sums, group, keep = case

@@ -1,6 +1,6 @@
 """The order of passes, and what is alive meanwhile."""
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dero_tvm.planning.budget import Budget
@@ -10,6 +10,7 @@ from dero_tvm.planning.column_windows.window_plan import WindowPlan, live_bytes,
 from dero_tvm.planning.rows.plan import plan_rows
 from tests.planning.column_windows.run_groups import GroupRun, Pixels
 from tests.planning.column_windows.small_networks import Axis, Read, Sums, networks
+from tests.random_cases import cases
 
 
 @st.composite
@@ -33,7 +34,7 @@ def _plans(draw: st.DrawFn) -> tuple[Sums, WindowPlan]:
     return sums, WindowPlan(tuple(groups), tuple(sorted({0, *cuts})))
 
 
-@settings(max_examples=60, deadline=None)
+@cases(60)
 @given(_plans())
 def test_calls_in_order_compute_the_network_from_the_rows_that_they_name(case):
     sums, plan = case

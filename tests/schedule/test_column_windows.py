@@ -1,0 +1,153 @@
+"""What column windows see of a network, against the calls that rows are placed by."""
+
+import random
+
+import pytest
+import tvm
+
+from dero_tvm import UserError
+from dero_tvm.aot.kernels import takes_table
+from dero_tvm.driver.prepare import prepare
+from dero_tvm.driver.window_plans import fastest_in_windows, first_that_fits, window_plans
+from dero_tvm.planning.column_windows.group_cost import GroupCosts
+from dero_tvm.planning.column_windows.grouping import Grouping
+from dero_tvm.planning.column_windows.window_plan import WindowPlan, live_bytes, macs_of
+from dero_tvm.planning.rows.lives import lives_of
+from dero_tvm.schedule.column_needs import needed_columns
+from dero_tvm.schedule.network import Network
+from dero_tvm.schedule.recut import recut
+from dero_tvm.schedule.to_column_windows import NoWindows, to_column_windows
+from dero_tvm.schedule.to_problem import Sharing, to_problem
+from dero_tvm.schedule.to_rows import to_rows
+from relax_passes.operators import Signature, TensorSpec, operator_of
+from tests.models.random_networks import random_network
+from tests.models.small_networks import image_to_image, residual_network
+
+IMAGE = (1, 9, 11, 4)
+
+
+def _network(module: tvm.IRModule) -> Network:
+    candidates = prepare(module).candidates()
+    return candidates.planner.schedule(candidates.cut_for_rows(), Sharing.ROWS).network
+
+
+def _alive(network: Network) -> int:
+    scheduled = to_problem(network, sharing=Sharing.ROWS)
+    order = range(len(network.cascades))
+    return lives_of(to_rows(scheduled, order, takes_table=takes_table)).peak
+
+
+@pytest.mark.parametrize("seed", range(14))
+def test_without_windows_the_same_rows_are_alive(seed: int) -> None:
+    """In the network's own cascades, and in others that it may be cut into.
+
+    Of a tensor that is seen in several shapes all rows count as long as it is needed.
+    """
+    network = _network(random_network(seed))
+    try:
+        costs = GroupCosts(to_column_windows(network, takes_table=takes_table))
+    except NoWindows:
+        pytest.skip("it has parts of tensors")
+    views = any(value.name != value.buffer for value in network.values.values())
+    operations = costs.network.operations
+    groups = tuple(costs.alone(op).group for op in range(len(operations)))
+    begins = [0]
+    for cascade in network.cascades:
+        begins.append(begins[-1] + len(cascade.operations))
+    given = tuple(begins[:-1])
+    choose = random.Random(seed)
+    alone = {op for op, what in enumerate(operations) if what.alone}
+    alone |= {op + 1 for op in alone} - {len(operations)}
+    some = {op for op in range(1, len(operations)) if choose.random() < 0.3}
+    for cuts in (given, tuple(sorted({0} | alone | some))):
+        if not alone <= set(cuts):
+            continue
+        plan = WindowPlan(groups, cuts)
+        assert macs_of(costs, plan) == network.macs
+        alive, expected = live_bytes(costs, plan), _alive(recut(network, cuts))
+        assert alive == expected or views and alive > expected
+
+
+@pytest.mark.parametrize(
+    ("name", "shapes", "attrs"),
+    [
+        ("conv2d", [(5, 3, 2, 4)], {"padding": (1, 0, 0, 2), "strides": (1, 2)}),
+        ("conv2d", [(5, 1, 3, 4)], {"padding": (0, 2, 0, 1), "dilation": (1, 2)}),
+        ("pool2d", [], {"kind": "max", "pool_size": (3, 2), "strides": (1, 3)}),
+        ("resize2d", [], {"size": (9, 22)}),
+        ("resize2d", [], {"size": (18, 7), "coordinates": "half_pixel"}),
+        ("add", [IMAGE], {}),
+        ("add", [(1, 9, 1, 4)], {}),
+        ("concat", [IMAGE], {"axis": 3}),
+    ],
+)
+def test_a_column_reads_the_columns_whose_values_change_it(name, shapes, attrs):
+    """The columns of the turned image are its rows, for which operators answer themselves."""
+
+    def turned(shape: tuple[int, ...]) -> tuple[int, ...]:
+        return (shape[0], shape[2], shape[1], shape[3])
+
+    operator = operator_of(f"dero.{name}")
+    pairs = {"strides", "dilation", "pool_size", "size"}
+    other = {key: value[::-1] if key in pairs else value for key, value in attrs.items()}
+    if "padding" in attrs:
+        top, left, bottom, right = attrs["padding"]
+        other["padding"] = (left, top, right, bottom)
+    signatures = []
+    for given, turn in ((attrs, tuple), (other, turned)):
+        inputs = [TensorSpec(turn(shape), "float32") for shape in (IMAGE, *shapes)]
+        if name == "conv2d":
+            inputs += [TensorSpec((5,), "float32")]
+        filled = operator.defaults | given
+        output = operator.infer(tuple(inputs), filled)
+        signatures.append(Signature(f"dero.{name}", tuple(inputs), output, filled))
+    upright, lying = signatures
+    rows = lying.output.rows
+    for index in operator.row_arguments(upright):
+        expected = [operator.needed_rows(lying, index, row) for row in range(rows)]
+        assert needed_columns(upright, index) == expected
+
+
+def test_the_choice_within_a_budget_says_what_it_costs() -> None:
+    candidates = prepare(image_to_image(32)).candidates()
+    planner = candidates.planner
+    network = planner.schedule(candidates.cut_for_rows(), Sharing.ROWS).network
+    plans = window_plans(planner, network)
+    assert plans is not None and plans.ratio(plans.points[0]) == 1
+    least = plans.least
+    assert plans.ratio(least) > 1 and plans.windows(least)
+    assert fastest_in_windows(plans, "net", least.live_bytes) is least
+    assert plans.ratio_within(least.live_bytes) == plans.ratio(least)
+    assert plans.ratio_within(least.live_bytes - 1) is None
+    with pytest.raises(UserError, match=r"net does not fit --memory-budget .*made twice, is"):
+        fastest_in_windows(plans, "net", least.live_bytes - 1)
+    with pytest.raises(UserError, match=r"within --max-recompute 1: .*x multiply-accumulates"):
+        fastest_in_windows(plans, "net", least.live_bytes, max_recompute=1.0)
+
+
+def test_a_residual_network_keeps_its_joins_in_groups() -> None:
+    network = _network(residual_network(32))
+    described = to_column_windows(network, takes_table=takes_table)
+    assert sum(op.windowed for op in described.operations) >= len(described.operations) - 2
+
+
+def test_a_plan_whose_rows_find_no_place_gives_way_to_the_next() -> None:
+    candidates = prepare(image_to_image(32)).candidates()
+    planner = candidates.planner
+    network = planner.schedule(candidates.cut_for_rows(), Sharing.ROWS).network
+    plans = window_plans(planner, network)
+    assert plans is not None
+    budget = plans.points[-3].live_bytes
+    tried = []
+
+    def make(cut: Network, grouping: Grouping) -> int:
+        assert [op.name for c in cut.cascades for op in c.operations] == [
+            op.name for c in network.cascades for op in c.operations
+        ]
+        tried.append(grouping)
+        return budget + 2 - len(tried)
+
+    found = first_that_fits(plans, make, lambda size: size, budget)
+    assert found == (plans.points[-2], budget)
+    assert tried == [plans.windows(point) for point in plans.points[-3:-1]]
+    assert first_that_fits(plans, make, lambda size: size, budget, max_recompute=1.0) is None
