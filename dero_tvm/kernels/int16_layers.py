@@ -1,4 +1,4 @@
-"""Convolutions and dense layers of int16 data with int8 weights, whose sums fit 32 bits.
+"""Convolutions and dense layers of int16 data with int8 weights.
 
 One pixel meets four filters at a time, of which as many weights as a core takes at once lie side by
 side.  What differs from core to core is the function that computes a pixel.
@@ -11,7 +11,7 @@ import numpy as np
 from relax_passes.operators.sum_range import SumRange
 
 from .c_kernel import SUPPORT, CKernel, Request
-from .dsp.factors import pack_factors
+from .dsp.factors import Factors, pack_factors
 from .window_struct import pack_window
 
 _DIRECT = """\
@@ -32,7 +32,8 @@ def layer(request: Request, core: str, order: list[int]) -> CKernel | None:
     """
     s = request.signature
     data = s.inputs[0]
-    if not has_narrow_sums(request) or s.attrs.get("groups", 1) != 1:
+    wide = request.constants["bias"].dtype == np.int64
+    if not is_int16(request) or s.attrs.get("groups", 1) != 1:
         return None
     weight = request.constants["weight"]
     if weight.ndim == 2:  # of a dense layer
@@ -42,7 +43,11 @@ def layer(request: Request, core: str, order: list[int]) -> CKernel | None:
     side_by_side = kernel_w == 1 or (data.dense and s["dilation"][1] == 1)
     direct = channels % lanes == 0 and side_by_side
     taps = weight.reshape(filters, -1)
-    factors = pack_factors(request.constants, s, SumRange.of(taps, 0, "int16"))
+    if wide:
+        factors = _wide_factors(request)
+        core = f"{core}_wide"
+    else:
+        factors = pack_factors(request.constants, s, SumRange.of(taps, 0, "int16"))
     window = pack_window(s, (kernel_h, kernel_w), factors.rounding)
     if window is None:
         return None
@@ -57,15 +62,24 @@ def layer(request: Request, core: str, order: list[int]) -> CKernel | None:
     )
 
 
-def has_narrow_sums(request: Request) -> bool:
-    """Whether data are int16 and sums int32, with what these kernels take for granted."""
+def is_int16(request: Request) -> bool:
+    """Whether data are int16, with what these kernels take for granted."""
     s = request.signature
-    types = s.inputs[0].dtype, request.constants["bias"].dtype.name
-    return (
-        types == ("int16", "int32")
-        and s["rounding"] in ("double", "reduced")
-        and not (s["input_zero_point"] or s["weight_zero_point"])
+    roundings = {"int32": ("double", "reduced"), "int64": ("reduced",)}
+    return s.inputs[0].dtype == "int16" and (
+        s["rounding"] in roundings[request.constants["bias"].dtype.name]
+        and not (s["input_zero_point"] or s["weight_zero_point"] or s["output_zero_point"])
     )
+
+
+def _wide_factors(request: Request) -> Factors:
+    """Records of a layer with int64 sums: see ``c/int16_wide_pixel.h``."""
+    bias, multiplier, shift = (
+        request.constants[name].astype(np.int64) for name in ("bias", "multiplier", "shift")
+    )
+    low = (bias & 0xFFFFFFFF).astype(np.uint32).view(np.int32)
+    records = np.stack([low, multiplier, bias >> 32, shift], axis=1).astype(np.int32)
+    return Factors(np.pad(records, ((0, -len(records) % 4), (0, 0))), 0)
 
 
 def words_of(weight: np.ndarray) -> np.ndarray:

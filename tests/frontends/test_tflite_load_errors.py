@@ -59,6 +59,22 @@ def test_tflite_types_states_and_subgraphs(tmp_path: Path) -> None:
         f"{path}: tensor 'x' of EXP ('y') has the unsupported type int16 (EXP has no int16 form)"
     )
 
+    builder = TFLiteBuilder()
+    x = builder.input("x", (1, 4), "int16", scale=0.1, zero_point=3)
+    y = builder.tensor("y", (1, 4), "int16", scale=0.1)
+    builder.operator("RELU", [x], [y])
+    assert "'x' of RELU ('y') is int16 with a zero point other than 0" in refusal(
+        builder.build([y])
+    )
+
+    builder = TFLiteBuilder()
+    x = builder.input("x", (1, 4, 4, 2), "int16", scale=0.1)
+    w = builder.constant("w", np.ones((1, 2, 2, 2), np.int8), scale=[0.1, 0.1], axis=3)
+    b = builder.constant("b", np.ones(2, np.int32), scale=[0.01, 0.01])
+    y = builder.tensor("y", (1, 3, 3, 2), "int16", scale=0.1)
+    builder.operator("DEPTHWISE_CONV_2D", [x, w, b], [y])
+    assert "DEPTHWISE_CONV_2D ('y') on int16 has a bias of int32" in refusal(builder.build([y]))
+
     builder = tflite_relu()
     path = write(tmp_path / "model.tflite", builder.build([1], subgraphs=2))
     assert refusal(path).startswith(f"{path} has 2 subgraphs")

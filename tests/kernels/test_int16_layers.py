@@ -16,7 +16,7 @@ from relax_passes.operators.fixed_point import reduced_multiplier
 from tests.compiled.kernel_batch import KernelBatch
 from tests.compiled.native_kernel_runner import NativeKernel
 from tests.compiled.row_kernel_runner import RowKernel
-from tests.kernels.test_dsp_kernels import DSP, constants, convolutions, seeds
+from tests.kernels.test_dsp_kernels import constants, convolutions, seeds
 from tests.random_cases import cases
 
 CORES = [("dsp", "mps2-an386"), ("mve", "mps3-an547")]
@@ -24,7 +24,8 @@ limits = st.sampled_from([(None, None), (0, None), (-5000, 12000)])
 
 
 def of_int16(case: dict[str, Any], rounding: str, bounds: tuple[Any, Any]) -> dict[str, Any]:
-    """A case of int8 with int16 data, whose sums are 256 times as large."""
+    """A case of int8 with int16 data, whose sums are 256 times as large; `wide` ones are int64."""
+    wide, rounding = rounding == "wide", "reduced" if rounding == "wide" else rounding
     data, vectors = case["data"], dict(case["constants"])
     vectors["bias"] = (vectors["bias"] // 4).astype(np.int32)
     if rounding == "reduced":
@@ -33,7 +34,11 @@ def of_int16(case: dict[str, Any], rounding: str, bounds: tuple[Any, Any]) -> di
         vectors["shift"] = np.minimum(vectors["shift"], 7)
     sums = np.abs(vectors["weight"].astype(np.int64)).reshape(len(vectors["weight"]), -1).sum(1)
     greatest = sums * 2**15 + np.abs(vectors["bias"].astype(np.int64))
-    assume((greatest * np.exp2(np.maximum(vectors["shift"], 0)) < 2**31).all())
+    assume(wide or (greatest * np.exp2(np.maximum(vectors["shift"], 0)) < 2**31).all())
+    if wide:
+        units = len(vectors["bias"])
+        vectors["bias"] = case["rng"].integers(-(1 << 33), 1 << 33, units)
+        vectors["shift"] = case["rng"].integers(-19, -16, units).astype(np.int32)
     attrs = case["attrs"] | {"input_zero_point": 0, "output_zero_point": 0, "rounding": rounding}
     attrs |= {"minimum": bounds[0], "maximum": bounds[1]}
     spec = TensorSpec(data.shape, "int16", data.pixel_stride)
@@ -43,7 +48,7 @@ def of_int16(case: dict[str, Any], rounding: str, bounds: tuple[Any, Any]) -> di
 @st.composite
 def dense_layers(draw: st.DrawFn) -> dict[str, Any]:
     rng = np.random.default_rng(draw(seeds))
-    rows, depth, units = (draw(st.integers(1, most)) for most in (3, 30, 9))
+    rows, depth, units = (draw(st.integers(1, most)) for most in (3, 1100, 9))
     data, vectors = TensorSpec((rows, depth), "int8"), constants(rng, (units, depth), "usual")
     return {"rng": rng, "data": data, "constants": vectors, "ring": 0, "attrs": {}}
 
@@ -62,12 +67,13 @@ def test_bits(core: str, board: str, tmp_path: Path) -> None:
         expected = RowKernel(name, specs, **case["attrs"]).run_rows(data, *operands)
         drawn.append((native, data, expected, case["ring"]))
 
-    layers = [("conv2d", convolutions(), 10), ("dense", dense_layers(), 4)]
+    narrow, any_sums = ["double", "reduced"], ["double", "reduced", "wide"]
+    layers = [("conv2d", convolutions(), 12, any_sums), ("dense", dense_layers(), 5, any_sums)]
     if core == "dsp":
-        layers.append(("conv2d", convolutions(depthwise=True), 8))
-    for name, strategy, count in layers:
+        layers.append(("conv2d", convolutions(depthwise=True), 8, narrow))
+    for name, strategy, count, roundings in layers:
 
-        @given(st.just(name), strategy, st.sampled_from(["double", "reduced"]), limits)
+        @given(st.just(name), strategy, st.sampled_from(roundings), limits)
         @cases(count)
         def each(name: str, case: dict[str, Any], rounding: str, bounds: Any) -> None:
             collect(name, of_int16(case, rounding, bounds))
@@ -82,11 +88,3 @@ def test_bits(core: str, board: str, tmp_path: Path) -> None:
     for index, (_, _, expected, _) in enumerate(drawn):
         for outputs in results:
             np.testing.assert_array_equal(outputs[index], expected)
-
-
-def test_sums_of_64_bits_are_left_to_the_portable_kernel() -> None:
-    specs = [TensorSpec((1, 4), "int16"), TensorSpec((2, 4), "int8")]
-    vectors = {"weight": np.ones((2, 4), np.int8), "bias": np.zeros(2, np.int64)}
-    vectors |= {"multiplier": np.full(2, 1 << 30, np.int32), "shift": np.zeros(2, np.int32)}
-    specs += [TensorSpec((2,), str(vectors[n].dtype)) for n in ("bias", "multiplier", "shift")]
-    assert NativeKernel("dense", specs, vectors, features=DSP, rounding="reduced").kernel is None

@@ -1,14 +1,16 @@
-"""Layers of int16 data with int8 weights, whose sums fit 32 bits."""
+"""Layers of int16 data with int8 weights; depthwise ones if their sums fit 32 bits."""
 
 from __future__ import annotations
 
 from functools import partial
 
+import numpy as np
+
 from relax_passes.operators import OperatorClass
 from relax_passes.operators.sum_range import SumRange
 
 from ..c_kernel import SUPPORT, CKernel, Request
-from ..int16_layers import has_narrow_sums, layer, words_of
+from ..int16_layers import is_int16, layer, words_of
 from ..kernel_table import register_kernel
 from ..window_struct import pack_window
 from .factors import pack_factors
@@ -36,7 +38,8 @@ def depthwise(request: Request) -> CKernel | None:
     s = request.signature
     weight = request.constants["weight"]
     filters, kernel_h, kernel_w, _ = weight.shape
-    if not has_narrow_sums(request) or filters != s.inputs[0].channels or filters < 4:
+    narrow = request.constants["bias"].dtype == np.int32
+    if not (is_int16(request) and narrow) or filters != s.inputs[0].channels or filters < 4:
         return None
     order = groups_of_four(filters)
     taps = weight[order].reshape(len(order), -1)

@@ -1,4 +1,4 @@
-"""Layers of int16 data with int8 weights, whose sums fit 32 bits."""
+"""Layers of int16 data with int8 weights."""
 
 from __future__ import annotations
 
