@@ -86,10 +86,10 @@ class MatMul(Operator):
         return part * rows, (part + 1) * rows
 
     def macs(self, signature: Signature) -> int:
-        return signature.output.elements * _Product(signature).depth
+        return signature.output.elements * Product(signature).depth
 
     def row_kernel(self, signature: Signature) -> tirx.PrimFunc:
-        g = _Product(signature)
+        g = Product(signature)
         dtype, accumulator = g.a.spec.dtype, "int32" if g.integer else "float32"
 
         @script.prim_func(private=True, s_tir=True)
@@ -140,7 +140,7 @@ class _Vectors:
         return pixel * self.spec.pixel_stride + head * self.length + element
 
 
-class _Product:
+class Product:
     """Loop bounds, index arithmetic and arithmetic of a kernel."""
 
     def __init__(self, signature: Signature) -> None:

@@ -119,6 +119,30 @@ def litert_attention() -> bytes:
     return b.build([y])
 
 
+def einstein_sums() -> onnx.ModelProto:
+    """ONNX, float32: scores and what they weigh as Einstein sums, tokens normalized by length."""
+    model = QDQModel()
+    x = model.input("x", (1, TOKENS, HEADS, DEPTH))
+    unit = model.node("LpNormalization", x, axis=-1)
+    scores = model.node("Einsum", unit, x, equation="bnhd,bmhd->bhnm")
+    shares = model.node("Softmax", scores)
+    return model.build(y=(model.node("Einsum", shares, x, equation="bhnm,bmhd->bnhd"), "float32"))
+
+
+def test_einstein_sums(tmp_path) -> None:
+    networks = FrameworkNetworks()
+    model = einstein_sums()
+    x = np.random.default_rng(7).standard_normal((1, TOKENS, HEADS, DEPTH)).astype("float32")
+    reference = Network(
+        load(model), lambda data: onnx_runtime(model, [{"x": data}])[0]["y"], 1e-5, x
+    )
+    called, _ = networks.add("einsum", reference)
+    assert called.count("dero.matmul") == 2
+    assert all(operator.startswith("dero.") for operator in called), called
+    assert "dero.transpose" not in called, called
+    networks.check_outputs(tmp_path)
+
+
 def test_tflite_integers(tmp_path) -> None:
     networks = FrameworkNetworks()
     rng = np.random.default_rng(7)

@@ -90,6 +90,10 @@ CASES: dict[str, tuple[Any, Sequence[tuple[int, ...]]]] = {
     "broadcast": (Function(lambda x, y: x * y + 1.5), [IMAGE, (4, 1, 1)]),
     "divide": (Function(lambda x, y: x / (y.abs() + 1)), [IMAGE, IMAGE]),
     "floor divide": (Function(lambda x: torch.div(x, 0.3, rounding_mode="floor")), [IMAGE]),
+    "floor divide by an integer": (
+        Function(lambda x: torch.div(x * 9, 2, rounding_mode="floor")),
+        [IMAGE],
+    ),
     "truncate divide": (Function(lambda x: torch.div(x, 0.3, rounding_mode="trunc")), [IMAGE]),
     "reverse subtract": (Function(lambda x: 1 - x), [IMAGE]),
     "power": (Function(lambda x: x**3), [IMAGE]),

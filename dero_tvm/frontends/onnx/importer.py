@@ -28,6 +28,7 @@ from .cut import cut_graph, named_graph
 from .folding import Types, fixed_shape, fold_constants
 from .functions import inline_functions
 from .joins import too_many
+from .lp_normalization import LP_NORMALIZATION
 from .misread import misread
 from .node_order import drop_unread_results, order_nodes
 from .nodes import Importer
@@ -209,7 +210,7 @@ def _refuse_types(
 
 
 def _refuse_operators(graph: onnx.GraphProto, label: str) -> None:
-    known = {*_get_convert_map(), *QOPERATORS, *RECURRENT}
+    known = {*_get_convert_map(), *QOPERATORS, *RECURRENT, LP_NORMALIZATION}
     problems: dict[int, str] = {}  # by position
     constants = Constants(graph)
     made_by = {output: node.op_type for node in graph.node for output in node.output}

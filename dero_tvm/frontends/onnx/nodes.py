@@ -15,6 +15,7 @@ from relax_passes.ir.origins import Origin
 
 from .clip import clip
 from .joins import JOINS, join
+from .lp_normalization import LP_NORMALIZATION, lp_normalization
 from .old_operators import Node, in_newer_form
 from .pad import pad, tile
 from .recurrent import RECURRENT, recurrent
@@ -80,6 +81,8 @@ class Importer(ONNXGraphImporter):
             return relax.op.einsum(list(inputs), str(attrs["equation"], "utf-8"))
         if node.name in RECURRENT:
             return recurrent(node)
+        if node.name == LP_NORMALIZATION:
+            return lp_normalization(node)
         if node.name == "Dropout":
             return self._everything(inputs[0], attrs["tvm_custom"]["num_outputs"])
         if node.name == "Resize":
