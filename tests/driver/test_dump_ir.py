@@ -72,7 +72,7 @@ def test_every_pass_of_every_rewriting(tmp_path: Path) -> None:
 
     written = with_files(folder)
     assert files(folder) == {INDEX, *written}
-    assert f"02_{decompose.NAME} unchanged" in index(folder)
+    assert f"03_{decompose.NAME} unchanged" in index(folder)
     texts = [(folder / file).read_text() for file in written]
     assert texts[0] == dero_tvm.load(residual()).module.script() + "\n"
     (final,) = [line for line in index(folder) if line.startswith("the code is generated from")]
