@@ -12,11 +12,13 @@ from relax_passes.reorganization.description import (
     Architecture,
     Convolution,
     Dense,
+    KeptOperator,
     MatchChannels,
     PoolWindow,
 )
 
 from .joins import PartialChoice
+from .kept_operators import is_trained
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,8 @@ class ReorganizationReport:
         Trained numbers of the original, with its normalisations folded into the convolutions, and
         of the network written, with its normalisations.
     inherited, initialized
-        Weights and biases of convolutions and dense layers that are the original's, and those
-        drawn at random.
+        Weights and biases of convolutions, dense layers and kept operators that are the
+        original's, and those drawn at random.
     arena_bytes
         Planned float32 arena with every tensor whole, in the best order, of ``original``,
         ``plain`` and ``reorganized``: everything counted, inputs and outputs too.
@@ -111,6 +113,10 @@ def inheritance(architecture: Architecture) -> tuple[int, int]:
         elif isinstance(node, Convolution):
             biased = node.bias or node.norm == "after"
             size = prod(node.weight_shape) + node.out_channels * biased
+        elif isinstance(node, KeptOperator):
+            trained = [shape for _, shape in node.constants if is_trained(node, shape)]
+            inherited += sum(prod(shape) for shape in trained)
+            continue
         else:
             continue
         if node.inherited:

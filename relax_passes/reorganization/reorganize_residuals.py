@@ -20,7 +20,7 @@ Main's attribute ``dero.reorganization`` holds the description of the network, w
 `reorganization_attribute.read_reorganization` gives back with the weights.
 
 Precondition: a canonical module of float32.  Raises ``CannotReorganize`` with the reason for a
-network without residual connections, and for what `describe_network` cannot describe.
+network without residual connections, and for operators that are left to TVM.
 """
 
 from __future__ import annotations
@@ -141,16 +141,16 @@ def _without_residuals(found: Description) -> CannotReorganize:
 
 def _within(residuals: Sequence[Residual], verdicts: Verdicts) -> set[str]:
     """The operators whose innermost residual is one of those that go."""
-    innermost: dict[str, Residual] = {}
+    innermost: dict[str, tuple[int, str]] = {}  # size and join
     for residual in residuals:
         if residual.shortcut == NONE or residual.operator == "dero.multiply":
             continue
         around = around_shortcut(residual)
         for name in around | {residual.join}:
-            known = innermost.get(name)
-            if known is None or len(around) < len(around_shortcut(known)):
-                innermost[name] = residual
-    return {name for name, r in innermost.items() if r.join in verdicts.removed}
+            size, _ = innermost.get(name, (len(around) + 1, ""))
+            if len(around) < size:
+                innermost[name] = (len(around), residual.join)
+    return {name for name, (_, join) in innermost.items() if join in verdicts.removed}
 
 
 def _causes(graph: OperatorGraph, found: Description, refusal: CannotReorganize) -> set[str]:
@@ -177,7 +177,7 @@ def _causes(graph: OperatorGraph, found: Description, refusal: CannotReorganize)
             if source in found.verdicts.removed:
                 causes.add(source)
             made = found.nodes.get(source)
-            if isinstance(made, Convolution) and made.groups == 1 and not made.refinable:
+            if isinstance(made, Convolution) and made.groups == 1:
                 continue
             if source not in found.verdicts.removed:
                 waiting.append(source)
