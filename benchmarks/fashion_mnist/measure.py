@@ -50,8 +50,7 @@ def arenas(model: onnx.ModelProto) -> dict[str, int]:
     """Planned bytes, int8 image and logits included, by how far memory is saved.
 
     `tensors`: every tensor whole, in the best order; `in place`: the same with additions in place
-    of an operand and shortcuts inside their convolutions; `--dero`: rows that have places of
-    their own.
+    of an operand; `--dero`: rows that have places of their own.
     """
     return {
         name: dero_tvm.compile(model, dero=mode, integer_io=True).report.arena_bytes

@@ -13,6 +13,7 @@ torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 pytest.importorskip("onnxscript", reason="onnxscript, which PyTorch exports ONNX with, is missing")
 
 import dero_tvm  # noqa: E402
+from dero_tvm.training.network_module import network_module  # noqa: E402
 
 AFTER = {"normalization": "after", "join_activation": "sum", "shortcut_norms": "changed"}
 # Network, choices, and which share of the inherited weights' error may be left.
@@ -40,8 +41,8 @@ def test_nearer_to_the_original(name) -> None:
             found = network(torch.from_numpy(others)).numpy()
         return float(np.square(found - expected).mean() / expected.var(axis=0).mean())
 
-    inherited = error(dero_tvm.reorganize(model, **choices).network(), True)
     made = dero_tvm.reorganize(model, calibration={"image": images}, **choices)
+    inherited = error(network_module(made.source, made.description.weights).network, True)
     # The normalisations' statistics are those of the images: training begins where inference is.
     left = [error(made.network(), training) for training in (True, False)]
     assert max(left) < share * inherited
@@ -51,7 +52,7 @@ def test_nearer_to_the_original(name) -> None:
 def test_layers_of_another_width_keep_what_was_drawn() -> None:
     images = np.random.default_rng(0).standard_normal((4, 3, 16, 16), np.float32)
     made = dero_tvm.reorganize(densenet_like(), calibration={"image": images})
-    before = dero_tvm.reorganize(densenet_like()).network().state_dict()
+    before = network_module(made.source, made.description.weights).network.state_dict()
     nodes = {n.name: n for n in made.description.architecture.nodes}
     kept = {
         nodes[origin.removesuffix(".weight")].inherited: torch.equal(
