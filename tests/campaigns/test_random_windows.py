@@ -34,6 +34,6 @@ def test_under_sanitizers() -> None:
 
 
 def test_kernels_of_cores_under_sanitizers() -> None:
-    summary = check_on_cores(range(3))
+    summary = check_on_cores(range(2))
     assert not summary.failures, summary.text()
-    assert summary.counts["with kernels of the core"] > 5
+    assert summary.counts["with kernels of the core"] > 3
