@@ -1,17 +1,9 @@
-/*
- * All filters of one pixel, int16 data with int8 weights, on cores with the DSP extension.  A word
- * of four weights has its bytes in the order (0, 2, 1, 3), so that those of even and of odd places,
- * extended to halves, meet two words of data.
- */
+/* All filters of one pixel, int16 data with int8 weights, on cores with the DSP extension. */
 #pragma once
 #include <stdint.h>
+#include "dsp16_products.h"
 #include "dsp16_requantize.h"
 #include "window.h"
-
-DSP_INLINE int32_t dsp16_add_products(int32_t first, int32_t second, int32_t word, int32_t sum) {
-  sum = dsp_dual_multiply_add(first, dsp_even(word), sum);
-  return dsp_dual_multiply_add(second, dsp_odd(word), sum);
-}
 
 /* An `int16_pixel` (see int16_conv2d.h). */
 DSP_LOOPS static void dsp16_pixel(const struct window *w, const int8_t *const *segments,

@@ -1,7 +1,7 @@
 /* All filters of one pixel on cores with the DSP extension, with sums of 64 bits. */
 #pragma once
 #include <stdint.h>
-#include "dsp16_pixel.h"
+#include "dsp16_products.h"
 #include "int16_wide_pixel.h"
 
 DSP_INLINE void dsp16_add(struct sums *sums, const int8_t *data, int32_t count,
