@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from .keras_networks import NETWORKS as KERAS
 from .keras_networks import TYPES
 from .torch_networks import NETWORKS
 from .torch_part import EXPORTERS
@@ -15,9 +16,10 @@ _TOLERANCE = 1e-5
 _HEAD = """\
 # Architectures that compile
 
-Networks that people use, with random weights and small images, as `python
-benchmarks/architectures.py` compiled and ran them: {torch} of PyTorch, by ONNX and by
-`torch.export`, float32, and {keras} conversions of Keras' networks to TFLite. `--table` writes this
+Networks that people use, with random weights and small images, as
+`python benchmarks/architectures.py` compiled and ran them: those of PyTorch by ONNX and by
+`torch.export` in float32, those of Keras as TFLite in three types. Measured are {torch} of the
+{all_torch} of PyTorch in its list, and {keras} of {all_keras} files of Keras; `--table` writes this
 page.
 
 - *arena*: bytes, everything counted, of *whole*, the arena with every tensor whole;
@@ -31,7 +33,14 @@ _COLUMNS = ("network", "", "arena", "whole", "opaque", "error")
 def write_page(results: Mapping[str, Mapping[str, Any]]) -> None:
     """The page, of the results by key (see `architectures`)."""
     parts = {part: _rows(part, results) for part in ("torch", "keras")}
-    lines = [_HEAD.format(torch=len({r[0] for r in parts["torch"]}), keras=len(parts["keras"]))]
+    lines = [
+        _HEAD.format(
+            torch=len({row[0] for row in parts["torch"]}),
+            all_torch=len(NETWORKS),
+            keras=len(parts["keras"]),
+            all_keras=len(KERAS) * len(TYPES),
+        )
+    ]
     for title, part in (("PyTorch", "torch"), ("Keras", "keras")):
         found = [result for key, result in results.items() if key.startswith(f"{part}/")]
         if found:
