@@ -106,10 +106,10 @@ REORGANIZED = {
     "denoising, added to the image": (lambda: families.DnCNN(3, 1), 3, 0),
     "two heads": (families.TwoHeads, 5, 2),
     "two resolutions": (families.DualPath, 10, 0),
-    "other norms": (other_norms, 10, 1),
+    "other norms": (other_norms, 10, 0),
     "denoising, subtracted from the image": (lambda: families.DnCNN(3), 3, 0),
     "super resolution": (families.SuperResolution, 6, 1),
-    "kept operators": (kept_operators, 8, 1),
+    "kept operators": (kept_operators, 7, 1),
     "ShuffleNet": (families.shufflenet, 10, 0),
     "TCN": (families.tcn, 5, 0),
 }
