@@ -4,7 +4,8 @@
 - moves: always;
 - selection: with a list of constant indices along one axis, `dero.take`;
 - element sums: with constant indices along one axis;
-- indices: bounded by the axes that they count through.
+- indices: bounded by the axes that they count through;
+- the network's description: channels that are shuffled.
 """
 
 from __future__ import annotations
@@ -23,6 +24,10 @@ from ...canonicalization.moves import MOVES, always
 from ...canonicalization.region_reader import READERS, RegionReader
 from ...canonicalization.select_operators import SELECTION, SelectionRewriter
 from ...ir.dataflow import shape_of
+from ...ir.operator_graph import Node
+from ...reorganization.cannot_reorganize import no_counterpart
+from ...reorganization.description import Shuffle
+from ...reorganization.partial_description import DESCRIPTION, DescribedTensor, PartialDescription
 from ...shortcuts.channel_sums import NotLinear
 from .registry import Refusal
 
@@ -79,6 +84,20 @@ def _gather_nd_elements(reader: RegionReader, call: Any) -> ElementSum:
         raise NotLinear("takes elements that are computed")
     chosen = indices.values[..., 0].astype(np.int64)
     return reader.value(call.args[0]).moved(lambda a: a.take(chosen, 0))
+
+
+@DESCRIPTION.register("dero.take")
+def _describe(description: PartialDescription, name: str, data: Node) -> DescribedTensor:
+    source = description.image(name, data)
+    shape, places = data.spec.shape, np.array(data.signature["places"])
+    if len(shape) == 4 and data.signature["axis"] == 3:
+        channels = np.arange(data.signature.inputs[0].channels)
+        for groups in range(2, len(channels)):
+            if len(channels) % groups == 0 and np.array_equal(
+                places, channels.reshape(groups, -1).T.ravel()
+            ):
+                return description.add(Shuffle(name, (source,), shape[1:], groups))
+    raise no_counterpart(name, data, " of what is no shuffle of channels")
 
 
 @INDEXED.register("relax.take")

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from dero_tvm.frontends.load import load
+from relax_passes import pipeline
 from tests.compiled.framework_networks import FrameworkNetworks, Network
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
@@ -81,3 +82,25 @@ def test_a_chain_that_others_read_stays() -> None:
     loaded = load(torch.export.export(Twice().eval(), (x,)))
     called, _ = networks.add("twice", Network(loaded, np.copy, 0.0, x.numpy()))
     assert "dero.take" not in called
+
+
+def test_shuffled_channels_of_a_reorganized_network() -> None:
+    """The description of a network has them as a shuffle, which is written as one again."""
+
+    class Shuffled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem, self.a = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 8, 1, groups=2)
+            self.shuffle, self.b = nn.ChannelShuffle(2), nn.Conv2d(8, 8, 3, padding=1)
+            self.head = nn.Linear(8, 3)
+
+        def forward(self, x):
+            x = torch.relu(self.stem(x))
+            x = torch.relu(x + self.b(self.shuffle(torch.relu(self.a(x)))))
+            return self.head(x.mean((2, 3)))
+
+    loaded = load(torch.export.export(Shuffled().eval(), (torch.randn(1, 3, 8, 8),)))
+    module = pipeline.reorganize()(pipeline.Canonicalize()(loaded.module))
+    called = [binding.value.op.name for binding in module["main"].body.blocks[0].bindings]
+    at = called.index("dero.reshape")
+    assert called[at : at + 3] == ["dero.reshape", "dero.transpose", "dero.reshape"]
