@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import tvm
 from tvm import relax
-from tvm.ir import Call, GenericConst
+from tvm.ir import GenericConst
 
 from ..ir.dataflow import DataflowRewriter, is_call, shape_of
 from .normalization_forms import NormalizationForms, Variance
@@ -168,14 +168,25 @@ def _affine(norm: Any, values: np.ndarray, multiplies: bool) -> relax.Expr | Non
     parameters = [arg.value.numpy() for arg in norm.args[1:] if isinstance(arg, GenericConst)]
     if vector is None or len(parameters) != len(norm.args) - 1:
         return None
+    rms = is_call(norm, "relax.nn.rms_norm")
+    if rms and not multiplies:
+        return None
+    if not rms and not norm.attrs.scale:
+        parameters[0] = np.ones_like(parameters[0])
+    if not rms and not norm.attrs.center:
+        parameters[1] = np.zeros_like(parameters[1])
     if multiplies:
         parameters = [parameter * vector for parameter in parameters]
-    elif len(parameters) < 2:
-        return None
     else:
         parameters[1] = parameters[1] + vector
     constants = [relax.const(p.astype("float32")) for p in parameters]
-    return Call(norm.op, [norm.args[0], *constants], norm.attrs)
+    attrs, data = norm.attrs, norm.args[0]
+    if rms:
+        return relax.op.nn.rms_norm(data, *constants, list(attrs.axes), attrs.epsilon)
+    if is_call(norm, "relax.nn.layer_norm"):
+        return relax.op.nn.layer_norm(data, *constants, list(attrs.axes), attrs.epsilon)
+    groups = attrs.num_groups, attrs.channel_axis, list(attrs.axes)
+    return relax.op.nn.group_norm(data, *constants, *groups, attrs.epsilon)
 
 
 def channel_axis_of(norm: Any) -> int:

@@ -1,6 +1,7 @@
 """Normalizations whose statistics are of the data: of layers, of groups, of instances.
 
-- spelling: an instance's is a group's of single channels; a layer's over whole images is a group's,
+- spelling: an instance's is a group's of single channels; one with computed weights is one without,
+  times and plus them; a layer's over whole images is a group's,
   times and plus tensors; a variance is a mean of squares;
 - layout: channels last;
 - selection: `dero.layer_norm` for each pixel, `dero.moments` and `dero.normalize` for images;
@@ -36,6 +37,8 @@ def _of_single_channels(rewriter: SpellingRewriter, call: Any) -> relax.Expr | N
     axes = sorted(int(a) % len(shape_of(call)) for a in call.attrs.axes)
     if 0 in axes and shape_of(call)[0] > 1:
         return None
+    if not _are_constant(rewriter, call):
+        return _weighed(rewriter, call, axis, shape_of(call)[axis])
     return relax.op.nn.group_norm(
         *(rewriter.new(arg) for arg in call.args),
         num_groups=shape_of(call)[axis],
@@ -45,6 +48,31 @@ def _of_single_channels(rewriter: SpellingRewriter, call: Any) -> relax.Expr | N
         center=call.attrs.center,
         scale=call.attrs.scale,
     )
+
+
+@SPELLINGS.register("relax.nn.group_norm")
+def _with_computed_weights(rewriter: SpellingRewriter, call: Any) -> relax.Expr | None:
+    axis = int(call.attrs.channel_axis) % len(shape_of(call))
+    over = sorted(int(a) % len(shape_of(call)) for a in call.attrs.axes)
+    if _are_constant(rewriter, call) or 0 in over or len(over) != len(shape_of(call)) - 2:
+        return None
+    return _weighed(rewriter, call, axis, int(call.attrs.num_groups))
+
+
+def _are_constant(rewriter: SpellingRewriter, call: Any) -> bool:
+    return all(rewriter.old.constant(arg) is not None for arg in call.args[1:])
+
+
+def _weighed(rewriter: SpellingRewriter, call: Any, axis: int, groups: int) -> relax.Expr:
+    """A group's normalization, and then times and plus what is computed."""
+    result = group_norm(rewriter.new(call.args[0]), axis, groups, call.attrs.epsilon)
+    shape = [n if a == axis else 1 for a, n in enumerate(shape_of(call))]
+    switches = (call.attrs.scale, relax.op.multiply), (call.attrs.center, relax.op.add)
+    for arg, (counts, operation) in zip(call.args[1:], switches):
+        if counts:
+            vector = rewriter.emit(relax.op.reshape(rewriter.new(arg), shape))
+            result = operation(rewriter.emit(result), vector)
+    return result
 
 
 @SPELLINGS.register("relax.nn.layer_norm")

@@ -52,7 +52,10 @@ def without_mask(rewriter: SpellingRewriter, call: Any) -> relax.Expr | None:
     scores: Any = rewriter.old.definition(softmax.args[0])
     for arg in scores.args if is_call(scores, "relax.add") else []:
         mask = rewriter.old.constant(arg)
-        if mask is not None and (mask.real() == -np.inf).all(axis=softmax.attrs.axis).any():
+        if mask is None:
+            continue
+        hidden = np.broadcast_to(mask.real() == -np.inf, shape_of(scores))
+        if hidden.all(axis=softmax.attrs.axis).any():
             return None
     return rewriter.new(data)
 
