@@ -50,12 +50,22 @@ const char *const tvmgen_int8_block_step_names[TVMGEN_INT8_BLOCK_STEPS] = {
 #endif
 uint64_t tvmgen_int8_block_profile[TVMGEN_INT8_BLOCK_STEPS];
 static uint32_t step_began;
-#define TVMGEN_BEGIN(number) step_began = (uint32_t)(TVMGEN_PROFILE)
+uint64_t tvmgen_int8_block_operator_profile[TVMGEN_INT8_BLOCK_OPERATORS];
+static uint32_t lap_began;
+#define TVMGEN_LAP(number) \
+  do { \
+    const uint32_t lap_ended = (uint32_t)(TVMGEN_PROFILE); \
+    tvmgen_int8_block_operator_profile[number] += (uint32_t)(lap_ended - lap_began); \
+    lap_began = lap_ended; \
+  } while (0)
+#define TVMGEN_BEGIN(number) \
+  step_began = lap_began = (uint32_t)(TVMGEN_PROFILE)
 #define TVMGEN_ADD_TICKS(number) \
   tvmgen_int8_block_profile[number] += (uint32_t)(TVMGEN_PROFILE) - step_began
 #else
 #define TVMGEN_BEGIN(number) (void)0
 #define TVMGEN_ADD_TICKS(number) (void)0
+#define TVMGEN_LAP(number) (void)0
 #endif
 #define TVMGEN_END(number) \
   do { \
@@ -177,17 +187,20 @@ static void step_0_stream_lv2(void) {
             tvmgen_int8_block_conv2d_lv_weight, tvmgen_int8_block_conv2d_lv_bias,
             tvmgen_int8_block_conv2d_lv_multiplier, tvmgen_int8_block_conv2d_lv_shift,
             (tvmgen_int8 *)(tvmgen_int8_block_workspace + 32 + row_0 % 3 * 8));
+        TVMGEN_LAP(0);
         ++row_0;
       }
       conv2d_0(row_1, (const tvmgen_int8 *)(tvmgen_int8_block_workspace + 32), 3,
           tvmgen_int8_block_conv2d_lv1_weight, tvmgen_int8_block_conv2d_lv1_bias,
           tvmgen_int8_block_conv2d_lv_multiplier, tvmgen_int8_block_conv2d_lv_shift,
           (tvmgen_int8 *)(tvmgen_int8_block_workspace + 56));
+      TVMGEN_LAP(1);
       ++row_1;
     }
     add_0(row_2, (const tvmgen_int8 *)(tvmgen_int8_block_workspace + 56), 1,
         (const tvmgen_int8 *)tvmgen_int8_block_workspace, 4,
         (tvmgen_int8 *)(tvmgen_int8_block_workspace + row_2 * 8));
+    TVMGEN_LAP(2);
   }
 }
 

@@ -23,9 +23,10 @@ extern "C" {
  *     -DTVMGEN_CHECK_FAILED=function, the application's
  *     void function(const char *what, const char *where) is called first.
  *   -DTVMGEN_PROFILE=counter: each run adds to a table what the counter, an expression
- *     of 32 bits that counts up, advanced during each step.  TVMGEN_DWT and TVMGEN_PMU
- *     are the cycle counters of Armv7-M and Armv8.1-M, which the application has to
- *     start.  -DTVMGEN_PROFILE_HEADER gives a header that the expression needs.
+ *     of 32 bits that counts up, advanced during each step, and to another what it
+ *     advanced during each operator of the steps that run several.  TVMGEN_DWT and
+ *     TVMGEN_PMU are the cycle counters of Armv7-M and Armv8.1-M, which the application
+ *     has to start.  -DTVMGEN_PROFILE_HEADER gives a header that the expression needs.
  */
 #ifndef TVMGEN_CHECK
 #define TVMGEN_CHECK 0
@@ -39,6 +40,7 @@ extern "C" {
 #define TVMGEN_INT8_BLOCK_GUARD_BYTES 0
 #endif
 #define TVMGEN_INT8_BLOCK_STEPS 2
+#define TVMGEN_INT8_BLOCK_OPERATORS 3
 #if TVMGEN_CHECK /* for the library itself */
 void tvmgen_int8_block_write_guards(void);
 int32_t tvmgen_int8_block_guards_changed(const char *where);
@@ -49,6 +51,9 @@ int32_t tvmgen_int8_block_bad_pointer(const void *pointer, const void *place,
 #define TVMGEN_DWT (*(volatile uint32_t *)0xE0001004u) /* DWT_CYCCNT */
 #define TVMGEN_PMU (*(volatile uint32_t *)0xE000307Cu) /* PMU_CCNTR */
 extern uint64_t tvmgen_int8_block_profile[TVMGEN_INT8_BLOCK_STEPS];
+#if TVMGEN_INT8_BLOCK_OPERATORS > 0
+extern uint64_t tvmgen_int8_block_operator_profile[TVMGEN_INT8_BLOCK_OPERATORS];
+#endif
 #endif
 #if TVMGEN_CHECK || defined(TVMGEN_PROFILE)
 extern const char *const tvmgen_int8_block_step_names[TVMGEN_INT8_BLOCK_STEPS];
