@@ -20,7 +20,9 @@ address it had (tabu search).
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Collection, Sequence
+from itertools import accumulate
 
 from .budget import Budget
 from .packing import Conflicting, lowest_address
@@ -30,6 +32,7 @@ TENURE = 10  # moves for which an address is tabu, at least; at most twice as ma
 TABU_COST = 1000.0
 COMPARISONS_PER_SECOND = 5_000_000  # of buffers
 COMPARISONS_PER_MOVE = 120  # what a move costs besides, in comparisons
+_ROUNDING = 1e-6  # of costs, which are 1 and more, added up in another order
 
 
 def eject(
@@ -68,9 +71,6 @@ def eject(
         if chance.random() < 0.2:
             item = chance.choice(waiting)
         waiting.remove(item)
-        best_cost = None
-        recent = tabu[item]
-        best: list[tuple[int, list[int]]] = []
         placed = [
             (j, place - above, place + below)
             for j, above, below in packing.neighbours[item]
@@ -79,11 +79,12 @@ def eject(
         candidates = _candidates(packing, item, placed, limit)
         comparisons = len(candidates) * len(packing.neighbours[item])
         budget.spend(comparisons + COMPARISONS_PER_MOVE, COMPARISONS_PER_SECOND)
-        for address in candidates:
+        best_cost = None
+        best: list[tuple[int, list[int]]] = []
+        dear = {address for address, until in tabu[item].items() if until > move}
+        for address in _cheapest(candidates, placed, cost_of, dear):
             hit = [j for j, low, high in placed if low < address < high]
-            cost = sum([cost_of[j] for j in hit])
-            if recent.get(address, -1) > move:
-                cost += TABU_COST
+            cost = sum([cost_of[j] for j in hit]) + TABU_COST * (address in dear)
             if best_cost is None or cost < best_cost:
                 best_cost, best = cost, [(address, hit)]
             elif cost == best_cost:
@@ -100,6 +101,30 @@ def eject(
             weight[item] += 0.2
             cost_of[item] = weight[item] * (1 + sizes[item] / scale)
     return None
+
+
+def _cheapest(
+    candidates: Sequence[int],
+    placed: Sequence[tuple[int, int, int]],
+    cost_of: Sequence[float],
+    dear: Collection[int],
+) -> list[int]:
+    """The `candidates` that cost least, and those that rounding lets look as if they did not.
+
+    What lies at each is added up along the addresses, so that it is not looked at for each anew.
+    """
+    changes = [0.0] * (len(candidates) + 1)
+    for item, low, high in placed:
+        first, end = bisect_right(candidates, low), bisect_left(candidates, high)
+        if first < end:
+            changes[first] += cost_of[item]
+            changes[end] -= cost_of[item]
+    costs = list(accumulate(changes[:-1]))
+    for number, address in enumerate(candidates):
+        if address in dear:
+            costs[number] += TABU_COST
+    most = min(costs) + _ROUNDING
+    return [address for address, cost in zip(candidates, costs) if cost <= most]
 
 
 def _candidates(
