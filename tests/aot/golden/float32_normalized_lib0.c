@@ -89,12 +89,12 @@ const float tvmgen_float32_normalized_conv2d_lv_bias[2] = {
   -0.50999999f, -1.64999998f,
 };
 
-extern const float tvmgen_float32_normalized_layer_norm_gv_B[2];
-const float tvmgen_float32_normalized_layer_norm_gv_B[2] = {
+extern const float tvmgen_float32_normalized_layer_norm_gv_weight[2];
+const float tvmgen_float32_normalized_layer_norm_gv_weight[2] = {
   0.170000002f, 0.109999999f,
 };
 
-extern const float tvmgen_float32_normalized_layer_norm_gv_C[2];
-const float tvmgen_float32_normalized_layer_norm_gv_C[2] = {
+extern const float tvmgen_float32_normalized_layer_norm_gv_bias[2];
+const float tvmgen_float32_normalized_layer_norm_gv_bias[2] = {
   -1.23000002f, -0.680000007f,
 };

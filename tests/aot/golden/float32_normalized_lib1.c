@@ -14,12 +14,11 @@
 #define TVMGEN_MAY_ALIAS
 #endif
 typedef float TVMGEN_MAY_ALIAS tvmgen_float32;
-typedef int8_t TVMGEN_MAY_ALIAS tvmgen_int8;
 
 extern const float tvmgen_float32_normalized_conv2d_lv_weight[36];
 extern const float tvmgen_float32_normalized_conv2d_lv_bias[2];
-extern const float tvmgen_float32_normalized_layer_norm_gv_B[2];
-extern const float tvmgen_float32_normalized_layer_norm_gv_C[2];
+extern const float tvmgen_float32_normalized_layer_norm_gv_weight[2];
+extern const float tvmgen_float32_normalized_layer_norm_gv_bias[2];
 
 /* Checks and a profile of the steps, if they are compiled in: see the header. */
 #if TVMGEN_CHECK || defined(TVMGEN_PROFILE)
@@ -91,50 +90,28 @@ static void conv2d_0(int32_t row, const tvmgen_float32 *data, int32_t data_rows,
 }
 
 /* layer_norm: 1x4x4x2 float32, 2 float32 -> 1x4x4x2 float32 */
-static void layer_norm_0(const tvmgen_float32 *operand0, const tvmgen_float32 *B,
-    const tvmgen_float32 *C, tvmgen_float32 *T_layer_norm, tvmgen_int8 *scratch) {
-  tvmgen_float32 *operand0_sum = (tvmgen_float32 *)&scratch[0];
-  tvmgen_float32 *operand0_mean = (tvmgen_float32 *)&scratch[64];
-  tvmgen_float32 *operand0_var_sum = (tvmgen_float32 *)&scratch[128];
-  for (int32_t ax1 = 0; ax1 < 4; ++ax1) {
-    for (int32_t ax2 = 0; ax2 < 4; ++ax2) {
-      for (int32_t k3 = 0; k3 < 2; ++k3) {
-        int32_t cse_v1 = (ax1 * 4) + ax2;
-        if (k3 == 0) {
-          operand0_sum[cse_v1] = 0.0f;
-        }
-        operand0_sum[cse_v1] = operand0_sum[cse_v1] + operand0[((ax1 * 8) + (ax2 * 2)) + k3];
-      }
+static void layer_norm_0(int32_t row, const tvmgen_float32 *data, int32_t data_rows,
+    const tvmgen_float32 *weight, const tvmgen_float32 *bias, tvmgen_float32 *out) {
+  float mean;
+  float scale;
+  float difference;
+  for (int32_t p = 0; p < 4; ++p) {
+    mean = 0.0f;
+    int32_t cse_v1 = p * 2;
+    int32_t cse_v2 = ((row % data_rows) * 8) + cse_v1;
+    for (int32_t c = 0; c < 2; ++c) {
+      mean = mean + data[cse_v2 + c];
     }
-  }
-  for (int32_t ax1_1 = 0; ax1_1 < 4; ++ax1_1) {
-    for (int32_t ax2_1 = 0; ax2_1 < 4; ++ax2_1) {
-      int32_t cse_v2 = (ax1_1 * 4) + ax2_1;
-      operand0_mean[cse_v2] = operand0_sum[cse_v2] / 2.0f;
+    mean = mean * 0.5f;
+    scale = 0.0f;
+    for (int32_t c_1 = 0; c_1 < 2; ++c_1) {
+      difference = data[cse_v2 + c_1] - mean;
+      scale = scale + (difference * difference);
     }
-  }
-  for (int32_t ax1_2 = 0; ax1_2 < 4; ++ax1_2) {
-    for (int32_t ax2_2 = 0; ax2_2 < 4; ++ax2_2) {
-      for (int32_t k3_1 = 0; k3_1 < 2; ++k3_1) {
-        int32_t cse_v3 = (ax1_2 * 4) + ax2_2;
-        if (k3_1 == 0) {
-          operand0_var_sum[cse_v3] = 0.0f;
-        }
-        int32_t cse_v5 = ((ax1_2 * 8) + (ax2_2 * 2)) + k3_1;
-        operand0_var_sum[cse_v3] = operand0_var_sum[cse_v3]
-            + ((operand0[cse_v5] - operand0_mean[cse_v3])
-            * (operand0[cse_v5] - operand0_mean[cse_v3]));
-      }
-    }
-  }
-  for (int32_t ax1_3 = 0; ax1_3 < 4; ++ax1_3) {
-    for (int32_t ax2_3 = 0; ax2_3 < 4; ++ax2_3) {
-      for (int32_t ax3 = 0; ax3 < 2; ++ax3) {
-        int32_t cse_v4 = (ax1_3 * 4) + ax2_3;
-        int32_t cse_v6 = ((ax1_3 * 8) + (ax2_3 * 2)) + ax3;
-        T_layer_norm[cse_v6] = (((operand0[cse_v6] - operand0_mean[cse_v4])
-            * (1.0f / sqrtf((operand0_var_sum[cse_v4] / 2.0f) + 1e-05f))) * B[ax3]) + C[ax3];
-      }
+    scale = 1.0f / sqrtf((scale * 0.5f) + 1e-05f);
+    for (int32_t c_2 = 0; c_2 < 2; ++c_2) {
+      difference = data[cse_v2 + c_2] - mean;
+      out[cse_v1 + c_2] = ((difference * scale) * weight[c_2]) + bias[c_2];
     }
   }
 }
@@ -145,9 +122,9 @@ static void layer_norm_0(const tvmgen_float32 *operand0, const tvmgen_float32 *B
  */
 static void step_0_lv(void) {
   for (int32_t row_0 = 0; row_0 < 4; ++row_0) {
-    conv2d_0(row_0, (const tvmgen_float32 *)tvmgen_float32_normalized_workspace, 4,
+    conv2d_0(row_0, (const tvmgen_float32 *)(tvmgen_float32_normalized_workspace + 64), 4,
         tvmgen_float32_normalized_conv2d_lv_weight, tvmgen_float32_normalized_conv2d_lv_bias,
-        (tvmgen_float32 *)(tvmgen_float32_normalized_workspace + 192 + row_0 * 32));
+        (tvmgen_float32 *)(tvmgen_float32_normalized_workspace + row_0 * 32));
   }
 }
 
@@ -156,16 +133,18 @@ static void step_0_lv(void) {
  *   layer_norm_0: lv (1x4x4x2 float32) -> gv (1x4x4x2 float32)
  */
 static void step_1_gv(void) {
-  layer_norm_0((const tvmgen_float32 *)(tvmgen_float32_normalized_workspace + 192),
-      tvmgen_float32_normalized_layer_norm_gv_B, tvmgen_float32_normalized_layer_norm_gv_C,
-      (tvmgen_float32 *)(tvmgen_float32_normalized_workspace + 320),
-      (tvmgen_int8 *)tvmgen_float32_normalized_workspace);
+  for (int32_t row_0 = 0; row_0 < 4; ++row_0) {
+    layer_norm_0(row_0, (const tvmgen_float32 *)tvmgen_float32_normalized_workspace, 4,
+        tvmgen_float32_normalized_layer_norm_gv_weight,
+        tvmgen_float32_normalized_layer_norm_gv_bias,
+        (tvmgen_float32 *)(tvmgen_float32_normalized_workspace + row_0 * 32));
+  }
 }
 
 void tvmgen_float32_normalized_map_io(struct tvmgen_float32_normalized_inputs *inputs,
     struct tvmgen_float32_normalized_outputs *outputs) {
-  inputs->x = tvmgen_float32_normalized_workspace;
-  outputs->output = tvmgen_float32_normalized_workspace + 320;
+  inputs->x = tvmgen_float32_normalized_workspace + 64;
+  outputs->output = tvmgen_float32_normalized_workspace;
 #if TVMGEN_CHECK
   tvmgen_float32_normalized_write_guards();
 #endif
@@ -177,10 +156,10 @@ int32_t tvmgen_float32_normalized_run(struct tvmgen_float32_normalized_inputs *i
   if (inputs == NULL || outputs == NULL) {
     return -1;
   }
-  if (tvmgen_float32_normalized_bad_pointer(inputs->x, tvmgen_float32_normalized_workspace, 1)
+  if (tvmgen_float32_normalized_bad_pointer(inputs->x, tvmgen_float32_normalized_workspace + 64, 1)
       != 0 ||
-      tvmgen_float32_normalized_bad_pointer(outputs->output, tvmgen_float32_normalized_workspace
-          + 320, 1) != 0) {
+      tvmgen_float32_normalized_bad_pointer(outputs->output, tvmgen_float32_normalized_workspace, 1)
+          != 0) {
     return -2;
   }
   if (tvmgen_float32_normalized_guards_changed("before the run") != 0) {
@@ -190,8 +169,8 @@ int32_t tvmgen_float32_normalized_run(struct tvmgen_float32_normalized_inputs *i
   if (inputs->x == NULL || outputs->output == NULL) {
     return -1;
   }
-  if (inputs->x != tvmgen_float32_normalized_workspace) {
-    (void)memcpy(tvmgen_float32_normalized_workspace, inputs->x, 128);
+  if (inputs->x != tvmgen_float32_normalized_workspace + 64) {
+    (void)memcpy(tvmgen_float32_normalized_workspace + 64, inputs->x, 128);
   }
   TVMGEN_BEGIN(0);
   step_0_lv();
@@ -199,8 +178,8 @@ int32_t tvmgen_float32_normalized_run(struct tvmgen_float32_normalized_inputs *i
   TVMGEN_BEGIN(1);
   step_1_gv();
   TVMGEN_END(1);
-  if (outputs->output != tvmgen_float32_normalized_workspace + 320) {
-    (void)memcpy(outputs->output, tvmgen_float32_normalized_workspace + 320, 128);
+  if (outputs->output != tvmgen_float32_normalized_workspace) {
+    (void)memcpy(outputs->output, tvmgen_float32_normalized_workspace, 128);
   }
   return 0;
 }

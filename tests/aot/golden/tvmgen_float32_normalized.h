@@ -12,7 +12,7 @@ extern "C" {
 #define TVMGEN_FLOAT32_NORMALIZED_OUTPUT_SIZE 128
 
 /* Bytes of all memory that an inference needs besides the stack, inputs and outputs included. */
-#define TVMGEN_FLOAT32_NORMALIZED_WORKSPACE_SIZE 448
+#define TVMGEN_FLOAT32_NORMALIZED_WORKSPACE_SIZE 192
 
 /*
  * For debugging, if the library and the application are both compiled with
@@ -74,7 +74,7 @@ struct tvmgen_float32_normalized_outputs {
 #ifndef TVMGEN_FLOAT32_NORMALIZED_WORKSPACE_ALIGNMENT
 #define TVMGEN_FLOAT32_NORMALIZED_WORKSPACE_ALIGNMENT 16
 #endif
-#define TVMGEN_FLOAT32_NORMALIZED_WORKSPACE_BYTES (448 + 2 * TVMGEN_FLOAT32_NORMALIZED_GUARD_BYTES)
+#define TVMGEN_FLOAT32_NORMALIZED_WORKSPACE_BYTES (192 + 2 * TVMGEN_FLOAT32_NORMALIZED_GUARD_BYTES)
 extern uint8_t tvmgen_float32_normalized_workspace[TVMGEN_FLOAT32_NORMALIZED_WORKSPACE_BYTES];
 
 /*
