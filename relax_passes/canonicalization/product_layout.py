@@ -16,7 +16,7 @@ from typing import Any
 
 from tvm import relax
 
-from ..ir.dataflow import Dataflow, is_call, shape_of
+from ..ir.dataflow import Dataflow, dtype_of, is_call, shape_of
 from ..operators import make_call
 from ..operators.rules.registry import Refusal
 from .channels_last import LayoutRewriter
@@ -43,6 +43,8 @@ def product_layout(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax
     """The rule of `relax.matmul` where no operand is a constant matrix on the right."""
     left, right = call.args
     a, b = shape_of(left), shape_of(right)
+    if dtype_of(left) != "float32":
+        raise Refusal(f"its operands are {dtype_of(left)}")
     if min(len(a), len(b)) < 2:
         raise Refusal(f"its operands have {len(a)} and {len(b)} axes")
     if prod(b[:-2]) == 1:  # one matrix for all rows of the other operand

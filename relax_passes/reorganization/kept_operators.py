@@ -14,6 +14,7 @@ from tvm.ir import GenericConst
 
 from ..ir.operator_graph import Node
 from ..operators import operator_of
+from ..operators.joined import Joined
 from .cannot_reorganize import CannotReorganize, layer, no_counterpart
 from .description import KeptOperator
 
@@ -22,9 +23,10 @@ if TYPE_CHECKING:
 
 
 def can_stay(data: Node) -> bool:
-    """Whether an operator can be written again as it is."""
-    spec = data.known_spec
-    return operator_of(data.operator) is not None and spec is not None and spec.dtype == "float32"
+    """Whether an operator can be written again as it is: not if a join hides in it."""
+    operator, spec = operator_of(data.operator), data.known_spec
+    known = operator is not None and spec is not None and spec.dtype == "float32"
+    return known and not isinstance(operator, Joined)
 
 
 def kept_operator(description: PartialDescription, name: str, data: Node) -> DescribedTensor:

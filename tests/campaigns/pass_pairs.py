@@ -43,7 +43,9 @@ from relax_passes.canonicalization.last_steps import LastSteps
 from relax_passes.canonicalization.rows_along_time import RowsAlongTime
 from relax_passes.canonicalization.select_operators import SelectOperators
 from relax_passes.canonicalization.signed_quantization import SignQuantization
+from relax_passes.canonicalization.spell_normalizations import SpellNormalizations
 from relax_passes.canonicalization.spell_shortcuts import SpellShortcuts
+from relax_passes.canonicalization.split_projections import SplitProjections
 from relax_passes.ir.straight_line import read_function
 from relax_passes.pipeline import Canonicalize
 from relax_passes.reorganization import refine_operators
@@ -81,8 +83,10 @@ PASSES: Passes = by_name(
     FoldConstants,
     DilateConvolutions,
     DecomposeComposites,
+    SpellNormalizations,
     SpellShortcuts,
     FoldAffine,
+    SplitProjections,
     ChannelsLast,
     SignQuantization,
     CommuteQuantization,
