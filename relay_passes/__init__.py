@@ -16,6 +16,7 @@ from relax_passes.canonicalization.bound_indices import BoundIndices
 from relax_passes.canonicalization.channels_last import ChannelsLast
 from relax_passes.canonicalization.commute_quantization import CommuteQuantization
 from relax_passes.canonicalization.decompose import DecomposeComposites
+from relax_passes.canonicalization.dilate_convolutions import DilateConvolutions
 from relax_passes.canonicalization.fold_batch_norm import FoldAffine
 from relax_passes.canonicalization.fold_constants import FoldConstants
 from relax_passes.canonicalization.integer_arithmetic import IntegerArithmetic
@@ -25,7 +26,9 @@ from relax_passes.canonicalization.note_weights import NoteWeights
 from relax_passes.canonicalization.rows_along_time import RowsAlongTime
 from relax_passes.canonicalization.select_operators import SelectOperators
 from relax_passes.canonicalization.signed_quantization import SignQuantization
+from relax_passes.canonicalization.spell_normalizations import SpellNormalizations
 from relax_passes.canonicalization.spell_shortcuts import SpellShortcuts
+from relax_passes.canonicalization.split_projections import SplitProjections
 from relax_passes.pipeline import Canonicalize
 from relax_passes.reorganization.refine_operators import RefineOperators
 from relax_passes.reorganization.remove_residuals import RemoveResiduals
@@ -51,6 +54,7 @@ __all__ = [
     "CommuteQuantization",
     "ConcatInPlace",
     "DecomposeComposites",
+    "DilateConvolutions",
     "FoldAffine",
     "FoldConstants",
     "FoldPadding",
@@ -69,7 +73,9 @@ __all__ = [
     "RowsAlongTime",
     "SelectOperators",
     "SignQuantization",
+    "SpellNormalizations",
     "SpellShortcuts",
+    "SplitProjections",
     "StreamPorts",
     "StreamRows",
     "pipeline",

@@ -42,7 +42,7 @@ def test_rows(batch, image, block, order, dtype, gap) -> None:
         ((1, 2, 3, 6), "int8", {"block_size": 2}, "no whole number of blocks of 2 x 2"),
         ((1, 2, 2, 4), "int8", {"block_size": 2, "order": "RCD"}, "order must be in"),
         ((2, 2, 4), "int8", {"block_size": 2}, "takes NHWC data"),
-        ((1, 2, 2, 4), "int32", {"block_size": 2}, "float32 or int8"),
+        ((1, 2, 2, 4), "int32", {"block_size": 2}, "float32, int8 or int16"),
     ],
 )
 def test_refusals(shape, dtype, attrs, message) -> None:
