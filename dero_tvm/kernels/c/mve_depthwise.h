@@ -110,6 +110,15 @@ MVE_INLINE mve_int16x8 mve_add_tap_at(mve_int16x8 products, const int8_t *data,
 #endif
 }
 
+MVE_INLINE mve_int16x8 mve_no_products(void) {
+#if defined(__ARM_FEATURE_MVE)
+  return vdupq_n_s16(0);
+#else
+  const mve_int16x8 none = {{0}};
+  return none;
+#endif
+}
+
 /* sums + products */
 MVE_INLINE mve_sums mve_widen(mve_sums sums, mve_int16x8 products) {
 #if defined(__ARM_FEATURE_MVE)

@@ -215,15 +215,49 @@ if (left >= 0 && left + {self.columns.span} < {self.columns.length}) {{
         return [*lines, "sums = mve_widen(sums, products);"]
 
     def _parts_of_rows(self) -> str:
+        """Adds the products of the columns that are inside the image."""
         s = self.signature
         kernel_w = s.inputs[1].shape[2]
         pixel, dilation = s.inputs[0].pixel_stride, s["dilation"][1]
+        step = pixel * dilation
+        x = f"rows[i] + (left + first_column * {dilation}) * {pixel} + channel"
+        tap = f"w + {BLOCK} * (i * {kernel_w} + first_column)"
+        some = f"""\
+for (int32_t i = first_row; i < end_row; ++i) {{
+  sums = mve_add_taps(sums, {x}, {step}, {tap}, columns, {self.group});
+}}"""
+        if self.group > 1 and kernel_w == 3:
+            second = f"x, {step}" if step < _NEAR else f"x + {step}, 0"
+            some = f"""\
+if (columns == 2 && first_row < end_row) {{
+  mve_int16x8 products = mve_no_products();
+  for (int32_t i = first_row; i < end_row; ++i) {{
+    const int8_t *x = mve_place({x});
+    const int8_t *tap = {tap};
+    MVE_NEXT_TWO(sums, products, x, 0, {second}, tap);
+  }}
+  sums = mve_widen(sums, products);
+}} else {{
+{textwrap.indent(some, "  ")}
+}}"""
         return f"""\
 {self.columns.inside("left")}
 const int32_t columns = end_column - first_column;
-sums = {self._biased("first_column", "columns")};
-for (int32_t i = first_row; i < end_row; ++i) {{
-  const int8_t *x = rows[i] + (left + first_column * {dilation}) * {pixel} + channel;
-  const int8_t *tap = w + {BLOCK} * (i * {kernel_w} + first_column);
-  sums = mve_add_taps(sums, x, {pixel * dilation}, tap, columns, {self.group});
+{self._sums_of_columns()}
+{some}"""
+
+    def _sums_of_columns(self) -> str:
+        """The sums of a window of which some columns are outside, by the fewer weights to add."""
+        s = self.signature
+        zero_point, kernel_w = s["input_zero_point"], s.inputs[1].shape[2]
+        if zero_point == 0 or kernel_w != 3:
+            return f"sums = {self._biased('first_column', 'columns')};"
+        start = "start" if self.rows.clipped else "f"
+        return f"""\
+if (columns == 2) {{
+  sums = mve_add_weights(mve_load_sums({start}), {zero_point},
+                         w + {BLOCK * kernel_w} * first_row + (first_column > 0 ? 0 : {2 * BLOCK}),
+                         end_row - first_row, {BLOCK * kernel_w}, 1);
+}} else {{
+  sums = {self._biased("first_column", "columns")};
 }}"""
