@@ -57,6 +57,9 @@ else:
 
 FEATURES = ("fpu", "fpu-double", "dsp", "mve")
 
+ONE_PIPE = "one-pipe"  # a feature that follows from the core: one instruction at a time
+_ONE_PIPE_CORES = ("cortex-m4", "cortex-m33", "cortex-m35p")
+
 _LARGEST = 1 << 16  # bytes of a description
 _END = 1 << 32  # of the addresses that a core has
 
@@ -156,6 +159,11 @@ class Board:
             yield "'ram' needs at least one region"
         if self.qemu and not self.flash:
             yield "'flash' is missing, which a board with 'qemu' needs"
+
+    @property
+    def kernel_features(self) -> frozenset[str]:
+        """The features, and what kernels need to know of the core besides."""
+        return self.features | ({ONE_PIPE} if self.core in _ONE_PIPE_CORES else set())
 
     @property
     def ram_bytes(self) -> int:

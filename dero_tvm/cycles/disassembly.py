@@ -58,12 +58,15 @@ class Disassembly:
             if address not in self._text:
                 raise ValueError(f"no instruction behind {block.address:#x}")
         lines = []
+        left_out = set()
         for address in addresses:
+            by = self._predicate.get(address, address)
             if predicate := _PREDICATE.match(self._text[address]):
                 followers = sum(self._predicate.get(a) == address for a in addresses)
                 if followers <= len(predicate[2]):
-                    continue  # the others are in the next block
-            elif self._predicate.get(address, address) < block.address:
+                    left_out.add(address)  # the others are in the next block
+                    continue
+            elif by < block.address or by in left_out:
                 lines.append(self._own_predicate(address))
             lines.append(self._text[address])
         return lines
@@ -80,4 +83,4 @@ class Disassembly:
         text = self._text[self._predicate[address]]
         if not text.startswith("it"):
             return "vpst"
-        return f"it {self._text[address].split()[0].removesuffix('.w')[-2:]}"
+        return f"it {self._text[address].split()[0].partition('.')[0][-2:]}"

@@ -46,4 +46,5 @@ class LlvmPipeline:
             output_of(command, Path(folder))
             regions = json.loads(result.read_text())["CodeRegions"]
         found = {region["Name"]: int(region["SummaryView"]["TotalCycles"]) for region in regions}
-        return [found[f"s{number}"] for number in range(len(sequences))]
+        # A sequence of nothing but instructions that are skipped has no region.
+        return [found.get(f"s{number}", 0) for number in range(len(sequences))]

@@ -150,7 +150,7 @@ class NetworkPlanner:
         regions: Sequence[Region] = (Region("sram"),)
         if bounded:
             regions = self._regions()
-            network = with_kernels(network, self.board.features, self.choose)
+            network = with_kernels(network, self.board.kernel_features, self.choose)
         if grouping:
             with naming(self.label):
                 network = in_column_windows(network, grouping, makes_windows)
@@ -160,7 +160,7 @@ class NetworkPlanner:
 
     def without_kernels(self, module: tvm.IRModule) -> list[str]:
         """The joined operators of a module that would cost the board's core a kernel."""
-        features = self.board.features
+        features = self.board.kernel_features
         return without_kernels(self.network(module), features) if features else []
 
     def plan(self, scheduled: Scheduled, options: Options | None = None) -> MemoryPlan:

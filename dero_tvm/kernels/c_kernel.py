@@ -27,7 +27,7 @@ class Request:
     signature: Signature
     operator_class: OperatorClass
     constants: Mapping[str, np.ndarray]
-    features: frozenset[str]  # of the board: dsp, mve, fpu, fpu-double
+    features: frozenset[str]  # of the board: dsp, mve, fpu, fpu-double, one-pipe
     state: TensorSpec | None = None
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from dero_tvm.boards.board import ONE_PIPE
 from relax_passes.operators import OperatorClass, Signature, operator_of
 
-from .c_kernel import CKernel, Generator, Request
+from .c_kernel import SUPPORT, CKernel, Generator, Request
 
 
 @dataclass(frozen=True)
@@ -73,4 +74,11 @@ def candidates(request: Request) -> Iterator[CKernel]:
         if entry.serves(request.signature, request.features):
             kernel = entry.generator(request)
             if kernel is not None:
-                yield kernel
+                yield _for_one_pipe(kernel) if ONE_PIPE in request.features else kernel
+
+
+def _for_one_pipe(kernel: CKernel) -> CKernel:
+    """The same with the file before its own that says so: its text has the loops of both kinds."""
+    if not kernel.support:
+        return kernel
+    return replace(kernel, support=(SUPPORT / "one_pipe.h", *kernel.support))

@@ -64,7 +64,7 @@ class Tuner:
 
     def report(self, network: Network) -> ReportedTuning:
         """What was measured, and which operations of `network` got another kernel for it."""
-        requests = requests_of(network, self.board.features)
+        requests = requests_of(network, self.board.kernel_features)
         choices = []
         for name, request in requests.items():
             trial = trial_of(request)

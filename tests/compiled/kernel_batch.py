@@ -78,6 +78,8 @@ const struct harness_tensor harness_outputs[1] = {{&results_address, sizeof resu
 const uint32_t harness_output_count = 1;
 uint64_t *const harness_profile = 0;
 const uint32_t harness_step_count = 0;
+uint64_t *const harness_operator_profile = 0;
+const uint32_t harness_operator_count = 0;
 #ifdef ON_HOST
 int main(void) {
   run();

@@ -60,6 +60,7 @@ def test_blocks_are_complete_for_an_assembler(program) -> None:
     ]
     # cut behind the predicate, and between the two that it predicates
     assert code.instructions(Block(begin, 2)) == ["cmp r0, #0x3"]
+    assert code.instructions(Block(begin, 3)) == ["cmp r0, #0x3", "it lt", "addlt r0, #0x1"]
     assert code.instructions(Block(begin + 4, 2)) == [
         "it lt",
         "addlt r0, #0x1",

@@ -35,3 +35,10 @@ def test_a_call_is_predicted_and_if_then_costs_nothing_of_its_own_on_cortex_m7()
     assert call <= plain + 4
     with_it, without = pipeline.cycles([["cmp r0, r1", "it lt", "movlt r2, #1"], ["cmp r0, r1"]])
     assert with_it <= without + 2
+
+
+@needs_tools
+def test_the_end_of_a_loop_alone_costs_nothing() -> None:
+    """A block of an instruction that the model has no cost of, cut off from the others."""
+    alone, other = LlvmPipeline("cortex-m55").cycles([["le lr, target"], ["add r0, r0, #1"]])
+    assert alone == 0 < other

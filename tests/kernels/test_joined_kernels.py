@@ -163,7 +163,7 @@ def test_a_kernel_of_ones_own_is_not_joined() -> None:
     finally:
         unregister_kernel(mine)
     kernel = case.native({"dsp"}).kernel
-    assert kernel is not None and kernel.name == "dsp_conv2d_add"
+    assert kernel is not None and kernel.name == "dsp_pointwise_add"
 
 
 def _layer() -> Case:

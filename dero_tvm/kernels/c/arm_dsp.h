@@ -29,6 +29,14 @@
 #define DSP_IN_REGISTER(value) (void)(value)
 #endif
 
+/* Has values loaded one behind another, which saves cycles on a core with one pipe. */
+#if defined(__GNUC__) && defined(DSP_ONE_PIPE)
+#define DSP_SIX_TOGETHER(a, b, c, d, e, f) \
+  __asm__("" : "+r"(a), "+r"(b), "+r"(c), "+r"(d), "+r"(e), "+r"(f))
+#else
+#define DSP_SIX_TOGETHER(a, b, c, d, e, f) (void)0
+#endif
+
 #if defined(__ARM_FEATURE_DSP) && defined(__GNUC__)
 #include <arm_acle.h>
 #define DSP_NATIVE 1

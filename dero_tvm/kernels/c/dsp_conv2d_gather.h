@@ -5,12 +5,11 @@
 #pragma once
 #include <stdint.h>
 #include <string.h>
-#include "dsp_pixel.h"
+#include "dsp_run.h"
 
 static void dsp_conv2d_gather_row(const struct window *w, struct taps vertical,
                                   const int8_t *const rows[WINDOW_TALLEST], const int32_t *weight,
                                   const struct requantization *to, int8_t *out, int8_t *scratch) {
-  const int8_t *segment = scratch;
   int32_t row_bytes = w->kernel_w * w->channels, x = -w->left;
   int32_t length = (w->kernel_h * row_bytes + 3) & ~3;
   int32_t side_by_side = w->in_pixel == w->channels && w->dilation_w == 1;
@@ -29,7 +28,7 @@ static void dsp_conv2d_gather_row(const struct window *w, struct taps vertical,
         }
       }
     }
-    dsp_pixel(w, &segment, 1, 0, length, weight, 0, length, to, out);
+    dsp_run(w, scratch, length, weight, to, out);
     x += w->stride_w;
     out += w->out_pixel;
   }

@@ -15,15 +15,14 @@
 
 /* Written in an order that needs few registers and lets a Cortex-M7 issue two at a time. */
 DSP_INLINE void dsp_add_two_taps(struct sums *sums, int32_t a, int32_t b, int32_t offset,
-                                 const int32_t *words) {
-  int32_t weight = words[0];
+                                 int32_t weight, int32_t next) {
   int32_t halves = dsp_low_halves(a, b), others = dsp_high_halves(a, b);
   int32_t even = dsp_even_plus(offset, halves);
   int32_t factors = dsp_even(weight);
   int32_t odd = dsp_odd_plus(offset, halves);
   sums->a = dsp_dual_multiply_add(even, factors, sums->a);
   factors = dsp_odd(weight);
-  weight = words[1];
+  weight = next;
   even = dsp_even_plus(offset, others);
   sums->b = dsp_dual_multiply_add(odd, factors, sums->b);
   factors = dsp_even(weight);
@@ -48,7 +47,7 @@ DSP_INLINE void dsp_add_tap(struct sums *sums, int32_t a, int32_t offset, int32_
 DSP_INLINE const int8_t *dsp_add_pair(struct sums *sums, const int8_t *bytes, int32_t tap_bytes,
                                       int32_t offset, const int32_t *words) {
   int32_t a = dsp_load4(bytes), b = dsp_load4(bytes + tap_bytes);
-  dsp_add_two_taps(sums, a, b, offset, words);
+  dsp_add_two_taps(sums, a, b, offset, words[0], words[1]);
   return bytes + 2 * tap_bytes;
 }
 
@@ -80,7 +79,7 @@ DSP_INLINE void dsp_add_part_of_pair(struct sums *sums, const int8_t *bytes, int
   if (inside & 3u) {
     int32_t a = inside & 1u ? dsp_load4(bytes) : zero;
     int32_t b = inside & 2u ? dsp_load4(bytes + tap_bytes) : zero;
-    dsp_add_two_taps(sums, a, b, offset, words);
+    dsp_add_two_taps(sums, a, b, offset, words[0], words[1]);
   }
 }
 
@@ -102,6 +101,82 @@ DSP_INLINE void dsp_add_part_of_row(struct sums *sums, const int8_t *bytes, int3
   }
 }
 
+/* Three taps of a row; returns the words behind theirs. */
+DSP_INLINE const int32_t *dsp_add_three(struct sums *sums, const int8_t *bytes, int32_t tap_bytes,
+                                        int32_t offset, const int32_t *words) {
+  DSP_IN_REGISTER(tap_bytes);
+  int32_t a = dsp_load4(bytes), b = dsp_load4(bytes + tap_bytes);
+  dsp_add_two_taps(sums, a, b, offset, words[0], words[1]);
+  dsp_add_tap(sums, dsp_load4(bytes + 2 * tap_bytes), offset, words[2]);
+  return words + 3;
+}
+
+/*
+ * `count` pixels with windows of three by three inside the image, the first at `start` in its rows.
+ * A function of its own, so that the registers are for what its inner loop needs.
+ */
+DSP_LOOPS DSP_NOINLINE static void dsp_three_inside(const struct window *w,
+                                                    const int8_t *const rows[WINDOW_TALLEST],
+                                                    int32_t start, int32_t count,
+                                                    const int32_t *weight,
+                                                    const struct requantization *factors,
+                                                    int8_t *out) {
+  int32_t plainly = requantizes_plainly(w), last = w->channels - 4;
+  int32_t offset = dsp_halves(-w->zero_point, -w->zero_point);
+  int32_t tap_bytes = w->in_pixel * w->dilation_w, step = w->stride_w * w->in_pixel;
+  const int8_t *top = rows[0] + start, *middle = rows[1] + start, *bottom = rows[2] + start;
+  for (; count > 0; --count) {
+    const struct requantization *to = factors;
+    const int32_t *words = weight;
+    for (int32_t channel = 0; channel < last + 4; channel += 4) {
+      int32_t at = channel < last ? channel : last;
+      struct sums sums = {to[0].bias, to[1].bias, to[2].bias, to[3].bias};
+      words = dsp_add_three(&sums, top + at, tap_bytes, offset, words);
+      words = dsp_add_three(&sums, middle + at, tap_bytes, offset, words);
+      words = dsp_add_three(&sums, bottom + at, tap_bytes, offset, words);
+      requantize4(sums, 4, to, w, plainly, out + at);
+      to += 4;
+    }
+    top += step, middle += step, bottom += step;
+    out += w->out_pixel;
+  }
+}
+
+/* One pixel whose window is three wide and has the rows of `vertical` and the columns of the bits
+ * in `inside`; the others have the value `zero`. */
+DSP_LOOPS DSP_NOINLINE static void dsp_three_at_border(const struct window *w,
+                                                       struct taps vertical,
+                                                       const int8_t *const rows[WINDOW_TALLEST],
+                                                       int32_t start, uint32_t inside,
+                                                       const int32_t *weight,
+                                                       const struct requantization *to,
+                                                       int8_t *out) {
+  int32_t plainly = requantizes_plainly(w), last = w->channels - 4;
+  int32_t offset = dsp_halves(-w->zero_point, -w->zero_point);
+  int32_t zero = (int32_t)((uint32_t)(uint8_t)w->zero_point * 0x01010101u);
+  int32_t tap_bytes = w->in_pixel * w->dilation_w, group_words = 3 * w->kernel_h;
+  const int8_t *const *from = rows + vertical.first, *const *end = rows + vertical.last;
+  weight += 3 * vertical.first;
+  for (int32_t channel = 0; channel < last + 4; channel += 4) {
+    int32_t at = channel < last ? channel : last;
+    struct sums sums = {to[0].bias, to[1].bias, to[2].bias, to[3].bias};
+    const int32_t *words = weight;
+    if (inside == 7) {
+      for (const int8_t *const *row = from; row != end; ++row) {
+        words = dsp_add_three(&sums, *row + start + at, tap_bytes, offset, words);
+      }
+    } else {
+      for (const int8_t *const *row = from; row != end; ++row) {
+        dsp_add_part_of_row(&sums, *row + start + at, tap_bytes, inside, zero, offset, words, 3);
+        words += 3;
+      }
+    }
+    requantize4(sums, 4, to, w, plainly, out + at);
+    to += 4;
+    weight += group_words;
+  }
+}
+
 /*
  * `kernel_h` and `kernel_w` are those of the window, as literals: windows of three rows are
  * unrolled as a whole, others row by row.
@@ -119,6 +194,15 @@ DSP_INLINE void dsp_depthwise_row(const struct window *w, struct taps vertical,
   int32_t last_channel = w->channels - 4;
   for (int32_t column = 0; column < w->out_width; ++column) {
     int32_t all_columns = x >= 0 && x <= last_x;
+    if (kernel_w == 3 && all_rows && all_columns) {
+      int32_t most = w->out_width - column, count = 1 + (last_x - x) / w->stride_w;
+      count = count < most ? count : most;
+      dsp_three_inside(w, rows, x * w->in_pixel, count, weight, factors, out);
+      x += count * w->stride_w;
+      out += count * w->out_pixel;
+      column += count - 1;
+      continue;
+    }
     uint32_t inside = 0;
     if (!all_columns) {
       struct taps taps = taps_inside(x, w->in_width, kernel_w, w->dilation_w);
@@ -127,6 +211,13 @@ DSP_INLINE void dsp_depthwise_row(const struct window *w, struct taps vertical,
     const struct requantization *to = factors;
     const int32_t *words = weight;
     int32_t left = x * w->in_pixel;
+    if (kernel_w == 3) {
+      inside = all_columns ? 7u : inside;
+      dsp_three_at_border(w, vertical, rows, left, inside, weight, factors, out);
+      x += w->stride_w;
+      out += w->out_pixel;
+      continue;
+    }
     for (int32_t channel = 0; channel < last_channel + 4; channel += 4) {
       int32_t at = channel < last_channel ? channel : last_channel;
       int32_t start = left + at;

@@ -76,6 +76,49 @@ MVE_INLINE mve_int16x8 mve_add_tap(mve_int16x8 products, const int8_t **data, in
 #endif
 }
 
+/* data * weights of one tap; the weights move on.  Of taps whose distance is in the instruction. */
+MVE_INLINE mve_int16x8 mve_tap_at(const int8_t *data, const int8_t **weights) {
+#if defined(__ARM_FEATURE_MVE)
+  mve_int16x8 product = vldrbq_s16(data), w;
+  __asm__ volatile(
+      "vldrb.s16 %q[v], [%[w]], #8\n\t"
+      "vmul.i16 %q[p], %q[p], %q[v]"
+      : [p] "+&w"(product), [v] "=&w"(w), [w] "+&l"(*weights)
+      :
+      : "memory");
+  return product;
+#else
+  return mve_tap(&data, 0, weights);
+#endif
+}
+
+/* products + data * weights of one tap */
+MVE_INLINE mve_int16x8 mve_add_tap_at(mve_int16x8 products, const int8_t *data,
+                                      const int8_t **weights) {
+#if defined(__ARM_FEATURE_MVE)
+  mve_int16x8 x = vldrbq_s16(data), w;
+  __asm__ volatile(
+      "vldrb.s16 %q[v], [%[w]], #8\n\t"
+      "vmul.i16 %q[x], %q[x], %q[v]\n\t"
+      "vadd.i16 %q[p], %q[p], %q[x]"
+      : [p] "+&w"(products), [x] "+&w"(x), [v] "=&w"(w), [w] "+&l"(*weights)
+      :
+      : "memory");
+  return products;
+#else
+  return mve_add_tap(products, &data, 0, weights);
+#endif
+}
+
+MVE_INLINE mve_int16x8 mve_no_products(void) {
+#if defined(__ARM_FEATURE_MVE)
+  return vdupq_n_s16(0);
+#else
+  const mve_int16x8 none = {{0}};
+  return none;
+#endif
+}
+
 /* sums + products */
 MVE_INLINE mve_sums mve_widen(mve_sums sums, mve_int16x8 products) {
 #if defined(__ARM_FEATURE_MVE)
@@ -95,6 +138,57 @@ MVE_INLINE mve_sums mve_widen(mve_sums sums, mve_int16x8 products) {
 #endif
   return sums;
 }
+
+/*
+ * MVE_NEXT_TWO adds `products` to the sums while it makes those of the next two taps, at a + a_at
+ * and b + b_at: a core issues one of these instructions in each cycle, but none that waits for the
+ * one before.  The distances are literals in [-127, 127]; MVE_NEXT_ONE is of a single tap.
+ */
+#if defined(__ARM_FEATURE_MVE)
+#define MVE_NEXT_TWO(sums, products, a, a_at, b, b_at, weights)                                \
+  do {                                                                                         \
+    mve_int16x8 next_, weight_, wide_;                                                         \
+    __asm__ volatile(                                                                          \
+        "vldrb.s16 %q[x], [%[at0], %[by0]]\n\t"                                                \
+        "vmovlb.s16 %q[t], %q[p]\n\t"                                                          \
+        "vldrb.s16 %q[v], [%[w]], #8\n\t"                                                      \
+        "vmovlt.s16 %q[p], %q[p]\n\t"                                                          \
+        "vadd.i32 %q[even], %q[even], %q[t]\n\t"                                               \
+        "vmul.i16 %q[x], %q[x], %q[v]\n\t"                                                     \
+        "vldrb.s16 %q[v], [%[w]], #8\n\t"                                                      \
+        "vadd.i32 %q[odd], %q[odd], %q[p]\n\t"                                                 \
+        "vldrb.s16 %q[t], [%[at1], %[by1]]\n\t"                                                \
+        "vmul.i16 %q[p], %q[t], %q[v]\n\t"                                                     \
+        "vadd.i16 %q[p], %q[p], %q[x]"                                                         \
+        : [even] "+&w"((sums).even), [odd] "+&w"((sums).odd), [p] "+&w"(products),             \
+          [x] "=&w"(next_), [v] "=&w"(weight_), [t] "=&w"(wide_), [w] "+&l"(weights)           \
+        : [at0] "l"(a), [by0] "i"(a_at), [at1] "l"(b), [by1] "i"(b_at)                         \
+        : "memory");                                                                           \
+  } while (0)
+#define MVE_NEXT_ONE(sums, products, a, a_at, weights)                                         \
+  do {                                                                                         \
+    mve_int16x8 weight_, wide_;                                                                \
+    __asm__ volatile(                                                                          \
+        "vmovlb.s16 %q[t], %q[p]\n\t"                                                          \
+        "vldrb.s16 %q[v], [%[w]], #8\n\t"                                                      \
+        "vmovlt.s16 %q[p], %q[p]\n\t"                                                          \
+        "vadd.i32 %q[even], %q[even], %q[t]\n\t"                                               \
+        "vldrb.s16 %q[t], [%[at0], %[by0]]\n\t"                                                \
+        "vadd.i32 %q[odd], %q[odd], %q[p]\n\t"                                                 \
+        "vmul.i16 %q[p], %q[t], %q[v]"                                                         \
+        : [even] "+&w"((sums).even), [odd] "+&w"((sums).odd), [p] "+&w"(products),             \
+          [v] "=&w"(weight_), [t] "=&w"(wide_), [w] "+&l"(weights)                             \
+        : [at0] "l"(a), [by0] "i"(a_at)                                                        \
+        : "memory");                                                                           \
+  } while (0)
+#else
+#define MVE_NEXT_ONE(sums, products, a, a_at, weights)        \
+  ((sums) = mve_widen((sums), (products)), \
+   (products) = mve_tap_at((a) + (a_at), &(weights)))
+#define MVE_NEXT_TWO(sums, products, a, a_at, b, b_at, weights)  \
+  (MVE_NEXT_ONE(sums, products, a, a_at, weights),              \
+   (products) = mve_add_tap_at((products), (b) + (b_at), &(weights)))
+#endif
 
 /* sums + the products of `count` taps of a row, of which `group` make a sum that fits int16 */
 MVE_INLINE mve_sums mve_add_taps(mve_sums sums, const int8_t *data, int32_t step,

@@ -57,3 +57,11 @@ MVE_INLINE const int32_t *mve_here(const int32_t *pointer) {
 #endif
   return pointer;
 }
+
+/* The same of bytes, so that what is read around the place has its distance in the instruction. */
+MVE_INLINE const int8_t *mve_place(const int8_t *bytes) {
+#if defined(__ARM_FEATURE_MVE)
+  __asm__ volatile("" : "+r"(bytes));
+#endif
+  return bytes;
+}

@@ -17,6 +17,9 @@ _DIRECT = """\
 dsp_conv2d_row({w}, vertical, rows, weight, (const struct requantization *)factors, {out});
 """
 _MOST_PADDING = 2048  # bytes by which one or two filters of many taps may grow to four
+_POINTWISE = """\
+dsp_pointwise_row({w}, vertical, rows, weight, (const struct requantization *)factors, {out});
+"""
 _GATHER = """\
 dsp_conv2d_gather_row({w}, vertical, rows, weight, (const struct requantization *)factors, {out},
                       scratch);
@@ -49,7 +52,11 @@ def conv2d(request: Request) -> CKernel | None:
     padding = words.nbytes - taps.size
     if padding > _MOST_PADDING and padding > taps.size // 2:
         return None
-    name, call = ("dsp_conv2d", _DIRECT) if direct else ("dsp_conv2d_gather", _GATHER)
+    name, call = "dsp_conv2d_gather", _GATHER
+    if direct and kernel_h == kernel_w == 1 and not any(s.attrs.get("padding", ())):
+        name, call = "dsp_pointwise", _POINTWISE
+    elif direct:
+        name, call = "dsp_conv2d", _DIRECT
     return CKernel(
         name,
         lambda offsets: offsets.under() + call.format(w="w", out="out"),

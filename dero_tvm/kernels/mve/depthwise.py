@@ -22,6 +22,7 @@ from .requantization import Requantization, in_blocks, requantization
 
 BLOCK = 8
 _STRAIGHT = 25  # taps that are no loop over the rows of the window
+_NEAR = 128  # bytes from the register of an address, which an instruction can have in itself
 _ROOM = 255  # sums of absolute weights up to it, times 128, fit int16
 
 
@@ -48,8 +49,8 @@ def depthwise(request: Request) -> CKernel | None:
         "weights": np.ascontiguousarray(weights),
         "factors": in_blocks([column[order].astype(np.int32) for column in columns], BLOCK),
     }
-    group = _group(weight)
-    body = _Body(s, to, group, *Axis.both(s, (kernel_h, kernel_w)))
+    across = _group(weight.reshape(len(weight), 1, -1))
+    body = _Body(s, to, _group(weight), across, *Axis.both(s, (kernel_h, kernel_w)))
     support = (SUPPORT / "mve_depthwise.h",)
     return CKernel("mve_depthwise", body.text, constants, support=support, ranges=True)
 
@@ -72,7 +73,8 @@ class _Body:
 
     signature: Signature
     to: Requantization
-    group: int
+    group: int  # of taps of a row
+    across: int  # of taps of any row, one behind another
     rows: Axis
     columns: Axis
 
@@ -177,25 +179,85 @@ if (left >= 0 && left + {self.columns.span} < {self.columns.length}) {{
         ]
         if kernel_h * kernel_w > _STRAIGHT:
             return "\n".join(some)
-        every = ["const int8_t *tap = w, *x;"]
-        for row in range(kernel_h):
-            every += [f"x = rows[{row}] + left * {pixel} + channel;", *taps]
+        every = self._every_tap()
         if not self.rows.clipped:
             return "\n".join(every)
         every, some = ([f"  {line}" for line in lines] for lines in (every, some))
         inside = f"if (end_row - first_row == {kernel_h}) {{"
         return "\n".join([inside, *every, "} else {", *some, "}"])
 
+    def _every_tap(self) -> list[str]:
+        """Adds the products of all taps of the window, read around the middle of each row."""
+        kernel_h, kernel_w = self.rows.kernel, self.columns.kernel
+        pixel = self.signature.inputs[0].pixel_stride
+        step, middle = pixel * self.columns.dilation, kernel_w // 2
+        lines = ["const int8_t *tap = w;", "mve_int16x8 products;"]
+        group = min(self.across, 2)
+        for tap in range(0, kernel_h * kernel_w, group):
+            at = []
+            for row, column in (
+                divmod(t, kernel_w) for t in range(tap, min(tap + group, kernel_h * kernel_w))
+            ):
+                if column == 0:
+                    start = f"rows[{row}] + left * {pixel} + channel + {middle * step}"
+                    lines.append(f"const int8_t *const x{row} = mve_place({start});")
+                distance = (column - middle) * step
+                near = abs(distance) < _NEAR
+                at.append(f"x{row}, {distance}" if near else f"x{row} + {distance}, 0")
+            if tap:
+                number = "ONE" if len(at) == 1 else "TWO"
+                lines.append(f"MVE_NEXT_{number}(sums, products, {', '.join(at)}, tap);")
+                continue
+            lines += [
+                f"products = {call}{place.replace(', ', ' + ')}, &tap);"
+                for call, place in zip(["mve_tap_at(", "mve_add_tap_at(products, "], at)
+            ]
+        return [*lines, "sums = mve_widen(sums, products);"]
+
     def _parts_of_rows(self) -> str:
+        """Adds the products of the columns that are inside the image."""
         s = self.signature
         kernel_w = s.inputs[1].shape[2]
         pixel, dilation = s.inputs[0].pixel_stride, s["dilation"][1]
+        step = pixel * dilation
+        x = f"rows[i] + (left + first_column * {dilation}) * {pixel} + channel"
+        tap = f"w + {BLOCK} * (i * {kernel_w} + first_column)"
+        some = f"""\
+for (int32_t i = first_row; i < end_row; ++i) {{
+  sums = mve_add_taps(sums, {x}, {step}, {tap}, columns, {self.group});
+}}"""
+        if self.group > 1 and kernel_w == 3:
+            second = f"x, {step}" if step < _NEAR else f"x + {step}, 0"
+            some = f"""\
+if (columns == 2 && first_row < end_row) {{
+  mve_int16x8 products = mve_no_products();
+  for (int32_t i = first_row; i < end_row; ++i) {{
+    const int8_t *x = mve_place({x});
+    const int8_t *tap = {tap};
+    MVE_NEXT_TWO(sums, products, x, 0, {second}, tap);
+  }}
+  sums = mve_widen(sums, products);
+}} else {{
+{textwrap.indent(some, "  ")}
+}}"""
         return f"""\
 {self.columns.inside("left")}
 const int32_t columns = end_column - first_column;
-sums = {self._biased("first_column", "columns")};
-for (int32_t i = first_row; i < end_row; ++i) {{
-  const int8_t *x = rows[i] + (left + first_column * {dilation}) * {pixel} + channel;
-  const int8_t *tap = w + {BLOCK} * (i * {kernel_w} + first_column);
-  sums = mve_add_taps(sums, x, {pixel * dilation}, tap, columns, {self.group});
+{self._sums_of_columns()}
+{some}"""
+
+    def _sums_of_columns(self) -> str:
+        """The sums of a window of which some columns are outside, by the fewer weights to add."""
+        s = self.signature
+        zero_point, kernel_w = s["input_zero_point"], s.inputs[1].shape[2]
+        if zero_point == 0 or kernel_w != 3:
+            return f"sums = {self._biased('first_column', 'columns')};"
+        start = "start" if self.rows.clipped else "f"
+        return f"""\
+if (columns == 2) {{
+  sums = mve_add_weights(mve_load_sums({start}), {zero_point},
+                         w + {BLOCK * kernel_w} * first_row + (first_column > 0 ? 0 : {2 * BLOCK}),
+                         end_row - first_row, {BLOCK * kernel_w}, 1);
+}} else {{
+  sums = {self._biased("first_column", "columns")};
 }}"""
