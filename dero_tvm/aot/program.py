@@ -22,7 +22,7 @@ from relax_passes.operators.row_ports import SINK, SOURCE
 from relax_passes.streaming.row_schedule import Demand, RowSchedule
 
 from . import row_tables
-from .column_tables import columns_name, first_rows_name, window_tables
+from .column_tables import columns_name, entries_of, first_rows_name, kept_entry, window_tables
 from .kernels import Kernel, KernelTable, NativeFunction, Parameter, RowCallback
 from .row_places import Address, RowPlace, RowPlaces
 
@@ -52,7 +52,7 @@ class Argument:
 
 @dataclass(frozen=True)
 class Column:
-    """A column that a window begins or ends with: entry `entry` of the window's in its table."""
+    """A column, or how many there are: entry `entry` of the window's in its table."""
 
     entry: int
 
@@ -137,7 +137,8 @@ class WindowLoop:
     A call, which is told the number of the pass, makes `rows` of all `height` rows of the group's
     result.  In each of the `windows` the last of the `stages` goes over these rows, and drives the
     others, which begin with the rows that the constant `first_rows` has for the pass.  The columns
-    that a stage begins and ends with are entries of the constant `columns`, two for each stage.
+    that a stage begins and ends with are entries of the constant `columns`, two for each stage.  In
+    strips that keep columns `moves` bring them to where the window begins, before all else.
     """
 
     stages: tuple[Stage, ...]
@@ -146,8 +147,25 @@ class WindowLoop:
     windows: int
     columns: str
     first_rows: str
+    entries: int  # of `columns`, a window
+    moves: tuple[StripMove, ...] = ()
 
     by_row = True
+
+
+@dataclass(frozen=True)
+class StripMove:
+    """Columns that go to the beginning of their rows, of which there are `rows` at `address`.
+
+    In each there are as many as the entry `count` says, as many columns behind as `behind` does.
+    """
+
+    address: Address
+    rows: int
+    row_bytes: int
+    pixel_bytes: int
+    count: Column
+    behind: Column
 
 
 @dataclass(frozen=True)
@@ -361,7 +379,23 @@ class _Writer:
             len(group.columns),
             columns_name(op),
             first_rows_name(op),
+            entries_of(group),
+            tuple(self._moves(cascade, op, group)),
         )
+
+    def _moves(self, cascade: Cascade, op: Operation, group: ColumnGroup) -> Iterator[StripMove]:
+        for number in group.keeping:
+            part, entry = group.operations[number], kept_entry(group, number)
+            strip, spec = group.strips[part.result], part.signature.output
+            patch = self.places.of_buffer(work_buffer(cascade, op))
+            yield StripMove(
+                patch.moved(strip.offset),
+                strip.rows,
+                strip.row_bytes,
+                spec.pixel_stride * spec.itemsize,
+                Column(entry + 1),
+                Column(entry + 2),
+            )
 
     def _native_in_window(
         self, cascade: Cascade, op: Operation, group: ColumnGroup, number: int
@@ -396,7 +430,9 @@ class _Writer:
                 assert patch is not None
                 yield Argument(patch.moved(strip.offset), spec.dtype)
                 yield strip.rows
-                strips.append(Column(2 * made[name]))
+                producer = made[name]
+                keeps = producer in group.keeping
+                strips.append(Column(kept_entry(group, producer) if keeps else 2 * producer))
             elif index in part.row_operands:
                 yield from self._rows(cascade, name, spec)
             elif not native:
@@ -406,15 +442,19 @@ class _Writer:
             yield from self._constants(part.native)
             scratch = part.native.scratch
         output = part.signature.output
+        pixel_bytes = output.pixel_stride * output.itemsize
         strip = group.strips.get(part.result)
-        if strip is not None:
+        if strip is None:
+            row = _row_of(self.places.of(cascade, part.result), output)
+            row = replace(row, column=Column(own), pixel_bytes=pixel_bytes)
+        else:
             assert patch is not None
             address = patch.moved(strip.offset)
-            yield Argument(address, output.dtype, strip.row_bytes, strip.rows)
-        else:
-            row = _row_of(self.places.of(cascade, part.result), output)
-            pixel_bytes = output.pixel_stride * output.itemsize
-            yield replace(row, column=Column(own), pixel_bytes=pixel_bytes)
+            row = Argument(address, output.dtype, strip.row_bytes, strip.rows)
+            if number in group.keeping:  # behind those that have stayed
+                stayed = Column(kept_entry(group, number) + 1)
+                row = replace(row, column=stayed, pixel_bytes=pixel_bytes)
+        yield row
         if scratch:
             assert patch is not None
             yield Argument(patch.moved(group.scratch), "int8")
