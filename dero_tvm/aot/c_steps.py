@@ -35,7 +35,8 @@ from .header import CPort, Interface
 from .kernel_body import alias
 from .kernels import RowCallback
 from .names import c_comment, c_identifier
-from .program import (
+from .row_places import Address
+from .stages import (
     Argument,
     CallList,
     Column,
@@ -45,7 +46,6 @@ from .program import (
     StripMove,
     WindowLoop,
 )
-from .row_places import Address
 
 _LONGEST_LAYER = 400  # TFLite joins the names of all that it fused
 

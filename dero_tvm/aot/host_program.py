@@ -21,18 +21,18 @@ from .header import Interface
 from .host_parts import parts
 from .kernels import RowCallback
 from .llvm import PART
-from .program import (
+from .program import Program
+from .row_places import Address
+from .stages import (
     Argument,
     CallList,
     Column,
-    Program,
     RowsNeeded,
     Stage,
     StepProgram,
     StripMove,
     WindowLoop,
 )
-from .row_places import Address
 
 ENTRY = "run"
 GUARD_BYTES = 64
