@@ -198,10 +198,14 @@ class GroupCosts:
         return -(-size // _SCRATCH) * _SCRATCH + scratch if scratch else size
 
     def _written_over(self, op: int, strips: Mapping[int, int], across: AxisWalk) -> int | None:
-        """The operation over whose strip another one may write its rows, as their only reader."""
+        """The operation over whose strip another one may write its rows, as their only reader.
+
+        It reads them as one operand: what ``x + conv(x)`` writes over, the convolution still needs.
+        """
+        read = [operand.tensor for operand in self.network.operations[op].operands]
         for operand in self.network.operations[op].operands:
             producer = self.network.producers.get(operand.tensor, op)
-            sole = self.network.readers[operand.tensor] == (op,)
+            sole = self.network.readers[operand.tensor] == (op,) and read.count(operand.tensor) == 1
             if operand.in_place and sole and producer in strips and not across.keeps(producer):
                 return strips[producer]
         return None
