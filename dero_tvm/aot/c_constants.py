@@ -9,7 +9,8 @@ import numpy as np
 
 from ..kernels.float_literals import float_literal
 from .names import c_identifier, c_identifiers
-from .program import Argument, Program
+from .program import Program
+from .stages import Argument
 
 _C_TYPES = {
     "int8": "int8_t",

@@ -35,8 +35,17 @@ from .header import CPort, Interface
 from .kernel_body import alias
 from .kernels import RowCallback
 from .names import c_comment, c_identifier
-from .program import Argument, CallList, Column, RowsNeeded, Stage, StepProgram, WindowLoop
 from .row_places import Address
+from .stages import (
+    Argument,
+    CallList,
+    Column,
+    RowsNeeded,
+    Stage,
+    StepProgram,
+    StripMove,
+    WindowLoop,
+)
 
 _LONGEST_LAYER = 400  # TFLite joins the names of all that it fused
 
@@ -171,8 +180,10 @@ class _StepPrinter:
             f"  const int32_t next = (pass + 1) * {loop.rows};",
             f"  const int32_t end = next < {loop.height} ? next : {loop.height};",
             f"  for (int32_t window = 0; window < {loop.windows}; ++window) {{",
-            f"    {printer.columns} = {self.constants[loop.columns]} + window * {2 * count};",
+            f"    {printer.columns} = {self.constants[loop.columns]} + window * {loop.entries};",
         ]
+        for move in loop.moves:
+            body += printer._move(move, "    ")
         if printer.counts_in_array:
             body.append(f"    int32_t made[{count}];")
         for stage in range(final):
@@ -187,6 +198,18 @@ class _StepPrinter:
         lines += self._function(printer.name, head, body)
         self.tables += printer.tables
         return lines
+
+    def _move(self, move: StripMove, indent: str) -> list[str]:
+        """Statements that bring columns to the beginning of the rows of a strip."""
+        place = " + ".join([self._base(move.address), *self._offset(move.address)])
+        behind, count = f"columns[{move.behind.entry}]", f"columns[{move.count.entry}]"
+        size = "" if move.pixel_bytes == 1 else f" * {move.pixel_bytes}"
+        lines = [
+            f"  uint8_t *first = {place} + row * {move.row_bytes};",
+            f"  (void)memmove(first, first + {behind}{size}, (size_t){count}{size});",
+        ]
+        head = f"for (int32_t row = 0; row < {move.rows}; ++row) {{"
+        return [f"{indent}{line}" for line in (head, *lines, "}")]
 
     def _function(self, name: str, parameters: str, body: list[str]) -> list[str]:
         if not self.may_fail:
@@ -355,7 +378,7 @@ class _StepPrinter:
         if argument.address.base.startswith("constant:"):
             # To gcc, bool and its may_alias variant are not compatible; other types are.
             return f"(const {alias('bool')} *){base}" if argument.dtype == "bool" else base
-        offset = [str(argument.address.offset)] if argument.address.offset else []
+        offset = self._offset(argument.address)
         if argument.table:
             table = self.constants[argument.table]
             entry = f"{table}[{self._entry(argument, row)}]"
@@ -368,6 +391,9 @@ class _StepPrinter:
         if argument.column is not None:
             offset.append(f"columns[{argument.column.entry}] * {argument.pixel_bytes}")
         return " + ".join([base, *offset])
+
+    def _offset(self, address: Address) -> list[str]:
+        return [str(address.offset)] if address.offset else []
 
     def _entry(self, argument: Argument, row: str) -> str:
         """The index of a row's entry in its table, behind the period."""

@@ -1,6 +1,8 @@
 """Tables in flash of groups in windows of columns: where windows and passes begin.
 
-columns      first and end column of each operation, window by window
+columns      window by window, first and end column of what each operation makes; then of each
+             result that keeps columns the first one in its strip, how many have stayed, and how
+             many columns behind the beginning of the strip they lay before
 first_rows   the first row of each operation but the last, pass by pass
 """
 
@@ -8,9 +10,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from dero_tvm.schedule.column_groups import ColumnGroup
 from dero_tvm.schedule.network import Network, Operation
 
 _MOST = 1 << 16
+_KEPT = 3  # entries of a window for each result that keeps columns
 
 
 def columns_name(op: Operation) -> str:
@@ -23,15 +27,40 @@ def first_rows_name(op: Operation) -> str:
     return f"first_rows_{op.name}"
 
 
+def entries_of(group: ColumnGroup) -> int:
+    """How many entries a window has."""
+    return 2 * len(group.operations) + _KEPT * len(group.keeping)
+
+
+def kept_entry(group: ColumnGroup, number: int) -> int:
+    """The first of the entries of operation `number`, whose result keeps columns."""
+    return 2 * len(group.operations) + _KEPT * group.keeping.index(number)
+
+
 def window_tables(network: Network) -> dict[str, np.ndarray]:
     """The tables of all groups."""
     found = {}
     for op in (op for cascade in network.cascades for op in cascade.operations):
         if op.group is not None:
-            found[columns_name(op)] = _table(op.group.columns)
+            found[columns_name(op)] = _table(_columns(op.group))
             if len(op.group.operations) > 1:
                 first = [rows[:-1] for rows in op.group.schedule.first]
                 found[first_rows_name(op)] = _table(first)
+    return found
+
+
+def _columns(group: ColumnGroup) -> list[list[int]]:
+    spans = group.spans
+    found = []
+    before = spans.held[0]
+    for made, held in zip(spans.made, spans.held, strict=True):
+        entries = [column for span in made for column in span]
+        for number in group.keeping:
+            stayed = made[number][0] - held[number][0]
+            moved = held[number][0] - before[number][0] if stayed else 0
+            entries += (held[number][0], stayed, moved)
+        found.append(entries)
+        before = held
     return found
 
 

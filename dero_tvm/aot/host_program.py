@@ -21,14 +21,16 @@ from .header import Interface
 from .host_parts import parts
 from .kernels import RowCallback
 from .llvm import PART
-from .program import (
+from .program import Program
+from .row_places import Address
+from .stages import (
     Argument,
     CallList,
     Column,
-    Program,
     RowsNeeded,
     Stage,
     StepProgram,
+    StripMove,
     WindowLoop,
 )
 
@@ -259,13 +261,24 @@ class _Builder:
         T.buffer_store(first, turn * loop.rows, [0])
         made = T.alloc_buffer((final + 1,), "int32")
         with T.serial(0, loop.windows) as window:
-            self.columns = loop.columns, window * (2 * (final + 1))
+            self.columns = loop.columns, window * loop.entries
+            for move in loop.moves:
+                self._move(move)
             for stage in range(final):
                 start = self._entry_of(loop.first_rows, turn * final + stage)
                 T.buffer_store(made, start, [stage])
             T.buffer_store(made, first[0], [final])
             end = T.min(first[0] + loop.rows, loop.height)
             self._make_until(number, inside, final, end, made)
+
+    def _move(self, move: StripMove) -> None:
+        """Statements that bring columns to the beginning of the rows of a strip."""
+        behind = self._column(move.behind) * move.pixel_bytes
+        memory, start = self._bytes_at(move.address)
+        with T.serial(0, move.rows) as row:
+            with T.serial(0, self._column(move.count) * move.pixel_bytes) as byte:
+                place = start + row * move.row_bytes + byte
+                T.buffer_store(memory, memory[place + behind], [place])
 
     def _entry_of(self, table: str, index: tirx.Expr) -> tirx.Expr:
         itemsize = self.program.network.constants[table].itemsize
@@ -332,13 +345,7 @@ class _Builder:
 
     def _place(self, argument: Argument, row: tirx.Expr | None) -> tuple[tirx.Buffer, tirx.Expr]:
         """The memory that an argument points into, and the byte."""
-        base, offset = argument.address.base, argument.address.offset
-        if base.startswith("constant:"):
-            name = base.removeprefix("constant:")
-            base, offset = "constants", self.offsets[name] + offset
-        elif base.startswith("arena:"):
-            offset += GUARD_BYTES
-        index = tirx.const(offset, "int32")
+        memory, index = self._bytes_at(argument.address)
         if argument.table:
             assert row is not None, "only row kernels take row addresses"
             index = index + self._entry(argument, row) * argument.unit
@@ -348,7 +355,17 @@ class _Builder:
             index = index + at * argument.row_bytes
         if argument.column is not None:
             index = index + self._column(argument.column) * argument.pixel_bytes
-        return self.memories[base], index
+        return memory, index
+
+    def _bytes_at(self, address: Address) -> tuple[tirx.Buffer, tirx.Expr]:
+        """The memory that an address is in, and the byte."""
+        base, offset = address.base, address.offset
+        if base.startswith("constant:"):
+            name = base.removeprefix("constant:")
+            base, offset = "constants", self.offsets[name] + offset
+        elif base.startswith("arena:"):
+            offset += GUARD_BYTES
+        return self.memories[base], tirx.const(offset, "int32")
 
     def _entry(self, argument: Argument, row: tirx.Expr) -> tirx.Expr:
         """The place of a row, in units, from its table among the constants."""

@@ -9,6 +9,9 @@ made in both.  Of a tensor inside there is a **strip**: a ring of rows that are 
 widest window of it.  All strips, and the scratch of kernels, lie in the group's **patch**, which is
 needed during its calls alone.
 
+A group may keep columns instead: what the next window needs stays in the strip and moves to where
+that begins.  Such a strip has all rows of a pass, for the next window goes over them again.
+
 A group becomes one operation, whose call makes a pass (`in_column_windows`); what the network has
 besides does not know that it is a group.
 """
@@ -18,14 +21,16 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import cached_property
 
 from dero_tvm.boundary.errors import UserError
 from dero_tvm.planning.column_windows.grouping import Group, Grouping
-from relax_passes.operators import Signature, TensorSpec, operator_of
+from relax_passes.operators import TensorSpec, operator_of
 from relax_passes.operators.column_windows import group_signature
 from relax_passes.streaming.row_needs import row_needs
 from relax_passes.streaming.row_schedule import PassSchedule, simulate_passes
 
+from .column_spans import ColumnSpans, Span, column_spans
 from .joined_cascades import joined_cascades
 from .network import Cascade, Network, Operation
 
@@ -50,16 +55,26 @@ class StripPlace:
 class ColumnGroup:
     """Operations in windows of columns; the last one makes the group's result.
 
-    `columns` has for every window the range of columns that each operation makes.
+    `spans` has for every window the columns that each operation makes.
     """
 
     operations: tuple[Operation, ...]
     rows: int  # of the result, a pass
-    columns: tuple[tuple[tuple[int, int], ...], ...]
+    spans: ColumnSpans
     schedule: PassSchedule
     strips: dict[str, StripPlace]  # by value
     scratch: int  # bytes from the start of the patch
     patch_bytes: int
+
+    @property
+    def columns(self) -> tuple[tuple[Span, ...], ...]:
+        """For every window the range of columns that each operation makes."""
+        return self.spans.made
+
+    @cached_property
+    def keeping(self) -> tuple[int, ...]:
+        """The operations of whose results columns stay from one window to the next."""
+        return tuple(filter(self.spans.keeps, range(len(self.operations))))
 
     def strips_of(self, part: Operation) -> dict[int, int]:
         """The operands of one of the operations that come in strips, with elements of a row."""
@@ -158,15 +173,17 @@ class _Maker:
         self._check(group)
         driver = self.operations[-1]
         operators = [op.in_schedule() for op in self.operations]
-        schedule = simulate_passes(operators, min(group.rows, driver.signature.output.rows))
-        columns = self._columns(group.width)
-        strips, size = self._strips(schedule, columns)
+        spans = column_spans(self.operations, group.width, keep=group.keeps_columns)
+        kept = [op.result for index, op in enumerate(self.operations) if spans.keeps(index)]
+        rows = min(group.rows, driver.signature.output.rows)
+        schedule = simulate_passes(operators, rows, kept)
+        strips, size = self._strips(schedule, spans)
         scratch = -(-size // _SCRATCH_ALIGNMENT) * _SCRATCH_ALIGNMENT
         most = max(op.scratch_bytes for op in self.operations)
         found = ColumnGroup(
             self.operations,
             group.rows,
-            columns,
+            spans,
             schedule,
             strips,
             scratch,
@@ -237,27 +254,7 @@ class _Maker:
             "the group"
         )
 
-    # --- columns and rows --------------------------------------------------------------------
-
-    def _columns(self, width: int) -> tuple[tuple[tuple[int, int], ...], ...]:
-        whole = self.operations[-1].signature.output.pixels
-        windows = range(0, whole, width)
-        return tuple(self._window(first, min(first + width, whole)) for first in windows)
-
-    def _window(self, first: int, end: int) -> tuple[tuple[int, int], ...]:
-        """What each operation makes where the last one makes columns `first` to `end`."""
-        found: list[tuple[int, int] | None] = [None] * len(self.operations)
-        found[-1] = first, end
-        for index in reversed(range(len(self.operations))):
-            op, own = self.operations[index], found[index]
-            if own is None or own[0] == own[1]:
-                continue
-            for operand, name in enumerate(op.operands):
-                if name in self.made:
-                    needed = _columns_needed(op.signature, operand, *own)
-                    producer = self.made[name]
-                    found[producer] = _union(found[producer], needed)
-        return tuple(columns or (0, 0) for columns in found)
+    # --- rows and strips ---------------------------------------------------------------------
 
     def _operands(self) -> tuple[tuple[str, ...], tuple[TensorSpec, ...]]:
         """The values that come from outside, with their layouts."""
@@ -302,7 +299,7 @@ class _Maker:
         return found
 
     def _strips(
-        self, schedule: PassSchedule, columns: Sequence[Sequence[tuple[int, int]]]
+        self, schedule: PassSchedule, spans: ColumnSpans
     ) -> tuple[dict[str, StripPlace], int]:
         """Where the strips lie in the patch, and where they end."""
         found: dict[str, StripPlace] = {}
@@ -317,10 +314,9 @@ class _Maker:
                 found[op.result] = found[owner]
                 continue
             widest = max(
-                window[index][1] - window[index][0]
+                spans.widest(index)
                 for index, other in enumerate(self.operations[:-1])
                 if _owner(other.result, schedule) == owner
-                for window in columns
             )
             spec = op.signature.output
             row_bytes = widest * spec.pixel_stride * spec.itemsize
@@ -341,24 +337,3 @@ def _owner(value: str, schedule: PassSchedule) -> str:
     while value in schedule.in_place:
         value = schedule.in_place[value]
     return value
-
-
-def _columns_needed(
-    signature: Signature, operand: int, first: int, end: int
-) -> tuple[int, int] | None:
-    """Columns of an operand that a range of the result's columns needs; None for none."""
-    operator = operator_of(signature.operator)
-    assert operator is not None
-    found = None
-    for column in range(first, end):
-        needed = operator.needed_columns(signature, operand, column)
-        assert needed is not None
-        if needed[0] < needed[1]:
-            found = _union(found, needed)
-    return found
-
-
-def _union(a: tuple[int, int] | None, b: tuple[int, int] | None) -> tuple[int, int] | None:
-    if a is None or b is None:
-        return a or b
-    return min(a[0], b[0]), max(a[1], b[1])

@@ -214,12 +214,14 @@ class PassSchedule:
     end: tuple[tuple[int, ...], ...]
 
 
-def simulate_passes(operators: Sequence[CascadeOperator], rows: int) -> PassSchedule:
+def simulate_passes(
+    operators: Sequence[CascadeOperator], rows: int, kept: Collection[str] = ()
+) -> PassSchedule:
     """Run a cascade in passes of `rows` rows of its driver; none is a running reduction.
 
-    What two passes need is made in both.
+    What two passes need is made in both.  The results `kept` hold all rows of a pass to its end.
     """
-    simulation = _Simulation(operators, False, ())
+    simulation = _Simulation(operators, False, (), kept)
     height = operators[-1].steps
     first = []
     end = []
@@ -230,6 +232,10 @@ def simulate_passes(operators: Sequence[CascadeOperator], rows: int) -> PassSche
         for _ in range(start, stop):
             simulation._make(len(operators) - 1)
         end.append(tuple(simulation.made))
+        for number, op in enumerate(operators):
+            if op.result in kept:
+                made = end[-1][number] - first[-1][number]
+                simulation.rings[op.result] = max(simulation.rings[op.result], made)
     return PassSchedule(
         simulation.rings, simulation.in_place, simulation.demands(), tuple(first), tuple(end)
     )
@@ -252,9 +258,14 @@ class _Reader:
 
 class _Simulation:
     def __init__(
-        self, operators: Sequence[CascadeOperator], descending: bool, whole: Collection[str]
+        self,
+        operators: Sequence[CascadeOperator],
+        descending: bool,
+        whole: Collection[str],
+        kept: Collection[str] = (),
     ) -> None:
         self.operators = operators
+        self.kept = kept
         self.descending = descending
         driver = len(operators) - 1
         self.rings = {op.result: 1 for op in operators[:driver] if op.result not in whole}
@@ -382,12 +393,13 @@ class _Simulation:
         """Results that take the rows of an operand: result -> operand."""
         found: dict[str, str] = {}
         for op in self.operators:
-            if op.result not in self.rings or op.running_reduction:
+            if op.result not in self.rings or op.running_reduction or op.result in self.kept:
                 continue
             for index in op.in_place:
                 name = op.operands[index]
                 same_rows = op.signature.inputs[index].row_bytes == op.signature.output.row_bytes
                 sole = name in self.rings and len(self.readers[name]) == 1
+                sole = sole and name not in self.kept
                 if (
                     sole
                     and same_rows

@@ -106,9 +106,8 @@ def random_grouping(network: Network, chance: random.Random) -> Grouping:
         first = chance.randrange(start, len(operations))
         last = min(first + chance.choice((0, 1, 2, 2, 3, 4, 6)), len(operations) - 1)
         output = operations[last].signature.output
-        group = Group(
-            first, last, chance.randint(1, output.pixels), chance.randint(1, min(output.rows, 6))
-        )
+        width, rows = chance.randint(1, output.pixels), chance.randint(1, min(output.rows, 6))
+        group = Group(first, last, width, rows, keeps_columns=chance.random() < 0.5)
         try:
             in_column_windows(network, (*found, group), makes_windows)
         except UserError:
@@ -138,6 +137,7 @@ def _programs(seed: int, summary: Summary) -> Iterator[tuple[float, Program]]:
             if op.group is not None:
                 summary.counts["groups"] += 1
                 summary.counts["windows"] += len(op.group.columns)
+                summary.counts["groups that keep columns"] += bool(op.group.keeping)
                 summary.counts["operations in groups"] += len(op.group.operations)
                 for part in op.group.operations:
                     summary.counts[part.signature.short_name] += 1

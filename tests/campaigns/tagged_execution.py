@@ -12,7 +12,8 @@ from collections import Counter
 
 import numpy as np
 
-from dero_tvm.aot.program import Argument, Program, RowsNeeded, Stage, StepProgram
+from dero_tvm.aot.program import Program
+from dero_tvm.aot.stages import Argument, RowsNeeded, Stage, StepProgram
 from dero_tvm.schedule.network import Operation
 from relax_passes.operators import TensorSpec, operator_of
 

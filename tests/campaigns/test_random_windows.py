@@ -26,6 +26,7 @@ def test_same_bits_in_windows() -> None:
     # The groups are worth the name: they have several operations, and many windows.
     assert summary.counts["operations in groups"] > 1.4 * summary.counts["groups"] > BATCH
     assert summary.counts["windows"] > 2 * summary.counts["groups"]
+    assert summary.counts["groups that keep columns"] >= 5
 
 
 def test_under_sanitizers() -> None:

@@ -18,8 +18,9 @@ from dero_tvm.schedule.column_groups import extra_macs
 from tests.campaigns.compared_outputs import assert_equal_outputs, guarded_outputs
 
 DIGITS = Path(__file__).resolve().parents[2] / "examples" / "models" / "digits_int8.onnx"
-# Two residual blocks and a half, from one cascade into the next.
-GROUPING = (Group(0, 2, 3, 2), Group(3, 7, 2, 3))
+# Two residual blocks and a half, from one cascade into the next; what windows share is made again
+# in one group and kept in the other.
+GROUPING = (Group(0, 2, 3, 2), Group(3, 7, 2, 3, keeps_columns=True))
 
 
 QEMU = shutil.which("qemu-system-arm") and shutil.which("arm-none-eabi-gcc")
@@ -43,6 +44,8 @@ def test_on_the_host(reference):
     streamed = compiled()
     assert model.network.macs == streamed.network.macs + extra_macs(model.network)
     assert extra_macs(model.network) > 0
+    groups = [op.group for c in model.network.cascades for op in c.operations if op.group]
+    assert [bool(group.keeping) for group in groups] == [False, True]
     assert "some rows are made several times" in model.report.rows_proof
     assert_equal_outputs("JIT", model.run(image), expected)
 

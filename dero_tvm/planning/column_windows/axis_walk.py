@@ -8,9 +8,9 @@ before it make, and so on.  Three 3x3 convolutions, of which the last makes 4 co
     second   made  [0..4] [3..8] [7..11]      columns 3, 4, 7, 8 twice
     first    made  [0..5] [2..9] [6..11]
 
-With `keep` what is made stays as long as a later unit needs it, and nothing is made twice.  What
-is held is then the same at the edges, and less inside a group, for an operation reads only what its
-new positions need:
+With `keep` what is made stays from the first unit that needs it to the last one, and nothing is
+made twice.  What is held is then the same at the edges, and less inside a group, for an operation
+reads only what its new positions need:
 
     second   made  [0..4] [5..8] [9..11]      held for the last: [0..4] [3..8] [7..11]
     first    made  [0..5] [6..9] [10..11]     held for the second: [0..5] [4..9] [8..11]
@@ -72,14 +72,16 @@ class AxisWalk:
     def extend(self) -> None:
         """Go on with the operation before, of which the group must read the result."""
         self.first -= 1
-        begin, end = self.held[self.network.operations[self.first].result]
-        begin = np.minimum(begin, end)
+        result = self.network.operations[self.first].result
+        begin, end = self.held[result]
         if self.keep:
-            newest = np.maximum.accumulate(np.maximum(end, 0))
-            before = np.concatenate(([0], newest[:-1]))
-            self._kept[self.first] = bool(np.any(begin < np.minimum(before, end)))
-            begin = np.minimum(np.maximum(begin, before), end)
-        self.made[self.first] = begin, end
+            end = np.maximum.accumulate(end)
+            begin = np.minimum(np.minimum.accumulate(begin[::-1])[::-1], end)
+            self.held[result] = begin, end
+            before = np.concatenate(([0], end[:-1]))
+            self._kept[self.first] = bool(np.any(begin < before))
+            begin = np.maximum(begin, before)
+        self.made[self.first] = np.minimum(begin, end), end
         self._count(self.first)
         self._read(self.first)
 
@@ -91,6 +93,11 @@ class AxisWalk:
     def keeps(self, operation: int) -> bool:
         """Whether something of an operation's result stays from one unit to the next."""
         return self._kept.get(operation, False)
+
+    @property
+    def keeps_something(self) -> bool:
+        """Whether something of any operation's result does."""
+        return any(self._kept.values())
 
     def _count(self, operation: int) -> None:
         begin, end = self.made[operation]

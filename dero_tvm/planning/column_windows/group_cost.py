@@ -49,13 +49,13 @@ class GroupCost:
 class GroupCosts:
     """The costs of all possible groups of one network.
 
-    `keep_columns`: what a window has made, and the next one needs, stays; passes make again what
-    they need all the same.  `reductions`: a running reduction may be the last of a group, which
-    then has windows and passes of what it takes.
+    `keep_columns`: groups that keep columns are among those to choose from.  `reductions`: a
+    running reduction may be the last of a group, which then has windows and passes of what it
+    takes.
     """
 
     def __init__(
-        self, network: WindowNetwork, *, keep_columns: bool = False, reductions: bool = False
+        self, network: WindowNetwork, *, keep_columns: bool = True, reductions: bool = False
     ) -> None:
         self.network = network
         self.keep_columns = keep_columns
@@ -95,7 +95,9 @@ class GroupCosts:
         """The cost of one group.  Raises ``ValueError`` if its operations cannot be one."""
         if group.first == group.last and self._is_plain(group):
             return self.alone(group.last)
-        for start, cost in self.ending_with(group.last, [group.width], [group.rows], group.first):
+        kinds = [group.keeps_columns]
+        found = self._ending_with(group.last, [group.width], [group.rows], group.first, kinds)
+        for start, cost in found:
             if start == group.first:
                 return cost
         raise ValueError(f"operations {group.first} to {group.last} cannot be one group")
@@ -107,11 +109,25 @@ class GroupCosts:
 
         None begins before `earliest`.
         """
+        kinds = (False, True) if self.keep_columns else (False,)
+        yield from self._ending_with(last, widths, rows, earliest, kinds)
+
+    def _ending_with(
+        self,
+        last: int,
+        widths: Sequence[int],
+        rows: Sequence[int],
+        earliest: int,
+        kinds: Sequence[bool],
+    ) -> Iterator[tuple[int, GroupCost]]:
+        """As `ending_with`, of some kinds: groups that keep columns, if they have some, or not."""
         if not self._may_end(last):
             return
         passes = {r: AxisWalk(self.network, last, r, rows=True) for r in rows}
         windows = {
-            w: AxisWalk(self.network, last, w, rows=False, keep=self.keep_columns) for w in widths
+            (w, keep): AxisWalk(self.network, last, w, rows=False, keep=keep)
+            for w in widths
+            for keep in kinds
         }
         for first in range(last, earliest - 1, -1):
             if first == last and self.network.operations[last].state:
@@ -123,8 +139,10 @@ class GroupCosts:
                     walk.extend()
             for r, down in passes.items():
                 heights = strip_heights(self.network, down, last)
-                for w, across in windows.items():
-                    yield first, self._cost(Group(first, last, w, r), down, heights, across)
+                for (w, keep), across in windows.items():
+                    if not keep or len(kinds) == 1 or across.keeps_something:
+                        group = Group(first, last, w, r, keep)
+                        yield first, self._cost(group, down, heights, across)
 
     def _is_plain(self, group: Group) -> bool:
         result = self.network.tensors[self.network.operations[group.last].result]
@@ -180,10 +198,14 @@ class GroupCosts:
         return -(-size // _SCRATCH) * _SCRATCH + scratch if scratch else size
 
     def _written_over(self, op: int, strips: Mapping[int, int], across: AxisWalk) -> int | None:
-        """The operation over whose strip another one may write its rows, as their only reader."""
+        """The operation over whose strip another one may write its rows, as their only reader.
+
+        It reads them as one operand: what ``x + conv(x)`` writes over, the convolution still needs.
+        """
+        read = [operand.tensor for operand in self.network.operations[op].operands]
         for operand in self.network.operations[op].operands:
             producer = self.network.producers.get(operand.tensor, op)
-            sole = self.network.readers[operand.tensor] == (op,)
+            sole = self.network.readers[operand.tensor] == (op,) and read.count(operand.tensor) == 1
             if operand.in_place and sole and producer in strips and not across.keeps(producer):
                 return strips[producer]
         return None

@@ -11,13 +11,15 @@ class Group:
 
     They make `rows` rows of the last one's result in a pass, and `width` columns of them in a
     window.  What they make for one another exists for one window only; what two windows need, or
-    two passes, is made twice.
+    two passes, is made twice.  With `keeps_columns` what the next window needs stays, of all rows
+    of the pass; two passes make things twice all the same.
     """
 
     first: int  # index of the first operation in the network's order of streamed operations
     last: int  # index of the last one, inclusive
     width: int  # columns of the last operation's result in a window; its whole width: no windows
     rows: int  # rows of the last operation's result in a pass
+    keeps_columns: bool = False
 
     @property
     def operations(self) -> range:

@@ -91,7 +91,7 @@ def long_skips(network: WindowNetwork) -> list[tuple[int, int]]:
 def frontier_with_skips(
     network: WindowNetwork,
     *,
-    keep_columns: bool = False,
+    keep_columns: bool = True,
     reductions: bool = False,
     most_macs: int | None = None,
 ) -> tuple[FrontierPoint, ...]:

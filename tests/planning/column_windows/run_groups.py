@@ -9,9 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dero_tvm.planning.column_windows.grouping import Group
-from tests.planning.column_windows.small_networks import Sums
+from tests.planning.column_windows.small_networks import Axis, Read, Sums
 
 Pixels = dict[tuple[int, int], int]
+Span = tuple[int, int]
 
 
 @dataclass
@@ -52,62 +53,71 @@ class _View(dict):  # type: ignore[type-arg]
 class GroupRun:
     """One group's passes; `heights` and `widths` of its strips by operation."""
 
-    def __init__(
-        self,
-        sums: Sums,
-        group: Group,
-        strips: dict[int, tuple[int, int]],
-        *,
-        keep_columns: bool = False,
-    ) -> None:
-        self.sums, self.group, self.keep = sums, group, keep_columns
+    def __init__(self, sums: Sums, group: Group, strips: dict[int, tuple[int, int]]) -> None:
+        self.sums, self.group = sums, group
         self.strips = {op: Strip(*size) for op, size in strips.items()}
         self.macs = 0
+        width = sums.shapes[group.last + 1][1]
+        starts = range(0, width, group.width)
+        self.held: dict[int, list[Span]] = {}
+        self.across = {group.last: [(x, min(x + group.width, width)) for x in starts]}
+        for op in reversed(group.operations[:-1]):
+            self._columns(op)
+
+    def _columns(self, op: int) -> None:
+        """What an operation holds in each window, and what it makes of that."""
+        held: list[Span] = []
+        for window in range(len(self.across[self.group.last])):
+            span: Span = (0, 0)
+            for reader, reads in self._readers(op):
+                for r in reads:
+                    columns = range(*self.across[reader][window])
+                    span = _joined(span, _bounds(r.columns, columns))
+            held.append(span)
+        made = held
+        if self.group.keeps_columns:
+            ends = [max(end for _, end in held[: n + 1]) for n in range(len(held))]
+            some = [(n, span[0]) for n, span in enumerate(held) if span[0] < span[1]]
+            begins = [min([e, *(b for m, b in some if m >= n)]) for n, e in enumerate(ends)]
+            held = list(zip(begins, ends))
+            made = [(max(b, before), e) for (b, e), before in zip(held, [0, *ends])]
+        self.held[op], self.across[op] = held, made
+
+    def _readers(self, op: int) -> list[tuple[int, list[Read]]]:
+        inside = range(op + 1, self.group.last + 1)
+        found = [(o, [r for r in self.sums.operations[o] if r.tensor == op + 1]) for o in inside]
+        return [(reader, reads) for reader, reads in found if reads]
 
     def run(self, number: int, outside: dict[int, Pixels], result: Pixels) -> dict[int, set[int]]:
         """Make pass `number`; returns the rows read of each tensor from outside."""
-        height, width, _ = self.sums.shapes[self.group.last + 1]
+        height = self.sums.shapes[self.group.last + 1][0]
         rows = range(number * self.group.rows, min((number + 1) * self.group.rows, height))
         read: dict[int, set[int]] = {}
-        made_before = dict.fromkeys(self.group.operations, 0)
         for strip in self.strips.values():
             strip.pixels.clear()
-        for start in range(0, width, self.group.width):
-            end = min(start + self.group.width, width)
-            self._window(rows, (start, end), outside, result, read, made_before)
+        for window in range(len(self.across[self.group.last])):
+            self._window(rows, window, outside, result, read)
         return read
 
-    def _window(self, rows, columns, outside, result, read, made_before) -> None:  # type: ignore
+    def _window(self, rows, window, outside, result, read) -> None:  # type: ignore
         down = {self.group.last: (rows.start, rows.stop)}
-        across = {self.group.last: columns}
-        held = {}
+        across = {op: spans[window] for op, spans in self.across.items()}
         for op in reversed(self.group.operations):
-            if op not in down:
-                down[op] = held[op][0]
-                low, high = held[op][1]
-                if self.keep and made_before[op] > low:
-                    low = min(made_before[op], high)
-                across[op] = (low, high)
-                made_before[op] = max(made_before[op], high)
             for r in self.sums.operations[op]:
-                needed = [
-                    [n for p in range(*span) for n in axis.needed_at(p)]
-                    for axis, span in ((r.rows, down[op]), (r.columns, across[op]))
-                ]
-                spans = [(min(n), max(n) + 1) if n else None for n in needed]
-                if spans[0]:  # rows are made in turn, none left out
+                span = _bounds(r.rows, range(*down.setdefault(op, (0, 0))))
+                if span:  # rows are made in turn, none left out
                     asked = [n for p in range(down[op][1]) for n in r.rows.needed_at(p)]
-                    spans[0] = (spans[0][0], max(asked) + 1)
-                producer = r.tensor - 1
-                if producer in self.group.operations:
-                    known = held.get(producer, ((0, 0), (0, 0)))
-                    held[producer] = tuple(_joined(a, b) for a, b in zip(known, spans))
-                else:
-                    read.setdefault(r.tensor, set()).update(needed[0] if all(needed) else ())
+                    span = (span[0], max(asked) + 1)
+                if r.tensor - 1 in self.group.operations:
+                    down[r.tensor - 1] = _joined(down.get(r.tensor - 1, (0, 0)), span)
+                elif _bounds(r.columns, range(*across[op])):
+                    read.setdefault(r.tensor, set()).update(
+                        n for p in range(*down[op]) for n in r.rows.needed_at(p)
+                    )
         for op, strip in self.strips.items():
-            if not self.keep:
+            if not self.group.keeps_columns:
                 strip.pixels.clear()
-            strip.move_to(held[op][1][0])
+            strip.move_to(self.held[op][window][0])
         made = {op: down[op][0] for op in down}
         views = [
             _View(self.strips[t - 1]) if t - 1 in self.strips else outside.get(t, {})
@@ -141,7 +151,12 @@ class GroupRun:
         return found
 
 
-def _joined(a: tuple[int, int], b: tuple[int, int] | None) -> tuple[int, int]:
+def _bounds(axis: Axis, positions: range) -> Span | None:
+    needed = [n for position in positions for n in axis.needed_at(position)]
+    return (min(needed), max(needed) + 1) if needed else None
+
+
+def _joined(a: Span, b: Span | None) -> Span:
     if b is None:
         return a
     return b if a[0] == a[1] else (min(a[0], b[0]), max(a[1], b[1]))

@@ -15,7 +15,7 @@ from tests.planning.column_windows.small_networks import Axis, Read, Sums, netwo
 from tests.random_cases import cases
 
 
-def _all_plans(sums: Sums) -> Iterator[WindowPlan]:
+def _all_plans(sums: Sums, kinds: tuple[bool, ...]) -> Iterator[WindowPlan]:
     """Every plan with passes of 1 or 2 rows, and windows of a half, a quarter, or a whole row."""
     count = len(sums.operations)
 
@@ -25,16 +25,16 @@ def _all_plans(sums: Sums) -> Iterator[WindowPlan]:
             return
         for last in range(first, count):
             rows, columns, _ = sums.shapes[last + 1]
-            shapes = [(columns, 1)]
+            shapes = [(columns, 1, False)]
             if last > first:
                 readers = sums.described.readers
                 if any(readers[t][-1] > last for t in range(first + 1, last + 1)):
                     continue
                 widths = {columns, -(-columns // 2), -(-columns // 4)}
-                shapes = list(product(sorted(widths), {1, min(2, rows)}))
-            for width, high in shapes:
+                shapes = list(product(sorted(widths), {1, min(2, rows)}, kinds))
+            for width, high, keep in shapes:
                 for rest in groupings(last + 1):
-                    yield (Group(first, last, width, high), *rest)
+                    yield (Group(first, last, width, high, keep), *rest)
 
     for grouping in groupings(0):
         for cut in product((False, True), repeat=len(grouping) - 1):
@@ -56,7 +56,9 @@ def _network(width: int = 12) -> Sums:
 def test_the_frontier_is_that_of_all_plans(keep):
     sums = _network()
     costs = GroupCosts(sums.described, keep_columns=keep)
-    every = [(live_bytes(costs, plan), macs_of(costs, plan)) for plan in _all_plans(sums)]
+    every = [
+        (live_bytes(costs, plan), macs_of(costs, plan)) for plan in _all_plans(sums, (False, keep))
+    ]
     points = frontier(costs)
     for size, macs in every:
         assert any(p.live_bytes <= size * 1.02 and p.macs <= macs for p in points), (size, macs)

@@ -14,7 +14,7 @@ from tests.random_cases import cases
 
 
 @st.composite
-def _groups(draw: st.DrawFn) -> tuple[Sums, Group, bool]:
+def _groups(draw: st.DrawFn) -> tuple[Sums, Group]:
     """A network and a group that its operations can be."""
     sums = draw(networks())
     network = sums.described
@@ -23,16 +23,14 @@ def _groups(draw: st.DrawFn) -> tuple[Sums, Group, bool]:
     while first and network.readers[first][-1] <= last and draw(st.integers(0, 3)):
         first -= 1
     rows, columns, _ = sums.shapes[last + 1]
-    group = Group(first, last, draw(st.integers(1, columns)), draw(st.integers(1, rows)))
-    return sums, group, draw(st.booleans())
+    width, high = draw(st.integers(1, columns)), draw(st.integers(1, rows))
+    return sums, Group(first, last, width, high, keeps_columns=draw(st.booleans()))
 
 
-def _run(
-    sums: Sums, group: Group, keep: bool
-) -> tuple[GroupRun, list[dict[int, set[int]]], Pixels]:
+def _run(sums: Sums, group: Group) -> tuple[GroupRun, list[dict[int, set[int]]], Pixels]:
     network = sums.described
     down = AxisWalk(network, group.last, group.rows, rows=True)
-    across = AxisWalk(network, group.last, group.width, rows=False, keep=keep)
+    across = AxisWalk(network, group.last, group.width, rows=False, keep=group.keeps_columns)
     for _ in range(group.first, group.last):
         down.extend()
         across.extend()
@@ -41,7 +39,7 @@ def _run(
         op: (down.longest(op + 1) if across.keeps(op) else heights[op], across.longest(op + 1))
         for op in range(group.first, group.last)
     }
-    run = GroupRun(sums, group, strips, keep_columns=keep)
+    run = GroupRun(sums, group, strips)
     values = sums.values()
     outside = {t: values[t] for t in range(group.first + 1)}
     result: Pixels = {}
@@ -52,9 +50,9 @@ def _run(
 @cases(150)
 @given(_groups())
 def test_a_group_computes_what_its_operations_do_in_the_strips_that_are_counted(case):
-    sums, group, keep = case
-    cost = GroupCosts(sums.described, keep_columns=keep).of(group)
-    run, reads, result = _run(sums, group, keep)
+    sums, group = case
+    cost = GroupCosts(sums.described).of(group)
+    run, reads, result = _run(sums, group)
     assert result == sums.values()[group.last + 1]
     assert run.macs == cost.macs
     for number, read in enumerate(reads):
@@ -78,9 +76,9 @@ def _chain(kernel: int, width: int = 12) -> Sums:
 
 def test_windows_make_their_edges_twice_unless_columns_are_kept():
     sums = _chain(3)
-    group = Group(0, 1, 4, 1)
-    again = GroupCosts(sums.described).of(group)
-    kept = GroupCosts(sums.described, keep_columns=True).of(group)
+    costs = GroupCosts(sums.described)
+    again = costs.of(Group(0, 1, 4, 1))
+    kept = costs.of(Group(0, 1, 4, 1, keeps_columns=True))
     assert kept.macs == sums.described.macs == 72
     assert again.macs == 72 + 3 * 4  # two columns at each of two edges
     assert again.inside == kept.inside == 6 * 4

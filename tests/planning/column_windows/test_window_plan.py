@@ -28,7 +28,7 @@ def _plans(draw: st.DrawFn) -> tuple[Sums, WindowPlan]:
         width, high = columns, 1
         if first < last:
             width, high = draw(st.integers(1, columns)), draw(st.integers(1, min(rows, 3)))
-        groups.insert(0, Group(first, last, width, high))
+        groups.insert(0, Group(first, last, width, high, keeps_columns=draw(st.booleans())))
         end = first
     cuts = {number for number in range(len(groups)) if draw(st.integers(0, 3)) == 0}
     return sums, WindowPlan(tuple(groups), tuple(sorted({0, *cuts})))

@@ -88,6 +88,8 @@ def test_passes_begin_with_nothing():
     assert schedule.end == ((4, 3, 2), (6, 5, 3))
     assert schedule.rings == {"a": 3, "b": 1}
     assert simulate_passes(chain, 3).first == ((0, 0, 0),)
+    # All four rows of the first pass stay.
+    assert simulate_passes(chain, 2, ["a"]).rings == {"a": 4, "b": 1}
 
 
 def test_the_short_branch_goes_first():
