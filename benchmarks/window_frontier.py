@@ -18,13 +18,12 @@ from pathlib import Path
 import onnx
 from published import NAMES, command_line, network
 
-from dero_tvm.aot.kernels import takes_table
+from dero_tvm.aot.kernels import makes_windows, takes_table
 from dero_tvm.driver.prepare import prepare
 from dero_tvm.planning.column_windows.frontier import WindowPoint, frontier
 from dero_tvm.planning.column_windows.group_cost import GroupCosts
 from dero_tvm.planning.column_windows.network import WindowNetwork
 from dero_tvm.schedule.to_column_windows import to_column_windows
-from dero_tvm.schedule.to_problem import Sharing
 
 EXPECTED = {  # by rows: at most so many bytes at such a ratio
     "mobilenet_v2_1.0_224": ((74_752, 1.03), (56_000, 1.08)),
@@ -72,8 +71,9 @@ def described_network(model: Path | onnx.ModelProto, *, by_rows: bool) -> Window
     """A network as column windows see it, with its joins fused."""
     prepared = prepare(model, input_layout="nhwc", integer_io=True, stream_input=by_rows)
     candidates = prepared.candidates()
-    scheduled = candidates.planner.schedule(candidates.cut_for_rows(), Sharing.ROWS)
-    return to_column_windows(scheduled.network, takes_table=takes_table)
+    network = candidates.streamed_for_windows()
+    assert network is not None
+    return to_column_windows(network, takes_table=takes_table, makes_windows=makes_windows)
 
 
 if __name__ == "__main__":

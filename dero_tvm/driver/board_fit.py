@@ -45,7 +45,8 @@ class FitOptions(CompileOptions):
 
 
 @takes_options(
-    FitOptions, without=("target", "memory_budget", "stream_input", "stream_output", "tune")
+    FitOptions,
+    without=("target", "memory_budget", "max_recompute", "stream_input", "stream_output", "tune"),
 )
 @one_at_a_time
 @internal_errors
@@ -58,7 +59,7 @@ def fit(model: Any, options: FitOptions) -> Fit:
         As for `dero_tvm.compile`.
     options
         `FitOptions`, as keywords or beside `CompileOptions`; not those for one board or one plan:
-        `target`, `memory_budget`, `stream_input`, `stream_output`, `tune`.
+        `target`, `memory_budget`, `max_recompute`, `stream_input`, `stream_output`, `tune`.
 
     Raises UserError as `dero_tvm.compile` does, but never because a board is too small.
     """

@@ -43,7 +43,7 @@ class SweepOptions(CompileOptions):
     limits: int = 4
 
 
-@takes_options(SweepOptions, without=("dero", "memory_budget", "tune"))
+@takes_options(SweepOptions, without=("dero", "memory_budget", "max_recompute", "tune"))
 @one_at_a_time
 @internal_errors
 def sweep(model: Any, options: SweepOptions) -> Sweep:
@@ -55,7 +55,7 @@ def sweep(model: Any, options: SweepOptions) -> Sweep:
         As for `dero_tvm.compile`.
     options
         `SweepOptions`, as keywords or beside `CompileOptions`; not those that choose one plan:
-        `dero`, `memory_budget`, `tune`.
+        `dero`, `memory_budget`, `max_recompute`, `tune`.
 
     Raises UserError as `dero_tvm.compile` does, and if a `device` asked for cannot run the model.
     """
