@@ -2,6 +2,7 @@
 
     python benchmarks/window_frontier.py [--models FOLDER] [--only mcunet_vww ...] [--arrays]
                                          [--keep-columns] [--reductions]
+    python benchmarks/window_frontier.py --run 5 --only mcunet_vww [--arrays] [--qemu mps2-an500]
 
 Each network is handed its image by rows, or with `--arrays` has it in the arena.  A line is a plan
 that nothing beats that was found: bytes alive at once, as planned for no core in particular, and
@@ -9,6 +10,11 @@ the ratio of its multiply-accumulates to those with nothing made twice.  Further
 was expected of the network, most bytes at a ratio, where something was.  With `--keep-columns`
 columns that two windows need are kept and not made again; with `--reductions` global poolings take
 windows, too.
+
+With `--run` so many plans of the frontier are compiled and run, each in exactly its arena between
+guards; outputs must be those of whole tensors, bit by bit.  On this machine they run under
+sanitizers, and every kernel counts its multiply-accumulates; with `--qemu` on a board, with the
+kernels of its core, and instructions are counted.
 """
 
 from __future__ import annotations
@@ -16,6 +22,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import onnx
+from measured_windows import measured_plans, rows_of_table
 from published import NAMES, command_line, network
 
 from dero_tvm.aot.kernels import makes_windows, takes_table
@@ -39,10 +46,17 @@ def main() -> None:
     parser.add_argument("--arrays", action="store_true", help="images lie in the arena")
     parser.add_argument("--keep-columns", action="store_true", help="windows keep their edges")
     parser.add_argument("--reductions", action="store_true", help="poolings take windows")
+    parser.add_argument("--run", type=int, metavar="POINTS", help="run so many of the plans")
+    parser.add_argument("--qemu", metavar="BOARD", help="run them in QEMU on this board")
     arguments = parser.parse_args()
     for name in arguments.only or NAMES:
         model = network(name, arguments.models)
         if model is None:
+            continue
+        if arguments.run is not None:
+            by_rows, board = not arguments.arrays, arguments.qemu
+            plans = measured_plans(model, by_rows=by_rows, points=arguments.run, board=board)
+            print(f"\n{name}\n", *rows_of_table(list(plans)), sep="\n", flush=True)
             continue
         described = described_network(model, by_rows=not arguments.arrays)
         costs = GroupCosts(
