@@ -17,9 +17,9 @@ from dero_tvm.aot.column_ranges import END, FIRST
 from dero_tvm.aot.kernels import Kernel
 from dero_tvm.aot.program import Program
 from dero_tvm.boundary.input_arrays import random_inputs
+from dero_tvm.driver.choose_plan import plans_in_windows
 from dero_tvm.driver.generate import generate, program_of
 from dero_tvm.driver.prepare import prepare
-from dero_tvm.driver.window_plans import window_plans
 from dero_tvm.runners import RunResult, run_host_c, run_qemu
 from dero_tvm.runners.result import equal_outputs
 
@@ -53,8 +53,7 @@ def measured_plans(
     expected = run_host_c(whole, [image], time_limit=_TIME_LIMIT)
     prepared = prepare(model, target=board or "host", stream_input=by_rows, **options)
     candidates = prepared.candidates()
-    network = candidates.streamed_for_windows()
-    plans = None if network is None else window_plans(candidates.planner, network)
+    plans = plans_in_windows(candidates)
     if plans is None:
         raise SystemExit("the network has no windows of columns")
     for number in evenly(len(plans.points), points):

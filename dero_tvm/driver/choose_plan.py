@@ -15,7 +15,7 @@ from ..planning.column_windows.grouping import Grouping
 from .candidates import Candidate, Candidates
 from .dero_levels import Dero
 from .row_planner import has_too_many_calls
-from .window_plans import fastest_in_windows, window_plans
+from .window_plans import WindowPlans, fastest_in_windows, window_plans
 
 _ATTEMPTS = 5  # at streaming within the budget before the least peak is tried
 _LIMITS = 3  # below the budget that are tried where plans are compared by cost
@@ -101,6 +101,14 @@ def in_given_windows(candidates: Candidates, grouping: Grouping) -> Candidate:
     return made
 
 
+def plans_in_windows(candidates: Candidates) -> WindowPlans | None:
+    """The frontier of plans that make some things twice; None if none is known."""
+    network = candidates.streamed_for_windows()
+    if network is None or has_too_many_calls(network):
+        return None
+    return window_plans(candidates.planner, network)
+
+
 def _in_windows(
     candidates: Candidates, budget: int, max_recompute: float | None, least: Candidate | None
 ) -> Candidate | None:
@@ -108,11 +116,8 @@ def _in_windows(
 
     Raises UserError if all that are known need more.
     """
-    network = candidates.streamed_for_windows()
-    if network is None or has_too_many_calls(network):
-        return None
     candidates.progress("looking for windows of columns")
-    plans = window_plans(candidates.planner, network)
+    plans = plans_in_windows(candidates)
     if plans is None:
         return None
     return fastest_in_windows(
