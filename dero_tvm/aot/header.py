@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from dero_tvm.schedule.made_twice import described_ratio, recompute_ratio
 from dero_tvm.schedule.network import Network, Port
 from relax_passes.ir.port_quantization import PortQuantization
 
@@ -162,6 +163,9 @@ def header(program: Program, interface: Interface) -> str:
     inside = "" if external else ", inputs and outputs included"
     if interface.row_streamed and not external:
         inside += ",\n * but for those that the application hands over or takes row by row"
+    ratio = recompute_ratio(program.network)
+    if ratio != 1:
+        inside += f".\n * For that an inference takes {described_ratio(ratio)}"
     lines += [
         "",
         f"/* Bytes of all memory that an inference needs besides the stack{inside}. */",

@@ -46,6 +46,8 @@ def model_option(name: str, remark: str = "", **settings: Any) -> Callable[[F], 
         found["type"] = click.Choice(flag.choices)
     elif flag.metavar == "DIR":
         found["type"] = click.Path(path_type=Path)
+    elif flag.metavar == "RATIO":
+        found["type"] = click.FLOAT
     elif isinstance(default, float):
         found["type"] = Seconds()
     if name in _COMPLETED:

@@ -41,6 +41,14 @@ _OPTIONS = {
         show_default=True,
         help="With --sweep: how many streamed plans between.",
     ),
+    "twice": click.option(
+        "--twice",
+        metavar="N",
+        type=click.IntRange(0, 64),
+        default=0,
+        show_default=True,
+        help="With --sweep: how many smaller plans that make some things twice.",
+    ),
     **{
         name: model_option(name, "With --sweep. ")
         for name in ("target", "input_shapes", "inputs", "outputs", "input_layout", "integer_io")

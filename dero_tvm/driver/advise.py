@@ -56,7 +56,10 @@ _CALIBRATION = 2  # random inputs, which make no difference to memory
 
 @takes_options(
     CompileOptions,
-    without=("dero", "memory_budget", "tune", "dump_ir", *(n for m in _FLAGS.values() for n in m)),
+    without=(
+        *("dero", "memory_budget", "max_recompute", "tune", "dump_ir"),
+        *(n for m in _FLAGS.values() for n in m),
+    ),
 )
 @one_at_a_time
 @internal_errors

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from ..boards.board import Board, load_board
@@ -22,13 +23,14 @@ from ..planning.problem import Region
 from ..report.code_size import code_size
 from ..report.fit import BoardFit, Fit, Need, Verdict
 from .candidates import Candidate, Candidates
-from .choose_plan import smallest
+from .choose_plan import plans_in_windows, smallest
 from .dero_levels import Dero
 from .generate import generate, program_of
 from .network_planner import board_regions
 from .options import CompileOptions
 from .prepare import PreparedModel, prepare
 from .takes_options import takes_options
+from .window_plans import WindowPlans
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +47,8 @@ class FitOptions(CompileOptions):
 
 
 @takes_options(
-    FitOptions, without=("target", "memory_budget", "stream_input", "stream_output", "tune")
+    FitOptions,
+    without=("target", "memory_budget", "max_recompute", "stream_input", "stream_output", "tune"),
 )
 @one_at_a_time
 @internal_errors
@@ -58,7 +61,7 @@ def fit(model: Any, options: FitOptions) -> Fit:
         As for `dero_tvm.compile`.
     options
         `FitOptions`, as keywords or beside `CompileOptions`; not those for one board or one plan:
-        `target`, `memory_budget`, `stream_input`, `stream_output`, `tune`.
+        `target`, `memory_budget`, `max_recompute`, `stream_input`, `stream_output`, `tune`.
 
     Raises UserError as `dero_tvm.compile` does, but never because a board is too small.
     """
@@ -75,10 +78,12 @@ def fit(model: Any, options: FitOptions) -> Fit:
             _Way(prepared, candidates, each, features, group) for each in (Dero.NONE, options.mode)
         )
         needs += [plain.need, best.need]
+        windows = _Windows(best, options)
         for board in group:
             share = f"{len(found) + 1} of {len(chosen)}"
             options.progress(f"planning for {board.name} ({share})")
             regions = board_regions(board, options.reserved)
+            verdict = _verdict(best, board, regions)
             found.append(
                 BoardFit(
                     board.name,
@@ -86,7 +91,8 @@ def fit(model: Any, options: FitOptions) -> Fit:
                     sum(region.size or 0 for region in regions),
                     board.flash_bytes,
                     _verdict(plain, board, regions),
-                    _verdict(best, board, regions),
+                    verdict,
+                    windows.least_ratio(verdict, regions),
                 )
             )
     found.sort(key=lambda entry: (entry.ram_free, entry.flash, entry.board))
@@ -140,6 +146,10 @@ class _Way:
             f"{code.tool} for {board.core}" if code.tool else code.reason,
         )
 
+    def window_plans(self) -> WindowPlans | None:
+        """The frontier of plans that make some things twice."""
+        return plans_in_windows(self._candidates)
+
     def arenas(self, regions: Sequence[Region]) -> dict[str, int] | int:
         """Bytes of the arena in each region that has one, or how many bytes are lacking."""
         sizes = tuple(region.size or 0 for region in regions)
@@ -172,6 +182,26 @@ class _Way:
             every = [c for mode in self._mode.included for c in self._candidates.of(mode)]
             self._all = sorted(every, key=lambda candidate: candidate.arena_bytes)
         yield from self._all
+
+
+class _Windows:
+    """What making some things twice could do for boards that are too small, if it is asked."""
+
+    def __init__(self, way: _Way, options: FitOptions) -> None:
+        self._way = way
+        self._options = options
+
+    def least_ratio(self, verdict: Verdict, regions: Sequence[Region]) -> float | None:
+        """The ratio of multiply-accumulates with which the first region is enough, if it can be."""
+        lacking = verdict.ram_left < 0 <= verdict.flash_left
+        if not lacking or self._options.mode is not Dero.STREAM or self._plans is None:
+            return None
+        return self._plans.ratio_within(regions[0].size or 0)
+
+    @cached_property
+    def _plans(self) -> WindowPlans | None:
+        self._options.progress("looking for windows of columns")
+        return self._way.window_plans()
 
 
 def _verdict(way: _Way, board: Board, regions: Sequence[Region]) -> Verdict:

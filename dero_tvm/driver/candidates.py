@@ -71,7 +71,7 @@ class Candidates:
         self.planner = planner
         self.refusals: list[tuple[DoesNotFit, Network]] = []
         self._canonical = canonical
-        self._progress = progress
+        self.progress = progress
         self._passes = passes or PassRunner()
         self._options = planner.options
         self._rewritten: dict[str, tvm.IRModule] = {}
@@ -156,7 +156,7 @@ class Candidates:
         """
         if rings and has_too_many_calls(rings[0].scheduled.network):
             return
-        self._progress("placing rows")
+        self.progress("placing rows")
         sizes = [candidate.arena_bytes for candidate in rings]
         smallest = min([*sizes, *([] if below is None else [below])], default=None)
         modules = self._cut_for_rows()
@@ -168,26 +168,32 @@ class Candidates:
                 smallest = plan.total_bytes
                 yield Candidate(Dero.STREAM, "row by row", module, scheduled, plan)
 
-    def in_windows(self, grouping: Grouping) -> Candidate:
+    def in_windows(
+        self, network: Network, grouping: Grouping, below: int | None = None
+    ) -> Candidate | None:
         """Streamed with an address for every row, groups of operations in windows of columns.
 
-        `grouping` numbers the operations of `streamed_for_windows`.  Raises UserError where a group
-        cannot be computed so, or nothing fits the board.
+        `network` is `streamed_for_windows`, in any cascades, and `grouping` numbers its operations.
+        None if the arena would have `below` bytes or more, or does not fit the board.  Raises
+        UserError where a group cannot be computed so.
         """
-        module = self._joined()
-        self._progress("placing rows of windows")
-        scheduled = self.planner.schedule(module, Sharing.ROWS, grouping=grouping)
-        plan = self.planner.plan_row_placement(scheduled)
+        self.progress("placing rows of windows")
+        scheduled = self.planner.schedule_in_windows(network, grouping)
+        plan = self.planner.plan_row_placement(scheduled, below)
         if plan is None:
-            raise UserError(
-                f"{self.planner.label} has no plan with windows of columns for this board: it has "
-                "too many rows, or does not fit"
-            )
-        return Candidate(Dero.STREAM, "in windows of columns", module, scheduled, plan)
+            return None
+        label = "in windows of columns" if grouping else "row by row, in other cascades"
+        return Candidate(Dero.STREAM, label, self._joined(), scheduled, plan)
 
-    def streamed_for_windows(self) -> Network:
-        """The network whose operations a grouping numbers."""
-        return self.planner.schedule(self._joined(), Sharing.ROWS).network
+    def streamed_for_windows(self) -> Network | None:
+        """The network whose operations a grouping numbers; None if it is not one for rows.
+
+        What trades inputs or outputs by rows is then not in one cascade for row placement.
+        """
+        try:
+            return self.planner.schedule(self._joined(), Sharing.ROWS).network
+        except UserError:
+            return None
 
     def _cut_for_rows(self) -> Iterator[tvm.IRModule]:
         """Modules in cascades for row placement, with joins fused and, if any was, without.
@@ -202,10 +208,6 @@ class Candidates:
                 yield self._streamed(None, row_placement=True)
         except UserError:
             return
-
-    def cut_for_rows(self) -> tvm.IRModule:
-        """The module in cascades for row placement, with joins fused."""
-        return self._joined()
 
     def _whole(self) -> tvm.IRModule:
         return self._once("analyze", pipeline.analyze)
@@ -230,7 +232,7 @@ class Candidates:
         row_placement: bool = False,
         apart: Mapping[str, str] | None = None,
     ) -> tvm.IRModule:
-        self._progress("finding cascades")
+        self.progress("finding cascades")
         stream = partial(
             pipeline.stream,
             limit=limit,
@@ -276,7 +278,7 @@ class Candidates:
     def _made(
         self, mode: Dero, label: str, module: tvm.IRModule, sharing: Sharing, below: int | None
     ) -> Iterator[Candidate]:
-        self._progress(f"planning: {label}")
+        self.progress(f"planning: {label}")
         scheduled = self.planner.schedule(module, sharing)
         if below is not None and self.planner.least_bytes(scheduled) >= below:
             return

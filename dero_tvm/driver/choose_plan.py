@@ -11,8 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from ..boundary.errors import UserError
+from ..planning.column_windows.grouping import Grouping
 from .candidates import Candidate, Candidates
 from .dero_levels import Dero
+from .row_planner import has_too_many_calls
+from .window_plans import WindowPlans, fastest_in_windows, window_plans
 
 _ATTEMPTS = 5  # at streaming within the budget before the least peak is tried
 _LIMITS = 3  # below the budget that are tried where plans are compared by cost
@@ -40,11 +43,14 @@ def fastest_within(
     mode: Dero,
     budget: int,
     cost: Callable[[Candidate], int] | None = None,
+    max_recompute: float | None = None,
 ) -> Candidate:
     """The fastest candidate, none beyond `mode`, whose arenas have at most `budget` bytes together.
 
     That is the one with the least `cost`, for example counted instructions, and the first of equal
-    ones; without `cost` the first in the order above.
+    ones; without `cost` the first in the order above.  Where nothing fits, streamed networks may
+    make some things twice, in windows of columns: as few multiply-accumulates as possible, and at
+    most `max_recompute` times as many.
 
     Raises UserError with the least number of bytes possible if there is none.
     """
@@ -64,8 +70,12 @@ def fastest_within(
         for candidate in fitting:
             different.setdefault((candidate.arena_bytes, candidate.streamed_operators), candidate)
         return min(different.values(), key=cost)
+    if mode is Dero.STREAM:
+        windows = _in_windows(candidates, budget, max_recompute, least)
+        if windows is not None:
+            return windows
     if least is None:
-        raise _too_large(candidates)
+        raise _too_large(candidates, with_budget=True)
     remedies = "raise --memory-budget or choose a smaller input (--input-shapes)"
     if mode is not Dero.STREAM:
         remedies = f"use --dero stream, or {remedies}"
@@ -73,6 +83,51 @@ def fastest_within(
         f"{candidates.planner.label} does not fit --memory-budget {budget:,} bytes: the "
         f"least possible with --dero {mode.value} is {least.arena_bytes:,} bytes, "
         f"{least.arena_bytes - budget:,} more; {remedies}"
+    )
+
+
+def in_given_windows(candidates: Candidates, grouping: Grouping) -> Candidate:
+    """The candidate with these groups of operations in windows of columns.
+
+    Raises UserError where a group cannot be computed so, or nothing fits the board.
+    """
+    network = candidates.streamed_for_windows()
+    made = None if network is None else candidates.in_windows(network, grouping)
+    if made is None:
+        raise UserError(
+            f"{candidates.planner.label} has no plan with windows of columns for this board: it "
+            "has too many rows, or does not fit"
+        )
+    return made
+
+
+def plans_in_windows(candidates: Candidates) -> WindowPlans | None:
+    """The frontier of plans that make some things twice; None if none is known."""
+    network = candidates.streamed_for_windows()
+    if network is None or has_too_many_calls(network):
+        return None
+    return window_plans(candidates.planner, network)
+
+
+def _in_windows(
+    candidates: Candidates, budget: int, max_recompute: float | None, least: Candidate | None
+) -> Candidate | None:
+    """The candidate with the fewest multiply-accumulates within a budget; None if none is known.
+
+    Raises UserError if all that are known need more.
+    """
+    candidates.progress("looking for windows of columns")
+    plans = plans_in_windows(candidates)
+    if plans is None:
+        return None
+    return fastest_in_windows(
+        plans,
+        candidates.in_windows,
+        lambda made: made.arena_bytes,
+        candidates.planner.label,
+        budget,
+        max_recompute,
+        None if least is None else least.arena_bytes,
     )
 
 
@@ -107,6 +162,6 @@ def _between(candidates: Candidates, fitting: list[Candidate], budget: int) -> I
                 yield candidate
 
 
-def _too_large(candidates: Candidates) -> UserError:
+def _too_large(candidates: Candidates, *, with_budget: bool = False) -> UserError:
     error, network = min(candidates.refusals, key=lambda refusal: refusal[0].excess)
-    return candidates.planner.too_large(error, network)
+    return candidates.planner.too_large(error, network, with_budget=with_budget)

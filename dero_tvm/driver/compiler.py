@@ -24,7 +24,7 @@ from ..schedule.network import Network
 from ..schedule.to_problem import Sharing
 from ..tuning.measure import meter_of
 from .candidates import Candidate
-from .choose_plan import fastest_within, smallest
+from .choose_plan import fastest_within, in_given_windows, smallest
 from .generate import generate, program_of
 from .integer_ports import integer_ports_note
 from .options import CompileOptions
@@ -112,13 +112,15 @@ def compile(model: Any, options: CompileOptions) -> CompiledModel:
     candidates = prepared.candidates()
     counter = None
     if options.windows:
-        chosen = candidates.in_windows(options.windows)
+        chosen = in_given_windows(candidates, options.windows)
     elif options.budget is None:
         chosen = smallest(candidates, options.mode)
     else:
         if tuner is not None and board.core != "host":  # whose clock cannot tell plans apart
             counter = PlanCounter(prepared, meter_of(board))
-        chosen = fastest_within(candidates, options.mode, options.budget, counter)
+        chosen = fastest_within(
+            candidates, options.mode, options.budget, counter, options.max_recompute
+        )
     program = program_of(prepared, chosen)
     prepared.planner.check_flash(chosen.scheduled.network, program.table_bytes)
     report = _report(prepared, chosen, program)

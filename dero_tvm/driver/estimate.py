@@ -77,7 +77,9 @@ class EstimateOptions(CompileOptions):
     quick: bool = False
 
 
-@takes_options(EstimateOptions, without=("memory_budget", "tune", "dump_ir", "name"))
+@takes_options(
+    EstimateOptions, without=("memory_budget", "max_recompute", "tune", "dump_ir", "name")
+)
 @one_at_a_time
 @internal_errors
 def estimate(model: Any, options: EstimateOptions) -> Estimate:

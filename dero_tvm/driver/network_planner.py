@@ -134,26 +134,30 @@ class NetworkPlanner:
             )
 
     def schedule(
-        self,
-        module: tvm.IRModule,
-        sharing: Sharing,
-        *,
-        bounded: bool = True,
-        grouping: Grouping = (),
+        self, module: tvm.IRModule, sharing: Sharing, *, bounded: bool = True
     ) -> Scheduled:
         """The planning problem of a module; `bounded` by the board's memory or not at all.
 
         What is compiled is bounded, and has the kernels of the board's core with their scratch.
-        Groups of `grouping` are computed in windows of columns.
         """
         network = self.network(module)
         regions: Sequence[Region] = (Region("sram"),)
         if bounded:
             regions = self._regions()
             network = with_kernels(network, self.board.kernel_features, self.choose)
-        if grouping:
-            with naming(self.label):
-                network = in_column_windows(network, grouping, makes_windows)
+        return self._problem(network, sharing, regions)
+
+    def schedule_in_windows(self, network: Network, grouping: Grouping) -> Scheduled:
+        """The planning problem of a streamed network with groups in windows of columns.
+
+        `network` is that of `schedule`, with the kernels of the board's core, in any cascades.
+        Raises UserError for a group that cannot be computed so.
+        """
+        with naming(self.label):
+            network = in_column_windows(network, grouping, makes_windows)
+        return self._problem(network, Sharing.ROWS, self._regions())
+
+    def _problem(self, network: Network, sharing: Sharing, regions: Sequence[Region]) -> Scheduled:
         return to_problem(
             network, sharing=sharing, alignment=self._alignment(), regions=tuple(regions)
         )
@@ -190,14 +194,20 @@ class NetworkPlanner:
         """Bytes that no plan can go below."""
         return lower_bound(scheduled.problem, options=self.options)
 
-    def too_large(self, error: DoesNotFit, network: Network) -> UserError:
-        """What to tell the user when nothing fits the board."""
+    def too_large(
+        self, error: DoesNotFit, network: Network, *, with_budget: bool = False
+    ) -> UserError:
+        """What to tell the user when nothing fits the board; `with_budget` if one was given."""
+        room = self._regions()[0].size
+        twice = ""
+        if room and not with_budget:
+            twice = f"--memory-budget {room}, for which some things may be made twice, "
         return UserError(
             f"{self.label} does not fit {self.board.name}: operator "
             f"{_described(network, error.step)} needs {error.required:,} bytes of RAM, which is "
             f"{error.excess:,} bytes more than the {error.capacity:,} that are left beside the "
-            "stack; choose another --dero (stream needs least), a smaller input (--input-shapes), "
-            "or another board (tvmc fit); what else there is says `tvmc advise "
+            f"stack; choose another --dero (stream needs least), {twice}a smaller input "
+            "(--input-shapes), or another board (tvmc fit); what else there is says `tvmc advise "
             f"{printable(self.label, 200)} --board {self.board.name}`"
         )
 

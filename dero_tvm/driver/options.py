@@ -65,6 +65,10 @@ class CompileOptions:
         ``"64KB"`` (65,536 bytes; see `memory_size`).  Instead of the smallest plan, the fastest
         that fits is taken: with `tune` the one with the fewest instructions, counted in QEMU;
         otherwise the one that goes least far and streams the fewest operators.
+    max_recompute
+        How often a budget may have things made again, as a multiple of the multiply-accumulates
+        that are needed: 1.2 allows a fifth more, 1 none.  Only below what streaming needs is
+        anything made twice, and with `memory_budget` alone.
     input_shapes
         Shapes by input name, for models whose shapes are symbolic.
     inputs, outputs
@@ -126,6 +130,13 @@ class CompileOptions:
         "Take the fastest plan whose arena has at most SIZE bytes, with everything in it; 64KB "
         "is 65,536 bytes. With --tune, instructions decide which is fastest.",
         metavar="SIZE",
+    )
+    max_recompute: float | None = _option(
+        None,
+        "--max-recompute",
+        "With --memory-budget: at most RATIO times the multiply-accumulates that are needed, where "
+        "only making things twice is small enough; 1 for none made twice.",
+        metavar="RATIO",
     )
     target: str | Path | Board = _option(
         "host", "--target", "A board (tvmc boards), a board's .toml file, or c.", metavar="BOARD"
@@ -219,6 +230,18 @@ class CompileOptions:
         seconds = self.time_limit
         if not isinstance(seconds, numbers.Real) or not 0 <= seconds < math.inf:  # nor is it NaN
             raise UserError(f"--time-limit {seconds}: give a number of seconds, 0 or more")
+        ratio = self.max_recompute
+        if ratio is not None:
+            if not isinstance(ratio, numbers.Real) or not 1 <= ratio < math.inf:
+                raise UserError(
+                    f"--max-recompute {ratio}: give a ratio of 1 or more; 1.2 allows a fifth more "
+                    "multiply-accumulates, 1 none"
+                )
+            if self.memory_budget is None:
+                raise UserError(
+                    "--max-recompute bounds what --memory-budget may cost: give that, too; nothing "
+                    "is made twice without it"
+                )
         for option, flag in flags(type(self)).items():
             if flag.choices and getattr(self, option) not in flag.choices:
                 raise UserError(

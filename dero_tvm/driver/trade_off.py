@@ -13,8 +13,10 @@ from ..boundary.input_arrays import random_inputs
 from ..boundary.one_at_a_time import one_at_a_time
 from ..report.sweep import Sweep, SweepPoint, with_pareto_marks
 from ..runners import run
+from ..schedule.column_groups import extra_macs, numbered_operations
+from ..schedule.network import Network
 from .candidates import Candidate, Candidates
-from .choose_plan import smallest
+from .choose_plan import plans_in_windows, smallest
 from .dero_levels import Dero
 from .generate import generate
 from .options import CompileOptions
@@ -37,13 +39,17 @@ class SweepOptions(CompileOptions):
     limits
         How many limits to stream within, evenly spread between the smallest plan without
         cascades and the smallest of all.
+    twice
+        How many plans below that, which make some things twice, evenly spread from the fewest
+        multiply-accumulates to the fewest bytes.
     """
 
     device: str | None = None
     limits: int = 4
+    twice: int = 0
 
 
-@takes_options(SweepOptions, without=("dero", "memory_budget", "tune"))
+@takes_options(SweepOptions, without=("dero", "memory_budget", "max_recompute", "tune"))
 @one_at_a_time
 @internal_errors
 def sweep(model: Any, options: SweepOptions) -> Sweep:
@@ -55,12 +61,14 @@ def sweep(model: Any, options: SweepOptions) -> Sweep:
         As for `dero_tvm.compile`.
     options
         `SweepOptions`, as keywords or beside `CompileOptions`; not those that choose one plan:
-        `dero`, `memory_budget`, `tune`.
+        `dero`, `memory_budget`, `max_recompute`, `tune`.
 
     Raises UserError as `dero_tvm.compile` does, and if a `device` asked for cannot run the model.
     """
     prepared = prepare(model, options)
-    made = list(_plans(prepared.candidates(), options.limits))
+    candidates = prepared.candidates()
+    made = list(_plans(candidates, options.limits))
+    made += _in_windows(candidates, options.twice, made[-1].arena_bytes)
     measure = _Measurement(prepared, options.device)
     points = with_pareto_marks([measure.point(candidate) for candidate in made])
     if measure.note:  # some could not be measured: figures of others would not compare
@@ -101,6 +109,21 @@ def _all_plans(candidates: Candidates, limits: int, least: Candidate) -> Iterato
     yield least
 
 
+def _in_windows(candidates: Candidates, wanted: int, below: int) -> Iterator[Candidate]:
+    """Smaller plans that make some things twice, with their ratios as labels."""
+    plans = plans_in_windows(candidates) if wanted > 0 else None
+    points = [] if plans is None else [p for p in plans.points if p.live_bytes < below]
+    if plans is None or not points:
+        return
+    steps = max(wanted - 1, 1)
+    for number in sorted({round(n * (len(points) - 1) / steps) for n in range(wanted)}):
+        point = points[number]
+        made = candidates.in_windows(plans.recut(point), plans.windows(point), below)
+        if made is not None:
+            below = made.arena_bytes
+            yield replace(made, label=f"windows, {plans.ratio(point):.2f}x")
+
+
 class _Measurement:
     """Runs candidates where possible; `note` tells why it could not."""
 
@@ -115,12 +138,14 @@ class _Measurement:
 
     def point(self, candidate: Candidate) -> SweepPoint:
         schedules = candidate.scheduled.schedules.values()
+        network = candidate.scheduled.network
         point = SweepPoint(
             candidate.label,
             candidate.mode.value,
             candidate.arena_bytes,
             candidate.streamed_operators,
-            sum(sum(schedule.calls) for schedule in schedules),
+            sum(sum(schedule.calls) for schedule in schedules) + _calls_inside(network),
+            macs_again=extra_macs(network),
         )
         if self.note:
             return point
@@ -139,3 +164,9 @@ class _Measurement:
             raise UserError(f"--device {self.device} counts no instructions; use {_QEMU} or none")
         code = result.model_sections.get("text")
         return replace(point, instructions=result.instructions[0], code_bytes=code)
+
+
+def _calls_inside(network: Network) -> int:
+    """Calls of kernels inside of groups, beside one for each pass."""
+    groups = [op.group for op in numbered_operations(network) if op.group is not None]
+    return sum(group.kernel_calls - len(group.schedule.first) for group in groups)

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
 
-from ..aot.kernels import takes_table
+from ..aot.kernels import makes_windows, takes_table
 from ..boundary.errors import UserError
-from ..planning.column_windows.budget_answer import within
 from ..planning.column_windows.frontier import WindowPoint, frontier
 from ..planning.column_windows.group_cost import GroupCosts
 from ..planning.column_windows.grouping import Grouping
 from ..planning.column_windows.network import WindowNetwork
+from ..schedule.made_twice import described_ratio
 from ..schedule.network import Network
 from ..schedule.recut import recut
 from ..schedule.to_column_windows import NoWindows, to_column_windows
@@ -22,6 +22,8 @@ from .network_planner import NetworkPlanner
 _ATTEMPTS = 6  # at planning a point of the frontier within a budget
 
 _Made = TypeVar("_Made")
+Make = Callable[[Network, Grouping, int | None], _Made | None]
+"""Plans a network with groups, below so many bytes; None if it cannot."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +51,11 @@ class WindowPlans:
         """The groups of a point's plan that have several operations."""
         return tuple(group for group in point.plan.grouping if group.first < group.last)
 
+    def within(self, max_recompute: float | None) -> tuple[WindowPoint, ...]:
+        """The points up to a ratio: those with nothing made twice are always among them."""
+        most = float("inf") if max_recompute is None else max_recompute
+        return tuple(p for p in self.points if self.ratio(p) <= max(most, 1.0)) or self.points[:1]
+
     @cached_property
     def least(self) -> WindowPoint:
         """The one that needs the least memory."""
@@ -56,14 +63,12 @@ class WindowPlans:
 
     def ratio_within(self, budget: int) -> float | None:
         """The least ratio with which `budget` bytes do; None if nothing does."""
-        point = within(self.points, budget, self.described.macs).point
-        return None if point is None else self.ratio(point)
+        fitting = (point for point in self.points if point.live_bytes <= budget)
+        return next(map(self.ratio, fitting), None)
 
 
-def window_plans(
-    planner: NetworkPlanner, network: Network, max_recompute: float | None = None
-) -> WindowPlans | None:
-    """The frontier of a streamed network, up to a ratio; None if it has none.
+def window_plans(planner: NetworkPlanner, network: Network) -> WindowPlans | None:
+    """The frontier of a streamed network; None if it has none.
 
     `network` has what the core's kernels need in it, as `NetworkPlanner.schedule` gives it.
     """
@@ -72,64 +77,72 @@ def window_plans(
         described = to_column_windows(
             network,
             takes_table=takes_table,
+            makes_windows=makes_windows,
             keep_inputs=options.keep_inputs,
             external_io=options.external_io,
         )
     except NoWindows:
         return None
-    most = None if max_recompute is None else int(max_recompute * described.macs)
-    points = frontier(GroupCosts(described), most_macs=most)
+    points = frontier(GroupCosts(described))
     return WindowPlans(network, described, points) if points else None
 
 
 def first_that_fits(
     plans: WindowPlans,
-    make: Callable[[Network, Grouping], _Made | None],
+    make: Make[_Made],
     arena_bytes: Callable[[_Made], int],
     budget: int,
     max_recompute: float | None = None,
 ) -> tuple[WindowPoint, _Made] | None:
     """The plan with the fewest multiply-accumulates whose arena has at most `budget` bytes.
 
-    `make` plans a network with groups; None if it cannot.  A few plans are made, for their rows may
-    find no places within the bytes that are alive.  None if none of them fits.
+    A few plans are made, for their rows may find no places within the bytes that are alive; the
+    smallest is the last of them.  None if none of them fits.
     """
-    most = float("inf") if max_recompute is None else max_recompute * plans.described.macs
-    fitting = [p for p in plans.points if p.live_bytes <= budget and p.macs <= most]
-    for point in fitting[:_ATTEMPTS]:
-        made = make(plans.recut(point), plans.windows(point))
+    fitting = [p for p in plans.within(max_recompute) if p.live_bytes <= budget]
+    for point in dict.fromkeys((*fitting[: _ATTEMPTS - 1], *fitting[-1:])):
+        made = make(plans.recut(point), plans.windows(point), budget + 1)
         if made is not None and arena_bytes(made) <= budget:
             return point, made
     return None
 
 
 def fastest_in_windows(
-    plans: WindowPlans, label: str, budget: int, max_recompute: float | None = None
-) -> WindowPoint:
-    """The plan with the fewest multiply-accumulates that fits `budget` bytes.
+    plans: WindowPlans,
+    make: Make[_Made],
+    arena_bytes: Callable[[_Made], int],
+    label: str,
+    budget: int,
+    max_recompute: float | None = None,
+    without: int | None = None,
+) -> _Made:
+    """As `first_that_fits`, but raises UserError with what would be possible if nothing fits.
 
-    Raises UserError with what would be possible if there is none.
+    `without` is the least number of bytes that was found with nothing made twice.
     """
-    answer = within(plans.points, budget, plans.described.macs, max_recompute)
-    if answer.point is not None:
-        return answer.point
-    least = f"{answer.least.live_bytes:,} bytes at {described_ratio(plans.ratio(answer.least))}"
+    found = first_that_fits(plans, make, arena_bytes, budget, max_recompute)
+    if found is not None:
+        return found[1]
+    least, ratio = without, 1.0
+    smallest = plans.within(max_recompute)[-1]
+    made = make(plans.recut(smallest), plans.windows(smallest), without)
+    if made is not None:
+        least, ratio = arena_bytes(made), plans.ratio(smallest)
+    possible = "the least possible"
+    if least is not None:
+        possible += f" is {least:,} bytes at {described_ratio(ratio)}, {least - budget:,} more"
+    else:
+        possible += " does not fit the board"
     remedies = "raise --memory-budget or choose a smaller input (--input-shapes)"
     if max_recompute is None:
         raise UserError(
-            f"{label} does not fit --memory-budget {budget:,} bytes: the least possible, with what "
-            f"pays made twice, is {least}; {remedies}"
+            f"{label} does not fit --memory-budget {budget:,} bytes: {possible}; {remedies}"
         )
-    if answer.smaller is not None:
-        needed = described_ratio(plans.ratio(answer.smaller))
+    beyond = first_that_fits(plans, make, arena_bytes, budget)
+    if beyond is not None:
+        needed = described_ratio(plans.ratio(beyond[0]))
         remedies = f"it would at {needed}: raise --max-recompute, or {remedies}"
     raise UserError(
         f"{label} does not fit --memory-budget {budget:,} bytes within --max-recompute "
-        f"{max_recompute:g}: the least possible is {least}; {remedies}"
+        f"{max_recompute:g}: {possible}; {remedies}"
     )
-
-
-def described_ratio(ratio: float) -> str:
-    """The ratio as messages have it: ``1.07x multiply-accumulates``; never 1.00x but of none."""
-    digits = 2 if ratio == 1 or round(ratio, 2) != 1 else 4
-    return f"{ratio:.{digits}f}x multiply-accumulates"

@@ -9,6 +9,7 @@ import tvm
 
 from dero_tvm.boards.board import Board
 from dero_tvm.planning import MemoryPlan, plan_memory
+from dero_tvm.schedule.column_groups import extra_macs
 from dero_tvm.schedule.network import Network
 from relax_passes.canonicalization.deciding_passes import DECIDING_PASSES
 from relax_passes.ir.attributes import NOTES, main_attribute
@@ -100,6 +101,7 @@ def build_report(
         shortcuts=shortcuts,
         notes=(*_notes(module), *channels_first_notes(network, {b.name for b, _ in alive})),
         macs=network.macs,
+        macs_again=extra_macs(network),
         constants_bytes=network.c_constants_bytes + table_bytes,
         state_bytes=plan.state_bytes,
         table_bytes=table_bytes,

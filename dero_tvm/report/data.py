@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from dero_tvm.boundary.structured import structured
+from dero_tvm.schedule.made_twice import described_ratio, ratio_of
 
 from .layer_names import layers_by_tensor
 from .measured import Measured
@@ -116,6 +117,7 @@ class Report:
     rows_proof: str = ""  # whether any order of rows could need less
     state_bytes: int = 0  # of the arena, what lasts from one inference to the next
     table_bytes: int = 0  # of `constants_bytes`, what says where rows lie and in which order
+    macs_again: int = 0  # of `macs`, what is made a second time to need less memory
     measured: Measured | None = None  # if a run with a profile gave it
 
     @property
@@ -128,6 +130,11 @@ class Report:
             ("Order of the chosen cascades", self.order_proof),
             ("Placement in this order", self.placement_proof),
         )
+
+    @property
+    def recompute(self) -> str:
+        """What is made twice, ``1.07x multiply-accumulates``; "" if nothing is."""
+        return described_ratio(ratio_of(self.macs, self.macs_again)) if self.macs_again else ""
 
     def layer(self, tensor: str) -> str:
         """The layer of the model file that a tensor is named after; "" if none is known."""

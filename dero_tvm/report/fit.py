@@ -47,6 +47,10 @@ class BoardFit:
     flash: int
     plain: Verdict
     dero: Verdict
+    least_ratio: float | None = None
+    """Multiply-accumulates, as a multiple, with which `--memory-budget` may reach the board where
+    `dero` lacks RAM: calculated from the bytes that are alive.  None if it lacks none, or nothing
+    does."""
 
     @property
     def unlocked(self) -> bool:

@@ -19,9 +19,12 @@ def print_fit(fit: Fit, console: Console) -> None:
     columns = ["board", *(["core"] if wide else []), "RAM free", "flash", "no option"]
     if not same:
         columns.append(f"--dero {fit.dero}")
+    again = any(entry.least_ratio is not None for entry in fit.boards)
     table = table_of("", *columns, numbers=("RAM free", "flash"))
     table.title = None
     table.columns[-1].no_wrap = True
+    if again:
+        table.add_column("twice", justify="right", no_wrap=True)
     for entry in fit.boards:
         table.add_row(
             shown(entry.board) + (" *" if entry.unlocked else ""),
@@ -30,11 +33,19 @@ def print_fit(fit: Fit, console: Console) -> None:
             _rounded(entry.flash) if entry.flash else "-",
             _cell(entry.plain),
             *([] if same else [_cell(entry.dero)]),
+            *([_ratio(entry.least_ratio)] if again else []),
             style="bold" if entry.unlocked else None,
         )
     console.print(table)
     if not same:
         remark(console, _unlocked(fit))
+    if again:
+        remark(
+            console,
+            "twice: with --memory-budget some things are made twice, and so many times the "
+            "multiply-accumulates may do for the first region (calculated, without gaps between "
+            "rows).",
+        )
     remark(
         console,
         f"RAM free: all regions, without {fit.reserve:,} bytes of the first for stack and "
@@ -69,6 +80,10 @@ def _cell(verdict: Verdict) -> str:
         return f"[dim]{'flash':<5} -{_rounded(-verdict.flash_left)}[/]"
     word = "split" if len(verdict.arenas) > 1 else "yes"
     return f"[green]{word:<5} +{_rounded(verdict.ram_left)}[/]"
+
+
+def _ratio(ratio: float | None) -> str:
+    return "" if ratio is None else f"{ratio:.2f}x"
 
 
 def _rounded(count: int) -> str:

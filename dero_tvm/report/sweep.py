@@ -24,6 +24,7 @@ class SweepPoint:
     kernel_calls: int  # of row kernels, per inference
     instructions: int | None = None  # per inference
     code_bytes: int | None = None  # of machine code, constants excepted
+    macs_again: int = 0  # multiply-accumulates that are made a second time
     pareto: bool = False  # no other point is as small and as fast, and better in one of them
 
     @property
@@ -40,7 +41,7 @@ class Sweep:
     target: str
     device: str  # where instructions were counted; "" if nowhere
     note: str  # why nothing was run, or ""
-    macs: int  # per inference, the same for every point
+    macs: int  # per inference, if nothing is made twice
     points: tuple[SweepPoint, ...]
 
     def to_json(self) -> str:

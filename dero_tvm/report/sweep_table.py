@@ -38,7 +38,10 @@ def _remarks(sweep: Sweep) -> list[str]:
         "* No other plan is as small and as fast.",
         "Bytes of arena and code; operators that are streamed.",
     ]
-    remarks.append(f"All compute the same bits in {sweep.macs:,} multiply-accumulates.")
+    again = any(point.macs_again for point in sweep.points)
+    besides = ", or, in windows of columns, in so many times as many" if again else ""
+    macs = f"{sweep.macs:,} multiply-accumulates"
+    remarks.append(f"All compute the same bits in {macs}{besides}.")
     if sweep.device:
         remarks.append(f"Instructions per inference on {sweep.device}.")
     if sweep.note:

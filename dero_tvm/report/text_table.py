@@ -106,7 +106,8 @@ def _print_summary(report: Report, console: Console) -> None:
     if report.table_bytes:
         table.add_row("  of which tables of rows", f"{report.table_bytes:,}", "")
     console.print(table)
-    remark(console, f"Chosen: {report.chosen}.")
+    cost = f", at {report.recompute}" if report.recompute else ""
+    remark(console, f"Chosen: {report.chosen}{cost}.")
     for about, known in report.proofs:
         remark(console, f"{about}: {known}.")
     if report.plain_bytes != report.whole_bytes:

@@ -96,6 +96,20 @@ class ColumnGroup:
         return total
 
     @property
+    def kernel_calls(self) -> int:
+        """Rows of windows that all operations make in all passes."""
+        windows = [
+            sum(window[index][0] < window[index][1] for window in self.columns)
+            for index in range(len(self.operations))
+        ]
+        passes = zip(self.schedule.first, self.schedule.end, strict=True)
+        return sum(
+            (end - first) * count
+            for firsts, ends in passes
+            for first, end, count in zip(firsts, ends, windows, strict=True)
+        )
+
+    @property
     def macs(self) -> int:
         """Multiply-accumulates of all passes, those that are made again included."""
         return int(sum(map(self.macs_of, range(len(self.schedule.first))), Fraction(0)))

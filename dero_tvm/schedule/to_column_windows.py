@@ -5,11 +5,11 @@ from __future__ import annotations
 from dero_tvm.planning.column_windows.network import Operand, Operation, Tensor, WindowNetwork
 from dero_tvm.planning.column_windows.reach import Reach
 from dero_tvm.planning.problem import BufferKind
-from relax_passes.operators import operator_of
+from relax_passes.operators import Signature, operator_of
 from relax_passes.operators.row_ports import SINK, SOURCE
 
 from . import network as extracted
-from .column_needs import needed_columns
+from .column_groups import MakesWindows
 from .network import Network, Value
 from .to_rows import TakesTable
 
@@ -22,26 +22,34 @@ def to_column_windows(
     network: Network,
     *,
     takes_table: TakesTable,
+    makes_windows: MakesWindows,
     keep_inputs: bool = False,
     external_io: bool = False,
 ) -> WindowNetwork:
     """The operations of all cascades in their order, and the tensors that they use.
 
-    With `external_io` the arrays of the interface take no memory.
+    With `external_io` the arrays of the interface take no memory.  What `makes_windows` does not
+    know a kernel for is in no group.
 
     Raises NoWindows for a network whose tensors are parts of others, or lie elsewhere.
     """
     if network.states:
         raise NoWindows("it keeps states from one inference to the next")
-    return _Builder(network, takes_table, keep_inputs, external_io).run()
+    return _Builder(network, takes_table, makes_windows, keep_inputs, external_io).run()
 
 
 class _Builder:
     def __init__(
-        self, network: Network, takes_table: TakesTable, keep_inputs: bool, external_io: bool
+        self,
+        network: Network,
+        takes_table: TakesTable,
+        makes_windows: MakesWindows,
+        keep_inputs: bool,
+        external_io: bool,
     ) -> None:
         self.network = network
         self.takes_table = takes_table
+        self.makes_windows = makes_windows
         self.keep_inputs = keep_inputs
         self.operations = [op for cascade in network.cascades for op in cascade.operations]
         self.made = {network.values[op.result].buffer: op.result for op in self.operations}
@@ -149,7 +157,7 @@ class _Builder:
         operator = operator_of(op.signature.operator)
         assert operator is not None
         needed = (operator.needed_rows(op.signature, index, row) for row in range(made.rows))
-        columns = needed_columns(op.signature, index)
+        columns = self._columns(op, index)
         same = tensor.row_bytes == result.row_bytes and tensor.rows == result.rows
         return Operand(
             number,
@@ -158,5 +166,31 @@ class _Builder:
             in_place=may_replace and same,
         )
 
+    def _columns(self, op: extracted.Operation, index: int) -> list[tuple[int, int]] | None:
+        """For each column of a result the columns of an operand; None if it needs whole rows."""
+        columns = needed_columns(op.signature, index)
+        return columns if columns is not None and self._in_windows(op) else None
+
+    def _in_windows(self, op: extracted.Operation) -> bool:
+        """Whether its kernel makes ranges of columns, whichever operands come in strips."""
+        images = [index for index in op.row_operands if op.operands[index] in self.network.values]
+        return all(
+            self.makes_windows(op, strips) for strips in ([], *([i] for i in images), images)
+        )
+
     def _result(self, op: extracted.Operation) -> Tensor:
         return self.tensors[self.numbers[self.network.values[op.result].buffer]]
+
+
+def needed_columns(signature: Signature, operand: int) -> list[tuple[int, int]] | None:
+    """For each column of a result NHWC the half-open range of the operand's columns.
+
+    None if it is not known of the operator, or the operand is no image.
+    """
+    operator = operator_of(signature.operator)
+    image, output = signature.inputs[operand], signature.output
+    if operator is None or len(output.shape) != 4 or len(image.shape) != 4:
+        return None
+    needed = [operator.needed_columns(signature, operand, x) for x in range(output.shape[2])]
+    found = [columns for columns in needed if columns is not None]
+    return found if len(found) == len(needed) else None

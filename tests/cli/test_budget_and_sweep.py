@@ -44,9 +44,14 @@ def test_budget(model: Path, tmp_path: Path) -> None:
     assert chosen == "row by row"
     assert tvmc_run("compile", model, "--memory-budget", f"{least} B", *layout).exit_code == 0
     assert arena(report)[1] == least
-    refused = tvmc_run("compile", model, "--memory-budget", str(least - 1), *layout)
+    below = ("compile", model, "--memory-budget", str(least - 1), *layout)
+    refused = tvmc_run(*below, "--max-recompute", "1")
     assert refused.exit_code == 1
-    assert f"the least possible with --dero stream is {least:,} bytes" in refused.output
+    assert f"the least possible is {least:,} bytes at 1.00x multiply-acc" in refused.output
+    made_twice = tvmc_run(*below)
+    assert made_twice.exit_code == 0
+    assert "Chosen: in windows of columns, at 1." in made_twice.output
+    assert tvmc_run(*below, "--max-recompute", "much").exit_code == 2
 
 
 def test_sweep(model: Path, tmp_path: Path) -> None:

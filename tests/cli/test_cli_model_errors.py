@@ -132,6 +132,7 @@ class TestTooLarge:
             "output [1, 8, 8, 4] float32) needs 3,072 bytes of RAM, which is 172 bytes" in message
         )
         assert "more than the 2,900 that are left beside the stack" in message
+        assert "--memory-budget 2900, for which some things may be made twice" in message
 
     def test_as_small_as_it_fits(self, run, model_file, tmp_path, output):
         board = self.board(tmp_path, 8192 + 3072, 1 << 20)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from io import StringIO
 
 import pytest
+from rich.console import Console
 
 import dero_tvm
 from dero_tvm.boards.board import Board, Flash, Ram, load_board
 from dero_tvm.boards.board_filter import BoardFilter, known_boards, select_boards
 from dero_tvm.boundary.errors import UserError
 from dero_tvm.report.code_size import CodeSize
+from dero_tvm.report.fit_table import print_fit
+from tests.models.small_networks import residual_network
 from tests.models.tiny_models import residual, save
 
 
@@ -107,3 +111,22 @@ def test_filters():
     chosen = select_boards(boards, BoardFilter(min_ram=16 * 1024, min_flash=1))
     assert "host" not in [board.name for board in chosen]
     assert "bbc_microbit" in [board.name for board in chosen]
+
+
+def test_the_least_ratio_with_which_a_board_is_reached() -> None:
+    network, sizes = residual_network(16), (4096, 2240, 1024)
+    boards = [board(size) for size in sizes]
+    fit = dero_tvm.fit(network, boards=boards, reserve=0)
+    least, between, enough = fit.boards
+    assert (enough.dero.fits, between.dero.fits, least.dero.fits) == (True, False, False)
+    assert enough.least_ratio is None and least.least_ratio is None
+    assert between.least_ratio is not None and between.least_ratio > 1
+    options = {"target": board(sizes[1]), "reserve": 0, "memory_budget": sizes[1]}
+    report = dero_tvm.compile(network, **options).report
+    ratio = report.macs / (report.macs - report.macs_again)
+    assert ratio >= between.least_ratio - 1e-4  # where rows leave gaps, more is made twice
+    shown = Console(width=120, record=True, file=StringIO())
+    print_fit(fit, shown)
+    assert f"{between.least_ratio:.2f}x" in shown.export_text()
+    with pytest.raises(UserError, match=f"--memory-budget {sizes[1]}, for which some things may"):
+        dero_tvm.compile(network, target=board(sizes[1]), reserve=0)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+from io import StringIO
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 import dero_tvm
 from dero_tvm import Dero, UserError
 from dero_tvm.driver.candidates import Candidate, Candidates
 from dero_tvm.driver.choose_plan import fastest_within
 from dero_tvm.driver.prepare import prepare
+from dero_tvm.report.text_table import print_report
 from tests.models.small_networks import image, residual_network, run_reference
 
 MODES = [mode.value for mode in Dero]
@@ -106,11 +109,32 @@ def test_all_plans_compute_the_same_bits(by_mode: dict[str, list[Candidate]]) ->
 def test_the_error_says_what_the_least_is(by_mode: dict[str, list[Candidate]]) -> None:
     size = least(by_mode["stream"])
     message = (
-        f"does not fit --memory-budget {size - 1:,} bytes: the least possible with --dero stream "
-        f"is {size:,} bytes, 1 more; raise --memory-budget"
+        f"does not fit --memory-budget {size - 1:,} bytes within --max-recompute 1: the least "
+        f"possible is {size:,} bytes at 1.00x multiply-accumulates, 1 more; it would at 1."
     )
     with pytest.raises(UserError, match=re.escape(message)):
-        dero_tvm.compile(residual_network(), memory_budget=size - 1)
+        dero_tvm.compile(residual_network(), memory_budget=size - 1, max_recompute=1)
+
+
+def test_below_streaming_things_are_made_twice(by_mode: dict[str, list[Candidate]]) -> None:
+    size = least(by_mode["stream"])
+    model = dero_tvm.compile(residual_network(), memory_budget=size - 1)
+    report, streamed = model.report, by_mode["stream"][-1]
+    assert (report.chosen, streamed.arena_bytes) == ("in windows of columns", size)
+    assert report.arena_bytes < size
+    assert report.macs - report.macs_again == streamed.scheduled.network.macs
+    assert report.macs == sum(step.macs for step in report.steps)
+    ratio = f"{report.macs / (report.macs - report.macs_again):.2f}x multiply-accumulates"
+    assert report.recompute == ratio and report.recompute[0] == "1"
+    shown = Console(width=200, record=True, file=StringIO())
+    print_report(report, shown)
+    assert f"Chosen: in windows of columns, at {ratio}." in shown.export_text()
+    assert ratio in report.to_html()
+    (header,) = model.archive.c_headers().values()
+    assert f"For that an inference takes {ratio}. */" in header.decode()
+    module, data = residual_network(), image((1, 24, 24, 3))
+    found = model.run({"x": data})["output"]
+    np.testing.assert_array_equal(found, run_reference(module, data))
 
 
 def test_the_cost_decides_among_all_plans_that_fit(

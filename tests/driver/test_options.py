@@ -49,6 +49,11 @@ def test_defaults_of_the_command_line() -> None:
         ({"time_limit": "soon"}, "--time-limit soon: give a number of seconds, 0 or more"),
         ({"dero": "all"}, "--dero all: not a way to save memory; use one of none, "),
         ({"memory_budget": "much"}, "--memory-budget much: not a size"),
+        ({"max_recompute": 1.2}, "--max-recompute bounds what --memory-budget may cost"),
+        *(
+            ({"max_recompute": ratio, "memory_budget": 1}, f"--max-recompute {ratio}: give a ratio")
+            for ratio in (0.99, float("nan"), float("inf"), "1.2")
+        ),
         ({"reserve": -1}, "--reserve -1: a size is a positive whole number"),
         ({"target": "stm33"}, "Unknown board 'stm33'"),
         ({"input_layout": "nwhc"}, "--input-layout nwhc: use one of model, nhwc"),
@@ -76,7 +81,7 @@ def test_what_options_mean() -> None:
     [
         ("compile", "deor", "compile() got an unexpected keyword argument 'deor': did you mean 'd"),
         ("compile", "limits", "'limits': did you mean 'time_limit'?"),
-        ("compile", "zzz", "'zzz': the options are dero, memory_budget, target, "),
+        ("compile", "zzz", "'zzz': the options are dero, memory_budget, max_recompute, "),
         ("sweep", "limit", "'limit': did you mean 'limits'?"),
         ("sweep", "dero", "sweep() has no use for 'dero': leave it out"),
         ("fit", "board", "'board': did you mean 'boards'?"),

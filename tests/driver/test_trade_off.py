@@ -9,6 +9,7 @@ import shutil
 import sys
 import xml.dom.minidom
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,20 @@ def test_streaming_computes_nothing_twice(planned: Sweep) -> None:
     assert planned.points[1].kernel_calls == rows
     # A global pooling, as a running reduction, is called for each input row.
     assert planned.points[-1].kernel_calls <= rows - 1 + 24
+
+
+def test_smaller_plans_make_some_things_twice() -> None:
+    found = dero_tvm.sweep(residual_network(16), device="none", limits=0, twice=2)
+    streamed, *windows = found.points[-3:]
+    assert streamed.label == "row by row" and streamed.macs_again == 0
+    for before, after in pairwise((streamed, *windows)):
+        assert after.arena_bytes < before.arena_bytes
+        assert after.macs_again >= before.macs_again
+        assert after.label == f"windows, {1 + after.macs_again / found.macs:.2f}x"
+    assert windows[-1].macs_again > 0 and windows[-1].kernel_calls > streamed.kernel_calls
+    console = Console(width=120, file=io.StringIO(), record=True)
+    print_sweep(found, console)
+    assert f"in {found.macs:,} multiply-accumulates, or, in windows of" in console.export_text()
 
 
 def test_the_note_says_why_nothing_was_counted(planned: Sweep) -> None:

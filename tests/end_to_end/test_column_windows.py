@@ -51,13 +51,17 @@ def test_on_the_host(reference):
 
 
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
-@pytest.mark.parametrize("options", [{}, {"external_io": True}, {"stream_input": True}])
+@pytest.mark.parametrize(
+    "options", [{}, {"external_io": True}, {"stream_input": True, "input_layout": "nhwc"}]
+)
 def test_as_c_under_sanitizers(reference, options):
     image, expected = reference
     grouping = GROUPING
     if "stream_input" in options:  # the application's rows are the first operation
         grouping = tuple(replace(g, first=g.first + 1, last=g.last + 1) for g in GROUPING)
     archive = compiled(windows=grouping, **options).archive
+    ((name, array),) = image.items()  # of one channel, so that it is the same in both layouts
+    image = {name: array.reshape(archive.inputs[0].shape)}
     result = run_host_c(archive, [image], sanitize=True)
     assert_equal_outputs("windows", guarded_outputs("windows", result), expected)
 

@@ -6,7 +6,7 @@ import pytest
 import tvm
 
 from dero_tvm import UserError
-from dero_tvm.aot.kernels import takes_table
+from dero_tvm.aot.kernels import makes_windows, takes_table
 from dero_tvm.driver.prepare import prepare
 from dero_tvm.driver.window_plans import (
     WindowPlans,
@@ -18,10 +18,9 @@ from dero_tvm.planning.column_windows.group_cost import GroupCosts
 from dero_tvm.planning.column_windows.grouping import Grouping
 from dero_tvm.planning.column_windows.window_plan import WindowPlan, live_bytes, macs_of
 from dero_tvm.planning.rows.lives import lives_of
-from dero_tvm.schedule.column_needs import needed_columns
 from dero_tvm.schedule.network import Network
 from dero_tvm.schedule.recut import recut
-from dero_tvm.schedule.to_column_windows import NoWindows, to_column_windows
+from dero_tvm.schedule.to_column_windows import NoWindows, needed_columns, to_column_windows
 from dero_tvm.schedule.to_problem import Sharing, to_problem
 from dero_tvm.schedule.to_rows import to_rows
 from relax_passes.operators import Signature, TensorSpec, operator_of
@@ -32,8 +31,9 @@ IMAGE = (1, 9, 11, 4)
 
 
 def _network(module: tvm.IRModule) -> Network:
-    candidates = prepare(module).candidates()
-    return candidates.planner.schedule(candidates.cut_for_rows(), Sharing.ROWS).network
+    network = prepare(module).candidates().streamed_for_windows()
+    assert network is not None
+    return network
 
 
 def _alive(network: Network) -> int:
@@ -50,7 +50,9 @@ def test_without_windows_the_same_rows_are_alive(seed: int) -> None:
     """
     network = _network(random_network(seed))
     try:
-        costs = GroupCosts(to_column_windows(network, takes_table=takes_table))
+        costs = GroupCosts(
+            to_column_windows(network, takes_table=takes_table, makes_windows=makes_windows)
+        )
     except NoWindows:
         pytest.skip("it has parts of tensors")
     views = any(value.name != value.buffer for value in network.values.values())
@@ -116,29 +118,54 @@ def test_a_column_reads_the_columns_whose_values_change_it(name, shapes, attrs):
 @pytest.fixture(scope="module")
 def plans() -> WindowPlans:
     candidates = prepare(image_to_image(16)).candidates()
-    planner = candidates.planner
-    network = planner.schedule(candidates.cut_for_rows(), Sharing.ROWS).network
-    found = window_plans(planner, network)
+    network = candidates.streamed_for_windows()
+    assert network is not None
+    found = window_plans(candidates.planner, network)
     assert found is not None
     return found
 
 
 def test_the_choice_within_a_budget_says_what_it_costs(plans: WindowPlans) -> None:
-    assert plans.ratio(plans.points[0]) == 1
-    least = plans.least
+    """Rows are placed within the bytes that are alive, but those of the least plan need 8 more."""
+    first, *_, before, least = plans.points
+    assert plans.ratio(first) == 1
     assert plans.ratio(least) > 1 and plans.windows(least)
-    assert fastest_in_windows(plans, "net", least.live_bytes) is least
     assert plans.ratio_within(least.live_bytes) == plans.ratio(least)
     assert plans.ratio_within(least.live_bytes - 1) is None
-    with pytest.raises(UserError, match=r"net does not fit --memory-budget .*made twice, is"):
-        fastest_in_windows(plans, "net", least.live_bytes - 1)
-    with pytest.raises(UserError, match=r"within --max-recompute 1: .*x multiply-accumulates"):
-        fastest_in_windows(plans, "net", least.live_bytes, max_recompute=1.0)
+    sizes = {plans.windows(p): p.live_bytes + 8 * (p is least) for p in plans.points}
+    assert len(sizes) == len(plans.points)
+
+    def make(cut: Network, grouping: Grouping, below: int | None) -> int | None:
+        return sizes[grouping] if below is None or sizes[grouping] < below else None
+
+    def chosen(budget: int, most: float | None = None, without: int | None = None) -> int:
+        return fastest_in_windows(plans, make, int, "net", budget, most, without)
+
+    assert chosen(first.live_bytes) == first.live_bytes
+    assert chosen(before.live_bytes) == before.live_bytes
+    size = least.live_bytes + 8
+    assert chosen(size) == size
+    with pytest.raises(UserError) as refused:
+        chosen(size - 1)
+    ratio = f"{plans.ratio(least):.2f}x multiply-accumulates"
+    assert str(refused.value).startswith(
+        f"net does not fit --memory-budget {size - 1:,} bytes: the least possible is {size:,} "
+        f"bytes at {ratio}, 1 more; raise --memory-budget"
+    )
+    with pytest.raises(UserError) as refused:
+        chosen(size, most=1)
+    assert str(refused.value).startswith(
+        f"net does not fit --memory-budget {size:,} bytes within --max-recompute 1: the least "
+        f"possible is {first.live_bytes:,} bytes at 1.00x multiply-accumulates, "
+    )
+    assert f"; it would at {ratio}: raise --max-recompute, or raise --mem" in str(refused.value)
+    with pytest.raises(UserError, match=rf"is {size + 4:,} bytes at 1\.00x mu.*, 8 more"):
+        chosen(size - 4, most=1, without=size + 4)  # rows in the best order need less
 
 
 def test_a_residual_network_keeps_its_joins_in_groups() -> None:
     network = _network(residual_network(32))
-    described = to_column_windows(network, takes_table=takes_table)
+    described = to_column_windows(network, takes_table=takes_table, makes_windows=makes_windows)
     assert sum(op.windowed for op in described.operations) >= len(described.operations) - 2
 
 
@@ -146,14 +173,15 @@ def test_a_plan_whose_rows_find_no_place_gives_way_to_the_next(plans: WindowPlan
     budget = plans.points[-3].live_bytes
     tried = []
 
-    def make(cut: Network, grouping: Grouping) -> int:
+    def make(cut: Network, grouping: Grouping, below: int | None) -> int:
+        assert below == budget + 1
         assert [op.name for c in cut.cascades for op in c.operations] == [
             op.name for c in plans.network.cascades for op in c.operations
         ]
         tried.append(grouping)
         return budget + 2 - len(tried)
 
-    found = first_that_fits(plans, make, lambda size: size, budget)
+    found = first_that_fits(plans, make, int, budget)
     assert found == (plans.points[-2], budget)
     assert tried == [plans.windows(point) for point in plans.points[-3:-1]]
-    assert first_that_fits(plans, make, lambda size: size, budget, max_recompute=1.0) is None
+    assert first_that_fits(plans, make, int, budget, max_recompute=1.0) is None

@@ -1,4 +1,4 @@
-"""The frontier against all ways to group a small network, and what a budget is answered."""
+"""The frontier against all ways to group a small network, and its bound on multiply-accumulates."""
 
 from collections.abc import Iterator
 from itertools import product
@@ -6,7 +6,6 @@ from itertools import product
 import pytest
 from hypothesis import given
 
-from dero_tvm.planning.column_windows.budget_answer import within
 from dero_tvm.planning.column_windows.frontier import frontier
 from dero_tvm.planning.column_windows.group_cost import GroupCosts
 from dero_tvm.planning.column_windows.grouping import Group, Grouping
@@ -81,16 +80,8 @@ def test_less_memory_costs_more_and_nothing_is_made_twice_without_need(sums):
         assert made == list(range(len(sums.operations)))
 
 
-def test_a_budget_is_answered_with_the_fewest_multiply_accumulates_that_fit():
+def test_the_frontier_ends_at_a_bound_on_multiply_accumulates():
     sums = _network()
     costs = GroupCosts(sums.described)
     points = frontier(costs)
-    macs = sums.described.macs
-    assert within(points, points[0].live_bytes, macs).point is points[0]
-    between = points[1].live_bytes - 1
-    assert within(points, between, macs).point is points[2]
-    nothing = within(points, points[-1].live_bytes - 1, macs)
-    assert nothing.point is None and nothing.least is points[-1] and nothing.smaller is None
-    bounded = within(points, points[-1].live_bytes, macs, max_recompute=points[1].macs / macs)
-    assert bounded.point is None and bounded.least is points[1] and bounded.smaller is points[-1]
     assert frontier(costs, most_macs=points[1].macs)[-1].macs <= points[1].macs
