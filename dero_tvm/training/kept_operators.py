@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from dero_tvm.boundary.errors import UserError
+from relax_passes.operators.depth_to_space import block_of
 from relax_passes.reorganization.description import KeptOperator
 
 _BINARY = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/", "power": "**"}
@@ -221,11 +222,15 @@ def _conv2d_transpose(node: KeptOperator, a: _Attributes, x: str, constants: Seq
 
 
 def _depth_to_space(node: KeptOperator, a: _Attributes, x: str, constants: Sequence[str]) -> str:
-    block = a["block_size"]
+    rows, columns = block_of(a)
+    channels = node.shape[-1]
     if a["order"] == "CRD":
-        return f"functional.pixel_shuffle({x}, {block})"
-    apart = f"{x}.unflatten(1, ({block}, {block}, {node.shape[-1]}))"
-    return f"{apart}.permute(0, 3, 4, 1, 5, 2).flatten(4).flatten(2, 3)"
+        if rows == columns:
+            return f"functional.pixel_shuffle({x}, {rows})"
+        apart = f"{x}.unflatten(1, ({channels}, {rows}, {columns})).permute(0, 1, 4, 2, 5, 3)"
+    else:
+        apart = f"{x}.unflatten(1, ({rows}, {columns}, {channels})).permute(0, 3, 4, 1, 5, 2)"
+    return f"{apart}.flatten(4).flatten(2, 3)"
 
 
 def _resize_bilinear(node: KeptOperator, a: _Attributes, x: str, constants: Sequence[str]) -> str:

@@ -158,7 +158,7 @@ def test_refused() -> None:
     with pytest.raises(dero_tvm.UserError) as caught:
         dero_tvm.reorganize(exported(model))
     assert str(caught.value) == (
-        "main_graph: MatMul '/2/MatMul' has no counterpart in a reorganized network"
+        "main_graph: MatMul '/2/MatMul': matmul cannot be written in PyTorch"
     )
 
 
