@@ -9,7 +9,6 @@ from dero_tvm.driver.prepare import prepare
 from dero_tvm.planning.column_windows.group_cost import GroupCosts
 from dero_tvm.schedule.column_groups import in_column_windows, numbered_operations
 from dero_tvm.schedule.to_column_windows import to_column_windows
-from dero_tvm.schedule.to_problem import Sharing
 from tests.campaigns.random_windows import random_grouping
 from tests.models.small_networks import image_to_image, residual_network
 
@@ -18,9 +17,7 @@ MODELS = {"residuals": lambda: residual_network(16), "up and down": lambda: imag
 
 @pytest.mark.parametrize("model", MODELS)
 def test_as_many_bytes_and_multiply_accumulates_as_planned(model: str) -> None:
-    candidates = prepare(MODELS[model]()).candidates()
-    module = candidates.cut_for_rows()
-    network = candidates.planner.schedule(module, Sharing.ROWS, bounded=False).network
+    network = prepare(MODELS[model]()).candidates().streamed_for_windows()
     costs = GroupCosts(to_column_windows(network, takes_table=takes_table))
     kinds = set()
     for seed in range(12):
