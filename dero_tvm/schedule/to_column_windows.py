@@ -31,7 +31,8 @@ def to_column_windows(
     With `external_io` the arrays of the interface take no memory.  What `makes_windows` does not
     know a kernel for is in no group.
 
-    Raises NoWindows for a network whose tensors are parts of others, or lie elsewhere.
+    Raises NoWindows for a network whose tensors are parts of others, or lie elsewhere, or that
+    makes what nothing reads.
     """
     if network.states:
         raise NoWindows("it keeps states from one inference to the next")
@@ -58,8 +59,16 @@ class _Builder:
         self._tensors(external_io)
 
     def run(self) -> WindowNetwork:
+        if any(op.signature.operator == SINK for op in self.operations[:-1]):
+            # In other cascades than those it was given, nothing would ask for its rows.
+            raise NoWindows("it hands over rows before its last operation")
         operations = tuple(self._operation(op) for op in self.operations)
-        return WindowNetwork(tuple(self.tensors), operations, self.keep_inputs)
+        network = WindowNetwork(tuple(self.tensors), operations, self.keep_inputs)
+        for op in operations:
+            if not (network.readers[op.result] or network.lasts(op.result) or op.by_row):
+                # Nothing asks for its rows where it is in a cascade with others.
+                raise NoWindows(f"nothing reads what {op.name} makes")
+        return network
 
     # --- tensors -----------------------------------------------------------------------------
 
