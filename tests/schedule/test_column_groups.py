@@ -18,7 +18,9 @@ MODELS = {"residuals": lambda: residual_network(16), "up and down": lambda: imag
 @pytest.mark.parametrize("model", MODELS)
 def test_as_many_bytes_and_multiply_accumulates_as_planned(model: str) -> None:
     network = prepare(MODELS[model]()).candidates().streamed_for_windows()
-    costs = GroupCosts(to_column_windows(network, takes_table=takes_table))
+    costs = GroupCosts(
+        to_column_windows(network, takes_table=takes_table, makes_windows=makes_windows)
+    )
     kinds = set()
     for seed in range(12):
         grouping = random_grouping(network, random.Random(seed))
