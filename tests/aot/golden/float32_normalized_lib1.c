@@ -45,7 +45,9 @@ const char *const tvmgen_float32_normalized_step_names[TVMGEN_FLOAT32_NORMALIZED
 uint64_t tvmgen_float32_normalized_profile[TVMGEN_FLOAT32_NORMALIZED_STEPS];
 static uint32_t step_began;
 #define TVMGEN_BEGIN(number) \
-  step_began = (uint32_t)(TVMGEN_PROFILE)
+  do { \
+    step_began = (uint32_t)(TVMGEN_PROFILE); \
+  } while (0)
 #define TVMGEN_ADD_TICKS(number) \
   tvmgen_float32_normalized_profile[number] += (uint32_t)(TVMGEN_PROFILE) - step_began
 #else

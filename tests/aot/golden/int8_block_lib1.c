@@ -59,7 +59,10 @@ static uint32_t lap_began;
     lap_began = lap_ended; \
   } while (0)
 #define TVMGEN_BEGIN(number) \
-  step_began = lap_began = (uint32_t)(TVMGEN_PROFILE)
+  do { \
+    step_began = (uint32_t)(TVMGEN_PROFILE); \
+    lap_began = step_began; \
+  } while (0)
 #define TVMGEN_ADD_TICKS(number) \
   tvmgen_int8_block_profile[number] += (uint32_t)(TVMGEN_PROFILE) - step_began
 #else
