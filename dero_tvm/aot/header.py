@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from dero_tvm.schedule.made_twice import described_ratio, recompute_ratio
+from dero_tvm.planning.column_windows.recompute_ratio import described_ratio
+from dero_tvm.schedule.column_groups import recompute_ratio
 from dero_tvm.schedule.network import Network, Port
 from relax_passes.ir.port_quantization import PortQuantization
 

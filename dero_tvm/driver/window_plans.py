@@ -13,7 +13,7 @@ from ..planning.column_windows.frontier import WindowPoint, frontier
 from ..planning.column_windows.group_cost import GroupCosts
 from ..planning.column_windows.grouping import Grouping
 from ..planning.column_windows.network import WindowNetwork
-from ..schedule.made_twice import described_ratio
+from ..planning.column_windows.recompute_ratio import described_ratio
 from ..schedule.network import Network
 from ..schedule.recut import recut
 from ..schedule.to_column_windows import NoWindows, to_column_windows

@@ -25,6 +25,7 @@ from functools import cached_property
 
 from dero_tvm.boundary.errors import UserError
 from dero_tvm.planning.column_windows.grouping import Group, Grouping
+from dero_tvm.planning.column_windows.recompute_ratio import ratio_of
 from relax_passes.operators import TensorSpec, operator_of
 from relax_passes.operators.column_windows import group_signature
 from relax_passes.streaming.row_needs import row_needs
@@ -124,6 +125,11 @@ def extra_macs(network: Network) -> int:
     """Multiply-accumulates that are made again because of windows of columns."""
     groups = (op.group for op in numbered_operations(network) if op.group is not None)
     return sum(group.macs - sum(op.macs for op in group.operations) for group in groups)
+
+
+def recompute_ratio(network: Network) -> float:
+    """Multiply-accumulates as a multiple of those with nothing made twice."""
+    return ratio_of(network.macs, extra_macs(network))
 
 
 def in_column_windows(network: Network, grouping: Grouping, makes_windows: MakesWindows) -> Network:

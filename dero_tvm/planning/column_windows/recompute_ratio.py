@@ -1,18 +1,10 @@
-"""How much of a network's work is done again to need less memory, and its words."""
+"""How much work is done again to need less memory, and how messages have it."""
 
 from __future__ import annotations
 
-from .column_groups import extra_macs
-from .network import Network
-
-
-def recompute_ratio(network: Network) -> float:
-    """Multiply-accumulates as a multiple of those with nothing made twice."""
-    return ratio_of(network.macs, extra_macs(network))
-
 
 def ratio_of(macs: int, made_again: int) -> float:
-    """The ratio of `macs` to those of them that are not `made_again`."""
+    """The ratio of multiply-accumulates to those of them that are not `made_again`."""
     return macs / (macs - made_again) if macs > made_again else 1.0
 
 
