@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from dero_tvm.planning.column_windows.recompute_ratio import described_ratio
 from dero_tvm.schedule.column_groups import recompute_ratio
 from dero_tvm.schedule.network import Network, Port
+from dero_tvm.schedule.recompute_ratio import described_ratio
 from relax_passes.ir.port_quantization import PortQuantization
 
 from ..kernels.float_literals import float_literal

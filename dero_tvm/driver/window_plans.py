@@ -13,8 +13,8 @@ from ..planning.column_windows.frontier import WindowPoint, frontier
 from ..planning.column_windows.group_cost import GroupCosts
 from ..planning.column_windows.grouping import Grouping
 from ..planning.column_windows.network import WindowNetwork
-from ..planning.column_windows.recompute_ratio import described_ratio
 from ..schedule.network import Network
+from ..schedule.recompute_ratio import described_ratio
 from ..schedule.recut import recut
 from ..schedule.to_column_windows import NoWindows, to_column_windows
 from .network_planner import NetworkPlanner

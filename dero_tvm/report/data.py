@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from dero_tvm.boundary.structured import structured
-from dero_tvm.planning.column_windows.recompute_ratio import described_ratio, ratio_of
+from dero_tvm.schedule.recompute_ratio import described_ratio, ratio_of
 
 from .layer_names import layers_by_tensor
 from .measured import Measured

@@ -25,7 +25,7 @@ from functools import cached_property
 
 from dero_tvm.boundary.errors import UserError
 from dero_tvm.planning.column_windows.grouping import Group, Grouping
-from dero_tvm.planning.column_windows.recompute_ratio import ratio_of
+from dero_tvm.schedule.recompute_ratio import ratio_of
 from relax_passes.operators import TensorSpec, operator_of
 from relax_passes.operators.column_windows import group_signature
 from relax_passes.streaming.row_needs import row_needs

@@ -70,6 +70,14 @@ def test_report_needs_no_tvm(archive_file):
     assert "steps" in done.stdout
 
 
+def test_reports_import_no_planner():
+    program = "import sys, dero_tvm.report; print('dero_tvm.planning' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=ENVIRONMENT
+    )
+    assert (done.returncode, done.stdout) == (0, "False\n"), done.stderr
+
+
 def test_status_and_streams(model_file, tmp_path):
     missing = tvmc("compile", tmp_path / "missing.onnx", "-o", tmp_path / "m.tar")
     assert (missing.returncode, missing.stdout) == (1, "")
