@@ -54,7 +54,7 @@ def measured(networks: list[Network], board: str) -> dict[str, list[tuple[int, i
     """By class of operator: multiply-accumulates and instructions of each layer."""
     counts: dict[str, list[tuple[int, int]]] = defaultdict(list)
     for network in networks:
-        for operation in (op for cascade in network.cascades for op in cascade.operations):
+        for operation in network.operations:
             operator = operator_of(operation.signature.operator)
             if operator is None or not operation.macs:
                 continue

@@ -40,7 +40,7 @@ def kept_entry(group: ColumnGroup, number: int) -> int:
 def window_tables(network: Network) -> dict[str, np.ndarray]:
     """The tables of all groups."""
     found = {}
-    for op in (op for cascade in network.cascades for op in cascade.operations):
+    for op in network.operations:
         if op.group is not None:
             found[columns_name(op)] = _table(_columns(op.group))
             if len(op.group.operations) > 1:

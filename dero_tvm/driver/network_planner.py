@@ -91,7 +91,7 @@ def refuse_length(model: str, module: tvm.IRModule) -> None:
 
 def refuse_work(model: str, network: Network) -> None:
     """Raises UserError for a network that no plan would be found for in a sensible time."""
-    operations = [op for cascade in network.cascades for op in cascade.operations]
+    operations = network.operations
     if len(operations) > _MOST_OPERATORS:
         raise UserError(
             f"{model}: the network has {len(operations):,} operators, more than the "

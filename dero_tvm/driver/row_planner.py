@@ -20,7 +20,7 @@ _MOST_CALLS = 20_000
 
 def has_too_many_calls(network: Network) -> bool:
     """Whether a network has more calls of row kernels than are placed one by one."""
-    operations = [op for cascade in network.cascades for op in cascade.operations]
+    operations = network.operations
     return sum(op.in_schedule().steps for op in operations if not op.function) > _MOST_CALLS
 
 
@@ -100,6 +100,6 @@ def _uses_memory_outside(network: Network, options: Options) -> bool:
     if network.states:
         return True
     outputs = {network.values[p.value].buffer for p in network.outputs if not p.row_streamed}
-    operations = [op for cascade in network.cascades for op in cascade.operations]
+    operations = network.operations
     read = {name for op in operations for name in op.operands if name in network.values}
     return options.external_io and any(network.values[name].buffer in outputs for name in read)

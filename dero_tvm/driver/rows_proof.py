@@ -6,7 +6,6 @@ from ..planning import MemoryPlan
 from ..planning.persistent import persistent_part
 from ..planning.problem import BufferKind
 from ..planning.rows.bound import RowBound, against_bound, bound_of
-from ..schedule.column_groups import numbered_operations
 from ..schedule.rows_for_bound import NoBound, rows_for_bound
 from ..schedule.to_problem import Scheduled
 from .network_planner import NetworkPlanner
@@ -17,9 +16,9 @@ _CALLS = 7_000  # so many take about a second
 def rows_proof(planner: NetworkPlanner, scheduled: Scheduled, plan: MemoryPlan) -> str:
     """The sentence of the bound for one plan: by rows, in rings, or of whole tensors."""
     network, order = scheduled.network, plan.order
-    if any(op.group is not None for op in numbered_operations(network)):
+    if any(op.group is not None for op in network.operations):
         return against_bound(plan.total_bytes, RowBound(None, "some rows are made several times"))
-    operations = (op for cascade in network.cascades for op in cascade.operations)
+    operations = network.operations
     rows = sum(op.signature.output.rows for op in operations if op.function is None)
     if rows > _CALLS:
         return against_bound(

@@ -13,7 +13,7 @@ from ..boundary.input_arrays import random_inputs
 from ..boundary.one_at_a_time import one_at_a_time
 from ..report.sweep import Sweep, SweepPoint, with_pareto_marks
 from ..runners import run
-from ..schedule.column_groups import extra_macs, numbered_operations
+from ..schedule.column_groups import extra_macs
 from ..schedule.network import Network
 from .candidates import Candidate, Candidates
 from .choose_plan import plans_in_windows, smallest
@@ -168,5 +168,5 @@ class _Measurement:
 
 def _calls_inside(network: Network) -> int:
     """Calls of kernels inside of groups, beside one for each pass."""
-    groups = [op.group for op in numbered_operations(network) if op.group is not None]
+    groups = [op.group for op in network.operations if op.group is not None]
     return sum(group.kernel_calls - len(group.schedule.first) for group in groups)

@@ -202,7 +202,7 @@ def _with_plan(
         decision = Decision(identify_residuals.NAME, join, LEFT_ALONE, whole)
     elif decision.action != LEFT_ALONE:
         return decision
-    for operation in (op for cascade in network.cascades for op in cascade.operations):
+    for operation in network.operations:
         for operand in operation.operands if operation.result == join else ():
             if operand in network.values and _share(join, operand, network, plan):
                 return Decision(plan_memory.__name__, join, "in place", f"written over {operand}")

@@ -61,7 +61,7 @@ def producer_of(network: Network, value: str) -> str:
 class _Lister:
     def __init__(self, network: Network) -> None:
         self.network = network
-        self.made = {op.result for cascade in network.cascades for op in cascade.operations}
+        self.made = {op.result for op in network.operations}
         self.inputs = {port.value for port in network.inputs}
         self.by_buffer: dict[str, list[str]] = {}
         for name, value in network.values.items():

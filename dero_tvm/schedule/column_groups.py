@@ -116,14 +116,9 @@ class ColumnGroup:
         return int(sum(map(self.macs_of, range(len(self.schedule.first))), Fraction(0)))
 
 
-def numbered_operations(network: Network) -> tuple[Operation, ...]:
-    """The operations in the order in which a `Group` numbers them."""
-    return tuple(op for cascade in network.cascades for op in cascade.operations)
-
-
 def extra_macs(network: Network) -> int:
     """Multiply-accumulates that are made again because of windows of columns."""
-    groups = (op.group for op in numbered_operations(network) if op.group is not None)
+    groups = (op.group for op in network.operations if op.group is not None)
     return sum(group.macs - sum(op.macs for op in group.operations) for group in groups)
 
 

@@ -229,6 +229,11 @@ class Network:
         return users
 
     @property
+    def operations(self) -> tuple[Operation, ...]:
+        """Those of all cascades, in their order; groups of them number them so (`Group`)."""
+        return tuple(op for cascade in self.cascades for op in cascade.operations)
+
+    @property
     def c_constants(self) -> tuple[str, ...]:
         """Names of the constants that the generated C reads, which are those that flash holds."""
         return tuple(name for names in self._new_constants.values() for name in names)
@@ -246,8 +251,7 @@ class Network:
         """For each result the constants that no operator before it reads."""
         found: dict[str, list[str]] = {}
         seen: set[str] = set()
-        groups = (op for cascade in self.cascades for op in cascade.operations)
-        for op in (part for group in groups for part in group.parts):
+        for op in (part for group in self.operations for part in group.parts):
             own = [o for i, o in enumerate(op.operands) if not op.native or i in op.row_operands]
             packed = [name for _, name in op.native.constants] if op.native else []
             names = dict.fromkeys((*own, *packed))
@@ -263,4 +267,4 @@ class Network:
     @property
     def macs(self) -> int:
         """Multiply-accumulates of one inference."""
-        return sum(op.macs for cascade in self.cascades for op in cascade.operations)
+        return sum(op.macs for op in self.operations)

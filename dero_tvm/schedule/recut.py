@@ -16,7 +16,7 @@ def recut(network: Network, begins: Sequence[int]) -> Network:
     All rows ascend.  Raises ``ValueError`` where a cascade would have an operation in it that takes
     whole tensors, or one that knows what another one makes by another name.
     """
-    operations = [op for cascade in network.cascades for op in cascade.operations]
+    operations = network.operations
     ends = (*begins[1:], len(operations))
     parts = [operations[begin:end] for begin, end in zip(begins, ends, strict=True)]
     return replace(network, cascades=tuple(_cascade(network, part) for part in parts))

@@ -52,7 +52,7 @@ class _Builder:
         self.takes_table = takes_table
         self.makes_windows = makes_windows
         self.keep_inputs = keep_inputs
-        self.operations = [op for cascade in network.cascades for op in cascade.operations]
+        self.operations = network.operations
         self.made = {network.values[op.result].buffer: op.result for op in self.operations}
         self.numbers: dict[str, int] = {}  # of tensors, by buffer
         self.tensors: list[Tensor] = []

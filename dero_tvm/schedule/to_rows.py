@@ -101,7 +101,7 @@ class _Builder:
     def _read_whole(self) -> set[str]:
         """Buffers whose rows have to lie in sequence because of some kernel."""
         found = set()
-        for op in (op for cascade in self.network.cascades for op in cascade.operations):
+        for op in self.network.operations:
             for index, name in enumerate(op.operands):
                 if name in self.network.values:
                     row_wise = op.function is None and index in op.row_operands

@@ -37,7 +37,7 @@ from dero_tvm.planning import Options, plan_memory
 from dero_tvm.planning.column_windows.grouping import Group, Grouping
 from dero_tvm.planning.rows.problem import Call
 from dero_tvm.runners import run_host_c
-from dero_tvm.schedule.column_groups import in_column_windows, numbered_operations
+from dero_tvm.schedule.column_groups import in_column_windows
 from dero_tvm.schedule.extract import extract
 from dero_tvm.schedule.network import Network
 from dero_tvm.schedule.to_problem import Sharing, to_problem
@@ -97,7 +97,7 @@ def check_windows(seeds: Sequence[int], sanitize: bool = False) -> Summary:
 
 def random_grouping(network: Network, chance: random.Random) -> Grouping:
     """Groups that can be computed in windows, none of which meets another."""
-    operations = numbered_operations(network)
+    operations = network.operations
     found: list[Group] = []
     start = 0
     for _ in range(_ATTEMPTS):
@@ -133,7 +133,7 @@ def _programs(seed: int, summary: Summary) -> Iterator[tuple[float, Program]]:
         scheduled = to_problem(windowed, sharing=Sharing.ROWS)
         plan = plan_row_placement(scheduled, options)
         assert plan is not None and plan.rows is not None
-        for op in numbered_operations(windowed):
+        for op in windowed.operations:
             if op.group is not None:
                 summary.counts["groups"] += 1
                 summary.counts["windows"] += len(op.group.columns)
@@ -199,7 +199,7 @@ def _check_on_cores(seed: int, cores: Sequence[str], summary: Summary) -> None:
         if not grouping:
             continue
         model = dero_tvm.compile(network, options, windows=grouping)
-        for op in numbered_operations(model.network):
+        for op in model.network.operations:
             for part in op.parts if op.group is not None else ():
                 summary.counts["operations in groups"] += 1
                 summary.counts["with kernels of the core"] += part.native is not None

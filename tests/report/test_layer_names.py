@@ -147,7 +147,7 @@ def test_every_operator_of_random_networks(seed: int) -> None:
     module = pipeline.canonicalize()(load(random_network(seed).model).module)
     for sequence in (pipeline.accumulate(), pipeline.stream()):
         network = extract(sequence(module))
-        for operation in (op for cascade in network.cascades for op in cascade.operations):
+        for operation in network.operations:
             assert network.layers.get(operation.result), operation.name
 
 
