@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from dero_tvm.boundary.errors import UserError
 
-from .network import Cascade, CascadeKind, Network, joint_name
+from .network import Cascade, CascadeKind, Network, Operation, joint_name
 
 
 def joined_cascades(network: Network, spans: Iterable[tuple[int, int]]) -> Network:
@@ -46,17 +46,26 @@ def _joined(network: Network, cascades: Sequence[Cascade]) -> Cascade:
     if len(cascades) == 1:
         return cascades[0]
     operations = tuple(op for cascade in cascades for op in cascade.operations)
+    descends = any(cascade.descending for cascade in cascades)
+    apart = operations[0] if descends else first_apart(network, operations)
+    if apart is not None:
+        layers = network.layers.get(apart.result) or (apart.name,)
+        raise UserError(
+            f"a group in windows of columns cannot run over layer {layers[0]}, which takes a "
+            "tensor whole; end the group before it"
+        )
+    return Cascade(joint_name(cascades), CascadeKind.STREAM, operations)
+
+
+def first_apart(network: Network, operations: Sequence[Operation]) -> Operation | None:
+    """The first of some operations that cannot run in one cascade with the others.
+
+    It takes whole tensors, or knows what another one makes by another name.
+    """
     made = {network.values[op.result].buffer: op.result for op in operations}
     for op in operations:
-        views = [
-            name
-            for name in op.operands
-            if name in network.values and made.get(network.values[name].buffer, name) != name
-        ]
-        if op.function is not None or views or any(c.descending for c in cascades):
-            layers = network.layers.get(op.result) or (op.name,)
-            raise UserError(
-                f"a group in windows of columns cannot run over layer {layers[0]}, which takes a "
-                "tensor whole; end the group before it"
-            )
-    return Cascade(joint_name(cascades), CascadeKind.STREAM, operations)
+        read = [name for name in op.operands if name in network.values]
+        views = any(made.get(network.values[name].buffer, name) != name for name in read)
+        if op.function is not None or views:
+            return op
+    return None

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from relax_passes.operators import operator_of
 
+from .joined_cascades import first_apart
 from .network import Cascade, CascadeKind, Network, Operation, joint_name
 
 
@@ -25,15 +26,9 @@ def recut(network: Network, begins: Sequence[int]) -> Network:
 def _cascade(network: Network, operations: Sequence[Operation]) -> Cascade:
     if len(operations) == 1:
         return Cascade(operations[0].name, CascadeKind.SINGLE, tuple(operations))
-    made = {network.values[op.result].buffer: op.result for op in operations}
-    for op in operations:
-        views = [
-            name
-            for name in op.operands
-            if name in network.values and made.get(network.values[name].buffer, name) != name
-        ]
-        if op.function is not None or views:
-            raise ValueError(f"{op.name} takes whole tensors and runs in a cascade of its own")
+    apart = first_apart(network, operations)
+    if apart is not None:
+        raise ValueError(f"{apart.name} takes whole tensors and runs in a cascade of its own")
     alone = [Cascade(op.name, CascadeKind.SINGLE, (op,)) for op in operations]
     streamed = tuple(map(_running, operations))
     return Cascade(joint_name(alone), CascadeKind.STREAM, streamed)
