@@ -22,12 +22,12 @@ from ..planning import DoesNotFit, MemoryPlan, Options, lower_bound, plan_memory
 from ..planning.column_windows.grouping import Grouping
 from ..planning.problem import Region
 from ..planning.rows.problem import RowProblem
+from ..schedule.buffers import TakesTable
 from ..schedule.column_groups import in_column_windows
 from ..schedule.constant_arrays import ConstantArrays
 from ..schedule.extract import extract
 from ..schedule.network import Network
 from ..schedule.to_problem import Scheduled, Sharing, to_problem
-from ..schedule.to_rows import TakesTable
 from .options import STACK_RESERVE
 from .row_planner import plan_row_placement, row_problem
 

@@ -11,9 +11,10 @@ from ..planning.persistent import persistent_part, with_states, without_states
 from ..planning.plan import Placement
 from ..planning.rows.plan import plan_rows
 from ..planning.rows.problem import RowProblem
+from ..schedule.buffers import TakesTable
 from ..schedule.network import Network
 from ..schedule.to_problem import Scheduled
-from ..schedule.to_rows import TakesTable, to_rows
+from ..schedule.to_rows import to_rows
 
 _MOST_CALLS = 20_000
 

@@ -9,9 +9,9 @@ from relax_passes.operators import Signature, operator_of
 from relax_passes.operators.row_ports import SINK, SOURCE
 
 from . import network as extracted
+from .buffers import TakesTable, kinds_of_ports, read_whole, views_of_buffers
 from .column_groups import MakesWindows
-from .network import Network, Value
-from .to_rows import TakesTable
+from .network import Network
 
 
 class NoWindows(Exception):
@@ -74,20 +74,12 @@ class _Builder:
 
     def _tensors(self, external_io: bool) -> None:
         network = self.network
-        inputs = {network.values[p.value].buffer for p in network.inputs if not p.row_streamed}
-        outputs = {network.values[p.value].buffer for p in network.outputs if not p.row_streamed}
-        views: dict[str, list[Value]] = {}
-        for value in network.values.values():
-            views.setdefault(value.buffer, []).append(value)
-        whole = self._read_whole()
-        for buffer, values in views.items():
+        ports = kinds_of_ports(network)
+        whole = read_whole(network, self.takes_table)
+        for buffer, values in views_of_buffers(network).items():
             if any(value.offset or not value.spec.dense for value in values):
                 raise NoWindows(f"{values[0].name} is a part of another tensor")
-            kind = BufferKind.INTERMEDIATE
-            if buffer in inputs:
-                kind = BufferKind.INPUT
-            elif buffer in outputs:
-                kind = BufferKind.OUTPUT
+            kind = ports.get(buffer, BufferKind.INTERMEDIATE)
             spec = (network.values.get(buffer) or values[0]).spec
             alike = all(
                 (v.spec.rows, v.spec.row_bytes) == (spec.rows, spec.row_bytes) for v in values
@@ -99,19 +91,6 @@ class _Builder:
             self.numbers[buffer] = len(self.tensors)
             pixel = size // max(rows * columns, 1)
             self.tensors.append(Tensor(buffer, rows, columns, pixel, kind, buffer in whole))
-
-    def _read_whole(self) -> set[str]:
-        """Buffers whose rows have to lie in sequence because of some kernel."""
-        found = set()
-        for op in self.operations:
-            for index, name in enumerate(op.operands):
-                if name in self.network.values:
-                    by_rows = op.function is None and index in op.row_operands
-                    if not by_rows or not self.takes_table(op, index):
-                        found.add(self.network.values[name].buffer)
-            if op.function is not None:
-                found.add(self.network.values[op.result].buffer)
-        return found
 
     # --- operations --------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from math import gcd
 
 from dero_tvm.planning.problem import BufferKind
@@ -10,11 +10,9 @@ from dero_tvm.planning.rows.problem import Call, RowProblem, RowRange, RowTensor
 from relax_passes.operators import operator_of
 from relax_passes.streaming.row_schedule import calls_in_order
 
+from .buffers import TakesTable, kinds_of_ports, read_whole, views_of_buffers
 from .network import Cascade, Network, Operation, Value
 from .to_problem import Scheduled, extent, state_buffer, work_buffer, work_buffers
-
-TakesTable = Callable[[Operation, int], bool]
-"""Whether an operation's kernels can look the rows of an operand up in a table."""
 
 
 def to_rows(
@@ -53,21 +51,13 @@ class _Builder:
 
     def _stored(self, external_io: bool) -> None:
         network = self.network
-        inputs = {network.values[p.value].buffer for p in network.inputs if not p.row_streamed}
-        outputs = {network.values[p.value].buffer for p in network.outputs if not p.row_streamed}
-        views: dict[str, list[Value]] = {}
-        for value in network.values.values():
-            views.setdefault(value.buffer, []).append(value)
-        whole = self._read_whole()
-        for buffer, values in views.items():
-            if external_io and buffer in inputs | outputs or buffer in network.state_buffers:
+        ports = kinds_of_ports(network)
+        whole = read_whole(network, self.takes_table)
+        for buffer, values in views_of_buffers(network).items():
+            if external_io and buffer in ports or buffer in network.state_buffers:
                 continue
             owner = network.values.get(buffer, values[0])
-            kind = BufferKind.INTERMEDIATE
-            if buffer in inputs:
-                kind = BufferKind.INPUT
-            elif buffer in outputs:
-                kind = BufferKind.OUTPUT
+            kind = ports.get(buffer, BufferKind.INTERMEDIATE)
             shapes = {(v.spec.rows, v.spec.row_bytes) for v in values}
             rows, row_bytes = max(shapes)
             row_wise = len(shapes) == 1 and all(v.offset < row_bytes for v in values)
@@ -97,19 +87,6 @@ class _Builder:
         self.numbers[name] = len(self.tensors)
         self.tensors.append(RowTensor(name, rows, row_bytes, alignment, kind, in_sequence, label))
         return self.numbers[name]
-
-    def _read_whole(self) -> set[str]:
-        """Buffers whose rows have to lie in sequence because of some kernel."""
-        found = set()
-        for op in self.network.operations:
-            for index, name in enumerate(op.operands):
-                if name in self.network.values:
-                    row_wise = op.function is None and index in op.row_operands
-                    if not row_wise or not self.takes_table(op, index):
-                        found.add(self.network.values[name].buffer)
-            if op.function is not None:
-                found.add(self.network.values[op.result].buffer)
-        return found
 
     # --- calls -------------------------------------------------------------------------------
 
