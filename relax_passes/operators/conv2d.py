@@ -11,7 +11,7 @@ from tvm.script import tirx as T
 from . import fixed_point, script
 from .registry import Operator, OperatorClass, register
 from .signature import Signature, TensorSpec
-from .window import output_length, window_rows
+from .window import needed_along, output_length
 
 
 @register
@@ -77,28 +77,12 @@ class Conv2D(Operator):
         return OperatorClass.SPATIAL
 
     def needed_rows(self, signature: Signature, argument: int, row: int) -> tuple[int, int]:
-        return window_rows(
-            row,
-            signature.inputs[0].shape[1],
-            signature.output.shape[1],
-            kernel=signature.inputs[1].shape[1],
-            stride=signature["strides"][0],
-            before=signature["padding"][0],
-            dilation=signature["dilation"][0],
-        )
+        return needed_along(0, row, signature, kernel=signature.inputs[1].shape[1])
 
     def needed_columns(
         self, signature: Signature, argument: int, column: int
     ) -> tuple[int, int] | None:
-        return window_rows(
-            column,
-            signature.inputs[0].shape[2],
-            signature.output.shape[2],
-            kernel=signature.inputs[1].shape[2],
-            stride=signature["strides"][1],
-            before=signature["padding"][1],
-            dilation=signature["dilation"][1],
-        )
+        return needed_along(1, column, signature, kernel=signature.inputs[1].shape[2])
 
     def macs(self, signature: Signature) -> int:
         _, kernel_h, kernel_w, depth = signature.inputs[1].shape

@@ -17,7 +17,7 @@ from tvm.script import tirx as T
 from .conv2d import Conv2D, Geometry, check_operands, sum_of_taps
 from .registry import OperatorClass, register
 from .signature import Signature, TensorSpec
-from .window import transposed_length, transposed_rows
+from .window import needed_along, transposed_length, transposed_rows
 
 
 @register
@@ -67,27 +67,15 @@ class Conv2DTranspose(Conv2D):
         return OperatorClass.DEPTHWISE if depthwise else OperatorClass.SPATIAL
 
     def needed_rows(self, signature: Signature, argument: int, row: int) -> tuple[int, int]:
-        return transposed_rows(
-            row,
-            signature.inputs[0].shape[1],
-            signature.output.shape[1],
-            kernel=signature.inputs[1].shape[1],
-            stride=signature["strides"][0],
-            before=signature["padding"][0],
-            dilation=signature["dilation"][0],
+        return needed_along(
+            0, row, signature, kernel=signature.inputs[1].shape[1], needed=transposed_rows
         )
 
     def needed_columns(
         self, signature: Signature, argument: int, column: int
     ) -> tuple[int, int] | None:
-        return transposed_rows(
-            column,
-            signature.inputs[0].shape[2],
-            signature.output.shape[2],
-            kernel=signature.inputs[1].shape[2],
-            stride=signature["strides"][1],
-            before=signature["padding"][1],
-            dilation=signature["dilation"][1],
+        return needed_along(
+            1, column, signature, kernel=signature.inputs[1].shape[2], needed=transposed_rows
         )
 
     def macs(self, signature: Signature) -> int:

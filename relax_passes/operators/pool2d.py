@@ -13,7 +13,7 @@ from .fixed_point import ACTIVATIONS
 from .quantized import divide_factor
 from .registry import REQUIRED, Operator, OperatorClass, register
 from .signature import Signature, TensorSpec
-from .window import output_length, window_rows
+from .window import needed_along, output_length
 
 KINDS = ("max", "average", "sum")
 
@@ -78,28 +78,12 @@ class Pool2D(Operator):
         )
 
     def needed_rows(self, signature: Signature, argument: int, row: int) -> tuple[int, int]:
-        return window_rows(
-            row,
-            signature.inputs[0].shape[1],
-            signature.output.shape[1],
-            kernel=signature["pool_size"][0],
-            stride=signature["strides"][0],
-            before=signature["padding"][0],
-            dilation=signature["dilation"][0],
-        )
+        return needed_along(0, row, signature, kernel=signature["pool_size"][0])
 
     def needed_columns(
         self, signature: Signature, argument: int, column: int
     ) -> tuple[int, int] | None:
-        return window_rows(
-            column,
-            signature.inputs[0].shape[2],
-            signature.output.shape[2],
-            kernel=signature["pool_size"][1],
-            stride=signature["strides"][1],
-            before=signature["padding"][1],
-            dilation=signature["dilation"][1],
-        )
+        return needed_along(1, column, signature, kernel=signature["pool_size"][1])
 
     def running_state(self, signature: Signature) -> TensorSpec | None:
         data, out = signature.inputs[0], signature.output

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from .signature import Signature
+
 
 def output_length(length: int, kernel: int, stride: int, before: int, after: int, dilation: int):
     """Number of window positions.  Raises ``ValueError`` if the window does not fit once."""
@@ -72,3 +76,26 @@ def transposed_rows(
     last = max(min((y + before) // stride + 1, height), first)
     base = image * height
     return base + first, base + last
+
+
+def needed_along(
+    axis: int,
+    place: int,
+    signature: Signature,
+    *,
+    kernel: int,
+    needed: Callable[..., tuple[int, int]] = window_rows,
+) -> tuple[int, int]:
+    """What an operator with a window needs of its data for one row, axis 0, or one column, axis 1.
+
+    `needed` is the function of its kind: `window_rows` or `transposed_rows`.
+    """
+    return needed(
+        place,
+        signature.inputs[0].shape[1 + axis],
+        signature.output.shape[1 + axis],
+        kernel=kernel,
+        stride=signature["strides"][axis],
+        before=signature["padding"][axis],
+        dilation=signature["dilation"][axis],
+    )
