@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from .advice import Advice, Rung
-from .text_table import remark, shown, table_of
+from .table_parts import remark, shown, table_of
 
 
 def print_advice(advice: Advice, console: Console) -> None:

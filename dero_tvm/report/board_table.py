@@ -10,7 +10,7 @@ from rich.markup import escape
 from dero_tvm.boards.board import FEATURES, Board
 from dero_tvm.boundary.printable import printable
 
-from .text_table import shown, table_of
+from .table_parts import shown, table_of
 
 _WIDE = 120  # columns from which a description fits beside the figures
 _UNITS = ((1024**2, "MB"), (1024, "KB"))

@@ -11,7 +11,7 @@ from dero_tvm.boundary.printable import printable
 
 from .comparison import Comparison, OperatorFigures, OperatorPair
 from .data import ReportedResidual
-from .text_table import remark, shown, table_of
+from .table_parts import remark, shown, table_of
 
 
 def print_comparison(found: Comparison, console: Console) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 
 from .fit import Fit, Verdict
-from .text_table import remark, shown, table_of
+from .table_parts import remark, shown, table_of
 
 _WIDE = 96  # columns from which the core fits beside the figures
 _SHOWN = 6  # names of boards in one sentence

@@ -10,7 +10,7 @@ from rich.markup import escape
 from dero_tvm.boundary.printable import printable
 
 from .fit import Fit, Need
-from .text_table import remark, shown, table_of
+from .table_parts import remark, shown, table_of
 
 _LONGEST_NAME = 24  # of a model's file
 

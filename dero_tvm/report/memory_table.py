@@ -8,7 +8,7 @@ from rich.table import Table
 from dero_tvm.report.code_size import CodeSize
 
 from .data import Report
-from .text_table import remark, shown, table_of
+from .table_parts import remark, shown, table_of
 
 
 def print_memory(report: Report, code: CodeSize, console: Console) -> None:

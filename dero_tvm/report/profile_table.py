@@ -12,7 +12,7 @@ from dero_tvm.runners import Profile, RunResult
 from .breakdown import StepPart, breakdown
 from .data import Report
 from .measured import Measured
-from .text_table import shown, shown_layers, table_of
+from .table_parts import shown, shown_layers, table_of
 
 
 def measured_of(profile: Profile, device: str) -> Measured:

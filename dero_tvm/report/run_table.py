@@ -8,7 +8,7 @@ from rich.console import Console
 from dero_tvm.aot.archive import ModelArchive
 from dero_tvm.runners import RunResult
 
-from .text_table import shown, table_of
+from .table_parts import shown, table_of
 
 _FIRST = 6  # values of an output that are shown where nothing else is asked for
 

@@ -7,7 +7,7 @@ from rich.markup import escape
 
 from .breakdown import OperatorPart, StepPart, breakdown
 from .data import Report
-from .text_table import done, remark, shown, shown_layers, table_of
+from .table_parts import done, remark, shown, shown_layers, table_of
 
 
 def print_steps(report: Report, console: Console) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 
 from .sweep import Sweep
-from .text_table import remark, shown, table_of
+from .table_parts import remark, shown, table_of
 
 
 def print_sweep(sweep: Sweep, console: Console) -> None:

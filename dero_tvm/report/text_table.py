@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
-from rich.console import Console, JustifyMethod
+from rich.console import Console
 from rich.markup import escape
-from rich.padding import Padding
-from rich.table import Table
 
 from dero_tvm.boundary.printable import printable
 
 from .data import Report, ReportedResidual, ReportedShortcut
 from .join_stories import JoinStory, join_stories
-from .layer_names import brief, few
+from .layer_names import brief
+from .steps_table import print_steps
+from .table_parts import LONGEST_NAME, done, remark, shown, shown_layers, table_of
 
 _MANY_JOINS = 12  # beyond so many, a short report counts those that cost nothing
-_LONGEST_NAME = 48
 _LONGEST_JOIN = 26  # the name of a join's layer
 
 
@@ -30,8 +29,6 @@ def print_report(report: Report, console: Console, *, steps: bool = False) -> No
     if report.residuals:
         _print_residuals(report, console, all_of_them=steps)
     if steps:
-        from .steps_table import print_steps  # which is made of the parts below
-
         print_steps(report, console)
     for refusal in report.plain_refusals:
         remark(console, f"The plain network keeps {refusal}")
@@ -39,46 +36,10 @@ def print_report(report: Report, console: Console, *, steps: bool = False) -> No
         remark(console, f"Note: {note}")
 
 
-def table_of(title: str, *columns: str, numbers: Sequence[str] = ()) -> Table:
-    """An empty table; `numbers` are the columns that are right-aligned.
-
-    Only the last column may wrap.
-    """
-    table = Table(
-        title=title, title_justify="left", title_style="bold", header_style="dim", box=None
-    )
-    for column in columns:
-        last = column == columns[-1] and column not in numbers
-        justify: JustifyMethod = "right" if column in numbers else "left"
-        table.add_column(column, justify=justify, no_wrap=not last, overflow="fold")
-    return table
-
-
-def shown(name: str) -> str:
-    """A name from a model file, for use in a table."""
-    return escape(printable(name, _LONGEST_NAME))
-
-
-def shown_layers(layers: Sequence[str]) -> str:
-    """Layers of a model file in a column that wraps, for use in a table."""
-    return escape(few([printable(brief(layer), _LONGEST_NAME) for layer in layers]))
-
-
 def with_layer(report: Report, tensor: str) -> str:
     """A tensor with the layer that it is named after."""
     layer = report.layer(tensor)
     return f"{tensor} ({brief(layer)})" if layer else tensor
-
-
-def done(action: str, decided_by: str, reason: str = "") -> str:
-    """What was done, by which pass, and why, for use in a table."""
-    text = f"{action} by {decided_by}" if decided_by else action
-    return escape(printable(f"{text}: {reason}" if reason else text))
-
-
-def remark(console: Console, text: str) -> None:
-    """A dim line below a table."""
-    console.print(Padding(f"[dim]{escape(printable(text))}[/dim]", (0, 1)), highlight=False)
 
 
 def _used_regions(report: Report) -> dict[str, int]:
@@ -114,7 +75,7 @@ def _print_summary(report: Report, console: Console) -> None:
         remark(console, "The plain network computes something else: it is a baseline.")
     for port in report.ports:
         if port.meaning or port.dtype != "float32":
-            name = printable(port.name, _LONGEST_NAME)
+            name = printable(port.name, LONGEST_NAME)
             what = f"{port.type}, {port.meaning}" if port.meaning else port.type
             remark(console, f"{port.kind.capitalize()} {name}: {what}.")
     console.print()

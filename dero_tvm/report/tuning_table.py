@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from .text_table import remark, shown, table_of
+from .table_parts import remark, shown, table_of
 from .tuning import ReportedTuning
 
 

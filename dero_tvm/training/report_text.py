@@ -7,7 +7,7 @@ from collections import Counter
 
 from rich.console import Console
 
-from dero_tvm.report.text_table import done, shown, table_of
+from dero_tvm.report.table_parts import done, shown, table_of
 
 from .joins import PartialChoice
 from .report import ReorganizationReport
