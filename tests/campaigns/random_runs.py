@@ -38,6 +38,7 @@ from relax_passes.operators import spec_of
 from relax_passes.residuals.fuse_joins import FuseJoins, is_fused
 from relax_passes.streaming import segmentation, stream_rows
 from relax_passes.streaming.stream_rows import StreamRows, with_ascending_rows
+from tests.campaigns.batches import batches
 from tests.campaigns.tagged_execution import run_with_tags
 from tests.compiled.c_batch import CBatch, CLibrary
 from tests.compiled.sanitized_batch import SanitizedPrograms
@@ -273,9 +274,8 @@ def main() -> None:
     options = parser.parse_args()
     total = Summary()
     start = time.process_time()
-    for first in range(options.first, options.first + options.networks, BATCH):
-        last = min(first + BATCH, options.first + options.networks)
-        found = check_networks(range(first, last), options.sanitize)
+    for seeds in batches(options.first, options.networks, BATCH):
+        found = check_networks(seeds, options.sanitize)
         total.networks += found.networks
         total.counts += found.counts
         total.shares += found.shares

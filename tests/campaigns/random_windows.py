@@ -45,6 +45,7 @@ from relax_passes import pipeline
 from relax_passes.operators import spec_of
 from relax_passes.residuals.fuse_joins import FuseJoins
 from relax_passes.streaming.stream_rows import StreamRows
+from tests.campaigns.batches import batches
 from tests.campaigns.compared_outputs import assert_equal_outputs, guarded_outputs
 from tests.compiled.c_batch import CBatch, CLibrary
 from tests.compiled.sanitized_batch import SanitizedPrograms
@@ -218,9 +219,7 @@ def main() -> None:
     parser.add_argument("--cores", action="store_true", help="with kernels of boards' cores")
     options = parser.parse_args()
     total = Summary()
-    for first in range(options.first, options.first + options.networks, BATCH):
-        last = min(first + BATCH, options.first + options.networks)
-        seeds = range(first, last)
+    for seeds in batches(options.first, options.networks, BATCH):
         if options.cores:
             found = check_on_cores(seeds)
         else:

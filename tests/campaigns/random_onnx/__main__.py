@@ -12,6 +12,7 @@ import time
 
 import onnxruntime
 
+from tests.campaigns.batches import batches
 from tests.campaigns.random_onnx.runs import Summary, check_networks
 from tests.trust import record
 
@@ -26,9 +27,8 @@ def main() -> None:
     parser.add_argument("--record", action="store_true", help="for docs/trust.md")
     options = parser.parse_args()
     total, start = Summary(), time.process_time()
-    for first in range(options.first, options.first + options.networks, BATCH):
-        last = min(first + BATCH, options.first + options.networks)
-        found = check_networks(range(first, last))
+    for seeds in batches(options.first, options.networks, BATCH):
+        found = check_networks(seeds)
         total += found
         seconds = time.process_time() - start
         print(*found.failures, sep="\n", end="\n" * bool(found.failures))
