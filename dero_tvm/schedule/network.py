@@ -228,7 +228,7 @@ class Network:
                         users.setdefault(self.values[name].buffer, set()).add(cascade.name)
         return users
 
-    @property
+    @cached_property
     def operations(self) -> tuple[Operation, ...]:
         """Those of all cascades, in their order; groups of them number them so (`Group`)."""
         return tuple(op for cascade in self.cascades for op in cascade.operations)
