@@ -47,7 +47,8 @@ from tests.trust import record
 
 BATCH = 25  # networks a C file
 NO_CASCADES = 1 << 62
-TIME_LIMIT = 2.0  # seconds a plan
+TIME_LIMIT = 2.0  # seconds a plan, of every tenth network
+SHORT_LIMIT = 0.1  # of the others: a plan that is not the best one shows as much
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ def options_of(seed: int) -> Options:
         keep_inputs=seed % 7 == 3,
         external_io=seed % 7 == 5,
         reorder=seed % 5 != 2,
-        time_limit=TIME_LIMIT,
+        time_limit=TIME_LIMIT if seed % 10 == 0 else SHORT_LIMIT,
     )
 
 
