@@ -57,15 +57,8 @@ class ArgExtreme(Operator):
         def better(element: Any, best: Any) -> Any:
             return element > best if signature["kind"] == "max" else element < best
 
-        @script.prim_func(private=True, s_tir=True)
-        def arg_extreme_row(
-            row: T.int32,
-            data: T.handle(dtype),
-            data_rows: T.int32,
-            out: T.handle(index_type),
-        ):
-            X = T.decl_buffer((g.data_elements,), dtype, data=data)
-            O = T.decl_buffer((out_spec.row_stride,), index_type, data=out)
+        @script.row_kernel(signature)
+        def arg_extreme_row(row, X, data_rows, O):
             for r in range(rows):
                 for p in range(g.pixels):
                     best = T.alloc_buffer((1,), dtype)

@@ -101,19 +101,8 @@ def sum_of_taps(signature: Signature, geometry: Geometry) -> tirx.PrimFunc:
 def _float_row(signature: Signature, g: Geometry) -> tirx.PrimFunc:
     low, high = signature["minimum"], signature["maximum"]
 
-    @script.prim_func(private=True, s_tir=True)
-    def conv2d_row(
-        row: T.int32,
-        data: T.handle("float32"),
-        data_rows: T.int32,
-        weight: T.handle("float32"),
-        bias: T.handle("float32"),
-        out: T.handle("float32"),
-    ):
-        X = T.decl_buffer((g.data_elements,), "float32", data=data)
-        Wt = T.decl_buffer((g.weight_elements,), "float32", data=weight)
-        B = T.decl_buffer((g.filters,), "float32", data=bias)
-        O = T.decl_buffer((g.out_elements,), "float32", data=out)
+    @script.row_kernel(signature)
+    def conv2d_row(row, X, data_rows, Wt, B, O):
         for ow in range(g.out_width):
             for oc in range(g.filters):
                 acc = T.alloc_buffer((1,), "float32")
@@ -143,23 +132,8 @@ def _integer_row(signature: Signature, g: Geometry) -> tirx.PrimFunc:
     low, high = signature["minimum"], signature["maximum"]
     rounding = signature["rounding"]
 
-    @script.prim_func(private=True, s_tir=True)
-    def conv2d_row(
-        row: T.int32,
-        data: T.handle(kind),
-        data_rows: T.int32,
-        weight: T.handle("int8"),
-        bias: T.handle(accumulator),
-        multiplier: T.handle("int32"),
-        shift: T.handle("int32"),
-        out: T.handle(kind),
-    ):
-        X = T.decl_buffer((g.data_elements,), kind, data=data)
-        Wt = T.decl_buffer((g.weight_elements,), "int8", data=weight)
-        B = T.decl_buffer((g.filters,), accumulator, data=bias)
-        M = T.decl_buffer((g.filters,), "int32", data=multiplier)
-        S = T.decl_buffer((g.filters,), "int32", data=shift)
-        O = T.decl_buffer((g.out_elements,), kind, data=out)
+    @script.row_kernel(signature)
+    def conv2d_row(row, X, data_rows, Wt, B, M, S, O):
         for ow in range(g.out_width):
             for oc in range(g.filters):
                 acc = T.alloc_buffer((1,), accumulator)
@@ -249,9 +223,6 @@ class Geometry:
         self.groups = signature["groups"]
         self.data_row, self.data_pixel = data.row_stride, data.pixel_stride
         self.out_pixel = signature.output.pixel_stride
-        self.data_elements = data.rows * data.row_stride
-        self.weight_elements = weight.elements
-        self.out_elements = signature.output.row_stride
 
     def input_row(self, row, kh):
         """Row of the image that tap `kh` reads; outside ``[0, height)`` in the padding."""

@@ -84,19 +84,8 @@ def _float_row(signature: Signature) -> tirx.PrimFunc:
     units, depth = signature.inputs[1].shape
     low, high = signature["minimum"], signature["maximum"]
 
-    @script.prim_func(private=True, s_tir=True)
-    def dense_row(
-        row: T.int32,
-        data: T.handle("float32"),
-        data_rows: T.int32,
-        weight: T.handle("float32"),
-        bias: T.handle("float32"),
-        out: T.handle("float32"),
-    ):
-        X = T.decl_buffer((g.data_elements,), "float32", data=data)
-        W = T.decl_buffer((units * depth,), "float32", data=weight)
-        B = T.decl_buffer((units,), "float32", data=bias)
-        O = T.decl_buffer((g.out_elements,), "float32", data=out)
+    @script.row_kernel(signature)
+    def dense_row(row, X, data_rows, W, B, O):
         for p in range(g.pixels):
             for n in range(units):
                 acc = T.alloc_buffer((1,), "float32")
@@ -117,23 +106,8 @@ def _integer_row(signature: Signature) -> tirx.PrimFunc:
     low, high = signature["minimum"], signature["maximum"]
     rounding = signature["rounding"]
 
-    @script.prim_func(private=True, s_tir=True)
-    def dense_row(
-        row: T.int32,
-        data: T.handle(kind),
-        data_rows: T.int32,
-        weight: T.handle("int8"),
-        bias: T.handle(accumulator),
-        multiplier: T.handle("int32"),
-        shift: T.handle("int32"),
-        out: T.handle(kind),
-    ):
-        X = T.decl_buffer((g.data_elements,), kind, data=data)
-        W = T.decl_buffer((units * depth,), "int8", data=weight)
-        B = T.decl_buffer((units,), accumulator, data=bias)
-        M = T.decl_buffer((units,), "int32", data=multiplier)
-        S = T.decl_buffer((units,), "int32", data=shift)
-        O = T.decl_buffer((g.out_elements,), kind, data=out)
+    @script.row_kernel(signature)
+    def dense_row(row, X, data_rows, W, B, M, S, O):
         for p in range(g.pixels):
             for n in range(units):
                 acc = T.alloc_buffer((1,), accumulator)

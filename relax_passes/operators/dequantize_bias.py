@@ -36,18 +36,10 @@ class DequantizeBias(Operator):
         return ()
 
     def row_kernel(self, signature: Signature) -> tirx.PrimFunc:
-        size, elements = signature.output.row_stride, signature.output.elements
+        size = signature.output.row_stride
 
-        @script.prim_func(private=True, s_tir=True)
-        def dequantize_bias_row(
-            row: T.int32,
-            bias: T.handle("int64"),
-            scale: T.handle("float32"),
-            out: T.handle("float32"),
-        ):
-            B = T.decl_buffer((elements,), "int64", data=bias)
-            S = T.decl_buffer((elements,), "float32", data=scale)
-            O = T.decl_buffer((size,), "float32", data=out)
+        @script.row_kernel(signature)
+        def dequantize_bias_row(row, B, S, O):
             for e in range(size):
                 O[e] = T.cast(B[row * size + e], "float32") * S[row * size + e]
 

@@ -81,24 +81,11 @@ class BinaryOperator(Operator):
         raise NotImplementedError
 
     def row_kernel(self, signature: Signature) -> tirx.PrimFunc:
-        spec_a, spec_b = signature.inputs
-        spec_out = signature.output
-        dtype = spec_out.dtype
         compute = self.arithmetic(signature)
         loops = row_loops(signature)
 
-        @script.prim_func(private=True, s_tir=True)
-        def binary_row(
-            row: T.int32,
-            a: T.handle(spec_a.dtype),
-            a_rows: T.int32,
-            b: T.handle(spec_b.dtype),
-            b_rows: T.int32,
-            out: T.handle(dtype),
-        ):
-            A = T.decl_buffer((indexing.buffer_elements(spec_a),), spec_a.dtype, data=a)
-            B = T.decl_buffer((indexing.buffer_elements(spec_b),), spec_b.dtype, data=b)
-            O = T.decl_buffer((spec_out.row_stride,), dtype, data=out)
+        @script.row_kernel(signature)
+        def binary_row(row, A, a_rows, B, b_rows, O):
             for i, j, k in T.grid(*loops):
                 O[output_offset(signature, (i, j, k))] = compute(
                     A[operand_offset(signature, 0, row, (i, j, k), a_rows)],

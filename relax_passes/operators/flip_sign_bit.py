@@ -41,15 +41,8 @@ class FlipSignBit(RowToRow):
         g = PixelLoop(signature.inputs[0], signature.output, merge=True)
         step = tirx.const(128 if data_type == "int8" else -128, "int32")
 
-        @script.prim_func(private=True, s_tir=True)
-        def flip_sign_bit_row(
-            row: T.int32,
-            data: T.handle(data_type),
-            data_rows: T.int32,
-            out: T.handle(out_type),
-        ):
-            X = T.decl_buffer((g.data_elements,), data_type, data=data)
-            O = T.decl_buffer((g.out_elements,), out_type, data=out)
+        @script.row_kernel(signature)
+        def flip_sign_bit_row(row, X, data_rows, O):
             for p in range(g.pixels):
                 for c in range(g.channels):
                     O[g.out_index(p, c)] = T.cast(

@@ -109,15 +109,8 @@ class GatherOperator(Operator):
             fill = tirx.const(self.fill(signature), dtype)
             return T.if_then_else(tirx.all(*inside), value, fill)
 
-        @script.prim_func(private=True, s_tir=True)
-        def gather_row(
-            row: T.int32,
-            data: T.handle(dtype),
-            data_rows: T.int32,
-            out: T.handle(dtype),
-        ):
-            X = T.decl_buffer((indexing.buffer_elements(spec),), dtype, data=data)
-            O = T.decl_buffer((spec_out.row_stride,), dtype, data=out)
+        @script.row_kernel(signature)
+        def gather_row(row, X, data_rows, O):
             for i, j, k in T.grid(*loops):
                 O[indexing.offset_in_row(spec_out, (i, j, k))] = element(
                     X, row, (i, j, k), data_rows

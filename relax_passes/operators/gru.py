@@ -68,29 +68,11 @@ class Gru(Operator):
     def row_kernel(self, signature: Signature) -> tirx.PrimFunc:
         g = self._sizes(signature)
         steps, batch, width, units, states = g.steps, g.batch, g.width, g.units, g.states
-        data_row, elements = signature.inputs[0].row_stride, signature.inputs[0].rows
+        data_row = signature.inputs[0].row_stride
         after = 1 if signature["reset_after"] else 0
 
-        @script.prim_func(private=True, s_tir=True)
-        def gru_row(
-            row: T.int32,
-            data: T.handle("float32"),
-            hidden: T.handle("float32"),
-            input_weight: T.handle("float32"),
-            recurrent_weight: T.handle("float32"),
-            bias: T.handle("float32"),
-            recurrent_bias: T.handle("float32"),
-            out: T.handle("float32"),
-            scratch: T.handle("int8"),
-        ):
-            X = T.decl_buffer((elements * data_row,), "float32", data=data)
-            H0 = T.decl_buffer((states,), "float32", data=hidden)
-            W = T.decl_buffer((3 * units * width,), "float32", data=input_weight)
-            R = T.decl_buffer((3 * units * units,), "float32", data=recurrent_weight)
-            B = T.decl_buffer((3 * units,), "float32", data=bias)
-            D = T.decl_buffer((3 * units,), "float32", data=recurrent_bias)
-            Y = T.decl_buffer((g.hidden_elements,), "float32", data=out)
-            S = T.decl_buffer((states * 8,), "int8", data=scratch)
+        @script.row_kernel(signature)
+        def gru_row(row, X, H0, W, R, B, D, Y, S):
             H = T.decl_buffer((states,), "float32", data=typed(S, 0, "float32"))
             # What the new gate's recurrent weights see, or have seen.
             N = T.decl_buffer((states,), "float32", data=typed(S, states * 4, "float32"))

@@ -48,19 +48,8 @@ class LayerNorm(RowToRow):
         epsilon = f32(signature["epsilon"])
         centered = signature["centered"]
 
-        @script.prim_func(private=True, s_tir=True)
-        def layer_norm_row(
-            row: T.int32,
-            data: T.handle(spec.dtype),
-            data_rows: T.int32,
-            weight: T.handle("float32"),
-            bias: T.handle("float32"),
-            out: T.handle(spec_out.dtype),
-        ):
-            X = T.decl_buffer((g.data_elements,), spec.dtype, data=data)
-            W = T.decl_buffer((g.channels,), "float32", data=weight)
-            B = T.decl_buffer((g.channels,), "float32", data=bias)
-            O = T.decl_buffer((g.out_elements,), spec_out.dtype, data=out)
+        @script.row_kernel(signature)
+        def layer_norm_row(row, X, data_rows, W, B, O):
             for p in range(g.pixels):
                 mean = T.alloc_buffer((1,), "float32")
                 scale = T.alloc_buffer((1,), "float32")

@@ -44,19 +44,9 @@ class Lookup(RowToRow):
 
     def row_kernel(self, signature: Signature) -> tirx.PrimFunc:
         g = PixelLoop(signature.inputs[0], signature.output, merge=True)
-        dtype = signature.output.dtype
 
-        @script.prim_func(private=True, s_tir=True)
-        def lookup_row(
-            row: T.int32,
-            data: T.handle("int8"),
-            data_rows: T.int32,
-            table: T.handle(dtype),
-            out: T.handle(dtype),
-        ):
-            X = T.decl_buffer((g.data_elements,), "int8", data=data)
-            F = T.decl_buffer((256,), dtype, data=table)
-            O = T.decl_buffer((g.out_elements,), dtype, data=out)
+        @script.row_kernel(signature)
+        def lookup_row(row, X, data_rows, F, O):
             for p in range(g.pixels):
                 for c in range(g.channels):
                     O[g.out_index(p, c)] = F[

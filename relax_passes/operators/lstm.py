@@ -122,31 +122,13 @@ def lstm_parts(inputs: tuple[TensorSpec, ...], attrs: Mapping[str, Any]) -> Lstm
 def _float_kernel(signature: Signature, parts: LstmParts) -> tirx.PrimFunc:
     g = parts.loop
     steps, batch, width, units, states = g.steps, g.batch, g.width, g.units, g.states
-    size, place, hidden_elements = parts.bytes, parts.hidden_offset, g.hidden_elements
-    data_row, elements = signature.inputs[0].row_stride, signature.inputs[0].rows
+    place, hidden_elements = parts.hidden_offset, g.hidden_elements
+    data_row = signature.inputs[0].row_stride
     clip = signature["cell_clip"]
     low, high = (None, None) if clip is None else (-clip, clip)
 
-    @script.prim_func(private=True, s_tir=True)
-    def lstm_row(
-        row: T.int32,
-        data: T.handle("float32"),
-        hidden: T.handle("float32"),
-        cell: T.handle("float32"),
-        input_weight: T.handle("float32"),
-        recurrent_weight: T.handle("float32"),
-        bias: T.handle("float32"),
-        out: T.handle("int8"),
-        scratch: T.handle("int8"),
-    ):
-        X = T.decl_buffer((elements * data_row,), "float32", data=data)
-        H0 = T.decl_buffer((states,), "float32", data=hidden)
-        C0 = T.decl_buffer((states,), "float32", data=cell)
-        W = T.decl_buffer((4 * units * width,), "float32", data=input_weight)
-        R = T.decl_buffer((4 * units * units,), "float32", data=recurrent_weight)
-        B = T.decl_buffer((4 * units,), "float32", data=bias)
-        P = T.decl_buffer((size,), "int8", data=out)
-        S = T.decl_buffer((states * 4,), "int8", data=scratch)
+    @script.row_kernel(signature)
+    def lstm_row(row, X, H0, C0, W, R, B, P, S):
         C = T.decl_buffer((states,), "float32", data=typed(P, 0, "float32"))
         Y = T.decl_buffer((hidden_elements,), "float32", data=typed(P, place, "float32"))
         H = T.decl_buffer((states,), "float32", data=typed(S, 0, "float32"))
@@ -179,39 +161,15 @@ def _float_kernel(signature: Signature, parts: LstmParts) -> tirx.PrimFunc:
 def _int8_kernel(signature: Signature, parts: LstmParts) -> tirx.PrimFunc:
     g = parts.loop
     steps, batch, width, units, states = g.steps, g.batch, g.width, g.units, g.states
-    size, place, hidden_elements = parts.bytes, parts.hidden_offset, g.hidden_elements
-    data_row, elements = signature.inputs[0].row_stride, signature.inputs[0].rows
+    place, hidden_elements = parts.hidden_offset, g.hidden_elements
+    data_row = signature.inputs[0].row_stride
     zero_in, zero_hidden = signature["input_zero_point"], signature["hidden_zero_point"]
     power, clip = signature["cell_power"], signature["cell_clip"]
     low, high = _INT16 if clip is None else (-clip, clip)
     forget, gain, give = signature["products"]
 
-    @script.prim_func(private=True, s_tir=True)
-    def lstm_row(
-        row: T.int32,
-        data: T.handle("int8"),
-        hidden: T.handle("int8"),
-        cell: T.handle("int16"),
-        input_weight: T.handle("int8"),
-        recurrent_weight: T.handle("int8"),
-        bias: T.handle("int32"),
-        multiplier: T.handle("int32"),
-        shift: T.handle("int32"),
-        table: T.handle("uint16"),
-        out: T.handle("int8"),
-        scratch: T.handle("int8"),
-    ):
-        X = T.decl_buffer((elements * data_row,), "int8", data=data)
-        H0 = T.decl_buffer((states,), "int8", data=hidden)
-        C0 = T.decl_buffer((states,), "int16", data=cell)
-        W = T.decl_buffer((4 * units * width,), "int8", data=input_weight)
-        R = T.decl_buffer((4 * units * units,), "int8", data=recurrent_weight)
-        B = T.decl_buffer((4 * units,), "int32", data=bias)
-        M = T.decl_buffer((8,), "int32", data=multiplier)
-        N = T.decl_buffer((8,), "int32", data=shift)
-        F = T.decl_buffer((256,), "uint16", data=table)
-        P = T.decl_buffer((size,), "int8", data=out)
-        H = T.decl_buffer((states,), "int8", data=scratch)
+    @script.row_kernel(signature)
+    def lstm_row(row, X, H0, C0, W, R, B, M, N, F, P, H):
         C = T.decl_buffer((states,), "int16", data=typed(P, 0, "int16"))
         Y = T.decl_buffer((hidden_elements,), "int8", data=typed(P, place, "int8"))
         for e in range(states):

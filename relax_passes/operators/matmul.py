@@ -90,20 +90,10 @@ class MatMul(Operator):
 
     def row_kernel(self, signature: Signature) -> tirx.PrimFunc:
         g = Product(signature)
-        dtype, accumulator = g.a.spec.dtype, "int32" if g.integer else "float32"
+        accumulator = "int32" if g.integer else "float32"
 
-        @script.prim_func(private=True, s_tir=True)
-        def matmul_row(
-            row: T.int32,
-            a: T.handle(dtype),
-            a_rows: T.int32,
-            b: T.handle(dtype),
-            b_rows: T.int32,
-            out: T.handle(dtype),
-        ):
-            A = T.decl_buffer((indexing.buffer_elements(g.a.spec),), dtype, data=a)
-            B = T.decl_buffer((indexing.buffer_elements(g.b.spec),), dtype, data=b)
-            O = T.decl_buffer((g.out.row_stride,), dtype, data=out)
+        @script.row_kernel(signature)
+        def matmul_row(row, A, a_rows, B, b_rows, O):
             for p in range(g.a.pixels):
                 for h in range(g.heads):
                     for n in range(g.units):

@@ -50,17 +50,10 @@ class Moments(Operator):
 
     def row_kernel(self, signature: Signature) -> tirx.PrimFunc:
         g = _Groups(signature)
-        dtype, height = g.data.dtype, g.height
+        height = g.height
 
-        @script.prim_func(private=True, s_tir=True)
-        def moments_row(
-            row: T.int32,
-            data: T.handle(dtype),
-            data_rows: T.int32,
-            out: T.handle("float32"),
-        ):
-            X = T.decl_buffer((g.elements,), dtype, data=data)
-            O = T.decl_buffer((2 * g.groups,), "float32", data=out)
+        @script.row_kernel(signature)
+        def moments_row(row, X, data_rows, O):
             for k in range(g.groups):
                 mean = T.alloc_buffer((1,), "float32")
                 total = T.alloc_buffer((1,), "float32")
@@ -102,19 +95,10 @@ class Moments(Operator):
 
     def running_kernel(self, signature: Signature) -> tirx.PrimFunc:
         g = _Groups(signature)
-        dtype, last_row = g.data.dtype, g.height - 1
+        last_row = g.height - 1
 
-        @script.prim_func(private=True, s_tir=True)
-        def moments_absorb(
-            row: T.int32,
-            data: T.handle(dtype),
-            data_rows: T.int32,
-            out: T.handle("float32"),
-            state: T.handle("float32"),
-        ):
-            X = T.decl_buffer((g.elements,), dtype, data=data)
-            O = T.decl_buffer((2 * g.groups,), "float32", data=out)
-            S = T.decl_buffer((2 * g.groups,), "float32", data=state)
+        @script.running_kernel(signature)
+        def moments_absorb(row, X, data_rows, O, S):
             for k in range(g.groups):
                 mean = T.alloc_buffer((1,), "float32")
                 total = T.alloc_buffer((1,), "float32")
@@ -155,7 +139,6 @@ class _Groups:
         self.size = self.data.channels // self.groups
         self.pixels = self.data.pixels
         self.height = self.data.shape[1]
-        self.elements = indexing.buffer_elements(self.data)
         self.in_row = self.pixels * self.size
         self.share = f32(1 / self.in_row)
         self.epsilon = f32(signature["epsilon"])
@@ -226,22 +209,8 @@ class Normalize(Operator):
         def element(row: Any, pixel: Any, channel: Any, ring: Any) -> Any:
             return indexing.ring_offset(spec, row, pixel * spec.pixel_stride + channel, ring)
 
-        @script.prim_func(private=True, s_tir=True)
-        def normalize_row(
-            row: T.int32,
-            data: T.handle(spec.dtype),
-            data_rows: T.int32,
-            moments: T.handle("float32"),
-            moments_rows: T.int32,
-            weight: T.handle("float32"),
-            bias: T.handle("float32"),
-            out: T.handle(spec_out.dtype),
-        ):
-            X = T.decl_buffer((indexing.buffer_elements(spec),), spec.dtype, data=data)
-            M = T.decl_buffer((moments_spec.rows * 2 * groups,), "float32", data=moments)
-            W = T.decl_buffer((channels,), "float32", data=weight)
-            B = T.decl_buffer((channels,), "float32", data=bias)
-            O = T.decl_buffer((spec_out.row_stride,), spec_out.dtype, data=out)
+        @script.row_kernel(signature)
+        def normalize_row(row, X, data_rows, M, moments_rows, W, B, O):
             for p in range(spec.pixels):
                 for c in range(channels):
                     O[p * spec_out.pixel_stride + c] = types.written(

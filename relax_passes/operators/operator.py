@@ -33,7 +33,7 @@ class Operator:
     """One operator of the microcontroller operator set.
 
     The row kernel is a ``PrimFunc`` over raw pointers that computes **one output row**.  Its
-    parameters are, in order::
+    parameters, which ``script.row_kernel`` declares, are, in order::
 
         row : int32                         index of the output row
         for every tensor argument:

@@ -41,19 +41,12 @@ class Part(Operator):
         return ()
 
     def row_kernel(self, signature: Signature) -> tirx.PrimFunc:
-        (packed,), out, offset = signature.inputs, signature.output, signature["offset"]
-        kind, elements = out.dtype, out.elements
-        row_size, packed_size = out.pixels * out.channels, packed.elements
+        out, offset = signature.output, signature["offset"]
+        kind, elements, row_size = out.dtype, out.elements, out.pixels * out.channels
 
-        @script.prim_func(private=True, s_tir=True)
-        def part_row(
-            row: T.int32,
-            packed: T.handle("int8"),
-            out: T.handle(kind),
-        ):
-            P = T.decl_buffer((packed_size,), "int8", data=packed)
+        @script.row_kernel(signature)
+        def part_row(row, P, O):
             V = T.decl_buffer((elements,), kind, data=typed(P, offset, kind))
-            O = T.decl_buffer((row_size,), kind, data=out)
             for e in range(row_size):
                 O[e] = V[row * row_size + e]
 

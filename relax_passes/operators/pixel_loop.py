@@ -20,8 +20,6 @@ class PixelLoop:
             self.pixels, self.channels = 1, data.pixels * data.channels
         self.data_row, self.data_pixel = data.row_stride, data.pixel_stride
         self.out_channels, self.out_pixel = out.channels, out.pixel_stride
-        self.data_elements = data.rows * data.row_stride
-        self.out_elements = out.row_stride
 
     def data_index(self, row, data_rows, pixel, channel):
         """Offset of an input element in a ring of `data_rows` rows."""

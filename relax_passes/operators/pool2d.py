@@ -111,18 +111,10 @@ def _row_kernel(signature: Signature) -> tirx.PrimFunc:
     vertical = Axis.of(data, signature.attrs, 0)
     horizontal = Axis.of(data, signature.attrs, 1)
     window = _Window(signature, vertical, horizontal)
-    dtype, accumulator = data.dtype, window.accumulator
-    data_elements = data.rows * data.row_stride
+    accumulator = window.accumulator
 
-    @script.prim_func(private=True, s_tir=True)
-    def pool2d_row(
-        row: T.int32,
-        data: T.handle(dtype),
-        data_rows: T.int32,
-        out: T.handle(dtype),
-    ):
-        X = T.decl_buffer((data_elements,), dtype, data=data)
-        O = T.decl_buffer((window.out_elements,), dtype, data=out)
+    @script.row_kernel(signature)
+    def pool2d_row(row, X, data_rows, O):
         top: T.let[T.int32] = vertical.origin(window.position(row))
         first_row: T.let[T.int32] = vertical.first(top)
         tap_rows: T.let[T.int32] = vertical.count(top, first_row)
@@ -150,22 +142,11 @@ def _running_kernel(signature: Signature) -> tirx.PrimFunc:
     vertical = Axis.of(data, signature.attrs, 0)
     horizontal = Axis.of(data, signature.attrs, 1)
     window = _Window(signature, vertical, horizontal)
-    dtype, accumulator = data.dtype, window.accumulator
-    data_elements = data.rows * data.row_stride
-    state_elements = horizontal.out_length * window.channels
+    accumulator = window.accumulator
     last_row = data.rows - 1
 
-    @script.prim_func(private=True, s_tir=True)
-    def pool2d_absorb(
-        row: T.int32,
-        data: T.handle(dtype),
-        data_rows: T.int32,
-        out: T.handle(dtype),
-        state: T.handle(accumulator),
-    ):
-        X = T.decl_buffer((data_elements,), dtype, data=data)
-        O = T.decl_buffer((window.out_elements,), dtype, data=out)
-        S = T.decl_buffer((state_elements,), accumulator, data=state)
+    @script.running_kernel(signature)
+    def pool2d_absorb(row, X, data_rows, O, S):
         for ow in range(horizontal.out_length):
             left: T.let[T.int32] = horizontal.origin(ow)
             first_column: T.let[T.int32] = horizontal.first(left)
@@ -259,7 +240,7 @@ class _Window:
         self.channels = data.channels
         self.batch, self.height, self.out_height = data.shape[0], data.shape[1], out.shape[1]
         self.data_row, self.data_pixel = data.row_stride, data.pixel_stride
-        self.out_pixel, self.out_elements = out.pixel_stride, out.row_stride
+        self.out_pixel = out.pixel_stride
         self.size = vertical.kernel * horizontal.kernel
         self.counts = sorted({a * b for a in vertical.counts() for b in horizontal.counts()})
         lowest = -tirx.infinity("float32")

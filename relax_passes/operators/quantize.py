@@ -53,15 +53,8 @@ class _Conversion(RowToRow):
         g = PixelLoop(spec, spec_out, merge=True)
         convert = self.convert
 
-        @script.prim_func(private=True, s_tir=True)
-        def convert_row(
-            row: T.int32,
-            data: T.handle(spec.dtype),
-            data_rows: T.int32,
-            out: T.handle(spec_out.dtype),
-        ):
-            X = T.decl_buffer((g.data_elements,), spec.dtype, data=data)
-            O = T.decl_buffer((g.out_elements,), spec_out.dtype, data=out)
+        @script.row_kernel(signature)
+        def convert_row(row, X, data_rows, O):
             for p in range(g.pixels):
                 for c in range(g.channels):
                     O[g.out_index(p, c)] = convert(signature, X[g.data_index(row, data_rows, p, c)])

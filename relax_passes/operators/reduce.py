@@ -76,17 +76,10 @@ class Reduce(Operator):
 
     def row_kernel(self, signature: Signature) -> tirx.PrimFunc:
         g = _Reduction(signature)
-        dtype, accumulator = signature.output.dtype, g.accumulator
+        accumulator = g.accumulator
 
-        @script.prim_func(private=True, s_tir=True)
-        def reduce_row(
-            row: T.int32,
-            data: T.handle(dtype),
-            data_rows: T.int32,
-            out: T.handle(dtype),
-        ):
-            X = T.decl_buffer((g.data_elements,), dtype, data=data)
-            O = T.decl_buffer((g.out_elements,), dtype, data=out)
+        @script.row_kernel(signature)
+        def reduce_row(row, X, data_rows, O):
             for p in range(g.pixels):
                 for c in range(g.channels):
                     acc = T.alloc_buffer((1,), accumulator)
@@ -107,20 +100,11 @@ class Reduce(Operator):
 
     def running_kernel(self, signature: Signature) -> tirx.PrimFunc:
         g = _Reduction(signature)
-        dtype, accumulator = signature.output.dtype, g.accumulator
+        accumulator = g.accumulator
         last_row = signature.inputs[0].rows - 1
 
-        @script.prim_func(private=True, s_tir=True)
-        def reduce_absorb(
-            row: T.int32,
-            data: T.handle(dtype),
-            data_rows: T.int32,
-            out: T.handle(dtype),
-            state: T.handle(accumulator),
-        ):
-            X = T.decl_buffer((g.data_elements,), dtype, data=data)
-            O = T.decl_buffer((g.out_elements,), dtype, data=out)
-            S = T.decl_buffer((g.pixels * g.channels,), accumulator, data=state)
+        @script.running_kernel(signature)
+        def reduce_absorb(row, X, data_rows, O, S):
             for p in range(g.pixels):
                 for c in range(g.channels):
                     acc = T.alloc_buffer((1,), accumulator)
@@ -184,8 +168,7 @@ class _Reduction:
         self.out_row_axes = out.row_axis + 1 if len(out.shape) > 1 else 0
         self.pixels, self.channels = out.pixels, out.channels
         self.data_row, self.data_pixel = data.row_stride, data.pixel_stride
-        self.data_elements = data.rows * data.row_stride
-        self.out_pixel, self.out_elements = out.pixel_stride, out.row_stride
+        self.out_pixel = out.pixel_stride
         self.across = [axis for axis in self.reduced if axis < self.row_axes]
         self.inside = [axis for axis in self.reduced if axis >= self.row_axes]
         self.reduced_rows = prod(data.shape[axis] for axis in self.across)

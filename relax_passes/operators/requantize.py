@@ -46,7 +46,7 @@ class Requantize(RowToRow):
 
     def row_kernel(self, signature: Signature) -> tirx.PrimFunc:
         g = PixelLoop(signature.inputs[0], signature.output, merge=True)
-        source, target = signature.inputs[0].dtype, signature.output.dtype
+        target = signature.output.dtype
         zero_in, zero_out = signature["input_zero_point"], signature["output_zero_point"]
         multiplier, shift = (
             tirx.const(signature[name], "int32") for name in ("multiplier", "shift")
@@ -55,15 +55,8 @@ class Requantize(RowToRow):
         if target != "int32":
             low, high = fixed_point.integer_limits(signature, target)
 
-        @script.prim_func(private=True, s_tir=True)
-        def requantize_row(
-            row: T.int32,
-            data: T.handle(source),
-            data_rows: T.int32,
-            out: T.handle(target),
-        ):
-            X = T.decl_buffer((g.data_elements,), source, data=data)
-            O = T.decl_buffer((g.out_elements,), target, data=out)
+        @script.row_kernel(signature)
+        def requantize_row(row, X, data_rows, O):
             for p in range(g.pixels):
                 for c in range(g.channels):
                     value: T.let[T.int32] = (

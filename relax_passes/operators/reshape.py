@@ -49,7 +49,6 @@ class Reshape(Operator):
 
     def row_kernel(self, signature: Signature) -> tirx.PrimFunc:
         spec, spec_out = signature.inputs[0], signature.output
-        dtype = spec.dtype
         made, read = _row_elements(spec_out), _row_elements(spec)
 
         def source(row: Any, i: Any, ring: Any) -> Any:
@@ -61,15 +60,8 @@ class Reshape(Operator):
             offset = _strided(spec, T.truncmod(position, read))
             return indexing.ring_offset(spec, T.truncdiv(position, read), offset, ring)
 
-        @script.prim_func(private=True, s_tir=True)
-        def reshape_row(
-            row: T.int32,
-            data: T.handle(dtype),
-            data_rows: T.int32,
-            out: T.handle(dtype),
-        ):
-            X = T.decl_buffer((indexing.buffer_elements(spec),), dtype, data=data)
-            O = T.decl_buffer((spec_out.row_stride,), dtype, data=out)
+        @script.row_kernel(signature)
+        def reshape_row(row, X, data_rows, O):
             for i in range(made):
                 O[_strided(spec_out, i)] = X[source(row, i, data_rows)]
 

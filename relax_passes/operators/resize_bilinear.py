@@ -128,15 +128,8 @@ class ResizeBilinear(Operator):
             rest = T.cast(axis.one - after, wide) / tirx.const(axis.one, wide)
             return T.Select(on, half, rest), T.Select(on, half, share)
 
-        @script.prim_func(private=True, s_tir=True)
-        def resize_bilinear_row(
-            row: T.int32,
-            data: T.handle(dtype),
-            data_rows: T.int32,
-            out: T.handle(dtype),
-        ):
-            X = T.decl_buffer((indexing.buffer_elements(spec),), dtype, data=data)
-            O = T.decl_buffer((spec_out.row_stride,), dtype, data=out)
+        @script.row_kernel(signature)
+        def resize_bilinear_row(row, X, data_rows, O):
             top = T.alloc_buffer((1,), "int32")
             bottom = T.alloc_buffer((1,), "int32")
             left = T.alloc_buffer((1,), "int32")

@@ -1,18 +1,27 @@
-"""TVMScript for functions that are made again and again from the same source.
+"""Row kernels in TVMScript, whose parameters follow from the operator.
 
-``@script.prim_func(private=True, s_tir=True)`` reads a row kernel as ``T.prim_func`` does, with the
-numbers of the moment in its closure.  ``T.prim_func`` walks the whole stack of callers with their
-source lines, and finds and parses the function's source, every time: more than half of what a
-kernel takes, for one of some ten sources.  Here a source is parsed once, and only the names that
-stand in it are looked up.  It does not check that the function is well-formed; tests do, for each
-operator.
+``@script.row_kernel(signature)`` reads the body of a function as ``T.prim_func`` does, with the
+numbers of the moment in its closure.  The function names, in the order of `Operator`'s contract,
+the buffers behind the kernel's pointers, and the ring heights between them::
+
+    @script.row_kernel(signature)
+    def dense_row(row, X, data_rows, W, B, O):
+
+The pointers' names and types, and how long the buffers are, the signature says: operands are as
+long as all their rows, the output is one row, gaps between pixels included.
+
+``T.prim_func`` walks the whole stack of callers with their source lines, and finds and parses the
+function's source, every time: more than half of what a kernel takes, for one of some ten sources.
+Here a source is parsed once, and only the names that stand in it are looked up.  It does not check
+that the function is well-formed; tests do, for each operator.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from types import CodeType
 from typing import Any
@@ -22,27 +31,67 @@ from tvm.script.parser.core import doc
 from tvm.script.parser.core.diagnostics import Source
 from tvm.script.parser.core.error import ParserError
 from tvm.script.parser.core.parser import Parser
-from tvm.tirx import PrimFunc
+from tvm.tirx import PrimFunc, Var
+from tvm.tirx.script import builder as T
+
+from .indexing import buffer_elements
+from .operator import Operator
+from .registry import operator_of
+from .signature import Signature
 
 
-def prim_func(*, private: bool, s_tir: bool) -> Callable[[Callable], PrimFunc]:
-    """Decorator; TVM's parser finds the two arguments in the source."""
-    scope = sys._getframe(1)
+def row_kernel(signature: Signature) -> Callable[[Callable], PrimFunc]:
+    """Decorator: the portable row kernel of an operation."""
+    operator = operator_of(signature.operator)
+    assert operator is not None
+    scratch = operator.scratch_bytes(signature)
+    last = [_Pointer("scratch", "int8", scratch)] if scratch else []
+    return _kernel(operator, signature, *last)
+
+
+def running_kernel(signature: Signature) -> Callable[[Callable], PrimFunc]:
+    """Decorator: the kernel that takes the rows of an operation into its state, one by one."""
+    operator = operator_of(signature.operator)
+    assert operator is not None
+    state = operator.running_state(signature)
+    assert state is not None
+    return _kernel(operator, signature, _Pointer("state", state.dtype, state.elements))
+
+
+@dataclass(frozen=True)
+class _Pointer:
+    """A parameter of a kernel, and how many elements are behind it; a ring has a height too."""
+
+    name: str
+    dtype: str
+    elements: int
+    is_ring: bool = False
+
+
+def _kernel(
+    operator: Operator, signature: Signature, *last: _Pointer
+) -> Callable[[Callable], PrimFunc]:
+    scope = sys._getframe(2)
+    output, rings = signature.output, operator.row_arguments(signature)
+    operands = zip(operator.argument_names(signature), signature.inputs)
+    pointers = [
+        _Pointer(name, spec.dtype, buffer_elements(spec), index in rings)
+        for index, (name, spec) in enumerate(operands)
+    ]
+    pointers += [_Pointer("out", output.dtype, output.row_stride), *last]
 
     def parse(function: Callable) -> PrimFunc:
         source = _source(function.__code__)
-        # Annotations are text; what they alone use is in the scope, but not in the closure.
         visible = function.__globals__ | scope.f_locals
         names = {name: visible[name] for name in source.names if name in visible}
-        parser = _Parser(source, {function.__name__: function.__annotations__})
+        parser = _Parser(source, {})
         with IRBuilder() as builder:
             try:
-                parser.parse(extra_vars=names)
+                parser.parse_kernel(pointers, names)
             except ParserError as error:
                 parser.report_error(error.node, error.args[0])
         return builder.get()
 
-    parse.dispatch_token = "tirx"  # type: ignore[attr-defined]
     return parse
 
 
@@ -51,6 +100,35 @@ class _Parser(Parser):
 
     Nobody reads that: what is wrong in a row kernel is found here, and reported with its place.
     """
+
+    def parse_kernel(self, pointers: Sequence[_Pointer], names: Mapping[str, Any]) -> None:
+        """Give the builder the kernel with these parameters, whose body sees `names`."""
+        (function,) = self.diag.source.as_ast().body
+        own_names = [parameter.arg for parameter in function.args.args]
+        with ExitStack() as stack:
+            stack.enter_context(self.var_table.with_frame())
+            for name, value in names.items():
+                self.var_table.add(name, value)
+            stack.enter_context(self.var_table.with_frame())
+            stack.enter_context(T.prim_func(is_private=True, s_tir=True))
+            T.func_name(function.name)
+            parameters: list[tuple[Any, _Pointer | None]] = []
+            parameters.append((T.arg("row", Var("row", "int32")), None))
+            for pointer in pointers:
+                parameters.append((T.arg(pointer.name, T.handle(pointer.dtype)), pointer))
+                if pointer.is_ring:
+                    height = f"{pointer.name}_rows"
+                    parameters.append((T.arg(height, Var(height, "int32")), None))
+            if len(own_names) != len(parameters):
+                wanted = ", ".join(value.name for value, _ in parameters)
+                raise TypeError(f"{function.name} has to take {wanted}, in whatever names")
+            for name, (value, behind) in zip(own_names, parameters):
+                if behind is not None:
+                    value = T.decl_buffer((behind.elements,), behind.dtype, data=value)
+                    IRBuilder.name(name, value)
+                self.var_table.add(name, value)
+            with self.with_dispatch_token("tirx"):
+                self.visit_body(function.body)
 
     def with_source_span(self, node: doc.AST) -> AbstractContextManager[None]:
         return nullcontext()

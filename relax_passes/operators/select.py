@@ -39,26 +39,10 @@ class Select(BinaryOperator):
         return 0, 1, 2
 
     def row_kernel(self, signature: Signature) -> tirx.PrimFunc:
-        spec_c, spec_a, spec_b = signature.inputs
-        spec_out = signature.output
-        dtype = spec_out.dtype
         loops = row_loops(signature)
 
-        @script.prim_func(private=True, s_tir=True)
-        def select_row(
-            row: T.int32,
-            condition: T.handle("bool"),
-            condition_rows: T.int32,
-            a: T.handle(dtype),
-            a_rows: T.int32,
-            b: T.handle(dtype),
-            b_rows: T.int32,
-            out: T.handle(dtype),
-        ):
-            C = T.decl_buffer((indexing.buffer_elements(spec_c),), "bool", data=condition)
-            A = T.decl_buffer((indexing.buffer_elements(spec_a),), dtype, data=a)
-            B = T.decl_buffer((indexing.buffer_elements(spec_b),), dtype, data=b)
-            O = T.decl_buffer((spec_out.row_stride,), dtype, data=out)
+        @script.row_kernel(signature)
+        def select_row(row, C, condition_rows, A, a_rows, B, b_rows, O):
             for i, j, k in T.grid(*loops):
                 O[output_offset(signature, (i, j, k))] = T.Select(
                     C[operand_offset(signature, 0, row, (i, j, k), condition_rows)],

@@ -21,7 +21,7 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script import builder as T
 
-from . import fixed_point
+from . import fixed_point, indexing
 from .conv2d import Geometry
 from .pool2d import Axis
 from .shortcut_steps import CONV, DATA, StepEmitter, Term, decode
@@ -122,7 +122,7 @@ class _Kernel:
         for name, spec in zip(names, signature.inputs[1:]):
             pointers.append(T.arg(name, T.handle(spec.dtype)))
         out = T.arg("out", T.handle(output.dtype))
-        sizes = [self.geometry.data_elements, *(spec.elements for spec in signature.inputs[1:])]
+        sizes = map(indexing.buffer_elements, signature.inputs)
         self.operands = {
             name: _named(_BUFFERS[name], T.decl_buffer((size,), spec.dtype, data=pointer))
             for name, size, spec, pointer in zip(

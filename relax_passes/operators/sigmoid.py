@@ -48,17 +48,8 @@ class Sigmoid(RowToRow):
         multiplier, shift = signature["multiplier"], signature["shift"]
         half = 1 << (shift - 1) if shift else 0
 
-        @script.prim_func(private=True, s_tir=True)
-        def sigmoid_row(
-            row: T.int32,
-            data: T.handle("int16"),
-            data_rows: T.int32,
-            table: T.handle("uint16"),
-            out: T.handle("int16"),
-        ):
-            X = T.decl_buffer((g.data_elements,), "int16", data=data)
-            F = T.decl_buffer((256,), "uint16", data=table)
-            O = T.decl_buffer((g.out_elements,), "int16", data=out)
+        @script.row_kernel(signature)
+        def sigmoid_row(row, X, data_rows, F, O):
             scaled = T.alloc_buffer((1,), "int32")
             for p in range(g.pixels):
                 for c in range(g.channels):

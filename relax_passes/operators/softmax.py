@@ -80,15 +80,8 @@ class Softmax(RowToRow):
 def _float_row(signature: Signature) -> tirx.PrimFunc:
     g = PixelLoop(signature.inputs[0], signature.output)
 
-    @script.prim_func(private=True, s_tir=True)
-    def softmax_row(
-        row: T.int32,
-        data: T.handle("float32"),
-        data_rows: T.int32,
-        out: T.handle("float32"),
-    ):
-        X = T.decl_buffer((g.data_elements,), "float32", data=data)
-        O = T.decl_buffer((g.out_elements,), "float32", data=out)
+    @script.row_kernel(signature)
+    def softmax_row(row, X, data_rows, O):
         for p in range(g.pixels):
             largest = T.alloc_buffer((1,), "float32")
             total = T.alloc_buffer((1,), "float32")
@@ -109,15 +102,8 @@ def _float_row(signature: Signature) -> tirx.PrimFunc:
 def _logarithm_row(signature: Signature) -> tirx.PrimFunc:
     g = PixelLoop(signature.inputs[0], signature.output)
 
-    @script.prim_func(private=True, s_tir=True)
-    def log_softmax_row(
-        row: T.int32,
-        data: T.handle("float32"),
-        data_rows: T.int32,
-        out: T.handle("float32"),
-    ):
-        X = T.decl_buffer((g.data_elements,), "float32", data=data)
-        O = T.decl_buffer((g.out_elements,), "float32", data=out)
+    @script.row_kernel(signature)
+    def log_softmax_row(row, X, data_rows, O):
         for p in range(g.pixels):
             largest = T.alloc_buffer((1,), "float32")
             total = T.alloc_buffer((1,), "float32")
@@ -152,15 +138,8 @@ def _int8_row(signature: Signature) -> tirx.PrimFunc:
     zero, most = (-32768, 32767) if kind == "int16" else (-128, 127)
     finer = 8 if kind == "int16" else 0  # bits more of the result
 
-    @script.prim_func(private=True, s_tir=True)
-    def softmax_row(
-        row: T.int32,
-        data: T.handle("int8"),
-        data_rows: T.int32,
-        out: T.handle(kind),
-    ):
-        X = T.decl_buffer((g.data_elements,), "int8", data=data)
-        O = T.decl_buffer((g.out_elements,), kind, data=out)
+    @script.row_kernel(signature)
+    def softmax_row(row, X, data_rows, O):
         # Intermediate results are one-element buffers: TVM's simplifier writes the value of a
         # name out at every use, and here each is built on the one before.
         largest = T.alloc_buffer((1,), "int32")

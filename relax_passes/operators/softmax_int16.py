@@ -7,7 +7,7 @@ from tvm import tirx
 from tvm.script import tirx as T
 
 from . import fixed_point, script
-from .int16_table import ENTRIES, int16_table, interpolated
+from .int16_table import int16_table, interpolated
 from .pixel_loop import PixelLoop
 from .signature import Signature
 
@@ -33,19 +33,8 @@ def int16_row(signature: Signature) -> tirx.PrimFunc:
     g = PixelLoop(signature.inputs[0], signature.output)
     multiplier, shift = (tirx.const(signature[name], "int32") for name in ("multiplier", "shift"))
 
-    @script.prim_func(private=True, s_tir=True)
-    def softmax_row(
-        row: T.int32,
-        data: T.handle("int16"),
-        data_rows: T.int32,
-        exponentials: T.handle("int16"),
-        inverses: T.handle("int16"),
-        out: T.handle("int16"),
-    ):
-        X = T.decl_buffer((g.data_elements,), "int16", data=data)
-        E = T.decl_buffer((ENTRIES,), "int16", data=exponentials)
-        R = T.decl_buffer((ENTRIES,), "int16", data=inverses)
-        O = T.decl_buffer((g.out_elements,), "int16", data=out)
+    @script.row_kernel(signature)
+    def softmax_row(row, X, data_rows, E, R, O):
         largest = T.alloc_buffer((1,), "int32")
         total = T.alloc_buffer((1,), "int32")
         bits = T.alloc_buffer((1,), "int32")

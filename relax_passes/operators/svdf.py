@@ -80,26 +80,13 @@ class SvdfUpdate(_FilterBank):
         data, state, weight = signature.inputs
         filters, width = weight.shape
         memory = state.channels // filters
-        kind, state_kind, total = data.dtype, state.dtype, _total(state)
+        state_kind, total = state.dtype, _total(state)
         zero_in = signature["input_zero_point"] if total == "int32" else 0.0
         finish = _requantized(signature, 0, state.dtype)
         zero_state = signature["state_zero_point"] if total == "int32" else 0
-        data_size, state_size = data.rows * data.row_stride, state.rows * state.row_stride
 
-        @script.prim_func(private=True, s_tir=True)
-        def svdf_update_row(
-            row: T.int32,
-            data: T.handle(kind),
-            data_rows: T.int32,
-            state: T.handle(state_kind),
-            state_rows: T.int32,
-            weight: T.handle(kind),
-            out: T.handle(state_kind),
-        ):
-            X = T.decl_buffer((data_size,), kind, data=data)
-            S = T.decl_buffer((state_size,), state_kind, data=state)
-            W = T.decl_buffer((filters * width,), kind, data=weight)
-            O = T.decl_buffer((filters * memory,), state_kind, data=out)
+        @script.row_kernel(signature)
+        def svdf_update_row(row, X, data_rows, S, state_rows, W, O):
             for f in range(filters):
                 for m in range(memory - 1):
                     O[f * memory + m] = S[
@@ -167,24 +154,12 @@ class SvdfFilter(_FilterBank):
     def row_kernel(self, signature: Signature) -> tirx.PrimFunc:
         state, weight, bias = signature.inputs
         units, span = bias.elements, signature["rank"] * weight.shape[1]
-        state_kind, out_kind, total = state.dtype, signature.output.dtype, _total(state)
+        total = _total(state)
         zero = signature["state_zero_point"] if total == "int32" else 0.0
         finish = _requantized(signature, signature["output_zero_point"], signature.output.dtype)
-        state_size = state.rows * state.row_stride
 
-        @script.prim_func(private=True, s_tir=True)
-        def svdf_filter_row(
-            row: T.int32,
-            state: T.handle(state_kind),
-            state_rows: T.int32,
-            weight: T.handle(state_kind),
-            bias: T.handle(total),
-            out: T.handle(out_kind),
-        ):
-            S = T.decl_buffer((state_size,), state_kind, data=state)
-            W = T.decl_buffer((units * span,), state_kind, data=weight)
-            B = T.decl_buffer((units,), total, data=bias)
-            O = T.decl_buffer((units,), out_kind, data=out)
+        @script.row_kernel(signature)
+        def svdf_filter_row(row, S, state_rows, W, B, O):
             for u in range(units):
                 acc = T.alloc_buffer((1,), total)
                 acc[0] = B[u]

@@ -69,24 +69,15 @@ class Take(Operator):
 
     def row_kernel(self, signature: Signature) -> tirx.PrimFunc:
         spec, spec_out = signature.inputs[0], signature.output
-        dtype, axis = spec.dtype, signature["axis"]
+        axis = signature["axis"]
 
         def element(X: Any, P: Any, row: Any, variables: Any, ring: Any) -> Any:
             indices = indexing.element_indices(spec_out, row, variables)
             indices[axis] = P[indices[axis]]
             return X[indexing.element_offset(spec, indices, ring)]
 
-        @script.prim_func(private=True, s_tir=True)
-        def take_row(
-            row: T.int32,
-            data: T.handle(dtype),
-            data_rows: T.int32,
-            indices: T.handle("int32"),
-            out: T.handle(dtype),
-        ):
-            X = T.decl_buffer((indexing.buffer_elements(spec),), dtype, data=data)
-            P = T.decl_buffer((spec_out.shape[axis],), "int32", data=indices)
-            O = T.decl_buffer((spec_out.row_stride,), dtype, data=out)
+        @script.row_kernel(signature)
+        def take_row(row, X, data_rows, P, O):
             for i, j, k in T.grid(*indexing.row_loops(spec_out)):
                 O[indexing.offset_in_row(spec_out, (i, j, k))] = element(
                     X, P, row, (i, j, k), data_rows

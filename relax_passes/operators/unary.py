@@ -116,15 +116,8 @@ class Unary(RowToRow):
         def result(element):
             return function_of(signature.attrs, element)
 
-        @script.prim_func(private=True, s_tir=True)
-        def unary_row(
-            row: T.int32,
-            data: T.handle("float32"),
-            data_rows: T.int32,
-            out: T.handle("float32"),
-        ):
-            X = T.decl_buffer((g.data_elements,), "float32", data=data)
-            O = T.decl_buffer((g.out_elements,), "float32", data=out)
+        @script.row_kernel(signature)
+        def unary_row(row, X, data_rows, O):
             for p in range(g.pixels):
                 for c in range(g.channels):
                     O[g.out_index(p, c)] = result(X[g.data_index(row, data_rows, p, c)])

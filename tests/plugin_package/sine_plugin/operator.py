@@ -21,12 +21,8 @@ class Sine(RowToRow):
     def row_kernel(self, signature):
         g = PixelLoop(signature.inputs[0], signature.output, merge=True)
 
-        @script.prim_func(private=True, s_tir=True)
-        def sine_row(
-            row: T.int32, data: T.handle("float32"), data_rows: T.int32, out: T.handle("float32")
-        ):
-            X = T.decl_buffer((g.data_elements,), "float32", data=data)
-            O = T.decl_buffer((g.out_elements,), "float32", data=out)
+        @script.row_kernel(signature)
+        def sine_row(row, X, data_rows, O):
             for p in range(g.pixels):
                 for c in range(g.channels):
                     O[g.out_index(p, c)] = T.sin(X[g.data_index(row, data_rows, p, c)])
