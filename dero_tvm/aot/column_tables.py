@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from dero_tvm.schedule.column_groups import ColumnGroup
 from dero_tvm.schedule.network import Network, Operation
+from dero_tvm.schedule.operation import ColumnGroup
 
 _MOST = 1 << 16
 _KEPT = 3  # entries of a window for each result that keeps columns

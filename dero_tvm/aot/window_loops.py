@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from dero_tvm.schedule.column_groups import ColumnGroup
 from dero_tvm.schedule.network import Cascade, Operation
+from dero_tvm.schedule.operation import ColumnGroup
 from dero_tvm.schedule.to_problem import work_buffer
 
 from .asks import rows_needed, with_functions

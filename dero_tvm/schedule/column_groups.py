@@ -19,9 +19,7 @@ besides does not know that it is a group.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
-from fractions import Fraction
-from functools import cached_property
+from dataclasses import replace
 
 from dero_tvm.boundary.errors import UserError
 from dero_tvm.planning.column_windows.grouping import Group, Grouping
@@ -31,9 +29,10 @@ from relax_passes.operators.column_windows import group_signature
 from relax_passes.streaming.row_needs import row_needs
 from relax_passes.streaming.row_schedule import PassSchedule, simulate_passes
 
-from .column_spans import ColumnSpans, Span, column_spans
+from .column_spans import column_spans
 from .joined_cascades import joined_cascades
-from .network import Cascade, Network, Operation
+from .network import Cascade, Network
+from .operation import ColumnGroup, ColumnSpans, Operation, StripPlace
 
 _ALIGNMENT = 4  # bytes, of every strip
 _SCRATCH_ALIGNMENT = 8
@@ -41,79 +40,6 @@ _SCRATCH_ALIGNMENT = 8
 
 MakesWindows = Callable[[Operation, Collection[int]], bool]
 """Whether an operation makes ranges of columns, with operands of these numbers in strips."""
-
-
-@dataclass(frozen=True)
-class StripPlace:
-    """Row r of a strip begins ``offset + r % rows * row_bytes`` bytes into the patch."""
-
-    offset: int
-    rows: int
-    row_bytes: int
-
-
-@dataclass(frozen=True)
-class ColumnGroup:
-    """Operations in windows of columns; the last one makes the group's result.
-
-    `spans` has for every window the columns that each operation makes.
-    """
-
-    operations: tuple[Operation, ...]
-    rows: int  # of the result, a pass
-    spans: ColumnSpans
-    schedule: PassSchedule
-    strips: dict[str, StripPlace]  # by value
-    scratch: int  # bytes from the start of the patch
-    patch_bytes: int
-
-    @property
-    def columns(self) -> tuple[tuple[Span, ...], ...]:
-        """For every window the range of columns that each operation makes."""
-        return self.spans.made
-
-    @cached_property
-    def keeping(self) -> tuple[int, ...]:
-        """The operations of whose results columns stay from one window to the next."""
-        return tuple(filter(self.spans.keeps, range(len(self.operations))))
-
-    def strips_of(self, part: Operation) -> dict[int, int]:
-        """The operands of one of the operations that come in strips, with elements of a row."""
-        return {
-            index: self.strips[name].row_bytes // part.signature.inputs[index].itemsize
-            for index, name in enumerate(part.operands)
-            if name in self.strips
-        }
-
-    def macs_of(self, turn: int) -> Fraction:
-        """Multiply-accumulates of all windows of pass number `turn`."""
-        total = Fraction(0)
-        made = zip(self.schedule.first[turn], self.schedule.end[turn], strict=True)
-        for index, (op, (first, end)) in enumerate(zip(self.operations, made, strict=True)):
-            output = op.signature.output
-            columns = sum(window[index][1] - window[index][0] for window in self.columns)
-            whole = max(output.rows * output.pixels, 1)
-            total += Fraction(op.macs * (end - first) * columns, whole)
-        return total
-
-    @property
-    def kernel_calls(self) -> int:
-        """Rows of windows that all operations make in all passes."""
-        windows = [
-            sum(window[index][0] < window[index][1] for window in self.columns)
-            for index in range(len(self.operations))
-        ]
-        passes = zip(self.schedule.first, self.schedule.end, strict=True)
-        return sum(
-            (end - first) * count
-            for firsts, ends in passes
-            for first, end, count in zip(firsts, ends, windows, strict=True)
-        )
-
-    @property
-    def macs(self) -> int:
-        """Multiply-accumulates of all passes, those that are made again included."""
-        return int(sum(map(self.macs_of, range(len(self.schedule.first))), Fraction(0)))
 
 
 def extra_macs(network: Network) -> int:

@@ -11,34 +11,10 @@ kept, it makes of that what its strip does not hold from the window before:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from relax_passes.operators import Signature, operator_of
 
-from .network import Operation
-
-Span = tuple[int, int]
-"""A half-open range of columns."""
-
-
-@dataclass(frozen=True)
-class ColumnSpans:
-    """By window and operation: `made` in the window, and `held` when it is done.
-
-    What is held and not made has stayed from the window before.
-    """
-
-    made: tuple[tuple[Span, ...], ...]
-    held: tuple[tuple[Span, ...], ...]
-
-    def keeps(self, operation: int) -> bool:
-        """Whether columns of an operation's result stay in some window."""
-        pairs = zip(self.made, self.held, strict=True)
-        return any(held[operation][0] < made[operation][0] for made, held in pairs)
-
-    def widest(self, operation: int) -> int:
-        """The most columns of an operation's result that are held."""
-        return max(held[operation][1] - held[operation][0] for held in self.held)
+from .operation import ColumnSpans, Operation, Span
 
 
 def column_spans(operations: Sequence[Operation], width: int, *, keep: bool) -> ColumnSpans:

@@ -10,20 +10,15 @@ import enum
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
-from tvm import tirx
 
 from relax_passes.ir.port_quantization import PortQuantization
-from relax_passes.operators import Signature, TensorSpec
-from relax_passes.streaming.row_schedule import CascadeOperator, RowSchedule, simulate
+from relax_passes.operators import TensorSpec
+from relax_passes.streaming.row_schedule import RowSchedule, simulate
 
-from .row_offsets import Body, RowOffsets, body_text
-
-if TYPE_CHECKING:
-    from .column_groups import ColumnGroup
+from .operation import NativeKernel as NativeKernel
+from .operation import Operation as Operation
 
 
 class CascadeKind(enum.Enum):
@@ -47,69 +42,6 @@ class Value:
     spec: TensorSpec
     buffer: str
     offset: int = 0
-
-
-@dataclass(frozen=True)
-class NativeKernel:
-    """A kernel in C for a board's core, in place of the portable one (see `kernels.CKernel`)."""
-
-    name: str
-    body: Body
-    constants: tuple[tuple[str, str], ...]  # parameter, name of the network's constant
-    scratch: int = 0  # bytes
-    support: tuple[Path, ...] = ()
-    qualifiers: str = ""
-    ranges: bool = False  # it can make some columns of its row
-
-    @property
-    def takes_tables(self) -> bool:
-        """Whether it can look up where the rows of its operands lie."""
-        return not isinstance(self.body, str)
-
-    def text(self, offsets: RowOffsets) -> str:
-        """The statements for operands that lie as `offsets` says."""
-        return body_text(self.body, offsets)
-
-
-@dataclass(frozen=True)
-class Operation:
-    """One operator call: operands are names of values or of constants, in call order."""
-
-    name: str
-    signature: Signature
-    operands: tuple[str, ...]
-    result: str
-    row_operands: tuple[int, ...]  # indices of the operands that are read row by row
-    scratch: int = 0  # bytes
-    macs: int = 0
-    state: TensorSpec | None = None  # set if it is a running reduction
-    function: tirx.PrimFunc | None = None  # an opaque operator's own kernel, over whole tensors
-    native: NativeKernel | None = None  # what the C source calls; the host runs the portable kernel
-    group: ColumnGroup | None = None  # set if it stands for several, in windows of columns
-
-    @property
-    def scratch_bytes(self) -> int:
-        """Scratch that whichever kernel runs finds room in."""
-        return max(self.scratch, self.native.scratch if self.native else 0)
-
-    @property
-    def parts(self) -> tuple[Operation, ...]:
-        """The operations with kernels: those of a group, or itself."""
-        return self.group.operations if self.group else (self,)
-
-    def strips_of(self, part: Operation) -> dict[int, int] | None:
-        """The operands of a part of a group that come in strips, with the elements of their rows.
-
-        None if it is no group.
-        """
-        return self.group.strips_of(part) if self.group else None
-
-    def in_schedule(self) -> CascadeOperator:
-        """What the row schedule has to know of it."""
-        running_reduction = self.state is not None
-        return CascadeOperator(
-            self.signature, self.operands, self.result, self.row_operands, running_reduction
-        )
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ that: transposed where it is seen channels-first, and reshaped.
 from __future__ import annotations
 
 from math import prod
-from typing import TYPE_CHECKING
 
 from tvm.ir import GenericConst
 
@@ -16,10 +15,8 @@ from ..ir.operator_graph import Node
 from ..operators import operator_of
 from ..operators.joined import Joined
 from .cannot_reorganize import CannotReorganize, layer, no_counterpart
-from .description import KeptOperator
-
-if TYPE_CHECKING:
-    from .partial_description import DescribedTensor, PartialDescription
+from .description import Activation, KeptOperator
+from .partial_description import DescribedTensor, PartialDescription
 
 
 def can_stay(data: Node) -> bool:
@@ -80,6 +77,33 @@ def as_in_module(description: PartialDescription, name: str) -> str:
         attributes = (("shape", wanted),)
         source = _layout(description, name, "reshape", source, given, wanted, attributes)
     return source
+
+
+def image_operand(description: PartialDescription, name: str, data: Node) -> str:
+    """The node that computes the only operand, an image, in the shape the module has it."""
+    operands = data.computed_operands
+    if len(operands) != 1 or len(description.graph[operands[0]].spec.shape) != 4:
+        raise no_counterpart(name, data, " of something else than one image")
+    tensor = description.tensors[operands[0]]
+    given = description.literal_shape(tensor.source)
+    wanted = description.graph[operands[0]].spec.shape
+    # Where concatenations went, there are fewer channels than in the module.
+    if given[:-1] == wanted[:-1] and not tensor.channels_first:
+        return tensor.source
+    return as_in_module(description, operands[0])
+
+
+def normalization(
+    description: PartialDescription,
+    name: str,
+    tensor: DescribedTensor,
+    activation: Activation | None,
+) -> DescribedTensor:
+    """What a factor and a summand a channel become, that no convolution has absorbed."""
+    if description.within is not None and name not in description.within:
+        return kept_operator(description, name, description.graph[name])
+    description.decide(name, "dropped", "a reorganized network has normalisations of its own")
+    return description.activated(name, tensor, activation)
 
 
 def _layout(

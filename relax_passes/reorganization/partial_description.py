@@ -28,7 +28,6 @@ from .description import (
     Window,
 )
 from .join_verdicts import Verdicts
-from .kept_operators import as_in_module, kept_operator
 from .layout_transpose import squeezed
 
 JoinActivation = Literal["convolution", "sum", "dropped"]
@@ -85,18 +84,6 @@ class PartialDescription:
         if any(tensor.channels_first for tensor in found):
             raise no_counterpart(name, data, " of an image channels-first")
         return tuple(tensor.source for tensor in found)
-
-    def image(self, name: str, data: Node) -> str:
-        """The node that computes the only operand, an image, in the shape the module has it."""
-        operands = data.computed_operands
-        if len(operands) != 1 or len(self.graph[operands[0]].spec.shape) != 4:
-            raise no_counterpart(name, data, " of something else than one image")
-        tensor = self.tensors[operands[0]]
-        given, wanted = self.literal_shape(tensor.source), self.graph[operands[0]].spec.shape
-        # Where concatenations went, there are fewer channels than in the module.
-        if given[:-1] == wanted[:-1] and not tensor.channels_first:
-            return tensor.source
-        return as_in_module(self, operands[0])
 
     def vector(self, source: str, shape: tuple[int, ...]) -> DescribedTensor:
         """A vector that the module has in `shape`."""
@@ -222,15 +209,6 @@ class PartialDescription:
         ):
             self.nodes[tensor.source] = replace(node, final_activation=activation)
             return tensor
-        return self.activated(name, tensor, activation)
-
-    def normalization(
-        self, name: str, tensor: DescribedTensor, activation: Activation | None
-    ) -> DescribedTensor:
-        """What a factor and a summand a channel become, that no convolution has absorbed."""
-        if self.within is not None and name not in self.within:
-            return kept_operator(self, name, self.graph[name])
-        self.decide(name, "dropped", "a reorganized network has normalisations of its own")
         return self.activated(name, tensor, activation)
 
 

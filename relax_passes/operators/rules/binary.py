@@ -36,6 +36,7 @@ from ...ir.operator_graph import Node
 from ...reorganization.cannot_reorganize import no_counterpart
 from ...reorganization.channel_selection import NARROWING, CannotNarrow, Kept, take
 from ...reorganization.description import Activation
+from ...reorganization.kept_operators import normalization
 from ...reorganization.partial_description import (
     DESCRIPTION,
     DescribedTensor,
@@ -236,7 +237,7 @@ def _describe(description: PartialDescription, name: str, data: Node) -> Describ
         return tensor
     if first and data.operator == "dero.divide":
         raise no_counterpart(name, data, " of a constant by the tensor")
-    return description.normalization(name, tensors[0], limits)
+    return normalization(description, name, tensors[0], limits)
 
 
 def _is_uniform(constant: np.ndarray) -> bool:

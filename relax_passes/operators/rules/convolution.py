@@ -46,6 +46,7 @@ from ...ir.operator_graph import Node
 from ...reorganization.cannot_reorganize import one_axis
 from ...reorganization.channel_selection import NARROWING, CannotNarrow, Kept, take, the_kept
 from ...reorganization.description import Convolution, Window
+from ...reorganization.kept_operators import image_operand, normalization
 from ...reorganization.partial_description import (
     DESCRIPTION,
     DescribedTensor,
@@ -281,12 +282,12 @@ def _describe(description: PartialDescription, name: str, data: Node) -> Describ
         raise one_axis(name, data)
     scaling = window == Window((1, 1)) and groups == channels == filters > 1
     if scaling and name not in description.verdicts.gates:
-        return description.normalization(name, tensor, activation)
+        return normalization(description, name, tensor, activation)
     if len(shape) == 1:
         return add_dense(
             description, name, data, tensor.source, _of_one_pixel(weight, window, groups), bias
         )
-    source = description.image(name, data)
+    source = image_operand(description, name, data)
     description.keep(name, weight, bias)
     shape = signature.output.shape[1:]
     made = Convolution(

@@ -27,6 +27,7 @@ from ...ir.dataflow import shape_of
 from ...ir.operator_graph import Node
 from ...reorganization.cannot_reorganize import no_counterpart
 from ...reorganization.description import Shuffle
+from ...reorganization.kept_operators import image_operand
 from ...reorganization.partial_description import DESCRIPTION, DescribedTensor, PartialDescription
 from ...shortcuts.channel_sums import NotLinear
 from .registry import Refusal
@@ -88,7 +89,7 @@ def _gather_nd_elements(reader: RegionReader, call: Any) -> ElementSum:
 
 @DESCRIPTION.register("dero.take")
 def _describe(description: PartialDescription, name: str, data: Node) -> DescribedTensor:
-    source = description.image(name, data)
+    source = image_operand(description, name, data)
     shape, places = data.spec.shape, np.array(data.signature["places"])
     if len(shape) == 4 and data.signature["axis"] == 3:
         channels = np.arange(data.signature.inputs[0].channels)

@@ -38,6 +38,7 @@ from ...ir.operator_graph import Node
 from ...reorganization.channel_selection import NARROWING, same_channels
 from ...reorganization.description import Convolution, Pool, PoolWindow, Window
 from ...reorganization.join_verdicts import averages_all
+from ...reorganization.kept_operators import image_operand
 from ...reorganization.partial_description import (
     DESCRIPTION,
     DescribedTensor,
@@ -225,7 +226,7 @@ def _describe(description: PartialDescription, name: str, data: Node) -> Describ
     (tensor,) = description.operands(name, data)
     if window == Window((1, 1)):  # of a single pixel, perhaps
         return description.activated(name, tensor, clamp_of(signature.attrs))
-    source = description.image(name, data)
+    source = image_operand(description, name, data)
     if averages_all(description.graph, name):
         tensor = description.add(global_pool(description, name, source, shape[-1]))
     else:

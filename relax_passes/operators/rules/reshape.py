@@ -30,6 +30,7 @@ from ...ir.operator_graph import Node
 from ...reorganization.cannot_reorganize import no_counterpart
 from ...reorganization.channel_selection import NARROWING, CannotNarrow, Kept, the_kept
 from ...reorganization.description import Flatten, Shuffle
+from ...reorganization.kept_operators import image_operand
 from ...reorganization.layout_transpose import TO_NCHW, TO_NHWC, is_transpose
 from ...reorganization.partial_description import DESCRIPTION, DescribedTensor, PartialDescription
 from .. import Signature
@@ -122,7 +123,7 @@ def _shuffled(description: PartialDescription, name: str, data: Node) -> Describ
         or last.spec.shape != old
     ):
         return None
-    source = description.image(name, data)
+    source = image_operand(description, name, data)
     tensor = description.add(Shuffle(name, (source,), old[1:], pixels[1]))
     description.tensors |= dict.fromkeys((readers[0], after[0]), tensor)
     return tensor

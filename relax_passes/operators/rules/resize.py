@@ -37,6 +37,7 @@ from ...ir.operator_graph import Node
 from ...reorganization.cannot_reorganize import no_counterpart
 from ...reorganization.channel_selection import NARROWING, same_channels
 from ...reorganization.description import Upsample
+from ...reorganization.kept_operators import image_operand
 from ...reorganization.partial_description import DESCRIPTION, DescribedTensor, PartialDescription
 from .. import attributes_of
 from .. import quantized as factors
@@ -214,7 +215,7 @@ NARROWING.register("dero.resize2d", "dero.resize_bilinear")(same_channels)
 
 @DESCRIPTION.register("dero.resize2d")
 def _describe(description: PartialDescription, name: str, data: Node) -> DescribedTensor:
-    source = description.image(name, data)
+    source = image_operand(description, name, data)
     old, shape = (s.shape[1:] for s in (data.signature.inputs[0], data.signature.output))
     factor = (shape[0] // old[0], shape[1] // old[1])
     if (old[0] * factor[0], old[1] * factor[1]) != shape[:2] or data.signature[
