@@ -20,6 +20,7 @@ import tvm
 from tvm import relax
 
 from ..ir.dataflow import DataflowRewriter, dtype_of, is_call, shape_of
+from ..ir.rewriting_pass import rewriting_pass
 from ..operators.rules.registry import Rules
 
 NAME = "BoundIndices"
@@ -33,16 +34,6 @@ the operator bounds its indices itself.
 @tvm.error.register_error("IndexOutside")  # passes are run by C++, which knows errors by name
 class IndexOutside(ValueError):
     """A constant index does not exist in its tensor: the network is wrong."""
-
-
-@tvm.transform.module_pass(opt_level=0, name=NAME)
-class BoundIndices:
-    """Module pass: see the file's docstring."""
-
-    def transform_module(
-        self, module: tvm.IRModule, _context: tvm.transform.PassContext
-    ) -> tvm.IRModule:
-        return _Rewriter(module).run()
 
 
 class _Rewriter(DataflowRewriter):
@@ -92,6 +83,10 @@ class _Rewriter(DataflowRewriter):
                 f"outside of a tensor of shape {list(shape_of(call.args[0]))}"
             )
         return True
+
+
+BoundIndices = rewriting_pass(NAME, _Rewriter)
+"""Module pass: see the file's docstring."""
 
 
 def _highest(lengths: list[int]) -> np.ndarray:

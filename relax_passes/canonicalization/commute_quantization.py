@@ -21,6 +21,7 @@ from tvm import relax
 from tvm.ir import Call, GenericConst
 
 from ..ir.dataflow import DataflowRewriter, is_call, with_operands
+from ..ir.rewriting_pass import rewriting_pass
 from ..ir.straight_line import variables
 from ..operators.fixed_point import ACTIVATIONS, type_limits
 from ..operators.rules.registry import Refusal
@@ -30,16 +31,6 @@ from .moves import is_move, pad_value, pads_with_constant
 
 NAME = "CommuteQuantization"
 KEPT_IN_FLOAT = "kept in float"  # what is done with a move that needs real numbers
-
-
-@tvm.transform.module_pass(opt_level=0, name=NAME)
-class CommuteQuantization:
-    """Module pass: see the file's docstring."""
-
-    def transform_module(
-        self, module: tvm.IRModule, _context: tvm.transform.PassContext
-    ) -> tvm.IRModule:
-        return _Rewriter(module).run()
 
 
 class _Rewriter(DataflowRewriter):
@@ -137,6 +128,10 @@ class _Rewriter(DataflowRewriter):
         if key not in self._dequantized:
             self._dequantized[key] = self.emit(call)
         return self._dequantized[key]
+
+
+CommuteQuantization = rewriting_pass(NAME, _Rewriter)
+"""Module pass: see the file's docstring."""
 
 
 def _one_quantization(dequantized: list[Any]) -> tuple[float, int]:

@@ -32,10 +32,10 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import tvm
 from tvm import relax
 
 from ..ir.dataflow import DataflowRewriter, is_call, shape_of
+from ..ir.rewriting_pass import rewriting_pass
 from ..operators.rules.registry import Rules
 
 NAME = "DecomposeComposites"
@@ -52,16 +52,6 @@ TUPLE_SPELLINGS: Rules[Callable[[SpellingRewriter, Any, int], relax.Expr | None]
     f"{NAME}'s tuples"
 )
 """Likewise for one member of the tuple that a call returns."""
-
-
-@tvm.transform.module_pass(opt_level=0, name=NAME)
-class DecomposeComposites:
-    """Module pass: see the file's docstring."""
-
-    def transform_module(
-        self, module: tvm.IRModule, _context: tvm.transform.PassContext
-    ) -> tvm.IRModule:
-        return SpellingRewriter(module).run()
 
 
 class SpellingRewriter(DataflowRewriter):
@@ -96,6 +86,10 @@ class SpellingRewriter(DataflowRewriter):
         if same or np.broadcast_shapes(*shapes) != tuple(shape_of(expr)):
             return None
         return relax.Call(expr.op, [self.new(operand) for operand in operands], expr.attrs)
+
+
+DecomposeComposites = rewriting_pass(NAME, SpellingRewriter)
+"""Module pass: see the file's docstring."""
 
 
 def with_width(rewriter: SpellingRewriter, expr: relax.Expr) -> relax.Expr:

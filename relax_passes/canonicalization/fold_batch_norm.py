@@ -18,13 +18,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import tvm
 from tvm import relax
 from tvm.ir import Call
 
 from ..ir.constant_tensor import exact_constant
 from ..ir.dataflow import DataflowRewriter, dtype_of, is_call, shape_of
 from ..ir.decisions import LEFT_ALONE
+from ..ir.rewriting_pass import rewriting_pass
 
 NAME = "FoldAffine"
 _MERGED = (
@@ -37,16 +37,6 @@ _MERGED = (
 _TRANSPOSED = "relax.nn.conv2d_transpose"
 _AFFINE = ("relax.add", "relax.subtract", "relax.multiply", "relax.divide")
 _WEIGHTED = ("relax.nn.conv2d", _TRANSPOSED, "relax.matmul")
-
-
-@tvm.transform.module_pass(opt_level=0, name=NAME)
-class FoldAffine:
-    """Module pass: see the file's docstring."""
-
-    def transform_module(
-        self, module: tvm.IRModule, _context: tvm.transform.PassContext
-    ) -> tvm.IRModule:
-        return _Rewriter(module).run()
 
 
 class _Rewriter(DataflowRewriter):
@@ -199,6 +189,10 @@ class _Rewriter(DataflowRewriter):
         if values.size not in (1, values.shape[axis]):
             return None
         return np.broadcast_to(values.reshape(-1), (shape[axis],))
+
+
+FoldAffine = rewriting_pass(NAME, _Rewriter)
+"""Module pass: see the file's docstring."""
 
 
 def _of_groups(scale: np.ndarray, call: Any, shape: tuple[int, ...]) -> np.ndarray:

@@ -22,6 +22,7 @@ from tvm.ir import Call, GenericConst, Op
 
 from ..ir.constant_tensor import DEQUANTIZES, ConstantTensor, exact_constant
 from ..ir.dataflow import DataflowRewriter, dtype_of, is_call, shape_of, with_operands
+from ..ir.rewriting_pass import rewriting_pass
 from ..ir.straight_line import operands_of
 from ..ir.unfinished import abandoned_on_failure
 from ..operators.rules.registry import Rules
@@ -49,16 +50,6 @@ _FILLED = {  # with this number, or with the second operand
     "relax.full_like": None,
 }
 _MOST_BYTES = 1 << 28  # of a result that is larger than every constant of the module
-
-
-@tvm.transform.module_pass(opt_level=0, name=NAME)
-class FoldConstants:
-    """Module pass: see the file's docstring."""
-
-    def transform_module(
-        self, module: tvm.IRModule, _context: tvm.transform.PassContext
-    ) -> tvm.IRModule:
-        return _Rewriter(module).run()
 
 
 class _Rewriter(DataflowRewriter):
@@ -183,6 +174,10 @@ class _Rewriter(DataflowRewriter):
             if value.values.size and (value.real() == neutral).all():
                 return self.new(operand)
         return None
+
+
+FoldConstants = rewriting_pass(NAME, _Rewriter)
+"""Module pass: see the file's docstring."""
 
 
 def _largest_constant(module: tvm.IRModule) -> int:

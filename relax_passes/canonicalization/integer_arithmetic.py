@@ -27,6 +27,7 @@ from tvm.ir import Call, GenericConst
 
 from ..ir.constant_tensor import ConstantTensor
 from ..ir.dataflow import DataflowRewriter, dtype_of, is_call
+from ..ir.rewriting_pass import rewriting_pass
 from ..ir.straight_line import operands_of
 from ..operators import make_call, tables
 from ..operators.fixed_point import ACTIVATIONS, int8_limits
@@ -44,16 +45,6 @@ INTEGERS: Rules[IntegerRule] = Rules(NAME)
 """What a float call becomes on integers.  None if no operand is quantized; raises `Refusal` if one
 is but the operator has to stay in float.
 """
-
-
-@tvm.transform.module_pass(opt_level=0, name=NAME)
-class IntegerArithmetic:
-    """Module pass: see the file's docstring."""
-
-    def transform_module(
-        self, module: tvm.IRModule, _context: tvm.transform.PassContext
-    ) -> tvm.IRModule:
-        return IntegerRewriter(module).run()
 
 
 class IntegerRewriter(DataflowRewriter):
@@ -245,6 +236,10 @@ class IntegerRewriter(DataflowRewriter):
             return
         if any(isinstance(o, relax.Var) and self.is_quantized(o) for o in operands_of(expr)):
             self.note(var, f"{_name(expr)} kept in float: it has no integer form")
+
+
+IntegerArithmetic = rewriting_pass(NAME, IntegerRewriter)
+"""Module pass: see the file's docstring."""
 
 
 def _quantize_only(rewriter: IntegerRewriter, var: relax.Var) -> Epilogue | None:

@@ -14,26 +14,16 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import tvm
 from tvm import relax
 
 from ..ir.dataflow import DataflowRewriter, is_call, shape_of
+from ..ir.rewriting_pass import rewriting_pass
 from ..operators import attributes_of, make_call, spec_of
 from ..operators.lstm import lstm_parts
 from ..operators.recurrence import Recurrence
 
 NAME = "LastSteps"
 _LAYERS = ("dero.lstm", "dero.gru")
-
-
-@tvm.transform.module_pass(opt_level=0, name=NAME)
-class LastSteps:
-    """Module pass: see the file's docstring."""
-
-    def transform_module(
-        self, module: tvm.IRModule, _context: tvm.transform.PassContext
-    ) -> tvm.IRModule:
-        return _Rewriter(module).run()
 
 
 class _Rewriter(DataflowRewriter):
@@ -86,6 +76,10 @@ class _Rewriter(DataflowRewriter):
         taken = elements.reshape(shape_of(call.args[0]))[index]
         expected = elements.reshape(loop.hidden_shape).take(loop.last, axis=loop.time_axis)
         return np.array_equal(taken.ravel(), expected.ravel())
+
+
+LastSteps = rewriting_pass(NAME, _Rewriter)
+"""Module pass: see the file's docstring."""
 
 
 def _loop_of(call: Any) -> Recurrence:

@@ -24,6 +24,7 @@ from tvm.ir import Call, Op
 
 from ..ir.constant_tensor import DEQUANTIZES
 from ..ir.dataflow import Dataflow, DataflowRewriter, dtype_of, is_call, shape_of
+from ..ir.rewriting_pass import rewriting_pass
 from ..ir.straight_line import operands_of
 from ..operators import make_call, operator_of
 from ..operators.fixed_point import ACTIVATIONS
@@ -50,16 +51,6 @@ _OF_TRUTH = tuple(  # which make truth values, and choose by them
     )
 )
 _LARGEST_RANK = 5  # of the row kernels
-
-
-@tvm.transform.module_pass(opt_level=0, name=NAME)
-class SelectOperators:
-    """Module pass: see the file's docstring."""
-
-    def transform_module(
-        self, module: tvm.IRModule, _context: tvm.transform.PassContext
-    ) -> tvm.IRModule:
-        return SelectionRewriter(module).run()
 
 
 class SelectionRewriter(DataflowRewriter):
@@ -141,6 +132,10 @@ class SelectionRewriter(DataflowRewriter):
     def _activation(self, region: Region, attributes: dict[str, Any]) -> relax.Expr:
         result = self.dero("unary", [self.new(region.source)], **attributes)
         return self.finish(result, list(region.members))
+
+
+SelectOperators = rewriting_pass(NAME, SelectionRewriter)
+"""Module pass: see the file's docstring."""
 
 
 def _computes_tensors(expr: Any) -> bool:

@@ -26,6 +26,7 @@ from tvm.ir import GenericConst
 
 from ..ir.attributes import UNSIGNED_LAYERS
 from ..ir.dataflow import DataflowRewriter, dtype_of, is_call, with_operands
+from ..ir.rewriting_pass import rewriting_pass
 from ..operators import make_call
 from .fold_constants import clip_bounds
 from .moves import is_move, pad_value, pads_with_constant
@@ -33,16 +34,6 @@ from .moves import is_move, pad_value, pads_with_constant
 NAME = "SignQuantization"
 _OFFSET = 128
 _BY_INDEX = ("relax.take", "relax.argmax", "relax.argmin")  # work on shifted integers as well
-
-
-@tvm.transform.module_pass(opt_level=0, name=NAME)
-class SignQuantization:
-    """Module pass: see the file's docstring."""
-
-    def transform_module(
-        self, module: tvm.IRModule, _context: tvm.transform.PassContext
-    ) -> tvm.IRModule:
-        return _Rewriter(module).run()
 
 
 class _Rewriter(DataflowRewriter):
@@ -145,3 +136,7 @@ class _Rewriter(DataflowRewriter):
         if constant is None:
             return None
         return relax.const((constant.values.astype(np.int32) - _OFFSET).astype(np.int32))
+
+
+SignQuantization = rewriting_pass(NAME, _Rewriter)
+"""Module pass: see the file's docstring."""

@@ -25,20 +25,11 @@ from tvm import relax
 from tvm.ir import GenericConst
 
 from ..ir.dataflow import DataflowRewriter, is_call, shape_of
+from ..ir.rewriting_pass import rewriting_pass
 from .normalization_forms import NormalizationForms, Variance
 
 NAME = "SpellNormalizations"
 _NORMALIZATIONS = ("relax.nn.layer_norm", "relax.nn.group_norm", "relax.nn.rms_norm")
-
-
-@tvm.transform.module_pass(opt_level=0, name=NAME)
-class SpellNormalizations:
-    """Module pass: see the file's docstring."""
-
-    def transform_module(
-        self, module: tvm.IRModule, _context: tvm.transform.PassContext
-    ) -> tvm.IRModule:
-        return _Rewriter(module).run()
 
 
 class _Rewriter(DataflowRewriter):
@@ -158,6 +149,10 @@ class _Rewriter(DataflowRewriter):
                 within = operation(self.emit(result), self.new(operand))
             result = within
         return result
+
+
+SpellNormalizations = rewriting_pass(NAME, _Rewriter)
+"""Module pass: see the file's docstring."""
 
 
 def _affine(norm: Any, values: np.ndarray, multiplies: bool) -> relax.Expr | None:

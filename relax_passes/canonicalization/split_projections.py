@@ -23,21 +23,12 @@ from tvm.ir import Call
 
 from ..ir.constant_tensor import ConstantTensor
 from ..ir.dataflow import DataflowRewriter, is_call, shape_of
+from ..ir.rewriting_pass import rewriting_pass
 from .layout import Layout
 
 NAME = "SplitProjections"
 _MOVES = ("relax.reshape", "relax.permute_dims")
 _QUANTIZATIONS = ("relax.quantize", "relax.dequantize")
-
-
-@tvm.transform.module_pass(opt_level=0, name=NAME)
-class SplitProjections:
-    """Module pass: see the file's docstring."""
-
-    def transform_module(
-        self, module: tvm.IRModule, _context: tvm.transform.PassContext
-    ) -> tvm.IRModule:
-        return _Rewriter(module).run()
 
 
 @dataclass(frozen=True)
@@ -197,6 +188,10 @@ class _Rewriter(DataflowRewriter):
     def _bias_of(self, call: Any) -> ConstantTensor:
         constants = [self.old.constant(arg) for arg in call.args]
         return next(constant for constant in constants if constant is not None)
+
+
+SplitProjections = rewriting_pass(NAME, _Rewriter)
+"""Module pass: see the file's docstring."""
 
 
 def _cut(constant: ConstantTensor, part: _Slice, lead: int) -> ConstantTensor:

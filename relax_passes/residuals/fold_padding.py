@@ -12,27 +12,16 @@ from __future__ import annotations
 
 from typing import Any
 
-import tvm
 from tvm import relax
 from tvm.ir import Call
 
 from ..ir.dataflow import DataflowRewriter, dtype_of, is_call
+from ..ir.rewriting_pass import rewriting_pass
 from ..operators import attributes_of, make_call
 
 NAME = "FoldPadding"
 
 _PAD, _CONV = "dero.pad", "dero.conv2d"
-
-
-@tvm.transform.module_pass(opt_level=0, name=NAME)
-class FoldPadding:
-    """The pass; see the module's docstring."""
-
-    def transform_module(
-        self, module: tvm.IRModule, _context: tvm.transform.PassContext
-    ) -> tvm.IRModule:
-        """Return `module` with paddings folded."""
-        return _Rewriter(module).run()
 
 
 class _Rewriter(DataflowRewriter):
@@ -69,3 +58,7 @@ class _Rewriter(DataflowRewriter):
         return self.emit(
             make_call("conv2d", [self.new(pad.args[0]), *map(self.new, conv.args[1:])], **attrs)
         )
+
+
+FoldPadding = rewriting_pass(NAME, _Rewriter)
+"""Module pass: see the file's docstring."""

@@ -21,6 +21,7 @@ from tvm import relax
 from tvm.ir import Call, GenericConst
 
 from ..ir.dataflow import DataflowRewriter, is_call, shape_of
+from ..ir.rewriting_pass import rewriting_pass
 from ..operators import attributes_of, make_call
 
 NAME = "HoistTransposes"
@@ -34,17 +35,6 @@ _ELEMENTWISE = tuple(
 _WITHOUT_AXES = {"dero.lookup": (1,)}  # operands that have none of the data's axes: a table
 _TO_INT8 = ("dero.quantize", "dero.flip_sign_bit")
 _BY_AXIS = {"dero.pad": ("pad_before", "pad_after"), "dero.slice": ("begin", "end", "strides")}
-
-
-@tvm.transform.module_pass(opt_level=0, name=NAME)
-class HoistTransposes:
-    """The pass; see the module's docstring."""
-
-    def transform_module(
-        self, module: tvm.IRModule, _context: tvm.transform.PassContext
-    ) -> tvm.IRModule:
-        """Return `module` with transposes hoisted."""
-        return _Rewriter(module).run()
 
 
 class _Rewriter(DataflowRewriter):
@@ -159,6 +149,10 @@ class _Rewriter(DataflowRewriter):
         if is_call(call, "dero.concat"):
             attrs["axis"] = axes.index(attrs["axis"] % len(axes))
         return make_call(call.op.name.removeprefix("dero."), args, **attrs)
+
+
+HoistTransposes = rewriting_pass(NAME, _Rewriter)
+"""Module pass: see the file's docstring."""
 
 
 def _transpose(data: relax.Expr, shape: tuple[int, ...], axes: tuple[int, ...]) -> Call:
