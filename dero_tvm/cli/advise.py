@@ -11,6 +11,7 @@ from dero_tvm.driver.options import CompileOptions
 from dero_tvm.report.advice_table import print_advice
 
 from .command import Command
+from .common_options import file_argument
 from .completion import complete_board
 from .console import stdout_console
 from .legacy import board_of_target
@@ -20,7 +21,7 @@ from .start_tvm import start_tvm
 
 
 @click.command("advise", cls=Command)
-@click.argument("model", type=click.Path(path_type=Path))
+@file_argument("model")
 @click.option(
     "--board",
     metavar="BOARD",

@@ -21,6 +21,7 @@ from dero_tvm.report.memory_table import print_memory
 from dero_tvm.report.text_table import print_report
 from dero_tvm.report.tuning_table import print_tuning
 
+from .common_options import choice_option, file_argument, file_option, say_written
 from .console import stdout_console
 from .legacy import HOST, PassConfig, legacy_options
 from .model_options import FLAGS, dero_option, model_options, quiet_option
@@ -39,19 +40,17 @@ _LARGE = 1 << 25  # bytes of an archive, from which compressing it is worth a re
 
 
 @click.command("compile", cls=OldCompile)
-@click.argument("model", type=click.Path(path_type=Path))
+@file_argument("model")
 @click.option(
     "-o",
     "--output",
     type=click.Path(path_type=Path),
     help="Where the result goes. Left out: only the report is shown.",
 )
-@click.option(
+@choice_option(
     "-f",
     "--output-format",
-    type=click.Choice(["mlf", "c", "so"]),
-    default="mlf",
-    show_default=True,
+    choices=("mlf", "c", "so"),
     help="mlf: a Model Library Format archive; c: a folder of C sources; so: a shared library.",
 )
 @dero_option(
@@ -59,32 +58,20 @@ _LARGE = 1 << 25  # bytes of an archive, from which compressing it is worth a re
     remark=f"Left out: none; with a budget or rows of inputs or outputs, {BARE.value}.",
 )
 @model_options(*(name for name in FLAGS if name != "dero"))
-@click.option(
+@file_option(
     "--quantize",
     "calibration",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
     help="Quantize a float32 ONNX model to int8 first; FILE is an .npz of calibration inputs.",
 )
-@click.option(
+@file_option(
     "--labels",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
     help="With --quantize: an .npz of inputs and their classes ('labels'), to print the accuracy.",
 )
-@click.option(
+@file_option(
     "--tune-cache",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
     help="With --tune: where figures are kept. Left out: the user's folder for caches.",
 )
-@click.option(
-    "--report",
-    "report_file",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="Write the report as JSON.",
-)
+@file_option("--report", "report_file", help="Write the report as JSON.")
 @quiet_option
 @pool_options
 @legacy_options
@@ -169,9 +156,7 @@ def compile_command(
             console.print(Padding(accuracy, (0, 1, 1, 1)), highlight=False)
         if compiled.report.memory:
             print_memory(compiled.report, code_size(compiled.archive, compiled.board), console)
-        for path in filter(None, (output, report_file, dump_ir)):
-            line = f"wrote {printable(str(path))}"
-            console.print(line, highlight=False, markup=False, soft_wrap=True)
+        say_written(console, output, report_file, dump_ir)
         if output is not None and output.suffix == ".tar" and output.stat().st_size > _LARGE:
             size = f"{output.stat().st_size / 2**20:,.0f} MB, most of it weights as text"
             console.print(f"{size}: {printable(output.name)}.gz would be smaller", highlight=False)

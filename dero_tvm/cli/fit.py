@@ -21,6 +21,7 @@ from dero_tvm.report.many_fits import print_fits
 
 from .board_options import board_filter, board_filter_options
 from .command import Command
+from .common_options import count_option, file_argument
 from .completion import complete_board
 from .console import stdout_console
 from .model_options import dero_option, model_options
@@ -29,7 +30,7 @@ from .start_tvm import start_tvm
 
 
 @click.command("fit", cls=Command)
-@click.argument("models", nargs=-1, required=True, type=click.Path(path_type=Path))
+@file_argument("models", nargs=-1, required=True)
 @dero_option(default=BARE.value, remark="Left out: the same.")
 @click.option(
     "--board",
@@ -44,12 +45,10 @@ from .start_tvm import start_tvm
     *("input_shapes", "inputs", "outputs", "input_layout", "integer_io"),
     *("reserve", "time_limit"),
 )
-@click.option(
+@count_option(
     "--jobs",
-    metavar="N",
-    type=click.IntRange(min=1),
     default=1,
-    show_default=True,
+    least=1,
     help="Of several models: so many at a time, each in a process of its own.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")

@@ -8,22 +8,21 @@ from pathlib import Path
 import click
 
 from dero_tvm.boundary.atomic_write import check_new_folder
-from dero_tvm.boundary.printable import printable
 
 from .command import Command
+from .common_options import choice_option, file_argument, file_option, say_written
 from .console import stdout_console
 from .model_options import model_options, quiet_option
 from .progress import stages
 
 
 @click.command("reorganize", cls=Command)
-@click.argument("model", type=click.Path(path_type=Path))
-@click.option(
+@file_argument("model")
+@file_option(
     "-o",
     "--output",
     required=True,
     metavar="FOLDER",
-    type=click.Path(path_type=Path),
     help="A new folder for the network, its start weights, ONNX and the report.",
 )
 @click.option(
@@ -31,33 +30,25 @@ from .progress import stages
     is_flag=True,
     help="Write the plain baseline instead: the same convolutions without any shortcut.",
 )
-@click.option(
+@choice_option(
     "--normalization",
-    type=click.Choice(["before", "after"]),
-    default="before",
-    show_default=True,
+    choices=("before", "after"),
     help="Normalize before each convolution, as the method's authors do, or after it, where it "
     "can be folded into the weights.",
 )
-@click.option(
+@choice_option(
     "--shortcuts",
-    type=click.Choice(["all", "stages"]),
-    default="all",
-    show_default=True,
+    choices=("all", "stages"),
     help="Which convolutions get a shortcut: all, or those of the stages behind the stem.",
 )
-@click.option(
+@choice_option(
     "--shortcut-norms",
-    type=click.Choice(["all", "changed"]),
-    default="all",
-    show_default=True,
+    choices=("all", "changed"),
     help="Normalize all shortcuts, or only those on which the shape changes.",
 )
-@click.option(
+@choice_option(
     "--join-activation",
-    type=click.Choice(["convolution", "sum", "dropped"]),
-    default="convolution",
-    show_default=True,
+    choices=("convolution", "sum", "dropped"),
     help="Where the activation after a removed addition goes: to the convolution before it, "
     "behind the sum with that convolution's shortcut, or nowhere.",
 )
@@ -78,17 +69,13 @@ from .progress import stages
     metavar="BOARD",
     help="Reorganize the fewest joins with which the network fits this board.",
 )
-@click.option(
+@choice_option(
     "--precision",
-    type=click.Choice(["int8", "float32"]),
-    default="int8",
-    show_default=True,
+    choices=("int8", "float32"),
     help="What --joins and --board plan for: the network quantized after training, or as it is.",
 )
-@click.option(
+@file_option(
     "--calibration",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
     help="An .npz of inputs as in training, a hundred or more: start weights are solved for that "
     "keep the function of MODEL as near as possible.",
 )
@@ -155,5 +142,4 @@ def reorganize_command(
 
     console = stdout_console()
     print_reorganization(made.report, console)
-    for name in made.file_names():
-        console.print(f"wrote {printable(str(output / name))}", highlight=False, markup=False)
+    say_written(console, *(output / name for name in made.file_names()))

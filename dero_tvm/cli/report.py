@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
@@ -14,7 +13,6 @@ from dero_tvm.aot.archive import load_archive
 from dero_tvm.boundary.atomic_write import staged_write, write_atomically
 from dero_tvm.boundary.errors import UserError
 from dero_tvm.boundary.json_text import LARGEST, parsed_json
-from dero_tvm.boundary.printable import printable
 from dero_tvm.boundary.whole_file import whole_file
 from dero_tvm.report import Report
 from dero_tvm.report.comparison import compare
@@ -24,24 +22,23 @@ from dero_tvm.report.text_table import print_report
 from dero_tvm.report.tuning_table import print_tuning
 
 from .command import Command
+from .common_options import file_argument, file_option, say_written
 from .console import stdout_console
 from .outputs import check_distinct, check_output
 from .sweep import refuse_sweep_options, show_sweep, sweep_options
 
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def _file(flag: str, what: str) -> Callable[[F], F]:
-    return click.option(flag, metavar="FILE", type=click.Path(path_type=Path), help=what)
-
 
 @click.command("report", cls=Command)
-@click.argument("source", type=click.Path(path_type=Path))
-@click.argument("other", type=click.Path(path_type=Path), required=False)
+@file_argument("source")
+@file_argument("other", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
-@_file("--html", "Write charts, graph and tables as one HTML file that needs no network.")
-@_file("--plot", "Draw bytes alive at each step, or with --sweep the plans: an .svg or .png.")
-@_file("--trace", "Write steps and arena bytes as a trace (.json) for Perfetto.")
+@file_option(
+    "--html", help="Write charts, graph and tables as one HTML file that needs no network."
+)
+@file_option(
+    "--plot", help="Draw bytes alive at each step, or with --sweep the plans: an .svg or .png."
+)
+@file_option("--trace", help="Write steps and arena bytes as a trace (.json) for Perfetto.")
 @click.option(
     "--sweep",
     is_flag=True,
@@ -105,8 +102,7 @@ def report_command(
         print_report(found, console, steps=True)
         if found.tuning is not None:
             print_tuning(found.tuning, console)
-    for path in wanted.values():
-        console.print(f"wrote {printable(str(path))}", highlight=False, markup=False)
+    say_written(console, *wanted.values())
 
 
 def _show_comparison(source: Path, other: Path, *, as_json: bool, html: Path | None) -> None:
@@ -129,7 +125,7 @@ def _show_comparison(source: Path, other: Path, *, as_json: bool, html: Path | N
     if html is None:
         print_comparison(found, console)
     else:
-        console.print(f"wrote {printable(str(html))}", highlight=False, markup=False)
+        say_written(console, html)
 
 
 def _content(flag: str, report: Report, path: Path) -> bytes:

@@ -15,7 +15,6 @@ from dero_tvm.boards.memory_size import parse_size
 from dero_tvm.boundary.atomic_write import staged_write, write_atomically
 from dero_tvm.boundary.errors import UserError
 from dero_tvm.boundary.input_arrays import inferences, read_npz
-from dero_tvm.boundary.printable import printable
 from dero_tvm.driver.dero_levels import BARE
 from dero_tvm.driver.options import CompileOptions
 from dero_tvm.report.profile_table import measured_of, print_profile
@@ -23,6 +22,7 @@ from dero_tvm.report.run_table import print_run
 from dero_tvm.report.trace import chrome_trace
 from dero_tvm.runners import RunResult, check_device, check_profile, run
 
+from .common_options import choice_option, count_option, file_argument, file_option, say_written
 from .compile import compile_with_progress
 from .completion import complete_device
 from .console import stdout_console
@@ -38,7 +38,7 @@ _ARCHIVES = (".tar", ".tar.gz", ".tgz")
 
 
 @click.command("run", cls=OldRun)
-@click.argument("model", type=click.Path(path_type=Path))
+@file_argument("model")
 @click.option(
     "--device",
     metavar="DEVICE",
@@ -48,34 +48,17 @@ _ARCHIVES = (".tar", ".tar.gz", ".tgz")
     help="host: through LLVM, no compiler needed; host-c: the C compiler of this machine; "
     "qemu:BOARD: an emulated board; serial:PORT: a board with a project of tvmc micro.",
 )
-@click.option(
+@file_option(
     "--inputs",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
     help="An .npz file with an array for each input; one more axis in front: several inferences.",
 )
-@click.option(
+@choice_option(
     "--fill-mode",
-    type=click.Choice(["random", "zeros", "ones"]),
-    default="random",
-    show_default=True,
+    choices=("random", "zeros", "ones"),
     help="What inputs hold when --inputs is left out.",
 )
-@click.option(
-    "--seed",
-    metavar="N",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="Of --fill-mode random.",
-)
-@click.option(
-    "-o",
-    "--outputs",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="Write outputs as .npz.",
-)
+@count_option("--seed", default=0, help="Of --fill-mode random.")
+@file_option("-o", "--outputs", help="Write outputs as .npz.")
 @click.option(
     "--print-top",
     metavar="N",
@@ -87,23 +70,15 @@ _ARCHIVES = (".tar", ".tar.gz", ".tgz")
     is_flag=True,
     help="Measure each step: instructions on qemu:BOARD, time on host-c.",
 )
-@click.option(
-    "--trace",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="With --profile: write steps and arena bytes as a trace (.json) for Perfetto.",
+@file_option(
+    "--trace", help="With --profile: write steps and arena bytes as a trace (.json) for Perfetto."
 )
-@click.option(
-    "--html",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="With --profile: write the report of tvmc report with what was measured.",
+@file_option(
+    "--html", help="With --profile: write the report of tvmc report with what was measured."
 )
-@click.option(
+@file_option(
     "--report",
     "report_file",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
     help="With --profile: write the same as JSON, which tvmc report reads.",
 )
 @click.option(
@@ -211,9 +186,7 @@ def run_command(
     print_run(archive, result, device, console, top=print_top)
     if report is not None:
         print_profile(report, result, console)
-    for path in files.values():
-        if path is not None:
-            console.print(f"wrote {printable(str(path))}", highlight=False, markup=False)
+    say_written(console, *files.values())
 
 
 def _refuse_compile_flags(model: Path, **flags: object) -> None:

@@ -11,11 +11,11 @@ from click.core import ParameterSource
 
 from dero_tvm.boundary.atomic_write import write_atomically
 from dero_tvm.boundary.errors import UserError
-from dero_tvm.boundary.printable import printable
 from dero_tvm.report.plot_file import check_plot
 from dero_tvm.report.sweep_plot import plot_sweep
 from dero_tvm.report.sweep_table import print_sweep
 
+from .common_options import count_option, say_written
 from .completion import complete_device
 from .console import stdout_console
 from .model_options import model_option
@@ -33,20 +33,13 @@ _OPTIONS = {
         help="With --sweep: count instructions on qemu:BOARD, or none. Default: qemu:mps2-an500 "
         "where possible.",
     ),
-    "limits": click.option(
-        "--limits",
-        metavar="N",
-        type=click.IntRange(0, 64),
-        default=4,
-        show_default=True,
-        help="With --sweep: how many streamed plans between.",
+    "limits": count_option(
+        "--limits", default=4, most=64, help="With --sweep: how many streamed plans between."
     ),
-    "twice": click.option(
+    "twice": count_option(
         "--twice",
-        metavar="N",
-        type=click.IntRange(0, 64),
         default=0,
-        show_default=True,
+        most=64,
         help="With --sweep: how many smaller plans that make some things twice.",
     ),
     **{
@@ -91,5 +84,4 @@ def show_sweep(model: Path, *, as_json: bool, plot: Path | None, **options: Any)
         return
     console = stdout_console()
     print_sweep(found, console)
-    if plot is not None:
-        console.print(f"wrote {printable(str(plot))}", highlight=False, markup=False)
+    say_written(console, plot)
