@@ -8,31 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-
-def _conv(
-    channels: int,
-    filters: int,
-    kernel: int = 3,
-    stride: int = 1,
-    groups: int = 1,
-    act: Callable[[], nn.Module] = nn.ReLU,
-) -> nn.Sequential:
-    conv = nn.Conv2d(channels, filters, kernel, stride, kernel // 2, groups=groups, bias=False)
-    return nn.Sequential(conv, nn.BatchNorm2d(filters), act())
-
-
-class _Sum(nn.Module):
-    """A residual connection around `main`."""
-
-    def __init__(
-        self, main: nn.Module, shortcut: nn.Module | None = None, act: nn.Module | None = None
-    ) -> None:
-        super().__init__()
-        self.main, self.shortcut = main, shortcut or nn.Identity()
-        self.act = act or nn.Identity()
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.act(self.main(x) + self.shortcut(x))
+from benchmarks.surveyed.detector_networks import Cross
+from benchmarks.surveyed.image_networks import Residual, UNet, conv
 
 
 def _classified(*layers: nn.Module, width: int) -> nn.Sequential:
@@ -47,7 +24,7 @@ class _KerasV2(nn.Module):
         filters = 4 * width
         self.before = nn.Sequential(nn.BatchNorm2d(channels), nn.ReLU())
         self.main = nn.Sequential(
-            _conv(channels, width, 1),
+            conv(channels, width, 1),
             nn.ZeroPad2d(1),
             nn.Conv2d(width, width, 3, stride, bias=False),
             nn.BatchNorm2d(width),
@@ -88,7 +65,7 @@ def group_norm_resnet() -> nn.Module:
         if (channels, stride) != (filters, 1):
             project = nn.Conv2d(channels, filters, 1, stride, bias=False)
             shortcut = nn.Sequential(project, nn.GroupNorm(4, filters))
-        return _Sum(main, shortcut, nn.ReLU())
+        return Residual(main, shortcut)
 
     stem = nn.Sequential(nn.Conv2d(3, 16, 3, 2, 1), nn.GroupNorm(4, 16), nn.ReLU())
     return _classified(stem, block(16, 16, 1), block(16, 32, 2), block(32, 32, 1), width=32)
@@ -113,10 +90,10 @@ class _ShuffleUnit(nn.Module):
         self.stride = stride
         out, mid = filters - channels * (stride > 1), filters // 4
         self.main = nn.Sequential(
-            _conv(channels, mid, 1, groups=groups),
+            conv(channels, mid, 1, groups=groups),
             _Shuffle(groups),
-            _conv(mid, mid, 3, stride, mid, nn.Identity),
-            _conv(mid, out, 1, groups=groups, act=nn.Identity),
+            conv(mid, mid, 3, stride, groups=mid, act=None),
+            conv(mid, out, 1, groups=groups, act=None),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -129,7 +106,7 @@ class _ShuffleUnit(nn.Module):
 def shufflenet_v1() -> nn.Module:
     """Two stages of ShuffleNet's first version."""
     units = (_ShuffleUnit(16, 48, 2), _ShuffleUnit(48, 48, 1), _ShuffleUnit(48, 96, 2))
-    return _classified(_conv(3, 16, 3, 2), *units, _ShuffleUnit(96, 96, 1), width=96)
+    return _classified(conv(3, 16, 3, 2), *units, _ShuffleUnit(96, 96, 1), width=96)
 
 
 class _Hourglass(nn.Module):
@@ -147,64 +124,32 @@ class _Hourglass(nn.Module):
 def _preactivated(channels: int) -> nn.Module:
     half = channels // 2
     before = (nn.BatchNorm2d(channels), nn.ReLU())
-    return _Sum(
-        nn.Sequential(
-            *before, _conv(channels, half, 1), _conv(half, half), nn.Conv2d(half, channels, 1)
-        )
-    )
+    convs = (conv(channels, half, 1), conv(half, half), nn.Conv2d(half, channels, 1))
+    return Residual(nn.Sequential(*before, *convs), act=False)
 
 
 def hourglass() -> nn.Module:
     """A stack of two hourglasses of depth 3."""
     inner = (_Hourglass(3, 16), _preactivated(16), _Hourglass(3, 16))
-    return nn.Sequential(_conv(3, 16, 7, 2), *inner, _conv(16, 16, 1), nn.Conv2d(16, 4, 1))
+    return nn.Sequential(conv(3, 16, 7, 2), *inner, conv(16, 16, 1), nn.Conv2d(16, 4, 1))
 
 
-class _UNet(nn.Module):
-    def __init__(self, kind: str, residual: bool) -> None:
-        super().__init__()
-        self.residual = residual
-        widths = (8, 16, 32)
-        self.down = nn.ModuleList(
-            nn.Sequential(_conv(a, b), _conv(b, b)) for a, b in zip((3, 8, 16), widths)
-        )
-        self.up = nn.ModuleList(self._upsampling(kind, b, a) for a, b in ((8, 16), (16, 32)))
-        self.after = nn.ModuleList(
-            nn.Sequential(_conv(a if residual else 2 * a, a), _conv(a, a)) for a in (8, 16)
-        )
-        self.last = nn.Conv2d(8, 2, 1)
-
-    @staticmethod
-    def _upsampling(kind: str, channels: int, filters: int) -> nn.Module:
-        if kind == "transposed":
-            return nn.ConvTranspose2d(channels, filters, 2, 2)
-        return nn.Sequential(nn.Upsample(scale_factor=2.0, mode=kind), _conv(channels, filters))
-
-    def forward(self, x: Tensor) -> Tensor:
-        skips = []
-        for level, layers in enumerate(self.down):
-            x = layers(x if level == 0 else functional.max_pool2d(x, 2))
-            skips.append(x)
-        for level in (1, 0):
-            x = self.up[level](x)
-            x = x + skips[level] if self.residual else torch.cat([skips[level], x], 1)
-            x = self.after[level](x)
-        return self.last(x)
+_WIDTHS = (8, 16, 32)
 
 
 def unet() -> nn.Module:
     """Concatenations across resolutions, transposed convolutions."""
-    return _UNet("transposed", residual=False)
+    return UNet("transposed", _WIDTHS)
 
 
 def unet_bilinear() -> nn.Module:
     """Concatenations across resolutions, interpolated."""
-    return _UNet("bilinear", residual=False)
+    return UNet("bilinear3", _WIDTHS)
 
 
 def linknet() -> nn.Module:
     """Additions across resolutions."""
-    return _UNet("transposed", residual=True)
+    return UNet("transposed", _WIDTHS, add=True)
 
 
 class _Temporal(nn.Module):
@@ -244,7 +189,7 @@ def resnet_1d() -> nn.Module:
             nn.BatchNorm1d(filters),
         )
         shortcut = nn.Conv1d(channels, filters, 1, stride) if stride > 1 else None
-        return _Sum(main, shortcut, nn.ReLU())
+        return Residual(main, shortcut)
 
     stem = nn.Sequential(nn.Conv1d(2, 16, 15, 2, 7), nn.BatchNorm1d(16), nn.ReLU())
     pool = nn.MaxPool1d(3, 2, 1)
@@ -263,7 +208,7 @@ class _Minus(nn.Module):
 
 def dncnn() -> nn.Module:
     """The noise is predicted, and subtracted from the image."""
-    inner = (_conv(16, 16) for _ in range(5))
+    inner = (conv(16, 16) for _ in range(5))
     layers = (nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), *inner, nn.Conv2d(16, 1, 3, padding=1))
     return _Minus(nn.Sequential(*layers))
 
@@ -272,7 +217,7 @@ def vdsr() -> nn.Module:
     """Details are predicted, and added to the enlarged image."""
     inner = [layer for _ in range(4) for layer in (nn.Conv2d(16, 16, 3, padding=1), nn.ReLU())]
     layers = (nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), *inner, nn.Conv2d(16, 1, 3, padding=1))
-    return _Sum(nn.Sequential(*layers))
+    return Residual(nn.Sequential(*layers), act=False)
 
 
 def edsr() -> nn.Module:
@@ -280,39 +225,25 @@ def edsr() -> nn.Module:
 
     def block() -> nn.Module:
         convs = (nn.Conv2d(16, 16, 3, padding=1), nn.ReLU(), nn.Conv2d(16, 16, 3, padding=1))
-        return _Sum(nn.Sequential(*convs))
+        return Residual(nn.Sequential(*convs), act=False)
 
-    body = _Sum(nn.Sequential(*(block() for _ in range(3)), nn.Conv2d(16, 16, 3, padding=1)))
+    blocks = (block() for _ in range(3))
+    body = Residual(nn.Sequential(*blocks, nn.Conv2d(16, 16, 3, padding=1)), act=False)
     tail = (nn.Conv2d(16, 64, 3, padding=1), nn.PixelShuffle(2), nn.Conv2d(16, 3, 3, padding=1))
     return nn.Sequential(nn.Conv2d(3, 16, 3, padding=1), body, *tail)
-
-
-class _C2f(nn.Module):
-    def __init__(self, channels: int, count: int) -> None:
-        super().__init__()
-        half = channels // 2
-        self.first = _conv(channels, channels, 1, act=nn.SiLU)
-        self.last = _conv((2 + count) * half, channels, 1, act=nn.SiLU)
-        self.blocks = nn.ModuleList(
-            _Sum(nn.Sequential(_conv(half, half, act=nn.SiLU), _conv(half, half, act=nn.SiLU)))
-            for _ in range(count)
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        parts = list(self.first(x).chunk(2, 1))
-        for block in self.blocks:
-            parts.append(block(parts[-1]))
-        return self.last(torch.cat(parts, 1))
 
 
 class _C3(nn.Module):
     def __init__(self, channels: int, count: int) -> None:
         super().__init__()
         half = channels // 2
-        self.left, self.right = (_conv(channels, half, 1, act=nn.SiLU) for _ in range(2))
-        self.last = _conv(channels, channels, 1, act=nn.SiLU)
+        self.left, self.right = (conv(channels, half, 1, act=nn.SiLU) for _ in range(2))
+        self.last = conv(channels, channels, 1, act=nn.SiLU)
         blocks = (
-            _Sum(nn.Sequential(_conv(half, half, 1, act=nn.SiLU), _conv(half, half, act=nn.SiLU)))
+            Residual(
+                nn.Sequential(conv(half, half, 1, act=nn.SiLU), conv(half, half, act=nn.SiLU)),
+                act=False,
+            )
             for _ in range(count)
         )
         self.blocks = nn.Sequential(*blocks)
@@ -326,8 +257,8 @@ class _Pyramid(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.first = _conv(channels, channels // 2, 1, act=nn.SiLU)
-        self.last = _conv(channels * 2, channels, 1, act=nn.SiLU)
+        self.first = conv(channels, channels // 2, 1, act=nn.SiLU)
+        self.last = conv(channels * 2, channels, 1, act=nn.SiLU)
         self.pool = nn.MaxPool2d(5, 1, 2)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -343,11 +274,11 @@ class _Detector(nn.Module):
     def __init__(self, block: Callable[[int, int], nn.Module]) -> None:
         super().__init__()
         self.low = nn.Sequential(
-            _conv(3, 8, 3, 2, act=nn.SiLU), _conv(8, 16, 3, 2, act=nn.SiLU), block(16, 1)
+            conv(3, 8, 3, 2, act=nn.SiLU), conv(8, 16, 3, 2, act=nn.SiLU), block(16, 1)
         )
-        self.high = nn.Sequential(_conv(16, 32, 3, 2, act=nn.SiLU), block(32, 2), _Pyramid(32))
+        self.high = nn.Sequential(conv(16, 32, 3, 2, act=nn.SiLU), block(32, 2), _Pyramid(32))
         self.up = nn.Upsample(scale_factor=2.0, mode="nearest")
-        self.reduce, self.fused = _conv(48, 16, 1, act=nn.SiLU), block(16, 1)
+        self.reduce, self.fused = conv(48, 16, 1, act=nn.SiLU), block(16, 1)
         self.heads = nn.ModuleList(nn.Conv2d(n, 12, 1) for n in (16, 32))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -364,7 +295,7 @@ def yolo_c3() -> nn.Module:
 
 def yolo_c2f() -> nn.Module:
     """Cross-stage blocks of YOLOv8."""
-    return _Detector(_C2f)
+    return _Detector(lambda channels, count: Cross(channels, channels, count))
 
 
 def convnext_like() -> nn.Module:

@@ -73,6 +73,7 @@ class UNet(nn.Module):
             "transposed3": lambda a, b: nn.ConvTranspose2d(a, b, 3, 2, 1, 1),
             "transposed4": lambda a, b: nn.ConvTranspose2d(a, b, 4, 2, 1),
             "bilinear": lambda a, b: nn.Sequential(Bilinear(), conv(a, b, 1)),
+            "bilinear3": lambda a, b: nn.Sequential(Bilinear(), conv(a, b)),
             "corners": lambda a, b: nn.Sequential(Bilinear(2, True), conv(a, b, 1)),
             "nearest": lambda a, b: nn.Sequential(nn.Upsample(scale_factor=2), conv(a, b)),
             "shuffle": lambda a, b: nn.Sequential(conv(a, 4 * b, 1), nn.PixelShuffle(2)),
