@@ -8,7 +8,8 @@ from typing import Any
 from tvm import tirx
 from tvm.script import tirx as T
 
-from . import fixed_point, script
+from . import fixed_point, layer_sums, script
+from .layer_sums import LayerSums
 from .registry import Operator, OperatorClass, register
 from .signature import Signature, TensorSpec
 from .window import needed_along, output_length
@@ -37,12 +38,7 @@ class Conv2D(Operator):
         "padding": (0, 0, 0, 0),  # top, left, bottom, right
         "dilation": (1, 1),
         "groups": 1,
-        "minimum": None,
-        "maximum": None,
-        "input_zero_point": 0,
-        "weight_zero_point": 0,
-        "output_zero_point": 0,
-        "rounding": "double",
+        **layer_sums.ATTRIBUTES,
     }
 
     def infer(self, inputs: tuple[TensorSpec, ...], attrs: dict[str, Any]) -> TensorSpec:
@@ -92,20 +88,15 @@ class Conv2D(Operator):
         return sum_of_taps(signature, Geometry(signature))
 
 
-def sum_of_taps(signature: Signature, geometry: Geometry) -> tirx.PrimFunc:
-    """A kernel that adds up what `geometry` says that the taps of a result read."""
-    build = _float_row if signature.inputs[0].dtype == "float32" else _integer_row
-    return build(signature, geometry)
-
-
-def _float_row(signature: Signature, g: Geometry) -> tirx.PrimFunc:
-    low, high = signature["minimum"], signature["maximum"]
+def sum_of_taps(signature: Signature, g: Geometry) -> tirx.PrimFunc:
+    """A kernel that adds up what the geometry says that the taps of a result read."""
+    sums = LayerSums(signature)
 
     @script.row_kernel(signature)
-    def conv2d_row(row, X, data_rows, Wt, B, O):
+    def conv2d_row(row, X, data_rows, Wt, B, *factors, O):
         for ow in range(g.out_width):
             for oc in range(g.filters):
-                acc = T.alloc_buffer((1,), "float32")
+                acc = T.alloc_buffer((1,), sums.accumulator)
                 acc[0] = B[oc]
                 for kh in range(g.kernel_h):
                     ih: T.let[T.int32] = g.input_row(row, kh)
@@ -116,55 +107,11 @@ def _float_row(signature: Signature, g: Geometry) -> tirx.PrimFunc:
                             iw: T.let[T.int32] = g.input_column(ow, kw)
                             if g.has_column(iw):
                                 for ic in range(g.depth):
-                                    acc[0] += (
-                                        X[g.data_index(start[0], g.column_at(iw), oc, ic)]
-                                        * Wt[g.weight_index(oc, kh, kw, ic)]
+                                    acc[0] += sums.term(
+                                        X[g.data_index(start[0], g.column_at(iw), oc, ic)],
+                                        Wt[g.weight_index(oc, kh, kw, ic)],
                                     )
-                O[ow * g.out_pixel + oc] = fixed_point.clamp(acc[0], low, high, "float32")
-
-    return conv2d_row
-
-
-def _integer_row(signature: Signature, g: Geometry) -> tirx.PrimFunc:
-    kind, accumulator = signature.inputs[0].dtype, signature.inputs[2].dtype
-    zero_in, zero_out = signature["input_zero_point"], signature["output_zero_point"]
-    zero_weight = signature["weight_zero_point"]
-    low, high = signature["minimum"], signature["maximum"]
-    rounding = signature["rounding"]
-
-    @script.row_kernel(signature)
-    def conv2d_row(row, X, data_rows, Wt, B, M, S, O):
-        for ow in range(g.out_width):
-            for oc in range(g.filters):
-                acc = T.alloc_buffer((1,), accumulator)
-                acc[0] = B[oc]
-                for kh in range(g.kernel_h):
-                    ih: T.let[T.int32] = g.input_row(row, kh)
-                    if g.has_row(ih):
-                        start = T.alloc_buffer((1,), "int32")
-                        start[0] = g.row_start(row, data_rows, g.row_at(ih))
-                        for kw in range(g.kernel_w):
-                            iw: T.let[T.int32] = g.input_column(ow, kw)
-                            if g.has_column(iw):
-                                for ic in range(g.depth):
-                                    acc[0] += fixed_point.widened(
-                                        (
-                                            T.cast(
-                                                X[g.data_index(start[0], g.column_at(iw), oc, ic)],
-                                                "int32",
-                                            )
-                                            - zero_in
-                                        )
-                                        * (
-                                            T.cast(Wt[g.weight_index(oc, kh, kw, ic)], "int32")
-                                            - zero_weight
-                                        ),
-                                        accumulator,
-                                    )
-                scaled: T.let[T.int32] = (
-                    fixed_point.multiply(acc[0], M[oc], S[oc], rounding) + zero_out
-                )
-                O[ow * g.out_pixel + oc] = fixed_point.saturate(scaled, low, high, kind)
+                O[ow * g.out_pixel + oc] = sums.result(acc[0], factors, oc)
 
     return conv2d_row
 

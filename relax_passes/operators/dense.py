@@ -7,8 +7,9 @@ from typing import Any
 from tvm import tirx
 from tvm.script import tirx as T
 
-from . import fixed_point, script
+from . import fixed_point, layer_sums, script
 from .conv2d import check_layer_types
+from .layer_sums import LayerSums
 from .pixel_loop import PixelLoop
 from .registry import OperatorClass, register
 from .row_to_row import RowToRow
@@ -33,14 +34,7 @@ class Dense(RowToRow):
     name = "dense"
     memory_class = OperatorClass.POINTWISE
     arguments = ("data", "weight", "bias", "multiplier", "shift")
-    defaults = {
-        "minimum": None,
-        "maximum": None,
-        "input_zero_point": 0,
-        "weight_zero_point": 0,
-        "output_zero_point": 0,
-        "rounding": "double",
-    }
+    defaults = layer_sums.ATTRIBUTES
 
     def infer(self, inputs: tuple[TensorSpec, ...], attrs: dict[str, Any]) -> TensorSpec:
         """[..., N], of the data's type."""
@@ -75,52 +69,17 @@ class Dense(RowToRow):
         return signature.output.elements * signature.inputs[0].channels
 
     def row_kernel(self, signature: Signature) -> tirx.PrimFunc:
-        build = _float_row if signature.inputs[0].dtype == "float32" else _integer_row
-        return build(signature)
+        g, sums = PixelLoop(signature.inputs[0], signature.output), LayerSums(signature)
+        units, depth = signature.inputs[1].shape
 
+        @script.row_kernel(signature)
+        def dense_row(row, X, data_rows, W, B, *factors, O):
+            for p in range(g.pixels):
+                for n in range(units):
+                    acc = T.alloc_buffer((1,), sums.accumulator)
+                    acc[0] = B[n]
+                    for k in range(depth):
+                        acc[0] += sums.term(X[g.data_index(row, data_rows, p, k)], W[n * depth + k])
+                    O[g.out_index(p, n)] = sums.result(acc[0], factors, n)
 
-def _float_row(signature: Signature) -> tirx.PrimFunc:
-    g = PixelLoop(signature.inputs[0], signature.output)
-    units, depth = signature.inputs[1].shape
-    low, high = signature["minimum"], signature["maximum"]
-
-    @script.row_kernel(signature)
-    def dense_row(row, X, data_rows, W, B, O):
-        for p in range(g.pixels):
-            for n in range(units):
-                acc = T.alloc_buffer((1,), "float32")
-                acc[0] = B[n]
-                for k in range(depth):
-                    acc[0] += X[g.data_index(row, data_rows, p, k)] * W[n * depth + k]
-                O[g.out_index(p, n)] = fixed_point.clamp(acc[0], low, high, "float32")
-
-    return dense_row
-
-
-def _integer_row(signature: Signature) -> tirx.PrimFunc:
-    kind, accumulator = signature.inputs[0].dtype, signature.inputs[2].dtype
-    g = PixelLoop(signature.inputs[0], signature.output)
-    units, depth = signature.inputs[1].shape
-    zero_in, zero_out = signature["input_zero_point"], signature["output_zero_point"]
-    zero_weight = signature["weight_zero_point"]
-    low, high = signature["minimum"], signature["maximum"]
-    rounding = signature["rounding"]
-
-    @script.row_kernel(signature)
-    def dense_row(row, X, data_rows, W, B, M, S, O):
-        for p in range(g.pixels):
-            for n in range(units):
-                acc = T.alloc_buffer((1,), accumulator)
-                acc[0] = B[n]
-                for k in range(depth):
-                    acc[0] += fixed_point.widened(
-                        (T.cast(X[g.data_index(row, data_rows, p, k)], "int32") - zero_in)
-                        * (T.cast(W[n * depth + k], "int32") - zero_weight),
-                        accumulator,
-                    )
-                scaled: T.let[T.int32] = (
-                    fixed_point.multiply(acc[0], M[n], S[n], rounding) + zero_out
-                )
-                O[g.out_index(p, n)] = fixed_point.saturate(scaled, low, high, kind)
-
-    return dense_row
+        return dense_row

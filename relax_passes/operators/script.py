@@ -5,8 +5,9 @@ numbers of the moment in its closure.  The function names, in the order of `Oper
 the buffers behind the kernel's pointers, and the ring heights between them::
 
     @script.row_kernel(signature)
-    def dense_row(row, X, data_rows, W, B, O):
+    def dense_row(row, X, data_rows, W, B, *factors, O):
 
+With a star before it, a name is a list of the buffers that not every operation has.
 The pointers' names and types, and how long the buffers are, the signature says: operands are as
 long as all their rows, the output is one row, gaps between pixels included.
 
@@ -104,7 +105,7 @@ class _Parser(Parser):
     def parse_kernel(self, pointers: Sequence[_Pointer], names: Mapping[str, Any]) -> None:
         """Give the builder the kernel with these parameters, whose body sees `names`."""
         (function,) = self.diag.source.as_ast().body
-        own_names = [parameter.arg for parameter in function.args.args]
+        own = function.args
         with ExitStack() as stack:
             stack.enter_context(self.var_table.with_frame())
             for name, value in names.items():
@@ -119,14 +120,22 @@ class _Parser(Parser):
                 if pointer.is_ring:
                     height = f"{pointer.name}_rows"
                     parameters.append((T.arg(height, Var(height, "int32")), None))
-            if len(own_names) != len(parameters):
+            first, last = ([name.arg for name in part] for part in (own.args, own.kwonlyargs))
+            between = len(parameters) - len(first) - len(last)
+            if between < 0 or (between > 0 and own.vararg is None):
                 wanted = ", ".join(value.name for value, _ in parameters)
                 raise TypeError(f"{function.name} has to take {wanted}, in whatever names")
-            for name, (value, behind) in zip(own_names, parameters):
+            several = []
+            for name, (value, behind) in zip([*first, *[None] * between, *last], parameters):
                 if behind is not None:
                     value = T.decl_buffer((behind.elements,), behind.dtype, data=value)
-                    IRBuilder.name(name, value)
-                self.var_table.add(name, value)
+                    IRBuilder.name(name or behind.name, value)
+                if name is None:
+                    several.append(value)
+                else:
+                    self.var_table.add(name, value)
+            if own.vararg is not None:
+                self.var_table.add(own.vararg.arg, several)
             with self.with_dispatch_token("tirx"):
                 self.visit_body(function.body)
 
