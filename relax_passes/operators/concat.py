@@ -11,7 +11,7 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script import builder as T
 
 from . import indexing
-from .registry import REQUIRED, Operator, OperatorClass, register
+from .registry import REQUIRED, Operator, OperatorClass, Span, register
 from .signature import Signature, TensorSpec
 
 
@@ -60,7 +60,7 @@ class Concat(Operator):
     def row_arguments(self, signature: Signature) -> tuple[int, ...]:
         return tuple(range(len(signature.inputs)))
 
-    def needed_rows(self, signature: Signature, argument: int, row: int) -> tuple[int, int]:
+    def needed_rows(self, signature: Signature, argument: int, row: int) -> Span:
         axis = concat_axis(signature)
         if axis >= len(indexing.leading_shape(signature.output)):
             return row, row + 1
@@ -75,9 +75,7 @@ class Concat(Operator):
         edge = indexing.row_position(indices[: axis + 1], leading)
         return edge, edge
 
-    def needed_columns(
-        self, signature: Signature, argument: int, column: int
-    ) -> tuple[int, int] | None:
+    def needed_columns(self, signature: Signature, argument: int, column: int) -> Span | None:
         return (column, column + 1) if concat_axis(signature) == 3 else None
 
     def row_kernel(self, signature: Signature) -> tirx.PrimFunc:

@@ -10,7 +10,7 @@ from tvm.script import tirx as T
 
 from . import fixed_point, layer_sums, script
 from .layer_sums import LayerSums
-from .registry import Operator, OperatorClass, register
+from .registry import Operator, OperatorClass, Span, register
 from .signature import Signature, TensorSpec
 from .window import needed_along, output_length
 
@@ -72,12 +72,10 @@ class Conv2D(Operator):
             return OperatorClass.POINTWISE
         return OperatorClass.SPATIAL
 
-    def needed_rows(self, signature: Signature, argument: int, row: int) -> tuple[int, int]:
+    def needed_rows(self, signature: Signature, argument: int, row: int) -> Span:
         return needed_along(0, row, signature, kernel=signature.inputs[1].shape[1])
 
-    def needed_columns(
-        self, signature: Signature, argument: int, column: int
-    ) -> tuple[int, int] | None:
+    def needed_columns(self, signature: Signature, argument: int, column: int) -> Span | None:
         return needed_along(1, column, signature, kernel=signature.inputs[1].shape[2])
 
     def macs(self, signature: Signature) -> int:

@@ -15,7 +15,7 @@ from tvm import tirx
 from tvm.script import tirx as T
 
 from .conv2d import Conv2D, Geometry, check_operands, sum_of_taps
-from .registry import OperatorClass, register
+from .registry import OperatorClass, Span, register
 from .signature import Signature, TensorSpec
 from .window import needed_along, transposed_length, transposed_rows
 
@@ -66,14 +66,12 @@ class Conv2DTranspose(Conv2D):
         depthwise = super().operator_class(signature) is OperatorClass.DEPTHWISE
         return OperatorClass.DEPTHWISE if depthwise else OperatorClass.SPATIAL
 
-    def needed_rows(self, signature: Signature, argument: int, row: int) -> tuple[int, int]:
+    def needed_rows(self, signature: Signature, argument: int, row: int) -> Span:
         return needed_along(
             0, row, signature, kernel=signature.inputs[1].shape[1], needed=transposed_rows
         )
 
-    def needed_columns(
-        self, signature: Signature, argument: int, column: int
-    ) -> tuple[int, int] | None:
+    def needed_columns(self, signature: Signature, argument: int, column: int) -> Span | None:
         return needed_along(
             1, column, signature, kernel=signature.inputs[1].shape[2], needed=transposed_rows
         )

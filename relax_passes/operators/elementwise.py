@@ -15,7 +15,7 @@ from tvm.script import tirx as T
 
 from . import indexing, script
 from .fixed_point import ACTIVATIONS
-from .registry import Operator, OperatorClass
+from .registry import Operator, OperatorClass, Span
 from .signature import Signature, TensorSpec
 
 
@@ -58,7 +58,7 @@ class BinaryOperator(Operator):
     def row_arguments(self, signature: Signature) -> tuple[int, ...]:
         return 0, 1
 
-    def needed_rows(self, signature: Signature, argument: int, row: int) -> tuple[int, int]:
+    def needed_rows(self, signature: Signature, argument: int, row: int) -> Span:
         output, operand = signature.output, signature.inputs[argument]
         leading = indexing.leading_indices(output, row)
         lengths = indexing.inner_shape(output)
@@ -68,9 +68,7 @@ class BinaryOperator(Operator):
         )
         return first, last + 1
 
-    def needed_columns(
-        self, signature: Signature, argument: int, column: int
-    ) -> tuple[int, int] | None:
+    def needed_columns(self, signature: Signature, argument: int, column: int) -> Span | None:
         return (0, 1) if signature.inputs[argument].shape[2] == 1 else (column, column + 1)
 
     def in_place_arguments(self, signature: Signature) -> tuple[int, ...]:

@@ -14,7 +14,7 @@ from tvm.script import tirx as T
 
 from . import indexing, script
 from .fixed_point import ACTIVATIONS
-from .registry import Operator, OperatorClass
+from .registry import Operator, OperatorClass, Span
 from .signature import Signature, TensorSpec
 
 
@@ -51,7 +51,7 @@ class GatherOperator(Operator):
         indexing.check_rank(self.name, inputs[0])
         return inputs[0]
 
-    def needed_rows(self, signature: Signature, argument: int, row: int) -> tuple[int, int]:
+    def needed_rows(self, signature: Signature, argument: int, row: int) -> Span:
         data, output = signature.inputs[0], signature.output
         leading = indexing.leading_shape(data)
         last_loops = [length - 1 for length in indexing.row_loops(output)]
@@ -72,9 +72,7 @@ class GatherOperator(Operator):
             indexing.row_number(data, clipped_last) + 1,
         )
 
-    def needed_columns(
-        self, signature: Signature, argument: int, column: int
-    ) -> tuple[int, int] | None:
+    def needed_columns(self, signature: Signature, argument: int, column: int) -> Span | None:
         data, output = signature.inputs[0], signature.output
         batch, height, _, channels = output.shape
         first, last = (

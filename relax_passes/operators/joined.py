@@ -24,7 +24,7 @@ from .conv2d import Conv2D
 from .dense import Dense
 from .elementwise import BinaryOperator
 from .multiply import Multiply
-from .registry import PREFIX, Operator, OperatorClass, register
+from .registry import PREFIX, Operator, OperatorClass, Span, register
 from .signature import Signature, TensorSpec
 
 OTHER = "other"
@@ -85,14 +85,12 @@ class Joined(Operator):
         own = self.producer.row_arguments(self.producer_of(signature))
         return (*own, len(signature.inputs) - 1)
 
-    def needed_rows(self, signature: Signature, argument: int, row: int) -> tuple[int, int]:
+    def needed_rows(self, signature: Signature, argument: int, row: int) -> Span:
         if argument == len(signature.inputs) - 1:
             return row, row + 1
         return self.producer.needed_rows(self.producer_of(signature), argument, row)
 
-    def needed_columns(
-        self, signature: Signature, argument: int, column: int
-    ) -> tuple[int, int] | None:
+    def needed_columns(self, signature: Signature, argument: int, column: int) -> Span | None:
         if argument == len(signature.inputs) - 1:
             return column, column + 1
         return self.producer.needed_columns(self.producer_of(signature), argument, column)

@@ -13,6 +13,9 @@ from tvm import tirx
 
 from .signature import Signature, TensorSpec
 
+Span = tuple[int, int]
+"""A half-open range of rows, or of columns."""
+
 
 class OperatorClass(enum.Enum):
     """What an operator needs of memory; the vocabulary of ``ClassifyOperators``."""
@@ -77,16 +80,14 @@ class Operator:
         """Indices of the arguments that are read row by row (by default the first)."""
         return (0,)
 
-    def needed_rows(self, signature: Signature, argument: int, row: int) -> tuple[int, int]:
+    def needed_rows(self, signature: Signature, argument: int, row: int) -> Span:
         """Half-open range of rows of `argument` that output row `row` reads (default: all).
 
         `row` is the number of the call where one makes several rows (`rows_per_call`).
         """
         return 0, signature.inputs[argument].rows
 
-    def needed_columns(
-        self, signature: Signature, argument: int, column: int
-    ) -> tuple[int, int] | None:
+    def needed_columns(self, signature: Signature, argument: int, column: int) -> Span | None:
         """Half-open range of columns of `argument` that column `column` of any row reads.
 
         Only asked where the result and the argument are images, of shape NHWC.  None: rows of it

@@ -11,7 +11,7 @@ from tvm.script import tirx as T
 from . import fixed_point, script
 from .fixed_point import ACTIVATIONS
 from .quantized import divide_factor
-from .registry import REQUIRED, Operator, OperatorClass, register
+from .registry import REQUIRED, Operator, OperatorClass, Span, register
 from .signature import Signature, TensorSpec
 from .window import needed_along, output_length
 
@@ -77,12 +77,10 @@ class Pool2D(Operator):
             (data.shape[0], axes[0].out_length, axes[1].out_length, data.shape[3]), data.dtype
         )
 
-    def needed_rows(self, signature: Signature, argument: int, row: int) -> tuple[int, int]:
+    def needed_rows(self, signature: Signature, argument: int, row: int) -> Span:
         return needed_along(0, row, signature, kernel=signature["pool_size"][0])
 
-    def needed_columns(
-        self, signature: Signature, argument: int, column: int
-    ) -> tuple[int, int] | None:
+    def needed_columns(self, signature: Signature, argument: int, column: int) -> Span | None:
         return needed_along(1, column, signature, kernel=signature["pool_size"][1])
 
     def running_state(self, signature: Signature) -> TensorSpec | None:

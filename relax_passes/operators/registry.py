@@ -17,11 +17,11 @@ from tvm.ir import Call, Op
 from tvm.ir import _ffi_api as _ir_ffi
 
 from .identity_memo import IdentityMemo
-from .operator import Operator, OperatorClass
+from .operator import Operator, OperatorClass, Span
 from .signature import Signature, TensorSpec
 from .whole import whole_operator
 
-__all__ = ["Operator", "OperatorClass"]  # that operators register with no other import
+__all__ = ["Operator", "OperatorClass", "Span"]  # that operators register with no other import
 
 PREFIX = "dero."
 REQUIRED = object()

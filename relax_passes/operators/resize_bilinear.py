@@ -9,7 +9,7 @@ from tvm.script import tirx as T
 
 from . import fixed_point, indexing, script
 from .bilinear_axis import Axis
-from .registry import REQUIRED, Operator, OperatorClass, register
+from .registry import REQUIRED, Operator, OperatorClass, Span, register
 from .resize2d import COORDINATES as NEAREST_COORDINATES
 from .signature import Signature, TensorSpec
 
@@ -85,16 +85,14 @@ class ResizeBilinear(Operator):
                 )
         return TensorSpec((batch, *attrs["size"], channels), inputs[0].dtype)
 
-    def needed_rows(self, signature: Signature, argument: int, row: int) -> tuple[int, int]:
+    def needed_rows(self, signature: Signature, argument: int, row: int) -> Span:
         height = signature.inputs[0].shape[1]
         batch, y = divmod(row, signature.output.shape[1])
         axis = axes_of(signature)[0]
         first, last = axis.neighbours(axis.place(y))
         return batch * height + first, batch * height + last + 1
 
-    def needed_columns(
-        self, signature: Signature, argument: int, column: int
-    ) -> tuple[int, int] | None:
+    def needed_columns(self, signature: Signature, argument: int, column: int) -> Span | None:
         axis = axes_of(signature)[1]
         first, last = axis.neighbours(axis.place(column))
         return first, last + 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from .registry import Operator
+from .registry import Operator, Span
 from .signature import Signature
 
 
@@ -17,12 +17,10 @@ class RowToRow(Operator):
 
     arguments: ClassVar[tuple[str, ...]] = ("data",)
 
-    def needed_rows(self, signature: Signature, argument: int, row: int) -> tuple[int, int]:
+    def needed_rows(self, signature: Signature, argument: int, row: int) -> Span:
         return row, row + 1
 
-    def needed_columns(
-        self, signature: Signature, argument: int, column: int
-    ) -> tuple[int, int] | None:
+    def needed_columns(self, signature: Signature, argument: int, column: int) -> Span | None:
         return column, column + 1
 
     def in_place_arguments(self, signature: Signature) -> tuple[int, ...]:
