@@ -8,6 +8,7 @@ from tvm import tirx
 from tvm.script import tirx as T
 
 from . import script
+from .operand_checks import check_choices, single_operand
 from .pixel_loop import PixelLoop
 from .registry import REQUIRED, Operator, OperatorClass, register
 from .signature import Signature, TensorSpec
@@ -31,14 +32,10 @@ class ArgExtreme(Operator):
 
     def infer(self, inputs: tuple[TensorSpec, ...], attrs: dict[str, Any]) -> TensorSpec:
         """The data's shape without its last axis, or with one of length 1."""
-        if len(inputs) != 1 or not inputs[0].shape:
-            raise ValueError(f"arg_extreme takes one tensor of at least one axis, got {inputs}")
-        (data,) = inputs
-        if data.dtype not in ("float32", "int8"):
-            raise ValueError(f"arg_extreme takes float32 or int8, got {data.dtype}")
-        for name, known in (("kind", KINDS), ("index_type", INDEX_TYPES)):
-            if attrs[name] not in known:
-                raise ValueError(f"arg_extreme: {name} is one of {known}, not {attrs[name]!r}")
+        data = single_operand(self.name, inputs, ("float32", "int8"))
+        if not data.shape:
+            raise ValueError("arg_extreme takes a tensor of at least one axis")
+        check_choices(self.name, attrs, kind=KINDS, index_type=INDEX_TYPES)
         shape = (*data.shape[:-1], 1) if attrs["keepdims"] else data.shape[:-1]
         return TensorSpec(shape, attrs["index_type"])
 

@@ -75,6 +75,18 @@ def reduced_multiplier(multiplier: int) -> int:
     return min(reduced, _LEAST_REDUCED >> _REDUCED_BITS) << _REDUCED_BITS
 
 
+RESCALING: dict[str, Any] = {
+    "minimum": None,
+    "maximum": None,
+    "input_zero_point": 0,
+    "output_zero_point": 0,
+    "multiplier": None,
+    "shift": None,
+    "rounding": "double",
+}
+"""Attributes of operators whose integer results have a scale of their own."""
+
+
 def multiply(value, multiplier, shift, rounding: str):
     """TIR int32 expression: `value` times the factor (`multiplier`, `shift`), rounded.
 

@@ -8,6 +8,7 @@ from tvm import tirx
 from tvm.script import tirx as T
 
 from . import script
+from .operand_checks import single_operand
 from .pixel_loop import PixelLoop
 from .registry import OperatorClass, register
 from .row_to_row import RowToRow
@@ -29,11 +30,7 @@ class FlipSignBit(RowToRow):
 
     def infer(self, inputs: tuple[TensorSpec, ...], attrs: dict[str, Any]) -> TensorSpec:
         """The data's shape with the other of the two types."""
-        if len(inputs) != 1:
-            raise ValueError(f"flip_sign_bit takes one tensor, got {len(inputs)}")
-        (data,) = inputs
-        if data.dtype not in _OTHER:
-            raise ValueError(f"flip_sign_bit takes uint8 or int8, got {data.dtype}")
+        data = single_operand(self.name, inputs, _OTHER)
         return TensorSpec(data.shape, _OTHER[data.dtype])
 
     def row_kernel(self, signature: Signature) -> tirx.PrimFunc:

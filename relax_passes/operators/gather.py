@@ -13,7 +13,7 @@ from tvm import tirx
 from tvm.script import tirx as T
 
 from . import indexing, script
-from .fixed_point import ACTIVATIONS
+from .operand_checks import single_operand
 from .registry import Operator, OperatorClass, Span
 from .signature import Signature, TensorSpec
 
@@ -44,12 +44,9 @@ class GatherOperator(Operator):
 
     def check_input(self, inputs: tuple[TensorSpec, ...]) -> TensorSpec:
         """The single operand; ``ValueError`` if kernels cannot handle it."""
-        if len(inputs) != 1 or inputs[0].dtype not in ("float32", *ACTIVATIONS):
-            raise ValueError(
-                f"{self.name} takes one tensor of float32, int8 or int16, got {inputs}"
-            )
-        indexing.check_rank(self.name, inputs[0])
-        return inputs[0]
+        data = single_operand(self.name, inputs)
+        indexing.check_rank(self.name, data)
+        return data
 
     def needed_rows(self, signature: Signature, argument: int, row: int) -> Span:
         data, output = signature.inputs[0], signature.output

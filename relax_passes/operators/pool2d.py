@@ -9,7 +9,7 @@ from tvm import tirx
 from tvm.script import tirx as T
 
 from . import fixed_point, script
-from .fixed_point import ACTIVATIONS
+from .operand_checks import check_choices, single_operand
 from .quantized import divide_factor
 from .registry import REQUIRED, Operator, OperatorClass, Span, register
 from .signature import Signature, TensorSpec
@@ -45,24 +45,13 @@ class Pool2D(Operator):
         "padding": (0, 0, 0, 0),  # top, left, bottom, right
         "dilation": (1, 1),
         "count_include_pad": False,
-        "minimum": None,
-        "maximum": None,
-        "input_zero_point": 0,
-        "output_zero_point": 0,
-        "multiplier": None,
-        "shift": None,
-        "rounding": "double",
+        **fixed_point.RESCALING,
     }
 
     def infer(self, inputs: tuple[TensorSpec, ...], attrs: dict[str, Any]) -> TensorSpec:
         """[N, H', W', C], of the data's type."""
-        if len(inputs) != 1 or len(inputs[0].shape) != 4:
-            raise ValueError(f"pool2d takes one NHWC tensor, got {inputs}")
-        (data,) = inputs
-        if data.dtype not in ("float32", *ACTIVATIONS):
-            raise ValueError(f"pool2d takes float32, int8 or int16, got {data.dtype}")
-        if attrs["kind"] not in KINDS:
-            raise ValueError(f"pool2d: kind must be one of {KINDS}, not {attrs['kind']!r}")
+        data = single_operand(self.name, inputs, image=True)
+        check_choices(self.name, attrs, kind=KINDS)
         if (attrs["multiplier"] is None) != (attrs["shift"] is None):
             raise ValueError("pool2d: multiplier and shift go together")
         fixed_point.check_rounding("pool2d", attrs["rounding"])

@@ -10,6 +10,7 @@ from tvm.script import tirx as T
 
 from . import elementwise, fixed_point, script
 from .fixed_point import ACTIVATIONS, type_limits
+from .operand_checks import check_choices
 from .pixel_loop import PixelLoop
 from .registry import REQUIRED, OperatorClass, register
 from .row_to_row import RowToRow
@@ -77,10 +78,7 @@ class Quantize(_Conversion):
         return "float32", attrs["dtype"]
 
     def infer(self, inputs: tuple[TensorSpec, ...], attrs: dict[str, Any]) -> TensorSpec:
-        if attrs["rounding"] not in ROUNDINGS:
-            raise ValueError(
-                f"quantize: rounding must be one of {ROUNDINGS}, got {attrs['rounding']!r}"
-            )
+        check_choices(self.name, attrs, rounding=ROUNDINGS)
         return super().infer(inputs, attrs)
 
     def convert(self, signature: Signature | Mapping[str, Any], value: Any) -> Any:

@@ -9,7 +9,7 @@ from tvm import tirx
 from tvm.script import tirx as T
 
 from . import fixed_point, script
-from .fixed_point import ACTIVATIONS
+from .operand_checks import check_choices, single_operand
 from .registry import REQUIRED, Operator, OperatorClass, register
 from .signature import Signature, TensorSpec
 
@@ -33,24 +33,13 @@ class Reduce(Operator):
         "kind": REQUIRED,
         "axes": REQUIRED,
         "keepdims": False,
-        "minimum": None,
-        "maximum": None,
-        "input_zero_point": 0,
-        "output_zero_point": 0,
-        "multiplier": None,
-        "shift": None,
-        "rounding": "double",
+        **fixed_point.RESCALING,
     }
 
     def infer(self, inputs: tuple[TensorSpec, ...], attrs: dict[str, Any]) -> TensorSpec:
         """The data's shape with the axes removed, or of length 1 with `keepdims`."""
-        if len(inputs) != 1:
-            raise ValueError(f"reduce takes one tensor, got {len(inputs)}")
-        (data,) = inputs
-        if data.dtype not in ("float32", *ACTIVATIONS):
-            raise ValueError(f"reduce takes float32, int8 or int16, got {data.dtype}")
-        if attrs["kind"] not in KINDS:
-            raise ValueError(f"reduce: kind must be one of {KINDS}, not {attrs['kind']!r}")
+        data = single_operand(self.name, inputs)
+        check_choices(self.name, attrs, kind=KINDS)
         fixed_point.check_rounding("reduce", attrs["rounding"])
         if data.dtype != "float32" and attrs["kind"] in ("mean", "sum"):
             if attrs["multiplier"] is None or attrs["shift"] is None:

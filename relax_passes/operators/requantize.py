@@ -8,6 +8,7 @@ from tvm import tirx
 from tvm.script import tirx as T
 
 from . import fixed_point, script
+from .operand_checks import check_choices, single_operand
 from .pixel_loop import PixelLoop
 from .registry import REQUIRED, OperatorClass, register
 from .row_to_row import RowToRow
@@ -38,11 +39,9 @@ class Requantize(RowToRow):
 
     def infer(self, inputs: tuple[TensorSpec, ...], attrs: dict[str, Any]) -> TensorSpec:
         """The data's shape."""
-        if len(inputs) != 1 or inputs[0].dtype not in fixed_point.ACTIVATIONS:
-            raise ValueError(f"requantize takes one tensor of int8 or int16, got {inputs}")
-        if attrs["dtype"] not in _RESULTS:
-            raise ValueError(f"requantize gives {', '.join(_RESULTS)}, not {attrs['dtype']}")
-        return TensorSpec(inputs[0].shape, attrs["dtype"])
+        data = single_operand(self.name, inputs, fixed_point.ACTIVATIONS)
+        check_choices(self.name, attrs, dtype=_RESULTS)
+        return TensorSpec(data.shape, attrs["dtype"])
 
     def row_kernel(self, signature: Signature) -> tirx.PrimFunc:
         g = PixelLoop(signature.inputs[0], signature.output, merge=True)

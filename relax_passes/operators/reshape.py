@@ -9,6 +9,7 @@ from tvm import tirx
 from tvm.script import tirx as T
 
 from . import indexing, script
+from .operand_checks import single_operand
 from .registry import REQUIRED, Operator, OperatorClass, register
 from .signature import Signature, TensorSpec
 
@@ -29,12 +30,10 @@ class Reshape(Operator):
     defaults = {"shape": REQUIRED}
 
     def infer(self, inputs: tuple[TensorSpec, ...], attrs: dict[str, Any]) -> TensorSpec:
-        if len(inputs) != 1 or inputs[0].dtype not in _TYPES:
-            raise ValueError(f"reshape takes one tensor of {', '.join(_TYPES)}, got {inputs}")
-        shape = attrs["shape"]
-        if any(length < 0 for length in shape) or prod(shape) != inputs[0].elements:
-            raise ValueError(f"reshape: {inputs[0].shape} cannot become {shape}")
-        return TensorSpec(shape, inputs[0].dtype)
+        data, shape = single_operand(self.name, inputs, _TYPES), attrs["shape"]
+        if any(length < 0 for length in shape) or prod(shape) != data.elements:
+            raise ValueError(f"reshape: {data.shape} cannot become {shape}")
+        return TensorSpec(shape, data.dtype)
 
     def needed_rows(self, signature: Signature, argument: int, row: int) -> tuple[int, int]:
         made = _row_elements(signature.output)

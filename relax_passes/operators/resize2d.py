@@ -18,6 +18,7 @@ from tvm import tirx
 from tvm.script import tirx as T
 
 from .gather import GatherOperator
+from .operand_checks import check_choices
 from .registry import REQUIRED, OperatorClass, register
 from .signature import Signature, TensorSpec
 
@@ -66,13 +67,8 @@ class Resize2D(GatherOperator):
             raise ValueError(f"resize2d takes NHWC data, got shape {data.shape}")
         if len(attrs["size"]) != 2 or min(attrs["size"]) < 1:
             raise ValueError(f"resize2d: size must be a height and a width, got {attrs['size']}")
-        for name, allowed in (
-            ("coordinates", COORDINATES),
-            ("rounding", ROUNDINGS),
-            ("arithmetic", ARITHMETICS),
-        ):
-            if attrs[name] not in allowed:
-                raise ValueError(f"resize2d: {name} must be one of {allowed}, got {attrs[name]!r}")
+        known = {"coordinates": COORDINATES, "rounding": ROUNDINGS, "arithmetic": ARITHMETICS}
+        check_choices(self.name, attrs, **known)
         if attrs["scale"] is not None and not min(attrs["scale"]) > 0:
             raise ValueError(f"resize2d: scales must be positive, got {attrs['scale']}")
         batch, _, _, channels = data.shape

@@ -9,6 +9,7 @@ from tvm.script import tirx as T
 
 from . import fixed_point, indexing, script
 from .bilinear_axis import Axis
+from .operand_checks import check_choices, single_operand
 from .registry import REQUIRED, Operator, OperatorClass, Span, register
 from .resize2d import COORDINATES as NEAREST_COORDINATES
 from .signature import Signature, TensorSpec
@@ -49,41 +50,27 @@ class ResizeBilinear(Operator):
         "coordinates": "asymmetric",
         "scale": None,
         "arithmetic": "litert",
-        "minimum": None,
-        "maximum": None,
-        "input_zero_point": 0,
-        "output_zero_point": 0,
-        "multiplier": None,
-        "shift": None,
-        "rounding": "double",
+        **fixed_point.RESCALING,
     }
 
     def infer(self, inputs: tuple[TensorSpec, ...], attrs: dict[str, Any]) -> TensorSpec:
-        types = ("float32", "int8")
-        if len(inputs) != 1 or inputs[0].dtype not in types or len(inputs[0].shape) != 4:
-            raise ValueError(
-                f"resize_bilinear takes one tensor of float32 or int8 in NHWC, got {inputs}"
-            )
+        data = single_operand(self.name, inputs, ("float32", "int8"), image=True)
         if len(attrs["size"]) != 2 or min(attrs["size"]) < 1:
             raise ValueError(
                 f"resize_bilinear: size must be a height and a width, got {attrs['size']}"
             )
-        for name, allowed in (("coordinates", COORDINATES), ("arithmetic", ARITHMETICS)):
-            if attrs[name] not in allowed:
-                raise ValueError(
-                    f"resize_bilinear: {name} must be one of {allowed}, got {attrs[name]!r}"
-                )
+        check_choices(self.name, attrs, coordinates=COORDINATES, arithmetic=ARITHMETICS)
         if attrs["scale"] is not None and not min(attrs["scale"]) > 0:
             raise ValueError(f"resize_bilinear: scales must be positive, got {attrs['scale']}")
         fixed_point.check_rounding(self.name, attrs["rounding"])
-        batch, height, width, channels = inputs[0].shape
-        if inputs[0].dtype == "int8" and attrs["arithmetic"] == "exact":
+        batch, height, width, channels = data.shape
+        if data.dtype == "int8" and attrs["arithmetic"] == "exact":
             rows, columns = axes((height, width), attrs)
             if rows.one * columns.one > LARGEST_ONE:
                 raise ValueError(
                     f"resize_bilinear: weights of {rows.one} times {columns.one} do not fit 32 bits"
                 )
-        return TensorSpec((batch, *attrs["size"], channels), inputs[0].dtype)
+        return TensorSpec((batch, *attrs["size"], channels), data.dtype)
 
     def needed_rows(self, signature: Signature, argument: int, row: int) -> Span:
         height = signature.inputs[0].shape[1]

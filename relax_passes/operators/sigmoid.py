@@ -8,6 +8,7 @@ from tvm import tirx
 from tvm.script import tirx as T
 
 from . import script
+from .operand_checks import check_choices
 from .pixel_loop import PixelLoop
 from .registry import REQUIRED, OperatorClass, register
 from .row_to_row import RowToRow
@@ -36,10 +37,7 @@ class Sigmoid(RowToRow):
             raise ValueError(f"sigmoid takes data of int16 and a table, got {inputs}")
         if inputs[1] != TensorSpec((256,), "uint16"):
             raise ValueError(f"sigmoid takes a table of 256 uint16 numbers, got {inputs[1]}")
-        if attrs["function"] not in _FUNCTIONS:
-            raise ValueError(
-                f"sigmoid: function must be one of {tuple(_FUNCTIONS)}, got {attrs['function']!r}"
-            )
+        check_choices(self.name, attrs, function=_FUNCTIONS)
         return TensorSpec(inputs[0].shape, "int16")
 
     def row_kernel(self, signature: Signature) -> tirx.PrimFunc:

@@ -69,16 +69,13 @@ class Softmax(RowToRow):
         return TensorSpec(data.shape, attrs["output"] or data.dtype)
 
     def row_kernel(self, signature: Signature) -> tirx.PrimFunc:
-        if signature["logarithm"]:
-            return _logarithm_row(signature)
-        if signature.inputs[0].dtype == "int16":
-            return int16_row(signature)
-        build = _int8_row if signature.inputs[0].dtype == "int8" else _float_row
-        return build(signature)
+        builders = {"int8": _int8_row, "int16": int16_row}
+        return builders.get(signature.inputs[0].dtype, _float_row)(signature)
 
 
 def _float_row(signature: Signature) -> tirx.PrimFunc:
     g = PixelLoop(signature.inputs[0], signature.output)
+    logarithm = bool(signature["logarithm"])
 
     @script.row_kernel(signature)
     def softmax_row(row, X, data_rows, O):
@@ -89,35 +86,25 @@ def _float_row(signature: Signature) -> tirx.PrimFunc:
             for c in range(g.channels):
                 largest[0] = T.max(largest[0], X[g.data_index(row, data_rows, p, c)])
             total[0] = T.float32(0)
-            for c in range(g.channels):
-                power: T.let[T.float32] = T.exp(X[g.data_index(row, data_rows, p, c)] - largest[0])
-                O[g.out_index(p, c)] = power
-                total[0] = total[0] + power
-            for c in range(g.channels):
-                O[g.out_index(p, c)] = O[g.out_index(p, c)] / total[0]
+            if logarithm:
+                for c in range(g.channels):
+                    total[0] = total[0] + T.exp(X[g.data_index(row, data_rows, p, c)] - largest[0])
+                total[0] = T.log(total[0])
+                for c in range(g.channels):
+                    O[g.out_index(p, c)] = (
+                        X[g.data_index(row, data_rows, p, c)] - largest[0] - total[0]
+                    )
+            else:
+                for c in range(g.channels):
+                    power: T.let[T.float32] = T.exp(
+                        X[g.data_index(row, data_rows, p, c)] - largest[0]
+                    )
+                    O[g.out_index(p, c)] = power
+                    total[0] = total[0] + power
+                for c in range(g.channels):
+                    O[g.out_index(p, c)] = O[g.out_index(p, c)] / total[0]
 
     return softmax_row
-
-
-def _logarithm_row(signature: Signature) -> tirx.PrimFunc:
-    g = PixelLoop(signature.inputs[0], signature.output)
-
-    @script.row_kernel(signature)
-    def log_softmax_row(row, X, data_rows, O):
-        for p in range(g.pixels):
-            largest = T.alloc_buffer((1,), "float32")
-            total = T.alloc_buffer((1,), "float32")
-            largest[0] = X[g.data_index(row, data_rows, p, 0)]
-            for c in range(g.channels):
-                largest[0] = T.max(largest[0], X[g.data_index(row, data_rows, p, c)])
-            total[0] = T.float32(0)
-            for c in range(g.channels):
-                total[0] = total[0] + T.exp(X[g.data_index(row, data_rows, p, c)] - largest[0])
-            total[0] = T.log(total[0])
-            for c in range(g.channels):
-                O[g.out_index(p, c)] = X[g.data_index(row, data_rows, p, c)] - largest[0] - total[0]
-
-    return log_softmax_row
 
 
 # Fixed point, in the notation Qm.n: m integer and n fractional bits besides the sign.

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from .depth_to_space import ORDERS, block_of, divided
-from .fixed_point import ACTIVATIONS
 from .gather import GatherOperator
+from .operand_checks import NUMBERS, check_choices, single_operand
 from .registry import REQUIRED, register
 from .signature import Signature, TensorSpec
 
@@ -30,15 +30,9 @@ class SpaceToDepth(GatherOperator):
     defaults = {"block_size": REQUIRED, "order": "DCR"}
 
     def infer(self, inputs: tuple[TensorSpec, ...], attrs: dict[str, Any]) -> TensorSpec:
-        if len(inputs) != 1 or inputs[0].dtype not in ("float32", "uint8", *ACTIVATIONS):
-            raise ValueError(
-                f"space_to_depth takes one tensor of float32, int8 or int16, got {inputs}"
-            )
-        if len(inputs[0].shape) != 4:
-            raise ValueError(f"space_to_depth takes NHWC data, got shape {inputs[0].shape}")
-        if attrs["order"] not in ORDERS:
-            raise ValueError(f"space_to_depth: order must be in {ORDERS}, got {attrs['order']!r}")
-        batch, height, width, channels = inputs[0].shape
+        data = single_operand(self.name, inputs, ("uint8", *NUMBERS), image=True)
+        check_choices(self.name, attrs, order=ORDERS)
+        batch, height, width, channels = data.shape
         rows, columns = block_of(attrs)
         if min(rows, columns) < 1 or height % rows or width % columns:
             raise ValueError(
@@ -46,7 +40,7 @@ class SpaceToDepth(GatherOperator):
                 f"{rows} x {columns}"
             )
         shape = (batch, height // rows, width // columns, channels * rows * columns)
-        return TensorSpec(shape, inputs[0].dtype)
+        return TensorSpec(shape, data.dtype)
 
     def source(self, signature: Signature, indices: Sequence[Any]) -> list[Any]:
         n, row, column, i = indices

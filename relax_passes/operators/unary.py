@@ -11,6 +11,7 @@ from tvm.script import tirx as T
 
 from . import script
 from .fixed_point import clamp, let
+from .operand_checks import check_choices, single_operand
 from .pixel_loop import PixelLoop
 from .registry import REQUIRED, OperatorClass, register
 from .row_to_row import RowToRow
@@ -96,18 +97,8 @@ class Unary(RowToRow):
 
     def infer(self, inputs: tuple[TensorSpec, ...], attrs: dict[str, Any]) -> TensorSpec:
         """The data's shape and type."""
-        if len(inputs) != 1:
-            raise ValueError(f"unary takes one tensor, got {len(inputs)}")
-        (data,) = inputs
-        if attrs["function"] not in _FUNCTIONS:
-            raise ValueError(
-                f"unary: unknown function {attrs['function']!r}; it is one of "
-                f"{', '.join(FUNCTIONS)}"
-            )
-        if data.dtype != "float32":
-            raise ValueError(
-                f"unary {attrs['function']} takes float32, got {data.dtype} (lookup serves int8)"
-            )
+        check_choices(self.name, attrs, function=FUNCTIONS)
+        data = single_operand(self.name, inputs, ("float32",))  # lookup serves int8
         return TensorSpec(data.shape, data.dtype)
 
     def row_kernel(self, signature: Signature) -> tirx.PrimFunc:

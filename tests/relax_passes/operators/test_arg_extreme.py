@@ -44,9 +44,13 @@ def test_first_of_equals(shape, kind, dtype, index_type, keepdims, gaps, seed):
 @pytest.mark.parametrize(
     ("dtype", "attrs", "message"),
     [
-        ("int32", {"kind": "max"}, "takes float32 or int8, got int32"),
-        ("int8", {"kind": "mean"}, "kind is one of .*, not 'mean'"),
-        ("int8", {"kind": "max", "index_type": "int16"}, "index_type is one of .*, not 'int16'"),
+        ("int32", {"kind": "max"}, "takes one tensor of float32 or int8, got .* int32"),
+        ("int8", {"kind": "mean"}, "kind must be one of .*, got 'mean'"),
+        (
+            "int8",
+            {"kind": "max", "index_type": "int16"},
+            "index_type must be one of .*int16",
+        ),
     ],
 )
 def test_refusals(dtype, attrs, message):

@@ -52,7 +52,7 @@ def test_rows(batch, image, block, order, dtype, gap, out_gap) -> None:
     ("shape", "dtype", "attrs", "message"),
     [
         ((1, 2, 2, 6), "int8", {"block_size": 2}, "6 channels do not fill blocks of 2 x 2"),
-        ((1, 2, 2, 4), "int8", {"block_size": 2, "order": "RCD"}, "order must be in"),
+        ((1, 2, 2, 4), "int8", {"block_size": 2, "order": "RCD"}, "order must be one of"),
         ((2, 2, 4), "int8", {"block_size": 2}, "takes NHWC data"),
         ((1, 2, 2, 4), "int32", {"block_size": 2}, "float32, int8 or int16"),
     ],

@@ -72,7 +72,7 @@ def test_softmax_in_int16(channels: int, scale: float, seed: int) -> None:
     ("operator", "dtype", "attrs", "message"),
     [
         ("requantize", "float32", {"dtype": "int8"}, "takes one tensor of int8 or int16"),
-        ("requantize", "int8", {"dtype": "uint8"}, "gives int8, int16, int32, not uint8"),
+        ("requantize", "int8", {"dtype": "uint8"}, "dtype must be one of int8, int16, int32"),
         ("softmax", "float32", {"output": "int16"}, "softmax of float32 does not give int16"),
     ],
 )
