@@ -11,30 +11,20 @@ compiler, and LLVM 22 (on Debian: apt install llvm-22).
 
 from __future__ import annotations
 
-import argparse
-import sys
-from pathlib import Path
+from instructions import models_on_boards, random_inputs, reference_figures
 
 import dero_tvm
-from benchmarks.instructions import BOARDS, REFERENCE, random_inputs
 from dero_tvm.boards.board import load_board
 from dero_tvm.cycles import ASSUMPTIONS, estimate_cycles
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("models", nargs="+", type=Path, metavar="MODEL")
-    parser.add_argument("--boards", default=BOARDS, help=f"default: {BOARDS}")
+    parser = models_on_boards(__doc__)
     parser.add_argument("--mode", default="stream", help="of --dero; default: stream")
     parser.add_argument("--functions", type=int, default=0, metavar="N", help="default: 0")
     arguments = parser.parse_args()
-    reference = tomllib.loads(REFERENCE.read_text())["cycles"]
+    reference = reference_figures()["cycles"]
     print("| model | core | million cycles | instructions | in a cycle | CMSIS-NN | ratio |")
     print("|---|---|---:|---:|---:|---:|---:|")
     sources = {}

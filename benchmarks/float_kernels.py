@@ -14,14 +14,12 @@ loops, so the compiler knows as much as it can.
 
 from __future__ import annotations
 
-import argparse
 import re
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
-from instructions import BOARDS
+from instructions import models_on_boards
 
 import dero_tvm
 from dero_tvm.boards.board import load_board
@@ -119,10 +117,7 @@ ORDERS = {"dot product": _DOT, "filters inside": _FILTERS, "pixel blocks": _PIXE
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("models", nargs="+", type=Path, metavar="MODEL")
-    parser.add_argument("--boards", default=BOARDS, help=f"default: {BOARDS}")
-    arguments = parser.parse_args()
+    arguments = models_on_boards(__doc__).parse_args()
     networks = [
         dero_tvm.compile(path, target="host", dero="none").network for path in arguments.models
     ]

@@ -31,12 +31,10 @@ REFERENCE = Path(__file__).parent / "cmsis_nn.toml"
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("models", nargs="+", type=Path, metavar="MODEL")
-    parser.add_argument("--boards", default=BOARDS, help=f"default: {BOARDS}")
+    parser = models_on_boards(__doc__)
     parser.add_argument("--modes", default="none,stream", help="default: none,stream")
     arguments = parser.parse_args()
-    reference = tomllib.loads(REFERENCE.read_text())
+    reference = reference_figures()
     print("| model | core | dero | instructions | CMSIS-NN | ratio | code | constants | arena |")
     print("|---|---|---|---:|---:|---:|---:|---:|---:|")
     for path in arguments.models:
@@ -45,6 +43,19 @@ def main() -> None:
             known = reference.get(path.stem, {}).get(core)
             for mode in arguments.modes.split(","):
                 print(row(path, board, core, mode, known), flush=True)
+
+
+def reference_figures() -> dict[str, Any]:
+    """What is known of CMSIS-NN, by model and core."""
+    return tomllib.loads(REFERENCE.read_text())
+
+
+def models_on_boards(module: str) -> argparse.ArgumentParser:
+    """The options of benchmarks that run models on boards; `module` is what theirs says."""
+    parser = argparse.ArgumentParser(description=module.splitlines()[0])
+    parser.add_argument("models", nargs="+", type=Path, metavar="MODEL")
+    parser.add_argument("--boards", default=BOARDS, help=f"default: {BOARDS}")
+    return parser
 
 
 def row(path: Path, board: str, core: str, mode: str, known: float | None) -> str:

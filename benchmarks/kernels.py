@@ -8,13 +8,11 @@ their instructions, divided by the sum of their multiply-accumulates, for each c
 
 from __future__ import annotations
 
-import argparse
 from collections import defaultdict
-from pathlib import Path
 
 import numpy as np
 import tvm
-from instructions import BOARDS, random_inputs
+from instructions import models_on_boards, random_inputs
 from tvm import relax
 
 import dero_tvm
@@ -32,10 +30,7 @@ NAMES = {
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("models", nargs="+", type=Path, metavar="MODEL")
-    parser.add_argument("--boards", default=BOARDS, help=f"default: {BOARDS}")
-    arguments = parser.parse_args()
+    arguments = models_on_boards(__doc__).parse_args()
     networks = [
         dero_tvm.compile(path, target="host", dero="none", integer_io=True).network
         for path in arguments.models

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from benchmarks.page_parts import with_part
+
 from .networks import NETWORKS
 
-_BEGIN, _END = "<!-- measured: begin -->", "<!-- measured: end -->"
 _COLUMNS = (
     "family", "network", "joins", "removed", "left", "shortcuts", "fused",
     "whole: original", "plain", "DERO", "by rows: original", "plain", "DERO",
@@ -20,9 +20,7 @@ _FORMS = ("original", "plain", "reorganized")
 
 def write_page(path: Path, results: Mapping[str, Mapping[str, Any]]) -> None:
     """Put the table between the page's marks."""
-    pattern = re.compile(f"(?<={re.escape(_BEGIN)}\n).*(?={re.escape(_END)})", re.DOTALL)
-    text = pattern.sub(lambda _: f"{_measured(results)}\n", path.read_text())
-    path.write_text(text)
+    path.write_text(with_part(path.read_text(), "measured", _measured(results)))
 
 
 def summary(results: Mapping[str, Mapping[str, Any]]) -> str:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from benchmarks.page_parts import with_part
 from dero_tvm.boundary.atomic_write import write_atomically
 
 from .figure import THEMES, draw
@@ -18,7 +18,6 @@ from .table import tables
 
 DATA, PAGE = Path("retraining", "fashion_mnist.json"), Path("retraining.md")
 COMMAND = "python -m benchmarks.fashion_mnist"
-_BEGIN, _END = "<!-- fashion-mnist: begin -->", "<!-- fashion-mnist: end -->"
 _PACKAGES = ("dero-tvm", "apache-tvm", "torch", "numpy", "onnxruntime")
 
 
@@ -39,7 +38,7 @@ def write_page(docs: Path, results: Results) -> str:
     known = json.loads(path.read_text())
     text = section(known)
     page = docs / PAGE
-    write_atomically(page, written(page.read_text(), text).encode())
+    write_atomically(page, with_part(page.read_text(), "fashion-mnist", text).encode())
     for theme in THEMES:
         draw(known["pieces"], docs / "images" / f"fashion-mnist-{theme}.svg", theme)
     return text
@@ -62,14 +61,6 @@ def section(known: Mapping[str, Any]) -> str:
         f"{of_all} {len(pieces)} of {planned} pieces, {hours:.1f} hours of one core; {named}."
     )
     return f"{intro}\n\n{tables(pieces)}"
-
-
-def written(page: str, text: str) -> str:
-    """The page with `text` between its marks."""
-    pattern = re.compile(f"(?<={re.escape(_BEGIN)}\n).*(?={re.escape(_END)})", re.DOTALL)
-    if not pattern.search(page):
-        raise SystemExit(f"the page has no place for the tables: {_BEGIN} ... {_END}")
-    return pattern.sub(lambda _: f"{text}\n", page)
 
 
 def _compact(known: Mapping[str, Any]) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from .families import FAMILIES, FORMS, Family, Form
 
@@ -95,57 +95,48 @@ class Training(Piece):
 
 
 @dataclass(frozen=True)
-class Quantized(Piece):
-    """The accuracy of a trained network in int8."""
+class _OfTraining(Piece):
+    """What is measured of a trained network."""
 
     training: Training
+    kind: ClassVar[str]
+    share: ClassVar[float]  # of the CPU seconds of one epoch
 
     @property
     def name(self) -> str:
-        return f"{self.training.name}.int8"
+        return f"{self.training.name}.{self.kind}"
 
     @property
     def needs(self) -> tuple[Piece, ...]:
         return (self.training,)
 
     def cost(self, epochs: int) -> float:
-        return self.network.cost
+        return self.share * self.network.cost
 
 
 @dataclass(frozen=True)
-class Arena(Piece):
+class Quantized(_OfTraining):
+    """The accuracy of a trained network in int8."""
+
+    kind, share = "int8", 1
+
+
+@dataclass(frozen=True)
+class Arena(_OfTraining):
     """The planned memory of a network in int8."""
 
-    training: Training
+    share = 2
 
     @property
     def name(self) -> str:
         return f"{self.network.name}.arena"
 
-    @property
-    def needs(self) -> tuple[Piece, ...]:
-        return (self.training,)
-
-    def cost(self, epochs: int) -> float:
-        return 2 * self.network.cost
-
 
 @dataclass(frozen=True)
-class OnBoard(Piece):
+class OnBoard(_OfTraining):
     """Test images classified by the compiled network on an emulated board."""
 
-    training: Training
-
-    @property
-    def name(self) -> str:
-        return f"{self.training.name}.board"
-
-    @property
-    def needs(self) -> tuple[Piece, ...]:
-        return (self.training,)
-
-    def cost(self, epochs: int) -> float:
-        return 4 * self.network.cost
+    kind, share = "board", 4
 
 
 def starts(form: Form) -> tuple[Start, ...]:

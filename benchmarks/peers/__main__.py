@@ -14,12 +14,13 @@ from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 
+from benchmarks.page_parts import with_part
 from benchmarks.published import ROOT
 from dero_tvm.boundary.errors import first_line
 
 from .environment import Environment
 from .networks import Network, networks
-from .page import OWN, chart, tables, written
+from .page import OWN, chart, tables
 from .result import Answer, ToolFailed
 from .tools import TOOLS, Own, Tool, own
 
@@ -55,7 +56,7 @@ def main() -> None:
     print(text)
     if arguments.write:
         page = ROOT / "docs" / "comparison.md"
-        page.write_text(written(page.read_text(), text))
+        page.write_text(with_part(page.read_text(), "measured", text))
         for theme in ("light", "dark"):
             chart(rows, ROOT / "docs" / "images" / f"peers-{theme}.svg", theme)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -14,7 +13,6 @@ from .tools import Tool
 
 OWN = "dero_tvm"
 Rows = Sequence[tuple[Network, Mapping[str, Answer]]]
-_BEGIN, _END = "<!-- measured: begin -->", "<!-- measured: end -->"
 _BAR = 0.26  # inches of height
 _COLORS = {"light": ("#24292f", "#b3541e", "#8c959f"), "dark": ("#e6edf3", "#f0883e", "#6e7681")}
 
@@ -46,14 +44,6 @@ def tables(rows: Rows, tools: Sequence[Tool], versions: Mapping[str, str], day: 
         lines.append(f"- [{tool.name}]({tool.url}) {versions.get(tool.name, '')}: {tool.counts};")
     lines[-1] = lines[-1][:-1] + "."
     return "\n".join(lines)
-
-
-def written(page: str, text: str) -> str:
-    """The page with `text` between its marks."""
-    pattern = re.compile(f"(?<={re.escape(_BEGIN)}\n).*(?={re.escape(_END)})", re.DOTALL)
-    if not pattern.search(page):
-        raise SystemExit(f"the page has no place for the tables: {_BEGIN} ... {_END}")
-    return pattern.sub(lambda _: f"{text}\n", page)
 
 
 def chart(rows: Rows, path: Path, theme: str) -> None:

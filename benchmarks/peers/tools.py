@@ -42,6 +42,9 @@ def own(network: Network) -> Own:
     return Own(Answer(model.report.arena_bytes, enough, "reference"), image, output)
 
 
+Ask = Callable[[Environment, Network, Own, Path], Answer]
+
+
 @dataclass(frozen=True)
 class Tool:
     """Another tool: what pip installs, the networks that it reads, what its figure counts."""
@@ -52,7 +55,7 @@ class Tool:
     package: str  # whose version is stated; "" if it is installed beside this project
     forms: frozenset[str]
     counts: str
-    ask: Callable[[Environment, Network, Own, Path], Answer]
+    ask: Ask
 
 
 def _tflite_micro(environment: Environment, network: Network, own: Own, folder: Path) -> Answer:
@@ -64,24 +67,18 @@ def _tflite_micro(environment: Environment, network: Network, own: Own, folder: 
     return Answer(said["bytes"], enough, compared(np.load(output), own.output))
 
 
-def _vela(environment: Environment, network: Network, own: Own, folder: Path) -> Answer:
-    said = environment.ask("vela_sram.py", [str(network.path), str(folder)], _TIME_LIMIT)
-    return Answer(said["bytes"])
+def _planned_by(program: str, *arguments: Callable[[Network, Path], Path]) -> Ask:
+    """Asks a program for the bytes of a plan; it takes what `arguments` make of the network."""
+
+    def ask(environment: Environment, network: Network, own: Own, folder: Path) -> Answer:
+        words = [str(argument(network, folder)) for argument in arguments]
+        return Answer(environment.ask(program, words, _TIME_LIMIT)["bytes"])
+
+    return ask
 
 
-def _executorch(environment: Environment, network: Network, own: Own, folder: Path) -> Answer:
-    said = environment.ask("executorch_plan.py", [str(network.float32)], _TIME_LIMIT)
-    return Answer(said["bytes"])
-
-
-def _onnxsim(environment: Environment, network: Network, own: Own, folder: Path) -> Answer:
-    said = environment.ask("onnxsim_plan.py", [str(network.path)], _TIME_LIMIT)
-    return Answer(said["bytes"])
-
-
-def _tvm(environment: Environment, network: Network, own: Own, folder: Path) -> Answer:
-    said = environment.ask("tvm_plan.py", [str(network.path)], _TIME_LIMIT)
-    return Answer(said["bytes"])
+def _model(network: Network, folder: Path) -> Path:
+    return network.path
 
 
 def _emx(environment: Environment, network: Network, own: Own, folder: Path) -> Answer:
@@ -122,7 +119,7 @@ TOOLS = (
         "ethos-u-vela",
         frozenset({"int8 TFLite"}),
         "the SRAM of its summary, for another processor: no direct comparison",
-        _vela,
+        _planned_by("vela_sram.py", _model, lambda network, folder: folder),
     ),
     Tool(
         "ExecuTorch, Cortex-M",
@@ -131,7 +128,7 @@ TOOLS = (
         "executorch",
         frozenset({"int8"}),
         "the planned buffers of its program, which it quantizes by itself from the float32 network",
-        _executorch,
+        _planned_by("executorch_plan.py", lambda network, folder: network.float32),
     ),
     Tool(
         "onnxsim's planner",
@@ -140,7 +137,7 @@ TOOLS = (
         "onnxsim",
         frozenset({"float32"}),
         "the arena that it plans; it has no kernels to run in it",
-        _onnxsim,
+        _planned_by("onnxsim_plan.py", _model),
     ),
     Tool(
         "TVM, in place and planned",
@@ -149,7 +146,7 @@ TOOLS = (
         "",
         frozenset({"float32"}),
         "the storages of its static planner, and the buffers inside its largest kernel",
-        _tvm,
+        _planned_by("tvm_plan.py", _model),
     ),
     Tool(
         "emx-onnx-cgen",

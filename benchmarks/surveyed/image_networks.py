@@ -83,28 +83,23 @@ class UNet(nn.Module):
         self.merge = nn.ModuleList(double(b if add else 2 * b, b) for _, b in pairs)
         self.head = nn.Conv2d(widths[0], 2, 1)
 
+    def joined(self, level: int, skip: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """A skip with what comes from below, of a level counted from the lowest."""
+        return y + skip if self.add else torch.cat([skip, y], 1)
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         skips = []
-        for level in self.down:
-            x = level(x)
+        for layers in self.down:
+            x = layers(x)
             skips.append(x)
             x = F.max_pool2d(x, 2)
         x = skips.pop()
-        for up, merge in zip(self.up, self.merge):
-            y, skip = up(x), skips.pop()
-            x = merge(y + skip if self.add else torch.cat([skip, y], 1))
+        for level, (up, merge) in enumerate(zip(self.up, self.merge)):
+            x = merge(self.joined(level, skips.pop(), up(x)))
         return self.head(x)
 
 
-for _up in (
-    "transposed",
-    "transposed3",
-    "transposed4",
-    "bilinear",
-    "corners",
-    "nearest",
-    "shuffle",
-):
+for _up in "transposed transposed3 transposed4 bilinear corners nearest shuffle".split():
     IMAGES.add(f"unet_{_up}", "segmenter", lambda up=_up: UNet(up))
 IMAGES.add("linknet", "segmenter", lambda: UNet("transposed3", add=True))
 
@@ -120,17 +115,8 @@ class AttentionUNet(UNet):
             for w in widths
         )
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        skips = []
-        for level in self.down:
-            x = level(x)
-            skips.append(x)
-            x = F.max_pool2d(x, 2)
-        x = skips.pop()
-        for up, merge, gate in zip(self.up, self.merge, self.gate):
-            y, skip = up(x), skips.pop()
-            x = merge(torch.cat([skip * gate(torch.cat([skip, y], 1)), y], 1))
-        return self.head(x)
+    def joined(self, level: int, skip: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return torch.cat([skip * self.gate[level](torch.cat([skip, y], 1)), y], 1)
 
 
 IMAGES.add("attention_unet", "segmenter", AttentionUNet)

@@ -201,26 +201,16 @@ class NetworkBuilder:
 
     def upsample(self, x: str, factor: int) -> str:
         """Every pixel `factor` times in each direction."""
-        scales = np.array([1, 1, factor, factor], np.float32)
-        return self._add(
-            "Resize",
-            [x, ""],
-            {"scales": scales},
-            mode="nearest",
-            coordinate_transformation_mode="asymmetric",
-            nearest_mode="floor",
-        )
+        return self._resized(x, factor, "asymmetric", mode="nearest", nearest_mode="floor")
 
     def upsample_bilinear(self, x: str, factor: int) -> str:
         """`factor` times as many pixels in each direction, mixed between those of `x`."""
-        scales = np.array([1, 1, factor, factor], np.float32)
-        return self._add(
-            "Resize",
-            [x, ""],
-            {"scales": scales},
-            mode="linear",
-            coordinate_transformation_mode="half_pixel",
-        )
+        return self._resized(x, factor, "half_pixel", mode="linear")
+
+    def _resized(self, x: str, factor: int, coordinates: str, **attributes: Any) -> str:
+        scales = {"scales": np.array([1, 1, factor, factor], np.float32)}
+        attributes["coordinate_transformation_mode"] = coordinates
+        return self._add("Resize", [x, ""], scales, **attributes)
 
     def global_average_pool(self, x: str) -> str:
         """Mean of each channel."""

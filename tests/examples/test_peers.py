@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.page_parts import with_part
 from benchmarks.peers import __main__ as command
 from benchmarks.peers.environment import Environment
 from benchmarks.peers.networks import Network
-from benchmarks.peers.page import OWN, chart, tables, written
+from benchmarks.peers.page import OWN, chart, tables
 from benchmarks.peers.result import Answer, ToolFailed
 from benchmarks.peers.tools import TOOLS, compared
 
@@ -38,9 +39,11 @@ def test_tables():
 
 def test_page_without_a_place():
     with pytest.raises(SystemExit, match="no place for the tables"):
-        written("# A page", "text")
+        with_part("# A page", "measured", "text")
     page = "a\n<!-- measured: begin -->\nold\n<!-- measured: end -->\nb"
-    assert "\nnew\n" in written(page, "new") and "old" not in written(page, "new")
+    assert "\nnew\n" in with_part(page, "measured", "new") and "old" not in with_part(
+        page, "measured", "new"
+    )
 
 
 def test_chart(tmp_path):
