@@ -11,11 +11,11 @@ from dero_tvm.driver.options import CompileOptions
 from dero_tvm.report.advice_table import print_advice
 
 from .command import Command
-from .common_options import file_argument
 from .completion import complete_board
 from .console import stdout_console
 from .legacy import board_of_target
 from .model_options import model_options
+from .option_kinds import file_argument
 from .progress import stages
 from .start_tvm import start_tvm
 

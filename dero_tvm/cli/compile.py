@@ -21,11 +21,11 @@ from dero_tvm.report.memory_table import print_memory
 from dero_tvm.report.text_table import print_report
 from dero_tvm.report.tuning_table import print_tuning
 
-from .common_options import choice_option, file_argument, file_option, say_written
 from .console import stdout_console
 from .legacy import HOST, PassConfig, legacy_options
 from .model_options import FLAGS, dero_option, model_options, quiet_option
 from .old_flags import OldCompile
+from .option_kinds import choice_option, file_argument, file_option, say_written
 from .outputs import check_distinct, check_output, write_model
 from .progress import stages
 from .start_tvm import start_tvm

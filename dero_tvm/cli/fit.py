@@ -21,10 +21,10 @@ from dero_tvm.report.many_fits import print_fits
 
 from .board_options import board_filter, board_filter_options
 from .command import Command
-from .common_options import count_option, file_argument
 from .completion import complete_board
 from .console import stdout_console
 from .model_options import dero_option, model_options
+from .option_kinds import count_option, file_argument
 from .progress import stages
 from .start_tvm import start_tvm
 

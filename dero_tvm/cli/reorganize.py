@@ -10,9 +10,9 @@ import click
 from dero_tvm.boundary.atomic_write import check_new_folder
 
 from .command import Command
-from .common_options import choice_option, file_argument, file_option, say_written
 from .console import stdout_console
 from .model_options import model_options, quiet_option
+from .option_kinds import choice_option, file_argument, file_option, say_written
 from .progress import stages
 
 

@@ -22,8 +22,8 @@ from dero_tvm.report.text_table import print_report
 from dero_tvm.report.tuning_table import print_tuning
 
 from .command import Command
-from .common_options import file_argument, file_option, say_written
 from .console import stdout_console
+from .option_kinds import file_argument, file_option, say_written
 from .outputs import check_distinct, check_output
 from .sweep import refuse_sweep_options, show_sweep, sweep_options
 

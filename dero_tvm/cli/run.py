@@ -22,13 +22,13 @@ from dero_tvm.report.run_table import print_run
 from dero_tvm.report.trace import chrome_trace
 from dero_tvm.runners import RunResult, check_device, check_profile, run
 
-from .common_options import choice_option, count_option, file_argument, file_option, say_written
 from .compile import compile_with_progress
 from .completion import complete_device
 from .console import stdout_console
 from .inputs import filled
 from .model_options import Seconds, dero_option, model_option
 from .old_flags import OldRun
+from .option_kinds import choice_option, count_option, file_argument, file_option, say_written
 from .outputs import check_distinct, check_output, npz_bytes
 from .progress import stages
 from .report import parsed_report, report_page

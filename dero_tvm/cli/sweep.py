@@ -15,10 +15,10 @@ from dero_tvm.report.plot_file import check_plot
 from dero_tvm.report.sweep_plot import plot_sweep
 from dero_tvm.report.sweep_table import print_sweep
 
-from .common_options import count_option, say_written
 from .completion import complete_device
 from .console import stdout_console
 from .model_options import model_option
+from .option_kinds import count_option, say_written
 from .outputs import check_distinct, check_output
 from .progress import stages
 from .start_tvm import start_tvm

@@ -1,4 +1,4 @@
-"""No file imports, at any time or for types alone, one that imports it, but for one named pair."""
+"""Files are short, and none imports, even for types alone, one that imports it: but one pair."""
 
 from __future__ import annotations
 
@@ -16,6 +16,10 @@ OF_A_REPORT_THAT_PRINTS_ITSELF = {
     ("dero_tvm.report.data", "dero_tvm.report.html"),
     ("dero_tvm.report.data", "dero_tvm.report.timeline_plot"),
 }
+
+
+MOST_LINES = 500
+SOURCES = (*PACKAGES, "benchmarks", "examples", "tests")
 
 
 def module_name(file: Path) -> str:
@@ -53,3 +57,10 @@ def test_no_circle_but_the_known_ones():
             TopologicalSorter(graph).prepare()
         graph[importer].remove(known)
     TopologicalSorter(graph).prepare()
+
+
+def test_no_file_is_too_long():
+    files = [file for folder in SOURCES for file in (ROOT / folder).rglob("*.py")]
+    lines = {file: len(file.read_text().splitlines()) for file in files}
+    assert len(lines) > 1000
+    assert {str(f.relative_to(ROOT)): n for f, n in lines.items() if n > MOST_LINES} == {}
