@@ -23,6 +23,7 @@ class DequantizeBias(Operator):
     name = "dequantize_bias"
     memory_class = OperatorClass.OPAQUE
     arguments = ("bias", "scale")
+    read_by_rows = ()
 
     def infer(self, inputs: tuple[TensorSpec, ...], attrs: dict[str, Any]) -> TensorSpec:
         if [spec.dtype for spec in inputs] != ["int64", "float32"]:
@@ -31,9 +32,6 @@ class DequantizeBias(Operator):
         if scale.shape != bias.shape:
             raise ValueError(f"{self.name}: {scale.shape} scales do not fit {bias.shape} numbers")
         return TensorSpec(bias.shape, "float32")
-
-    def row_arguments(self, signature: Signature) -> tuple[int, ...]:
-        return ()
 
     def row_kernel(self, signature: Signature) -> tirx.PrimFunc:
         size = signature.output.row_stride

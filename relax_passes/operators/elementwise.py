@@ -35,6 +35,7 @@ class BinaryOperator(Operator):
     """Base of the operators ``out = f(a, b)`` on broadcast operands of one type."""
 
     arguments: ClassVar[tuple[str, ...]] = ("a", "b")
+    read_by_rows: ClassVar[tuple[int, ...]] = (0, 1)
     memory_class = OperatorClass.ELEMENTWISE
     dtypes: tuple[str, ...] = ("float32", *ACTIVATIONS)
 
@@ -54,9 +55,6 @@ class BinaryOperator(Operator):
         spec = TensorSpec(shape, a.dtype)
         indexing.check_rank(self.name, spec)
         return spec
-
-    def row_arguments(self, signature: Signature) -> tuple[int, ...]:
-        return 0, 1
 
     def needed_rows(self, signature: Signature, argument: int, row: int) -> Span:
         output, operand = signature.output, signature.inputs[argument]

@@ -38,6 +38,7 @@ class Gru(Operator):
     name = "gru"
     memory_class = OperatorClass.OPAQUE
     arguments = (*("data", "hidden", "input_weight", "recurrent_weight", "bias", "recurrent_bias"),)
+    read_by_rows = ()
     defaults = {"time_major": False, "sequence": REQUIRED, "reverse": False, "reset_after": True}
 
     def infer(self, inputs: tuple[TensorSpec, ...], attrs: dict[str, Any]) -> TensorSpec:
@@ -48,9 +49,6 @@ class Gru(Operator):
         if inputs[5].shape != inputs[4].shape:
             raise ValueError(f"gru: the two biases have the shapes {[s.shape for s in inputs[4:]]}")
         return TensorSpec((sizes.hidden_elements,), "float32")
-
-    def row_arguments(self, signature: Signature) -> tuple[int, ...]:
-        return ()
 
     def scratch_bytes(self, signature: Signature) -> int:
         """The hidden state that a step reads, and what reset gates leave of it."""

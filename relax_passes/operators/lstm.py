@@ -53,6 +53,7 @@ class Lstm(Operator):
         *("data", "hidden", "cell", "input_weight", "recurrent_weight", "bias"),
         *("multiplier", "shift", "table"),
     )
+    read_by_rows = ()
     defaults = {
         "time_major": False,
         "sequence": REQUIRED,
@@ -67,9 +68,6 @@ class Lstm(Operator):
     def infer(self, inputs: tuple[TensorSpec, ...], attrs: dict[str, Any]) -> TensorSpec:
         """A row of int8."""
         return TensorSpec((lstm_parts(inputs, attrs).bytes,), "int8")
-
-    def row_arguments(self, signature: Signature) -> tuple[int, ...]:
-        return ()
 
     def scratch_bytes(self, signature: Signature) -> int:
         """The hidden state that a step reads."""

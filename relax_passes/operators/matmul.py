@@ -34,6 +34,7 @@ class MatMul(Operator):
     name = "matmul"
     memory_class = OperatorClass.POINTWISE
     arguments = ("a", "b")
+    read_by_rows = (0, 1)
     defaults = {
         "heads": 1,
         "outer": 1,
@@ -73,9 +74,6 @@ class MatMul(Operator):
         if out.rows != a.spec.rows:
             raise ValueError(f"matmul: rows of {a.spec.shape} are not those of {out.shape}")
         return out
-
-    def row_arguments(self, signature: Signature) -> tuple[int, ...]:
-        return 0, 1
 
     def needed_rows(self, signature: Signature, argument: int, row: int) -> tuple[int, int]:
         if argument == 0:

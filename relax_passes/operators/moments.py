@@ -170,6 +170,7 @@ class Normalize(Operator):
     name = "normalize"
     memory_class = OperatorClass.ELEMENTWISE
     arguments = ("data", "moments", "weight", "bias")
+    read_by_rows = (0, 1)
     defaults = {**types.INPUT, **types.OUTPUT}
 
     def infer(self, inputs: tuple[TensorSpec, ...], attrs: dict[str, Any]) -> TensorSpec:
@@ -183,9 +184,6 @@ class Normalize(Operator):
         if (batch, one, two) != (data.shape[0], 1, 2) or data.channels % groups:
             raise ValueError(f"normalize: moments of shape {moments.shape} for {data.shape}")
         return TensorSpec(data.shape, types.output_type(attrs))
-
-    def row_arguments(self, signature: Signature) -> tuple[int, ...]:
-        return 0, 1
 
     def needed_rows(self, signature: Signature, argument: int, row: int) -> tuple[int, int]:
         first = row if argument == 0 else row // signature.inputs[0].shape[1]

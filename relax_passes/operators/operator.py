@@ -59,6 +59,10 @@ class Operator:
     memory_class: ClassVar[OperatorClass] = OperatorClass.OPAQUE
     """What it needs of memory.  Where that depends on the call, it overrides `operator_class`."""
 
+    read_by_rows: ClassVar[tuple[int, ...]] = (0,)
+    """Indices of the arguments that are read row by row.  Where that depends on the call, it
+    overrides `row_arguments`."""
+
     defaults: ClassVar[dict[str, Any]] = {}
     """Attributes with their default values; attributes without a default map to `REQUIRED`."""
 
@@ -77,8 +81,7 @@ class Operator:
         return self.memory_class
 
     def row_arguments(self, signature: Signature) -> tuple[int, ...]:
-        """Indices of the arguments that are read row by row (by default the first)."""
-        return (0,)
+        return self.read_by_rows
 
     def needed_rows(self, signature: Signature, argument: int, row: int) -> Span:
         """Half-open range of rows of `argument` that output row `row` reads (default: all).

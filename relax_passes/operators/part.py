@@ -22,6 +22,7 @@ class Part(Operator):
 
     name = "part"
     arguments = ("packed",)
+    read_by_rows = ()
     memory_class = OperatorClass.LAYOUT
     defaults = {"offset": REQUIRED, "shape": REQUIRED, "dtype": REQUIRED}
 
@@ -36,9 +37,6 @@ class Part(Operator):
                 f"part: {spec.described} at byte {offset} is no part of {inputs[0].bytes} bytes"
             )
         return spec
-
-    def row_arguments(self, signature: Signature) -> tuple[int, ...]:
-        return ()
 
     def row_kernel(self, signature: Signature) -> tirx.PrimFunc:
         out, offset = signature.output, signature["offset"]

@@ -20,9 +20,7 @@ class RowSource(Operator):
     name = "row_source"
     memory_class = OperatorClass.LAYOUT
     arguments = ()
-
-    def row_arguments(self, signature: Signature) -> tuple[int, ...]:
-        return ()
+    read_by_rows = ()
 
 
 @register_for_schedules

@@ -22,6 +22,7 @@ class Select(BinaryOperator):
 
     name = "select"
     arguments = ("condition", "a", "b")
+    read_by_rows = (0, 1, 2)
 
     def infer(self, inputs: tuple[TensorSpec, ...], attrs: dict[str, Any]) -> TensorSpec:
         if len(inputs) != 3 or inputs[0].dtype != "bool":
@@ -34,9 +35,6 @@ class Select(BinaryOperator):
         result = TensorSpec(shape, spec.dtype)
         indexing.check_rank(self.name, result)
         return result
-
-    def row_arguments(self, signature: Signature) -> tuple[int, ...]:
-        return 0, 1, 2
 
     def row_kernel(self, signature: Signature) -> tirx.PrimFunc:
         loops = row_loops(signature)

@@ -42,6 +42,7 @@ class SvdfUpdate(_FilterBank):
 
     name = "svdf_update"
     arguments = ("data", "state", "weight")
+    read_by_rows = (0, 1)
     defaults = {"input_zero_point": 0, "state_zero_point": 0, "multiplier": None, "shift": None}
 
     def infer(self, inputs: tuple[TensorSpec, ...], attrs: dict[str, Any]) -> TensorSpec:
@@ -66,9 +67,6 @@ class SvdfUpdate(_FilterBank):
                 "not fit each other"
             )
         return TensorSpec(state.shape, state.dtype)
-
-    def row_arguments(self, signature: Signature) -> tuple[int, ...]:
-        return 0, 1
 
     def in_place_arguments(self, signature: Signature) -> tuple[int, ...]:
         return (1,)

@@ -11,10 +11,9 @@ from math import prod
 
 import tflite
 from tvm import ir, relax
-from tvm.relax.frontend.tflite.tflite_frontend import TensorWrapper
 
 from .constant_shapes import options_of, strided_slice_index
-from .converter import DATA_INPUT, Converter, rule
+from .converter import DATA_INPUT, Converter, rule, scale_of
 
 # SPLIT has its axis first and its data second.
 
@@ -56,10 +55,10 @@ def _pad(converter: Converter, op: tflite.Operator) -> ir.Expr:
     if values:
         value = converter.get_tensor_value(values[0]).item()
         if values[0].qnn_params:
-            scale, zero_point = _scale_and_zero_point(values[0])
+            scale, zero_point = scale_of(values[0])
             value = (value - zero_point) * scale
     if data.qnn_params:
-        scale, zero_point = _scale_and_zero_point(data)
+        scale, zero_point = scale_of(data)
         value = round(value / scale) + zero_point
     pad_width = [int(amount) for amount in converter.get_tensor_value(amounts).flat]
     return relax.op.nn.pad(
@@ -148,7 +147,7 @@ def _space_to_batch(converter: Converter, op: tflite.Operator) -> ir.Expr:
     data, block_tensor, padding_tensor = converter.get_input_tensors(op)
     blocks = [int(n) for n in converter.get_tensor_value(block_tensor)]
     padding = converter.get_tensor_value(padding_tensor).tolist()
-    value = _scale_and_zero_point(data)[1] if data.qnn_params else 0
+    value = scale_of(data)[1] if data.qnn_params else 0
     rank = len(converter.get_tensor_shape(data))
     widths = [[0, 0], *padding] + [[0, 0]] * (rank - 1 - len(blocks))
     expr = relax.op.nn.pad(
@@ -190,14 +189,6 @@ def _batch_to_space(converter: Converter, op: tflite.Operator) -> ir.Expr:
         axes=list(range(1, count + 1)),
         begin=[crop[0] for crop in crops],
         end=[extent - crop[1] for extent, crop in zip(grown, crops, strict=True)],
-    )
-
-
-def _scale_and_zero_point(tensor: TensorWrapper) -> tuple[float, int]:
-    parameters = tensor.qnn_params
-    return (
-        float(parameters["scale"].value.numpy()),
-        int(parameters["zero_point"].value.numpy()),
     )
 
 
