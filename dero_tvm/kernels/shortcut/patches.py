@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 
 from dero_tvm.schedule.row_offsets import RowOffsets
 from relax_passes.operators import Signature, TensorSpec
-from relax_passes.operators.shortcut_steps import DATA, decode
+from relax_passes.operators.shortcut_steps import DATA, Term, decode
 
 from ..c_kernel import CKernel
 from ..window_struct import TALLEST
-from .steps import Numbers, StepText
+from .steps import Numbers, StepText, less
 
 _BYTES = 384  # of a patch, unless one pixel needs more: scratch against calls
 _ALIGNMENT = 8  # bytes
@@ -99,11 +99,11 @@ class Patches:
         number, patch = numbers.name, self.convolution.inputs[0]
         data, w = self.whole.inputs[0], self.whole
 
-        def element(term, channel, before) -> str:
-            return f"from[{channel}] - {number(term.zero)}"
+        def element(term: Term, channel: str, before: list[str]) -> str:
+            return less(f"from[{channel}]", term.zero, numbers)
 
         lines: list[str] = []
-        steps = StepText(decode(signature["steps"]), numbers, {DATA: element})
+        steps = StepText(decode(signature["steps"]), numbers, {DATA: element}, one_tap=True)
         value = steps.value(signature["normalisation"], "channel", lines)
         step = number(data.pixel_stride)
         cell = f"patch + (tap * {number(w['dilation'][0] * patch.shape[2])} + x)"

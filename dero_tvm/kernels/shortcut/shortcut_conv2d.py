@@ -16,12 +16,12 @@ from dero_tvm.schedule.row_offsets import RowOffsets
 from relax_passes.operators import Signature, operator_of
 from relax_passes.operators.conv2d import Conv2D
 from relax_passes.operators.registry import PREFIX
-from relax_passes.operators.shortcut_steps import CONV, DATA, decode
+from relax_passes.operators.shortcut_steps import CONV, DATA, Term, decode
 
 from ..c_kernel import SUPPORT, CKernel, Request
 from ..kernel_table import candidates, register_kernel
 from .patches import Patches
-from .steps import NUMBERS, PER_CHANNEL, TABLES, Numbers, StepText
+from .steps import NUMBERS, PER_CHANNEL, TABLES, Numbers, StepText, less
 from .window import ShortcutWindow
 
 _CONSTANTS = {PER_CHANNEL: "constants", TABLES: "tables"}  # the operator's own names of them
@@ -56,7 +56,7 @@ def _kernel(request: Request) -> _Kernel | None:
     convolution = convolution_of(request.signature)
     if request.signature["normalisation"] < 0:
         producer = next(_producers(convolution, request), None)
-        return producer and _Kernel(request.signature, producer, None)
+        return None if producer is None else _Kernel(request.signature, producer, None)
     most = 0
     while True:
         patches = Patches.of(convolution, most)
@@ -116,10 +116,11 @@ class _Kernel:
         window = ShortcutWindow(s, numbers)
         steps = decode(s["steps"])
 
-        def convolved(term, channel, before) -> str:
-            return f"to[{channel}] - {numbers.name(term.zero)}"
+        def convolved(term: Term, channel: str, before: list[str]) -> str:
+            return less(f"to[{channel}]", term.zero, numbers)
 
-        text = StepText(steps, numbers, {DATA: window.sum, CONV: convolved})
+        sources = {DATA: window.sum, CONV: convolved}
+        text = StepText(steps, numbers, sources, one_tap=window.is_a_pixel)
         lines: list[str] = []
         value = text.value(len(steps) - 1, "channel", lines)
         each = "\n".join([*lines, f"to[channel] = (int8_t){value};"])

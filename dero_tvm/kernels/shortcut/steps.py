@@ -7,10 +7,18 @@ them only the shifts, which instructions have in themselves, and the limits stan
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from relax_passes.operators.shortcut_steps import SCALAR, Affine, Lookup, ShortcutStep, Term
+from relax_passes.operators.shortcut_steps import (
+    DATA,
+    SCALAR,
+    Affine,
+    Lookup,
+    ShortcutStep,
+    Term,
+)
 
 NUMBERS, PER_CHANNEL, TABLES = "shortcut_numbers", "shortcut_factors", "shortcut_tables"
 """Constant arrays: numbers of one shortcut, int64; what each channel has, int32; tables, int8."""
@@ -54,15 +62,34 @@ class Numbers:
         return np.array(self._values, np.int64)
 
 
+def plus(expression: str, value: int, numbers: Numbers) -> str:
+    """A sum with a number, which is left out if it is 0."""
+    return f"{expression} + {numbers.name(value)}" if value else expression
+
+
+def less(expression: str, value: int, numbers: Numbers) -> str:
+    """A difference from a number, which is left out if it is 0."""
+    return f"{expression} - {numbers.name(value)}" if value else expression
+
+
 class StepText:
-    """Statements for the steps at one pixel; `sources` are data and the convolution's result."""
+    """Statements for the steps at one pixel; `sources` are data and the convolution's result.
+
+    With `one_tap` the sum of the data's channel over its window has one element everywhere.
+    """
 
     def __init__(
-        self, steps: Sequence[ShortcutStep], numbers: Numbers, sources: Mapping[int, Source]
+        self,
+        steps: Sequence[ShortcutStep],
+        numbers: Numbers,
+        sources: Mapping[int, Source],
+        *,
+        one_tap: bool,
     ) -> None:
         self._steps = steps
         self._numbers = numbers
         self._sources = sources
+        self._one_tap = one_tap
 
     def value(self, index: int, channel: str, before: list[str]) -> str:
         """The name of the int8 value of step `index`, computed in statements of `before`."""
@@ -72,14 +99,18 @@ class StepText:
             key = self._sum(Term(step.source, 0, 1), channel, before)
             place = number(step.table + 128)
             return self._named("int32_t", f"{TABLES}[{key} + {place}]", before)
-        total = self._offset(step, channel)
+        total, zeros = "", 0
         for term in step.terms:
+            if self._has_fixed_zero(term):
+                zeros += term.zero * term.count * term.factor
+                term = replace(term, zero=0)
             amount = self._sum(term, channel, before)
             if term.factors == SCALAR:
                 factor = number(term.factor)
             else:
-                factor = f"{PER_CHANNEL}[{channel} + {number(term.factors)}]"
+                factor = f"{PER_CHANNEL}[{plus(channel, term.factors, self._numbers)}]"
             total += f" + (int64_t)({amount}) * {factor}"
+        total = self._offset(replace(step, offset=step.offset - zeros), channel) + total
         nudged = self._named("int64_t", total, before)
         rounded = f"shortcut_rounded({nudged}, {step.shift})"
         clamped = f"shortcut_clamped({rounded}, {step.minimum}, {step.maximum})"
@@ -90,8 +121,19 @@ class StepText:
         number, half = self._numbers.name, 1 << (step.shift - 1)
         if step.offsets == SCALAR:
             return number(step.offset + half, wide=True)
-        scale, place = number(1 << step.offsets_shift, wide=True), number(step.offsets)
-        return f"{number(half, wide=True)} + {PER_CHANNEL}[{channel} + {place}] * {scale}"
+        offset = f"{PER_CHANNEL}[{plus(channel, step.offsets, self._numbers)}]"
+        return (
+            f"{number(half, wide=True)} + {offset} * {number(1 << step.offsets_shift, wide=True)}"
+        )
+
+    def _has_fixed_zero(self, term: Term) -> bool:
+        """Whether its zero counts as often for every channel and pixel, and can be in the offset.
+
+        An offset for each channel has no room for it.
+        """
+        return (
+            term.factors == SCALAR and not term.guarded and (term.source != DATA or self._one_tap)
+        )
 
     def _sum(self, term: Term, channel: str, before: list[str]) -> str:
         if term.source in self._sources:
@@ -99,17 +141,16 @@ class StepText:
         parts = []
         number = self._numbers.name
         for j in range(term.count):
-            place = self._named(
-                "int32_t", f"{channel} + {number(term.first + j * term.stride)}", before
-            )
-            nearest = place
-            if term.guarded:
-                begin, end = number(term.begin), number(term.end)
-                nearest = f"shortcut_clamped({place}, {begin}, {end} - 1)"
-                nearest = self._named("int32_t", nearest, before)
-            value = f"{self.value(term.source, nearest, before)} - {number(term.zero)}"
-            # A channel that is none counts as zero.
-            parts.append(f"({place} == {nearest} ? {value} : 0)" if term.guarded else f"({value})")
+            place = plus(channel, term.first + j * term.stride, self._numbers)
+            if not term.guarded:
+                parts.append(less(self.value(term.source, place, before), term.zero, self._numbers))
+                continue
+            begin, end = number(term.begin), number(term.end)
+            place = self._named("int32_t", place, before)
+            nearest = f"shortcut_clamped({place}, {begin}, {end} - 1)"
+            nearest = self._named("int32_t", nearest, before)
+            value = less(self.value(term.source, nearest, before), term.zero, self._numbers)
+            parts.append(f"({place} == {nearest} ? {value} : 0)")  # a channel that is none is zero
         return " + ".join(parts)
 
     def _named(self, dtype: str, expression: str, before: list[str]) -> str:

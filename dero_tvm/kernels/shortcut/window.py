@@ -8,7 +8,7 @@ from dero_tvm.schedule.row_offsets import RowOffsets
 from relax_passes.operators import Signature
 from relax_passes.operators.shortcut_steps import Term
 
-from .steps import Numbers
+from .steps import Numbers, less, plus
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,8 @@ class ShortcutWindow:
     numbers: Numbers
 
     @property
-    def _is_a_pixel(self) -> bool:
+    def is_a_pixel(self) -> bool:
+        """Whether the window has one tap, which lies in the image."""
         return tuple(self.signature["pool_size"]) == (1, 1)
 
     def rows(self, offsets: RowOffsets) -> str:
@@ -27,7 +28,7 @@ class ShortcutWindow:
         s, number = self.signature, self.numbers.name
         data, (top, *_) = s.inputs[0], s["pool_padding"]
         stride = s["strides"][0]
-        if self._is_a_pixel:
+        if self.is_a_pixel:
             row = "row" if stride == 1 else f"(row * {stride})"
             return f"const int8_t *const seen = image + {offsets.at('data', row, data.row_stride)};"
         return "\n".join(
@@ -48,7 +49,7 @@ class ShortcutWindow:
         s, number = self.signature, self.numbers.name
         data, (_, left, *_) = s.inputs[0], s["pool_padding"]
         stride, step = s["strides"][1], number(data.pixel_stride)
-        if self._is_a_pixel:
+        if self.is_a_pixel:
             return f"const int8_t *const at = seen + pixel * {stride} * {step};"
         width = number(data.shape[2])
         return "\n".join(
@@ -65,24 +66,32 @@ class ShortcutWindow:
     def sum(self, term: Term, channel: str, before: list[str]) -> str:
         """The sum of a term's channels over the window, less its zero for each; see `Source`."""
         number = self.numbers.name
-        zero, first = number(term.zero), number(term.first)
+        place = plus(channel, term.first, self.numbers)
         if term.count == 1 and not term.guarded:
-            return self._sum_at(f"{channel} + {first}", zero)
-        total, count, stride = self.numbers.unique("sum"), number(term.count), number(term.stride)
+            return self._sum_at(place, term.zero)
+        name = self.numbers.unique("place")
         condition = ""
         if term.guarded:
-            condition = f"if ({number(term.begin)} <= place && place < {number(term.end)}) "
+            condition = f"{number(term.begin)} <= {name} && {name} < {number(term.end)}"
+        if term.count == 1:
+            before.append(f"const int32_t {name} = {place};")
+            return f"({condition} ? {self._sum_at(name, term.zero)} : 0)"
+        total = self.numbers.unique("sum")
         before += [
             f"int32_t {total} = 0;",
-            f"for (int32_t j = 0; j < {count}; ++j) {{",
-            f"  const int32_t place = {channel} + {first} + j * {stride};",
-            f"  {condition}{{ {total} += {self._sum_at('place', zero)}; }}",
+            f"for (int32_t j = 0; j < {number(term.count)}; ++j) {{",
+            f"  const int32_t {name} = {place} + j * {number(term.stride)};",
+            f"  {total} += {self._added(condition, self._sum_at(name, term.zero))};",
             "}",
         ]
         return total
 
-    def _sum_at(self, channel: str, zero: str) -> str:
-        if self._is_a_pixel:
-            return f"at[{channel}] - {zero}"
+    @staticmethod
+    def _added(condition: str, value: str) -> str:
+        return f"{condition} ? {value} : 0" if condition else value
+
+    def _sum_at(self, channel: str, zero: int) -> str:
+        if self.is_a_pixel:
+            return less(f"at[{channel}]", zero, self.numbers)
         window = f"shortcut_window(seen, tall, begin + {channel}, end + {channel}, step)"
-        return f"{window} - taps * {zero}"
+        return f"{window} - taps * {self.numbers.name(zero)}" if zero else window
