@@ -1,14 +1,16 @@
 """Normalised patches: what a block of pixels of a convolution reads, in scratch.
 
 A patch is an image of its own, as tall as the window, with the zero point outside the real one; a
-kernel of the core convolves it without padding.  Patches of neighbouring blocks overlap, so an
-element is normalised several times; wide patches have it done less often.
+kernel of the core convolves it without padding.  What the patches of neighbouring blocks have in
+common is moved, not made again; of neighbouring rows it is made again.
 """
 
 from __future__ import annotations
 
 import textwrap
 from dataclasses import dataclass, replace
+
+import numpy as np
 
 from dero_tvm.schedule.row_offsets import RowOffsets
 from relax_passes.operators import Signature, TensorSpec
@@ -54,9 +56,17 @@ class Patches:
         return _aligned(producer.scratch) + self.convolution.inputs[0].elements
 
     def text(
-        self, signature: Signature, producer: CKernel, offsets: RowOffsets, numbers: Numbers
+        self,
+        signature: Signature,
+        constants: np.ndarray,
+        producer: CKernel,
+        offsets: RowOffsets,
+        numbers: Numbers,
     ) -> str:
-        """Statements that compute the convolution's row of `signature`."""
+        """Statements that compute the convolution's row of `signature`.
+
+        `constants` are what its steps have for each channel.
+        """
         blocks, stride = producer.pixels, self.whole["strides"][1]
         assert blocks is not None
         number = numbers.name
@@ -72,7 +82,7 @@ class Patches:
                 f"  count = {pixels} - pixel;",
                 f"  count = count < {self.pixels} ? count : {self.pixels};",
                 f"  const int32_t wide = (count - 1) * {stride} + {span};",
-                textwrap.indent(self._fill(signature, numbers), "  "),
+                textwrap.indent(self._fill(signature, constants, numbers), "  "),
                 textwrap.indent(f"{{\n{blocks.block('0', 'count', result)}\n}}", "  "),
                 "}",
             ]
@@ -94,8 +104,8 @@ class Patches:
             ]
         )
 
-    def _fill(self, signature: Signature, numbers: Numbers) -> str:
-        """The loops over the elements of a patch."""
+    def _fill(self, signature: Signature, constants: np.ndarray, numbers: Numbers) -> str:
+        """The loops over the elements of a patch, but those that the one before has, too."""
         number, patch = numbers.name, self.convolution.inputs[0]
         data, w = self.whole.inputs[0], self.whole
 
@@ -103,23 +113,36 @@ class Patches:
             return less(f"from[{channel}]", term.zero, numbers)
 
         lines: list[str] = []
-        steps = StepText(decode(signature["steps"]), numbers, {DATA: element}, one_tap=True)
+        steps = StepText(decode(signature["steps"]), numbers, {DATA: element}, 1, constants)
         value = steps.value(signature["normalisation"], "channel", lines)
         step = number(data.pixel_stride)
-        cell = f"patch + (tap * {number(w['dilation'][0] * patch.shape[2])} + x)"
+        line = f"patch + tap * {number(w['dilation'][0] * patch.shape[2] * patch.channels)}"
+        stride, channels = w["strides"][1], number(patch.channels)
+        kept = patch.shape[2] - self.pixels * stride  # columns that the next patch has, too
+        first, move = "0", []
+        if kept > 0:
+            first = f"pixel > 0 ? {kept} : 0"
+            moved = number(self.pixels * stride * patch.channels)
+            bytes_ = number(kept * patch.channels)
+            move = [
+                "  if (pixel > 0) {",
+                f"    (void)memmove(line, line + {moved}, (size_t){bytes_});",
+                "  }",
+            ]
         return "\n".join(
             [
                 f"for (int32_t tap = 0; tap < {w.inputs[1].shape[1]}; ++tap) {{",
-                "  for (int32_t x = 0; x < wide; ++x) {",
+                f"  int8_t *const line = {line};",
+                *move,
+                f"  for (int32_t x = {first}; x < wide; ++x) {{",
                 f"    const int32_t column = pixel * {w['strides'][1]} - {w['padding'][1]} + x;",
-                f"    int8_t *const cell = {cell} * {number(patch.channels)};",
+                f"    int8_t *const cell = line + x * {channels};",
                 f"    if (!under[tap] || column < 0 || column >= {number(data.shape[2])}) {{",
-                f"      (void)memset(cell, {number(w['input_zero_point'])}, "
-                f"(size_t){number(patch.channels)});",
+                f"      (void)memset(cell, {number(w['input_zero_point'])}, (size_t){channels});",
                 "      continue;",
                 "    }",
                 f"    const int8_t *const from = under[tap] + column * {step};",
-                f"    for (int32_t channel = 0; channel < {number(patch.channels)}; ++channel) {{",
+                f"    for (int32_t channel = 0; channel < {channels}; ++channel) {{",
                 *(f"      {line}" for line in lines),
                 f"      cell[channel] = (int8_t){value};",
                 "    }",

@@ -12,6 +12,8 @@ import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from dero_tvm.schedule.row_offsets import RowOffsets
 from relax_passes.operators import Signature, operator_of
 from relax_passes.operators.conv2d import Conv2D
@@ -53,10 +55,11 @@ def shortcut_conv2d(request: Request) -> CKernel | None:
 
 
 def _kernel(request: Request) -> _Kernel | None:
-    convolution = convolution_of(request.signature)
-    if request.signature["normalisation"] < 0:
+    signature, constants = request.signature, request.constants["constants"]
+    convolution = convolution_of(signature)
+    if signature["normalisation"] < 0:
         producer = next(_producers(convolution, request), None)
-        return None if producer is None else _Kernel(request.signature, producer, None)
+        return None if producer is None else _Kernel(signature, constants, producer, None)
     most = 0
     while True:
         patches = Patches.of(convolution, most)
@@ -65,7 +68,7 @@ def _kernel(request: Request) -> _Kernel | None:
         if producer is None or producer.pixels is None:
             return None
         if not producer.pixels.most or patches.pixels <= producer.pixels.most:
-            return _Kernel(request.signature, producer, patches)
+            return _Kernel(signature, constants, producer, patches)
         most = producer.pixels.most
 
 
@@ -89,6 +92,7 @@ class _Kernel:
     """A kernel of the convolution, and what comes before and behind it."""
 
     signature: Signature
+    constants: np.ndarray  # what the steps have for each channel
     producer: CKernel
     patches: Patches | None
 
@@ -105,7 +109,9 @@ class _Kernel:
         if self.patches is None:
             convolution = self.producer.text(offsets)
         else:
-            convolution = self.patches.text(self.signature, self.producer, offsets, numbers)
+            convolution = self.patches.text(
+                self.signature, self.constants, self.producer, offsets, numbers
+            )
         parts = [_scope(convolution), self._shortcut(offsets, numbers)]
         start = "const int8_t *const image = data;\nint8_t *const result = out;"
         return "\n".join([start, numbers.declarations(), *parts]), numbers
@@ -120,7 +126,7 @@ class _Kernel:
             return less(f"to[{channel}]", term.zero, numbers)
 
         sources = {DATA: window.sum, CONV: convolved}
-        text = StepText(steps, numbers, sources, one_tap=window.is_a_pixel)
+        text = StepText(steps, numbers, sources, window.taps, self.constants)
         lines: list[str] = []
         value = text.value(len(steps) - 1, "channel", lines)
         each = "\n".join([*lines, f"to[channel] = (int8_t){value};"])

@@ -20,6 +20,8 @@ from relax_passes.operators.shortcut_steps import (
     Term,
 )
 
+from .ties import may_tie
+
 NUMBERS, PER_CHANNEL, TABLES = "shortcut_numbers", "shortcut_factors", "shortcut_tables"
 """Constant arrays: numbers of one shortcut, int64; what each channel has, int32; tables, int8."""
 
@@ -75,7 +77,8 @@ def less(expression: str, value: int, numbers: Numbers) -> str:
 class StepText:
     """Statements for the steps at one pixel; `sources` are data and the convolution's result.
 
-    With `one_tap` the sum of the data's channel over its window has one element everywhere.
+    `taps` is the most elements of a channel of the data that are summed, and 1 if it is always one;
+    `constants` are what the steps have for each channel.
     """
 
     def __init__(
@@ -83,13 +86,14 @@ class StepText:
         steps: Sequence[ShortcutStep],
         numbers: Numbers,
         sources: Mapping[int, Source],
-        *,
-        one_tap: bool,
+        taps: int,
+        constants: np.ndarray,
     ) -> None:
         self._steps = steps
         self._numbers = numbers
         self._sources = sources
-        self._one_tap = one_tap
+        self._taps = taps
+        self._constants = constants
 
     def value(self, index: int, channel: str, before: list[str]) -> str:
         """The name of the int8 value of step `index`, computed in statements of `before`."""
@@ -112,7 +116,9 @@ class StepText:
             total += f" + (int64_t)({amount}) * {factor}"
         total = self._offset(replace(step, offset=step.offset - zeros), channel) + total
         nudged = self._named("int64_t", total, before)
-        rounded = f"shortcut_rounded({nudged}, {step.shift})"
+        rounded = f"(int32_t)({nudged} >> {step.shift})"
+        if may_tie(step, self._steps, self._constants, self._taps):
+            rounded = f"shortcut_to_even({nudged}, {step.shift})"
         clamped = f"shortcut_clamped({rounded}, {step.minimum}, {step.maximum})"
         return self._named("int32_t", clamped, before)
 
@@ -132,7 +138,7 @@ class StepText:
         An offset for each channel has no room for it.
         """
         return (
-            term.factors == SCALAR and not term.guarded and (term.source != DATA or self._one_tap)
+            term.factors == SCALAR and not term.guarded and (term.source != DATA or self._taps == 1)
         )
 
     def _sum(self, term: Term, channel: str, before: list[str]) -> str:

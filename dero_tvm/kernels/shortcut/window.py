@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from dero_tvm.schedule.row_offsets import RowOffsets
@@ -22,6 +23,11 @@ class ShortcutWindow:
     def is_a_pixel(self) -> bool:
         """Whether the window has one tap, which lies in the image."""
         return tuple(self.signature["pool_size"]) == (1, 1)
+
+    @property
+    def taps(self) -> int:
+        """The most elements of a channel that are summed."""
+        return math.prod(self.signature["pool_size"])
 
     def rows(self, offsets: RowOffsets) -> str:
         """Statements that find the rows under the window of row ``row``, in ``image``."""
