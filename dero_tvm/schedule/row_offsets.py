@@ -30,6 +30,14 @@ class RowOffsets:
     columns: bool = False
     strips: Mapping[str, StripRows] = field(default_factory=dict)
 
+    def base(self, operand: str) -> str:
+        """The pointer from which `at` counts."""
+        return operand
+
+    def height(self, operand: str) -> str:
+        """The rows of an operand's ring, or its table."""
+        return f"{operand}_rows"
+
     def at(self, operand: str, row: str, row_bytes: int | str) -> str:
         """Where column 0 of row `row` of an operand lies, or would lie, in bytes from its base.
 
@@ -40,8 +48,9 @@ class RowOffsets:
             first = f"{operand}_first * {strip.pixel_bytes}"
             return f"({row} % {operand}_rows * {strip.row_bytes} - {first})"
         if operand not in self.units:
-            return f"{row} % {operand}_rows * {row_bytes}"
-        entry = f"{operand}_rows[1 + {row} % {operand}_rows[0]]"
+            return f"{row} % {self.height(operand)} * {row_bytes}"
+        table = self.height(operand)
+        entry = f"{table}[1 + {row} % {table}[0]]"
         unit = self.units[operand]
         return entry if unit == 1 else f"{entry} * {unit}"
 
@@ -82,7 +91,7 @@ class RowOffsets:
         """
         if self.columns:
             return self._under_columns(from_first)
-        place = "(const int8_t *)data, data_rows"
+        place = f"(const int8_t *){self.base('data')}, {self.height('data')}"
         function = "rows_under"
         if "data" in self.units:
             place += f", {self.units['data']}"

@@ -13,7 +13,8 @@ that the network rounds is rounded in the fused operator too, so the result is t
 
 Reorganized networks are made of such pairs.  Exported as they are, the shortcut is a tensor beside
 the convolution's input and output; fused, nothing of it is in memory, and it reads the rows that
-the convolution reads anyway.  The fused operator stands where the addition stood.
+the convolution reads anyway.  The fused operator stands where the addition stood, or in int8
+where the normalisation stood that alone reads the sum: the input of the next block.
 
 Preconditions: nothing else reads the convolution's result; the normalisation before it, if there
 is one, is a factor and a summand for each channel.  Does not handle: shortcuts over several
@@ -26,6 +27,7 @@ tensors is none of this pass's business.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import tvm
@@ -68,9 +70,9 @@ class _Rewriter(DataflowRewriter):
         for var, expr in self.old.bindings:
             if not is_call(expr, "dero.add"):
                 continue
-            call, reason = _examine(self.old, var, expr, branches, refusals)
-            if call is not None:
-                self._replaced[var] = call
+            pair, call, reason = _examine(self.old, var, expr, branches, refusals)
+            if pair is not None and call is not None:
+                self._replaced[pair.result] = call
                 self.decide(NAME, var, "fused", reason)
             elif reason:
                 self.decide(NAME, var, LEFT_ALONE, reason)
@@ -84,23 +86,24 @@ class _Rewriter(DataflowRewriter):
 
 def _examine(
     old: Dataflow, join: relax.Var, call: Any, branches: _Branches, refusals: Refusals
-) -> tuple[Call | None, str]:
-    """The fused operator with what it fuses, or None with the reason ("" if there is no pair)."""
+) -> tuple[Pair | None, Call | None, str]:
+    """What is fused and the operator, or None with the reason ("" if there is no pair)."""
     reason = ""
     for main, shortcut in (call.args, reversed(list(call.args))):
         if not isinstance(main, relax.Var) or not isinstance(shortcut, relax.Var):
-            return None, ""
+            return None, None, ""
         pair = _pair(old, join, main, shortcut)
         if pair is None:
             continue
-        try:
-            return fused(old, pair, refusals), "computed in the loops of the convolution"
-        except NotLinear as refusal:
-            if branches.look_like_shortcut(shortcut, pair.inputs):
-                reason = reason or f"the shortcut {refusal}"
+        for each in dict.fromkeys((_with_norm_behind(old, pair), pair)):
+            try:
+                return each, fused(old, each, refusals), "computed in the loops of the convolution"
+            except NotLinear as refusal:
+                if branches.look_like_shortcut(shortcut, pair.inputs):
+                    reason = reason or f"the shortcut {refusal}"
     if not reason:
         reason = _without_convolution(old, call, branches)
-    return None, reason
+    return None, None, reason
 
 
 def _pair(old: Dataflow, join: relax.Var, main: relax.Var, shortcut: relax.Var) -> Pair | None:
@@ -114,27 +117,44 @@ def _pair(old: Dataflow, join: relax.Var, main: relax.Var, shortcut: relax.Var) 
     if not is_call(expr, "dero.conv2d") or not isinstance(expr.args[0], relax.Var):
         return None
     inputs = [expr.args[0], *_before_normalisation(old, expr.args[0])]
-    return Pair(join, shortcut, conv, activation, tuple(inputs))
+    return Pair(join, shortcut, conv, activation, tuple(inputs), join)
+
+
+def _with_norm_behind(old: Dataflow, pair: Pair) -> Pair:
+    """`pair` with the normalisation that alone reads its int8 sum, if there is one.
+
+    Reorganized networks normalise the input of a block, which is the sum of the block before.
+    """
+    var = pair.join
+    while dtype_of(pair.join) == "int8" and (found := old.sole_reader(var)) is not None:
+        var, call = found
+        if is_call(call, "dero.quantize") and dtype_of(var) == "int8":
+            return replace(pair, result=var)
+        if not is_call(call, "dero.dequantize") and _scaled(old, call) is None:
+            break
+    return pair
 
 
 def _before_normalisation(old: Dataflow, data: relax.Var) -> Iterator[relax.Var]:
     """The tensors from which `data` is made by factors, summands and roundings alone."""
     while True:
         call = old.definition(data)
-        if is_call(call, "dero.multiply", "dero.add", "dero.subtract", "dero.divide"):
-            vectors = [channel_vector(old, arg, call) for arg in call.args]
-            variable = [arg for arg, vector in zip(call.args, vectors) if vector is None]
-            attrs = attributes_of(call)
-            if len(variable) != 1 or (attrs["minimum"], attrs["maximum"]) != (None, None):
-                return
-            data = variable[0]
-        elif is_call(call, *_LOOKED_THROUGH):
-            data = call.args[0]
-        else:
+        above = call.args[0] if is_call(call, *_LOOKED_THROUGH) else _scaled(old, call)
+        if not isinstance(above, relax.Var):
             return
-        if not isinstance(data, relax.Var):
-            return
-        yield data
+        yield (data := above)
+
+
+def _scaled(old: Dataflow, call: Any) -> relax.Expr | None:
+    """The operand to which `call` gives a factor or a summand for each channel, and no more."""
+    if not is_call(call, "dero.multiply", "dero.add", "dero.subtract", "dero.divide"):
+        return None
+    vectors = [channel_vector(old, arg, call) for arg in call.args]
+    variable = [arg for arg, vector in zip(call.args, vectors) if vector is None]
+    attrs = attributes_of(call)
+    if len(variable) != 1 or (attrs["minimum"], attrs["maximum"]) != (None, None):
+        return None
+    return variable[0]
 
 
 class _Branches:

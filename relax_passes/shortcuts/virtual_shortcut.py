@@ -27,7 +27,8 @@ class Pair:
     """A join of a convolution and a branch that may be a shortcut over it.
 
     `inputs` are the convolution's input and what stands before its normalisation, last to first;
-    `activation` is the operator between convolution and join, if there is one.
+    `activation` is the operator between convolution and join, if there is one, and `result` the
+    tensor that is computed: the join, or what is made of it alone.
     """
 
     join: relax.Var
@@ -35,6 +36,7 @@ class Pair:
     conv: relax.Var
     activation: relax.Var | None
     inputs: tuple[relax.Var, ...]
+    result: relax.Var
 
 
 def fused(old: Dataflow, pair: Pair, refusals: Refusals) -> Call:
@@ -144,7 +146,7 @@ def _integer_call(old: Dataflow, pair: Pair, refusals: Refusals) -> Call:
     }
     if not conv.args[0].same_as(source):
         normalisation = steps.normalisation(conv.args[0])
-    result = steps.step_of(pair.join)
+    result = steps.step_of(pair.result)
     size, padding = _window(steps.window(result, normalisation), pair, conv)
     return _checked(
         make_call(
@@ -163,7 +165,7 @@ def _source(old: Dataflow, pair: Pair, refusals: Refusals) -> relax.Var:
     """The int8 tensor that convolution and shortcut both begin with."""
     candidates = [var for var in pair.inputs if dtype_of(var) == "int8"]
     reader = ShortcutReader(old, {pair.conv, *candidates}, refusals)
-    reader.raw(pair.join)
+    reader.raw(pair.result)
     found = reader.met & set(candidates)
     if len(found) != 1:
         raise NotLinear(

@@ -162,9 +162,10 @@ static const struct mve_window window = {{
             lines.append(f"const int8_t *rows[{kernel_h}];")
             lines.append(f"for (int32_t i = 0; i < {kernel_h}; ++i) {{")
             lines.append(f"  const int32_t y = top + i * {dilation};")
-            place = f"data + {offsets.at('data', 'y', data.row_stride)}"
+            base = offsets.base("data")
+            place = f"{base} + {offsets.at('data', 'y', data.row_stride)}"
             if self._reaches_beyond(0):
-                place = f"y < 0 || y >= {data.shape[1]} ? data : {place}"
+                place = f"y < 0 || y >= {data.shape[1]} ? {base} : {place}"
             lines += [f"  rows[i] = {place};", "}"]
         return "\n".join(lines)
 

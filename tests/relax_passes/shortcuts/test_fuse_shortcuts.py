@@ -414,6 +414,30 @@ def test_int8_norm_that_may_leave_all_integers_as_they_are(moved) -> None:
     np.testing.assert_array_equal(run(before, inputs)[0], run(after, inputs)[0])
 
 
+@pytest.mark.parametrize("read_elsewhere", [False, True])
+def test_int8_norm_of_the_sum(read_elsewhere) -> None:
+    """The input of the next block is computed with the block, if nothing else reads the sum."""
+
+    def build(emit, x):
+        y = emit(conv(x, 4, rounding="single"), "y")
+        z = emit(add(y, x, rounding="single"), "z")
+        real = emit(make_call("dequantize", [z], scale=0.07, zero_point=3), "real")
+        normal = emit(shifted(emit(scaled(real, vector(4, 1)), "s"), vector(4, 2)), "normal")
+        steps = {"scale": 0.06, "zero_point": -4, "rounding": "half_even"}
+        rounded = emit(make_call("quantize", [normal], **steps), "n")
+        return emit(concat_of(rounded, z), "out") if read_elsewhere else rounded
+
+    before = network(build, (1, 6, 6, 4), dtype="int8")
+    after = FuseShortcuts()(before)
+    (call,) = calls(after)
+    assert len(attributes_of(call)["steps"]) == (1 if read_elsewhere else 2)
+    assert ("dero.dequantize" in str(after)) == read_elsewhere
+    (decision,) = decisions(after)
+    assert decision.action == "fused"
+    inputs = random_inputs(before, 1)
+    np.testing.assert_array_equal(run(before, inputs)[0], run(after, inputs)[0])
+
+
 def test_a_refusal_holds_for_readers_with_the_same_leaves_alone() -> None:
     """What one convolution's shortcut cannot be read through is another one's input."""
 
