@@ -73,7 +73,7 @@ class _Rewriter(DataflowRewriter):
             pair, call, reason = _examine(self.old, var, expr, branches, refusals)
             if pair is not None and call is not None:
                 self._replaced[pair.result] = call
-                self.decide(NAME, var, "fused", reason)
+                self.decide(NAME, pair.result, "fused", reason)
             elif reason:
                 self.decide(NAME, var, LEFT_ALONE, reason)
 
