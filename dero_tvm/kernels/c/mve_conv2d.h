@@ -15,16 +15,19 @@ MVE_FUNCTION void mve_find_runs(const struct window *w, const struct mve_layer *
                                 const struct taps *vertical, const int8_t *const *rows,
                                 int32_t first, int32_t second, const int8_t *outside,
                                 const int8_t **lines) {
-  const int32_t taps = layer->by_rows ? 1 : w->kernel_w;
-  for (int32_t i = 0; i < w->kernel_h; ++i) {
-    const bool inside = i >= vertical->first && i < vertical->last;
-    const int8_t *x = inside ? rows[i] + first : outside;
-    const int32_t step = inside ? w->dilation_w * w->in_pixel : 0;
-    const int32_t other = inside ? second - first : 0;
+  const int32_t taps = layer->by_rows ? 1 : w->kernel_w, step = w->dilation_w * w->in_pixel;
+  if (vertical->last - vertical->first != w->kernel_h) {
+    for (int32_t i = 0; i < 2 * layer->runs; ++i) {
+      lines[i] = outside;
+    }
+  }
+  lines += 2 * taps * vertical->first;
+  for (int32_t i = vertical->first; i < vertical->last; ++i) {
+    const int8_t *x = rows[i] + first;
     int32_t tap = 0;
     do {
       lines[0] = x;
-      lines[1] = x + other;
+      lines[1] = x + (second - first);
       lines += 2;
       x += step;
     } while (++tap < taps);
@@ -126,7 +129,7 @@ MVE_FUNCTION void mve_conv2d_copied_row(const struct window *w, const struct mve
       int8_t *patch = patches[count];
       if (whole && left >= 0 && left < end) {
         const int32_t offset = left * w->in_pixel;
-        for (int32_t i = 0; i < w->kernel_h; ++i, patch += row) {
+        for (int32_t i = vertical.first; i < vertical.last; ++i, patch += row) {
           mve_copy(patch, rows[i] + offset, row);
         }
       } else {
