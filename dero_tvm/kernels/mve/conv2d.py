@@ -18,7 +18,7 @@ from relax_passes.operators import OperatorClass, Signature
 from ..c_kernel import SUPPORT, CKernel, Request
 from ..kernel_table import register_kernel
 from ..window_struct import TALLEST, pack_window, window_blocks
-from .dot import LANES, pack_factors, pack_weights
+from .dot import LANES, channels_loop, pack_factors, pack_weights
 from .requantization import requantization
 
 # Instructions, to weigh copying windows against more and shorter runs.
@@ -64,6 +64,14 @@ def conv2d(request: Request) -> CKernel | None:
     def call(w: str, out: str) -> str:
         layer = f"{w}, (const struct mve_layer *)layer, vertical, rows"
         results = f"weights, factors, {out}, {scratch}, {functions});\n"
+        if runs.alone:
+            lines = "".join(
+                f"const int8_t *line_{i} = {i} >= vertical.first && {i} < vertical.last ? "
+                f"rows[{i}] - {w}->left * {w}->in_pixel : {outside};\n"
+                for i in range(runs.count)
+            )
+            names = [f"line_{i}" for i in range(runs.count)]
+            return lines + channels_loop(names, runs.length, False, len(weight), to, out)
         if runs.pointwise:
             return f"mve_pointwise_row({layer}, weights, factors, {out}, {functions});\n"
         if runs.copied:
@@ -130,6 +138,12 @@ class _Runs:
         if vectors <= _WITHOUT_LOOP:
             return f"{vectors}"
         return next(f"by_{n}" for n in range(_STEPS, 0, -1) if vectors % n == 0)
+
+    @property
+    def alone(self) -> bool:
+        """True if there are no two pixels in a row: it is rather written for its own shape."""
+        single = self.signature.output.pixels == 1 and not self.reaches_beyond(1)
+        return single and self.joined and not self.copied
 
     @property
     def pointwise(self) -> bool:
