@@ -27,7 +27,10 @@ _STORE = re.compile(r"^str[bh]?(?:t|ex[bh]?)?(?:\w\w)?(?:\.w)?$")
 _MULTIPLE = re.compile(r"^(ldm|stm|push|pop|vldm|vstm|vpush|vpop)")
 _DOUBLE = re.compile(r"^(ldrd|strd)")
 _FLOAT_MEMORY = re.compile(r"^v(ldr|str)")
-_NO_RESULT = ("cmp", "cmn", "tst", "teq", "it", "nop", "b", "cb", "tb")
+_CONDITIONS = "eq|ne|cs|hs|cc|lo|mi|pl|vs|vc|hi|ls|ge|lt|gt|le"
+_NO_RESULT = re.compile(
+    rf"^(?:cmp|cmn|tst|teq|it|nop|cb|tb|blx?|bx|b(?:{_CONDITIONS})?(?:\.[nw])?$)"
+)
 
 
 class IssueTable:
@@ -73,7 +76,7 @@ def _cycles(sequence: Sequence[str]) -> int:
             cost += _REFILL
         registers = _REGISTER.findall(operands)
         loaded = registers[0] if is_load and not updates and registers else None
-        plain = not (address or name.startswith(_NO_RESULT) or _MULTIPLE.match(name))
+        plain = not (address or _NO_RESULT.match(name) or _MULTIPLE.match(name))
         computed = set(registers[:1]) if plain else set()
         total += cost
     return total

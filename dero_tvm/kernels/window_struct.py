@@ -18,7 +18,7 @@ _PART = "struct window part = *w;\n"
 
 
 def pack_window(
-    signature: Signature, kernel: tuple[int, int], rounding: int = 0
+    signature: Signature, kernel: tuple[int, int], rounding: int = 0, *, tallest: int = TALLEST
 ) -> np.ndarray | None:
     """A ``struct window`` as int16; None if some number is too large for it.
 
@@ -39,12 +39,14 @@ def pack_window(
         *(attrs["input_zero_point"], *limits, rounding),
     )
     batch = len(data.shape) == 4 and data.shape[0] > 1
-    if (batch and not row_by_row) or kernel[0] > TALLEST or max(values) > _LARGEST:
+    if (batch and not row_by_row) or kernel[0] > tallest or max(values) > _LARGEST:
         return None
     return np.array(values, np.int16)
 
 
-def window_blocks(call: Callable[..., str], most: int = 0, first: int = 0) -> PixelBlocks:
+def window_blocks(
+    call: Callable[..., str], most: int = 0, first: int = 0, *, tallest: int = TALLEST
+) -> PixelBlocks:
     """Blocks of a kernel whose row is one call of a function that takes a ``struct window``.
 
     A block is a row of its own, whose window begins farther to the right.  `call` makes the
@@ -58,6 +60,6 @@ def window_blocks(call: Callable[..., str], most: int = 0, first: int = 0) -> Pi
         )
 
     def before(offsets: RowOffsets) -> str:
-        return offsets.under(from_first=False) + _PART
+        return offsets.under(from_first=False, tallest=tallest) + _PART
 
     return PixelBlocks(before, block, most, first)

@@ -83,14 +83,15 @@ class RowOffsets:
         specs = zip(operands, signature.inputs, strict=False)
         return "".join(f"{name} += {self.first_at(name, spec)};\n" for name, spec in specs)
 
-    def under(self, *, from_first: bool = True) -> str:
+    def under(self, *, from_first: bool = True, tallest: int = 16) -> str:
         """Statements that declare the `rows` of ``data`` under a window, and its `vertical` taps.
 
         The kernel has a constant ``window`` (see `pack_window`).  Of a range of columns the window
         `w` is one that makes no others; without `from_first` it goes on counting from column 0.
+        tallest: rows of a window at most, if more than 16.
         """
         if self.columns:
-            return self._under_columns(from_first)
+            return self._under_columns(from_first, tallest)
         place = f"(const int8_t *){self.base('data')}, {self.height('data')}"
         function = "rows_under"
         if "data" in self.units:
@@ -98,11 +99,11 @@ class RowOffsets:
             function = "rows_under_table"
         return (
             "const struct window *w = (const struct window *)window;\n"
-            "const int8_t *rows[WINDOW_TALLEST];\n"
+            f"const int8_t *rows[{tallest if tallest > 16 else 'WINDOW_TALLEST'}];\n"
             f"const struct taps vertical = {function}(w, row, {place}, rows);\n"
         )
 
-    def _under_columns(self, from_first: bool) -> str:
+    def _under_columns(self, from_first: bool, tallest: int) -> str:
         """`under` for a range of columns: an image that begins with the first one of the strip."""
         place, function, strip = "(const int8_t *)data, data_rows", "rows_under", ""
         width, left = "", "seen.left - column_begin * seen.stride_w" if from_first else "seen.left"
@@ -117,7 +118,7 @@ class RowOffsets:
             left += " + data_first"
         return (
             "struct window seen = *(const struct window *)window;\n"
-            "const int8_t *rows[WINDOW_TALLEST];\n"
+            f"const int8_t *rows[{tallest if tallest > 16 else 'WINDOW_TALLEST'}];\n"
             f"{strip}"
             f"const struct taps vertical = {function}(&seen, row, {place}, rows);\n"
             f"{width}"

@@ -24,6 +24,10 @@ REFILL = 2
         ("adds r1, #4; nop; ldr r0, [r1]", 4),
         # A load that changes its base is no part of a pipeline
         ("ldr r0, [r1], #4; ldr r2, [r1]", 4),
+        # Not every name with a b is a branch
+        ("bic r0, r1, r2; ldr r3, [r0]", 4),
+        ("bfi r0, r1, #4, #8; ldr r3, [r0]", 4),
+        ("bls target; ldr r3, [r0]", 3),
         ("str r0, [r1, #4]", 1),
         ("str r0, [r1, r2]", 2),
         ("ldrd r0, r1, [r2]", 3),

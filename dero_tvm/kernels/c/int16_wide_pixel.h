@@ -6,13 +6,11 @@
 #pragma once
 #include <stdint.h>
 #include <string.h>
+#include "int16_add.h"
 #include "requantize.h"
 #include "window.h"
 
 #define INT16_PART 504 /* products of 2^22 that 32 bits hold, in whole vectors */
-
-/* sums += the products of `count` numbers with the words of four filters. */
-typedef void int16_add(struct sums *sums, const int8_t *data, int32_t count, const int32_t *words);
 
 DSP_INLINE int64_t int16_wide_bias(const struct requantization *to) {
   return (int64_t)((uint64_t)(uint32_t)to->round << 32 | (uint32_t)to->bias);

@@ -5,9 +5,8 @@
 #pragma once
 #include <stdint.h>
 #include <string.h>
-#include "dsp16_requantize.h"
+#include "int16_pixel.h"
 #include "mve_vector.h"
-#include "window.h"
 
 /* sums += the products of eight numbers. */
 MVE_INLINE void mve16_add_products(struct sums *sums, const int8_t *data, const int32_t *words) {
@@ -32,6 +31,13 @@ MVE_INLINE void mve16_add_products(struct sums *sums, const int8_t *data, const 
 #endif
 }
 
+MVE_INLINE void mve16_add(struct sums *sums, const int8_t *data, int32_t count,
+                          const int32_t *words) {
+  for (; count > 0; count -= 8, data += 16, words += 8) {
+    mve16_add_products(sums, data, words);
+  }
+}
+
 /* An `int16_pixel` (see int16_conv2d.h). */
 MVE_FUNCTION void mve16_pixel(const struct window *w, const int8_t *const *segments, int32_t count,
                               int32_t start, int32_t length, const int32_t *weight,
@@ -40,22 +46,6 @@ MVE_FUNCTION void mve16_pixel(const struct window *w, const int8_t *const *segme
 #if defined(__ARM_FEATURE_MVE)
   mve_keep_stores();
 #endif
-  for (int32_t left = w->filters; left > 0; left -= 4) {
-    struct sums sums = {to[0].bias, to[1].bias, to[2].bias, to[3].bias};
-    const int32_t *words = weight;
-    for (int32_t segment = 0; segment < count; ++segment) {
-      const int8_t *data = segments[segment] + start;
-      for (int32_t numbers = length; numbers > 0; numbers -= 8) {
-        mve16_add_products(&sums, data, words);
-        data += 16;
-        words += 8;
-      }
-      words += segment_words - length;
-    }
-    const struct sums finished = sums; /* a copy, so that `sums` stay in registers */
-    requantize16(&finished, left, to, w, out);
-    weight += filter_words;
-    to += 4;
-    out += 8;
-  }
+  int16_narrow_pixel(w, segments, count, start, length, weight, segment_words, filter_words, to,
+                     out, mve16_add);
 }

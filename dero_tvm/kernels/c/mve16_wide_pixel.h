@@ -4,13 +4,6 @@
 #include "int16_wide_pixel.h"
 #include "mve16_pixel.h"
 
-MVE_INLINE void mve16_add(struct sums *sums, const int8_t *data, int32_t count,
-                          const int32_t *words) {
-  for (; count > 0; count -= 8, data += 16, words += 8) {
-    mve16_add_products(sums, data, words);
-  }
-}
-
 /* An `int16_pixel` (see int16_conv2d.h). */
 MVE_FUNCTION void mve16_wide_pixel(const struct window *w, const int8_t *const *segments,
                                    int32_t count, int32_t start, int32_t length,

@@ -63,23 +63,41 @@ MVE_INLINE mve_int32x4 mve_scale_single(mve_int32x4 value, mve_int32x4 multiplie
 #endif
 }
 
-/* Stores the first `count` lanes of value + offset, limited to [low, high]. */
-MVE_INLINE void mve_store(int8_t *out, mve_int32x4 value, int32_t offset, int32_t low,
-                          int32_t high, int32_t count) {
+/* value + offset, limited to [low, high]. */
+MVE_INLINE mve_int32x4 mve_limit(mve_int32x4 value, int32_t offset, mve_int32x4 low,
+                                 mve_int32x4 high) {
 #if defined(__ARM_FEATURE_MVE)
-  value = vaddq_n_s32(value, offset);
-  value = vminq_s32(vmaxq_s32(value, vdupq_n_s32(low)), vdupq_n_s32(high));
+  return vminq_s32(vmaxq_s32(vaddq_n_s32(value, offset), low), high);
+#else
+  for (int32_t i = 0; i < 4; ++i) {
+    const int32_t result = value.lane[i] + offset;
+    value.lane[i] = result < low.lane[i]    ? low.lane[i]
+                    : result > high.lane[i] ? high.lane[i]
+                                            : result;
+  }
+  return value;
+#endif
+}
+
+/* Stores the first `count` lanes, all four if it is more, of numbers in the range of int8. */
+MVE_INLINE void mve_store_limited(int8_t *out, mve_int32x4 value, int32_t count) {
+#if defined(__ARM_FEATURE_MVE)
   mve_keep_stores();
-  if (count == 4) {
+  if (count >= 4) {
     vstrbq_s32(out, value);
   } else {
     vstrbq_p_s32(out, value, vctp32q((uint32_t)count));
   }
   mve_keep_stores();
 #else
-  for (int32_t i = 0; i < count; ++i) {
-    const int32_t result = value.lane[i] + offset;
-    out[i] = (int8_t)(result < low ? low : result > high ? high : result);
+  for (int32_t i = 0; i < 4 && i < count; ++i) {
+    out[i] = (int8_t)value.lane[i];
   }
 #endif
+}
+
+/* Stores the first `count` lanes of value + offset, limited to [low, high]. */
+MVE_INLINE void mve_store(int8_t *out, mve_int32x4 value, int32_t offset, int32_t low,
+                          int32_t high, int32_t count) {
+  mve_store_limited(out, mve_limit(value, offset, mve_all(low), mve_all(high)), count);
 }

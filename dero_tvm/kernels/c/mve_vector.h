@@ -49,6 +49,16 @@ MVE_INLINE mve_int32x4 mve_load(const int32_t *values) {
 #endif
 }
 
+/* A vector of one number. */
+MVE_INLINE mve_int32x4 mve_all(int32_t value) {
+#if defined(__ARM_FEATURE_MVE)
+  return vdupq_n_s32(value);
+#else
+  const mve_int32x4 vector = {{value, value, value, value}};
+  return vector;
+#endif
+}
+
 /* The same pointer, computed here: gcc would compute what is added to it ahead of the loop and keep
  * the sums on the stack, where the instructions can add. */
 MVE_INLINE const int32_t *mve_here(const int32_t *pointer) {

@@ -5,38 +5,27 @@
 #pragma once
 #include <stdint.h>
 #include "mve_copy.h"
+#include "window.h"
 
-struct mve_window {
-  int32_t height, width, channels; /* of the image */
-  int32_t pixel;                   /* bytes from one to the next */
-  int32_t kernel_h, kernel_w, dilation_h, dilation_w;
-  int32_t zero_point;
-};
-
-/* `rows` are those of the taps; the window's first tap is at (top, left). */
-MVE_FUNCTION void mve_copy_window(int8_t *patch, const int8_t *const *rows, int32_t top,
-                                  int32_t left, const struct mve_window *g) {
-  const int32_t columns = g->kernel_w, channels = g->channels, row_bytes = columns * channels;
-  mve_fill(patch, g->zero_point, g->kernel_h * row_bytes);
-  int32_t first = 0, end = columns;
-  while (first < columns && left + first * g->dilation_w < 0) {
-    ++first;
+/* `rows` are those of the taps, of which the `vertical` ones are inside; the window's first tap is
+ * in column `left`. */
+MVE_FUNCTION void mve_copy_window(int8_t *patch, const int8_t *const *rows, const struct taps *vertical,
+                                  int32_t left, const struct window *w) {
+  const int32_t channels = w->channels, row_bytes = w->kernel_w * channels;
+  const struct taps taps = taps_inside(left, w->in_width, w->kernel_w, w->dilation_w);
+  if (vertical->last - vertical->first != w->kernel_h || taps.last - taps.first != w->kernel_w) {
+    mve_fill(patch, w->zero_point, w->kernel_h * row_bytes);
   }
-  while (end > first && left + (end - 1) * g->dilation_w >= g->width) {
-    --end;
-  }
-  const int32_t step = g->dilation_w * g->pixel;
-  for (int32_t i = 0; i < g->kernel_h; ++i, patch += row_bytes) {
-    const int32_t y = top + i * g->dilation_h;
-    if (y < 0 || y >= g->height) {
-      continue;
-    }
-    const int8_t *line = rows[i] + left * g->pixel;
+  const int32_t step = w->dilation_w * w->in_pixel, inside = taps.last - taps.first;
+  const int32_t start = left * w->in_pixel + taps.first * step;
+  int8_t *to = patch + vertical->first * row_bytes + taps.first * channels;
+  for (int32_t i = vertical->first; i < vertical->last; ++i, to += row_bytes) {
+    const int8_t *from = rows[i] + start;
     if (step == channels) {
-      mve_copy(patch + first * channels, line + first * channels, (end - first) * channels);
+      mve_copy(to, from, inside * channels);
     } else {
-      for (int32_t j = first; j < end; ++j) {
-        mve_copy(patch + j * channels, line + j * step, channels);
+      for (int32_t j = 0; j < inside; ++j) {
+        mve_copy(to + j * channels, from + j * step, channels);
       }
     }
   }

@@ -1,4 +1,4 @@
-"""Convolutions of one group: products of runs of the image with the weights of four filters.
+"""Convolutions of one group: 16 bytes of the image with the weights of four output channels.
 
 The taps of one row of the window are one run of bytes where the image has no gaps between pixels,
 so that a window inside the image is read where it lies.  A window that reaches beyond the image is
@@ -8,67 +8,103 @@ every window is copied, and becomes a single run.
 
 from __future__ import annotations
 
-import textwrap
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
 from dero_tvm.schedule.row_offsets import RowOffsets
 from relax_passes.operators import OperatorClass, Signature
 
-from ..c_kernel import SUPPORT, CKernel, PixelBlocks, Request
+from ..c_kernel import SUPPORT, CKernel, Request
 from ..kernel_table import register_kernel
+from ..window_struct import TALLEST, pack_window, window_blocks
 from .dot import LANES, channels_loop, pack_factors, pack_weights
-from .requantization import Requantization, requantization
+from .requantization import requantization
 
 # Instructions, to weigh copying windows against more and shorter runs.
 _STEP = 9  # a vector of data with four filters
 _COPY = 5  # a vector of data from the image to scratch
 _CALL = 4  # a run more to copy
 
+_WITHOUT_LOOP = 4  # vectors of a run, in functions for two pixels
+_STEPS = 3  # vectors of a turn of their loop, at most
+
 
 @register_kernel(
     "conv2d", features={"mve"}, classes={OperatorClass.SPATIAL, OperatorClass.POINTWISE}
 )
 def conv2d(request: Request) -> CKernel | None:
-    """One pixel by four filters at a time."""
+    """Two pixels by four filters at a time, or one."""
     s = request.signature
     if s.inputs[0].dtype != "int8" or s["groups"] != 1 or s.inputs[0].shape[0] != 1:
         return None
     weight = request.constants["weight"]
     to = requantization(s, request.constants, weight.sum(axis=(1, 2, 3), dtype=np.int64))
-    if to is None:
+    kernel = weight.shape[1:3]
+    tallest = max(kernel[0], TALLEST)
+    window = pack_window(s, kernel, tallest=tallest)
+    if to is None or window is None:
         return None
-    window = _Window.of(s)
-    runs = weight.reshape(len(weight), window.runs, -1)
-    constants = {"weights": pack_weights(runs), "factors": pack_factors(to)}
-    support = [SUPPORT / name for name in ("mve_dot.h", "mve_requantize.h")]
-    if window.scratch:
-        support.append(SUPPORT / "mve_window.h")
+    runs = _Runs.of(s)
+    packed = pack_weights(weight.reshape(len(weight), runs.count, -1)).reshape(-1)
+    constants = {
+        "window": window,
+        "layer": np.array([*[to.low] * 4, *[to.high] * 4, *runs.layer(to.offset)], np.int32),
+        # What comes next is loaded ahead.
+        "weights": np.pad(packed, (0, LANES // 4)),
+        "factors": np.pad(pack_factors(to).reshape(-1), (0, 4)),
+    }
+    outside = "(const int8_t *)weights"  # any bytes: no run is outside
+    if runs.reaches_beyond(0) and not runs.copied:
+        constants["outside"] = np.full(runs.length, s["input_zero_point"], np.int8)
+        outside = "outside"
+    scratch = "scratch" if runs.scratch else "out"  # there is no window to copy
+    functions = f"mve_one_{to.rounding}, mve_two_{to.rounding}_{runs.variant}"
+
+    def call(w: str, out: str) -> str:
+        layer = f"{w}, (const struct mve_layer *)layer, vertical, rows"
+        results = f"weights, factors, {out}, {scratch}, {functions});\n"
+        if runs.alone:
+            lines = "".join(
+                f"const int8_t *line_{i} = {i} >= vertical.first && {i} < vertical.last ? "
+                f"rows[{i}] - {w}->left * {w}->in_pixel : {outside};\n"
+                for i in range(runs.count)
+            )
+            names = [f"line_{i}" for i in range(runs.count)]
+            return lines + channels_loop(names, runs.length, False, len(weight), to, out)
+        if runs.pointwise:
+            return f"mve_pointwise_row({layer}, weights, factors, {out}, {functions});\n"
+        if runs.copied:
+            return f"mve_conv2d_copied_row({layer}, {results}"
+        lines = f"const int8_t *lines[{2 * runs.count + 1}];\n"
+        return f"{lines}mve_conv2d_row({layer}, lines, {outside}, {results}"
+
+    def body(offsets: RowOffsets) -> str:
+        return offsets.under(tallest=tallest) + call("w", "out")
+
     return CKernel(
         "mve_conv2d",
-        partial(window.body, to),
+        body,
         constants,
-        window.scratch,
-        tuple(support),
-        pixels=PixelBlocks(window.before, partial(window.block, to)),
+        runs.scratch,
+        (SUPPORT / "mve_conv2d.h",),
+        pixels=window_blocks(call, tallest=tallest),
         ranges=True,
     )
 
 
 @dataclass(frozen=True)
-class _Window:
+class _Runs:
     """How a convolution reads its input."""
 
     signature: Signature
     copied: bool  # every window, not only those that reach beyond the image
     joined: bool  # the taps of one row of the window are one run
-    runs: int
+    count: int
     length: int  # bytes of a run
 
     @staticmethod
-    def of(s: Signature) -> _Window:
+    def of(s: Signature) -> _Runs:
         data = s.inputs[0]
         filters, kernel_h, kernel_w, channels = s.inputs[1].shape
         taps = kernel_h * kernel_w
@@ -78,139 +114,54 @@ class _Window:
         vectors = runs * -(-length // LANES)
         copying = -(-taps * channels // LANES) * groups * _STEP + vectors * _COPY + runs * _CALL
         if runs > 1 and copying < vectors * groups * _STEP:
-            return _Window(s, True, joined, 1, taps * channels)
-        return _Window(s, False, joined, runs, length)
+            return _Runs(s, True, joined, 1, taps * channels)
+        return _Runs(s, False, joined, runs, length)
 
     @property
-    def padded(self) -> bool:
-        """True if some window reaches beyond the image."""
-        return self._reaches_beyond(0) or self._reaches_beyond(1)
+    def _vectors(self) -> tuple[int, int]:
+        """Of a run, and the bytes behind; a copied run is continued to a vector's length."""
+        vectors, rest = divmod(self.length, LANES)
+        return (vectors + 1, 0) if self.copied and rest else (vectors, rest)
 
-    def _reaches_beyond(self, axis: int) -> bool:
+    def layer(self, zero_point: int) -> tuple[int, ...]:
+        """A ``struct mve_layer`` behind its limits."""
+        output = self.signature.output
+        groups = output.channels // 4
+        return *self._vectors, zero_point, output.pixel_stride, groups, self.count, int(self.joined)
+
+    @property
+    def variant(self) -> str:
+        """Of the functions for two pixels: how many vectors they take at once, and the rest."""
+        vectors, rest = self._vectors
+        if rest:
+            return "rest" if vectors else "only_rest"
+        if vectors <= _WITHOUT_LOOP:
+            return f"{vectors}"
+        return next(f"by_{n}" for n in range(_STEPS, 0, -1) if vectors % n == 0)
+
+    @property
+    def alone(self) -> bool:
+        """True if there are no two pixels in a row: it is rather written for its own shape."""
+        single = self.signature.output.pixels == 1 and not self.reaches_beyond(1)
+        return single and self.joined and not self.copied
+
+    @property
+    def pointwise(self) -> bool:
+        """True for a window of one pixel that is always inside."""
+        inside = not (self.reaches_beyond(0) or self.reaches_beyond(1))
+        return inside and tuple(self.signature.inputs[1].shape[1:3]) == (1, 1)
+
+    def reaches_beyond(self, axis: int) -> bool:
         """True if some window begins before the image, or ends behind it."""
         s = self.signature
-        end = s.output.shape[1 + axis] * s["strides"][axis] + self.span(axis)
+        span = (s.inputs[1].shape[1 + axis] - 1) * s["dilation"][axis] + 1 - s["strides"][axis]
+        end = s.output.shape[1 + axis] * s["strides"][axis] + span
         return bool(s["padding"][axis] or end > s.inputs[0].shape[1 + axis])
-
-    def span(self, axis: int) -> int:
-        """Rows or columns from the first tap to the last, less the stride."""
-        s = self.signature
-        return (s.inputs[1].shape[1 + axis] - 1) * s["dilation"][axis] + 1 - s["strides"][axis]
 
     @property
     def scratch(self) -> int:
-        """Bytes of a copied window; a single run is continued up to a vector's length."""
-        size = self.runs * self.length
+        """Bytes of copied windows: of two if all are copied."""
+        size = self.count * self.length
         if self.copied:
-            return -(-size // LANES) * LANES
-        return size if self.padded else 0
-
-    def body(self, to: Requantization, offsets: RowOffsets) -> str:
-        """The statements of the kernel."""
-        s = self.signature
-        parts = [self.before(offsets)]
-        first, end = offsets.range_of(s)
-        parts.append(f"for (int32_t pixel = {first}; pixel < {end}; ++pixel) {{")
-        parts.append(textwrap.indent(self._one_pixel(to, "pixel", "out"), "  "))
-        parts.append(f"  out += {s.output.pixel_stride};\n}}")
-        return "\n".join(parts)
-
-    def before(self, offsets: RowOffsets) -> str:
-        """The statements before the loop over the pixels."""
-        lines = self._lines()
-        parts = [self._window_struct()] if "&window" in lines else []
-        parts.append(self._rows(offsets, "rows" in lines, "inside" in lines))
-        return "\n".join(parts)
-
-    def block(self, to: Requantization, pixel: str, count: str, result: str) -> str:
-        """Statements for `count` pixels from number `pixel` on; see `PixelBlocks`."""
-        if count == "1":
-            return self._one_pixel(to, pixel, result)
-        result = f"{result} + i * {self.signature.output.channels}"
-        one = textwrap.indent(self._one_pixel(to, f"({pixel} + i)", result), "  ")
-        return f"for (int32_t i = 0; i < {count}; ++i) {{\n{one}\n}}"
-
-    def _one_pixel(self, to: Requantization, pixel: str, result: str) -> str:
-        runs = [f"lines[{run}]" for run in range(self.runs)]
-        channels = self.signature.output.channels
-        loop = channels_loop(runs, self.length, self.copied, channels, to, result)
-        return "\n".join([f"const int8_t *lines[{self.runs}];", self._lines(pixel), loop])
-
-    def _window_struct(self) -> str:
-        s = self.signature
-        data = s.inputs[0]
-        _, kernel_h, kernel_w, _ = s.inputs[1].shape
-        return f"""\
-static const struct mve_window window = {{
-  .height = {data.shape[1]}, .width = {data.shape[2]}, .channels = {data.channels},
-  .pixel = {data.pixel_stride},
-  .kernel_h = {kernel_h}, .kernel_w = {kernel_w},
-  .dilation_h = {s["dilation"][0]}, .dilation_w = {s["dilation"][1]},
-  .zero_point = {s["input_zero_point"]},
-}};"""
-
-    def _rows(self, offsets: RowOffsets, pointers: bool, inside: bool) -> str:
-        """The top of the window; the rows of the image below it, and whether all are inside."""
-        s = self.signature
-        data, kernel_h = s.inputs[0], s.inputs[1].shape[1]
-        dilation = s["dilation"][0]
-        lines = [f"const int32_t top = row * {s['strides'][0]} - {s['padding'][0]};"]
-        if inside:
-            last = (kernel_h - 1) * dilation
-            lines.append(f"const int32_t inside = top >= 0 && top + {last} < {data.shape[1]};")
-        if pointers:
-            lines.append(f"const int8_t *rows[{kernel_h}];")
-            lines.append(f"for (int32_t i = 0; i < {kernel_h}; ++i) {{")
-            lines.append(f"  const int32_t y = top + i * {dilation};")
-            base = offsets.base("data")
-            place = f"{base} + {offsets.at('data', 'y', data.row_stride)}"
-            if self._reaches_beyond(0):
-                place = f"y < 0 || y >= {data.shape[1]} ? {base} : {place}"
-            lines += [f"  rows[i] = {place};", "}"]
-        return "\n".join(lines)
-
-    def _lines(self, pixel: str = "pixel") -> str:
-        """Where the runs below the window of pixel number `pixel` are."""
-        s = self.signature
-        data, kernel_w = s.inputs[0], s.inputs[1].shape[2]
-        column = f"const int32_t left = {pixel} * {s['strides'][1]} - {s['padding'][1]};"
-        read = [f"{line};" for line in self._in_place()]
-        copy = ["mve_copy_window(scratch, rows, top, left, &window);"]
-        if self.copied:
-            if not self.joined:
-                read = copy
-            copy.append("")
-        else:
-            copy += [f"lines[{i}] = scratch + {i * self.length};" for i in range(self.runs)]
-        copy = [line for line in copy if line]
-        lines = [column]
-        if self.padded and read != copy:
-            last = (kernel_w - 1) * s["dilation"][1]
-            lines.append(f"if (inside && left >= 0 && left + {last} < {data.shape[2]}) {{")
-            lines += [f"  {line}" for line in read]
-            lines += ["} else {", *(f"  {line}" for line in copy), "}"]
-        else:
-            lines += read
-        if self.copied:
-            lines.append("lines[0] = scratch;")
-        return "\n".join(lines)
-
-    def _in_place(self) -> list[str]:
-        s = self.signature
-        pixel = s.inputs[0].pixel_stride
-        _, kernel_h, kernel_w, channels = s.inputs[1].shape
-        if self.copied:
-            run = kernel_w * channels
-            function = "(void)memcpy" if run <= LANES else "mve_copy"
-            return [
-                f"{function}(scratch + {i * run}, rows[{i}] + left * {pixel}, {run})"
-                for i in range(kernel_h)
-            ]
-        if self.joined:
-            return [f"lines[{i}] = rows[{i}] + left * {pixel}" for i in range(kernel_h)]
-        step = s["dilation"][1]
-        return [
-            f"lines[{i * kernel_w + j}] = rows[{i}] + (left + {j * step}) * {pixel}"
-            for i in range(kernel_h)
-            for j in range(kernel_w)
-        ]
+            return 2 * -(-size // LANES) * LANES
+        return size if self.reaches_beyond(1) else 0

@@ -73,23 +73,24 @@ const int32_t place = row + {s["padding"][0]}, remainder = place % {stride_h};
 const int32_t *p = places + remainder * {7 * stride_w};
 const int32_t *f = factors + remainder * {stride_w * records};
 const int32_t top = place / {stride_h} - p[4] + 1;
-const int32_t inside = top >= 0 && top + p[4] <= {height};
+const struct taps vertical = taps_inside(top, {height}, p[4], 1);
+const int32_t inside = vertical.last - vertical.first == p[4];
 const int8_t *rows[{max(most_rows, 1)}] = {{data}};
-for (int32_t i = 0; i < p[4]; ++i) {{
+for (int32_t i = vertical.first; i < vertical.last; ++i) {{
   const int32_t y = top + i;
-  rows[i] = y < 0 || y >= {height} ? data : data + {offsets.at("data", "y", data.row_stride)};
+  rows[i] = data + {offsets.at("data", "y", data.row_stride)};
 }}
 for (int32_t phase = 0; phase < {stride_w}; ++phase, p += 7, f += {records}) {{
-  const struct mve_window g = {{
-    .height = {height}, .width = {width}, .channels = {data.channels}, .pixel = {data.pixel_stride},
-    .kernel_h = p[4], .kernel_w = p[5], .dilation_h = 1, .dilation_w = 1,
+  const struct window g = {{
+    .in_width = {width}, .channels = {data.channels}, .in_pixel = {data.pixel_stride},
+    .kernel_h = (int16_t)p[4], .kernel_w = (int16_t)p[5], .dilation_w = 1,
     .zero_point = {s["input_zero_point"]},
   }};
   int8_t *pixel = out + p[0];
   for (int32_t left = p[2]; left < p[2] + p[1]; ++left) {{
     const int32_t read = inside && left >= 0 && left + g.kernel_w <= {width}{joined};
     if (!read) {{
-      mve_copy_window(scratch, rows, top, left, &g);
+      mve_copy_window(scratch, rows, &vertical, left, &g);
     }}
     const int32_t *w = weights + p[3], *to = f;
     for (int32_t channel = 0; channel < {channels}; channel += 4, to += 12) {{

@@ -54,7 +54,7 @@ def channels_loop(
     count = "4" if channels % 4 == 0 else f"{channels} - channel < 4 ? {channels} - channel : 4"
     statements = "\n".join(f"  {line}" for line in body)
     return f"""\
-const int32_t *w = weights, *f = factors;
+const int32_t *words = weights, *f = factors;
 for (int32_t channel = 0; channel < {channels}; channel += 4) {{
   int32_t sums[4];
 {statements}
@@ -72,9 +72,9 @@ def _run(length: int, readable: bool, fresh: bool) -> list[str]:
         whole, rest = whole + 1, 0
     lines = []
     if fresh and whole:
-        lines.append("mve_dot_start(sums, &x, &w);")
+        lines.append("mve_dot_start(sums, &x, &words);")
         whole -= 1
-    step = "mve_dot(sums, &x, &w);"
+    step = "mve_dot(sums, &x, &words);"
     if whole > _STRAIGHT:
         lines.append(f"for (int32_t i = 0; i < {whole // _UNROLLED}; ++i) {{")
         lines += [f"  {step}"] * _UNROLLED + ["}"]
@@ -82,5 +82,5 @@ def _run(length: int, readable: bool, fresh: bool) -> list[str]:
     lines += [step] * whole
     if rest:
         start = "_start" if fresh and length < LANES else ""
-        lines.append(f"mve_dot{start}_rest(sums, x, &w, {rest});")
+        lines.append(f"mve_dot{start}_rest(sums, x, &words, {rest});")
     return lines

@@ -21,7 +21,8 @@ class Requantization:
     The arrays are int32 with an entry a channel; `bias` has the input's zero point in it.
     """
 
-    scale: str  # name of the C function
+    rounding: str  # "double" or "single": the C function is mve_scale_<rounding>
+    scale: str  # or a quicker one with the same results behind the limits
     offset: int
     low: int
     high: int
@@ -62,7 +63,14 @@ def requantization(
     elif offset <= low:
         scale = "mve_scale_rectified"
     return Requantization(
-        scale, offset, low, high, bias.astype(np.int32), multiplier, shift.astype(np.int32)
+        rounding,
+        scale,
+        offset,
+        low,
+        high,
+        bias.astype(np.int32),
+        multiplier,
+        shift.astype(np.int32),
     )
 
 

@@ -17,7 +17,6 @@ from relax_passes.operators import Signature, TensorSpec
 from relax_passes.operators.shortcut_steps import DATA, Term, decode
 
 from ..c_kernel import CKernel
-from ..window_struct import TALLEST
 from .steps import Numbers, StepText, less
 
 _BYTES = 384  # of a patch, unless one pixel needs more: scratch against calls
@@ -77,7 +76,7 @@ class Patches:
             [
                 f"int8_t *const patch = scratch + {_aligned(producer.scratch)};",
                 self._rows(offsets, numbers),
-                blocks.before(_OfPatch()),
+                blocks.before(_OfPatch(rows=self.convolution.inputs[0].shape[1])),
                 f"for (int32_t pixel = 0, count; pixel < {pixels}; pixel += count) {{",
                 f"  count = {pixels} - pixel;",
                 f"  count = count < {self.pixels} ? count : {self.pixels};",
@@ -152,8 +151,11 @@ class Patches:
         )
 
 
+@dataclass(frozen=True)
 class _OfPatch(RowOffsets):
-    """Where the rows of ``data`` lie that the kernel of a patch reads: one behind the other."""
+    """Where the `rows` of ``data`` lie that the kernel of a patch reads: one behind the other."""
+
+    rows: int = 0
 
     def base(self, operand: str) -> str:
         return "patch" if operand == "data" else operand
@@ -162,8 +164,7 @@ class _OfPatch(RowOffsets):
         return f"{row} * {row_bytes}" if operand == "data" else super().at(operand, row, row_bytes)
 
     def height(self, operand: str) -> str:
-        """A ring that no window is higher than."""
-        return str(TALLEST) if operand == "data" else super().height(operand)
+        return str(self.rows) if operand == "data" else super().height(operand)
 
 
 def _aligned(size: int) -> int:
