@@ -29,6 +29,10 @@ from .pass_runner import PassRunner
 from .row_planner import has_too_many_calls
 
 
+class _NotInOneCascade(UserError):
+    """What trades an input or output by rows is not in one cascade, or not for that purpose."""
+
+
 @dataclass(frozen=True, eq=False)
 class Candidate:
     """One way: the rewritten module, its row schedules, its memory plan."""
@@ -115,7 +119,7 @@ class Candidates:
             return
         try:
             module = self._joined()
-        except UserError:  # what trades rows is not in one cascade
+        except _NotInOneCascade:
             module = None
         if module is not None:
             scheduled = self.planner.schedule(module, Sharing.ROWS)
@@ -192,7 +196,7 @@ class Candidates:
         """
         try:
             return self.planner.schedule(self._joined(), Sharing.ROWS).network
-        except UserError:
+        except _NotInOneCascade:
             return None
 
     def _cut_for_rows(self) -> Iterator[tvm.IRModule]:
@@ -206,7 +210,7 @@ class Candidates:
             yield joined
             if is_fused(joined):
                 yield self._streamed(None, row_placement=True)
-        except UserError:
+        except _NotInOneCascade:
             return
 
     def _whole(self) -> tvm.IRModule:
@@ -247,7 +251,7 @@ class Candidates:
         try:
             return self._once(name, stream, tuple(apart or ()))
         except CannotStream as error:
-            raise UserError(f"{self.planner.loaded.name}: {error}") from None
+            raise _NotInOneCascade(f"{self.planner.loaded.name}: {error}") from None
 
     def _once(
         self,
