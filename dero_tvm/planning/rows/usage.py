@@ -79,7 +79,7 @@ def workspaces(plan: RowPlan) -> tuple[int, ...]:
         touched = [rows.tensor for rows in (*call.reads, *call.writes)]
         for tensor in (*touched, *call.uses):
             steps.setdefault(tensor, set()).add(number)
-    inner = (BufferKind.INTERMEDIATE, BufferKind.SCRATCH)
+    inner = (BufferKind.INTERMEDIATE, BufferKind.SCRATCH, BufferKind.PATCH)
     own = {
         tensor
         for tensor, used in steps.items()
