@@ -58,7 +58,7 @@ def measured_plans(
         raise SystemExit("the network has no windows of columns")
     for number in evenly(len(plans.points), points):
         point = plans.points[number]
-        made = candidates.in_windows(plans.recut(point), plans.windows(point))
+        made = plans.made(point, candidates.in_windows)
         if made is None:
             continue
         program = program_of(prepared, made)

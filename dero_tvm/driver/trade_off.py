@@ -118,7 +118,7 @@ def _in_windows(candidates: Candidates, wanted: int, below: int) -> Iterator[Can
     steps = max(wanted - 1, 1)
     for number in sorted({round(n * (len(points) - 1) / steps) for n in range(wanted)}):
         point = points[number]
-        made = candidates.in_windows(plans.recut(point), plans.windows(point), below)
+        made = plans.made(point, candidates.in_windows, below)
         if made is not None:
             below = made.arena_bytes
             yield replace(made, label=f"windows, {plans.ratio(point):.2f}x")
