@@ -13,7 +13,7 @@ from ..boundary.input_arrays import random_inputs
 from ..boundary.one_at_a_time import one_at_a_time
 from ..report.sweep import Sweep, SweepPoint, with_pareto_marks
 from ..runners import run
-from ..schedule.column_groups import extra_macs
+from ..schedule.column_groups import extra_macs, recompute_ratio
 from ..schedule.network import Network
 from .candidates import Candidate, Candidates
 from .choose_plan import plans_in_windows, smallest
@@ -121,7 +121,7 @@ def _in_windows(candidates: Candidates, wanted: int, below: int) -> Iterator[Can
         made = plans.made(point, candidates.in_windows, below)
         if made is not None:
             below = made.arena_bytes
-            yield replace(made, label=f"windows, {plans.ratio(point):.2f}x")
+            yield replace(made, label=f"windows, {recompute_ratio(made.scheduled.network):.2f}x")
 
 
 class _Measurement:

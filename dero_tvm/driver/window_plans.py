@@ -18,6 +18,7 @@ from ..planning.column_windows.grouping import Grouping
 from ..planning.column_windows.long_skips import LongSkip, skips_at_peak
 from ..planning.column_windows.network import WindowNetwork
 from ..planning.column_windows.pareto import pareto
+from ..planning.column_windows.widen import widened
 from ..planning.column_windows.window_plan import WindowPlan, rows_of
 from ..planning.rows.plan import RowPlan
 from ..planning.rows.problem import Call
@@ -28,6 +29,7 @@ from .network_planner import NetworkPlanner
 from .row_planner import has_too_many_calls
 
 _MOST_SKIPS = 3  # that are made again at once
+_GAP = 32  # of the bytes alive, rows may leave one in so many between them in wide windows
 _MOST_AGAIN = 2  # of a network's multiply-accumulates, long skips make again one in so many
 
 Made = TypeVar("Made")
@@ -38,7 +40,7 @@ Streamed = Callable[[tuple[Again, ...]], Network | None]
 
 
 @dataclass(frozen=True, eq=False)
-class _Way:
+class Way:
     """A streamed network; `again` says which of its tensors are made a second time."""
 
     network: Network  # whose operations groupings number
@@ -50,7 +52,7 @@ class _Way:
 class PointOfWay:
     """One plan; a `RowPlan` has no groups, and the cascades of its way's network."""
 
-    way: _Way
+    way: Way
     plan: WindowPlan | RowPlan
     live_bytes: int
     macs: int
@@ -71,21 +73,36 @@ class WindowPlans:
         return point.macs / max(self.macs, 1)
 
     def made(self, point: PointOfWay, make: Make[Made], below: int | None = None) -> Made | None:
-        """What `make` gives for a point."""
-        return make(self.recut(point), self.windows(point), below, point.way.again)
+        """What `make` gives for a point: in wide windows, or where that takes more, as it is."""
+        wide, *narrow = self.variants(point)
+        room = below
+        if room is None and narrow:
+            room = point.live_bytes + point.live_bytes // _GAP
+        for plan, most in ((wide, room), *((plan, below) for plan in narrow)):
+            made = make(self.recut(point.way, plan), self.windows(plan), most, point.way.again)
+            if made is not None:
+                return made
+        return None
 
     @staticmethod
-    def recut(point: PointOfWay) -> Network:
-        """The network in the cascades of a point's plan."""
-        plan = point.plan
+    def variants(point: PointOfWay) -> tuple[WindowPlan | RowPlan, ...]:
+        """Plans with as little alive and as few multiply-accumulates; the one in fewer calls first."""
+        if isinstance(point.plan, RowPlan):
+            return (point.plan,)
+        wide = widened(GroupCosts(point.way.described), point.plan)
+        return tuple(dict.fromkeys((wide, point.plan)))
+
+    @staticmethod
+    def recut(way: Way, plan: WindowPlan | RowPlan) -> Network:
+        """The network of a way in the cascades of a plan."""
         if isinstance(plan, RowPlan):
-            return point.way.network
-        return recut(point.way.network, [plan.grouping[group].first for group in plan.cuts])
+            return way.network
+        return recut(way.network, [plan.grouping[group].first for group in plan.cuts])
 
     @staticmethod
-    def windows(point: PointOfWay) -> Grouping:
-        """The groups of a point's plan that have several operations."""
-        grouping = point.plan.grouping if isinstance(point.plan, WindowPlan) else ()
+    def windows(plan: WindowPlan | RowPlan) -> Grouping:
+        """The groups of a plan that have several operations."""
+        grouping = plan.grouping if isinstance(plan, WindowPlan) else ()
         return tuple(group for group in grouping if group.first < group.last)
 
     def within(self, max_recompute: float | None) -> tuple[PointOfWay, ...]:
@@ -131,7 +148,7 @@ def window_plans(planner: NetworkPlanner, streamed: Streamed) -> WindowPlans | N
     return WindowPlans(macs, best) if best else None
 
 
-def _way(planner: NetworkPlanner, streamed: Streamed, again: tuple[Again, ...]) -> _Way | None:
+def _way(planner: NetworkPlanner, streamed: Streamed, again: tuple[Again, ...]) -> Way | None:
     network = streamed(again)
     if network is None or has_too_many_calls(network):
         return None
@@ -146,10 +163,10 @@ def _way(planner: NetworkPlanner, streamed: Streamed, again: tuple[Again, ...]) 
         )
     except NoWindows:
         return None
-    return _Way(network, described, again)
+    return Way(network, described, again)
 
 
-def _points(planner: NetworkPlanner, way: _Way) -> tuple[PointOfWay, ...]:
+def _points(planner: NetworkPlanner, way: Way) -> tuple[PointOfWay, ...]:
     """The frontier of a way, with the plan without groups for which an order of rows is looked for.
 
     The bytes of that plan are those of its arena.
@@ -194,7 +211,7 @@ def _skips(point: PointOfWay, most_macs: int) -> Iterator[LongSkip]:
     return (skip for skip in found if not operations[skip.chain[-1]].again)
 
 
-def _named(way: _Way, skip: LongSkip) -> Again:
+def _named(way: Way, skip: LongSkip) -> Again:
     operations = way.described.operations
     chain, readers = (
         tuple(operations[number].name for number in part) for part in (skip.chain, skip.readers)
