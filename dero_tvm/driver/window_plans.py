@@ -86,7 +86,7 @@ class WindowPlans:
 
     @staticmethod
     def variants(point: PointOfWay) -> tuple[WindowPlan | RowPlan, ...]:
-        """Plans with as little alive and as few multiply-accumulates; the one in fewer calls first."""
+        """Plans of as few bytes and multiply-accumulates: the one in fewer calls first."""
         if isinstance(point.plan, RowPlan):
             return (point.plan,)
         wide = widened(GroupCosts(point.way.described), point.plan)

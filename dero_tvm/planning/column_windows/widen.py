@@ -52,9 +52,11 @@ def _widened(costs: GroupCosts, groups: Sequence[Group], limit: int) -> Grouping
 
 def _wider(costs: GroupCosts, group: Group) -> Iterator[Grouping]:
     """What a group may become: its operations by themselves, then ever narrower windows."""
-    yield tuple(costs.alone(operation).group for operation in group.operations)
     columns = costs.network.tensors[costs.network.operations[group.last].result].columns
     macs = costs.of(group).macs
+    apart = [costs.alone(operation) for operation in group.operations]
+    if sum(cost.macs for cost in apart) <= macs:  # a group leaves out columns that nothing reads
+        yield tuple(cost.group for cost in apart)
     for windows in range(1, columns + 1):
         width = -(-columns // windows)
         if width <= group.width:

@@ -44,8 +44,8 @@ def test_windows_grow_as_far_as_the_peak_lets_them() -> None:
     assert last.width > 1
 
 
+@cases(25)
 @given(networks())
-@cases(30)
 def test_never_more_bytes_or_work(sums: Sums) -> None:
     costs = GroupCosts(sums.described)
     for point in frontier(costs):
