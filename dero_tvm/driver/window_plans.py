@@ -74,23 +74,27 @@ class WindowPlans:
 
     def made(self, point: PointOfWay, make: Make[Made], below: int | None = None) -> Made | None:
         """What `make` gives for a point: in wide windows, or where that takes more, as it is."""
-        wide, *narrow = self.variants(point)
-        room = below
-        if room is None and narrow:
-            room = point.live_bytes + point.live_bytes // _GAP
-        for plan, most in ((wide, room), *((plan, below) for plan in narrow)):
-            made = make(self.recut(point.way, plan), self.windows(plan), most, point.way.again)
+        *wide, plan = self.variants(point, below)
+        room = point.live_bytes + _gap(point.live_bytes) if below is None else below
+        for variant, most in (*((variant, room) for variant in wide), (plan, below)):
+            cut, windows = self.recut(point.way, variant), self.windows(variant)
+            made = make(cut, windows, most, point.way.again)
             if made is not None:
                 return made
         return None
 
     @staticmethod
-    def variants(point: PointOfWay) -> tuple[WindowPlan | RowPlan, ...]:
-        """Plans of as few bytes and multiply-accumulates: the one in fewer calls first."""
+    def variants(point: PointOfWay, below: int | None = None) -> tuple[WindowPlan | RowPlan, ...]:
+        """Plans of no more multiply-accumulates within some bytes, that in the fewest calls first.
+
+        Then come those that need no more than the point itself, which is the last.
+        """
         if isinstance(point.plan, RowPlan):
             return (point.plan,)
-        wide = widened(GroupCosts(point.way.described), point.plan)
-        return tuple(dict.fromkeys((wide, point.plan)))
+        costs = GroupCosts(point.way.described)
+        rooms = [0] if below is None else [below - _gap(below), 0]
+        wide = [widened(costs, point.plan, room) for room in rooms]
+        return tuple(dict.fromkeys((*wide, point.plan)))
 
     @staticmethod
     def recut(way: Way, plan: WindowPlan | RowPlan) -> Network:
@@ -119,6 +123,11 @@ class WindowPlans:
         """The least ratio with which `budget` bytes do; None if nothing does."""
         fitting = (point for point in self.points if point.live_bytes <= budget)
         return next(map(self.ratio, fitting), None)
+
+
+def _gap(size: int) -> int:
+    """Bytes that rows may leave between them where so many are alive."""
+    return size // _GAP
 
 
 def window_plans(planner: NetworkPlanner, streamed: Streamed) -> WindowPlans | None:

@@ -15,9 +15,12 @@ from .outer_bytes import OuterBytes
 from .window_plan import WindowPlan, live_bytes, live_bytes_of_cascade
 
 
-def widened(costs: GroupCosts, plan: WindowPlan) -> WindowPlan:
-    """A plan of the same cascades that needs no more memory and no more work, in fewer calls."""
-    limit = live_bytes(costs, plan)
+def widened(costs: GroupCosts, plan: WindowPlan, room: int = 0) -> WindowPlan:
+    """A plan of the same cascades that needs no more memory and no more work, in fewer calls.
+
+    Memory is what the plan needs, or `room` bytes if that is more.
+    """
+    limit = max(live_bytes(costs, plan), room)
     outer = OuterBytes(costs.network)
     cuts: list[int] = []
     grouping: list[Group] = []

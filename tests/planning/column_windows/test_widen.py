@@ -53,3 +53,15 @@ def test_never_more_bytes_or_work(sums: Sums) -> None:
         assert wide.cascades and wide.grouping[-1].last == point.plan.grouping[-1].last
         assert live_bytes(costs, wide) <= point.live_bytes
         assert macs_of(costs, wide) <= point.macs
+
+
+def test_more_room_makes_windows_wider() -> None:
+    costs = GroupCosts(_two_blocks().described)
+    plan = WindowPlan((Group(0, 2, 2, 1), Group(3, 5, 2, 1)), (0, 1))
+    rooms = [live_bytes(costs, plan) + more for more in (0, 200, 10_000)]
+    found = [widened(costs, plan, room) for room in rooms]
+    for room, wide in zip(rooms, found):
+        assert live_bytes(costs, wide) <= room
+    widths = [wide.grouping[0].width for wide in found]
+    assert widths[0] == 2 < widths[1]
+    assert [len(wide.grouping) for wide in found] == [4, 4, 6]
