@@ -16,7 +16,7 @@ from dero_tvm.report.plot_file import check_plot
 from dero_tvm.report.sweep_plot import plot_sweep
 from dero_tvm.report.sweep_table import print_sweep
 
-from .completion import complete_device
+from .completion import complete_board, complete_device
 from .console import stdout_console
 from .model_options import model_option
 from .outputs import check_distinct, check_output
@@ -48,6 +48,13 @@ _OPTIONS = {
         default=0,
         show_default=True,
         help="With --sweep: how many smaller plans that make some things twice.",
+    ),
+    "boards": click.option(
+        "--boards",
+        metavar="BOARD",
+        multiple=True,
+        shell_complete=complete_board,
+        help="With --sweep: say which plan fits BOARD, and mark it in the plot. May be repeated.",
     ),
     **{
         name: model_option(name, "With --sweep. ")
