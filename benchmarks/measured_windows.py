@@ -22,6 +22,7 @@ from dero_tvm.driver.generate import generate, program_of
 from dero_tvm.driver.prepare import prepare
 from dero_tvm.runners import RunResult, run_host_c, run_qemu
 from dero_tvm.runners.result import equal_outputs
+from dero_tvm.schedule.column_groups import recompute_ratio
 
 _TIME_LIMIT = 600.0  # seconds a run
 _COUNT = "kernel_macs"
@@ -58,12 +59,12 @@ def measured_plans(
         raise SystemExit("the network has no windows of columns")
     for number in evenly(len(plans.points), points):
         point = plans.points[number]
-        made = candidates.in_windows(plans.recut(point), plans.windows(point))
+        made = plans.made(point, candidates.in_windows)
         if made is None:
             continue
         program = program_of(prepared, made)
         archive = generate(prepared, made, None, program)
-        measured = MeasuredPlan(made.arena_bytes, plans.ratio(point))
+        measured = MeasuredPlan(made.arena_bytes, recompute_ratio(made.scheduled.network))
         if board is None:
             result, macs = _counted(archive, program, image)
             measured = replace(measured, macs=macs)

@@ -48,6 +48,7 @@ from .residuals.identify_residuals import IdentifyResiduals
 from .shortcuts.fuse_shortcuts import FuseShortcuts
 from .shortcuts.hoist_transposes import HoistTransposes
 from .shortcuts.merge_means import MergeMeans
+from .streaming.make_again import Again, MakeAgain
 from .streaming.stream_ports import StreamPorts
 from .streaming.stream_rows import StreamRows
 
@@ -172,11 +173,12 @@ def stream(
     external_io: bool = False,
     row_placement: bool = False,
     apart: Mapping[str, str] | None = None,
+    again: Sequence[Again] = (),
 ) -> tvm.transform.Pass:
     """Blocks run row by row, with the same bits, on a canonical module; see `StreamRows`.
 
     With `apart`, which may be empty, convolutions join their rows with residuals, except for those
-    joins; see `FuseJoins`.
+    joins; see `FuseJoins`.  What `again` names is made a second time; see `MakeAgain`.
     """
     return tvm.transform.Sequential(
         [
@@ -189,6 +191,8 @@ def stream(
             ClassifyOperators(),
             # Residuals that are added where their convolutions make the other operand
             *([] if apart is None else [FuseJoins(apart), ClassifyOperators()]),
+            # Tensors that are made a second time and need not wait
+            *([MakeAgain(again), ClassifyOperators()] if again else []),
             # Cascades
             StreamRows(limit, keep_inputs, external_io, row_placement),
         ],

@@ -15,7 +15,7 @@ from dero_tvm.report.plot_file import check_plot
 from dero_tvm.report.sweep_plot import plot_sweep
 from dero_tvm.report.sweep_table import print_sweep
 
-from .completion import complete_device
+from .completion import complete_board, complete_device
 from .console import stdout_console
 from .model_options import model_option
 from .option_kinds import count_option, say_written
@@ -41,6 +41,13 @@ _OPTIONS = {
         default=0,
         most=64,
         help="With --sweep: how many smaller plans that make some things twice.",
+    ),
+    "boards": click.option(
+        "--boards",
+        metavar="BOARD",
+        multiple=True,
+        shell_complete=complete_board,
+        help="With --sweep: say which plan fits BOARD, and mark it in the plot. May be repeated.",
     ),
     **{
         name: model_option(name, "With --sweep. ")

@@ -15,6 +15,7 @@ import tvm
 from relax_passes import pipeline
 from relax_passes.residuals.fuse_joins import is_fused
 from relax_passes.streaming.join_decisions import UNLIMITED
+from relax_passes.streaming.make_again import Again
 from relax_passes.streaming.stream_ports import CannotStream
 from relax_passes.streaming.stream_rows import with_ascending_rows
 
@@ -27,6 +28,10 @@ from .dero_levels import Dero
 from .network_planner import NetworkPlanner
 from .pass_runner import PassRunner
 from .row_planner import has_too_many_calls
+
+
+class _NotInOneCascade(UserError):
+    """What trades an input or output by rows is not in one cascade, or not for that purpose."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +120,7 @@ class Candidates:
             return
         try:
             module = self._joined()
-        except UserError:  # what trades rows is not in one cascade
+        except _NotInOneCascade:
             module = None
         if module is not None:
             scheduled = self.planner.schedule(module, Sharing.ROWS)
@@ -169,11 +174,16 @@ class Candidates:
                 yield Candidate(Dero.STREAM, "row by row", module, scheduled, plan)
 
     def in_windows(
-        self, network: Network, grouping: Grouping, below: int | None = None
+        self,
+        network: Network,
+        grouping: Grouping,
+        below: int | None = None,
+        again: Sequence[Again] = (),
     ) -> Candidate | None:
         """Streamed with an address for every row, groups of operations in windows of columns.
 
-        `network` is `streamed_for_windows`, in any cascades, and `grouping` numbers its operations.
+        `network` is `streamed_for_windows` with `again`, in any cascades, and `grouping` numbers
+        its operations.
         None if the arena would have `below` bytes or more, or does not fit the board.  Raises
         UserError where a group cannot be computed so.
         """
@@ -183,16 +193,19 @@ class Candidates:
         if plan is None:
             return None
         label = "in windows of columns" if grouping else "row by row, in other cascades"
-        return Candidate(Dero.STREAM, label, self._joined(), scheduled, plan)
+        if again:
+            label += ", long skips made again"
+        return Candidate(Dero.STREAM, label, self._joined(again), scheduled, plan)
 
-    def streamed_for_windows(self) -> Network | None:
+    def streamed_for_windows(self, again: Sequence[Again] = ()) -> Network | None:
         """The network whose operations a grouping numbers; None if it is not one for rows.
 
-        What trades inputs or outputs by rows is then not in one cascade for row placement.
+        What trades inputs or outputs by rows is then not in one cascade for row placement.  What
+        `again` names is made a second time.
         """
         try:
-            return self.planner.schedule(self._joined(), Sharing.ROWS).network
-        except UserError:
+            return self.planner.schedule(self._joined(again), Sharing.ROWS).network
+        except _NotInOneCascade:
             return None
 
     def _cut_for_rows(self) -> Iterator[tvm.IRModule]:
@@ -206,7 +219,7 @@ class Candidates:
             yield joined
             if is_fused(joined):
                 yield self._streamed(None, row_placement=True)
-        except UserError:
+        except _NotInOneCascade:
             return
 
     def _whole(self) -> tvm.IRModule:
@@ -216,14 +229,20 @@ class Candidates:
         keep_inputs = self._options.keep_inputs
         return self._once("accumulate", lambda: pipeline.accumulate(keep_inputs=keep_inputs))
 
-    def _joined(self) -> tvm.IRModule:
-        """Streamed for row placement, with the joins fused that have a kernel on the core."""
-        module = self._streamed(None, row_placement=True, apart={})
-        apart = self.planner.without_kernels(module)
-        if not apart:
+    def _joined(self, again: Sequence[Again] = ()) -> tvm.IRModule:
+        """Streamed for row placement, with the joins fused that have a kernel on the core.
+
+        What `again` names, by the names in that module, is made a second time.
+        """
+        apart: dict[str, str] = {}
+        module = self._streamed(None, row_placement=True, apart=apart)
+        without = self.planner.without_kernels(module)
+        if without:
+            reason = "the core has kernels for the two operators, but none for both together"
+            apart = dict.fromkeys(without, reason)
+        if not without and not again:
             return module
-        reason = "the core has kernels for the two operators, but none for both together"
-        return self._streamed(None, row_placement=True, apart=dict.fromkeys(apart, reason))
+        return self._streamed(None, row_placement=True, apart=apart, again=tuple(again))
 
     def _streamed(
         self,
@@ -231,6 +250,7 @@ class Candidates:
         *,
         row_placement: bool = False,
         apart: Mapping[str, str] | None = None,
+        again: tuple[Again, ...] = (),
     ) -> tvm.IRModule:
         self.progress("finding cascades")
         stream = partial(
@@ -240,14 +260,17 @@ class Candidates:
             external_io=self._options.external_io,
             row_placement=row_placement,
             apart=apart,
+            again=again,
         )
         name = "rows" if row_placement else _folder(limit)
         if row_placement and apart != {}:
             name += "_apart" if apart is None else "_partly_apart"
+        if again:
+            name += f"_{len(again)}_made_again"
         try:
-            return self._once(name, stream, tuple(apart or ()))
+            return self._once(name, stream, (*(apart or ()), *map(repr, again)))
         except CannotStream as error:
-            raise UserError(f"{self.planner.loaded.name}: {error}") from None
+            raise _NotInOneCascade(f"{self.planner.loaded.name}: {error}") from None
 
     def _once(
         self,

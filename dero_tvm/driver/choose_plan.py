@@ -14,8 +14,8 @@ from ..boundary.errors import UserError
 from ..planning.column_windows.grouping import Grouping
 from .candidates import Candidate, Candidates
 from .dero_levels import Dero
-from .row_planner import has_too_many_calls
-from .window_plans import WindowPlans, fastest_in_windows, window_plans
+from .window_choice import fastest_in_windows
+from .window_plans import WindowPlans, window_plans
 
 _ATTEMPTS = 5  # at streaming within the budget before the least peak is tried
 _LIMITS = 3  # below the budget that are tried where plans are compared by cost
@@ -103,10 +103,7 @@ def in_given_windows(candidates: Candidates, grouping: Grouping) -> Candidate:
 
 def plans_in_windows(candidates: Candidates) -> WindowPlans | None:
     """The frontier of plans that make some things twice; None if none is known."""
-    network = candidates.streamed_for_windows()
-    if network is None or has_too_many_calls(network):
-        return None
-    return window_plans(candidates.planner, network)
+    return window_plans(candidates.planner, candidates.streamed_for_windows)
 
 
 def _in_windows(

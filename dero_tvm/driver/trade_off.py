@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from ..boards.board import load_board
 from ..boundary.errors import UserError, first_line, internal_errors
 from ..boundary.input_arrays import random_inputs
 from ..boundary.one_at_a_time import one_at_a_time
-from ..report.sweep import Sweep, SweepPoint, with_pareto_marks
+from ..report.sweep import MarkedBoard, Sweep, SweepPoint, with_pareto_marks
 from ..runners import run
-from ..schedule.column_groups import extra_macs
+from ..schedule.column_groups import extra_macs, recompute_ratio
 from ..schedule.network import Network
 from .candidates import Candidate, Candidates
 from .choose_plan import plans_in_windows, smallest
 from .dero_levels import Dero
 from .generate import generate
+from .network_planner import board_regions
 from .options import CompileOptions
 from .prepare import PreparedModel, prepare
 from .takes_options import takes_options
@@ -42,11 +44,24 @@ class SweepOptions(CompileOptions):
     twice
         How many plans below that, which make some things twice, evenly spread from the fewest
         multiply-accumulates to the fewest bytes.
+    boards
+        Boards to mark, by name or file: the sweep says which plan each has room for.
     """
 
     device: str | None = None
     limits: int = 4
     twice: int = 0
+    boards: Sequence[str] = ()
+
+    def marked(self) -> tuple[MarkedBoard, ...]:
+        """The boards to mark.  Raises UserError for one that is not known, or the host."""
+        found = []
+        for board in map(load_board, self.boards):
+            if not board.ram:
+                raise UserError(f"{board.name}: its memory is not described, it cannot be marked")
+            free = board_regions(board, self.reserved)[0].size or 0
+            found.append(MarkedBoard(board.name, free))
+        return tuple(sorted(set(found), key=lambda board: (board.ram_free, board.name)))
 
 
 @takes_options(SweepOptions, without=("dero", "memory_budget", "max_recompute", "tune"))
@@ -65,6 +80,7 @@ def sweep(model: Any, options: SweepOptions) -> Sweep:
 
     Raises UserError as `dero_tvm.compile` does, and if a `device` asked for cannot run the model.
     """
+    boards = options.marked()
     prepared = prepare(model, options)
     candidates = prepared.candidates()
     made = list(_plans(candidates, options.limits))
@@ -81,6 +97,7 @@ def sweep(model: Any, options: SweepOptions) -> Sweep:
         measure.note,
         made[0].scheduled.network.macs,
         points,
+        boards,
     )
 
 
@@ -118,10 +135,10 @@ def _in_windows(candidates: Candidates, wanted: int, below: int) -> Iterator[Can
     steps = max(wanted - 1, 1)
     for number in sorted({round(n * (len(points) - 1) / steps) for n in range(wanted)}):
         point = points[number]
-        made = candidates.in_windows(plans.recut(point), plans.windows(point), below)
+        made = plans.made(point, candidates.in_windows, below)
         if made is not None:
             below = made.arena_bytes
-            yield replace(made, label=f"windows, {plans.ratio(point):.2f}x")
+            yield replace(made, label=f"windows, {recompute_ratio(made.scheduled.network):.2f}x")
 
 
 class _Measurement:

@@ -1,29 +1,61 @@
-"""Plans that make some things twice to need less memory: the choice among them, and its words."""
+"""Plans that make some things twice to need less memory: those that no other one found beats."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
 
+import numpy as np
+
+from relax_passes.streaming.make_again import Again
+
 from ..aot.kernels import makes_windows, takes_table
-from ..boundary.errors import UserError
-from ..planning.column_windows.frontier import WindowPoint, frontier
+from ..planning.column_windows.frontier import frontier
 from ..planning.column_windows.group_cost import GroupCosts
 from ..planning.column_windows.grouping import Grouping
+from ..planning.column_windows.long_skips import LongSkip, skips_at_peak
 from ..planning.column_windows.network import WindowNetwork
+from ..planning.column_windows.pareto import pareto
+from ..planning.column_windows.widen import widened
+from ..planning.column_windows.window_plan import WindowPlan, rows_of
+from ..planning.rows.plan import RowPlan
+from ..planning.rows.problem import Call
 from ..schedule.network import Network
-from ..schedule.recompute_ratio import described_ratio
 from ..schedule.recut import recut
 from ..schedule.to_column_windows import NoWindows, to_column_windows
 from .network_planner import NetworkPlanner
+from .row_planner import has_too_many_calls
 
-_ATTEMPTS = 6  # at planning a point of the frontier within a budget
+_MOST_SKIPS = 3  # that are made again at once
+_GAP = 32  # of the bytes alive, rows may leave one in so many between them in wide windows
+_MOST_AGAIN = 2  # of a network's multiply-accumulates, long skips make again one in so many
 
-_Made = TypeVar("_Made")
-Make = Callable[[Network, Grouping, int | None], _Made | None]
-"""Plans a network with groups, below so many bytes; None if it cannot."""
+Made = TypeVar("Made")
+Make = Callable[[Network, Grouping, int | None, tuple[Again, ...]], Made | None]
+"""Plans a network with groups and copies, below so many bytes; None if it cannot."""
+Streamed = Callable[[tuple[Again, ...]], Network | None]
+"""The streamed network with some tensors made again; None if it is not one for rows."""
+
+
+@dataclass(frozen=True, eq=False)
+class Way:
+    """A streamed network; `again` says which of its tensors are made a second time."""
+
+    network: Network  # whose operations groupings number
+    described: WindowNetwork
+    again: tuple[Again, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class PointOfWay:
+    """One plan; a `RowPlan` has no groups, and the cascades of its way's network."""
+
+    way: Way
+    plan: WindowPlan | RowPlan
+    live_bytes: int
+    macs: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,31 +65,57 @@ class WindowPlans:
     Bytes are those alive at once; where the rows then lie may take a few more.
     """
 
-    network: Network  # whose operations groupings number
-    described: WindowNetwork
-    points: tuple[WindowPoint, ...]
+    macs: int  # with nothing made twice
+    points: tuple[PointOfWay, ...]
 
-    def ratio(self, point: WindowPoint) -> float:
+    def ratio(self, point: PointOfWay) -> float:
         """Multiply-accumulates as a multiple of those with nothing made twice."""
-        return point.macs / max(self.described.macs, 1)
+        return point.macs / max(self.macs, 1)
 
-    def recut(self, point: WindowPoint) -> Network:
-        """The network in the cascades of a point's plan."""
-        plan = point.plan
-        return recut(self.network, [plan.grouping[group].first for group in plan.cuts])
+    def made(self, point: PointOfWay, make: Make[Made], below: int | None = None) -> Made | None:
+        """What `make` gives for a point: in wide windows, or where that takes more, as it is."""
+        *wide, plan = self.variants(point, below)
+        room = point.live_bytes + _gap(point.live_bytes) if below is None else below
+        for variant, most in (*((variant, room) for variant in wide), (plan, below)):
+            cut, windows = self.recut(point.way, variant), self.windows(variant)
+            made = make(cut, windows, most, point.way.again)
+            if made is not None:
+                return made
+        return None
 
     @staticmethod
-    def windows(point: WindowPoint) -> Grouping:
-        """The groups of a point's plan that have several operations."""
-        return tuple(group for group in point.plan.grouping if group.first < group.last)
+    def variants(point: PointOfWay, below: int | None = None) -> tuple[WindowPlan | RowPlan, ...]:
+        """Plans of no more multiply-accumulates within some bytes, that in the fewest calls first.
 
-    def within(self, max_recompute: float | None) -> tuple[WindowPoint, ...]:
+        Then come those that need no more than the point itself, which is the last.
+        """
+        if isinstance(point.plan, RowPlan):
+            return (point.plan,)
+        costs = GroupCosts(point.way.described)
+        rooms = [0] if below is None else [below - _gap(below), 0]
+        wide = [widened(costs, point.plan, room) for room in rooms]
+        return tuple(dict.fromkeys((*wide, point.plan)))
+
+    @staticmethod
+    def recut(way: Way, plan: WindowPlan | RowPlan) -> Network:
+        """The network of a way in the cascades of a plan."""
+        if isinstance(plan, RowPlan):
+            return way.network
+        return recut(way.network, [plan.grouping[group].first for group in plan.cuts])
+
+    @staticmethod
+    def windows(plan: WindowPlan | RowPlan) -> Grouping:
+        """The groups of a plan that have several operations."""
+        grouping = plan.grouping if isinstance(plan, WindowPlan) else ()
+        return tuple(group for group in grouping if group.first < group.last)
+
+    def within(self, max_recompute: float | None) -> tuple[PointOfWay, ...]:
         """The points up to a ratio: those with nothing made twice are always among them."""
         most = float("inf") if max_recompute is None else max_recompute
         return tuple(p for p in self.points if self.ratio(p) <= max(most, 1.0)) or self.points[:1]
 
     @cached_property
-    def least(self) -> WindowPoint:
+    def least(self) -> PointOfWay:
         """The one that needs the least memory."""
         return self.points[-1]
 
@@ -67,11 +125,42 @@ class WindowPlans:
         return next(map(self.ratio, fitting), None)
 
 
-def window_plans(planner: NetworkPlanner, network: Network) -> WindowPlans | None:
-    """The frontier of a streamed network; None if it has none.
+def _gap(size: int) -> int:
+    """Bytes that rows may leave between them where so many are alive."""
+    return size // _GAP
 
-    `network` has what the core's kernels need in it, as `NetworkPlanner.schedule` gives it.
+
+def window_plans(planner: NetworkPlanner, streamed: Streamed) -> WindowPlans | None:
+    """The frontier of a network; None if it has none.
+
+    `streamed` gives it with what the core's kernels need in it, as `NetworkPlanner.schedule` does.
+    Tensors that wait at the peak of the least plan found are made again, one after the other, as
+    long as that leads to less.
     """
+    points: list[PointOfWay] = []
+    again: tuple[Again, ...] = ()
+    macs = 0
+    while len(again) <= _MOST_SKIPS:
+        way = _way(planner, streamed, again)
+        if way is None:
+            break
+        macs = macs or way.described.macs
+        found = _points(planner, way)
+        if not found or points and found[-1].live_bytes >= min(p.live_bytes for p in points):
+            break
+        points += found
+        skip = next(_skips(found[-1], macs + macs // _MOST_AGAIN), None)
+        if skip is None:
+            break
+        again = (*again, _named(way, skip))
+    best = _best(points)
+    return WindowPlans(macs, best) if best else None
+
+
+def _way(planner: NetworkPlanner, streamed: Streamed, again: tuple[Again, ...]) -> Way | None:
+    network = streamed(again)
+    if network is None or has_too_many_calls(network):
+        return None
     options = planner.options
     try:
         described = to_column_windows(
@@ -83,66 +172,57 @@ def window_plans(planner: NetworkPlanner, network: Network) -> WindowPlans | Non
         )
     except NoWindows:
         return None
-    points = frontier(GroupCosts(described))
-    return WindowPlans(network, described, points) if points else None
+    return Way(network, described, again)
 
 
-def first_that_fits(
-    plans: WindowPlans,
-    make: Make[_Made],
-    arena_bytes: Callable[[_Made], int],
-    budget: int,
-    max_recompute: float | None = None,
-) -> tuple[WindowPoint, _Made] | None:
-    """The plan with the fewest multiply-accumulates whose arena has at most `budget` bytes.
+def _points(planner: NetworkPlanner, way: Way) -> tuple[PointOfWay, ...]:
+    """The frontier of a way, with the plan without groups for which an order of rows is looked for.
 
-    A few plans are made, for their rows may find no places within the bytes that are alive; the
-    smallest is the last of them.  None if none of them fits.
+    The bytes of that plan are those of its arena.
     """
-    fitting = [p for p in plans.within(max_recompute) if p.live_bytes <= budget]
-    for point in dict.fromkeys((*fitting[: _ATTEMPTS - 1], *fitting[-1:])):
-        made = make(plans.recut(point), plans.windows(point), budget + 1)
-        if made is not None and arena_bytes(made) <= budget:
-            return point, made
-    return None
+    found = [
+        PointOfWay(way, point.plan, point.live_bytes, point.macs)
+        for point in frontier(GroupCosts(way.described))
+    ]
+    plan = planner.plan_row_placement(planner.schedule_in_windows(way.network, ()))
+    if plan is not None:
+        assert plan.rows is not None
+        found.append(PointOfWay(way, plan.rows, plan.total_bytes, way.described.macs))
+    return _best(found)
 
 
-def fastest_in_windows(
-    plans: WindowPlans,
-    make: Make[_Made],
-    arena_bytes: Callable[[_Made], int],
-    label: str,
-    budget: int,
-    max_recompute: float | None = None,
-    without: int | None = None,
-) -> _Made:
-    """As `first_that_fits`, but raises UserError with what would be possible if nothing fits.
+def _best(points: Sequence[PointOfWay]) -> tuple[PointOfWay, ...]:
+    """Those that no other one beats, the fewest multiply-accumulates first."""
+    size = np.array([point.live_bytes for point in points], np.int64)
+    work = np.array([point.macs for point in points], np.int64)
+    return tuple(points[index] for index in pareto(size, work, len(points)))
 
-    `without` is the least number of bytes that was found with nothing made twice.
-    """
-    found = first_that_fits(plans, make, arena_bytes, budget, max_recompute)
-    if found is not None:
-        return found[1]
-    least, ratio = without, 1.0
-    smallest = plans.within(max_recompute)[-1]
-    made = make(plans.recut(smallest), plans.windows(smallest), without)
-    if made is not None:
-        least, ratio = arena_bytes(made), plans.ratio(smallest)
-    possible = "the least possible"
-    if least is not None:
-        possible += f" is {least:,} bytes at {described_ratio(ratio)}, {least - budget:,} more"
-    else:
-        possible += " does not fit the board"
-    remedies = "raise --memory-budget or choose a smaller input (--input-shapes)"
-    if max_recompute is None:
-        raise UserError(
-            f"{label} does not fit --memory-budget {budget:,} bytes: {possible}; {remedies}"
+
+def _skips(point: PointOfWay, most_macs: int) -> Iterator[LongSkip]:
+    """Long skips in a plan, but for what is a copy itself; `most_macs` are those of all."""
+    way = point.way
+    room = most_macs - way.described.macs
+    operations = way.network.operations
+    if isinstance(point.plan, WindowPlan):
+        grouping = point.plan.grouping
+        problem = rows_of(GroupCosts(way.described), point.plan)
+        found = skips_at_peak(
+            way.described, problem, lambda call: grouping[call.operation].operations, room
         )
-    beyond = first_that_fits(plans, make, arena_bytes, budget)
-    if beyond is not None:
-        needed = described_ratio(plans.ratio(beyond[0]))
-        remedies = f"it would at {needed}: raise --max-recompute, or {remedies}"
-    raise UserError(
-        f"{label} does not fit --memory-budget {budget:,} bytes within --max-recompute "
-        f"{max_recompute:g}: {possible}; {remedies}"
+    else:
+        cascades = [len(cascade.operations) for cascade in way.network.cascades]
+
+        def running(call: Call) -> range:
+            number = sum(cascades[: call.step]) + call.operation
+            return range(number, number + 1)
+
+        found = skips_at_peak(way.described, point.plan.problem, running, room)
+    return (skip for skip in found if not operations[skip.chain[-1]].again)
+
+
+def _named(way: Way, skip: LongSkip) -> Again:
+    operations = way.described.operations
+    chain, readers = (
+        tuple(operations[number].name for number in part) for part in (skip.chain, skip.readers)
     )
+    return Again(chain, readers)

@@ -14,6 +14,7 @@ class BufferKind(enum.Enum):
     INTERMEDIATE = "intermediate"
     RING = "ring"  # the rows of an inner tensor of a cascade that are alive at once
     SCRATCH = "scratch"  # what a kernel needs besides its operands
+    PATCH = "patch"  # the windows of columns that the operations of a group make for one another
     STATE = "state"  # what lasts from one run to the next, apart from all others
 
 

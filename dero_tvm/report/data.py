@@ -27,7 +27,7 @@ class LiveBuffer:
     """A buffer that is alive at the peak."""
 
     label: str
-    kind: str  # input, output, intermediate, ring, scratch, state
+    kind: str  # input, output, intermediate, ring, scratch, patch, state
     size: int
     region: str
     offset: int

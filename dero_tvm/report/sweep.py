@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from dero_tvm.boundary.structured import structured
+from dero_tvm.schedule.recompute_ratio import ratio_of
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,14 @@ class SweepPoint:
 
 
 @dataclass(frozen=True)
+class MarkedBoard:
+    """A board, and the bytes of its first RAM region that are left for an arena."""
+
+    name: str
+    ram_free: int
+
+
+@dataclass(frozen=True)
 class Sweep:
     """The points of one network, the fastest way of laying it out first."""
 
@@ -43,6 +52,16 @@ class Sweep:
     note: str  # why nothing was run, or ""
     macs: int  # per inference, if nothing is made twice
     points: tuple[SweepPoint, ...]
+    boards: tuple[MarkedBoard, ...] = ()  # to be marked, those with least RAM first
+
+    def first_on(self, board: MarkedBoard) -> SweepPoint | None:
+        """The fastest of the plans that a board has room for."""
+        fitting = [point for point in self.points if point.arena_bytes <= board.ram_free]
+        return min(fitting, key=lambda point: point.cost, default=None)
+
+    def ratio(self, point: SweepPoint) -> float:
+        """Multiply-accumulates of a plan as a multiple of those with nothing made twice."""
+        return ratio_of(self.macs + point.macs_again, point.macs_again)
 
     def to_json(self) -> str:
         """The sweep as JSON text, with a final newline."""

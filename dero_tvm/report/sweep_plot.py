@@ -41,6 +41,21 @@ def plot_sweep(sweep: Sweep, path: Path) -> bytes:
             axes.annotate(
                 point.label, at, textcoords="offset points", xytext=(6, 5), fontsize=8, color=color
             )
+        for board in sweep.boards:
+            room = board.ram_free / 1024
+            axes.axvline(room, color="tab:green", linewidth=1, linestyle="--")
+            axes.annotate(
+                board.name,
+                (room, 1),
+                xycoords=("data", "axes fraction"),
+                textcoords="offset points",
+                xytext=(-3, -3),
+                rotation=90,
+                ha="right",
+                va="top",
+                fontsize=8,
+                color="tab:green",
+            )
         axes.margins(x=0.2, y=0.15)
         axes.ticklabel_format(style="plain", useOffset=False)
         return file_of(figure, path)

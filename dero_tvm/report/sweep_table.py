@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from .sweep import Sweep
+from dero_tvm.schedule.recompute_ratio import described_ratio
+
+from .sweep import MarkedBoard, Sweep
 from .table_parts import remark, shown, table_of
 
 
@@ -46,7 +48,20 @@ def _remarks(sweep: Sweep) -> list[str]:
         remarks.append(f"Instructions per inference on {sweep.device}.")
     if sweep.note:
         remarks.append(f"Note: {sweep.note}.")
-    return remarks
+    return [*remarks, *(_on_board(sweep, board) for board in sweep.boards)]
+
+
+def _on_board(sweep: Sweep, board: MarkedBoard) -> str:
+    """The fastest plan that fits a board; flash is not looked at."""
+    point = sweep.first_on(board)
+    room = f"{shown(board.name)} has {board.ram_free:,} bytes free: "
+    if point is None:
+        least = min(point.arena_bytes for point in sweep.points)
+        return f"{room}{least - board.ram_free:,} less than the smallest of these plans needs."
+    work = ""
+    if point.macs_again:
+        work = f", {described_ratio(sweep.ratio(point))}"
+    return f"{room}{shown(point.label)}{work}."
 
 
 def _rounded(count: int) -> str:

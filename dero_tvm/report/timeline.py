@@ -27,6 +27,7 @@ ROLES = {
     SHORTCUT: ("tensor kept for a residual join alone", "#ec7433"),
     "ring": ("ring of rows", "#7d63cc"),
     "scratch": ("scratch", "#d7a71c"),
+    "patch": ("windows of columns", "#c26a9f"),
     "state": ("state that lasts between inferences", "#a8577e"),
 }
 """Role -> what legends call it, and its colour on a light page."""
@@ -58,7 +59,7 @@ class ReportedBuffer:
 
     name: str
     label: str
-    kind: str  # input, output, intermediate, ring, scratch, state
+    kind: str  # input, output, intermediate, ring, scratch, patch, state
     size: int
     region: str  # "" if it lies in the caller's memory
     offset: int

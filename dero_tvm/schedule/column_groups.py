@@ -43,9 +43,9 @@ MakesWindows = Callable[[Operation, Collection[int]], bool]
 
 
 def extra_macs(network: Network) -> int:
-    """Multiply-accumulates that are made again because of windows of columns."""
-    groups = (op.group for op in network.operations if op.group is not None)
-    return sum(group.macs - sum(op.macs for op in group.operations) for group in groups)
+    """Multiply-accumulates that are made again, in windows of columns or where a skip was long."""
+    parts = (part for op in network.operations for part in op.parts)
+    return network.macs - sum(part.macs for part in parts if not part.again)
 
 
 def recompute_ratio(network: Network) -> float:

@@ -26,6 +26,7 @@ from relax_passes.ir.states import network_states
 from relax_passes.ir.straight_line import read_function
 from relax_passes.operators import Signature, TensorSpec, operator_of, signature_of, spec_of
 from relax_passes.operators.row_ports import sink_signature, source_signature
+from relax_passes.streaming.make_again import made_again
 from relax_passes.streaming.stream_ports import streamed_inputs, streamed_outputs
 from relax_passes.streaming.stream_rows import DESCENDING
 
@@ -76,6 +77,7 @@ class _Extractor:
         self.results: dict[Var, tuple[str, ...]] = {}  # of calls with several
         self.layers: dict[str, tuple[str, ...]] = {}  # of values, by the model file's names
         self.taken: set[str] = set()
+        self.again = frozenset(made_again(module))
 
     def run(
         self,
@@ -159,6 +161,7 @@ class _Extractor:
             operator.scratch_bytes(signature),
             operator.macs(signature),
             operator.running_state(signature) if in_cascade else None,
+            again=var.name in self.again,
         )
         if call.op.name == _CONCAT and signature["in_place"]:
             self.concats.append(operation)

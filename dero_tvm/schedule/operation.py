@@ -52,6 +52,7 @@ class Operation:
     function: tirx.PrimFunc | None = None  # an opaque operator's own kernel, over whole tensors
     native: NativeKernel | None = None  # what the C source calls; the host runs the portable kernel
     group: ColumnGroup | None = None  # set if it stands for several, in windows of columns
+    again: bool = False  # it makes what another operation has made, so that this need not wait
 
     @property
     def scratch_bytes(self) -> int:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dero_tvm.planning.problem import Buffer, BufferKind, Overlap, Problem, Region, Step
 from relax_passes.operators.signature import TensorSpec
 from relax_passes.streaming.row_schedule import RowSchedule
 
 from .network import Cascade, CascadeKind, Network, Operation, Value
+
+_WORK_ALIGNMENT = 8  # bytes, of what operations use during calls
 
 
 class Sharing(enum.Enum):
@@ -52,14 +54,19 @@ def work_buffer(cascade: Cascade, operation: Operation) -> str:
     return scratch_buffer(cascade)
 
 
-def work_buffers(cascade: Cascade) -> dict[str, int]:
-    """The buffers that operations use during calls, with their bytes."""
-    found: dict[str, int] = {}
+def work_buffers(cascade: Cascade) -> tuple[Buffer, ...]:
+    """The buffers that operations use during calls: one for all scratch, and each group's patch."""
+    found: dict[str, Buffer] = {}
     for op in cascade.operations:
         if op.scratch_bytes:
             name = work_buffer(cascade, op)
-            found[name] = max(found.get(name, 0), op.scratch_bytes)
-    return found
+            size = max(found[name].size if name in found else 0, op.scratch_bytes)
+            kind, label = BufferKind.SCRATCH, "scratch"
+            if op.group is not None:
+                count = len(op.group.operations)
+                kind, label = BufferKind.PATCH, f"windows of {count} operators up to {op.name}"
+            found[name] = Buffer(name, size, kind, _WORK_ALIGNMENT, label)
+    return tuple(found.values())
 
 
 def state_buffer(cascade: Cascade, operation: Operation) -> str:
@@ -148,9 +155,9 @@ class _Builder:
                     name, op.state.bytes, BufferKind.SCRATCH, self._alignment(op.state), label
                 )
                 temporaries.append(name)
-        for name, scratch in work_buffers(cascade).items():
-            self.buffers[name] = Buffer(name, scratch, BufferKind.SCRATCH, max(self.alignment, 8))
-            temporaries.append(name)
+        for work in work_buffers(cascade):
+            self.buffers[work.name] = replace(work, alignment=max(self.alignment, work.alignment))
+            temporaries.append(work.name)
         made = {op.result for op in cascade.operations}
         reads = [o for op in cascade.operations for o in op.operands if o in self.network.values]
         read_buffers = [self._buffer_of(o) for o in reads if o not in made]

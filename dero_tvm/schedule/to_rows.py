@@ -101,8 +101,8 @@ class _Builder:
                     *(1, op.state.bytes, op.state.itemsize, BufferKind.SCRATCH, True),
                     f"partial results of {op.name}",
                 )
-        for name, scratch in work_buffers(cascade).items():
-            self._enter(name, 1, scratch, 8, BufferKind.SCRATCH, True, "scratch")
+        for work in work_buffers(cascade):
+            self._enter(work.name, 1, work.size, work.alignment, work.kind, True, work.label)
         made = [0] * len(cascade.operations)
         operators = [op.in_schedule() for op in cascade.operations]
         whole = {op.result for op in cascade.operations} - set(inner)

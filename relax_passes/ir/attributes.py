@@ -33,6 +33,9 @@ STREAM_INPUTS, STREAM_OUTPUTS = "dero.stream_inputs", "dero.stream_outputs"
 DECISIONS = "dero.decisions"
 """What was decided about joins and why: see `decisions`."""
 
+MADE_AGAIN = "dero.made_again"
+"""The bindings that repeat others, so that a tensor need not wait: see ``MakeAgain``."""
+
 RESIDUALS = "dero.residuals"
 """The joins that ``IdentifyResiduals`` found."""
 

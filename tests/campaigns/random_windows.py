@@ -5,9 +5,9 @@
     python -m tests.campaigns.random_windows 100 --cores    with the kernels of Arm cores
 
 Each network of `random_images` runs as C with every tensor whole, and in some ways with groups,
-windows and passes drawn at random, in an arena of exactly the planned size between guards.  Outputs
-are compared bit by bit, and the multiply-accumulates that the kernels counted with those that the
-plan says.
+windows and passes drawn at random, and some tensors made again, in an arena of exactly the planned
+size between guards.  Outputs are compared bit by bit, and the multiply-accumulates that the kernels
+counted with those that the plan says.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+import tvm
 
 import dero_tvm
 from dero_tvm.aot.kernels import makes_windows
@@ -42,8 +43,10 @@ from dero_tvm.schedule.extract import extract
 from dero_tvm.schedule.network import Network
 from dero_tvm.schedule.to_problem import Sharing, to_problem
 from relax_passes import pipeline
+from relax_passes.ir.straight_line import read_function, variables
 from relax_passes.operators import spec_of
 from relax_passes.residuals.fuse_joins import FuseJoins
+from relax_passes.streaming.make_again import Again, MakeAgain, made_again
 from relax_passes.streaming.stream_rows import StreamRows
 from tests.campaigns.batches import batches
 from tests.campaigns.compared_outputs import assert_equal_outputs, guarded_outputs
@@ -118,6 +121,23 @@ def random_grouping(network: Network, chance: random.Random) -> Grouping:
     return tuple(found)
 
 
+def random_copies(module: tvm.IRModule, chance: random.Random) -> list[Again]:
+    """Some tensor made again for some of its readers, from as far before as one likes."""
+    line = read_function(module)
+    operands = {var.name: [each.name for each in variables(value)] for var, value in line.bindings}
+    order = list(operands)
+    tensor = chance.choice(order)
+    readers = [name for name in order if tensor in operands[name]]
+    readers = readers[chance.randrange(len(readers)) :] if readers else []
+    chain = {tensor}
+    for name in reversed(order):
+        if name in chain:
+            chain.update(x for x in operands[name] if x in operands and chance.random() < 0.5)
+    return (
+        [Again(tuple(name for name in order if name in chain), tuple(readers))] if readers else []
+    )
+
+
 def _programs(seed: int, summary: Summary) -> Iterator[tuple[float, Program]]:
     """With tensors whole, then in windows; each with the multiply-accumulates that it makes."""
     chance = random.Random(seed)
@@ -126,6 +146,9 @@ def _programs(seed: int, summary: Summary) -> Iterator[tuple[float, Program]]:
     whole = to_problem(extract(pipeline.analyze()(module)), sharing=Sharing.NONE)
     yield whole.network.macs, build_program(whole, plan_memory(whole.problem, options))
     joined = FuseJoins()(module) if chance.random() < 0.5 else module
+    if chance.random() < 0.3:
+        joined = MakeAgain(random_copies(joined, chance))(joined)
+        summary.counts["copies of operators"] += len(made_again(joined))
     streamed = StreamRows(None, options.keep_inputs, options.external_io, row_placement=True)
     network = extract(streamed(joined))
     for _ in range(_WAYS):

@@ -13,6 +13,7 @@ import dero_tvm
 from dero_tvm import Dero, UserError
 from dero_tvm.driver.candidates import Candidate, Candidates
 from dero_tvm.driver.choose_plan import fastest_within
+from dero_tvm.driver.network_planner import NetworkPlanner
 from dero_tvm.driver.prepare import prepare
 from dero_tvm.report.text_table import print_report
 from tests.models.small_networks import image, residual_network, run_reference
@@ -114,6 +115,22 @@ def test_the_error_says_what_the_least_is(by_mode: dict[str, list[Candidate]]) -
     )
     with pytest.raises(UserError, match=re.escape(message)):
         dero_tvm.compile(residual_network(), memory_budget=size - 1, max_recompute=1)
+
+
+def test_only_what_cannot_be_in_one_cascade_is_passed_over(
+    candidates: Candidates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another error is the user's to know, not a reason to look at fewer plans."""
+
+    def refuse(*_: object) -> None:
+        raise UserError("layer 'stem' has a kernel that cannot be read")
+
+    monkeypatch.setattr(NetworkPlanner, "without_kernels", refuse)
+    for plans in (candidates.streamed(None), candidates.likely()):
+        with pytest.raises(UserError, match="layer 'stem'"):
+            list(plans)
+    with pytest.raises(UserError, match="layer 'stem'"):
+        candidates.streamed_for_windows()
 
 
 def test_below_streaming_things_are_made_twice(by_mode: dict[str, list[Candidate]]) -> None:

@@ -17,10 +17,13 @@ from rich.console import Console
 
 import dero_tvm
 from dero_tvm import Sweep, UserError
+from dero_tvm.boards.board import load_board
 from dero_tvm.boundary.installation import pip_install
-from dero_tvm.report.sweep import SweepPoint, with_pareto_marks
+from dero_tvm.driver.trade_off import SweepOptions
+from dero_tvm.report.sweep import MarkedBoard, SweepPoint, with_pareto_marks
 from dero_tvm.report.sweep_plot import plot_sweep
 from dero_tvm.report.sweep_table import print_sweep
+from dero_tvm.schedule.recompute_ratio import described_ratio
 from tests.models.small_networks import residual_network
 
 MEASURED = shutil.which("qemu-system-arm") and shutil.which("arm-none-eabi-gcc")
@@ -154,3 +157,33 @@ def test_plot_refusals(planned: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(UserError, match=rf"not installed: {re.escape(pip_install('plot'))}"):
         plot_sweep(planned, Path("a.svg"))
+
+
+def test_boards_are_marked(planned: Sweep, tmp_path: Path) -> None:
+    least = min(point.arena_bytes for point in planned.points)
+    again = replace(planned.points[-1], label="windows", arena_bytes=least - 64, macs_again=7)
+    points = with_pareto_marks((*planned.points, replace(again, kernel_calls=10**6)))
+    boards = tuple(MarkedBoard(f"board{n}", least - n) for n in (65, 64, 0))
+    found = replace(planned, points=points, boards=boards)
+    assert Sweep.from_dict(json.loads(found.to_json())) == found
+    console = Console(width=120, file=io.StringIO(), record=True)
+    print_sweep(found, console)
+    text = console.export_text()
+    assert f"board65 has {least - 65:,} bytes free: 1 less than the smallest of these" in text
+    ratio = described_ratio(1 + 7 / planned.macs)
+    assert f"board64 has {least - 64:,} bytes free: windows, {ratio}." in text
+    fastest = min((p for p in planned.points if p.arena_bytes <= least), key=lambda p: p.cost)
+    assert f"board0 has {least:,} bytes free: {fastest.label}." in text
+    pytest.importorskip("matplotlib")
+    svg = plot_sweep(found, tmp_path / "sweep.svg").decode()
+    assert all(f">{board.name}<" in svg for board in boards)
+
+
+def test_boards_of_which_the_memory_is_known() -> None:
+    options = SweepOptions(boards=("stm32f746g_disco", "mps2-an500"), reserve=1024)
+    marked = options.marked()
+    assert [board.ram_free for board in marked] == sorted(board.ram_free for board in marked)
+    for board in marked:
+        assert board.ram_free == load_board(board.name).ram[0].size - 1024
+    with pytest.raises(UserError, match="host: its memory is not described"):
+        SweepOptions(boards=("host",)).marked()

@@ -130,5 +130,6 @@ class _Images(RandomNetwork):
         kernel = self.random.choice((2, 3))
         shape = (self.random.choice(self.channels), kernel, kernel, spec(x).channels)
         weights = self.weights(shape, spec(x).channels * kernel * kernel)
-        padding = tuple(self.random.randint(0, 1) for _ in range(4))
+        cut = min(1, min(spec(x).shape[1:3]) - 1)  # of a single position, nothing would be left
+        padding = tuple(self.random.randint(0, cut) for _ in range(4))
         return make_call("conv2d_transpose", [x, *weights], strides=(2, 2), padding=padding)

@@ -14,6 +14,7 @@ from onnx import TensorProto, helper
 
 import dero_tvm
 from dero_tvm.driver.compiler import CompiledModel
+from dero_tvm.planning.column_windows.grouping import Group
 from dero_tvm.report import Report
 from dero_tvm.report.html import html_page
 from dero_tvm.report.html.row_charts import WIDTH
@@ -181,12 +182,26 @@ def test_a_result_over_rows_that_nobody_reads() -> None:
     assert (report.arena_bytes, report.rows_proof) == (264, "no order of rows needs less")
 
 
-def test_the_legend_names_scratch_once() -> None:
-    model = dero_tvm.compile(MODELS / "digits_int8.onnx", target="mps2-an500", dero="stream")
-    timeline = model.report.timeline
-    assert timeline.by_rows and sum(b.kind == "scratch" for b in timeline.buffers) > 1
+WINDOWS = {"windows": (Group(0, 2, 3, 2), Group(3, 7, 2, 3)), "integer_io": True}
+
+
+@pytest.mark.parametrize(
+    ("kind", "named", "options"),
+    [
+        ("scratch", "scratch", {"target": "mps2-an500", "dero": "stream"}),
+        ("patch", "windows of columns", WINDOWS),
+    ],
+)
+def test_the_legend_names_what_operators_use_once(
+    kind: str, named: str, options: dict[str, Any]
+) -> None:
+    report = dero_tvm.compile(MODELS / "digits_int8.onnx", **options).report
+    assert report.timeline.by_rows and sum(b.kind == kind for b in report.timeline.buffers) > 1
     charts = 2  # bytes alive, and the map
-    named = re.findall(
-        r'<li data-b="after-b\d+"[^>]*><i[^>]*></i> scratch<', model.report.to_html()
-    )
-    assert len(named) == charts
+    found = re.findall(rf'<li data-b="after-b\d+"[^>]*><i[^>]*></i> {named}<', report.to_html())
+    assert len(found) == charts
+    if kind == "patch":
+        labels = [b.label for b in report.buffers if b.kind == kind]
+        assert [label.split(" up ")[0] for label in labels] == [
+            f"windows of {count} operators" for count in (3, 5)
+        ]

@@ -8,12 +8,8 @@ import tvm
 from dero_tvm import UserError
 from dero_tvm.aot.kernels import makes_windows, takes_table
 from dero_tvm.driver.prepare import prepare
-from dero_tvm.driver.window_plans import (
-    WindowPlans,
-    fastest_in_windows,
-    first_that_fits,
-    window_plans,
-)
+from dero_tvm.driver.window_choice import fastest_in_windows, first_that_fits
+from dero_tvm.driver.window_plans import WindowPlans, window_plans
 from dero_tvm.planning.column_windows.group_cost import GroupCosts
 from dero_tvm.planning.column_windows.grouping import Grouping
 from dero_tvm.planning.column_windows.window_plan import WindowPlan, live_bytes, macs_of
@@ -24,6 +20,7 @@ from dero_tvm.schedule.to_column_windows import NoWindows, needed_columns, to_co
 from dero_tvm.schedule.to_problem import Sharing, to_problem
 from dero_tvm.schedule.to_rows import to_rows
 from relax_passes.operators import Signature, TensorSpec, operator_of
+from relax_passes.streaming.make_again import Again
 from tests.models.random_networks import random_network
 from tests.models.small_networks import image_to_image, residual_network
 
@@ -118,9 +115,7 @@ def test_a_column_reads_the_columns_whose_values_change_it(name, shapes, attrs):
 @pytest.fixture(scope="module")
 def plans() -> WindowPlans:
     candidates = prepare(image_to_image(16)).candidates()
-    network = candidates.streamed_for_windows()
-    assert network is not None
-    found = window_plans(candidates.planner, network)
+    found = window_plans(candidates.planner, candidates.streamed_for_windows)
     assert found is not None
     return found
 
@@ -129,14 +124,21 @@ def test_the_choice_within_a_budget_says_what_it_costs(plans: WindowPlans) -> No
     """Rows are placed within the bytes that are alive, but those of the least plan need 8 more."""
     first, *_, before, least = plans.points
     assert plans.ratio(first) == 1
-    assert plans.ratio(least) > 1 and plans.windows(least)
+    assert plans.ratio(least) > 1 and plans.windows(least.plan)
     assert plans.ratio_within(least.live_bytes) == plans.ratio(least)
     assert plans.ratio_within(least.live_bytes - 1) is None
-    sizes = {plans.windows(p): p.live_bytes + 8 * (p is least) for p in plans.points}
+    sizes = {
+        plans.windows(plan): point.live_bytes + 8 * (point is least)
+        for point in plans.points
+        for plan in plans.variants(point)[-1:]
+    }
     assert len(sizes) == len(plans.points)
 
-    def make(cut: Network, grouping: Grouping, below: int | None) -> int | None:
-        return sizes[grouping] if below is None or sizes[grouping] < below else None
+    def make(
+        cut: Network, grouping: Grouping, below: int | None, again: tuple[Again, ...]
+    ) -> int | None:
+        size = sizes.get(grouping)  # of wider windows: that they find no place
+        return size if size is not None and (below is None or size < below) else None
 
     def chosen(budget: int, most: float | None = None, without: int | None = None) -> int:
         return fastest_in_windows(plans, make, int, "net", budget, most, without)
@@ -173,15 +175,16 @@ def test_a_plan_whose_rows_find_no_place_gives_way_to_the_next(plans: WindowPlan
     budget = plans.points[-3].live_bytes
     tried = []
 
-    def make(cut: Network, grouping: Grouping, below: int | None) -> int:
+    def make(cut: Network, grouping: Grouping, below: int | None, again: tuple[Again, ...]) -> int:
         assert below == budget + 1
         assert [op.name for c in cut.cascades for op in c.operations] == [
-            op.name for c in plans.network.cascades for op in c.operations
+            op.name for c in plans.least.way.network.cascades for op in c.operations
         ]
         tried.append(grouping)
         return budget + 2 - len(tried)
 
     found = first_that_fits(plans, make, int, budget)
     assert found == (plans.points[-2], budget)
-    assert tried == [plans.windows(point) for point in plans.points[-3:-1]]
+    widest = [plans.variants(point, budget + 1)[0] for point in plans.points[-3:-1]]
+    assert tried == [plans.windows(plan) for plan in widest]
     assert first_that_fits(plans, make, int, budget, max_recompute=1.0) is None

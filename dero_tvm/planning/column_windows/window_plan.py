@@ -119,7 +119,7 @@ class _Calls:
         self.numbers: dict[int, int] = {}
         self.calls: list[Call] = []
         (self._all_between if whole else self._between)()
-        self.inside: int | None = None  # windows and scratch of the cascade
+        self.inside: dict[int, int] = {}  # windows and scratch by group
         self.states = {
             stage.number: self._scratch(f"partial results of group {stage.number}", stage.state)
             for stage in self.stages
@@ -174,8 +174,10 @@ class _Calls:
     def cascade(self, position: int, groups: range) -> None:
         """Add the calls of the groups with these numbers."""
         stages = [self.stages[number] for number in groups]
-        size = max(stage.cost.inside for stage in stages)
-        self.inside = self._scratch(f"inside cascade {position}", size) if size else None
+        for stage in stages:
+            if stage.cost.inside:
+                name = f"inside group {stage.number}"
+                self.inside[stage.number] = self._scratch(name, stage.cost.inside)
         for index, step in _Cascade(self.network, stages).order():
             self.calls.append(self._call(position, stages[index], step))
 
@@ -195,7 +197,7 @@ class _Calls:
             state = RowRange(self.states[stage.number], 0, 1)
             reads += [state] if step else []
             writes = [state, *writes]
-        uses = (self.inside,) if self.inside is not None and stage.cost.inside else ()
+        uses = (self.inside[stage.number],) if stage.cost.inside else ()
         row = step * stage.rows
         reading, writing = tuple(reads), tuple(writes)
         return Call(position, stage.number, row, reading, writing, uses, tuple(in_place))

@@ -135,6 +135,9 @@ class CallGraph:
                 last[row] = [call for call in calls if not followed >> call & 1]
                 self._enter(dead, deaths, tensors[row[0]].row_bytes, last[row])
         for number, call in enumerate(self.problem.calls):
+            scratch = sum(tensors[tensor].row_bytes for tensor in call.uses)
+            born[self._where[number]] += scratch
+            dead[self._where[number]] += scratch
             for old in _overwritten(self.problem, call):
                 new = (call.writes[0].tensor, call.writes[0].first)
                 if number in last[old] and touched.first[new] == [number]:
@@ -181,7 +184,6 @@ class _Touched:
         self.last: dict[Row, list[int]] = {}
         writer: dict[Row, int] = {}
         readers: dict[Row, list[int]] = defaultdict(list)
-        scratch: dict[Row, list[int]] = defaultdict(list)
         for number, call in enumerate(calls):
             reads, writes = list(each_row(call.reads)), list(each_row(call.writes))
             self.earlier.append({writer[row] for row in (*reads, *writes) if row in writer})
@@ -192,11 +194,7 @@ class _Touched:
                 readers[row].append(number)
             for row in writes:
                 writer[row], readers[row] = number, []
-            for tensor in call.uses:
-                scratch[tensor, 0].append(number)
         self.last.update({row: readers[row] or [writer[row]] for row in {**writer, **readers}})
-        self.first.update(scratch)
-        self.last.update(scratch)
 
 
 def _overwritten(problem: RowProblem, call: Call) -> Iterable[Row]:

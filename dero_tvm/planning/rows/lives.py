@@ -2,7 +2,7 @@
 
 A row lives from the call that makes it to the last call that reads it.  Where a kernel may write
 its row over one of an operand that dies in that very call, the two have one place, and the one
-life goes on in the other.
+life goes on in the other.  Scratch has one place, which it needs in the calls that use it alone.
 
 What is placed are **blocks**: a row that lies anywhere with those that follow it in its place, or
 all rows of a tensor in sequence.  A block is a staircase of rectangles, for its rows come and go at
@@ -105,6 +105,19 @@ def times_of(problem: RowProblem) -> tuple[list[np.ndarray], list[np.ndarray]]:
     return births, deaths
 
 
+def calls_with(problem: RowProblem) -> dict[int, list[tuple[int, int]]]:
+    """For each tensor that calls use as scratch, those that follow one another: first and last."""
+    found: dict[int, list[tuple[int, int]]] = {}
+    for time, call in enumerate(problem.calls):
+        for tensor in call.uses:
+            runs = found.setdefault(tensor, [])
+            if runs and runs[-1][1] == time - 1:
+                runs[-1] = (runs[-1][0], time)
+            else:
+                runs.append((time, time))
+    return found
+
+
 class _Lives:
     def __init__(self, problem: RowProblem) -> None:
         self.problem = problem
@@ -118,8 +131,13 @@ class _Lives:
         self._join()
         blocks: list[Block] = []
         homes: list[list[tuple[int, int] | None]] = [[None] * t.rows for t in self.problem.tensors]
+        for number, runs in calls_with(self.problem).items():
+            size = self.problem.tensors[number].row_bytes
+            parts = tuple(Rectangle(first, last + 1, 0, size) for first, last in runs)
+            homes[number][0] = (len(blocks), 0)
+            blocks.append(Block(parts, self.problem.tensors[number].alignment))
         for number, tensor in enumerate(self.problem.tensors):
-            if tensor.in_sequence:
+            if tensor.in_sequence and homes[number][0] is None:
                 self._add(blocks, homes, [(number, row) for row in range(tensor.rows)])
         for number, tensor in enumerate(self.problem.tensors):
             for row in range(tensor.rows):

@@ -10,13 +10,16 @@ from itertools import accumulate
 import numpy as np
 
 from ..problem import BufferKind
-from .lives import times_of
+from .lives import calls_with, times_of
 from .plan import RowPlan
 
 
 @dataclass(frozen=True)
 class PlacedRow:
-    """Row `row` of tensor number `tensor` at `offset`, from call `first` to call `last`."""
+    """Row `row` of tensor number `tensor` at `offset`, from call `first` to call `last`.
+
+    Scratch is there several times.
+    """
 
     tensor: int
     row: int
@@ -28,12 +31,13 @@ class PlacedRow:
 def placed_rows(plan: RowPlan) -> Iterator[PlacedRow]:
     """All rows that are made or handed over, by tensor and number."""
     births, deaths = times_of(plan.problem)
+    scratch = calls_with(plan.problem)
     for number, tensor in enumerate(plan.problem.tensors):
         for row, offset in enumerate(plan.offsets[tensor.name]):
             if offset is not None:
-                yield PlacedRow(
-                    number, row, offset, int(births[number][row]), int(deaths[number][row])
-                )
+                life = (int(births[number][row]), int(deaths[number][row]))
+                for first, last in scratch.get(number, (life,)):
+                    yield PlacedRow(number, row, offset, first, last)
 
 
 def bytes_alive(plan: RowPlan, tensors: Collection[int] | None = None) -> np.ndarray:
@@ -79,7 +83,7 @@ def workspaces(plan: RowPlan) -> tuple[int, ...]:
         touched = [rows.tensor for rows in (*call.reads, *call.writes)]
         for tensor in (*touched, *call.uses):
             steps.setdefault(tensor, set()).add(number)
-    inner = (BufferKind.INTERMEDIATE, BufferKind.SCRATCH)
+    inner = (BufferKind.INTERMEDIATE, BufferKind.SCRATCH, BufferKind.PATCH)
     own = {
         tensor
         for tensor, used in steps.items()

@@ -25,7 +25,7 @@ from dero_tvm.report.timeline import ROLES, Timeline
 
 from .charts import arena_map, stack_chart
 from .residual_graph import residual_graph, style_of
-from .row_charts import WIDTH, hue_of, largest
+from .row_charts import ALIKE, WIDTH, hue_of, largest
 
 if TYPE_CHECKING:
     import jinja2
@@ -62,6 +62,7 @@ def html_page(report: Report) -> str:
         style_of=style_of,
         width=WIDTH,
         hue_of=hue_of,
+        alike=ALIKE,
         largest=largest(after, _MOST_IN_LEGEND) if after.by_rows else ([], 0),
     )
 

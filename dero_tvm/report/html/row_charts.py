@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from dero_tvm.report.timeline import Timeline
 
 WIDTH = 10_000
-_FIXED = ("input", "output", "scratch")  # kinds with a colour of their own
+_FIXED = ("input", "output", "scratch", "patch")  # kinds with a colour of their own
+ALIKE = ("scratch", "patch")  # kinds of which one entry of a legend stands for all
 _GOLDEN_ANGLE = 137.508  # degrees: neighbours, and those two apart, differ much
 _FIRST_HUE = 262
 
@@ -87,13 +88,15 @@ def hue_of(timeline: Timeline, index: int) -> float | None:
 def largest(timeline: Timeline, most: int) -> tuple[list[int], int]:
     """The buffers that take most bytes for most calls, in the order of the network.
 
-    Also how many others there are.  All scratch, which has one colour, is the first of it.
+    Also how many others there are.  Of all scratch, which has one colour, the first is among them,
+    and of all windows of columns likewise.
     """
-    scratch = [i for i, buffer in enumerate(timeline.buffers) if buffer.kind == "scratch"]
+    kinds = [buffer.kind for buffer in timeline.buffers]
+    alike = [i for i, kind in enumerate(kinds) if kind in ALIKE and kind in kinds[:i]]
     taken = {
         index: sum(cell.size * (cell.last_call + 1 - cell.first_call) for cell in buffer.cells)
         for index, buffer in enumerate(timeline.buffers)
-        if index not in scratch[1:]
+        if index not in alike
     }
     found = sorted(sorted(taken, key=lambda index: -taken[index])[:most])
     return found, len(taken) - len(found)

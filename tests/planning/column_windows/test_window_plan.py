@@ -1,5 +1,7 @@
 """The order of passes, and what is alive meanwhile."""
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -7,6 +9,7 @@ from dero_tvm.planning.budget import Budget
 from dero_tvm.planning.column_windows.group_cost import GroupCosts
 from dero_tvm.planning.column_windows.grouping import Group
 from dero_tvm.planning.column_windows.window_plan import WindowPlan, live_bytes, rows_of
+from dero_tvm.planning.rows.lives import lives_of
 from dero_tvm.planning.rows.plan import plan_rows
 from tests.planning.column_windows.run_groups import GroupRun, Pixels
 from tests.planning.column_windows.small_networks import Axis, Read, Sums, networks
@@ -75,10 +78,18 @@ def test_a_pass_of_several_rows_keeps_more_rows_between_groups():
     assert sizes == sorted(set(sizes))
 
 
-def test_groups_of_a_cascade_have_their_windows_in_one_place():
+def test_windows_take_memory_while_their_group_runs_alone():
+    """Two groups of one cascade run in turn, so that the windows of one are there at a time."""
     axes = Axis(6, 3, before=1), Axis(6)
     sums = Sums(((6, 6, 2),) * 5, tuple((Read(i, *axes),) for i in range(4)))
     costs = GroupCosts(sums.described)
     plan = WindowPlan((Group(0, 1, 2, 1), Group(2, 3, 2, 1)), (0,))
-    inside = [t for t in rows_of(costs, plan).tensors if t.name.startswith("inside")]
-    assert [tensor.bytes for tensor in inside] == [costs.of(plan.grouping[0]).inside]
+    problem = rows_of(costs, plan)
+    inside = [n for n, t in enumerate(problem.tensors) if t.name.startswith("inside")]
+    sizes = [problem.tensors[number].bytes for number in inside]
+    assert sizes == [costs.of(group).inside for group in plan.grouping]
+    used = [number for call in problem.calls for number in call.uses]
+    assert used != sorted(used) and set(used) == set(inside)
+    bare = replace(problem, calls=tuple(replace(call, uses=()) for call in problem.calls))
+    both, none = (lives_of(each).live_bytes for each in (problem, bare))
+    assert (both - none).tolist() == [problem.tensors[number].bytes for number in used]

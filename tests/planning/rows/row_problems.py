@@ -19,6 +19,7 @@ def random_rows(seed: int, count: int) -> RowProblem:
     tensors: list[RowTensor] = []
     calls: list[Call] = []
     ready: list[tuple[int, int]] = []  # rows that may be read
+    scratch: list[int] = []
 
     def tensor(rows: int, kind: BufferKind = INTERMEDIATE) -> int:
         in_sequence = kind is not INTERMEDIATE or chance.random() < 0.2
@@ -31,7 +32,11 @@ def random_rows(seed: int, count: int) -> RowProblem:
         return chance.sample(near, min(len(near), chance.randint(1, most)))
 
     def call(operation: int, row: int, reads: list, writes: list) -> None:
-        uses = (tensor(1, SCRATCH),) if chance.random() < 0.15 else ()
+        uses: tuple[int, ...] = ()
+        if chance.random() < 0.2:  # of its own, or that of another call
+            known = scratch and chance.random() < 0.6
+            uses = (chance.choice(scratch) if known else tensor(1, SCRATCH),)
+            scratch.append(uses[0])
         in_place = [row for row in reads if chance.random() < 0.7]
         ranges = [[RowRange(t, r, r + 1) for t, r in rows] for rows in (reads, writes, in_place)]
         reads, writes, in_place = map(tuple, ranges)

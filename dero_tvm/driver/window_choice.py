@@ -1,0 +1,72 @@
+"""Which plan that makes some things twice is taken within a budget, and what is said of none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..boundary.errors import UserError
+from ..schedule.recompute_ratio import described_ratio
+from .window_plans import Made, Make, PointOfWay, WindowPlans
+
+_ATTEMPTS = 6  # at planning a point of the frontier within a budget
+
+
+def first_that_fits(
+    plans: WindowPlans,
+    make: Make[Made],
+    arena_bytes: Callable[[Made], int],
+    budget: int,
+    max_recompute: float | None = None,
+) -> tuple[PointOfWay, Made] | None:
+    """The plan with the fewest multiply-accumulates whose arena has at most `budget` bytes.
+
+    A few plans are made, for their rows may find no places within the bytes that are alive; the
+    smallest is the last of them.  None if none of them fits.
+    """
+    fitting = [p for p in plans.within(max_recompute) if p.live_bytes <= budget]
+    for point in dict.fromkeys((*fitting[: _ATTEMPTS - 1], *fitting[-1:])):
+        made = plans.made(point, make, budget + 1)
+        if made is not None and arena_bytes(made) <= budget:
+            return point, made
+    return None
+
+
+def fastest_in_windows(
+    plans: WindowPlans,
+    make: Make[Made],
+    arena_bytes: Callable[[Made], int],
+    label: str,
+    budget: int,
+    max_recompute: float | None = None,
+    without: int | None = None,
+) -> Made:
+    """As `first_that_fits`, but raises UserError with what would be possible if nothing fits.
+
+    `without` is the least number of bytes that was found with nothing made twice.
+    """
+    found = first_that_fits(plans, make, arena_bytes, budget, max_recompute)
+    if found is not None:
+        return found[1]
+    least, ratio = without, 1.0
+    smallest = plans.within(max_recompute)[-1]
+    made = plans.made(smallest, make, without)
+    if made is not None:
+        least, ratio = arena_bytes(made), plans.ratio(smallest)
+    possible = "the least possible"
+    if least is not None:
+        possible += f" is {least:,} bytes at {described_ratio(ratio)}, {least - budget:,} more"
+    else:
+        possible += " does not fit the board"
+    remedies = "raise --memory-budget or choose a smaller input (--input-shapes)"
+    if max_recompute is None:
+        raise UserError(
+            f"{label} does not fit --memory-budget {budget:,} bytes: {possible}; {remedies}"
+        )
+    beyond = first_that_fits(plans, make, arena_bytes, budget)
+    if beyond is not None:
+        needed = described_ratio(plans.ratio(beyond[0]))
+        remedies = f"it would at {needed}: raise --max-recompute, or {remedies}"
+    raise UserError(
+        f"{label} does not fit --memory-budget {budget:,} bytes within --max-recompute "
+        f"{max_recompute:g}: {possible}; {remedies}"
+    )
