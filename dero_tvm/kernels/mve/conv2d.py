@@ -67,7 +67,7 @@ def conv2d(request: Request) -> CKernel | None:
         if runs.alone:
             lines = "".join(
                 f"const int8_t *line_{i} = {i} >= vertical.first && {i} < vertical.last ? "
-                f"rows[{i}] - {w}->left * {w}->in_pixel : {outside};\n"
+                f"rows[{i}] - ({w})->left * ({w})->in_pixel : {outside};\n"
                 for i in range(runs.count)
             )
             names = [f"line_{i}" for i in range(runs.count)]
