@@ -17,6 +17,9 @@ from .fixed_point import ACTIVATIONS
 from .registry import Operator, OperatorClass
 from .signature import Signature, TensorSpec
 
+TYPES = ("float32", *ACTIVATIONS, "int32", "int64", "bool")
+"""What elements may be that are moved: also indices and truth values."""
+
 
 class GatherOperator(Operator):
     """Base of the operators that move elements and compute nothing."""
@@ -44,10 +47,8 @@ class GatherOperator(Operator):
 
     def check_input(self, inputs: tuple[TensorSpec, ...]) -> TensorSpec:
         """The single operand; ``ValueError`` if kernels cannot handle it."""
-        if len(inputs) != 1 or inputs[0].dtype not in ("float32", *ACTIVATIONS):
-            raise ValueError(
-                f"{self.name} takes one tensor of float32, int8 or int16, got {inputs}"
-            )
+        if len(inputs) != 1 or inputs[0].dtype not in TYPES:
+            raise ValueError(f"{self.name} takes one tensor of {', '.join(TYPES)}, got {inputs}")
         indexing.check_rank(self.name, inputs[0])
         return inputs[0]
 

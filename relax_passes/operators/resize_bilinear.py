@@ -9,6 +9,7 @@ from tvm.script import tirx as T
 
 from . import fixed_point, indexing, script
 from .bilinear_axis import Axis
+from .fixed_point import ACTIVATIONS
 from .registry import REQUIRED, Operator, OperatorClass, register
 from .resize2d import COORDINATES as NEAREST_COORDINATES
 from .signature import Signature, TensorSpec
@@ -19,6 +20,7 @@ LARGEST_ONE = (1 << 23) - 1
 """The product of the denominators of both axes, up to which sums of int8 pixels fit an int32."""
 
 _BITS = 10  # of the fraction of a position
+_WIDE = {"float32": "float32", "int8": "int32", "int16": "int64"}  # what sums are made in
 
 
 @register
@@ -30,10 +32,10 @@ class ResizeBilinear(Operator):
 
     float32: the weights of two rows and two columns are those of their exact distances.
 
-    int8, ``litert``: positions and weights have 10 fractional bits, and the result is rounded once,
-    ties away from zero, as in LiteRT's reference kernel (``tensorflow/lite/kernels/internal/
-    reference/resize_bilinear.h``).  Its integers know neither scale nor zero point: the result has
-    those of the data.
+    int8 and int16, ``litert``: positions and weights have 10 fractional bits, and the result is
+    rounded once, ties away from zero, as in LiteRT's reference kernel (``tensorflow/lite/kernels/
+    internal/reference/resize_bilinear.h``).  Its integers know neither scale nor zero point: the
+    result has those of the data.
 
     int8, ``exact``: the sum of pixels less ``input_zero_point``, times integer weights, is
     requantized: ``multiplier`` and ``shift`` have the division by the sum of the weights in them.
@@ -59,10 +61,10 @@ class ResizeBilinear(Operator):
     }
 
     def infer(self, inputs: tuple[TensorSpec, ...], attrs: dict[str, Any]) -> TensorSpec:
-        types = ("float32", "int8")
+        types = ("float32", *ACTIVATIONS)
         if len(inputs) != 1 or inputs[0].dtype not in types or len(inputs[0].shape) != 4:
             raise ValueError(
-                f"resize_bilinear takes one tensor of float32 or int8 in NHWC, got {inputs}"
+                f"resize_bilinear takes one tensor of float32, int8 or int16 in NHWC, got {inputs}"
             )
         if len(attrs["size"]) != 2 or min(attrs["size"]) < 1:
             raise ValueError(
@@ -76,6 +78,8 @@ class ResizeBilinear(Operator):
         if attrs["scale"] is not None and not min(attrs["scale"]) > 0:
             raise ValueError(f"resize_bilinear: scales must be positive, got {attrs['scale']}")
         fixed_point.check_rounding(self.name, attrs["rounding"])
+        if inputs[0].dtype == "int16" and attrs["arithmetic"] != "litert":
+            raise ValueError("resize_bilinear of int16 has LiteRT's arithmetic alone")
         batch, height, width, channels = inputs[0].shape
         if inputs[0].dtype == "int8" and attrs["arithmetic"] == "exact":
             rows, columns = axes((height, width), attrs)
@@ -105,7 +109,7 @@ class ResizeBilinear(Operator):
     def row_kernel(self, signature: Signature) -> tirx.PrimFunc:
         spec, spec_out = signature.inputs[0], signature.output
         dtype = spec.dtype
-        wide = "int32" if dtype == "int8" else "float32"
+        wide = _WIDE[dtype]
         down, across = axes_of(signature)
 
         def start(row: Any, ring: Any, y: Any) -> Any:
@@ -119,8 +123,8 @@ class ResizeBilinear(Operator):
         def weights(axis: Axis, place: Any, index: Any) -> tuple[Any, Any]:
             """Of the neighbours before and after."""
             after = place - axis.one * index
-            if wide == "int32":
-                return axis.one - after, after
+            if wide != "float32":
+                return T.cast(axis.one - after, wide), T.cast(after, wide)
             # Half and half of one pixel: nothing is multiplied by 0, which infinities forbid.
             on = after == 0
             half = tirx.const(0.5, wide)
@@ -206,9 +210,12 @@ def _result(signature: Signature, total: Any) -> Any:
     down, across = axes_of(signature)
     one = down.one * across.one
     if signature["arithmetic"] == "litert":
-        total = fixed_point.hold("total", total)
-        nudged = total + T.Select(total > 0, one // 2, -(one // 2))
-        return T.cast(T.truncdiv(nudged, one), "int8")
+        dtype = signature.inputs[0].dtype
+        wide = _WIDE[dtype]
+        total = fixed_point.hold("total", total, wide)
+        half, whole = tirx.const(one // 2, wide), tirx.const(one, wide)
+        nudged = total + T.Select(total > 0, half, -half)
+        return T.cast(T.truncdiv(nudged, whole), dtype)
     total = total - signature["input_zero_point"] * one
     if signature["multiplier"] is None:
         scaled = _divided(fixed_point.hold("total", total), one, signature["rounding"])
