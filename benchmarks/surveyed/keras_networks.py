@@ -89,7 +89,7 @@ def dense_blocks(k: Any, x: Any) -> Any:
     x = _conv(k, x, 16, stride=2)
     for _ in range(3):
         x = k.Concatenate()([x, _conv(k, x, 8)])
-    return _head(k, k.AveragePooling2D()(x))
+    return _head(k, k.AveragePooling2D(2)(x))
 
 
 @network(IMAGE)

@@ -46,6 +46,7 @@ from . import svdf as _svdf  # noqa: F401
 from . import take as _take  # noqa: F401
 from . import top_k as _top_k  # noqa: F401
 from . import transpose as _transpose  # noqa: F401
+from . import transpose_in_place as _transpose_in_place  # noqa: F401
 from . import unary as _unary  # noqa: F401
 from .registry import (
     Operator,

@@ -21,7 +21,7 @@ _INTEGERS = {
 
 def cast(inputs: Sequence[relax.Expr | None], attrs: Mapping[str, Any]) -> relax.Expr | None:
     """The converted operator; None for other types, constants and shapes: TVM's importer's."""
-    (data,) = inputs
+    data: Any = inputs[0]
     kind = _INTEGERS.get(attrs["to"])
     if kind is None or isinstance(data, GenericConst) or not isinstance(data.ty, relax.TensorType):
         return None
