@@ -45,6 +45,7 @@ from .residuals.concat_in_place import ConcatInPlace
 from .residuals.fold_padding import FoldPadding
 from .residuals.fuse_joins import FuseJoins
 from .residuals.identify_residuals import IdentifyResiduals
+from .residuals.transpose_outputs import TransposeOutputs
 from .shortcuts.fuse_shortcuts import FuseShortcuts
 from .shortcuts.hoist_transposes import HoistTransposes
 from .shortcuts.merge_means import MergeMeans
@@ -154,6 +155,7 @@ def accumulate(*, keep_inputs: bool = False) -> tvm.transform.Pass:
         [
             # Tensors that need not exist
             FoldPadding(),
+            TransposeOutputs(),
             # What joins what, and what each operator needs of memory
             IdentifyResiduals(),
             ClassifyOperators(),
@@ -186,6 +188,7 @@ def stream(
             RowsAlongTime(),
             # Tensors that need not exist
             FoldPadding(),
+            TransposeOutputs(),
             # What joins what, and what each operator needs of memory
             IdentifyResiduals(),
             ClassifyOperators(),

@@ -39,6 +39,7 @@ from relax_passes.residuals.concat_in_place import ConcatInPlace
 from relax_passes.residuals.fold_padding import FoldPadding
 from relax_passes.residuals.fuse_joins import FuseJoins
 from relax_passes.residuals.identify_residuals import IdentifyResiduals
+from relax_passes.residuals.transpose_outputs import TransposeOutputs
 from relax_passes.shortcuts.fuse_shortcuts import FuseShortcuts
 from relax_passes.shortcuts.hoist_transposes import HoistTransposes
 from relax_passes.shortcuts.merge_means import MergeMeans
@@ -78,5 +79,6 @@ __all__ = [
     "SplitProjections",
     "StreamPorts",
     "StreamRows",
+    "TransposeOutputs",
     "pipeline",
 ]

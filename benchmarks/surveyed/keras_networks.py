@@ -11,21 +11,20 @@ Builder = Callable[[Any], Any]
 TYPES = ("int8", "int16x8", "float16")
 NETWORKS: dict[str, Builder] = {}
 
+_SMALL: dict[str, Any] = {"weights": None, "input_shape": (64, 64, 3), "classes": 10}
+# LiteRT's softmax of int8 ends the process where a thousand classes are about equally likely.
 _APPLICATIONS: dict[str, tuple[str, dict[str, Any]]] = {
-    "mobilenet": ("MobileNet", {"alpha": 0.25, "weights": None, "input_shape": (64, 64, 3)}),
-    "mobilenet_v2": ("MobileNetV2", {"alpha": 0.35, "weights": None, "input_shape": (64, 64, 3)}),
-    "mobilenet_v3": ("MobileNetV3Small", {"weights": None, "input_shape": (64, 64, 3)}),
-    "mobilenet_v3_minimalistic": (
-        "MobileNetV3Small",
-        {"weights": None, "input_shape": (64, 64, 3), "minimalistic": True},
-    ),
-    "efficientnet_b0": ("EfficientNetB0", {"weights": None, "input_shape": (64, 64, 3)}),
-    "efficientnet_v2_b0": ("EfficientNetV2B0", {"weights": None, "input_shape": (64, 64, 3)}),
+    "mobilenet": ("MobileNet", {"alpha": 0.25}),
+    "mobilenet_v2": ("MobileNetV2", {"alpha": 0.35}),
+    "mobilenet_v3": ("MobileNetV3Small", {}),
+    "mobilenet_v3_minimalistic": ("MobileNetV3Small", {"minimalistic": True}),
+    "efficientnet_b0": ("EfficientNetB0", {}),
+    "efficientnet_v2_b0": ("EfficientNetV2B0", {}),
 }
 
 
 def _application(name: str, options: dict[str, Any], keras: Any) -> Any:
-    return getattr(keras.applications, name)(**options)
+    return getattr(keras.applications, name)(**_SMALL, **options)
 
 
 NETWORKS |= {key: partial(_application, *value) for key, value in _APPLICATIONS.items()}
@@ -90,7 +89,7 @@ def dense_blocks(k: Any, x: Any) -> Any:
     x = _conv(k, x, 16, stride=2)
     for _ in range(3):
         x = k.Concatenate()([x, _conv(k, x, 8)])
-    return _head(k, k.AveragePooling2D()(x))
+    return _head(k, k.AveragePooling2D(2)(x))
 
 
 @network(IMAGE)

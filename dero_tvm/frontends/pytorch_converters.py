@@ -12,6 +12,7 @@ from collections.abc import Callable
 from math import prod
 from typing import Any
 
+import numpy as np
 from tvm import relax, tirx
 
 from .resize_scale import loses_scales, refuse_lost_scales
@@ -115,19 +116,37 @@ def _average_pool(node: Any, importer: Any) -> relax.Var:
 
 
 def _adaptive_maximum(node: Any, importer: Any) -> list[relax.Var]:
-    """``adaptive_max_pool2d(input, output_size)`` of windows of one size; no indices."""
+    """``adaptive_max_pool2d(input, output_size)``, no indices.
+
+    Where windows have several lengths, the last pixel of shorter ones is there twice.
+    """
     data, given = importer.env[node.args[0]], node.args[1]
     lengths = [int(length) for length in importer.shape_of(data).values[-2:]]
     sizes = [given, given] if isinstance(given, int) else [int(size) for size in given]
-    if any(length % size for length, size in zip(lengths, sizes)):
-        raise ValueError(
-            f"adaptive maximum pooling of {lengths[0]} x {lengths[1]} to {sizes[0]} x {sizes[1]} "
-            "has windows of several sizes"
-        )
     if sizes == [1, 1]:
         return [importer.block_builder.emit(relax.op.max(data, [-2, -1], keepdims=True))]
     window = [length // size for length, size in zip(lengths, sizes)]
+    for i, (length, size) in enumerate(zip(lengths, sizes)):
+        if length % size:
+            number = np.arange(size)
+            first, end = number * length // size, -(-(number + 1) * length // size)
+            window[i] = int((end - first).max())
+            places = np.minimum(first[:, None] + np.arange(window[i]), end[:, None] - 1)
+            indices = relax.const(places.ravel().astype("int32"))
+            data = importer.block_builder.emit(relax.op.take(data, indices, i - 2))
     return [importer.block_builder.emit(relax.op.nn.max_pool2d(data, window, window))]
+
+
+def _sort(node: Any, importer: Any) -> relax.Var:
+    """``sort(input, dim=-1, descending=False)``: values and indices, as many as there are."""
+    operands, named = node.normalized_arguments(node)
+    given = dict(zip(("input", "dim", "descending"), operands)) | named
+    data, axis = importer.env[given["input"]], given.get("dim", -1)
+    count = int(importer.shape_of(data)[axis])
+    largest = bool(given.get("descending", False))
+    return importer.block_builder.emit(
+        relax.op.topk(data, count, axis, "both", largest, dtype="int64")
+    )
 
 
 def _convolution(node: Any, importer: Any) -> relax.Var:
@@ -270,4 +289,5 @@ CONVERTERS: dict[str, Converter] = {
     "index.Tensor": _index,
     "narrow.default": _narrow,
     "select.int": _select,
+    "sort.default": _sort,
 }

@@ -74,13 +74,31 @@ def _refuse_operators(program: ExportedProgram, known: Collection[str], label: s
 
 def _decompositions() -> Any:
     """Into simpler operators, but for layers over sequences: these would be one layer a step."""
+    import torch
     from torch.export import default_decompositions
 
     table = default_decompositions()
     for operator in list(table):
         if str(operator) in ("aten.lstm.input", "aten.gru.input"):
             del table[operator]
+    table[torch.ops.aten.pad.default] = _circular_pad
     return table
+
+
+def _circular_pad(data: Any, amounts: Any, mode: str = "constant", value: Any = None) -> Any:
+    """Borders from the other end by indices; PyTorch would write them into an empty tensor.
+
+    Other borders are taken apart as PyTorch does.
+    """
+    import torch
+
+    if mode != "circular":
+        return NotImplemented
+    for number, (before, after) in enumerate(zip(amounts[0::2], amounts[1::2])):
+        axis = data.dim() - 1 - number
+        places = torch.arange(-before, data.shape[axis] + after) % data.shape[axis]
+        data = torch.index_select(data, axis, places)
+    return data
 
 
 def _origin(node: Any) -> Origin:

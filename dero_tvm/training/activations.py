@@ -42,6 +42,10 @@ _FUNCTIONS = {
     "ceil": "x.ceil()",
     "round": "x.round()",
     "erf": "x.erf()",
+    "sin": "x.sin()",
+    "cos": "x.cos()",
+    "sign": "x.sign()",
+    "trunc": "x.trunc()",
     "softmax": "x.softmax(1)",
 }
 

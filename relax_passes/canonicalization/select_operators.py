@@ -42,12 +42,19 @@ SELECTION: Rules[SelectionRule] = Rules(NAME)
 
 _TYPES = ("float32", *ACTIVATIONS)
 _INDEX_TYPES = ("int32", "int64")
-_OF_INDICES = ("relax.argmax", "relax.argmin", "relax.reshape")  # which make and keep them
+_OF_INDICES = (  # which make, keep and move them
+    *("relax.argmax", "relax.argmin", "relax.topk"),
+    *("relax.permute_dims", "relax.reshape", "relax.strided_slice"),
+)
+_COMPARISONS = ("equal", "greater", "greater_equal", "less", "less_equal", "not_equal")
 _OF_TRUTH = tuple(  # which make truth values, and choose by them
+    f"relax.{name}" for name in (*_COMPARISONS, "astype", "logical_not", "reshape", "where")
+)
+_OF_INTEGERS = tuple(  # which compute with them, convert them, compare and choose them
     f"relax.{name}"
     for name in (
-        *("equal", "greater", "greater_equal", "less", "less_equal", "not_equal"),
-        *("reshape", "where"),
+        *("add", "astype", "divide", "floor_divide", "floor_mod", "maximum", "minimum", "mod"),
+        *("multiply", "subtract", "where", *_COMPARISONS),
     )
 )
 _LARGEST_RANK = 5  # of the row kernels
@@ -151,7 +158,8 @@ def _check_kernels_take(old: Dataflow, call: Any) -> None:
 
     Scalars may be constants, also dequantized ones.
     """
-    types = (*_TYPES, *_INDEX_TYPES) if is_call(call, *_OF_INDICES) else _TYPES
+    counts = is_call(call, *_OF_INDICES, *_OF_INTEGERS)
+    types = (*_TYPES, *_INDEX_TYPES) if counts else _TYPES
     types = (*types, "bool") if is_call(call, *_OF_TRUTH) else types
     for tensor in (*operands_of(call), call):
         if not isinstance(tensor.ty, relax.TensorType):

@@ -1,9 +1,11 @@
 """The microcontroller operator set: channels-last, row by row, float32, int8 and int16."""
 
 # Importing a module registers its operators.
+from . import adaptive_pool2d as _adaptive_pool2d  # noqa: F401
 from . import add as _add  # noqa: F401
 from . import arg_extreme as _arg_extreme  # noqa: F401
 from . import binary as _binary  # noqa: F401
+from . import cast as _cast  # noqa: F401
 from . import column_windows as _column_windows  # noqa: F401
 from . import compare as _compare  # noqa: F401
 from . import concat as _concat  # noqa: F401
@@ -14,6 +16,7 @@ from . import depth_to_space as _depth_to_space  # noqa: F401
 from . import dequantize_bias as _dequantize_bias  # noqa: F401
 from . import flip_sign_bit as _flip_sign_bit  # noqa: F401
 from . import gru as _gru  # noqa: F401
+from . import integer_binary as _integer_binary  # noqa: F401
 from . import joined as _joined  # noqa: F401
 from . import layer_norm as _layer_norm  # noqa: F401
 from . import lookup as _lookup  # noqa: F401
@@ -41,7 +44,9 @@ from . import space_to_depth as _space_to_depth  # noqa: F401
 from . import squared_difference as _squared_difference  # noqa: F401
 from . import svdf as _svdf  # noqa: F401
 from . import take as _take  # noqa: F401
+from . import top_k as _top_k  # noqa: F401
 from . import transpose as _transpose  # noqa: F401
+from . import transpose_in_place as _transpose_in_place  # noqa: F401
 from . import unary as _unary  # noqa: F401
 from .registry import (
     Operator,

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from .elementwise import BinaryOperator
+from .fixed_point import ACTIVATIONS
+from .integer_binary import TYPES as WHOLE_NUMBERS
 from .registry import REQUIRED, register
 from .signature import Signature, TensorSpec
 
@@ -27,6 +29,7 @@ class Compare(BinaryOperator):
     """
 
     name = "compare"
+    dtypes = ("float32", *ACTIVATIONS, *WHOLE_NUMBERS, "bool")
     defaults = {"function": REQUIRED}
 
     def infer(self, inputs: tuple[TensorSpec, ...], attrs: dict[str, Any]) -> TensorSpec:

@@ -13,9 +13,13 @@ from tvm import tirx
 from tvm.script import tirx as T
 
 from . import indexing, script
+from .fixed_point import ACTIVATIONS
 from .operand_checks import single_operand
 from .registry import Operator, OperatorClass, Span
 from .signature import Signature, TensorSpec
+
+TYPES = ("float32", *ACTIVATIONS, "int32", "int64", "bool")
+"""What elements may be that are moved: also indices and truth values."""
 
 
 class GatherOperator(Operator):
@@ -44,7 +48,7 @@ class GatherOperator(Operator):
 
     def check_input(self, inputs: tuple[TensorSpec, ...]) -> TensorSpec:
         """The single operand; ``ValueError`` if kernels cannot handle it."""
-        data = single_operand(self.name, inputs)
+        data = single_operand(self.name, inputs, TYPES)
         indexing.check_rank(self.name, data)
         return data
 

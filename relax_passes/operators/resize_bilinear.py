@@ -9,6 +9,7 @@ from tvm.script import tirx as T
 
 from . import fixed_point, indexing, script
 from .bilinear_axis import Axis
+from .fixed_point import ACTIVATIONS
 from .operand_checks import check_choices, single_operand
 from .registry import REQUIRED, Operator, OperatorClass, Span, register
 from .resize2d import COORDINATES as NEAREST_COORDINATES
@@ -20,6 +21,7 @@ LARGEST_ONE = (1 << 23) - 1
 """The product of the denominators of both axes, up to which sums of int8 pixels fit an int32."""
 
 _BITS = 10  # of the fraction of a position
+_WIDE = {"float32": "float32", "int8": "int32", "int16": "int64"}  # what sums are made in
 
 
 @register
@@ -31,10 +33,10 @@ class ResizeBilinear(Operator):
 
     float32: the weights of two rows and two columns are those of their exact distances.
 
-    int8, ``litert``: positions and weights have 10 fractional bits, and the result is rounded once,
-    ties away from zero, as in LiteRT's reference kernel (``tensorflow/lite/kernels/internal/
-    reference/resize_bilinear.h``).  Its integers know neither scale nor zero point: the result has
-    those of the data.
+    int8 and int16, ``litert``: positions and weights have 10 fractional bits, and the result is
+    rounded once, ties away from zero, as in LiteRT's reference kernel (``tensorflow/lite/kernels/
+    internal/reference/resize_bilinear.h``).  Its integers know neither scale nor zero point: the
+    result has those of the data.
 
     int8, ``exact``: the sum of pixels less ``input_zero_point``, times integer weights, is
     requantized: ``multiplier`` and ``shift`` have the division by the sum of the weights in them.
@@ -54,7 +56,7 @@ class ResizeBilinear(Operator):
     }
 
     def infer(self, inputs: tuple[TensorSpec, ...], attrs: dict[str, Any]) -> TensorSpec:
-        data = single_operand(self.name, inputs, ("float32", "int8"), image=True)
+        data = single_operand(self.name, inputs, ("float32", *ACTIVATIONS), image=True)
         if len(attrs["size"]) != 2 or min(attrs["size"]) < 1:
             raise ValueError(
                 f"resize_bilinear: size must be a height and a width, got {attrs['size']}"
@@ -63,6 +65,8 @@ class ResizeBilinear(Operator):
         if attrs["scale"] is not None and not min(attrs["scale"]) > 0:
             raise ValueError(f"resize_bilinear: scales must be positive, got {attrs['scale']}")
         fixed_point.check_rounding(self.name, attrs["rounding"])
+        if data.dtype == "int16" and attrs["arithmetic"] != "litert":
+            raise ValueError("resize_bilinear of int16 has LiteRT's arithmetic alone")
         batch, height, width, channels = data.shape
         if data.dtype == "int8" and attrs["arithmetic"] == "exact":
             rows, columns = axes((height, width), attrs)
@@ -90,7 +94,7 @@ class ResizeBilinear(Operator):
     def row_kernel(self, signature: Signature) -> tirx.PrimFunc:
         spec, spec_out = signature.inputs[0], signature.output
         dtype = spec.dtype
-        wide = "int32" if dtype == "int8" else "float32"
+        wide = _WIDE[dtype]
         down, across = axes_of(signature)
 
         def start(row: Any, ring: Any, y: Any) -> Any:
@@ -104,8 +108,8 @@ class ResizeBilinear(Operator):
         def weights(axis: Axis, place: Any, index: Any) -> tuple[Any, Any]:
             """Of the neighbours before and after."""
             after = place - axis.one * index
-            if wide == "int32":
-                return axis.one - after, after
+            if wide != "float32":
+                return T.cast(axis.one - after, wide), T.cast(after, wide)
             # Half and half of one pixel: nothing is multiplied by 0, which infinities forbid.
             on = after == 0
             half = tirx.const(0.5, wide)
@@ -184,9 +188,12 @@ def _result(signature: Signature, total: Any) -> Any:
     down, across = axes_of(signature)
     one = down.one * across.one
     if signature["arithmetic"] == "litert":
-        total = fixed_point.hold("total", total)
-        nudged = total + T.Select(total > 0, one // 2, -(one // 2))
-        return T.cast(T.truncdiv(nudged, one), "int8")
+        dtype = signature.inputs[0].dtype
+        wide = _WIDE[dtype]
+        total = fixed_point.hold("total", total, wide)
+        half, whole = tirx.const(one // 2, wide), tirx.const(one, wide)
+        nudged = total + T.Select(total > 0, half, -half)
+        return T.cast(T.truncdiv(nudged, whole), dtype)
     total = total - signature["input_zero_point"] * one
     if signature["multiplier"] is None:
         scaled = _divided(fixed_point.hold("total", total), one, signature["rounding"])

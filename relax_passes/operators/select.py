@@ -9,6 +9,8 @@ from tvm.script import tirx as T
 
 from . import indexing, script
 from .elementwise import BinaryOperator, broadcast_shape, operand_offset, output_offset, row_loops
+from .fixed_point import ACTIVATIONS
+from .integer_binary import TYPES as WHOLE_NUMBERS
 from .registry import register
 from .signature import Signature, TensorSpec
 
@@ -21,6 +23,7 @@ class Select(BinaryOperator):
     """
 
     name = "select"
+    dtypes = ("float32", *ACTIVATIONS, *WHOLE_NUMBERS)
     arguments = ("condition", "a", "b")
     read_by_rows = (0, 1, 2)
 

@@ -59,6 +59,12 @@ _FUNCTIONS: dict[str, Callable[[Any, float, float], Any]] = {
     "ceil": lambda x, alpha, beta: T.ceil(x),
     "round": lambda x, alpha, beta: T.nearbyint(x),
     "erf": lambda x, alpha, beta: T.erf(x),
+    "sin": lambda x, alpha, beta: T.sin(x),
+    "cos": lambda x, alpha, beta: T.cos(x),
+    "sign": lambda x, alpha, beta: T.Select(
+        x > _real(0.0), _real(1.0), T.Select(x < _real(0.0), _real(-1.0), _real(0.0))
+    ),
+    "trunc": lambda x, alpha, beta: T.Select(x < _real(0.0), T.ceil(x), T.floor(x)),
     "clip": lambda x, alpha, beta: x,
 }
 

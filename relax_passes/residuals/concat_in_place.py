@@ -127,6 +127,8 @@ def _buffer_obstacles(graph: OperatorGraph, concat: str, operand: str) -> Iterat
     data = graph[operand]
     if data.is_reshape:
         yield f"{operand} is a reshape of another tensor"
+    if data.operator == "dero.part":
+        yield f"{operand} is a part of another tensor"
     if data.operator == "TupleGetItem":
         yield f"{operand} is part of a tuple"
     for reader in graph.readers(operand):

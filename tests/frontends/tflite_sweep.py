@@ -130,11 +130,11 @@ def pooling(code: str, dtype: str = "int8") -> Case:
     return build
 
 
-def bilinear(b: TFLiteBuilder, rng: np.random.Generator) -> list[int]:
-    own = quantization(rng)
-    x = b.input("x", shape(rng), "int8", **own)
+def bilinear(b: TFLiteBuilder, rng: np.random.Generator, dtype: str = "int8") -> list[int]:
+    own = quantization(rng, dtype=dtype)
+    x = b.input("x", shape(rng), dtype, **own)
     size = b.constant("size", rng.integers(1, 16, 2), "int32")
-    y = b.tensor("y", None, "int8", **own)
+    y = b.tensor("y", None, dtype, **own)
     mode = rng.choice(["", "align_corners", "half_pixel_centers"])
     b.operator("RESIZE_BILINEAR", [x, size], [y], **({str(mode): True} if mode else {}))
     return [y]
@@ -305,6 +305,22 @@ def moved(
     return build
 
 
+def reshaped_by_shape(b: TFLiteBuilder, rng: np.random.Generator) -> list[int]:
+    """As models with an open batch say it: what SHAPE tells of an int16 tensor."""
+    own = quantization(rng, dtype="int16")
+    x = b.input("x", (1, 6, 8, 4), "int16", **own)
+    lengths = b.tensor("lengths", [4], "int32")
+    b.operator("SHAPE", [x], [lengths], out_type=2)  # int32
+    batch = b.tensor("batch", [], "int32")
+    bounds = [b.constant(f"c{i}", [value], "int32") for i, value in enumerate((0, 1, 1))]
+    b.operator("STRIDED_SLICE", [lengths, *bounds], [batch], shrink_axis_mask=1)
+    wanted = b.tensor("wanted", [2], "int32")
+    b.operator("PACK", [batch, b.constant("rest", 192, "int32")], [wanted], values_count=2)
+    y = b.tensor("y", (1, 192), "int16", **own)
+    b.operator("RESHAPE", [x, wanted], [y])
+    return [y]
+
+
 Q15 = {"scale": 1 / 32768, "zero_point": 0}
 
 INT16_LITERT: dict[str, Case] = {
@@ -334,8 +350,10 @@ INT16_LITERT: dict[str, Case] = {
     "16x8 GATHER": moved("GATHER", [3, 1, 0], axis=3),
     "16x8 MIRROR_PAD": moved("MIRROR_PAD", [[0, 0], [1, 2], [0, 1], [0, 0]], mode="REFLECT"),
     "16x8 PAD": moved("PAD", [[0, 0], [1, 2], [0, 1], [0, 0]]),
+    "16x8 RESIZE_BILINEAR": partial(bilinear, dtype="int16"),
     "16x8 RESIZE_NEAREST_NEIGHBOR": moved("RESIZE_NEAREST_NEIGHBOR", [12, 16]),
     "16x8 REVERSE_V2": moved("REVERSE_V2", [2]),
+    "16x8 SHAPE": reshaped_by_shape,
     "16x8 SPACE_TO_BATCH_ND": moved("SPACE_TO_BATCH_ND", [2, 2], [[0, 0], [0, 0]]),
     "16x8 SPLIT": moved("SPLIT", 3, before=True, results=2, num_splits=2),
     "16x8 STRIDED_SLICE": moved("STRIDED_SLICE", [0, 1, 0, 1], [1, 6, 8, 4], [1, 2, 3, 1]),

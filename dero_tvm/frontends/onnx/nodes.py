@@ -13,6 +13,7 @@ from tvm.relax.frontend.onnx.onnx_frontend import ONNXGraphImporter
 from dero_tvm.boundary.errors import UserError, first_line
 from relax_passes.ir.origins import Origin
 
+from .cast import cast
 from .clip import clip
 from .joins import JOINS, join
 from .lp_normalization import LP_NORMALIZATION, lp_normalization
@@ -73,6 +74,8 @@ class Importer(ONNXGraphImporter):
             return join(node.name, inputs, self.bb)
         if node.name == "Clip" and (clipped := clip(inputs)) is not None:
             return clipped
+        if node.name == "Cast" and (converted := cast(inputs, attrs)) is not None:
+            return converted
         if node.name == "Pad" and (padded := pad(inputs, attrs)) is not None:
             return padded
         if node.name == "Tile" and (tiled := tile(inputs)) is not None:

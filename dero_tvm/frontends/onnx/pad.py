@@ -13,14 +13,14 @@ import tvm
 from tvm import relax
 from tvm.ir import Call, GenericConst
 
-_MODES = {b"constant": "constant", b"reflect": "reflect", b"edge": "replicate"}
+_MODES = {b"constant": "constant", b"reflect": "reflect", b"edge": "replicate", b"wrap": "circular"}
 
 
 def pad(inputs: Sequence[relax.Expr | None], attrs: Mapping[str, Any]) -> relax.Expr | None:
     """The converted operator; None to leave it to TVM's importer.
 
-    That is done where amounts are computed or negative, values are copied from the other end, or
-    attributes hold what became operands in operator set 11.
+    That is done where amounts are computed or negative, or attributes hold what became operands in
+    operator set 11.
     """
     data, amounts, value, axes = (_operand(inputs, index) for index in range(4))
     value = _real(value)

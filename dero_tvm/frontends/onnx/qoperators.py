@@ -45,6 +45,7 @@ def qoperators_to_qdq(graph: onnx.GraphProto) -> None:
 
 class _Rewriter:
     def __init__(self, graph: onnx.GraphProto) -> None:
+        self.graph = graph
         self.constants = Constants(graph)
         self.nodes: list[onnx.NodeProto] = []
 
@@ -200,13 +201,55 @@ def _conv_integer(r: _Rewriter, node: onnx.NodeProto) -> None:
         r.dequantize(node, x, one, xz),
         r.dequantize(node, w, scale, wz, axis=0 if wide else None),
     ]
-    out = r.float_operator(node, "Conv", operands, **attributes_of(node))
-    rounded = r.emit("Round", [out], r.constants.fresh(f"{out}_rounded"), f"{node.name}_round")
-    r.emit("Cast", [rounded], node.output[0], f"{node.name}_cast", to=onnx.TensorProto.INT32)
+    _whole(r, node, r.float_operator(node, "Conv", operands, **attributes_of(node)))
+
+
+def _matmul_integer(r: _Rewriter, node: onnx.NodeProto) -> None:
+    """Likewise, by constant weights whose sums are exact; others are left to TVM's importer."""
+    a, b, az, bz = _inputs(node, 4)
+    weights = r.constants.value(b)
+    zeros, row_zeros = (r.constants.value(z) if z else np.array(0) for z in (bz, az))
+    if weights is None or zeros is None or row_zeros is None:
+        r.nodes.append(node)
+        return
+    if row_zeros.size > 1 or not _is_exact(weights, zeros):
+        r.nodes.append(node)
+        return
+    one = r.constants.add(f"{node.name}_unit_scale", np.array(1.0, "float32"))
+    scales = np.ones(zeros.size, "float32") if zeros.size > 1 else np.array(1.0, "float32")
+    units = r.constants.add(f"{node.name}_unit_scales", scales)
+    axis = 1 if zeros.size > 1 else None
+    operands = [r.dequantize(node, a, one, az), r.dequantize(node, b, units, bz, axis)]
+    _whole(r, node, r.float_operator(node, "MatMul", operands))
+
+
+def _is_exact(weights: np.ndarray, zeros: np.ndarray) -> bool:
+    """Whether float32 holds every sum of 8-bit numbers times the columns of a matrix."""
+    if weights.ndim != 2:
+        return False
+    moved = weights.astype(np.int64) - zeros.astype(np.int64).reshape(-1)
+    return bool(255 * np.abs(moved).sum(axis=0).max(initial=0) < 1 << 24)
+
+
+def _whole(r: _Rewriter, node: onnx.NodeProto, sums: str) -> None:
+    """Floating-point sums as the int32 that they stand for, unless it is made float at once."""
+    (result,) = node.output
+    readers = [other for other in r.graph.node if result in other.input]
+    read_as_float = all(
+        other.op_type == "Cast" and attributes_of(other)["to"] == onnx.TensorProto.FLOAT
+        for other in readers
+    )
+    if readers and read_as_float and all(port.name != result for port in r.graph.output):
+        for other in readers:
+            other.input[0] = sums
+        return
+    rounded = r.emit("Round", [sums], r.constants.fresh(f"{sums}_rounded"), f"{node.name}_round")
+    r.emit("Cast", [rounded], result, f"{node.name}_cast", to=onnx.TensorProto.INT32)
 
 
 _RULES: dict[str, Rule] = {
     "ConvInteger": _conv_integer,
+    "MatMulInteger": _matmul_integer,
     "QGemm": _gemm,
     "QLinearAdd": _binary("Add"),
     "QLinearAveragePool": _pool("AveragePool"),

@@ -110,8 +110,12 @@ def _squared_difference(converter: Converter, op: tflite.Operator) -> ir.Expr:
 
 @rule("RESIZE_BILINEAR")
 def _resize_bilinear(converter: Converter, op: tflite.Operator) -> ir.Expr:
+    data = converter.get_input_tensors(op)[0]
     found = _int8(converter, op, 1)
-    if found is None:
+    operands = [] if found is None else found[0]
+    if data.tensor.Type() == tflite.TensorType.INT16:
+        operands = [converter.get_tensor_expr(data)]
+    if not operands:
         return converter.convert_resize_bilinear(op)
     options = options_of(op, tflite.ResizeBilinearOptions)
     if options.AlignCorners() and options.HalfPixelCenters():
@@ -122,7 +126,7 @@ def _resize_bilinear(converter: Converter, op: tflite.Operator) -> ir.Expr:
     size = converter.get_tensor_value(converter.get_input_tensors(op)[1])
     return make_call(
         "resize_bilinear",
-        found[0],
+        operands,
         size=tuple(int(length) for length in size),
         coordinates=coordinates,
     )

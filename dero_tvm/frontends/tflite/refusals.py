@@ -30,7 +30,16 @@ INT16_OPERATORS = frozenset(
         *("ADD", "AVERAGE_POOL_2D", "CONCATENATION", "CONV_2D", "DEPTHWISE_CONV_2D", "DEQUANTIZE"),
         *("FULLY_CONNECTED", "LEAKY_RELU", "LOGISTIC", "MAXIMUM", "MAX_POOL_2D", "MEAN", "MINIMUM"),
         *("MUL", "PRELU", "QUANTIZE", "REDUCE_MAX", "REDUCE_MIN", "RELU", "RELU6", "RELU_0_TO_1"),
-        *("RELU_N1_TO_1", "SOFTMAX", "SUB", "SUM", "TANH", "TRANSPOSE_CONV"),
+        *(
+            "RELU_N1_TO_1",
+            "RESIZE_BILINEAR",
+            "SHAPE",
+            "SOFTMAX",
+            "SUB",
+            "SUM",
+            "TANH",
+            "TRANSPOSE_CONV",
+        ),
     }
 )
 """Operators that are computed on int16 as LiteRT or TensorFlow Lite Micro computes them."""

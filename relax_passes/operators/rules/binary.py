@@ -47,6 +47,7 @@ from ...shortcuts.channel_sums import NotLinear
 from .. import Signature
 from .. import quantized as factors
 from ..fixed_point import ACTIVATIONS, onnx_rounding
+from ..integer_binary import TYPES as WHOLE_NUMBERS
 from .registry import Refusal
 
 _FUNCTIONS: dict[str, Callable[..., np.ndarray]] = {
@@ -88,9 +89,17 @@ def _select(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Exp
     name = call.op.name.removeprefix("relax.")
     dtypes = {dtype_of(arg) for arg in call.args}
     integers = len(dtypes) == 1 and dtypes <= set(ACTIVATIONS)
+    if dtypes <= set(WHOLE_NUMBERS) and len(dtypes) == 1 and name != "power":
+        return whole_numbers(rewriter, call)
     if not (integers and name in ("maximum", "minimum")):
         check_float32(*call.args)
     return rewriter.clamped(var, name, [at_least_a_vector(rewriter, arg) for arg in call.args])
+
+
+def whole_numbers(rewriter: SelectionRewriter, call: Any) -> relax.Expr:
+    """Arithmetic of integers that stand for themselves."""
+    operands = [rewriter.new(at_least_a_vector(rewriter, arg)) for arg in call.args]
+    return rewriter.dero("integer_binary", operands, function=call.op.name.removeprefix("relax."))
 
 
 def at_least_a_vector(rewriter: SelectionRewriter, arg: relax.Expr) -> relax.Expr:
@@ -98,7 +107,7 @@ def at_least_a_vector(rewriter: SelectionRewriter, arg: relax.Expr) -> relax.Exp
     constant = rewriter.old.constant(arg)
     if constant is None or constant.shape:
         return arg
-    return relax.const(constant.real().reshape(1))
+    return relax.const(constant.real().reshape(1), dtype_of(arg))
 
 
 @INTEGERS.register("relax.add", "relax.subtract")

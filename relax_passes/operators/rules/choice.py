@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 from tvm import relax
 
-from ...canonicalization.channels_last import LAYOUT
+from ...canonicalization.channels_last import LAYOUT, keep_layout
 from ...canonicalization.channels_last_broadcast import broadcast
 from ...canonicalization.decompose import SPELLINGS, SpellingRewriter
 from ...canonicalization.elementwise_region import VALUES
 from ...canonicalization.select_operators import SELECTION, SelectionRewriter
 from ...ir.dataflow import dtype_of
+from ..compare import Compare
 from .binary import at_least_a_vector
 from .prelu import choice_by_sign
 from .registry import Refusal
@@ -43,6 +44,7 @@ def _choice(rewriter: SpellingRewriter, call: Any) -> relax.Expr | None:
 
 
 LAYOUT.register(*_COMPARISONS, "relax.where")(broadcast)
+LAYOUT.register("relax.logical_not")(keep_layout)
 
 for _name, _function in _FUNCTIONS.items():
     VALUES.register(f"relax.{_name}")(lambda _call, a, b, f=_function: f(a, b))
@@ -56,10 +58,18 @@ def _chosen(_call: Any, condition: np.ndarray, a: np.ndarray, b: np.ndarray) -> 
 
 @SELECTION.register(*_COMPARISONS)
 def _compare(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Expr:
-    if any(dtype_of(arg) not in ("float32", "int8") for arg in call.args):
-        raise Refusal("it compares truth values")
+    if any(dtype_of(arg) not in Compare.dtypes for arg in call.args):
+        raise Refusal(f"it compares numbers of {dtype_of(call.args[0])}")
     operands = [rewriter.new(at_least_a_vector(rewriter, arg)) for arg in call.args]
     return rewriter.dero("compare", operands, function=call.op.name.removeprefix("relax."))
+
+
+@SELECTION.register("relax.logical_not")
+def _negated(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Expr:
+    if dtype_of(call.args[0]) != "bool":
+        raise Refusal("it negates numbers")
+    false = relax.const(np.zeros(1, bool))
+    return rewriter.dero("compare", [rewriter.new(call.args[0]), false], function="equal")
 
 
 @SELECTION.register("relax.where")

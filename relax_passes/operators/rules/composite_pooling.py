@@ -69,7 +69,8 @@ def _rounded_up(rewriter: SpellingRewriter, call: Any) -> relax.Expr | None:
 def _without_ceil(call: Any) -> Any:
     """The pooling with its rounding up of sizes said as padding; the same call if unequal."""
     a = call.attrs
-    if not a.ceil_mode or (is_call(call, "relax.nn.avg_pool2d") and a.count_include_pad):
+    padding_counts = is_call(call, "relax.nn.avg_pool2d") and a.count_include_pad
+    if not a.ceil_mode or (padding_counts and any(int(p) for p in a.padding)):
         return call
     shape, out = shape_of(call.args[0]), shape_of(call)
     padding = [int(p) for p in a.padding]
@@ -91,7 +92,7 @@ def _without_ceil(call: Any) -> Any:
         padding=padding,
         dilation=a.dilation,
         ceil_mode=False,
-        count_include_pad=a.count_include_pad,
+        count_include_pad=False,  # what is added here never counts
         layout=a.layout,
         out_layout=a.out_layout,
     )

@@ -1,12 +1,13 @@
 """What is said of elements whose places are constants, as elements at places along one axis.
 
 - spelling: mirrored, repeated, tiled and broadcast axes, slices that go backwards, borders that are
-  mirrored or repeated, and `gather_nd` along one axis, are `relax.take`; of one place, a slice;
+  mirrored, repeated or taken from the other end, and `gather_nd` along one axis, are `relax.take`;
+  of one place, a slice;
 - constants: sums along an axis.
 
 A broadcast that an operator which broadcasts reads is left out: see `DecomposeComposites`.
 
-Does not handle: new axes of a tile; circular borders.
+Does not handle: new axes of a tile.
 """
 
 from __future__ import annotations
@@ -22,7 +23,11 @@ from ...canonicalization.fold_constants import CONSTANT_MOVES
 from ...ir.constant_tensor import ConstantTensor
 from ...ir.dataflow import dtype_of, shape_of
 
-_BORDERS: dict[str, Any] = {"reflect": "reflect", "replicate": "edge"}  # NumPy's names
+_BORDERS: dict[str, Any] = {  # NumPy's names
+    "reflect": "reflect",
+    "replicate": "edge",
+    "circular": "wrap",
+}
 
 
 @SPELLINGS.register("relax.take")

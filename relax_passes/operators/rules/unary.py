@@ -70,7 +70,7 @@ _FUNCTIONS = {
     "relax.abs": _Function(np.abs, "abs", tables.absolute),
     "relax.astype": _Function(None),
     "relax.ceil": _Function(np.ceil, "ceil"),
-    "relax.cos": _Function(np.cos),
+    "relax.cos": _Function(np.cos, "cos"),
     "relax.erf": _Function(_erf, "erf"),
     "relax.exp": _Function(np.exp, "exp", tables.exp),
     "relax.floor": _Function(np.floor, "floor"),
@@ -88,11 +88,12 @@ _FUNCTIONS = {
     "relax.round": _Function(np.rint, "round"),
     "relax.rsqrt": _Function(lambda x: 1.0 / np.sqrt(x), "rsqrt", tables.rsqrt),
     "relax.sigmoid": _Function(_sigmoid, "sigmoid", tables.logistic),
-    "relax.sign": _Function(np.sign),
-    "relax.sin": _Function(np.sin),
+    "relax.sign": _Function(np.sign, "sign"),
+    "relax.sin": _Function(np.sin, "sin"),
     "relax.sqrt": _Function(np.sqrt, "sqrt", tables.sqrt),
     "relax.square": _Function(np.square),
     "relax.tanh": _Function(np.tanh, "tanh", tables.tanh),
+    "relax.trunc": _Function(np.trunc, "trunc"),
 }
 _ALL = (*_FUNCTIONS, "relax.clip", "relax.nn.leakyrelu")
 

@@ -33,6 +33,8 @@ CHAINS = {  # what is done with an image of 8 channels, and the operators that d
     "mirrored": (lambda x: torch.flip(x, [2, 3]), ["take", "take"]),
     "rolled": (lambda x: torch.roll(x, 3, 2), ["take"]),
     "reflected": (nn.ReflectionPad2d((1, 2, 2, 1)), ["take", "take"]),
+    "from_the_other_end": (lambda x: nn.functional.pad(x, (1, 2, 3, 0), mode="circular"),
+                           ["take", "take"]),
     "last": (lambda x: x[:, :, -1:].expand(1, 8, 12, 10), ["slice", "take"]),
     "one": (lambda x: torch.index_select(x, 2, torch.tensor([5])), ["slice"]),
     "normalised": (lambda x: x / x.sum(1, keepdim=True).abs().clip(1.0).expand_as(x),

@@ -36,11 +36,15 @@ ONNX = {
     "ceil": ("Ceil", {}, {}),
     "round": ("Round", {}, {}),
     "erf": ("Erf", {}, {}),
+    "sin": ("Sin", {}, {}),
+    "cos": ("Cos", {}, {}),
+    "sign": ("Sign", {}, {}),
 }
 NUMPY = {
     "silu": lambda x: x / (1 + np.exp(-x.astype(np.float64))),
     "rsqrt": lambda x: 1 / np.sqrt(x.astype(np.float64)),
     "clip": lambda x: x,
+    "trunc": np.trunc,
 }
 
 

@@ -214,6 +214,17 @@ def one_operand(make):
             "a is a reshape of another tensor",
         ),
         (
+            lambda emit, s: emit(
+                make_call(
+                    "part",
+                    [relax.const(np.zeros(np.prod(SHAPE) * 4, "int8"))],
+                    **{"offset": 0, "shape": SHAPE, "dtype": "float32"},
+                ),
+                "a",
+            ),
+            "a is a part of another tensor",
+        ),
+        (
             lambda emit, s: emit(relax.op.negative(s), "a"),
             "a (relax.negative) cannot be written into a slice",
         ),

@@ -1,0 +1,65 @@
+"""Elements in another type."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tvm import tirx
+from tvm.script import tirx as T
+
+from . import script
+from .pixel_loop import PixelLoop
+from .registry import REQUIRED, OperatorClass, register
+from .row_to_row import RowToRow
+from .signature import Signature, TensorSpec
+
+TYPES = ("float32", "int8", "uint8", "int16", "int32", "int64", "bool")
+_FLOATS = {  # the least and the greatest number of float32 that a type holds
+    "int8": (-128.0, 127.0),
+    "uint8": (0.0, 255.0),
+    "int16": (-32768.0, 32767.0),
+    "int32": (-(2.0**31), 2.0**31 - 2.0**7),
+    "int64": (-(2.0**63), 2.0**63 - 2.0**39),
+}
+
+
+@register
+class Cast(RowToRow):
+    """The number itself, as C converts it: integers wrap around, fractions are cut off.
+
+    What a type cannot hold of float32 becomes the number next to it; NaN may become any.  Of truth
+    values, all but 0 is true.
+    """
+
+    name = "cast"
+    memory_class = OperatorClass.ELEMENTWISE
+    defaults = {"dtype": REQUIRED}
+
+    def infer(self, inputs: tuple[TensorSpec, ...], attrs: dict[str, Any]) -> TensorSpec:
+        """The data's shape, and the type wanted."""
+        if len(inputs) != 1:
+            raise ValueError(f"cast takes one tensor, got {len(inputs)}")
+        for dtype in (inputs[0].dtype, attrs["dtype"]):
+            if dtype not in TYPES:
+                raise ValueError(f"cast knows the types {', '.join(TYPES)}, not {dtype}")
+        return TensorSpec(inputs[0].shape, attrs["dtype"])
+
+    def row_kernel(self, signature: Signature) -> tirx.PrimFunc:
+        g = PixelLoop(signature.inputs[0], signature.output, merge=True)
+        dtype, made = signature.inputs[0].dtype, signature.output.dtype
+
+        def converted(element: Any) -> Any:
+            if made == "bool" and dtype != "bool":
+                return element != tirx.const(0, dtype)
+            if dtype == "float32" and made in _FLOATS:
+                low, high = (tirx.const(bound, dtype) for bound in _FLOATS[made])
+                element = T.max(T.min(element, high), low)
+            return T.cast(element, made)
+
+        @script.row_kernel(signature)
+        def cast_row(row, X, data_rows, O):
+            for p in range(g.pixels):
+                for c in range(g.channels):
+                    O[g.out_index(p, c)] = converted(X[g.data_index(row, data_rows, p, c)])
+
+        return cast_row
