@@ -127,7 +127,9 @@ class DataflowRewriter:
         """Bind a new expression to a fresh variable; variables and constants are returned."""
         if isinstance(expr, (relax.Var, GenericConst)):
             return expr
-        expr = self._normalizer.normalize(expr)
+        return self._bound(self._normalizer.normalize(expr))
+
+    def _bound(self, expr: relax.Expr) -> relax.Var:
         var = relax.DataflowVar("lv", expr.ty, self._origin)
         self._bindings.append((var, expr))
         self._emitted[var] = expr
@@ -158,7 +160,7 @@ class DataflowRewriter:
             self._changed |= new is not None
             if new in self._emitted and len(self._bindings) == earlier:
                 self._dropped.add(var)
-            self._new[var] = self.emit(with_operands(expr, self.new) if new is None else new)
+            self._new[var] = self._copy(expr) if new is None else self.emit(new)
         self._origin = self.old.result.span if isinstance(self.old.result, relax.Var) else None
         result = self.result()
         live = needed_variables(self._bindings, result)
@@ -173,6 +175,21 @@ class DataflowRewriter:
         module = self.module.clone()
         module.update_func(module.get_global_var("main"), function)
         return self._with_decisions(module, names)
+
+    def _copy(self, expr: relax.Expr) -> relax.Expr:
+        """Bind an old expression with its new operands.
+
+        Where they have the types of the old ones, so has the result: to infer a type takes most of
+        the time of a pass.
+        """
+        copied = with_operands(expr, self.new)
+        if not isinstance(copied, Call):
+            return self.emit(copied)
+        if copied is not expr:
+            if not all(map(_of_one_type, copied.args[:], expr.args[:])):
+                return self.emit(copied)
+            copied = _with_type(copied, expr.ty)
+        return self._bound(copied)
 
     def _spans(
         self, bindings: Sequence[tuple[relax.Var, relax.Expr]]
@@ -242,6 +259,17 @@ class DataflowRewriter:
                 notes.append(reason)
         if notes:
             self.attrs[NOTES] = notes
+
+
+def _of_one_type(one: Any, other: Any) -> bool:
+    if one is other or not isinstance(one, relax.Expr):
+        return True
+    first, second = one.ty, other.ty
+    return first.same_as(second) or tvm_ffi.structural_equal(first, second)
+
+
+def _with_type(call: Call, ty: Any) -> Call:
+    return Call(call.op, call.args, call.attrs, call.ty_args, ret_ty=ty)
 
 
 def is_call(expr: Any, *names: str) -> bool:
@@ -314,10 +342,9 @@ def _build(
                 make = relax.Var if var in outputs else relax.DataflowVar
                 renamed[var] = make(name, var.ty, spans[var])
                 renewed = with_operands(expr, rename)
-                if renewed is not expr:
-                    if isinstance(renewed, Call):  # its type is known, for only names differ
-                        parts = (renewed.op, renewed.args, renewed.attrs, renewed.ty_args)
-                        renewed = Call(*parts, ret_ty=expr.ty)
+                if isinstance(renewed, Call) and renewed is not expr:
+                    renewed = _with_type(renewed, expr.ty)  # for only names differ
+                elif renewed is not expr:
                     renewed = builder.normalize(renewed)
                 builder.emit_normalized(relax.VarBinding(renamed[var], renewed))
         builder.emit_func_output(rename(result))
