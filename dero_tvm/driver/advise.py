@@ -29,6 +29,7 @@ from .dero_levels import Dero
 from .estimate import Estimate, estimate, room_left
 from .options import CompileOptions
 from .prepare import PreparedModel, prepare
+from .share_of_work import ShareOfWork
 from .takes_options import takes_options
 
 _LEVELS = {
@@ -74,6 +75,9 @@ def advise(model: Any, options: CompileOptions) -> Advice:
 
 class _Ladder:
     def __init__(self, model: Any, options: CompileOptions) -> None:
+        self._work = ShareOfWork(options.progress)
+        self._begun = 0
+        options = replace(options, progress=self._work)
         self.loaded: LoadedModel = model
         if not isinstance(model, LoadedModel):
             cut = {"inputs": options.inputs, "outputs": options.outputs}
@@ -91,11 +95,13 @@ class _Ladder:
         candidates = self.prepared.candidates().for_planner(self.planner)
         least = 0
         for mode, (lever, cost) in _LEVELS.items():
+            self._begin(lever)
             found = smallest(candidates, mode)
             least = found.arena_bytes
             yield self._planned(lever, found, cost, self._command(f"--dero {mode.value}"))
         kept: list[str] = []
         for lever, flag, cost in _MORE:
+            self._begin(lever)
             if flag == "--integer-io" and not self._is_quantized():
                 continue
             # Rows of an image are rows of pixels.
@@ -112,8 +118,15 @@ class _Ladder:
             yield self._estimated(lever, further, cost if helps else _NO_USE, command)
             if helps and flag != "--external-io":
                 least, kept = further.arena_bytes, flags
+        self._begin("quantizing")
         yield from self._quantized()
+        self._begin("reorganizing")
         yield from self._reorganized()
+
+    def _begin(self, lever: str) -> None:
+        self._begun += 1
+        self._work.begin(self._begun, len(_LEVELS) + len(_MORE) + 2)
+        self._work(lever)
 
     def _quantized(self) -> Iterator[Rung]:
         if self.loaded.format != "onnx" or self._is_quantized():

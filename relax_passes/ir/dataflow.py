@@ -27,7 +27,7 @@ from .constant_tensor import DEQUANTIZES, ConstantTensor
 from .decisions import Decision, decisions, record, with_decisions
 from .names_in_use import names_in_use
 from .origins import Origin, merged, origins_of, span_of
-from .straight_line import StraightLine, needed_variables, read_function, variables
+from .straight_line import VARIABLES, StraightLine, needed_variables, read_function, variables
 
 
 class Dataflow:
@@ -47,7 +47,7 @@ class Dataflow:
 
     def definition(self, expr: relax.Expr) -> relax.Expr:
         """What a variable is bound to; parameters and constants stand for themselves."""
-        return self.definitions.get(expr, expr) if isinstance(expr, relax.Var) else expr
+        return self.definitions.get(expr, expr) if type(expr) in VARIABLES else expr
 
     def sole_reader(self, var: relax.Var) -> tuple[relax.Var, relax.Expr] | None:
         """The binding that reads `var`, if exactly one does and the result does not."""
@@ -114,9 +114,9 @@ class DataflowRewriter:
 
     def new(self, expr: relax.Expr) -> relax.Expr:
         """The new expression that stands for an old operand."""
-        if isinstance(expr, relax.Var):
+        if type(expr) in VARIABLES:
             return self._new.get(expr, expr)
-        return with_operands(expr, self.new) if isinstance(expr, relax.Tuple) else expr
+        return with_operands(expr, self.new) if type(expr) is relax.Tuple else expr
 
     def replace(self, var: relax.Var, new: relax.Expr) -> None:
         """Let `new` stand for `var`; its own binding is skipped when the walk reaches it."""
@@ -125,7 +125,7 @@ class DataflowRewriter:
 
     def emit(self, expr: relax.Expr) -> relax.Expr:
         """Bind a new expression to a fresh variable; variables and constants are returned."""
-        if isinstance(expr, (relax.Var, GenericConst)):
+        if type(expr) in VARIABLES or type(expr) is GenericConst:
             return expr
         return self._bound(self._normalizer.normalize(expr))
 
@@ -137,7 +137,7 @@ class DataflowRewriter:
 
     def emitted(self, new: relax.Expr) -> relax.Expr:
         """What a new variable is bound to; anything else stands for itself."""
-        return self._emitted.get(new, new) if isinstance(new, relax.Var) else new
+        return self._emitted.get(new, new) if type(new) in VARIABLES else new
 
     def note(self, var: relax.Var, reason: str) -> None:
         """Record in the module why the old `var` was left alone, if it is still read at the end."""
@@ -274,7 +274,7 @@ def _with_type(call: Call, ty: Any) -> Call:
 
 def is_call(expr: Any, *names: str) -> bool:
     """True for a call of one of the named operators."""
-    return isinstance(expr, Call) and isinstance(expr.op, Op) and expr.op.name in names
+    return type(expr) is Call and type(expr.op) is Op and expr.op.name in names
 
 
 def shape_of(expr: relax.Expr) -> tuple[int, ...]:
@@ -297,14 +297,14 @@ def dtype_of(expr: relax.Expr) -> str:
 
 def with_operands(expr: relax.Expr, change: Callable[[Any], Any]) -> relax.Expr:
     """`expr` with every direct operand changed; the same object if none differs."""
-    if isinstance(expr, relax.Var):
-        return change(expr)
-    if isinstance(expr, Call):
+    if type(expr) is Call:
         old = expr.args[:]
         args = [change(arg) for arg in old]
         if all(a is b or a.same_as(b) for a, b in zip(args, old)):
             return expr
         return Call(expr.op, args, expr.attrs, expr.ty_args)
+    if type(expr) in VARIABLES:
+        return change(expr)
     if isinstance(expr, relax.Tuple):
         return relax.Tuple([change(field) for field in expr.fields[:]])
     if isinstance(expr, relax.TupleGetItem):
@@ -327,9 +327,9 @@ def _build(
     renamed: dict[relax.Var, relax.Expr] = {}
 
     def rename(expr: Any) -> Any:
-        if isinstance(expr, relax.Var):
+        if type(expr) in VARIABLES:
             return renamed.get(expr, expr)
-        return with_operands(expr, rename) if isinstance(expr, relax.Tuple) else expr
+        return with_operands(expr, rename) if type(expr) is relax.Tuple else expr
 
     builder = relax.BlockBuilder()
     counts = {"gv": 0, "lv": 0}
