@@ -150,7 +150,8 @@ class DataflowRewriter:
     def run(self) -> tvm.IRModule:
         """The module with `main` rebuilt, without what nothing reads.
 
-        A module whose names are in use is returned as it is if there is nothing to change.
+        A module with nothing to change is returned as it is, where its names are the new ones, or
+        are in use.
         """
         for var, expr in self.old.bindings:
             if var in self._new:
@@ -167,7 +168,7 @@ class DataflowRewriter:
         self._keep_notes(live)
         bindings = [(var, expr) for var, expr in self._bindings if var in live]
         taken = names_in_use(self.module)
-        if taken and self._is_as_before(bindings, result):
+        if self._is_as_before(bindings, result) and (taken or self._is_numbered()):
             return self.module
         kept = self._kept_names(taken) if taken else {}
         spans = self._spans(bindings)
@@ -228,6 +229,10 @@ class DataflowRewriter:
             and tvm_ffi.structural_equal(result, self.new(self.old.result), map_free_vars=False)
             and not self._decisions
         )
+
+    def _is_numbered(self) -> bool:
+        given = [var.name for var, _ in self.old.bindings]
+        return given == _numbered(self.old.bindings, self.old.result)
 
     def _kept_names(self, taken: Collection[str]) -> dict[relax.Var, str]:
         """A name for every new variable: that of an old one for which it stands, or a free one."""
@@ -312,6 +317,18 @@ def with_operands(expr: relax.Expr, change: Callable[[Any], Any]) -> relax.Expr:
     return expr
 
 
+def _numbered(bindings: Sequence[tuple[relax.Var, relax.Expr]], result: relax.Expr) -> list[str]:
+    """Names of variables by their order, of the function's outputs apart."""
+    outputs = set(variables(result))
+    counts = {"gv": 0, "lv": 0}
+    names = []
+    for var, _ in bindings:
+        kind = "gv" if var in outputs else "lv"
+        names.append(kind + (str(counts[kind]) if counts[kind] else ""))
+        counts[kind] += 1
+    return names
+
+
 def _build(
     params: list[relax.Var],
     bindings: list[tuple[relax.Var, relax.Expr]],
@@ -332,13 +349,11 @@ def _build(
         return with_operands(expr, rename) if type(expr) is relax.Tuple else expr
 
     builder = relax.BlockBuilder()
-    counts = {"gv": 0, "lv": 0}
+    numbered = _numbered(bindings, result)
     with builder.function("main", params, attrs=attrs):
         with builder.dataflow():
-            for var, expr in bindings:
-                kind = "gv" if var in outputs else "lv"
-                name = given.get(var) or kind + (str(counts[kind]) if counts[kind] else "")
-                counts[kind] += 1
+            for (var, expr), number in zip(bindings, numbered):
+                name = given.get(var) or number
                 make = relax.Var if var in outputs else relax.DataflowVar
                 renamed[var] = make(name, var.ty, spans[var])
                 renewed = with_operands(expr, rename)
