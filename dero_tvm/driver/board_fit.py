@@ -69,7 +69,8 @@ def fit(model: Any, options: FitOptions) -> Fit:
     boards = known_boards() if options.boards is None else options.boards
     chosen = [board for board in boards if board.ram]
     if not chosen:
-        raise UserError("there is no board to fit: the memory of the host is not described")
+        named = ", ".join(board.name for board in boards)
+        raise UserError(f"there is no board to fit: the memory of {named} is not described")
     work = ShareOfWork(options.progress)
     prepared = prepare(model, replace(options, progress=work))
     candidates = prepared.candidates()

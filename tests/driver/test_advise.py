@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 
 from dero_tvm.aot.archive import load_archive
 from dero_tvm.cli.main import tvmc
+from tests.models.small_networks import residual_network
 from tests.models.tiny_models import residual, save
 
 INT8 = Path(__file__).resolve().parents[2] / "examples" / "models" / "digits_int8.onnx"
@@ -58,3 +59,22 @@ def test_the_table(tmp_path: Path) -> None:
     assert max(map(len, lines[:12])) <= 100
     refused = run("compile", model, "--target", board)
     assert refused.stderr.endswith(f"`tvmc advise {model} --board nrf52840dk`\n")
+
+
+def test_windows_of_columns(tmp_path: Path) -> None:
+    model = save(residual_network(16), tmp_path / "model.onnx")
+    rungs = json.loads(run("advise", model, "--board", "nrf52840dk", "--json").stdout)["rungs"]
+    (stream,) = [rung for rung in rungs if rung["lever"] == "stream"]
+    windows = [rung for rung in rungs if rung["lever"].startswith("windows of columns")]
+    assert windows and all(rung["arena_bytes"] < stream["arena_bytes"] for rung in windows)
+    words = shlex.split(windows[-1]["command"])[1:]
+    words[words.index("model.tar")] = str(tmp_path / "model.tar")
+    assert run(*words).exit_code == 0
+    sizes = load_archive(tmp_path / "model.tar").arena_bytes
+    assert sum(sizes.values()) <= windows[-1]["arena_bytes"]
+
+
+@pytest.mark.parametrize("board", ["host", "native_sim"])
+def test_a_board_without_a_memory(board: str) -> None:
+    refused = run("advise", INT8, "--board", board)
+    assert refused.exit_code == 1 and f"the memory of {board} is not described" in refused.stderr

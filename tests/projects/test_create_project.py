@@ -199,6 +199,8 @@ def test_a_project_is_replaced_once_the_new_one_is_right(project, tmp_path):
     m4 = load_board("mps2-an386")
     assert "with mve" in refusal(create_project, "zephyr", folder, Vectorized(), m4, force=True)
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+    file = folder / "mine.txt"
+    assert "is a file" in refusal(create_project, "zephyr", file, FakeArchive(), m4, force=True)
     create_project("cmake", folder, FakeArchive(), m4, force=True)
     assert not (folder / "mine.txt").exists() and not (folder / "prj.conf").exists()
     assert (folder / "arm-none-eabi.cmake").is_file() and list(tmp_path.iterdir()) == [folder]
