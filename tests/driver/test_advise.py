@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+import dero_tvm
 from dero_tvm.aot.archive import load_archive
 from dero_tvm.cli.main import tvmc
 from tests.models.small_networks import residual_network
@@ -61,17 +62,18 @@ def test_the_table(tmp_path: Path) -> None:
     assert refused.stderr.endswith(f"`tvmc advise {model} --board nrf52840dk`\n")
 
 
-def test_windows_of_columns(tmp_path: Path) -> None:
-    model = save(residual_network(16), tmp_path / "model.onnx")
-    rungs = json.loads(run("advise", model, "--board", "nrf52840dk", "--json").stdout)["rungs"]
-    (stream,) = [rung for rung in rungs if rung["lever"] == "stream"]
-    windows = [rung for rung in rungs if rung["lever"].startswith("windows of columns")]
-    assert windows and all(rung["arena_bytes"] < stream["arena_bytes"] for rung in windows)
-    words = shlex.split(windows[-1]["command"])[1:]
-    words[words.index("model.tar")] = str(tmp_path / "model.tar")
-    assert run(*words).exit_code == 0
-    sizes = load_archive(tmp_path / "model.tar").arena_bytes
-    assert sum(sizes.values()) <= windows[-1]["arena_bytes"]
+def test_windows_of_columns() -> None:
+    model = residual_network(16)
+    rungs = dero_tvm.advise(model, target="nrf52840dk").rungs
+    (stream,) = [rung for rung in rungs if rung.lever == "stream"]
+    found = [rung for rung in rungs if rung.lever.startswith("windows of columns")]
+    assert found and all(rung.arena_bytes < stream.arena_bytes for rung in found)
+    words = shlex.split(found[-1].command)
+    budget, ratio = (words[words.index(f"--{n}") + 1] for n in ("memory-budget", "max-recompute"))
+    compiled = dero_tvm.compile(
+        model, target="nrf52840dk", memory_budget=int(budget), max_recompute=float(ratio)
+    )
+    assert compiled.report.arena_bytes <= found[-1].arena_bytes
 
 
 @pytest.mark.parametrize("board", ["host", "native_sim"])
