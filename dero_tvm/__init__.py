@@ -98,7 +98,7 @@ _HOMES = {
     "load": ".frontends",
     "load_archive": ".aot.archive",
     "load_board": ".boards.board",
-    "load_plugin": ".plugins",
+    "load_plugin": ".boundary.plugins",
     "processes": ".driver.many_models",
     "quantize": ".quantization",
     "reorganize": ".training.reorganized_model",

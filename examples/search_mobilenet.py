@@ -1,9 +1,10 @@
 """Widths and resolutions of MobileNetV2 that fit a board, found with Optuna.
 
-Each candidate is built with random weights, quantized, and asked for its memory with
-`dero_tvm.estimate`, in processes of their own: quickly, which gives an upper bound, and at the end
-in full for the best.  What is sought is the most multiply-accumulates,
-which stand for accuracy until something is trained, within the RAM and the flash of the board::
+Each candidate has random weights and is asked for its memory with `dero_tvm.estimate`, in processes
+of their own: quickly, which gives an upper bound, and at the end in full for the best.  Memory
+depends on shapes alone, so a width is quantized once in each process, for every resolution.  What
+is sought is the most multiply-accumulates, which stand for accuracy until something is trained,
+within the RAM and the flash of the board::
 
     python examples/search_mobilenet.py
     python examples/search_mobilenet.py --board nucleo_l432kc --candidates 200 --jobs 8
@@ -17,8 +18,10 @@ import argparse
 import time
 from collections.abc import Sequence
 from concurrent.futures import Executor
+from functools import lru_cache
 from typing import Any
 
+import onnx
 from models.mobilenet_v2 import mobilenet_v2
 from models.quantize import quantize
 from models.random_images import random_inputs
@@ -34,11 +37,27 @@ Choice = tuple[float, int]
 def evaluate(choice: Choice, board: str, *, quick: bool = True) -> dero_tvm.Estimate:
     """The memory of one candidate; runs in a worker."""
     width, resolution = choice
-    network = mobilenet_v2(width=width, resolution=resolution, classes=CLASSES)
-    quantized = quantize(network, random_inputs(network, 1))
+    network = at_resolution(quantized(width), resolution)
     return dero_tvm.estimate(
-        quantized, target=board, integer_io=True, input_layout="nhwc", quick=quick
+        network, target=board, integer_io=True, input_layout="nhwc", quick=quick
     )
+
+
+@lru_cache
+def quantized(width: float) -> onnx.ModelProto:
+    """A quantized network of that width, for the smallest images."""
+    network = mobilenet_v2(width=width, resolution=RESOLUTIONS[0], classes=CLASSES)
+    return quantize(network, random_inputs(network, 1))
+
+
+def at_resolution(network: onnx.ModelProto, resolution: int) -> onnx.ModelProto:
+    """The same network, for images of another size."""
+    changed = onnx.ModelProto()
+    changed.CopyFrom(network)
+    del changed.graph.value_info[:]  # shapes between, which follow
+    for axis in (2, 3):
+        changed.graph.input[0].type.tensor_type.shape.dim[axis].dim_value = resolution
+    return changed
 
 
 def search(

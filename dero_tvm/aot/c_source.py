@@ -67,10 +67,12 @@ class _Printer:
         entry = self._entry(steps)
         code = wrap_code("\n\n".join([*kernels, *(step.text for step in steps), *entry]))
         code = "\n\n".join([*support, code])
-        headers = [f'#include "{self.prefix}.h"', "", *standard_headers(code)]
+        types = typedefs(code)
+        used = standard_headers("\n".join([types, *constants, code]))
+        headers = [f'#include "{self.prefix}.h"', "", *used]
         named = [(step.name, step.layers) for step in steps]
         debugging = macros(self.interface, named, laps=counted > 0)
-        parts = ["\n".join(headers), typedefs(code), "\n".join(constants), debugging, code]
+        parts = ["\n".join(headers), types, "\n".join(constants), debugging, code]
         return "\n\n".join(part for part in parts if part) + "\n"
 
     # --- entry -------------------------------------------------------------------------------

@@ -15,8 +15,14 @@ _HEADERS = {
     "stddef.h": r"\bNULL\b",
     "string.h": r"\bmem(?:cpy|set|move)\(",
 }
+_COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
 
 
 def standard_headers(code: str) -> list[str]:
-    """``#include`` lines for what occurs in `code`; stdint.h comes with the model's header."""
+    """``#include`` lines for what occurs in `code`; stdint.h comes with the model's header.
+
+    Comments do not count: formulas in them name functions, and a math library that nothing calls
+    makes Zephyr choose a larger C library.
+    """
+    code = _COMMENT.sub("", code)
     return [f"#include <{name}>" for name, use in _HEADERS.items() if re.search(use, code)]

@@ -46,22 +46,25 @@ def staged_write(path: Path, data: bytes | Iterable[bytes | memoryview]) -> Iter
             os.unlink(temporary)
 
 
-def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
+def write_folder(path: Path, files: Mapping[str, bytes], *, instead: bool = False) -> None:
     """Write files, by their path in it, to the folder `path`, all of them or none.
 
-    A folder that is there stays, for a shell may be in it, and so do other files in it.  A failure
-    is a UserError.
+    A folder that is there stays, for a shell may be in it, and so do other files in it, unless the
+    new ones are to be there `instead`.  A failure is a UserError.
     """
     with explained(path):
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".tvmc-") as temporary:
-            staged = Path(temporary, "folder")
+            staged, removed = Path(temporary, "new"), Path(temporary, "old")
             staged.mkdir()
+            removed.mkdir()
             for name, data in files.items():
                 (staged / name).parent.mkdir(parents=True, exist_ok=True)
                 (staged / name).write_bytes(data)
             if not path.exists():
                 staged.rename(path)
                 return
+            for old in list(path.iterdir()) if instead else ():
+                old.rename(removed / old.name)
             for made in sorted(staged.iterdir()):
                 made.replace(path / made.name)
 

@@ -185,6 +185,7 @@ def quantized(
             input_shapes=shapes,
             inputs=options.inputs,
             outputs=options.outputs,
+            progress=show,
         )
         loaded = load_onnx(result.model, label=str(model), name=model.stem, input_shapes=shapes)
     if result.accuracy_before is None or result.accuracy_after is None:

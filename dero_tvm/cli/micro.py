@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -15,7 +14,6 @@ from dero_tvm.boards.old_names import board_called
 from dero_tvm.boundary.errors import UserError
 from dero_tvm.boundary.printable import printable
 from dero_tvm.projects import KINDS, create_project
-from dero_tvm.projects.order import kernels_of_other_cores
 from dero_tvm.projects.platform_tools import build, flash, kind_of
 
 from .command import SETTINGS
@@ -76,6 +74,9 @@ def micro_command() -> None:
     help="A board (tvmc boards) or its .toml file.",
 )
 @_force
+@click.option(
+    "--other-core", is_flag=True, help="Even with kernels for a core with more than the board's."
+)
 @_project_options
 def create_project_command(
     kind: str,
@@ -83,6 +84,7 @@ def create_project_command(
     archive: Path,
     board: str | None,
     force: bool,
+    other_core: bool,
     project_option: tuple[str, ...],
 ) -> None:
     """Write a complete project around ARCHIVE, which tvmc compile wrote, into a new FOLDER.
@@ -110,12 +112,15 @@ def create_project_command(
         raise UserError("name the board with --board (tvmc boards lists them)")
     known = load_board(board) if board else board_called(options["board"])
     model = load_archive(archive)
-    if force and folder.is_dir() and any(folder.iterdir()):
-        kind_of(folder)  # nothing else is deleted
-        shutil.rmtree(folder)
-    if note := kernels_of_other_cores(model, known):
-        click.echo(f"tvmc: note: {note}", err=True)
-    files = create_project(kind, folder, model, known, archive_name=archive.name)
+    files = create_project(
+        kind,
+        folder,
+        model,
+        known,
+        archive_name=archive.name,
+        other_core=other_core,
+        force=force,
+    )
     console = stdout_console()
     console.print(
         f"wrote {len(files)} files into {printable(str(folder))}; "

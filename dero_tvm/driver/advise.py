@@ -1,7 +1,8 @@
 """Every way of saving memory, tried on one network: the ladder of ``tvmc advise``.
 
 Those that change nothing come first, each with what the ones before it brought: levels of
-``--dero``, then the layout and the type of inputs, external inputs and outputs, images by rows.
+``--dero``, windows of columns, the layout and the type of inputs, external inputs and outputs,
+images by rows.
 Those that change the network come last: quantization, and the DERO reorganization.
 """
 
@@ -23,12 +24,14 @@ from ..boundary.input_arrays import random_inputs
 from ..boundary.one_at_a_time import one_at_a_time
 from ..frontends import LoadedModel, load
 from ..report.advice import Advice, Rung
+from ..schedule.column_groups import recompute_ratio
 from .candidates import Candidate, Candidates
-from .choose_plan import smallest
+from .choose_plan import plans_in_windows, smallest
 from .dero_levels import Dero
 from .estimate import Estimate, estimate, room_left
 from .options import CompileOptions
 from .prepare import PreparedModel, prepare
+from .share_of_work import ShareOfWork
 from .takes_options import takes_options
 
 _LEVELS = {
@@ -50,6 +53,7 @@ _MORE = (
     ("image by rows", _ROWS, "the application gives rows"),
     ("external I/O", "--external-io", "as much memory elsewhere"),
 )
+_RATIOS = (1.05, 1.2)  # of multiply-accumulates, in windows of columns
 _NO_USE = "no use here"
 _CALIBRATION = 2  # random inputs, which make no difference to memory
 
@@ -66,14 +70,23 @@ _CALIBRATION = 2  # random inputs, which make no difference to memory
 def advise(model: Any, options: CompileOptions) -> Advice:
     """What each way of saving memory comes to; `options` has the board and the shapes of inputs.
 
-    Raises UserError as `dero_tvm.compile` does, but never because the board is too small.
+    Raises UserError as `dero_tvm.compile` does, but never because the board is too small, and for
+    one whose memory is not described.
     """
+    if not options.board.ram:
+        raise UserError(
+            f"the memory of {options.board.name} is not described, so everything fits: name "
+            "another board (tvmc boards)"
+        )
     ladder = _Ladder(model, options)
     return Advice(ladder.name, options.board.name, tuple(ladder.rungs()))
 
 
 class _Ladder:
     def __init__(self, model: Any, options: CompileOptions) -> None:
+        self._work = ShareOfWork(options.progress)
+        self._begun = 0
+        options = replace(options, progress=self._work)
         self.loaded: LoadedModel = model
         if not isinstance(model, LoadedModel):
             cut = {"inputs": options.inputs, "outputs": options.outputs}
@@ -91,11 +104,14 @@ class _Ladder:
         candidates = self.prepared.candidates().for_planner(self.planner)
         least = 0
         for mode, (lever, cost) in _LEVELS.items():
+            self._begin(lever)
             found = smallest(candidates, mode)
             least = found.arena_bytes
             yield self._planned(lever, found, cost, self._command(f"--dero {mode.value}"))
+        yield from self._in_windows(candidates, least)
         kept: list[str] = []
         for lever, flag, cost in _MORE:
+            self._begin(lever)
             if flag == "--integer-io" and not self._is_quantized():
                 continue
             # Rows of an image are rows of pixels.
@@ -112,8 +128,39 @@ class _Ladder:
             yield self._estimated(lever, further, cost if helps else _NO_USE, command)
             if helps and flag != "--external-io":
                 least, kept = further.arena_bytes, flags
+        self._begin("quantizing")
         yield from self._quantized()
+        self._begin("reorganizing")
         yield from self._reorganized()
+
+    def _begin(self, lever: str) -> None:
+        self._begun += 1
+        self._work.begin(self._begun, len(_LEVELS) + len(_RATIOS) + len(_MORE) + 2)
+        self._work(lever)
+
+    def _in_windows(self, candidates: Candidates, least: int) -> Iterator[Rung]:
+        """With some things made twice, where that saves memory."""
+        plans = None
+        for ratio in _RATIOS:
+            lever = f"windows of columns, {ratio:g}x"
+            self._begin(lever)
+            plans = plans or plans_in_windows(candidates)
+            if plans is None:
+                continue
+            smaller = [point for point in plans.within(ratio) if point.live_bytes < least]
+            if not smaller:
+                continue
+            point = min(smaller, key=lambda each: each.live_bytes)
+            try:
+                made = plans.made(point, candidates.in_windows, least)
+            except UserError:  # a group that cannot be computed so
+                continue
+            if made is None:
+                continue
+            least = made.arena_bytes
+            flags = ("--dero", f"--memory-budget {least}", f"--max-recompute {ratio:g}")
+            cost = f"{recompute_ratio(made.scheduled.network):.2f}x multiply-accumulates"
+            yield self._planned(lever, made, cost, self._command(*flags))
 
     def _quantized(self) -> Iterator[Rung]:
         if self.loaded.format != "onnx" or self._is_quantized():

@@ -8,7 +8,7 @@ however many boards have it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -29,6 +29,7 @@ from .generate import generate, program_of
 from .network_planner import board_regions
 from .options import CompileOptions
 from .prepare import PreparedModel, prepare
+from .share_of_work import ShareOfWork
 from .takes_options import takes_options
 from .window_plans import WindowPlans
 
@@ -68,20 +69,23 @@ def fit(model: Any, options: FitOptions) -> Fit:
     boards = known_boards() if options.boards is None else options.boards
     chosen = [board for board in boards if board.ram]
     if not chosen:
-        raise UserError("there is no board to fit: the memory of the host is not described")
-    prepared = prepare(model, options)
+        named = ", ".join(board.name for board in boards)
+        raise UserError(f"there is no board to fit: the memory of {named} is not described")
+    work = ShareOfWork(options.progress)
+    prepared = prepare(model, replace(options, progress=work))
     candidates = prepared.candidates()
     found: list[BoardFit] = []
     needs: list[Need] = []
     for features, group in _by_kernels(chosen):
+        work.begin(len(found) + 1, len(chosen))
         plain, best = (
             _Way(prepared, candidates, each, features, group) for each in (Dero.NONE, options.mode)
         )
         needs += [plain.need, best.need]
-        windows = _Windows(best, options)
+        windows = _Windows(best, options.mode, work)
         for board in group:
-            share = f"{len(found) + 1} of {len(chosen)}"
-            options.progress(f"planning for {board.name} ({share})")
+            work.begin(len(found) + 1, len(chosen))
+            work(f"planning for {board.name}")
             regions = board_regions(board, options.reserved)
             verdict = _verdict(best, board, regions)
             found.append(
@@ -187,20 +191,21 @@ class _Way:
 class _Windows:
     """What making some things twice could do for boards that are too small, if it is asked."""
 
-    def __init__(self, way: _Way, options: FitOptions) -> None:
+    def __init__(self, way: _Way, mode: Dero, progress: Callable[[str], None]) -> None:
         self._way = way
-        self._options = options
+        self._mode = mode
+        self._progress = progress
 
     def least_ratio(self, verdict: Verdict, regions: Sequence[Region]) -> float | None:
         """The ratio of multiply-accumulates with which the first region is enough, if it can be."""
         lacking = verdict.ram_left < 0 <= verdict.flash_left
-        if not lacking or self._options.mode is not Dero.STREAM or self._plans is None:
+        if not lacking or self._mode is not Dero.STREAM or self._plans is None:
             return None
         return self._plans.ratio_within(regions[0].size or 0)
 
     @cached_property
     def _plans(self) -> WindowPlans | None:
-        self._options.progress("looking for windows of columns")
+        self._progress("looking for windows of columns")
         return self._way.window_plans()
 
 

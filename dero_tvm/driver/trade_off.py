@@ -23,6 +23,7 @@ from .generate import generate
 from .network_planner import board_regions
 from .options import CompileOptions
 from .prepare import PreparedModel, prepare
+from .share_of_work import ShareOfWork
 from .takes_options import takes_options
 
 _QEMU = "qemu:mps2-an500"
@@ -81,12 +82,17 @@ def sweep(model: Any, options: SweepOptions) -> Sweep:
     Raises UserError as `dero_tvm.compile` does, and if a `device` asked for cannot run the model.
     """
     boards = options.marked()
-    prepared = prepare(model, options)
+    work = ShareOfWork(options.progress)
+    prepared = prepare(model, replace(options, progress=work))
     candidates = prepared.candidates()
-    made = list(_plans(candidates, options.limits))
+    made = list(_plans(candidates, options.limits, work))
     made += _in_windows(candidates, options.twice, made[-1].arena_bytes)
     measure = _Measurement(prepared, options.device)
-    points = with_pareto_marks([measure.point(candidate) for candidate in made])
+    measured = []
+    for number, candidate in enumerate(made, 1):
+        work.begin(number, len(made))
+        measured.append(measure.point(candidate))
+    points = with_pareto_marks(measured)
     if measure.note:  # some could not be measured: figures of others would not compare
         bare = [replace(point, instructions=None, code_bytes=None) for point in points]
         points = with_pareto_marks(bare)
@@ -101,18 +107,20 @@ def sweep(model: Any, options: SweepOptions) -> Sweep:
     )
 
 
-def _plans(candidates: Candidates, limits: int) -> Iterator[Candidate]:
+def _plans(candidates: Candidates, limits: int, work: ShareOfWork) -> Iterator[Candidate]:
     """Every mode's candidates and some streamed ones between; none twice."""
     least = smallest(candidates, Dero.STREAM)  # raises if nothing fits the board
     seen: set[tuple[int, int]] = set()
-    for candidate in _all_plans(candidates, limits, least):
+    for candidate in _all_plans(candidates, limits, least, work):
         key = (candidate.arena_bytes, candidate.streamed_operators)
         if key not in seen:
             seen.add(key)
             yield candidate
 
 
-def _all_plans(candidates: Candidates, limits: int, least: Candidate) -> Iterator[Candidate]:
+def _all_plans(
+    candidates: Candidates, limits: int, least: Candidate, work: ShareOfWork
+) -> Iterator[Candidate]:
     top = 2 * least.arena_bytes
     flat = [c for mode in Dero.OVERLAP.included for c in candidates.of(mode)]
     if flat:
@@ -120,6 +128,7 @@ def _all_plans(candidates: Candidates, limits: int, least: Candidate) -> Iterato
         top = min(c.arena_bytes for c in flat)
     span = top - least.arena_bytes
     for number in range(1, limits + 1):
+        work.begin(number, limits)
         for candidate in candidates.streamed(top - span * number // (limits + 1)):
             if candidate.arena_bytes > least.arena_bytes:
                 yield candidate

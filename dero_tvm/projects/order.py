@@ -34,7 +34,12 @@ class Order:
         return max(16, self.board.alignment)
 
     def regions(self) -> dict[str, Ram]:
-        """The board's region for each arena; UserError if it has no room there."""
+        """The board's region for each arena; UserError if it has no room there.
+
+        None for a board that is a program of this machine, whose memory is not described.
+        """
+        if not self.board.ram:
+            return {}
         places = place_arenas(self.archive, self.board, reserve=STACK)
         return {arena: self.board.ram[index] for arena, index in places.items()}
 
@@ -53,28 +58,27 @@ class Order:
         }
 
     def _arenas(self) -> str:
+        regions = self.regions()
         used = ", ".join(
-            f"{size:,} bytes in `{region.name}`"
-            for region, size in zip(
-                self.regions().values(), self.archive.arena_bytes.values(), strict=True
-            )
+            f"{size:,} bytes" + (f" in `{regions[arena].name}`" if arena in regions else "")
+            for arena, size in self.archive.arena_bytes.items()
         )
         return f"\nThe arena: {used}. The stack has {STACK:,} bytes." if used else ""
 
 
 def kernels_of_other_cores(archive: ModelArchive, board: Board) -> str:
-    """A sentence about kernels that the archive has for a core with more than the board's, or "".
+    """Why an archive is not for a board: it has kernels for a core with more than that; or "".
 
     They give the same bits there, as plain C, and take longer than the board's own.
     """
     sources = b"".join(archive.c_sources().values())
-    used = {name.decode() for name in re.findall(rb"\b(dsp|mve)_\w+\(", sources)}
+    used = {name.decode() for name in re.findall(rb"\b(dsp|fpu|mve)_\w+\(", sources)}
     missing = sorted(used - board.features)
     if not missing:
         return ""
     return (
         f"the archive has kernels for cores with {' and '.join(missing)}, which {board.name} has "
-        f"not: they run there as plain C, slowly; compile with --target {board.name}"
+        f"not and where they are slow: compile the model with --target {board.name}"
     )
 
 

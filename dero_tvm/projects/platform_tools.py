@@ -32,6 +32,8 @@ _PLATFORMS = {
 
 def kind_of(folder: Path) -> str:
     """The kind of the project in `folder`; UserError if ``tvmc micro`` made none there."""
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder} is a file; give the folder of a project")
     if not folder.is_dir():
         raise UserError(f"{folder} does not exist: make it with tvmc micro create-project")
     for kind, platform in _PLATFORMS.items():

@@ -8,6 +8,8 @@ from .network_source import network_source
 from .order import Order, listed, model_files, protocol_files
 from .templates import filled, text_of
 
+_MAIN = ".noinit"  # the section of Zephyr's main memory that is not cleared
+
 
 def zephyr_files(order: Order, folder: str) -> dict[str, str | bytes]:
     """The project's files by path.
@@ -21,7 +23,7 @@ def zephyr_files(order: Order, folder: str) -> dict[str, str | bytes]:
             f"Zephyr's name of the board {board.name} is not known: give its TOML file a 'zephyr' "
             "field, or choose another board (tvmc boards)"
         )
-    sections = {}
+    sections = dict.fromkeys(order.archive.arena_bytes, _MAIN)
     for arena, region in order.regions().items():
         if not region.zephyr_section:
             raise UserError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,14 +23,19 @@ Feed = Mapping[str, np.ndarray]
 
 
 def quantize_static(
-    model: onnx.ModelProto, calibration: Sequence[Feed], *, linear_in_float: bool = True
+    model: onnx.ModelProto,
+    calibration: Sequence[Feed],
+    *,
+    linear_in_float: bool = True,
+    progress: Callable[[str], None] | None = None,
 ) -> onnx.ModelProto:
     """The model with int8 weights (per output channel) and int8 activations, in QDQ form.
 
     Batch norms behind convolutions are folded first; with `linear_in_float`, other chains of
     factors and summands (see `linear_nodes`) are left in float32 between two quantized tensors, so
     that they are rounded once.  The range of every activation is the least and the greatest value
-    that it takes while the float32 model runs on the `calibration` inputs.
+    that it takes while the float32 model runs on the `calibration` inputs; `progress` is told how
+    many of them have run.
     """
     with tempfile.TemporaryDirectory() as folder:
         source, prepared, result = (Path(folder, f"{i}.onnx") for i in range(3))
@@ -47,7 +52,7 @@ def quantize_static(
                 quantization.quantize_static(
                     prepared,
                     result,
-                    _Reader(calibration),
+                    _Reader(calibration, progress),
                     quant_format=quantization.QuantFormat.QDQ,
                     per_channel=True,
                     weight_type=quantization.QuantType.QInt8,
@@ -109,11 +114,20 @@ def _drop_unused_domains(model: onnx.ModelProto) -> None:
 class _Reader(quantization.CalibrationDataReader):
     """Hands ONNX Runtime one input at a time."""
 
-    def __init__(self, feeds: Iterable[Feed]) -> None:
-        self._feeds = iter(feeds)
+    def __init__(
+        self, feeds: Sequence[Feed], progress: Callable[[str], None] | None = None
+    ) -> None:
+        self._feeds = feeds
+        self._taken = 0
+        self._progress = progress
 
     def get_next(self) -> Feed | None:
-        return next(self._feeds, None)
+        if self._taken == len(self._feeds):
+            return None
+        self._taken += 1
+        if self._progress is not None:
+            self._progress(f"calibrating ({self._taken} of {len(self._feeds)})")
+        return self._feeds[self._taken - 1]
 
 
 class _Quiet:

@@ -8,7 +8,7 @@ that suit the compiler (see `linear_nodes`), checks, and the accuracy on labelle
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,7 @@ def quantize(
     input_shapes: Mapping[str, tuple[int, ...]] | None = None,
     inputs: str | Sequence[str] | None = None,
     outputs: str | Sequence[str] | None = None,
+    progress: Callable[[str], None] | None = None,
 ) -> Quantized:
     """Quantize a float32 ONNX model, or a part of it, to int8.
 
@@ -76,6 +77,8 @@ def quantize(
         Shapes by input name, for models that leave sizes open.
     inputs, outputs
         Tensors from which and up to which the model is quantized, as in `dero_tvm.load`.
+    progress
+        Called with the name of each stage as it begins, and how much of it is done.
 
     Raises
     ------
@@ -90,7 +93,7 @@ def quantize(
     ports = load_onnx(proto, label=label, name="model", input_shapes=input_shapes).inputs
     feeds = calibration_feeds(calibration, ports)
     labels, labelled_feeds = _labelled(labelled, ports)
-    result = quantizer(proto, feeds)
+    result = quantizer(proto, feeds, progress=progress)
     if labels is None:
         return Quantized(result)
     before, after = (top_1(m, labelled_feeds, labels) for m in (proto, result))

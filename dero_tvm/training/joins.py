@@ -135,7 +135,7 @@ class JoinChooser:
                 f"fits {board.name} as it is: it needs {self._bytes(before):,} bytes "
                 f"of {capacity:,}; there is nothing to reorganize for it (give --joins to do so)"
             )
-        _, least = self._with([residual.join for residual in residuals])
+        _, least = self._with([residual.join for residual in residuals], len(residuals))
         if self._bytes(least) > capacity:
             raise UserError(
                 f"does not fit {board.name} by reorganizing: with all "
@@ -149,26 +149,26 @@ class JoinChooser:
             left = [r for r in residuals if r.join not in chosen]
             # Where none holds anything, what is in memory may still wait for one: of wide rows.
             chosen.append(max(left, key=lambda r: (held.get(r.join, 0), _row(graph, r))).join)
-            module, after = self._with(chosen)
+            module, after = self._with(chosen, len(residuals))
             shortcuts = _of_rewritten(module, graph, residuals)
-        chosen, after = self._least(chosen, after, capacity)
+        chosen, after = self._least(chosen, after, capacity, len(residuals))
         chosen = [r.join for r in residuals if r.join in chosen]
         choice = self._choice(graph, residuals, chosen, before, after)
         return chosen, replace(choice, board=board.name, capacity=capacity)
 
     def _least(
-        self, chosen: list[str], after: Candidate, capacity: int
+        self, chosen: list[str], after: Candidate, capacity: int, whole: int
     ) -> tuple[list[str], Candidate]:
         """The joins without those that are not needed once the later ones are there."""
         for join in list(chosen[:-1]):
             fewer = [other for other in chosen if other != join]
-            _, candidate = self._with(fewer)
+            _, candidate = self._with(fewer, whole)
             if self._bytes(candidate) <= capacity:
                 chosen, after = fewer, candidate
         return chosen, after
 
-    def _with(self, chosen: Collection[str]) -> tuple[tvm.IRModule, Candidate]:
-        self.progress(f"planning with {len(chosen)} joins reorganized")
+    def _with(self, chosen: Collection[str], whole: int) -> tuple[tvm.IRModule, Candidate]:
+        self.progress(f"planning with joins reorganized ({len(chosen)} of {whole})")
         module = self.rewrite(chosen)
         return module, self._planned(module)
 

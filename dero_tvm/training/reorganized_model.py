@@ -228,7 +228,7 @@ def reorganize(
         progress("solving for start weights")
         feeds = calibration_feeds(calibration, loaded.inputs)
         with _explained(label):
-            solved = _solved(canonical, description, source, feeds)
+            solved = _solved(canonical, description, source, feeds, progress)
     return ReorganizedModel(module, description, source, report, solved)
 
 
@@ -237,6 +237,7 @@ def _solved(
     description: Reorganization,
     source: PythonSource,
     feeds: Sequence[Mapping[str, np.ndarray]],
+    progress: Callable[[str], None],
 ) -> dict[str, np.ndarray]:
     """The network's state with start weights that are solved for on `feeds`."""
     architecture = description.architecture
@@ -246,7 +247,7 @@ def _solved(
     for port in architecture.inputs:
         image = np.concatenate([feed[port.name] for feed in feeds])
         images.append(image.transpose(0, 3, 1, 2) if port.layout == "NHWC" else image)
-    solved_start(network, architecture, source.modules, samples, images)
+    solved_start(network, architecture, source.modules, samples, images, progress)
     return {key: value.numpy().copy() for key, value in network.state_dict().items()}
 
 

@@ -22,7 +22,8 @@ so do the weights of a convolution with its pooling (a stem's); dense layers kee
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -42,14 +43,20 @@ def solved_start(
     modules: Mapping[str, str],
     samples: Mapping[str, Samples],
     images: Sequence[np.ndarray],
+    progress: Callable[[str], None],
 ) -> None:
     """Give `network`, which has the inherited weights, the solved ones.
 
     `modules` has the path of each node's module, `samples` the original's tensors by name;
-    `images` are the inputs as the network takes them, [N, ...] each.
+    `images` are the inputs as the network takes them, [N, ...] each; `progress` is told how many
+    layers are solved for.
     """
     torch = require_pytorch()
-    hooks = []
+    hooks: list[Any] = []
+
+    def begun(number: int) -> None:
+        progress(f"solving for start weights ({number} of {len(hooks)} layers)")
+
     for block in (block for stage in architecture.stages for block in stage.blocks):
         ends = [index for index, node in enumerate(block.nodes) if node.ends_join]
         for index, node in enumerate(block.nodes):
@@ -63,7 +70,7 @@ def solved_start(
                 continue
             passes_on = index not in ends and bool(ends) and index < ends[-1]
             first = next(layer.children())  # called first, also where main path is called alone
-            solve = _Layer(layer, node, known, passes_on)
+            solve = _Layer(layer, node, known, passes_on, partial(begun, len(hooks) + 1))
             hooks.append(first.register_forward_pre_hook(solve))
     was_training = network.training
     network.eval()
@@ -77,7 +84,15 @@ def solved_start(
 class _Layer:
     """A convolution with its shortcut, solved for when it is called for the first time."""
 
-    def __init__(self, layer: Any, node: Convolution, samples: Samples, passes_on: bool) -> None:
+    def __init__(
+        self,
+        layer: Any,
+        node: Convolution,
+        samples: Samples,
+        passes_on: bool,
+        begun: Callable[[], None],
+    ) -> None:
+        self.begun = begun
         self.layer, self.node, self.samples, self.passes_on = layer, node, samples, passes_on
         self.solved = False
 
@@ -85,6 +100,7 @@ class _Layer:
         if self.solved:
             return
         self.solved = True  # the module itself is called below
+        self.begun()
         torch, (x,) = require_pytorch(), inputs
         layer, node = self.layer, self.node
         steps = list(getattr(layer, "shortcut", ()))

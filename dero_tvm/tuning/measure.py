@@ -64,7 +64,7 @@ def measure(trials: Sequence[Trial], meter: Meter) -> list[tuple[int, ...]]:
     a kernel does not compile or faults.
     """
     costs: list[tuple[int, ...]] = []
-    for batch in _batches(trials, meter):
+    for batch in batches(trials, meter):
         steps = iter(_run(batch, meter))
         costs += [tuple(next(steps) for _ in trial.kernels) for trial in batch]
     return costs
@@ -101,7 +101,7 @@ def _run(trials: Sequence[Trial], meter: Meter) -> list[int]:
     return [min(ticks) * resolution for ticks in zip(*result.profile.ticks, strict=True)]
 
 
-def _batches(trials: Sequence[Trial], meter: Meter) -> Iterator[list[Trial]]:
+def batches(trials: Sequence[Trial], meter: Meter) -> Iterator[list[Trial]]:
     """Trials whose constants fit into flash together; one that does not is a batch of its own."""
     flash = meter.board.flash
     room = int(flash.size * _FLASH_SHARE) if flash else _HOST_PROGRAM

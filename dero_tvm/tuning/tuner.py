@@ -13,7 +13,7 @@ from dero_tvm.report.tuning import ReportedChoice, ReportedTuning
 from dero_tvm.schedule.network import Network
 
 from .cache import Entry, default_cache, read_cache, write_cache
-from .measure import Meter, measure, meter_of
+from .measure import Meter, batches, measure, meter_of
 from .trial import Trial, key_of, trial_of
 
 _MARGIN = 0.01  # of the default's cost: what a kernel must save to be taken in its place
@@ -97,11 +97,15 @@ class Tuner:
     def _fill(self, missing: dict[str, Trial]) -> None:
         meter = meter_of(self.board)
         count = sum(len(trial.kernels) for trial in missing.values())
-        self._progress(f"measuring {count} kernels on {meter.label}")
         trials = list(missing.values())
+        measured: list[tuple[int, ...]] = []
+        for batch in batches(trials, meter):
+            done = sum(map(len, measured))
+            self._progress(f"measuring kernels on {meter.label} ({done} of {count} done)")
+            measured += self._measure(batch, meter)
         found = {
             key: Entry(trial.described, self.board.core, meter.unit, trial.names, costs)
-            for (key, trial), costs in zip(missing.items(), self._measure(trials, meter))
+            for (key, trial), costs in zip(missing.items(), measured)
         }
         self.measured += count
         self._entries.update(found)

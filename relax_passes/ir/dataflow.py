@@ -27,7 +27,7 @@ from .constant_tensor import DEQUANTIZES, ConstantTensor
 from .decisions import Decision, decisions, record, with_decisions
 from .names_in_use import names_in_use
 from .origins import Origin, merged, origins_of, span_of
-from .straight_line import StraightLine, needed_variables, read_function, variables
+from .straight_line import VARIABLES, StraightLine, needed_variables, read_function, variables
 
 
 class Dataflow:
@@ -47,7 +47,7 @@ class Dataflow:
 
     def definition(self, expr: relax.Expr) -> relax.Expr:
         """What a variable is bound to; parameters and constants stand for themselves."""
-        return self.definitions.get(expr, expr) if isinstance(expr, relax.Var) else expr
+        return self.definitions.get(expr, expr) if type(expr) in VARIABLES else expr
 
     def sole_reader(self, var: relax.Var) -> tuple[relax.Var, relax.Expr] | None:
         """The binding that reads `var`, if exactly one does and the result does not."""
@@ -114,9 +114,9 @@ class DataflowRewriter:
 
     def new(self, expr: relax.Expr) -> relax.Expr:
         """The new expression that stands for an old operand."""
-        if isinstance(expr, relax.Var):
+        if type(expr) in VARIABLES:
             return self._new.get(expr, expr)
-        return with_operands(expr, self.new) if isinstance(expr, relax.Tuple) else expr
+        return with_operands(expr, self.new) if type(expr) is relax.Tuple else expr
 
     def replace(self, var: relax.Var, new: relax.Expr) -> None:
         """Let `new` stand for `var`; its own binding is skipped when the walk reaches it."""
@@ -125,9 +125,11 @@ class DataflowRewriter:
 
     def emit(self, expr: relax.Expr) -> relax.Expr:
         """Bind a new expression to a fresh variable; variables and constants are returned."""
-        if isinstance(expr, (relax.Var, GenericConst)):
+        if type(expr) in VARIABLES or type(expr) is GenericConst:
             return expr
-        expr = self._normalizer.normalize(expr)
+        return self._bound(self._normalizer.normalize(expr))
+
+    def _bound(self, expr: relax.Expr) -> relax.Var:
         var = relax.DataflowVar("lv", expr.ty, self._origin)
         self._bindings.append((var, expr))
         self._emitted[var] = expr
@@ -135,7 +137,7 @@ class DataflowRewriter:
 
     def emitted(self, new: relax.Expr) -> relax.Expr:
         """What a new variable is bound to; anything else stands for itself."""
-        return self._emitted.get(new, new) if isinstance(new, relax.Var) else new
+        return self._emitted.get(new, new) if type(new) in VARIABLES else new
 
     def note(self, var: relax.Var, reason: str) -> None:
         """Record in the module why the old `var` was left alone, if it is still read at the end."""
@@ -148,7 +150,8 @@ class DataflowRewriter:
     def run(self) -> tvm.IRModule:
         """The module with `main` rebuilt, without what nothing reads.
 
-        A module whose names are in use is returned as it is if there is nothing to change.
+        A module with nothing to change is returned as it is, where its names are the new ones, or
+        are in use.
         """
         for var, expr in self.old.bindings:
             if var in self._new:
@@ -158,14 +161,14 @@ class DataflowRewriter:
             self._changed |= new is not None
             if new in self._emitted and len(self._bindings) == earlier:
                 self._dropped.add(var)
-            self._new[var] = self.emit(with_operands(expr, self.new) if new is None else new)
+            self._new[var] = self._copy(expr) if new is None else self.emit(new)
         self._origin = self.old.result.span if isinstance(self.old.result, relax.Var) else None
         result = self.result()
         live = needed_variables(self._bindings, result)
         self._keep_notes(live)
         bindings = [(var, expr) for var, expr in self._bindings if var in live]
         taken = names_in_use(self.module)
-        if taken and self._is_as_before(bindings, result):
+        if self._is_as_before(bindings, result) and (taken or self._is_numbered()):
             return self.module
         kept = self._kept_names(taken) if taken else {}
         spans = self._spans(bindings)
@@ -173,6 +176,21 @@ class DataflowRewriter:
         module = self.module.clone()
         module.update_func(module.get_global_var("main"), function)
         return self._with_decisions(module, names)
+
+    def _copy(self, expr: relax.Expr) -> relax.Expr:
+        """Bind an old expression with its new operands.
+
+        Where they have the types of the old ones, so has the result: to infer a type takes most of
+        the time of a pass.
+        """
+        copied = with_operands(expr, self.new)
+        if not isinstance(copied, Call):
+            return self.emit(copied)
+        if copied is not expr:
+            if not all(map(_of_one_type, copied.args[:], expr.args[:])):
+                return self.emit(copied)
+            copied = _with_type(copied, expr.ty)
+        return self._bound(copied)
 
     def _spans(
         self, bindings: Sequence[tuple[relax.Var, relax.Expr]]
@@ -212,6 +230,10 @@ class DataflowRewriter:
             and not self._decisions
         )
 
+    def _is_numbered(self) -> bool:
+        given = [var.name for var, _ in self.old.bindings]
+        return given == _numbered(self.old.bindings, self.old.result)
+
     def _kept_names(self, taken: Collection[str]) -> dict[relax.Var, str]:
         """A name for every new variable: that of an old one for which it stands, or a free one."""
         names: dict[relax.Var, str] = {}
@@ -244,9 +266,20 @@ class DataflowRewriter:
             self.attrs[NOTES] = notes
 
 
+def _of_one_type(one: Any, other: Any) -> bool:
+    if one is other or not isinstance(one, relax.Expr):
+        return True
+    first, second = one.ty, other.ty
+    return first.same_as(second) or tvm_ffi.structural_equal(first, second)
+
+
+def _with_type(call: Call, ty: Any) -> Call:
+    return Call(call.op, call.args, call.attrs, call.ty_args, ret_ty=ty)
+
+
 def is_call(expr: Any, *names: str) -> bool:
     """True for a call of one of the named operators."""
-    return isinstance(expr, Call) and isinstance(expr.op, Op) and expr.op.name in names
+    return type(expr) is Call and type(expr.op) is Op and expr.op.name in names
 
 
 def shape_of(expr: relax.Expr) -> tuple[int, ...]:
@@ -269,19 +302,31 @@ def dtype_of(expr: relax.Expr) -> str:
 
 def with_operands(expr: relax.Expr, change: Callable[[Any], Any]) -> relax.Expr:
     """`expr` with every direct operand changed; the same object if none differs."""
-    if isinstance(expr, relax.Var):
-        return change(expr)
-    if isinstance(expr, Call):
+    if type(expr) is Call:
         old = expr.args[:]
         args = [change(arg) for arg in old]
         if all(a is b or a.same_as(b) for a, b in zip(args, old)):
             return expr
         return Call(expr.op, args, expr.attrs, expr.ty_args)
+    if type(expr) in VARIABLES:
+        return change(expr)
     if isinstance(expr, relax.Tuple):
         return relax.Tuple([change(field) for field in expr.fields[:]])
     if isinstance(expr, relax.TupleGetItem):
         return relax.TupleGetItem(change(expr.tuple_value), expr.index)
     return expr
+
+
+def _numbered(bindings: Sequence[tuple[relax.Var, relax.Expr]], result: relax.Expr) -> list[str]:
+    """Names of variables by their order, of the function's outputs apart."""
+    outputs = set(variables(result))
+    counts = {"gv": 0, "lv": 0}
+    names = []
+    for var, _ in bindings:
+        kind = "gv" if var in outputs else "lv"
+        names.append(kind + (str(counts[kind]) if counts[kind] else ""))
+        counts[kind] += 1
+    return names
 
 
 def _build(
@@ -299,25 +344,22 @@ def _build(
     renamed: dict[relax.Var, relax.Expr] = {}
 
     def rename(expr: Any) -> Any:
-        if isinstance(expr, relax.Var):
+        if type(expr) in VARIABLES:
             return renamed.get(expr, expr)
-        return with_operands(expr, rename) if isinstance(expr, relax.Tuple) else expr
+        return with_operands(expr, rename) if type(expr) is relax.Tuple else expr
 
     builder = relax.BlockBuilder()
-    counts = {"gv": 0, "lv": 0}
+    numbered = _numbered(bindings, result)
     with builder.function("main", params, attrs=attrs):
         with builder.dataflow():
-            for var, expr in bindings:
-                kind = "gv" if var in outputs else "lv"
-                name = given.get(var) or kind + (str(counts[kind]) if counts[kind] else "")
-                counts[kind] += 1
+            for (var, expr), number in zip(bindings, numbered):
+                name = given.get(var) or number
                 make = relax.Var if var in outputs else relax.DataflowVar
                 renamed[var] = make(name, var.ty, spans[var])
                 renewed = with_operands(expr, rename)
-                if renewed is not expr:
-                    if isinstance(renewed, Call):  # its type is known, for only names differ
-                        parts = (renewed.op, renewed.args, renewed.attrs, renewed.ty_args)
-                        renewed = Call(*parts, ret_ty=expr.ty)
+                if isinstance(renewed, Call) and renewed is not expr:
+                    renewed = _with_type(renewed, expr.ty)  # for only names differ
+                elif renewed is not expr:
                     renewed = builder.normalize(renewed)
                 builder.emit_normalized(relax.VarBinding(renamed[var], renewed))
         builder.emit_func_output(rename(result))

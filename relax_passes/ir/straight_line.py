@@ -16,6 +16,10 @@ import tvm_ffi
 from tvm import relax
 from tvm.ir import Call, GenericConst, GlobalVar
 
+VARIABLES = frozenset({relax.Var, relax.DataflowVar})
+"""The types of variables.  TVM's classes are abstract base classes, of which ``isinstance`` takes
+microseconds where the type is not the class itself; passes ask millions of times."""
+
 
 @dataclass(frozen=True)
 class StraightLine:
@@ -33,7 +37,7 @@ class StraightLine:
 
 def leaves(expr: relax.Expr) -> Iterator[relax.Expr]:
     """The parts of a nest of tuples from left to right; `expr` itself if it is no tuple."""
-    if isinstance(expr, relax.Tuple):
+    if type(expr) is relax.Tuple:
         for field in expr.fields[:]:
             yield from leaves(field)
     else:
@@ -176,12 +180,18 @@ def operands_of(value: relax.Expr) -> list[relax.Expr]:
         parts = value.args[:]
     elif isinstance(value, relax.TupleGetItem):
         parts = [value.tuple_value]
-    return [leaf for part in parts for leaf in leaves(part)]
+    found: list[relax.Expr] = []
+    for part in parts:
+        if type(part) is relax.Tuple:
+            found += leaves(part)
+        else:
+            found.append(part)
+    return found
 
 
 def variables(value: relax.Expr) -> list[relax.Var]:
     """The variables among the operands of a bound expression (or of a result)."""
-    return [operand for operand in operands_of(value) if isinstance(operand, relax.Var)]
+    return [operand for operand in operands_of(value) if type(operand) in VARIABLES]
 
 
 def unique_names(mod: tvm.IRModule) -> tvm.IRModule:

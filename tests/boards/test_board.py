@@ -62,7 +62,7 @@ def test_every_description(board):
     assert len(set(sections)) == len(sections), "one section would be in two regions"
     if board.qemu:
         assert board.qemu.machine == board.name
-    if board.zephyr:
+    if board.zephyr and board.ram:
         in_zephyr = [region.zephyr_section for region in board.ram if region.zephyr_section]
         assert ".noinit" in in_zephyr
         assert len(set(in_zephyr)) == len(in_zephyr)

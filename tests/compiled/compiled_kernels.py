@@ -30,7 +30,7 @@ def compile_kernels(kernels: Mapping[str, Kernel]) -> ctypes.CDLL:
     bodies = c_functions({name: kernel.function for name, kernel in kernels.items()})
     code = "\n".join(portable_function(kernel, bodies[name]) for name, kernel in kernels.items())
     code = code.replace("*/\nstatic void ", "*/\nvoid ")
-    headers = ["#include <stdint.h>", *standard_headers(code)]
+    headers = ["#include <stdint.h>", *standard_headers(typedefs(code) + code)]
     with tempfile.TemporaryDirectory() as folder:
         source, library = Path(folder) / "kernels.c", Path(folder) / "kernels.so"
         source.write_text("\n".join([*headers, typedefs(code), code]))

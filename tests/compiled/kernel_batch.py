@@ -192,7 +192,7 @@ class KernelBatch:
         code = "\n\n".join([*support_code(self._support), functions])
         run = "\n".join(["static void run(void) {", *self._calls, "}"])
         results = f"static int8_t results[{self._bytes}];"
-        parts = [_HEAD, *standard_headers(code), typedefs(code), code]
+        parts = [_HEAD, *standard_headers(typedefs(code) + code), typedefs(code), code]
         source = folder / "batch.c"
         source.write_text("\n".join([*parts, *self._arrays, results, run, _TAIL]))
         return source

@@ -162,7 +162,7 @@ def _source(
     )
     code = "\n\n".join([*support_code(kernel.support), native_function(function)])
     code = code.replace("static void kernel(", "void kernel(")
-    headers = ["#include <stdint.h>", *standard_headers(code)]
+    headers = ["#include <stdint.h>", *standard_headers(typedefs(code) + code)]
     return "\n".join([*headers, typedefs(code), code])
 
 

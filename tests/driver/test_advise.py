@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+import dero_tvm
 from dero_tvm.aot.archive import load_archive
 from dero_tvm.cli.main import tvmc
+from tests.models.small_networks import residual_network
 from tests.models.tiny_models import residual, save
 
 INT8 = Path(__file__).resolve().parents[2] / "examples" / "models" / "digits_int8.onnx"
@@ -58,3 +60,23 @@ def test_the_table(tmp_path: Path) -> None:
     assert max(map(len, lines[:12])) <= 100
     refused = run("compile", model, "--target", board)
     assert refused.stderr.endswith(f"`tvmc advise {model} --board nrf52840dk`\n")
+
+
+def test_windows_of_columns() -> None:
+    model = residual_network(16)
+    rungs = dero_tvm.advise(model, target="nrf52840dk").rungs
+    (stream,) = [rung for rung in rungs if rung.lever == "stream"]
+    found = [rung for rung in rungs if rung.lever.startswith("windows of columns")]
+    assert found and all(rung.arena_bytes < stream.arena_bytes for rung in found)
+    words = shlex.split(found[-1].command)
+    budget, ratio = (words[words.index(f"--{n}") + 1] for n in ("memory-budget", "max-recompute"))
+    compiled = dero_tvm.compile(
+        model, target="nrf52840dk", memory_budget=int(budget), max_recompute=float(ratio)
+    )
+    assert compiled.report.arena_bytes <= found[-1].arena_bytes
+
+
+@pytest.mark.parametrize("board", ["host", "native_sim"])
+def test_a_board_without_a_memory(board: str) -> None:
+    refused = run("advise", INT8, "--board", board)
+    assert refused.exit_code == 1 and f"the memory of {board} is not described" in refused.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -70,7 +71,7 @@ def changed(name: str, **changes: object) -> Board:
     ("kind", "board", "archive", "reason"),
     [
         ("esp", "nrf52840dk", {}, "not a type of project; there are zephyr, arduino, cmake"),
-        ("cmake", "host", {}, "host is no board: name one with --board"),
+        ("cmake", "host", {}, "host is no board for cmake projects: name one with --bo"),
         ("zephyr", "alif_e7_dk", {}, "Zephyr's name of the board alif_e7_dk is not known"),
         ("arduino", "nrf52840dk", {}, "Arduino's name of the board nrf52840dk is not known"),
         ("cmake", "rpi_pico", {}, "rpi_pico does not start a bare image: it needs a second-stage"),
@@ -145,6 +146,12 @@ def test_a_relative_folder(tmp_path, monkeypatch):
     assert (tmp_path / "sketch" / "sketch.ino").is_file()
 
 
+def refusal(function: Callable[..., object], *arguments: object, **options: object) -> str:
+    with pytest.raises(UserError) as raised:
+        function(*arguments, **options)
+    return str(raised.value)
+
+
 class Vectorized(FakeArchive):
     """With functions that are called as kernels for Helium and DSP are."""
 
@@ -153,10 +160,47 @@ class Vectorized(FakeArchive):
         return {**super().c_sources(), "more.c": kernels}
 
 
-def test_kernels_of_another_core_are_pointed_out():
-    m3, m4, m55 = map(load_board, ("mps2-an385", "mps2-an386", "mps3-an547"))
-    told = kernels_of_other_cores(Vectorized(), m4)
-    assert "with mve, which mps2-an386 has not" in told and "--target mps2-an386" in told
-    assert "with dsp and mve" in kernels_of_other_cores(Vectorized(), m3)
-    assert kernels_of_other_cores(Vectorized(), m55) == ""
-    assert kernels_of_other_cores(FakeArchive(), m3) == ""
+@pytest.mark.parametrize(
+    "board, lacking",
+    [
+        ("mps2-an386", "with mve, which mps2-an386 has not"),
+        ("mps2-an385", "with dsp and mve"),
+        ("native_sim", "with dsp and mve"),
+        ("mps3-an547", ""),
+    ],
+)
+def test_kernels_of_another_core_are_refused_unless_one_insists(tmp_path, board, lacking):
+    board = load_board(board)
+    assert not kernels_of_other_cores(FakeArchive(), board)
+    assert bool(kernels_of_other_cores(Vectorized(), board)) == bool(lacking)
+    if lacking:
+        told = refusal(create_project, "zephyr", tmp_path / "app", Vectorized(), board)
+        assert lacking in told and f"--target {board.name}" in told and "--other-core" in told
+        assert not list(tmp_path.iterdir())
+    assert create_project("zephyr", tmp_path / "app", Vectorized(), board, other_core=True)
+
+
+def test_zephyr_on_this_machine(project):
+    folder = project("zephyr", "native_sim")
+    assert "west build -b native_sim/native/64 ." in (folder / "README.md").read_text()
+    assert 'section(".noinit")' in (folder / "src" / "network.c").read_text()
+
+
+@pytest.mark.parametrize("kind", ["arduino", "cmake"])
+def test_no_other_project_on_this_machine(tmp_path, kind):
+    told = refusal(create_project, kind, tmp_path / "app", FakeArchive(), load_board("native_sim"))
+    assert f"native_sim is no board for {kind} projects" in told
+
+
+def test_a_project_is_replaced_once_the_new_one_is_right(project, tmp_path):
+    folder = project("zephyr", "nrf52840dk")
+    (folder / "mine.txt").write_text("mine")
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    m4 = load_board("mps2-an386")
+    assert "with mve" in refusal(create_project, "zephyr", folder, Vectorized(), m4, force=True)
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+    file = folder / "mine.txt"
+    assert "is a file" in refusal(create_project, "zephyr", file, FakeArchive(), m4, force=True)
+    create_project("cmake", folder, FakeArchive(), m4, force=True)
+    assert not (folder / "mine.txt").exists() and not (folder / "prj.conf").exists()
+    assert (folder / "arm-none-eabi.cmake").is_file() and list(tmp_path.iterdir()) == [folder]
