@@ -38,7 +38,7 @@ from .class_definitions import (
     convolution_source,
 )
 from .identifiers import Names, identifier
-from .kept_operators import is_trained
+from .kept_operators import is_trained, read_constants
 from .python_text import Call, Expression
 
 MODULES = (Convolution, Dense, Pool, Upsample, Shuffle, Activate)
@@ -87,7 +87,7 @@ class Layers:
         names = Names(taken)
         for node in architecture.nodes:
             if isinstance(node, KeptOperator):
-                for place, _ in node.constants:
+                for place, _ in read_constants(node):
                     wanted = identifier(f"{node.variable}_{place}", otherwise="constant")
                     self._constants[node.name, place] = names.new(wanted)
 
@@ -98,9 +98,9 @@ class Layers:
     def constants(self, node: KeptOperator) -> dict[str, Layer]:
         """The constants of a kept operator as attributes of the network."""
         layers = {}
-        for place, shape in node.constants:
+        for place, shape in read_constants(node):
             zeros = Call("torch.zeros", (", ".join(map(str, shape)) or "()",))
-            named = () if is_trained(node, shape) else (("requires_grad", "False"),)
+            named = () if is_trained(node, place, shape) else (("requires_grad", "False"),)
             weights = {"": f"{node.name}.constant{place}"}
             layers[self.constant(node, place)] = Layer(
                 Call("nn.Parameter", (zeros,), named), weights

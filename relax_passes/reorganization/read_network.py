@@ -33,7 +33,7 @@ from ..residuals.image_norms import ImageNorm, image_norms
 from ..residuals.residual import Residual
 from .cannot_reorganize import CannotReorganize, no_counterpart, refusing
 from .description import Activation, Concat, Convolution, Elementwise, Port
-from .kept_operators import as_in_module, can_stay, kept_operator
+from .kept_operators import VALUES, as_in_module, can_stay, kept_operator
 from .layout_transpose import is_channels_last
 from .partial_description import DESCRIPTION, DescribedTensor, PartialDescription, clamp_of
 
@@ -42,7 +42,7 @@ _DROPPED = (
     "image"
 )
 _ON_ELEMENTS = ("dero.unary", "dero.reshape", "dero.transpose", "dero.dense")
-_TRAINED = ("dero.gru", "dero.lstm", "dero.svdf")  # which have states
+_TRAINED = ("dero.gru", "dero.lstm", "dero.svdf_filter", "dero.svdf_update")  # which have states
 
 
 class Description(PartialDescription):
@@ -147,7 +147,7 @@ class Description(PartialDescription):
             return self._join(name, data)
         if data.known_spec is None:
             raise no_counterpart(name, data, " with several results")
-        if data.spec.dtype != "float32":
+        if data.spec.dtype not in VALUES:
             raise no_counterpart(name, data, " of other values than float32")
         return self._described(name, data)
 
