@@ -152,8 +152,13 @@ class Forward:
             return f"{value}.squeeze(1)" if port.shape[0] == 1 else value
         if port.layout in _AS_IMAGE:
             return value + _AS_SEQUENCE[port.layout]
-        extra = len(port.shape) - 1 - len(self._shapes.get(port.name, port.shape[1:]))
-        return f"{value}[..., {', '.join(['None'] * extra)}]" if extra > 0 else value
+        described = self._shapes.get(port.name, port.shape[1:])
+        extra = len(port.shape) - 1 - len(described)
+        if extra <= 0:
+            return value
+        if port.shape[1:2] != described:
+            return f"{value}.unflatten(1, {port.shape[1:]})"
+        return f"{value}[..., {', '.join(['None'] * extra)}]"
 
 
 def _activation(node: KeptOperator) -> Activation:

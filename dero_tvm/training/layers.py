@@ -29,6 +29,7 @@ from relax_passes.reorganization.description import (
 
 from .activations import activation_class
 from .class_definitions import (
+    AVERAGE_POOL_SOURCE,
     BRANCHES,
     BRANCHES_SOURCE,
     MATCH_CHANNELS_SOURCE,
@@ -237,10 +238,9 @@ class Layers:
             elif pool.kind == "sum" or pool.count_include_pad:
                 pad = Call("nn.ZeroPad2d", (outside,))
             else:
-                raise UserError(
-                    f"{node.title}: PyTorch has no average pooling without its padding where that "
-                    "differs between sides"
-                )
+                self._sources.setdefault("AveragePool2d", AVERAGE_POOL_SOURCE)
+                sizes = (_size(window.kernel), _size(window.strides), outside)
+                return [Layer(Call("AveragePool2d", sizes))]
             layers.append(Layer(pad))
         elif pool.kind == "average" and not pool.count_include_pad and any(window.padding):
             named.append(("count_include_pad", "False"))

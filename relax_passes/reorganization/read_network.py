@@ -42,6 +42,7 @@ _DROPPED = (
     "image"
 )
 _ON_ELEMENTS = ("dero.unary", "dero.reshape", "dero.transpose", "dero.dense")
+_AXES_STAY = ("dero.concat", "dero.pad", "dero.slice", "dero.take")
 _TRAINED = ("dero.gru", "dero.lstm", "dero.svdf_filter", "dero.svdf_update")  # which have states
 
 
@@ -112,7 +113,7 @@ class Description(PartialDescription):
         self.tensors[name] = DescribedTensor(name, first and layouts[first] != "")
 
     def _is_transposed(self, name: str) -> bool:
-        """Whether a tensor, or what is computed from its single elements, is made channels-last."""
+        """Whether a tensor, or what has its axes in their order, is made channels-last."""
         seen, waiting = {name}, [name]
         while waiting:
             for reader in self.graph.digraph.successors(waiting.pop()):
@@ -120,7 +121,7 @@ class Description(PartialDescription):
                 if is_channels_last(data):
                     return True
                 alike = data.operator_class is OperatorClass.ELEMENTWISE or data.is_reshape
-                if alike and reader not in seen:
+                if (alike or data.operator in _AXES_STAY) and reader not in seen:
                     seen.add(reader)
                     waiting.append(reader)
         return False
@@ -137,7 +138,9 @@ class Description(PartialDescription):
         layouts = {4: ("NHWC", "NCHW"), 3: ("NLC", "NCL")}.get(len(shape), ("", ""))
         port = Port(tensor.source, shape, layouts[tensor.channels_first])
         described = self.shape(tensor.source)
-        if len(described) == 3 and port.image_shape[:-1] != described[:-1]:
+        if len(described) == 1:
+            port = Port(tensor.source, shape)
+        elif port.image_shape[:-1] != described[:-1]:
             port = Port(as_in_module(self, operand), shape)
         self.outputs.append(port)
 

@@ -100,6 +100,7 @@ REORGANIZED = {
     "EfficientNet": (families.efficientnet, 11, 0),
     "residual blocks": (residual_blocks, 13, 0),
     "parts of channels": (blocks_of_parts, 25, 0),
+    "ShuffleNet": (families.shufflenet, 10, 0),
     "hourglass": (families.hourglass, 29, 1),
     "U-Net": (families.UNet, 4, 1),
     "DenseNet with gates": (families.gated_densenet, 5, 0),
