@@ -59,7 +59,7 @@ def judge(
     """The verdicts on all joins of a network; those of `stay` stay for the reasons given there."""
     stay = stay or {}
     gates = frozenset().union(*(_gate(graph, residual) for residual in residuals))
-    gates -= frozenset().union(*(_in_block(graph, residual) for residual in residuals))
+    gates -= frozenset().union(*(_block_in(gates, graph, residual) for residual in residuals))
     reasons = {r.join: _reason_to_stay(graph, r, gates) or stay.get(r.join, "") for r in residuals}
     removed = {r.join: r for r in residuals if not reasons[r.join]}
     live = nx.DiGraph(graph.digraph.edges)
@@ -93,13 +93,13 @@ def _gate(graph: OperatorGraph, residual: Residual) -> set[str]:
     return around_shortcut(residual, images) if squashed and images else set()
 
 
-def _in_block(graph: OperatorGraph, residual: Residual) -> set[str]:
-    """What a block of convolutions of an image consists of, which a mask can be made with, too."""
+def _block_in(gates: frozenset[str], graph: OperatorGraph, residual: Residual) -> set[str]:
+    """What a residual block inside a gate consists of, if it has convolutions of an image."""
     if residual.operator not in ("dero.add", "dero.subtract") or residual.shortcut == NONE:
         return set()
-    around = around_shortcut(residual)
-    blocks = any(_convolution(graph, name) is not None for name in around)
-    return around | {residual.join} if blocks else set()
+    block = around_shortcut(residual) | {residual.join}
+    convolves = any(_convolution(graph, name) is not None for name in block)
+    return block if convolves and block <= gates else set()
 
 
 def _convolution(graph: OperatorGraph, name: str) -> OperatorClass | None:
