@@ -28,7 +28,7 @@ from relax_passes.pipeline import Canonicalize, canonicalize
 from relax_passes.residuals.identify_residuals import find_residuals
 from tests.compiled.host_module import run_on_host
 
-_SECONDS = 5.0  # for the search of each plan
+_SECONDS = 2.0  # for the search of each plan
 _SAME = 1e-4  # of the largest number, between PyTorch and what is compiled
 
 

@@ -52,7 +52,8 @@ def _measured(results: Mapping[str, Mapping[str, Any]]) -> str:
         lines += ["", "Not reorganized:", ""]
     for network in others:
         row = results[network.name]
-        lines.append(f"- {network.name}: {row.get('refused') or row.get('failed')}")
+        reason = row.get("refused") or row.get("failed")
+        lines.append(f"- {network.name}: {reason if len(reason) < 300 else f'{reason[:300]} ...'}")
     return "\n".join(lines)
 
 

@@ -199,6 +199,24 @@ class SumPool2d(nn.AvgPool2d):
         height, width = size if isinstance(size, tuple) else (size, size)
         return super().forward(x) * (height * width)'''
 
+AVERAGE_POOL_SOURCE = '''\
+class AveragePool2d(nn.Module):
+    """The mean of those pixels of each window that lie in the image."""
+
+    def __init__(
+        self,
+        kernel_size: int | tuple[int, int],
+        stride: int | tuple[int, int],
+        padding: tuple[int, int, int, int],
+    ) -> None:
+        super().__init__()
+        self.pad = nn.ZeroPad2d(padding)
+        self.pool = nn.AvgPool2d(kernel_size, stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        share = self.pool(self.pad(torch.ones_like(x[:1, :1])))
+        return self.pool(self.pad(x)) / share'''
+
 MATCH_CHANNELS_SOURCE = '''\
 class MatchChannels(nn.Module):
     """x with another number of channels, without weights.

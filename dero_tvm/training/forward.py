@@ -21,16 +21,15 @@ from relax_passes.reorganization.description import (
 from relax_passes.reorganization.give_shortcuts import image_shapes
 
 from .identifiers import Names, identifier
-from .kept_operators import kept_expression
+from .kept_in_layout import elementwise
+from .kept_operators import kept_expression, read_constants
 from .layers import Layers
 from .python_text import Call, Expression, statement
 from .segments import RESERVED, Segment
 
 _BODY = 2  # levels of indentation
-_OPERATORS = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/", "power": "**"}
 _AS_IMAGE = {"NCL": "[..., None]", "NLC": ".transpose(1, 2)[..., None]"}
 _AS_SEQUENCE = {"NCL": "[..., 0]", "NLC": "[..., 0].transpose(1, 2)"}
-_FUNCTIONS = {"maximum": "torch.maximum", "minimum": "torch.minimum"}
 
 
 class Forward:
@@ -119,7 +118,9 @@ class Forward:
         return self._elementwise(node, operands)
 
     def _kept(self, node: KeptOperator, operands: Sequence[str]) -> str:
-        constants = [f"self.{self._layers.constant(node, place)}" for place, _ in node.constants]
+        constants = [
+            f"self.{self._layers.constant(node, place)}" for place, _ in read_constants(node)
+        ]
         if node.operator == "unary":
             name = self._layers.activation_name(_activation(node), node)
             return f"{name}()({operands[0]})"
@@ -138,11 +139,8 @@ class Forward:
             f"{operand}[..., None, None]" if rank < len(node.shape) else operand
             for operand, rank in zip(operands, ranks)
         )
-        if node.function in _OPERATORS:
-            value = f"{first} {_OPERATORS[node.function]} {second}"
-        elif node.function in _FUNCTIONS:
-            value = f"{_FUNCTIONS[node.function]}({first}, {second})"
-        else:
+        value = elementwise(node.function, first, second)
+        if value is None:
             raise UserError(f"{node.title}: {node.function} cannot be written in PyTorch")
         if node.activation is None:
             return value
@@ -154,8 +152,13 @@ class Forward:
             return f"{value}.squeeze(1)" if port.shape[0] == 1 else value
         if port.layout in _AS_IMAGE:
             return value + _AS_SEQUENCE[port.layout]
-        extra = len(port.shape) - 1 - len(self._shapes.get(port.name, port.shape[1:]))
-        return f"{value}[..., {', '.join(['None'] * extra)}]" if extra > 0 else value
+        described = self._shapes.get(port.name, port.shape[1:])
+        extra = len(port.shape) - 1 - len(described)
+        if extra <= 0:
+            return value
+        if port.shape[1:2] != described:
+            return f"{value}.unflatten(1, {port.shape[1:]})"
+        return f"{value}[..., {', '.join(['None'] * extra)}]"
 
 
 def _activation(node: KeptOperator) -> Activation:

@@ -29,6 +29,7 @@ from relax_passes.reorganization.description import (
 
 from .activations import activation_class
 from .class_definitions import (
+    AVERAGE_POOL_SOURCE,
     BRANCHES,
     BRANCHES_SOURCE,
     MATCH_CHANNELS_SOURCE,
@@ -38,7 +39,7 @@ from .class_definitions import (
     convolution_source,
 )
 from .identifiers import Names, identifier
-from .kept_operators import is_trained
+from .kept_operators import is_trained, read_constants
 from .python_text import Call, Expression
 
 MODULES = (Convolution, Dense, Pool, Upsample, Shuffle, Activate)
@@ -87,7 +88,7 @@ class Layers:
         names = Names(taken)
         for node in architecture.nodes:
             if isinstance(node, KeptOperator):
-                for place, _ in node.constants:
+                for place, _ in read_constants(node):
                     wanted = identifier(f"{node.variable}_{place}", otherwise="constant")
                     self._constants[node.name, place] = names.new(wanted)
 
@@ -98,9 +99,9 @@ class Layers:
     def constants(self, node: KeptOperator) -> dict[str, Layer]:
         """The constants of a kept operator as attributes of the network."""
         layers = {}
-        for place, shape in node.constants:
+        for place, shape in read_constants(node):
             zeros = Call("torch.zeros", (", ".join(map(str, shape)) or "()",))
-            named = () if is_trained(node, shape) else (("requires_grad", "False"),)
+            named = () if is_trained(node, place, shape) else (("requires_grad", "False"),)
             weights = {"": f"{node.name}.constant{place}"}
             layers[self.constant(node, place)] = Layer(
                 Call("nn.Parameter", (zeros,), named), weights
@@ -237,10 +238,9 @@ class Layers:
             elif pool.kind == "sum" or pool.count_include_pad:
                 pad = Call("nn.ZeroPad2d", (outside,))
             else:
-                raise UserError(
-                    f"{node.title}: PyTorch has no average pooling without its padding where that "
-                    "differs between sides"
-                )
+                self._sources.setdefault("AveragePool2d", AVERAGE_POOL_SOURCE)
+                sizes = (_size(window.kernel), _size(window.strides), outside)
+                return [Layer(Call("AveragePool2d", sizes))]
             layers.append(Layer(pad))
         elif pool.kind == "average" and not pool.count_include_pad and any(window.padding):
             named.append(("count_include_pad", "False"))

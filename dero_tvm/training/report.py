@@ -18,7 +18,7 @@ from relax_passes.reorganization.description import (
 )
 
 from .joins import PartialChoice
-from .kept_operators import is_trained
+from .kept_operators import is_trained, read_constants
 
 
 @dataclass(frozen=True)
@@ -114,8 +114,11 @@ def inheritance(architecture: Architecture) -> tuple[int, int]:
             biased = node.bias or node.norm == "after"
             size = prod(node.weight_shape) + node.out_channels * biased
         elif isinstance(node, KeptOperator):
-            trained = [shape for _, shape in node.constants if is_trained(node, shape)]
-            inherited += sum(prod(shape) for shape in trained)
+            inherited += sum(
+                prod(shape)
+                for place, shape in read_constants(node)
+                if is_trained(node, place, shape)
+            )
             continue
         else:
             continue

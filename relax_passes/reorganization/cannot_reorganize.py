@@ -42,6 +42,13 @@ def no_counterpart(name: str, data: Node, why: str = "") -> CannotReorganize:
             "network has batch normalizations, whose statistics training fixes: use BatchNorm in "
             "its place"
         )
+    if data.operator == "dero.arg_extreme":
+        return CannotReorganize(
+            f"{layer(name, data)} gives places, not values, through which nothing can be trained: "
+            "end the network before it (--outputs)"
+        )
+    if word == "conv3d":
+        return one_axis(name, data)
     if own in _CONVOLUTIONS and _is_layout(data) and len(data.signature.inputs[0].shape) != 4:
         return one_axis(name, data)
     if origin is None or _letters(word) in _letters(own):
@@ -58,8 +65,8 @@ def no_counterpart(name: str, data: Node, why: str = "") -> CannotReorganize:
 def one_axis(name: str, data: Node) -> CannotReorganize:
     """For a convolution of something else than images."""
     return CannotReorganize(
-        f"{layer(name, data)} is a convolution along another number of axes than two; only "
-        "networks of two-dimensional convolutions on images can be reorganized"
+        f"{layer(name, data)} is a convolution along another number of axes than one or two; only "
+        "networks of convolutions on images and sequences can be reorganized"
     )
 
 

@@ -9,7 +9,7 @@ The dense layers of a gate follow the image that it multiplies.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import prod
 
@@ -65,16 +65,27 @@ def _gated_images(nodes: Sequence[AnyNode]) -> dict[str, str]:
     known = {node.name: node for node in nodes}
     gated = {}
     for node in nodes:
-        if not isinstance(node, Elementwise):
+        if not isinstance(node, Elementwise) or node.function != "multiply":
             continue
-        for gate, image in (node.inputs, reversed(node.inputs)):
-            while isinstance(known.get(gate), Activate):
-                (gate,) = known[gate].inputs
-            last, other = known.get(gate), known.get(image)
-            of_image = other is not None and len(other.shape) == 3
-            if isinstance(last, Dense) and last.in_gate and last.out_channels > 1 and of_image:
-                gated[gate] = image
+        for factor, image in (node.inputs, reversed(node.inputs)):
+            other = known.get(image)
+            if other is None or len(other.shape) != 3:
+                continue
+            for gate in _made_by(factor, known):
+                last = known[gate]
+                if isinstance(last, Dense) and last.in_gate and last.out_channels > 1:
+                    gated[gate] = image
     return gated
+
+
+def _made_by(name: str, known: Mapping[str, AnyNode]) -> Iterator[str]:
+    """The node of this name, or those whose elements its elements are computed from one by one."""
+    node = known.get(name)
+    if isinstance(node, Activate) or (isinstance(node, Elementwise) and len(node.shape) == 1):
+        for source in node.inputs:
+            yield from _made_by(source, known)
+    elif node is not None:
+        yield name
 
 
 def _gate_layer(node: Dense, channels: int, filters: int) -> Dense:

@@ -6,7 +6,8 @@ image itself once the difference is gone.  These stay:
 
 * parallel branches, which have no shortcut;
 * products.  What a product's image is multiplied with is a **gate** (squeeze and
-  excitation), ``x * gate(x)``; a gate is no block operator, so nothing inside it is reorganized;
+  excitation), ``x * gate(x)``; a gate is no block operator, so nothing inside it is reorganized
+  but residual blocks on images, where a network makes a mask;
 * an addition around no convolution, or to something of another shape;
 * joins with a part of a tensor's channels, or what is computed from one (ShuffleNet V2, Res2Net,
   YOLO's C2f): such parts are branches side by side, and none goes around another;
@@ -58,6 +59,7 @@ def judge(
     """The verdicts on all joins of a network; those of `stay` stay for the reasons given there."""
     stay = stay or {}
     gates = frozenset().union(*(_gate(graph, residual) for residual in residuals))
+    gates -= frozenset().union(*(_block_in(gates, graph, residual) for residual in residuals))
     reasons = {r.join: _reason_to_stay(graph, r, gates) or stay.get(r.join, "") for r in residuals}
     removed = {r.join: r for r in residuals if not reasons[r.join]}
     live = nx.DiGraph(graph.digraph.edges)
@@ -89,6 +91,15 @@ def _gate(graph: OperatorGraph, residual: Residual) -> set[str]:
     squashed = [b.operand for b in residual.branches if _is_squashed(graph, b.operand)]
     images = [b.operand for b in residual.branches if b.operand not in squashed]
     return around_shortcut(residual, images) if squashed and images else set()
+
+
+def _block_in(gates: frozenset[str], graph: OperatorGraph, residual: Residual) -> set[str]:
+    """What a residual block inside a gate consists of, if it has convolutions of an image."""
+    if residual.operator not in ("dero.add", "dero.subtract") or residual.shortcut == NONE:
+        return set()
+    block = around_shortcut(residual) | {residual.join}
+    convolves = any(_convolution(graph, name) is not None for name in block)
+    return block if convolves and block <= gates else set()
 
 
 def _convolution(graph: OperatorGraph, name: str) -> OperatorClass | None:

@@ -19,10 +19,14 @@ from .description import Activation, KeptOperator
 from .partial_description import DescribedTensor, PartialDescription
 
 
+VALUES = ("float32", "bool")
+"""The types that a network's tensors may have: numbers, and truth values to choose by."""
+
+
 def can_stay(data: Node) -> bool:
     """Whether an operator can be written again as it is: not if a join hides in it."""
     operator, spec = operator_of(data.operator), data.known_spec
-    known = operator is not None and spec is not None and spec.dtype == "float32"
+    known = operator is not None and spec is not None and spec.dtype in VALUES
     return known and not isinstance(operator, Joined)
 
 

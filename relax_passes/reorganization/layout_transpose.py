@@ -24,9 +24,17 @@ def is_transpose(data: Node, axes: tuple[int, ...]) -> bool:
 
 def is_channels_last(data: Node) -> bool:
     """Whether an operator moves the channels of an image or a sequence behind its pixels."""
-    if is_transpose(data, TO_NHWC):
+    if is_transpose(data, TO_NHWC) or _is_one_channel(data):
         return True
     return data.operator == "dero.transpose" and moved_channels(data) == "last"
+
+
+def _is_one_channel(data: Node) -> bool:
+    """Whether a sequence of one channel, [1, 1, L], is made an image."""
+    if data.operator != "dero.reshape":
+        return False
+    old, new = data.signature.inputs[0].shape, data.signature.output.shape
+    return len(old) == 3 and old[:2] == (1, 1) and new in ((1, old[2], 1, 1), (1, 1, old[2], 1))
 
 
 def moved_channels(data: Node) -> str:

@@ -33,7 +33,7 @@ from ..residuals.image_norms import ImageNorm, image_norms
 from ..residuals.residual import Residual
 from .cannot_reorganize import CannotReorganize, no_counterpart, refusing
 from .description import Activation, Concat, Convolution, Elementwise, Port
-from .kept_operators import as_in_module, can_stay, kept_operator
+from .kept_operators import VALUES, as_in_module, can_stay, kept_operator
 from .layout_transpose import is_channels_last
 from .partial_description import DESCRIPTION, DescribedTensor, PartialDescription, clamp_of
 
@@ -42,7 +42,8 @@ _DROPPED = (
     "image"
 )
 _ON_ELEMENTS = ("dero.unary", "dero.reshape", "dero.transpose", "dero.dense")
-_TRAINED = ("dero.gru", "dero.lstm", "dero.svdf")  # which have states
+_AXES_STAY = ("dero.concat", "dero.pad", "dero.slice", "dero.take")
+_TRAINED = ("dero.gru", "dero.lstm", "dero.svdf_filter", "dero.svdf_update")  # which have states
 
 
 class Description(PartialDescription):
@@ -112,7 +113,7 @@ class Description(PartialDescription):
         self.tensors[name] = DescribedTensor(name, first and layouts[first] != "")
 
     def _is_transposed(self, name: str) -> bool:
-        """Whether a tensor, or what is computed from its single elements, is made channels-last."""
+        """Whether a tensor, or what has its axes in their order, is made channels-last."""
         seen, waiting = {name}, [name]
         while waiting:
             for reader in self.graph.digraph.successors(waiting.pop()):
@@ -120,7 +121,7 @@ class Description(PartialDescription):
                 if is_channels_last(data):
                     return True
                 alike = data.operator_class is OperatorClass.ELEMENTWISE or data.is_reshape
-                if alike and reader not in seen:
+                if (alike or data.operator in _AXES_STAY) and reader not in seen:
                     seen.add(reader)
                     waiting.append(reader)
         return False
@@ -137,7 +138,9 @@ class Description(PartialDescription):
         layouts = {4: ("NHWC", "NCHW"), 3: ("NLC", "NCL")}.get(len(shape), ("", ""))
         port = Port(tensor.source, shape, layouts[tensor.channels_first])
         described = self.shape(tensor.source)
-        if len(described) == 3 and port.image_shape[:-1] != described[:-1]:
+        if len(described) == 1:
+            port = Port(tensor.source, shape)
+        elif port.image_shape[:-1] != described[:-1]:
             port = Port(as_in_module(self, operand), shape)
         self.outputs.append(port)
 
@@ -147,7 +150,7 @@ class Description(PartialDescription):
             return self._join(name, data)
         if data.known_spec is None:
             raise no_counterpart(name, data, " with several results")
-        if data.spec.dtype != "float32":
+        if data.spec.dtype not in VALUES:
             raise no_counterpart(name, data, " of other values than float32")
         return self._described(name, data)
 

@@ -56,6 +56,10 @@ NAME = "ReorganizeResiduals"
 AS_THE_AUTHORS = Choices()
 UNNAMED = "it is none of the joins that were to be reorganized, so its block stays exact"
 
+KEPT_AROUND = (
+    "what it goes around stays as it is: there is none that its shortcut could be given to"
+)
+
 
 @tvm.transform.module_pass(opt_level=0, name=NAME)
 class ReorganizeResiduals:
@@ -102,6 +106,10 @@ def reorganize(
         found = Description(graph, by_join, verdicts, pass_name, choices.join_activation, within)
         try:
             found.read()
+            without = _around_no_convolution(found)
+            if without:
+                stay |= dict.fromkeys(without, KEPT_AROUND)
+                continue
             if not found.removed:
                 raise _without_residuals(found)
             network = _assembled(found, residuals, choices, name)
@@ -113,6 +121,12 @@ def reorganize(
             stay |= dict.fromkeys(causes, str(refusal))
         else:
             return record(written, found.decisions)
+
+
+def _around_no_convolution(found: Description) -> list[str]:
+    """The removed joins around which no convolution has come out that could get the shortcut."""
+    given = {n.name for n in found.nodes.values() if isinstance(n, Convolution) and not n.in_gate}
+    return [join for join, r in found.verdicts.removed.items() if not around_shortcut(r) & given]
 
 
 def removable_joins(mod: tvm.IRModule) -> list[Residual]:

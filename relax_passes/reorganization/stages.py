@@ -102,7 +102,8 @@ def _head(nodes: Sequence[AnyNode], joined: set[str]) -> set[str]:
         trunk = isinstance(node, Convolution) and (Dense in after or node.name in joined)
         if Convolution not in after and not trunk:
             head.add(node.name)
-    return head
+    trunk_nodes = [node.name for node in nodes if node.name not in head]
+    return head.difference(*(nx.ancestors(graph, name) for name in trunk_nodes))
 
 
 def _blocks(trunk: list[AnyNode], regions: list[set[str]], inputs: set[str]) -> list[list[AnyNode]]:

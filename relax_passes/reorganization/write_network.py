@@ -123,7 +123,7 @@ class _Writer:
         return value
 
     def _node(self, node: AnyNode, apart: bool) -> None:
-        x, *others = (self.tensors.get(name) for name in node.inputs)
+        x, *others = self._operands(node)
         label = node.variable
         if isinstance(node, Convolution):
             self._convolution(node, x, apart)
@@ -161,6 +161,13 @@ class _Writer:
         else:
             result = self._activation(label, x, node.activation)
         self.tensors[node.name] = result
+
+    def _operands(self, node: AnyNode) -> list[relax.Expr | None]:
+        """The tensors that a node reads; None for a sum that it reads in two parts."""
+        apart = isinstance(node, GlobalPool) and node.apart
+        return [
+            None if apart and name in self.parts else self.tensors[name] for name in node.inputs
+        ]
 
     def _kept(self, node: KeptOperator) -> relax.Expr:
         operands = {place: self.tensors[n] for n, place in zip(node.inputs, node.places)}

@@ -83,6 +83,18 @@ class ChannelAttention(nn.Module):
         return x * gate[:, :, None, None]
 
 
+class TwoPoolings(nn.Module):
+    """A gate of means and maxima, by the same layers."""
+
+    def __init__(self, channels):
+        super().__init__()
+        self.excite = nn.Sequential(nn.Conv2d(channels, 4, 1), nn.ReLU(), nn.Conv2d(4, channels, 1))
+
+    def forward(self, x):
+        pooled = (functional.adaptive_avg_pool2d(x, 1), functional.adaptive_max_pool2d(x, 1))
+        return x * torch.sigmoid(sum(map(self.excite, pooled)))
+
+
 class PixelGate(nn.Module):
     """A gate of one number a pixel and channel, from a convolution on the image."""
 
@@ -384,6 +396,24 @@ def tcn():
     return nn.Sequential(TemporalBlock(), TemporalBlock(dilation=4), last, Steps(), nn.Linear(8, 3))
 
 
+class Mask(nn.Module):
+    """A sequence times a mask that residual blocks make of it, as for separating voices."""
+
+    def __init__(self, channels=4):
+        super().__init__()
+        layers = (nn.Conv1d(channels, channels, 3, padding=1), nn.ReLU())
+        self.block = Add(nn.Sequential(*layers, nn.Conv1d(channels, channels, 1)))
+        self.last = nn.Conv1d(channels, channels, 1)
+
+    def forward(self, x):
+        return x * torch.sigmoid(self.last(self.block(x)))
+
+
+def masked():
+    """One channel in, one channel out."""
+    return nn.Sequential(nn.Conv1d(1, 4, 5, padding=2), Mask(), nn.ConvTranspose1d(4, 1, 4, 2, 1))
+
+
 class ConvNeXtBlock(nn.Module):
     def __init__(self, channels=8):
         super().__init__()
@@ -450,6 +480,13 @@ class SelfAttention(nn.Module):
         return x + (
             torch.softmax(flat.transpose(1, 2) @ flat, -1) @ flat.transpose(1, 2)
         ).transpose(1, 2).reshape(x.shape)
+
+
+class Largest(nn.Module):
+    """Which channel is the largest, for every pixel."""
+
+    def forward(self, x):
+        return x.argmax(1)
 
 
 class DualPath(nn.Module):

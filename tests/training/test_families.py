@@ -93,6 +93,17 @@ def kept_operators():
     )
 
 
+def other_ways():
+    """A gate of two poolings, uneven borders, attention."""
+    return classified(
+        conv(3, 8, stride=2),
+        Add(nn.Sequential(conv(8, 8), conv(8, 8, act=None), families.TwoPoolings(8))),
+        nn.AvgPool2d(3, 2, 1, ceil_mode=True, count_include_pad=False),
+        conv(8, 8),
+        families.SelfAttention(),
+    )
+
+
 # Network -> convolutions with a shortcut, and without: of heads, and of gates on images.
 REORGANIZED = {
     "gates": (gates, 11, 1),
@@ -100,6 +111,7 @@ REORGANIZED = {
     "EfficientNet": (families.efficientnet, 11, 0),
     "residual blocks": (residual_blocks, 13, 0),
     "parts of channels": (blocks_of_parts, 25, 0),
+    "ShuffleNet": (families.shufflenet, 10, 0),
     "hourglass": (families.hourglass, 29, 1),
     "U-Net": (families.UNet, 4, 1),
     "DenseNet with gates": (families.gated_densenet, 5, 0),
@@ -111,6 +123,7 @@ REORGANIZED = {
     "super resolution": (families.SuperResolution, 6, 1),
     "kept operators": (kept_operators, 7, 1),
     "TCN": (families.tcn, 5, 0),
+    "other ways": (other_ways, 4, 2),
 }
 SHAPES = {"TCN": (1, 4, 16)}
 
@@ -154,11 +167,12 @@ def tensors(outputs):
 
 def test_refused() -> None:
     """In one line, with the reason in the model's own names."""
-    model = classified(conv(3, 8), basic(8, 8), families.SelfAttention())
+    model = nn.Sequential(conv(3, 8), basic(8, 8), families.Largest())
     with pytest.raises(dero_tvm.UserError) as caught:
         dero_tvm.reorganize(exported(model))
     assert str(caught.value) == (
-        "main_graph: MatMul '/2/MatMul': matmul cannot be written in PyTorch"
+        "main_graph: ArgMax '/2/ArgMax' gives places, not values, through which nothing can be "
+        "trained: end the network before it (--outputs)"
     )
 
 
@@ -168,6 +182,17 @@ def test_pytorch_programs_name_their_modules() -> None:
     program = torch.export.export(model.eval(), (torch.zeros(*IMAGE),))
     dropped = [d for d in dero_tvm.reorganize(program).report.decisions if d.action == "dropped"]
     assert [decision.join for decision in dropped] == ["native_group_norm '1.main.0.1'"]
+
+
+def test_blocks_that_make_a_mask() -> None:
+    """Reorganized like others, but the convolution that ends in the mask; of one channel."""
+    made = dero_tvm.reorganize(exported(families.masked(), (1, 1, 32)))
+    assert len(made.report.shortcuts) == 3
+    assert len(made.report.without_shortcut) == 1
+    signal = torch.randn(1, 1, 32)
+    (actual,) = run_on_host(made.module, [signal.numpy()])
+    expected = made.network().eval()(signal).detach().numpy()
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
 
 
 def test_joins_that_cannot_go_stay_alone() -> None:

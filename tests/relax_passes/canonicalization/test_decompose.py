@@ -100,6 +100,18 @@ def padded(pool):
     return lambda emit, x: pool(x, pool_size=[3, 3], strides=[2, 2], padding=[0, 0, 1, 0])
 
 
+def by_own_statistics(emit, x):
+    return emit(op.nn.batch_norm(x, *map(const, (GAMMA, BETA, MEAN, VARIANCE)), axis=1))[0]
+
+
+def less_its_mean_by_its_deviation(emit, x):
+    centered = emit(op.subtract(x, op.mean(x, [0, 2], keepdims=True)))
+    variance = op.mean(op.multiply(centered, centered), [0, 2], keepdims=True)
+    whitened = op.divide(centered, op.sqrt(op.add(variance, const(1e-5))))
+    product = op.multiply(whitened, const(GAMMA.reshape(1, 4, 1)))
+    return op.add(product, const(BETA.reshape(1, 4, 1)))
+
+
 def bounds(emit, x):
     return op.nn.relu6(op.minimum(const([[2.0]]), op.maximum(x, const(-1.0))))
 
@@ -117,6 +129,7 @@ def clips(emit, x):
         ((1, 4, 6, 6), adaptive_poolings, a_pooling_and_a_mean),
         ((1, 4, 6, 7), rounded_up(op.nn.max_pool2d), padded(op.nn.max_pool2d)),
         ((1, 4, 6, 7), rounded_up(op.nn.avg_pool2d), padded(op.nn.avg_pool2d)),
+        ((1, 4, 9), by_own_statistics, less_its_mean_by_its_deviation),
         ((1, 4), bounds, clips),
     ],
 )
