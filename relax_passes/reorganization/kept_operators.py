@@ -18,7 +18,6 @@ from .cannot_reorganize import CannotReorganize, layer, no_counterpart
 from .description import Activation, KeptOperator
 from .partial_description import DescribedTensor, PartialDescription
 
-
 VALUES = ("float32", "bool")
 """The types that a network's tensors may have: numbers, and truth values to choose by."""
 
