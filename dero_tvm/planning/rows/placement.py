@@ -5,7 +5,7 @@ ended up above the most bytes alive, which is where they all would fit at best, 
 the order and everything is placed anew (squeaky wheel optimization, Joslin and Clements 1999).
 
 Where that leaves a gap, they are placed within the most bytes alive by exact search, or within
-lower and lower limits by ejection.
+lower and lower limits by the search call by call and by ejection.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from ..budget import Budget
 from ..ejection import eject
 from .conflicts import conflicts_of
 from .exact_placement import place_exactly
+from .layout_search import place_call_by_call
 from .lives import Block, Lives
 
 COMPARISONS_PER_SECOND = 120_000_000
@@ -28,6 +29,10 @@ _COMPARISONS_OF_A_BLOCK = 1_000  # what placing one costs besides
 _PATIENCE = 60  # placements without a lower one, after which the search ends
 _SHARE = 0.1  # of the time limit
 _MOVES = (300, 2_000, 2_000, 2_000, 2_000, 2_000)  # of ejection within each limit, twice
+_CALL_BY_CALL = 0.6  # of the budget for more search
+_IN_VAIN = 0.25  # the part of that after which it is given up if nothing was found
+_HALVINGS = 3  # of what is between the most bytes alive and the best placement
+_LIMITS = 16  # that are tried from the most bytes alive upwards
 _SEED = 0
 
 
@@ -51,12 +56,56 @@ def place_rows(lives: Lives, unit: int, budget: Budget) -> Placed:
 def lowered(lives: Lives, unit: int, placed: Placed, below: float, budget: Budget) -> Placed | None:
     """A placement of less than `below` bytes by more search, on which `budget` is spent at most.
 
-    `placed` is one in which the blocks were placed in a good order.  A try is made within the most
-    bytes alive, then, by ejection, between that and the best, halving what is between.
+    `placed` is one in which the blocks were placed in a good order.  Tries are made within the most
+    bytes alive, then between that and the best.
     """
     exact = place_exactly(lives.blocks, unit, lives.peak, budget)
     if exact is not None:
         return Placed(tuple(exact), lives.peak, placed.turns)
+    found = _call_by_call(lives, unit, placed, below, budget)
+    if found is not None and found.height == lives.peak:
+        return found
+    below = below if found is None else found.height
+    return _ejected(lives, unit, placed, below, budget) or found
+
+
+def _call_by_call(
+    lives: Lives, unit: int, placed: Placed, below: float, budget: Budget
+) -> Placed | None:
+    """Less than `below` bytes, the more seldom the lower a limit, but not always."""
+    budget_of_all, budget = budget, budget.part(_CALL_BY_CALL)
+    best, height = None, int(min(below, placed.height))
+    tried: set[int] = set()
+
+    def within(limit: int) -> bool:
+        nonlocal best, height
+        limit -= limit % unit
+        hopeless = best is None and budget.spent > _IN_VAIN * budget.seconds
+        if limit in tried or not lives.peak <= limit < height or hopeless or budget.expired():
+            return False
+        tried.add(limit)
+        found = place_call_by_call(lives.blocks, lives.calls, unit, limit, budget)
+        if found is not None:
+            height = max(map(add, found, (block.bytes for block in lives.blocks)))
+            best = Placed(tuple(found), height, placed.turns)
+        return found is not None
+
+    floor = lives.peak
+    if not within(floor):
+        for _ in range(_HALVINGS):
+            middle = (floor + height) // 2
+            if not within(middle):
+                floor = middle
+        span = height - lives.peak
+        any(within(lives.peak + span * part // _LIMITS) for part in range(1, _LIMITS))
+    budget_of_all.spent += budget.spent
+    return best
+
+
+def _ejected(
+    lives: Lives, unit: int, placed: Placed, below: float, budget: Budget
+) -> Placed | None:
+    """Less than `below` bytes by ejection, halving what is between that and the most alive."""
     conflicts = conflicts_of(lives.blocks, unit)
     if conflicts is None:
         return None

@@ -1,0 +1,196 @@
+"""Placement of rows within a limit, call by call, with many layouts side by side (a beam search).
+
+A layout says where everything lies that is alive during a call.  What comes behind it depends on
+that alone, so of all ways to the same layout one is kept.  Each block is put at either end of every
+gap that holds it, and of the layouts that this gives the cheapest are kept, if those that are born
+later still find room (`look_ahead`).  Neighbours that die one after the other are cheap: what they
+leave is one gap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import gcd
+
+import numpy as np
+
+from ..budget import Budget
+from .lives import Block
+from .look_ahead import Layouts, LookAhead
+from .room import room_beside_sequences
+
+ENTRIES_PER_SECOND = 8_000_000  # blocks of layouts that are looked at
+_ENTRIES_OF_A_STEP = 3_000  # what placing a block costs besides
+_WIDTH = 60  # layouts that are kept
+_NEIGHBOURS = 10  # what it costs for each call that one of two neighbours outlives the other
+_CHANCE = 50  # what chance adds to the cost at most
+_SEED = 0
+_MOST_UNITS = 1 << 17  # of a limit; tables are as long
+
+
+def place_call_by_call(
+    blocks: Sequence[Block], calls: int, unit: int, limit: int, budget: Budget
+) -> list[int] | None:
+    """Addresses, multiples of `unit`, that keep to `limit`; None if none are found.
+
+    The largest tensors in sequence lie at the arena's ends; what others leave as their rows come
+    and go is not used.
+    """
+    room = room_beside_sequences(blocks, calls, unit, limit)
+    numbers = [number for number in range(len(blocks)) if number not in room.addresses]
+    items = [blocks[number] for number in numbers]
+    alignments = [max(unit, block.alignment) for block in blocks]
+    measure = gcd(*(block.bytes for block in items), *alignments, *map(int, np.unique(room.floor)))
+    if limit // max(measure, 1) > _MOST_UNITS:
+        return None
+    offsets = dict(room.addresses)
+    if items:
+        search = _Search(
+            np.array([block.start for block in items]),
+            np.array([block.end for block in items]),
+            np.array([block.bytes // measure for block in items]),
+            [alignments[number] // measure for number in numbers],
+            room.floor // measure,
+            room.ceiling // measure,
+        )
+        found = search.run(budget)
+        if found is None:
+            return None
+        offsets |= {n: measure * address for n, address in zip(numbers, found, strict=True)}
+    return [offsets[number] for number in range(len(blocks))]
+
+
+@dataclass(frozen=True)
+class _Step:
+    """Where a block lies in each layout that was kept, and in which layout before it was put."""
+
+    parents: np.ndarray
+    addresses: np.ndarray
+
+
+class _Search:
+    """In units of which every size, address and distance is a multiple."""
+
+    def __init__(
+        self,
+        starts: np.ndarray,
+        ends: np.ndarray,
+        sizes: np.ndarray,
+        alignments: Sequence[int],
+        floor: np.ndarray,
+        ceiling: np.ndarray,
+    ) -> None:
+        self.starts, self.ends, self.sizes = starts, ends, sizes
+        self.alignments = alignments
+        self.floor, self.ceiling = floor, ceiling
+        self.ahead = LookAhead(starts, ends, sizes, floor, ceiling)
+        self.chance = np.random.default_rng(_SEED)
+        # Addresses of a layout ascend; `items` has the numbers of the blocks.
+        self.low: np.ndarray = np.zeros((1, 0), np.int64)
+        self.items: np.ndarray = np.zeros((1, 0), np.int64)
+
+    def run(self, budget: Budget) -> list[int] | None:
+        if (self.ahead.slack < 0).any():
+            return None
+        turns = np.lexsort((-self.ends, -self.sizes, self.starts)).tolist()
+        steps = []
+        for item in turns:
+            self._let_go(int(self.starts[item]))
+            step = None if budget.expired() else self._place(item, budget)
+            if step is None:
+                return None
+            steps.append(step)
+        addresses = [0] * len(turns)
+        layout = 0
+        for item, step in zip(reversed(turns), reversed(steps), strict=True):
+            addresses[item] = int(step.addresses[layout])
+            layout = int(step.parents[layout])
+        return addresses
+
+    def _let_go(self, call: int) -> None:
+        """Forget what is dead: the same blocks in all layouts."""
+        alive = self.ends[self.items] > call
+        count = len(self.items), int(alive[0].sum())
+        self.low, self.items = self.low[alive].reshape(count), self.items[alive].reshape(count)
+
+    def _place(self, item: int, budget: Budget) -> _Step | None:
+        """Put a block into every layout; None if there is no room in any."""
+        start, end, size = int(self.starts[item]), int(self.ends[item]), int(self.sizes[item])
+        self.ahead.place(start, end, size)
+        parents, gaps, addresses = self._places(item)
+        low, items = _inserted(self.low, self.items, parents, gaps, addresses, item)
+        ends = self.ends[items]
+        different = _different(low, ends, self.sizes[items])
+        layouts = Layouts(low[different], (low + self.sizes[items])[different], ends[different])
+        budget.spend(low.size + _ENTRIES_OF_A_STEP, ENTRIES_PER_SECOND)
+        if not len(different):
+            return None
+        fits, cost = self.ahead.judge(layouts, start)
+        cost += self._neighbours(layouts, start) + self.chance.integers(_CHANCE, size=len(cost))
+        kept = np.flatnonzero(fits)
+        if len(kept) > _WIDTH:  # the sum tells equal ones apart, so that all machines keep the same
+            kept = kept[np.argpartition(cost[kept] * len(kept) + np.arange(len(kept)), _WIDTH)]
+            kept = np.sort(kept[:_WIDTH])
+        chosen = different[kept]
+        self.low, self.items = low[chosen], items[chosen]
+        return _Step(parents[chosen], addresses[chosen]) if len(kept) else None
+
+    def _places(self, item: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Both ends of each gap that holds a block: layouts, gaps, addresses."""
+        life = slice(int(self.starts[item]), int(self.ends[item]))
+        floor, ceiling = int(self.floor[life].max()), int(self.ceiling[life].min())
+        edge = np.zeros((len(self.low), 1), np.int64)
+        below = np.concatenate([edge + floor, self.low + self.sizes[self.items]], 1)
+        above = np.concatenate([self.low, edge + ceiling], 1)
+        alignment = self.alignments[item]
+        lowest = -(-np.maximum(below, floor) // alignment) * alignment
+        highest = np.minimum(above, ceiling) - self.sizes[item]
+        highest = highest // alignment * alignment
+        at_bottom, at_top = np.nonzero(lowest <= highest), np.nonzero(lowest < highest)
+        return (
+            np.concatenate([at_bottom[0], at_top[0]]),
+            np.concatenate([at_bottom[1], at_top[1]]),
+            np.concatenate([lowest[at_bottom], highest[at_top]]),
+        )
+
+    def _neighbours(self, layouts: Layouts, call: int) -> np.ndarray:
+        """What it costs that neighbours do not die together; a gap is one that is dead now."""
+        left = layouts.ends - call
+        floor = np.full((len(left), 1), self.floor[call])
+        gap = layouts.low > np.concatenate([floor, layouts.high[:, :-1]], 1)
+        apart = np.abs(left[:, 1:] - left[:, :-1])
+        calls = np.where(gap[:, 1:], left[:, 1:] + left[:, :-1], apart).sum(1)
+        calls += np.where(gap[:, 0], left[:, 0], 0)
+        calls += np.where(layouts.high[:, -1] < self.ceiling[call], left[:, -1], 0)
+        return _NEIGHBOURS * calls
+
+
+def _inserted(
+    low: np.ndarray,
+    items: np.ndarray,
+    parents: np.ndarray,
+    gaps: np.ndarray,
+    addresses: np.ndarray,
+    item: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Layouts with one block more, number `item`, each in a gap of one of those before."""
+    new_low = np.empty((len(parents), low.shape[1] + 1), np.int64)
+    new_items = np.empty_like(new_low)
+    columns = np.arange(low.shape[1])
+    turn = np.arange(len(parents))[:, None]
+    behind = columns + (columns >= gaps[:, None])
+    new_low[turn, behind], new_items[turn, behind] = low[parents], items[parents]
+    new_low[turn[:, 0], gaps], new_items[turn[:, 0], gaps] = addresses, item
+    return new_low, new_items
+
+
+def _different(low: np.ndarray, ends: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Numbers of the layouts that are not like one before: by a sum of 64 bits."""
+    mixed = (low.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+    mixed ^= ends.astype(np.uint64) * np.uint64(0xC2B2AE3D27D4EB4F)
+    mixed += sizes.astype(np.uint64) * np.uint64(0x165667B19E3779F9)
+    mixed ^= mixed >> np.uint64(29)
+    mixed *= np.uint64(0xBF58476D1CE4E5B9)
+    mixed ^= mixed >> np.uint64(32)
+    return np.sort(np.unique(mixed.sum(1, dtype=np.uint64), return_index=True)[1])
