@@ -100,4 +100,5 @@ def test_the_list_is_whole() -> None:
         for name, value in vars(pipeline).items()
         if name[0].isupper() and getattr(value, "__module__", "").startswith("relax_passes.")
     }
-    assert {*PASSES} == used - {"AS_THE_AUTHORS", "Choices"}
+    named = {"Again", "MakeAgain"}  # tensors of one network, which the planner chooses
+    assert {*PASSES} == used - {"AS_THE_AUTHORS", "Choices"} - named

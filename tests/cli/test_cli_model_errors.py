@@ -49,14 +49,6 @@ def test_operator_that_is_imported_but_has_no_kernel(refused, tmp_path, output):
     assert message.startswith(f"{path}: operator relax.cumsum has no implementation")
 
 
-def test_operator_with_several_results(refused, tmp_path, output):
-    node = helper.make_node("TopK", ["x", "k"], ["y", "i"])
-    model = model_of([node], {"x": (1, 8)}, {"y": (1, 2)}, {"k": np.array([2])})
-    path = save(model, tmp_path / "top.onnx")
-    message = refused("compile", path, "-o", output)
-    assert message.startswith(f"{path}: operator relax.topk has several results")
-
-
 @pytest.mark.parametrize("kind", ["FLOAT16", "BFLOAT16", "STRING", "COMPLEX64"])
 def test_unsupported_type(refused, tmp_path, output, kind):
     node = helper.make_node("Relu", ["x"], ["y"])

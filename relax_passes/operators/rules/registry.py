@@ -17,6 +17,7 @@ from typing import Any, Generic, TypeVar
 from tvm.ir import Call, Op
 
 Rule = TypeVar("Rule")
+_PACKAGE = __name__.partition(".")[0]
 
 
 class Refusal(Exception):
@@ -24,23 +25,31 @@ class Refusal(Exception):
 
 
 class Rules(Generic[Rule]):
-    """The rules of one phase, by the name of the operator."""
+    """The rules of one phase, by the name of the operator; a program's own go before the package's.
+
+    So a plug-in for an operator goes on working when the package learns that operator.
+    """
 
     def __init__(self, phase: str) -> None:
         self.phase = phase  # as its errors call it
-        self._rules: dict[str, Rule] = {}
+        self._rules: dict[str, Rule] = {}  # of this package
+        self._others: dict[str, Rule] = {}
 
     def register(self, *names: str) -> Callable[[Rule], Rule]:
         """Decorator: enter a rule for the named operators.
 
-        Raises ``ValueError`` if one of them has a rule already.
+        Raises ``ValueError`` if one of them has a rule already, the package's own for a rule from
+        outside aside.
         """
 
         def enter(rule: Rule) -> Rule:
+            origin = getattr(rule, "__module__", _PACKAGE)
+            is_own = origin.partition(".")[0] == _PACKAGE
+            rules = self._rules if is_own else self._others
             for name in names:
-                if name in self._rules:
+                if name in rules:
                     raise ValueError(f"{self.phase} has a rule for {name} already")
-                self._rules[name] = rule
+                rules[name] = rule
             return rule
 
         return enter
@@ -48,7 +57,8 @@ class Rules(Generic[Rule]):
     def get(self, operator: Any) -> Rule | None:
         """The rule for an operator, given by its name or as a call of it; None if it has none."""
         _import_families()
-        return self._rules.get(_name_of(operator))
+        name = _name_of(operator)
+        return self._others.get(name) or self._rules.get(name)
 
     def __contains__(self, operator: Any) -> bool:
         return self.get(operator) is not None
@@ -56,7 +66,7 @@ class Rules(Generic[Rule]):
     def __iter__(self) -> Iterator[str]:
         """The names of the operators that have a rule."""
         _import_families()
-        return iter(sorted(self._rules))
+        return iter(sorted({*self._rules, *self._others}))
 
 
 def _name_of(operator: Any) -> str:
