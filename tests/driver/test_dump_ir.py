@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -130,7 +131,7 @@ def test_a_pass_that_refuses(tmp_path: Path) -> None:
     model = model_of(nodes, {"x": [1, 4, 4, 2]}, {"y": [1, 4, 4, 2]})
     with pytest.raises(UserError, match="cannot be handed over row by row"):
         dero_tvm.compile(model, stream_input=True, dump_ir=tmp_path)
-    assert index(tmp_path)[-1] == f"stream/05_{stream_rows.NAME} did not end"
+    assert re.fullmatch(rf"stream/\d\d_{stream_rows.NAME} did not end", index(tmp_path)[-1])
     assert ran(tmp_path)[0] == "imported"
 
 

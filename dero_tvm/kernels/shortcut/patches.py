@@ -17,7 +17,7 @@ from relax_passes.operators import Signature, TensorSpec
 from relax_passes.operators.shortcut_steps import DATA, Term, decode
 
 from ..c_kernel import CKernel
-from .steps import Numbers, StepText, less
+from .steps import Numbers, StepText, less, times
 
 _BYTES = 384  # of a patch, unless one pixel needs more: scratch against calls
 _ALIGNMENT = 8  # bytes
@@ -76,13 +76,13 @@ class Patches:
             [
                 f"int8_t *const patch = scratch + {_aligned(producer.scratch)};",
                 self._rows(offsets, numbers),
-                blocks.before(_OfPatch(rows=self.convolution.inputs[0].shape[1])),
+                blocks.before(_OfPatch(rows=self.convolution.inputs[0].shape[1])).strip(),
                 f"for (int32_t pixel = 0, count; pixel < {pixels}; pixel += count) {{",
                 f"  count = {pixels} - pixel;",
                 f"  count = count < {self.pixels} ? count : {self.pixels};",
-                f"  const int32_t wide = (count - 1) * {stride} + {span};",
+                f"  const int32_t wide = {times('(count - 1)', stride)} + {span};",
                 textwrap.indent(self._fill(signature, constants, numbers), "  "),
-                textwrap.indent(f"{{\n{blocks.block('0', 'count', result)}\n}}", "  "),
+                textwrap.indent(f"{{\n{blocks.block('0', 'count', result).strip()}\n}}", "  "),
                 "}",
             ]
         )
@@ -93,11 +93,12 @@ class Patches:
         place = offsets.at("data", "y", data.row_stride)
         taps, height = self.whole.inputs[1].shape[1], numbers.name(data.shape[1])
         top, dilation = self.whole["padding"][0], self.whole["dilation"][0]
+        stride = self.whole["strides"][0]
         return "\n".join(
             [
                 f"const int8_t *under[{taps}];",
                 f"for (int32_t tap = 0; tap < {taps}; ++tap) {{",
-                f"  const int32_t y = row * {self.whole['strides'][0]} - {top} + tap * {dilation};",
+                f"  const int32_t y = {times('row', stride)} - {top} + {times('tap', dilation)};",
                 f"  under[tap] = y < 0 || y >= {height} ? 0 : image + {place};",
                 "}",
             ]
@@ -134,7 +135,7 @@ class Patches:
                 f"  int8_t *const line = {line};",
                 *move,
                 f"  for (int32_t x = {first}; x < wide; ++x) {{",
-                f"    const int32_t column = pixel * {w['strides'][1]} - {w['padding'][1]} + x;",
+                f"    const int32_t column = {times('pixel', stride)} - {w['padding'][1]} + x;",
                 f"    int8_t *const cell = line + x * {channels};",
                 f"    if (!under[tap] || column < 0 || column >= {number(data.shape[2])}) {{",
                 f"      (void)memset(cell, {number(w['input_zero_point'])}, (size_t){channels});",

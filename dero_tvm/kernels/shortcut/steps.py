@@ -69,6 +69,11 @@ def plus(expression: str, value: int, numbers: Numbers) -> str:
     return f"{expression} + {numbers.name(value)}" if value else expression
 
 
+def times(expression: str, value: int) -> str:
+    """A product with a number, which is left out if it is 1."""
+    return expression if value == 1 else f"{expression} * {value}"
+
+
 def less(expression: str, value: int, numbers: Numbers) -> str:
     """A difference from a number, which is left out if it is 0."""
     return f"{expression} - {numbers.name(value)}" if value else expression

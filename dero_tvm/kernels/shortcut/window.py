@@ -9,7 +9,7 @@ from dero_tvm.schedule.row_offsets import RowOffsets
 from relax_passes.operators import Signature
 from relax_passes.operators.shortcut_steps import Term
 
-from .steps import Numbers, less, plus
+from .steps import Numbers, less, plus, times
 
 
 @dataclass(frozen=True)
@@ -35,14 +35,14 @@ class ShortcutWindow:
         data, (top, *_) = s.inputs[0], s["pool_padding"]
         stride = s["strides"][0]
         if self.is_a_pixel:
-            row = "row" if stride == 1 else f"(row * {stride})"
+            row = "row" if stride == 1 else f"({times('row', stride)})"
             return f"const int8_t *const seen = image + {offsets.at('data', row, data.row_stride)};"
         return "\n".join(
             [
                 f"const int8_t *seen[{s['pool_size'][0]}];",
                 "int32_t tall = 0;",
                 f"for (int32_t tap = 0; tap < {s['pool_size'][0]}; ++tap) {{",
-                f"  const int32_t y = row * {stride} - {top} + tap;",
+                f"  const int32_t y = {times('row', stride)} - {top} + tap;",
                 f"  if (y >= 0 && y < {number(data.shape[1])}) {{",
                 f"    seen[tall++] = image + {offsets.at('data', 'y', data.row_stride)};",
                 "  }",
@@ -56,11 +56,11 @@ class ShortcutWindow:
         data, (_, left, *_) = s.inputs[0], s["pool_padding"]
         stride, step = s["strides"][1], number(data.pixel_stride)
         if self.is_a_pixel:
-            return f"const int8_t *const at = seen + pixel * {stride} * {step};"
+            return f"const int8_t *const at = seen + {times('pixel', stride)} * {step};"
         width = number(data.shape[2])
         return "\n".join(
             [
-                f"const int32_t x = pixel * {stride} - {left}, step = {step};",
+                f"const int32_t x = {times('pixel', stride)} - {left}, step = {step};",
                 "const int32_t first = x < 0 ? 0 : x;",
                 f"const int32_t last = x + {s['pool_size'][1]} < {width} ? x + "
                 f"{s['pool_size'][1]} : {width};",
