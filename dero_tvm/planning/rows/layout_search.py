@@ -38,6 +38,8 @@ def place_call_by_call(
     and go is not used.
     """
     room = room_beside_sequences(blocks, calls, unit, limit)
+    if (room.floor > room.ceiling).any():  # the two at the ends reach into each other
+        return None
     numbers = [number for number in range(len(blocks)) if number not in room.addresses]
     items = [blocks[number] for number in numbers]
     alignments = [max(unit, block.alignment) for block in blocks]

@@ -65,5 +65,10 @@ def test_arrays_at_the_ends_of_the_arena(blocks: list[Block]) -> None:
     assert found is not None and is_legal(blocks, found, least)
 
 
+def test_arrays_that_reach_into_each_other_find_no_place() -> None:
+    blocks = [READ_ONCE, WRITTEN_ONCE]
+    assert place_call_by_call(blocks, CALLS, 4, ROW * CALLS, Budget(1)) is None
+
+
 def test_a_spent_budget_ends_the_search() -> None:
     assert place_call_by_call(MADE, CALLS, 4, ROW * CALLS, Budget(0)) is None
