@@ -52,6 +52,8 @@ def fastest_in_windows(
     made = plans.made(smallest, make, without)
     if made is not None:
         least, ratio = arena_bytes(made), plans.ratio(smallest)
+        if least <= budget:  # with other windows than within the budget, which found worse places
+            return made
     possible = "the least possible"
     if least is not None:
         possible += f" is {least:,} bytes at {described_ratio(ratio)}, {least - budget:,} more"

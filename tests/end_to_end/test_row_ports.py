@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -258,7 +259,12 @@ def test_a_budget_with_rows() -> None:
     least = dero_tvm.compile(residual_network(), stream_input=True).report.arena_bytes
     model = dero_tvm.compile(residual_network(), stream_input=True, memory_budget=5 * least)
     assert least < model.report.arena_bytes <= 5 * least
-    with pytest.raises(UserError, match=f"least possible is {least:,} bytes at 1.00x mul"):
-        dero_tvm.compile(
-            residual_network(), stream_input=True, memory_budget=least - 1, max_recompute=1
-        )
+    tight = {"stream_input": True, "max_recompute": 1}
+    with pytest.raises(UserError, match=r"least possible is [\d,]+ bytes at 1.00x mul") as refused:
+        dero_tvm.compile(residual_network(), memory_budget=100, **tight)
+    # Windows of columns that are kept may need less, with nothing made twice.
+    (possible,) = re.findall(r"possible is ([\d,]+) bytes", str(refused.value))
+    possible = int(possible.replace(",", ""))
+    assert 100 < possible <= least
+    model = dero_tvm.compile(residual_network(), memory_budget=possible, **tight)
+    assert model.report.arena_bytes == possible
