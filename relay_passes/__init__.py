@@ -43,6 +43,7 @@ from relax_passes.residuals.transpose_outputs import TransposeOutputs
 from relax_passes.shortcuts.fuse_shortcuts import FuseShortcuts
 from relax_passes.shortcuts.hoist_transposes import HoistTransposes
 from relax_passes.shortcuts.merge_means import MergeMeans
+from relax_passes.streaming.make_again import MakeAgain
 from relax_passes.streaming.stream_ports import StreamPorts
 from relax_passes.streaming.stream_rows import StreamRows
 
@@ -66,6 +67,7 @@ __all__ = [
     "IntegerArithmetic",
     "IntegerInterface",
     "LastSteps",
+    "MakeAgain",
     "MergeMeans",
     "NoteWeights",
     "RefineOperators",

@@ -3,8 +3,9 @@
 A frame is what gcc states with `-fstack-usage`, and what the instructions take from the stack
 pointer if that is more; of the C library's functions only the instructions are known.  Which
 function calls which is read from the instructions too: so calls count that the compiler adds by
-itself, such as those of memcpy and of floating-point arithmetic.  The deepest path through this
-graph is the bound.  It holds without interrupts, which have a stack of their own on most systems.
+itself, such as those of memcpy and of floating-point arithmetic.  A call by a pointer may be of any
+callback, and of any function that nothing calls by its name.  The deepest path through this graph
+is the bound.  It holds without interrupts, which have a stack of their own on most systems.
 """
 
 from __future__ import annotations
@@ -69,7 +70,26 @@ def stack_bound(program: Path, root: str, callbacks: Path | None = None) -> Stac
         for name, size in _stated(path).items():
             stated[name] = max(size, stated.get(name, 0))
     by_pointer = set(_stated(callbacks)) - {root} if callbacks else set()
-    return _bound(_functions(listing), root, stated, by_pointer)
+    functions = _functions(listing)
+    return _bound(functions, root, stated, by_pointer | _handed_over(functions, root, stated))
+
+
+def _handed_over(
+    functions: Mapping[str, _Function], root: str, stated: Mapping[str, int]
+) -> set[str]:
+    """The functions of the program that nothing calls by name: their addresses were taken.
+
+    Left out are those that lead to `root`, which begin the program, or to a call by a pointer.
+    """
+    graph = nx.DiGraph((name, other) for name, one in functions.items() for other in one.calls)
+    graph.add_nodes_from((*functions, root))
+    leading = {root, *(name for name, one in functions.items() if one.calls_by_pointer)}
+    leading |= {name for last in tuple(leading) for name in nx.ancestors(graph, last)}
+    return {
+        name
+        for name in functions
+        if name in stated and name not in leading and not graph.in_degree(name)
+    }
 
 
 def _bound(

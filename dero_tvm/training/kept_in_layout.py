@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from math import prod
 from typing import Any
 
+from dero_tvm.boundary.errors import UserError
 from relax_passes.reorganization.description import KeptOperator
 
 _BINARY = {
@@ -156,6 +157,12 @@ def _softmax(_node: KeptOperator, attributes: Attributes, operands: Sequence[str
     return f"{operands[0]}.{'log_' if attributes['logarithm'] else ''}softmax(-1)"
 
 
+def _top_k(node: KeptOperator, attributes: Attributes, operands: Sequence[str]) -> str:
+    if attributes["result"] != "values":
+        raise UserError(f"{node.title}: top_k gives places, through which nothing can be trained")
+    return f"{operands[0]}.topk({attributes['k']}, -1, {bool(attributes['largest'])}).values"
+
+
 def _layer_norm(node: KeptOperator, attributes: Attributes, operands: Sequence[str]) -> str:
     data, weight, bias = operands
     channels, epsilon = node.input_shapes[0][-1], attributes["epsilon"]
@@ -207,6 +214,7 @@ IN_LAYOUT: dict[str, Callable[[KeptOperator, Attributes, Sequence[str]], str]] =
     "dense": _dense,
     "matmul": _matmul,
     "softmax": _softmax,
+    "top_k": _top_k,
     "layer_norm": _layer_norm,
     "moments": _moments,
     "normalize": _normalize,

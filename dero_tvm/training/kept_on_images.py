@@ -43,6 +43,10 @@ def _conv2d_transpose(node: KeptOperator, a: Attributes, x: str, constants: Sequ
     return result if same else f"{result}[:, :, {top}:{top + height}, {left}:{left + width}]"
 
 
+def _adaptive_pool2d(_node: KeptOperator, a: Attributes, x: str, _constants: Sequence[str]) -> str:
+    return f"functional.adaptive_avg_pool2d({x}, {numbers(a['size'])})"
+
+
 def _pool2d(node: KeptOperator, a: Attributes, x: str, _constants: Sequence[str]) -> str:
     top, left, bottom, right = a["padding"]
     window = f"{numbers(a['pool_size'])}, {numbers(a['strides'])}"
@@ -118,6 +122,7 @@ ON_IMAGES: dict[str, Callable[[KeptOperator, Attributes, str, Sequence[str]], st
     "conv2d": _conv2d,
     "conv2d_transpose": _conv2d_transpose,
     "pool2d": _pool2d,
+    "adaptive_pool2d": _adaptive_pool2d,
     "depth_to_space": _depth_to_space,
     "space_to_depth": _space_to_depth,
     "resize2d": _resize2d,

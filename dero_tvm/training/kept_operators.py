@@ -27,6 +27,7 @@ NOT_WRITTEN = {
             "dequantize",
             "dequantize_bias",
             "flip_sign_bit",
+            "integer_binary",
             "lookup",
             "quantize",
             "requantize",
@@ -46,10 +47,12 @@ NOT_WRITTEN = {
             "dense_subtract",
             "part",
             "shortcut_conv2d",
+            "transpose_in_place",
         ),
         _MADE_LATER,
     ),
     "arg_extreme": "it gives places, not values, through which nothing can be trained",
+    "cast": "it gives whole numbers, through which nothing can be trained",
 }
 """Why an operator of the set has no PyTorch expression."""
 

@@ -50,6 +50,9 @@ KEPT = {
     "axes exchanged": lambda x: call("transpose", x, axes=(0, 2, 1, 3)),
     "tokens": lambda x: call("reshape", x, shape=(1, 48, 4)),
     "split channels": lambda x: call("reshape", x, shape=(24, 2, 2, 2)),
+    "windows of two sizes": lambda x: call("adaptive_pool2d", x, size=(4, 3)),
+    "two largest": lambda x: call("top_k", x, k=2),
+    "smallest": lambda x: call("top_k", x, k=1, largest=False),
     "image twice": lambda x: concat(x, x, axis=1),
     "numbers for pixels": lambda x: add(x, constant(1, 6, 8, 1)),
     "limited product": lambda x: call("multiply", x, constant(1, 6, 8, 4), minimum=0.0),
@@ -189,6 +192,8 @@ def source_of(description):
 
 
 def of_positive(function):
+    if function in ("sin", "cos"):  # of large numbers the last bits decide
+        return lambda x: unary(x, function)
     return lambda x: unary(unary(x, "exp"), function, alpha=0.5, beta=0.25)
 
 

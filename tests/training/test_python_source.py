@@ -204,10 +204,6 @@ def test_activation(name, tmp_path) -> None:
 def test_what_pytorch_has_no_module_for() -> None:
     with pytest.raises(UserError, match="'warp' cannot be written as a PyTorch module"):
         activation_class(Activation("warp"))
-    window = PoolWindow("average", Window((3, 3), (2, 2), (0, 0, 1, 1)))
-    node = Pool("s.p", ("x",), (4, 4, 3), window)
-    with pytest.raises(UserError, match=r"s\.p: PyTorch has no average pooling without"):
-        network_of([node], (Port("x", (1, 3, 8, 8), "NCHW"),), (Port("s.p", (1, 3, 4, 4), "NCHW"),))
 
 
 def statements_of(name: str) -> Counter:

@@ -120,7 +120,7 @@ def test_resize_bilinear(shape, size, coordinates, gaps, seed):
         ("prelu", [(1, 2), (2, 2)], {"zero_points": (0,) * 3}, "too many"),
         ("prelu", [(1, 2), (1, 2)], {"zero_points": (0,)}, "needs 3 zero_points"),
         ("squared_difference", [(2,), (2,)], {"zero_points": (0,)}, "needs 3 zero_points"),
-        ("resize_bilinear", [(2, 3)], {"size": (4, 4)}, "in NHWC"),
+        ("resize_bilinear", [(2, 3)], {"size": (4, 4)}, "takes NHWC data"),
         ("resize_bilinear", [(1, 2, 3, 4)], {"size": (4,)}, "size must be"),
         ("resize_bilinear", [(1, 2, 3, 4)], {"size": (4, 4), "coordinates": "x"}, "coordinates"),
     ],
