@@ -16,6 +16,7 @@ import dero_tvm  # noqa: E402
 from tests.compiled.host_module import run_on_host  # noqa: E402
 from tests.models.onnx_exports import exported_onnx  # noqa: E402
 from tests.models.tflite_builder import TFLiteBuilder  # noqa: E402
+from tests.training import branched_networks  # noqa: E402
 from tests.training.network_families import Add, Gate, basic, classified, conv, gate_then_join  # noqa: E402
 
 IMAGE = (1, 3, 16, 16)
@@ -116,8 +117,8 @@ REORGANIZED = {
     "U-Net": (families.UNet, 4, 1),
     "DenseNet with gates": (families.gated_densenet, 5, 0),
     "denoising, added to the image": (lambda: families.DnCNN(3, 1), 3, 0),
-    "two heads": (families.TwoHeads, 5, 2),
-    "two resolutions": (families.DualPath, 10, 0),
+    "two heads": (branched_networks.TwoHeads, 5, 2),
+    "two resolutions": (branched_networks.DualPath, 10, 0),
     "other norms": (other_norms, 10, 0),
     "denoising, subtracted from the image": (lambda: families.DnCNN(3), 3, 0),
     "super resolution": (families.SuperResolution, 6, 1),
