@@ -232,7 +232,7 @@ _ATTRIBUTES: Mapping[str, Callable[[Attributes, int], Attributes]] = {
     "dero.shortcut_conv2d": _swapped("strides", "padding", "dilation", "pool_size", "pool_padding"),
     "dero.pool2d": _swapped("pool_size", "strides", "padding", "dilation"),
     "dero.resize2d": _swapped("size", "scale"),
-    "dero.resize_bilinear": _swapped("size"),
+    "dero.resize_bilinear": _swapped("size", "scale"),
     "dero.pad": _by_axis(pad_before=0, pad_after=0),
     "dero.slice": _by_axis(begin=0, end=1, strides=1),
 }

@@ -15,10 +15,12 @@ from tvm.script import relax as R
 from dero_tvm.frontends import LoadedModel
 from dero_tvm.frontends.load import load
 from relax_passes.canonicalization.rows_along_time import RowsAlongTime
+from relax_passes.operators import make_call
 from relax_passes.pipeline import Canonicalize
 from tests.compiled.c_batch import library_of, streamed_program, whole_program
 from tests.end_to_end.oracles import litert
 from tests.models.tflite_builder import TFLiteBuilder
+from tests.relax_passes.network_parts import conv, network, random_inputs, run
 
 LENGTH = 96
 
@@ -210,3 +212,30 @@ def test_images_stay_as_they_are() -> None:
             builder.emit_func_output(result)
         module = Canonicalize()(builder.get())
         assert RowsAlongTime()(module).same_as(module)
+
+
+@pytest.mark.parametrize(
+    ("operator", "attrs"),
+    [
+        pytest.param("resize_bilinear", {"size": (1, 18), "scale": (1.0, 0.5)}, id="bilinear"),
+        pytest.param("resize_bilinear", {"size": (1, 14), "scale": (1.0, 0.7)}, id="cut off"),
+        pytest.param("resize2d", {"size": (1, 18), "scale": (1.0, 0.45)}, id="nearest"),
+        pytest.param(
+            "pool2d",
+            {"pool_size": (1, 3), "strides": (1, 2), "padding": (0, 2, 0, 1), "kind": "average"},
+            id="pool",
+        ),
+    ],
+)
+def test_what_an_operator_has_for_height_and_width_is_turned(
+    operator: str, attrs: dict[str, Any]
+) -> None:
+    def build(emit: Any, x: relax.Expr) -> relax.Expr:
+        y = emit(conv(x, 4), "y")
+        return emit(conv(emit(make_call(operator, [y], **attrs), "z"), 4), "out")
+
+    before = network(build, (1, 1, 9, 4))
+    after = RowsAlongTime()(before)
+    assert "(1, 9, 1, 4)" in str(after)
+    inputs = random_inputs(before, 1)
+    np.testing.assert_array_equal(run(before, inputs)[0], run(after, inputs)[0])
