@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from benchmarks.figure_axes import with_grid
 from dero_tvm.boundary.atomic_write import write_atomically
 from dero_tvm.report.plot_file import file_of, reproducible
 
@@ -79,12 +80,7 @@ def draw(path: Path, page: str, theme: str) -> None:
             axis.xaxis.set_major_formatter(ScalarFormatter())
             axis.minorticks_off()
             axis.set_xlabel("KB", fontsize=8, color=ink)
-            axis.patch.set_alpha(0)
-            axis.grid(color=grid, linewidth=0.6)
-            axis.set_axisbelow(True)
-            axis.tick_params(labelsize=8, labelcolor=ink, color=grid)
-            for spine in axis.spines.values():
-                spine.set_color(grid)
+            with_grid(axis, ink, grid)
         for axis in figure.axes[::2]:
             axis.set_ylabel("multiply-accumulates, as a multiple", fontsize=8, color=ink)
         found = {}

@@ -10,6 +10,7 @@ from typing import Any
 from dero_tvm.boundary.atomic_write import write_atomically
 from dero_tvm.report.plot_file import file_of, reproducible
 
+from ..figure_axes import with_grid
 from .families import FAMILIES, Family, Form
 from .pieces import Network, Start
 from .table import Results, arena, convolutions, int8_accuracies
@@ -65,12 +66,7 @@ def draw(results: Results, path: Path, theme: str) -> None:
                 _scatter(axis, list(points(results, family, series)), series, color)
             axis.set_xlabel("arena (KB of 1,024 bytes)", fontsize=8, color=ink)
             axis.set_xlim(left=0)
-            axis.patch.set_alpha(0)
-            axis.grid(color=grid, linewidth=0.6)
-            axis.set_axisbelow(True)
-            axis.tick_params(labelsize=8, labelcolor=ink, color=grid)
-            for spine in axis.spines.values():
-                spine.set_color(grid)
+            with_grid(axis, ink, grid)
         figure.axes[0].set_ylabel("int8 test accuracy (%)", fontsize=8, color=ink)
         handles, labels = figure.axes[0].get_legend_handles_labels()
         figure.legend(
