@@ -12,6 +12,7 @@ import tvm
 from tvm import relax
 
 from relax_passes.ir.attributes import DECISIONS, FINDINGS, main_attribute, with_main_attribute
+from relax_passes.ir.decisions import decisions
 from relax_passes.operators import make_call, quantized, spec_of
 
 SCALE = 0.05  # of all int8 tensors, unless a test says otherwise
@@ -128,6 +129,18 @@ def assert_rewritten(rewrite, before, expected):
 def assert_left_alone(rewrite, mod):
     """The pass changes nothing."""
     tvm.ir.assert_structural_equal(rewrite(mod), mod)
+
+
+def verdicts(mod):
+    """What passes decided, by join."""
+    return {d.join: d.action for d in decisions(mod)}
+
+
+def reason(mod, join="c"):
+    """Why a join was left alone."""
+    (found,) = [d for d in decisions(mod) if d.join == join]
+    assert found.action == "left alone"
+    return found.reason
 
 
 def without_findings(mod):

@@ -27,6 +27,8 @@ from tests.relax_passes.network_parts import (
     multiply,
     network,
     random_inputs,
+    reason,
+    verdicts,
     without_findings,
 )
 from tests.relax_passes.residuals.buffer_executor import execute
@@ -40,16 +42,6 @@ def plain(build, *shapes, dtype="float32"):
     relax.analysis.well_formed(after)
     tvm.ir.assert_structural_equal(after, RemoveResiduals()(after))
     return before, after
-
-
-def verdicts(mod):
-    return {d.join: d.action for d in decisions(mod)}
-
-
-def reason(mod, join="c"):
-    (found,) = [d for d in decisions(mod) if d.join == join]
-    assert found.action == "left alone"
-    return found.reason
 
 
 def operators(mod):

@@ -18,13 +18,28 @@ from tvm.ir import GenericConst
 
 from relax_passes.ir.operator_graph import OperatorGraph, operator_graph
 from relax_passes.operators import TensorSpec, operator_of, signature_of
-from relax_passes.residuals.graph_liveness import storage
+from relax_passes.residuals.graph_liveness import live_bytes, schedule, storage
 from tests.compiled.row_kernel_runner import RowKernel
+from tests.relax_passes.network_parts import random_inputs
 
 
 def execute(mod, inputs, order_seed=None):
     """The results of main; operators run in written order, or in a random one."""
     return _Execution(operator_graph(mod)).run(inputs, order_seed)
+
+
+def assert_same_in_shared_buffers(before, after):
+    """The results stay bit by bit, in whatever order operators run."""
+    inputs = random_inputs(before)
+    expected = execute(before, inputs)
+    for seed in (None, 0, 1):
+        for old, new in zip(expected, execute(after, inputs, seed), strict=True):
+            np.testing.assert_array_equal(old, new)
+
+
+def peak(mod):
+    """The most bytes alive at once in written order."""
+    return max(live_bytes(schedule(operator_graph(mod))).values())
 
 
 @dataclass(frozen=True)

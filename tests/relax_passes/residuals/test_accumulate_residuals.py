@@ -22,18 +22,17 @@ from tests.relax_passes.network_parts import (
     multiply,
     network,
     random_inputs,
+    reason,
     run,
+    verdicts,
     without_findings,
 )
-from tests.relax_passes.residuals.accumulated import (
-    SHAPE,
-    accumulate,
+from tests.relax_passes.residuals.accumulated import SHAPE, accumulate
+from tests.relax_passes.residuals.buffer_executor import (
     assert_same_in_shared_buffers,
+    execute,
     peak,
-    reason,
-    verdicts,
 )
-from tests.relax_passes.residuals.buffer_executor import execute
 
 
 def basic_block(emit, x):

@@ -15,14 +15,11 @@ from tests.relax_passes.network_parts import (
     conv,
     multiply,
     network,
-)
-from tests.relax_passes.residuals.accumulated import (
-    SHAPE,
-    accumulate,
-    assert_same_in_shared_buffers,
     reason,
     verdicts,
 )
+from tests.relax_passes.residuals.accumulated import SHAPE, accumulate
+from tests.relax_passes.residuals.buffer_executor import assert_same_in_shared_buffers
 
 
 def test_refuses_overwriting_rows_that_are_still_needed():

@@ -13,7 +13,7 @@ from relax_passes.operators import make_call
 from relax_passes.residuals import concat_in_place
 from relax_passes.residuals.accumulate_residuals import AccumulateResiduals
 from relax_passes.residuals.concat_in_place import ConcatInPlace
-from relax_passes.residuals.graph_liveness import live_bytes, schedule, storage
+from relax_passes.residuals.graph_liveness import storage
 from tests.relax_passes.network_parts import (
     activation,
     add,
@@ -21,10 +21,12 @@ from tests.relax_passes.network_parts import (
     concat,
     conv,
     network,
-    random_inputs,
     without_findings,
 )
-from tests.relax_passes.residuals.buffer_executor import execute
+from tests.relax_passes.residuals.buffer_executor import (
+    assert_same_in_shared_buffers,
+    peak,
+)
 
 SHAPE = (1, 6, 5, 4)
 
@@ -37,18 +39,6 @@ def place(build, *shapes, dtype="int8"):
     tvm.ir.assert_structural_equal(after, ConcatInPlace()(after))
     assert peak(after) <= peak(before)
     return before, after
-
-
-def assert_same_in_shared_buffers(before, after):
-    inputs = random_inputs(before)
-    expected = execute(before, inputs)
-    for seed in (None, 0, 1):
-        for old, new in zip(expected, execute(after, inputs, seed), strict=True):
-            np.testing.assert_array_equal(old, new)
-
-
-def peak(mod):
-    return max(live_bytes(schedule(operator_graph(mod))).values())
 
 
 def verdicts(mod):

@@ -17,7 +17,6 @@ from relax_passes.reorganization.remove_residuals import RemoveResiduals
 from relax_passes.residuals.accumulate_residuals import AccumulateResiduals
 from relax_passes.residuals.classify_operators import ClassifyOperators
 from relax_passes.residuals.concat_in_place import ConcatInPlace
-from relax_passes.residuals.graph_liveness import live_bytes, schedule
 from relax_passes.residuals.identify_residuals import IdentifyResiduals
 from relax_passes.residuals.residual import read_residuals
 from tests.random_cases import cases
@@ -33,7 +32,7 @@ from tests.relax_passes.network_parts import (
     run,
     without_findings,
 )
-from tests.relax_passes.residuals.buffer_executor import execute
+from tests.relax_passes.residuals.buffer_executor import execute, peak
 
 PASSES = [IdentifyResiduals(), ClassifyOperators(), AccumulateResiduals(), ConcatInPlace()]
 SHAPE = (1, 5, 3, 2)
@@ -74,10 +73,6 @@ def _operator(kind, a, b, variant):
     if kind == "reshape":
         return make_call("reshape", [a], shape=shape)
     return activation(a, seed=variant)
-
-
-def peak(mod):
-    return max(live_bytes(schedule(operator_graph(mod))).values())
 
 
 @cases(60)

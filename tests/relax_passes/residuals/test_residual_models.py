@@ -8,19 +8,14 @@ import tvm
 
 from dero_tvm.frontends import load
 from relax_passes.ir.decisions import decisions
-from relax_passes.ir.operator_graph import operator_graph
 from relax_passes.pipeline import Canonicalize, accumulate, plain
 from relax_passes.reorganization import remove_residuals
 from relax_passes.residuals import accumulate_residuals, concat_in_place
-from relax_passes.residuals.graph_liveness import live_bytes, schedule
 from relax_passes.residuals.identify_residuals import IdentifyResiduals
 from relax_passes.residuals.residual import read_residuals
 from tests.models.light_models import light_model
 from tests.relax_passes.network_parts import random_inputs, run
-
-
-def peak(mod):
-    return max(live_bytes(schedule(operator_graph(mod))).values())
+from tests.relax_passes.residuals.buffer_executor import peak
 
 
 def verdicts(mod):
