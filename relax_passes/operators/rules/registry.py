@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections import ChainMap
 from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any, Generic, TypeVar
@@ -32,8 +33,9 @@ class Rules(Generic[Rule]):
 
     def __init__(self, phase: str) -> None:
         self.phase = phase  # as its errors call it
-        self._rules: dict[str, Rule] = {}  # of this package
+        self._own: dict[str, Rule] = {}  # of this package
         self._others: dict[str, Rule] = {}
+        self._rules = ChainMap(self._others, self._own)
 
     def register(self, *names: str) -> Callable[[Rule], Rule]:
         """Decorator: enter a rule for the named operators.
@@ -45,7 +47,7 @@ class Rules(Generic[Rule]):
         def enter(rule: Rule) -> Rule:
             origin = getattr(rule, "__module__", _PACKAGE)
             is_own = origin.partition(".")[0] == _PACKAGE
-            rules = self._rules if is_own else self._others
+            rules = self._own if is_own else self._others
             for name in names:
                 if name in rules:
                     raise ValueError(f"{self.phase} has a rule for {name} already")
@@ -57,8 +59,7 @@ class Rules(Generic[Rule]):
     def get(self, operator: Any) -> Rule | None:
         """The rule for an operator, given by its name or as a call of it; None if it has none."""
         _import_families()
-        name = _name_of(operator)
-        return self._others.get(name) or self._rules.get(name)
+        return self._rules.get(_name_of(operator))
 
     def __contains__(self, operator: Any) -> bool:
         return self.get(operator) is not None
@@ -66,7 +67,7 @@ class Rules(Generic[Rule]):
     def __iter__(self) -> Iterator[str]:
         """The names of the operators that have a rule."""
         _import_families()
-        return iter(sorted({*self._rules, *self._others}))
+        return iter(sorted(self._rules))
 
 
 def _name_of(operator: Any) -> str:
