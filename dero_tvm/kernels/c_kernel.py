@@ -14,6 +14,9 @@ from relax_passes.operators import OperatorClass, Signature, TensorSpec
 SUPPORT = Path(__file__).parent / "c"
 """The folder of the C functions that kernels share."""
 
+SCRATCH_ALIGNMENT = 8
+"""Of the scratch that kernels get, in bytes."""
+
 
 @dataclass(frozen=True, eq=False)
 class Request:
@@ -104,6 +107,11 @@ class CKernel:
     pixels: PixelBlocks | None = None
     elements: ElementRun | None = None
     ranges: bool = False
+
+    @property
+    def scratch_end(self) -> int:
+        """Where scratch of another one may begin behind its own, in bytes."""
+        return -(-self.scratch // SCRATCH_ALIGNMENT) * SCRATCH_ALIGNMENT
 
     def text(self, offsets: RowOffsets | None = None) -> str:
         """The statements; by default of operands in rings."""

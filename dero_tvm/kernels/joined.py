@@ -17,10 +17,9 @@ from relax_passes.operators.joined import OTHER, PAIRS, Joined
 
 from .c_kernel import CKernel, ElementRun, PixelBlocks, Request
 from .fpu.elements import float_run
-from .kernel_table import candidates, register_kernel
+from .kernel_table import candidates, candidates_of_part, register_kernel
 
 _BLOCK = 64  # bytes of results that are joined at a time: scratch against calls
-_ALIGNMENT = 8  # bytes, of the block in scratch
 
 
 def joined(request: Request) -> CKernel | None:
@@ -40,7 +39,7 @@ def joined(request: Request) -> CKernel | None:
             return None
         elements, support = join.elements, join.support
     blocks = _fitting(producer.pixels, s)
-    body = _Body(s, blocks, elements, -(-producer.scratch // _ALIGNMENT) * _ALIGNMENT)
+    body = _Body(s, blocks, elements, producer.scratch_end)
     return CKernel(
         f"{producer.name}_{operator.join.name}",
         body.text,
@@ -67,11 +66,8 @@ def loses_kernels(request: Request) -> bool:
 
 def _preferred(signature: Signature, request: Request) -> CKernel | None:
     """The kernel of one of the two operators, with pixels of the result side by side."""
-    operator = operator_of(signature.operator)
-    assert operator is not None
     dense = replace(signature, output=replace(signature.output, pixel_stride=0))
-    part = replace(request, signature=dense, operator_class=operator.operator_class(dense))
-    return next(candidates(part), None)
+    return next(candidates_of_part(request, dense), None)
 
 
 def _fitting(blocks: PixelBlocks, signature: Signature) -> PixelBlocks:

@@ -77,6 +77,14 @@ def candidates(request: Request) -> Iterator[CKernel]:
                 yield _for_one_pipe(kernel) if ONE_PIPE in request.features else kernel
 
 
+def candidates_of_part(request: Request, part: Signature) -> Iterator[CKernel]:
+    """All kernels for an operation that is a part of the one of `request`, with its constants."""
+    operator = operator_of(part.operator)
+    assert operator is not None
+    operator_class = operator.operator_class(part)
+    return candidates(replace(request, signature=part, operator_class=operator_class))
+
+
 def _for_one_pipe(kernel: CKernel) -> CKernel:
     """The same with the file before its own that says so: its text has the loops of both kinds."""
     if not kernel.support:

@@ -51,6 +51,13 @@ DSP_INLINE int32_t dsp_load4(const int8_t *bytes) {
   return word;
 }
 
+/* A number to which half of 2^shift was added, divided by 2^shift: the nearest, ties to even. */
+DSP_INLINE int32_t dsp_to_even(int64_t nudged, int32_t shift) {
+  int32_t up = (int32_t)(nudged >> shift);
+  int32_t tie = !(nudged & ((INT64_C(1) << shift) - 1));
+  return up - (tie & up);
+}
+
 DSP_INLINE int32_t dsp_low(int32_t word) {
   return (int16_t)((uint32_t)word & 0xffffu);
 }

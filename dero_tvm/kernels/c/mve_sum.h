@@ -6,15 +6,6 @@
 #include <stdint.h>
 #include "mve_requantize.h"
 
-MVE_INLINE mve_int32x4 mve_splat(int32_t value) {
-#if defined(__ARM_FEATURE_MVE)
-  return vdupq_n_s32(value);
-#else
-  const mve_int32x4 vector = {{value, value, value, value}};
-  return vector;
-#endif
-}
-
 /* `count` elements, at most four, less the zero point, times 2**left. */
 MVE_INLINE mve_int32x4 mve_load_shifted(const int8_t *data, int32_t zero_point, int32_t left,
                                         int32_t count) {

@@ -44,10 +44,7 @@ DSP_INLINE int32_t requantize_any(int32_t sum, const struct requantization *to, 
     return (int32_t)((product + (INT64_C(1) << (30 - shift))) >> (31 - shift)) + to->round;
   }
   if (rounding == ROUND_ANY_EVEN) {
-    int64_t nudged = product + (INT64_C(1) << (30 - shift));
-    int32_t up = (int32_t)(nudged >> (31 - shift));
-    int32_t tie = !(nudged & ((INT64_C(1) << (31 - shift)) - 1));
-    return up - (tie & up) + to->round;
+    return dsp_to_even(product + (INT64_C(1) << (30 - shift)), 31 - shift) + to->round;
   }
   int32_t left = shift > 0 ? shift : 0;
   int64_t high = (product + (INT64_C(1) << (30 - left))) >> (31 - left);

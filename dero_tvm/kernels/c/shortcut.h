@@ -15,13 +15,6 @@ DSP_INLINE int32_t shortcut_window(const int8_t *const *rows, int32_t tall, int3
   return sum;
 }
 
-/* A number to which half of 2^shift was added, divided by 2^shift: the nearest, ties to even. */
-DSP_INLINE int32_t shortcut_to_even(int64_t nudged, int32_t shift) {
-  int32_t up = (int32_t)(nudged >> shift);
-  int32_t tie = !((uint64_t)nudged & ((UINT64_C(1) << shift) - 1));
-  return up - (tie & up);
-}
-
 DSP_INLINE int32_t shortcut_clamped(int32_t value, int32_t minimum, int32_t maximum) {
   value = value < minimum ? minimum : value;
   return value > maximum ? maximum : value;

@@ -117,7 +117,7 @@ class _Scale:
     def applied(self, value: str) -> str:
         if not self.function:
             return value
-        return f"{self.function}({value}, mve_splat({self.multiplier}), mve_splat({self.shift}))"
+        return f"{self.function}({value}, mve_all({self.multiplier}), mve_all({self.shift}))"
 
 
 def _operand_scale(s: Signature, index: int) -> tuple[_Scale, int] | None:

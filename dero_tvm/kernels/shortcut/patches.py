@@ -20,7 +20,6 @@ from ..c_kernel import CKernel
 from .steps import Numbers, StepText, less, times
 
 _BYTES = 384  # of a patch, unless one pixel needs more: scratch against calls
-_ALIGNMENT = 8  # bytes
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ class Patches:
 
     def scratch(self, producer: CKernel) -> int:
         """Bytes: the kernel's own, and behind them a patch."""
-        return _aligned(producer.scratch) + self.convolution.inputs[0].elements
+        return producer.scratch_end + self.convolution.inputs[0].elements
 
     def text(
         self,
@@ -74,7 +73,7 @@ class Patches:
         span = number(self.convolution.inputs[0].shape[2] - (self.pixels - 1) * stride)
         return "\n".join(
             [
-                f"int8_t *const patch = scratch + {_aligned(producer.scratch)};",
+                f"int8_t *const patch = scratch + {producer.scratch_end};",
                 self._rows(offsets, numbers),
                 blocks.before(_OfPatch(rows=self.convolution.inputs[0].shape[1])).strip(),
                 f"for (int32_t pixel = 0, count; pixel < {pixels}; pixel += count) {{",
@@ -166,7 +165,3 @@ class _OfPatch(RowOffsets):
 
     def height(self, operand: str) -> str:
         return str(self.rows) if operand == "data" else super().height(operand)
-
-
-def _aligned(size: int) -> int:
-    return -(-size // _ALIGNMENT) * _ALIGNMENT

@@ -9,19 +9,18 @@ patch in scratch (see `patches`).
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from dero_tvm.schedule.row_offsets import RowOffsets
-from relax_passes.operators import Signature, operator_of
+from relax_passes.operators import Signature
 from relax_passes.operators.conv2d import Conv2D
 from relax_passes.operators.registry import PREFIX
 from relax_passes.operators.shortcut_steps import CONV, DATA, Term, decode
 
 from ..c_kernel import SUPPORT, CKernel, Request
-from ..kernel_table import candidates, register_kernel
+from ..kernel_table import candidates_of_part, register_kernel
 from .patches import Patches
 from .steps import NUMBERS, PER_CHANNEL, TABLES, Numbers, StepText, less
 from .window import ShortcutWindow
@@ -58,12 +57,12 @@ def _kernel(request: Request) -> _Kernel | None:
     signature, constants = request.signature, request.constants["constants"]
     convolution = convolution_of(signature)
     if signature["normalisation"] < 0:
-        producer = next(_producers(convolution, request), None)
+        producer = next(candidates_of_part(request, convolution), None)
         return None if producer is None else _Kernel(signature, constants, producer, None)
     most = 0
     while True:
         patches = Patches.of(convolution, most)
-        kernels = _producers(patches.convolution, request)
+        kernels = candidates_of_part(request, patches.convolution)
         producer = next((k for k in kernels if k.pixels and not k.pixels.first), None)
         if producer is None or producer.pixels is None:
             return None
@@ -77,14 +76,6 @@ def convolution_of(signature: Signature) -> Signature:
     attrs = {name: signature[name] for name in Conv2D.defaults}
     operands = signature.inputs[: len(Conv2D.arguments)]
     return Signature(PREFIX + Conv2D.name, operands, signature.output, attrs)
-
-
-def _producers(convolution: Signature, request: Request) -> Iterator[CKernel]:
-    """The core's kernels for a convolution with the constants of `request`."""
-    operator = operator_of(convolution.operator)
-    assert operator is not None
-    kind = operator.operator_class(convolution)
-    return candidates(replace(request, signature=convolution, operator_class=kind))
 
 
 @dataclass(frozen=True)

@@ -123,7 +123,7 @@ class StepText:
         nudged = self._named("int64_t", total, before)
         rounded = f"(int32_t)({nudged} >> {step.shift})"
         if may_tie(step, self._steps, self._constants, self._taps):
-            rounded = f"shortcut_to_even({nudged}, {step.shift})"
+            rounded = f"dsp_to_even({nudged}, {step.shift})"
         clamped = f"shortcut_clamped({rounded}, {step.minimum}, {step.maximum})"
         return self._named("int32_t", clamped, before)
 
