@@ -54,11 +54,10 @@ class Results:
         )
 
 
-def pack_inputs(archive: Archive, inputs: Sequence[Mapping[str, Tensor]]) -> bytes:
-    """The content of inputs.bin; raises UserError if an input is missing or of another type."""
+def check_inputs(archive: Archive, inputs: Sequence[Mapping[str, Tensor]]) -> None:
+    """Raise UserError if there is no inference, or one lacks an input or has it of another type."""
     if not inputs:
         raise UserError("There is nothing to run: the list of inputs is empty.")
-    parts = [struct.pack("<I", len(inputs))]
     names = {tensor.name for tensor in archive.inputs}
     for index, values in enumerate(inputs):
         if names != values.keys():
@@ -66,13 +65,22 @@ def pack_inputs(archive: Archive, inputs: Sequence[Mapping[str, Tensor]]) -> byt
                 f"Inference {index} has inputs {sorted(values)}, the model has {sorted(names)}."
             )
         for tensor in archive.inputs:
-            value = values[tensor.name]
+            value = np.asarray(values[tensor.name])
             expected = (tuple(tensor.shape), np.dtype(tensor.dtype))
             if (value.shape, value.dtype) != expected:
                 raise UserError(
                     f"Inference {index}: input '{tensor.name}' is {value.dtype}{value.shape}, "
                     f"the model takes {expected[1]}{expected[0]}."
                 )
+
+
+def pack_inputs(archive: Archive, inputs: Sequence[Mapping[str, Tensor]]) -> bytes:
+    """The content of inputs.bin; raises UserError as `check_inputs` does."""
+    check_inputs(archive, inputs)
+    parts = [struct.pack("<I", len(inputs))]
+    for values in inputs:
+        for tensor in archive.inputs:
+            value = np.asarray(values[tensor.name])
             parts.append(value.astype(value.dtype.newbyteorder("<")).tobytes())
     return b"".join(parts)
 

@@ -16,6 +16,7 @@ import tvm
 from dero_tvm.aot.archive import HOST_PROGRAM, PARAMETERS, ModelArchive, TensorInfo
 from dero_tvm.aot.host_program import ENTRY, GUARD_BYTES
 from dero_tvm.boundary.errors import UserError, first_line
+from dero_tvm.runners.exchange import check_inputs
 
 _PATTERN = 0x5A
 
@@ -42,9 +43,11 @@ class HostProgram:
     def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """One inference; arrays by input name (as in the model file), of the declared shapes.
 
-        Raises RuntimeError if the program wrote outside its arena.
+        Raises UserError if an input is missing or of another shape or type, and RuntimeError if
+        the program wrote outside its arena.
         """
         archive = self._archive
+        check_inputs(archive, [inputs])
         outside: list[np.ndarray] = []
         for arena in self._arenas.values():
             arena.fill(_PATTERN)
@@ -126,6 +129,10 @@ def _as_array(data: np.ndarray, port: TensorInfo) -> np.ndarray:
 def run_host(
     archive: ModelArchive, inputs: Sequence[Mapping[str, np.ndarray]]
 ) -> list[dict[str, np.ndarray]]:
-    """Run the archive's model once for each entry of `inputs`, from its initial state on."""
+    """Run the archive's model once for each entry of `inputs`, from its initial state on.
+
+    Raises UserError before anything runs if an entry is not what the model takes.
+    """
+    check_inputs(archive, inputs)
     program = HostProgram(archive)
     return [program.run(one) for one in inputs]
