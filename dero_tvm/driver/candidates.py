@@ -27,7 +27,7 @@ from ..schedule.to_problem import Scheduled, Sharing
 from .dero_levels import Dero
 from .network_planner import NetworkPlanner
 from .pass_runner import PassRunner
-from .row_planner import has_too_many_calls
+from .row_planner import exceeds_row_placement
 
 
 class _NotInOneCascade(UserError):
@@ -159,7 +159,7 @@ class Candidates:
         The search for an order of rows ends elsewhere when it begins with other cascades, so it
         begins with those for rows, where joins may be fused, and with those for rings.
         """
-        if rings and has_too_many_calls(rings[0].scheduled.network):
+        if rings and exceeds_row_placement(rings[0].scheduled.network):
             return
         self.progress("placing rows")
         sizes = [candidate.arena_bytes for candidate in rings]

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import tvm
+from tvm import relax
 
+from relax_passes.ir.origins import origin_of
 from relax_passes.operators.signature import TensorSpec
 
 from ..aot.kernels import makes_windows, takes_table
@@ -34,6 +36,7 @@ from .row_planner import plan_row_placement, row_problem
 _LARGEST_TENSOR = 2**31 - 1
 _MOST_OPERATORS = 1_500  # several times as many as any network for a microcontroller has
 _MOST_BINDINGS = 8_000  # of a model as it is read; quantized ones have several for an operator
+_MOST_PORTS = 512  # all of them are alive at once, and each is compared with each
 _MOST_ROWS_IN_ALL = 2**19
 _MOST_ROWS = 2**17  # every one is a step of the simulation, and none runs on a microcontroller
 
@@ -59,34 +62,55 @@ def naming(label: str) -> Iterator[None]:
 def refuse_sizes(model: str, tensors: Mapping[str, Any]) -> None:
     """Raises UserError for a tensor that is too large to be planned and addressed.
 
-    Generated code counts in int32.  `tensors` maps what a message calls a tensor to anything with
-    ``shape`` and ``dtype``.
+    `tensors` maps what a message calls a tensor to anything with ``shape`` and ``dtype``.
     """
     for name, spec in tensors.items():
-        size = math.prod(spec.shape) * tvm.DataType(spec.dtype).itemsize
         if isinstance(spec, TensorSpec) and spec.rows > _MOST_ROWS:
             raise UserError(
                 f"{model}: tensor {name} of shape {list(spec.shape)} has {spec.rows:,} rows, more "
                 f"than the {_MOST_ROWS:,} that can be planned; choose a smaller input "
                 "(--input-shapes)"
             )
-        if size > _LARGEST_TENSOR:
-            raise UserError(
-                f"{model}: tensor {name} of shape {list(spec.shape)} has {size:,} bytes, more than "
-                f"the {_LARGEST_TENSOR:,} that generated code can address; choose a smaller input "
-                "(--input-shapes)"
-            )
+        _refuse_bytes(f"{model}: tensor {name}", spec.shape, spec.dtype)
+
+
+def _refuse_bytes(what: str, shape: Sequence[int], dtype: str) -> None:
+    """Generated code counts in int32."""
+    size = math.prod(shape) * tvm.DataType(dtype).itemsize
+    if size > _LARGEST_TENSOR:
+        raise UserError(
+            f"{what} of shape {list(shape)} has {size:,} bytes, more than the "
+            f"{_LARGEST_TENSOR:,} that generated code can address; choose a smaller input "
+            "(--input-shapes)"
+        )
 
 
 def refuse_length(model: str, module: tvm.IRModule) -> None:
-    """Raises UserError for a file of so many operators that rewriting them would take minutes."""
-    blocks = getattr(module["main"].body, "blocks", ())
-    count = sum(len(block.bindings) for block in blocks)
-    if count > _MOST_BINDINGS:
+    """Raises UserError for a file that is too large to be rewritten.
+
+    It has so many operators, inputs or outputs that it would take minutes, or a result, whether it
+    is stored in the end or not, that could not be addressed.
+    """
+    main = module["main"]
+    outputs = getattr(main.ret_ty, "fields", [main.ret_ty])
+    for kind, count in {"inputs": len(main.params), "outputs": len(outputs)}.items():
+        if count > _MOST_PORTS:
+            raise UserError(
+                f"{model}: the model has {count:,} {kind}, more than the {_MOST_PORTS:,} that can "
+                f"be planned; choose those that are needed (--{kind})"
+            )
+    bindings = [b for block in getattr(main.body, "blocks", ()) for b in block.bindings]
+    if len(bindings) > _MOST_BINDINGS:
         raise UserError(
-            f"{model}: the model has {count:,} operators, more than the {_MOST_BINDINGS:,} that "
-            "can be compiled; compile it in parts"
+            f"{model}: the model has {len(bindings):,} operators, more than the "
+            f"{_MOST_BINDINGS:,} that can be compiled; compile it in parts"
         )
+    for binding in bindings:
+        var, ty = binding.var, binding.var.ty
+        if isinstance(ty, relax.TensorType):
+            origin = origin_of(var)
+            what = f"tensor {var.name_hint!r}" if origin is None else f"the result of {origin}"
+            _refuse_bytes(f"{model}: {what}", [int(n) for n in ty.shape], str(ty.dtype))
 
 
 def refuse_work(model: str, network: Network) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from ..aot.kernels import takes_table
 from ..planning import MemoryPlan, Options
 from ..planning.budget import Budget
@@ -17,12 +19,24 @@ from ..schedule.to_problem import Scheduled
 from ..schedule.to_rows import to_rows
 
 _MOST_CALLS = 20_000
+_MOST_READS = 1 << 18  # of a row by a call: several times as many as those calls have in a network
 
 
-def has_too_many_calls(network: Network) -> bool:
-    """Whether a network has more calls of row kernels than are placed one by one."""
+def reads_of_rows(network: Network) -> int:
+    """How often calls of row kernels read a row."""
+    operators = [op.in_schedule() for op in network.operations if not op.function]
+    needs = [op.needs(index) for op in operators for index in range(len(op.operands))]
+    return sum(int(np.maximum(one.last - one.first, 0).sum()) for one in needs)
+
+
+def exceeds_row_placement(network: Network) -> bool:
+    """Whether there are more calls of row kernels, or reads of rows, than are followed one by one.
+
+    Such a network's rows lie in rings.
+    """
     operations = network.operations
-    return sum(op.in_schedule().steps for op in operations if not op.function) > _MOST_CALLS
+    calls = sum(op.in_schedule().steps for op in operations if not op.function)
+    return calls > _MOST_CALLS or reads_of_rows(network) > _MOST_READS
 
 
 def row_problem(
@@ -56,9 +70,9 @@ def plan_row_placement(
     `alignment` in bytes, as in `to_problem`; `tables` says which kernels look rows up.
 
     None if it would not be smaller than `below` bytes, does not fit the first region, where all
-    rows lie, or has too many calls.
+    rows lie, or exceeds what is placed row by row.
     """
-    if has_too_many_calls(scheduled.network):
+    if exceeds_row_placement(scheduled.network):
         return None
     order = tuple(range(len(scheduled.network.cascades)))
     problem = row_problem(scheduled, order, options, alignment, tables)

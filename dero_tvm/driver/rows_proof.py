@@ -9,8 +9,10 @@ from ..planning.rows.bound import RowBound, against_bound, bound_of
 from ..schedule.rows_for_bound import NoBound, rows_for_bound
 from ..schedule.to_problem import Scheduled
 from .network_planner import NetworkPlanner
+from .row_planner import reads_of_rows
 
 _CALLS = 7_000  # so many take about a second
+_READS = 1 << 17  # likewise, of a row by a call
 
 
 def rows_proof(planner: NetworkPlanner, scheduled: Scheduled, plan: MemoryPlan) -> str:
@@ -23,6 +25,12 @@ def rows_proof(planner: NetworkPlanner, scheduled: Scheduled, plan: MemoryPlan) 
     if rows > _CALLS:
         return against_bound(
             plan.total_bytes, RowBound(None, f"{rows:,} rows, more than {_CALLS:,}")
+        )
+    reads = reads_of_rows(network)
+    if reads > _READS:
+        return against_bound(
+            plan.total_bytes,
+            RowBound(None, f"rows are read {reads:,} times, more than {_READS:,}"),
         )
     problem = plan.rows.problem if plan.rows else planner.rows(scheduled, order)
     states = persistent_part(plan.problem).bytes

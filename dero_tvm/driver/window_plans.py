@@ -26,7 +26,7 @@ from ..schedule.network import Network
 from ..schedule.recut import recut
 from ..schedule.to_column_windows import NoWindows, to_column_windows
 from .network_planner import NetworkPlanner
-from .row_planner import has_too_many_calls
+from .row_planner import exceeds_row_placement
 
 _MOST_SKIPS = 3  # that are made again at once
 _GAP = 32  # of the bytes alive, rows may leave one in so many between them in wide windows
@@ -159,7 +159,7 @@ def window_plans(planner: NetworkPlanner, streamed: Streamed) -> WindowPlans | N
 
 def _way(planner: NetworkPlanner, streamed: Streamed, again: tuple[Again, ...]) -> Way | None:
     network = streamed(again)
-    if network is None or has_too_many_calls(network):
+    if network is None or exceeds_row_placement(network):
         return None
     options = planner.options
     try:

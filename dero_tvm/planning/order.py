@@ -143,6 +143,8 @@ class _Search:
                 best[done] = reached
                 child = _Node(done, state.ready_after(done, node.ready, step), held, node, (step,))
                 child = self._advance(child, reached)
+                if self.budget.expired():
+                    return None, False
                 if child.done != done:
                     if best.get(child.done, limit) <= reached:
                         continue
@@ -152,10 +154,10 @@ class _Search:
         return None, True
 
     def _advance(self, node: _Node, certain: int) -> _Node:
-        """Run safe sequences until there is none."""
+        """Run safe sequences until there is none, or the budget is spent."""
         path = list(node.path)
         done, ready, held = node.done, node.ready, node.held
-        while True:
+        while not self.budget.expired():
             for step in bits(ready):
                 sequence = self._safe_sequence(done, ready, held, step, certain)
                 if sequence is not None:
@@ -163,7 +165,8 @@ class _Search:
                     path += taken
                     break
             else:
-                return _Node(done, ready, held, node.parent, tuple(path))
+                break
+        return _Node(done, ready, held, node.parent, tuple(path))
 
     def _safe_sequence(
         self, done: int, ready: int, held: int, step: int, certain: int

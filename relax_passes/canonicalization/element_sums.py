@@ -127,7 +127,7 @@ class ElementSum:
         def part(index: int) -> ElementSum:
             return self.moved(lambda a: a.take(index, axis))
 
-        return reduce(ElementSum.plus, map(part, range(self.shape[axis])))
+        return total([part(index) for index in range(self.shape[axis])])
 
     def windows(
         self, size: Sequence[int], strides: Sequence[int], padding: Sequence[int]
@@ -148,9 +148,7 @@ class ElementSum:
             )
             return image.moved(lambda a: a[..., rows, columns])
 
-        return reduce(
-            ElementSum.plus, (shifted(y, x) for y in range(size[0]) for x in range(size[1]))
-        )
+        return total([shifted(y, x) for y in range(size[0]) for x in range(size[1])])
 
     def mixed(self, matrix: np.ndarray, axis: int) -> ElementSum:
         """``out[o] = sum over c of matrix[o, c] * self[c]`` along an axis."""
@@ -164,7 +162,7 @@ class ElementSum:
             chosen = self.moved(lambda a: a.take(order[:, index], axis))
             return chosen.only(factor != 0.0).scaled(factor)
 
-        return reduce(ElementSum.plus, map(part, range(order.shape[1])))
+        return total([part(index) for index in range(order.shape[1])])
 
     def only(self, mask: np.ndarray) -> ElementSum:
         """With terms where `mask` says so."""
@@ -173,6 +171,12 @@ class ElementSum:
             for term in self.terms
         )
         return ElementSum(tuple(terms), np.where(mask, self.offset, 0.0))
+
+
+def total(parts: Sequence[ElementSum]) -> ElementSum:
+    """The sum of tensors of one shape."""
+    terms = tuple(term for part in parts for term in part.terms)
+    return ElementSum(terms, reduce(np.add, (part.offset for part in parts)))
 
 
 def joined(parts: Sequence[ElementSum], axis: int) -> ElementSum:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,7 @@ mostly zeros.  Raises `NotLinear`.
 """
 
 _LARGEST = 1 << 25  # numbers in an element sum
+_MOST_TERMS = 1 << 12  # several times as many as any shortcut folds channels or pixels
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,7 @@ class RegionReader:
         call = self.old.definition(expr)
         reader = READERS.get(call)
         if reader is not None and is_call(call, *_CHANNEL_MOVES) and self._moves_one(call):
+            self.limit(prod(shape_of(call)))
             value = reader(self, call)
             self.limit(value.cost)
             return value
@@ -105,13 +108,14 @@ class RegionReader:
         return [source for source, one in self.numberings.items() if one.first in found]
 
     @staticmethod
-    def limit(cost: int) -> None:
-        """Raise `NotLinear` for sums of more numbers than are looked at."""
-        if cost > _LARGEST:
+    def limit(cost: int, terms: int = 0) -> None:
+        """Raise `NotLinear` for sums of more numbers, or more terms, than are looked at."""
+        if cost > _LARGEST or terms > _MOST_TERMS:
             raise NotLinear("is a sum of too many elements")
 
     def _source(self, source: Source, shape: tuple[int, ...] | None = None) -> ElementSum:
         shape = shape or shape_of(source.base)
+        self.limit(prod(shape))
         if source not in self.numberings:
             if len(shape) != 4 or shape[0] != 1:
                 raise NotLinear("comes from something else than one image")
@@ -130,6 +134,7 @@ class RegionReader:
             reader = READERS.get(call)
             if reader is None or not self._moves(call):
                 return None
+            self.limit(prod(shape_of(call)))
             value = reader(self, call)
             self.limit(value.cost)
             return None if self._joins(call, value) else value
@@ -212,7 +217,8 @@ def window_sums(reader: RegionReader, call: Any, size: Any, factor: float) -> El
     """Sums of windows of a call's first operand, times a factor."""
     value = reader.value(call.args[0])
     size = [int(n) for n in size]
-    reader.limit(value.cost * size[0] * size[1])
+    pixels = size[0] * size[1]
+    reader.limit(value.cost * pixels, len(value.terms) * pixels)
     strides, padding = ([int(n) for n in t] for t in (call.attrs.strides, call.attrs.padding))
     return value.windows(size, strides, padding).scaled(np.float64(factor))
 

@@ -33,13 +33,15 @@ def window_rows(
     lies in the padding alone gives an empty range inside the input.
     """
     image, y = divmod(row, out_height)
-    taps = [y * stride - before + k * dilation for k in range(kernel)]
-    inside = [tap for tap in taps if 0 <= tap < height]
+    top = y * stride - before
+    # The first and the last tap k with 0 <= top + k * dilation < height.
+    first = max(-(top // dilation), 0)
+    last = min((height - 1 - top) // dilation, kernel - 1)
     base = image * height
-    if not inside:
-        edge = base + min(max(taps[0], 0), height)
+    if last < first:
+        edge = base + min(max(top, 0), height)
         return edge, edge
-    return base + inside[0], base + inside[-1] + 1
+    return base + top + first * dilation, base + top + last * dilation + 1
 
 
 def transposed_length(

@@ -14,6 +14,7 @@ import numpy as np
 
 from ..ir.operator_graph import OperatorGraph
 
+_MOST_ELEMENTS = 1 << 24  # whose places are followed
 _STATISTICS = ("norm", "variance")
 _OTHERS = ("lp", "l2", "batch")  # which divide by a length, or by what training fixed
 
@@ -55,6 +56,9 @@ def _norm(graph: OperatorGraph, members: list[str]) -> ImageNorm | None:
         return None
     (source,), (result,) = sources, results
     shape = graph[source].spec.shape
+    specs = [graph[name].known_spec for name in (source, *members)]
+    if any(spec and prod(spec.shape) > _MOST_ELEMENTS for spec in specs):
+        return None
     start = np.arange(prod(shape)).reshape(shape)
     places: dict[str, np.ndarray] = {source: start}
     for name in members:

@@ -289,15 +289,55 @@ def test_joins_of_many() -> None:
     assert "Sum of 300 operands" in refusal(model(nodes))
 
 
-def test_networks_of_very_many_operators() -> None:
-    nodes = [node("Relu", ["x"], ["a"])]
-    nodes += [node("Mul", ["a", f"c{i}"], [f"t{i}"]) for i in range(1_600)]
-    constants = {f"c{i}": np.float32(i) for i in range(1_600)}
-    source = model([*nodes, node("Identity", ["t0"], ["y"])], constants)
-    kept = [helper.make_tensor_value_info(f"t{i}", TensorProto.FLOAT, None) for i in range(1_600)]
-    source.graph.output.extend(kept)
-    with pytest.raises(UserError, match=r"has 1,60\d operators, more than the 1,500"):
+def chain(length: int, kept: int = 0) -> onnx.ModelProto:
+    """Operators that nothing merges, one after the other; the first `kept` results are outputs."""
+    names = ["x", *(f"t{i}" for i in range(length)), "y"]
+    source = model([node("Softmax", [a], [b]) for a, b in zip(names, names[1:])])
+    more = [helper.make_tensor_value_info(f"t{i}", TensorProto.FLOAT, None) for i in range(kept)]
+    source.graph.output.extend(more)
+    return source
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (chain(1_600), r"has 1,60\d operators, more than the 1,500"),
+        (chain(600, kept=600), r"has 601 outputs, more than the 512 .*\(--outputs\)"),
+        (
+            model(
+                [node("Tile", ["x", "by"], ["z"]), node("GlobalAveragePool", ["z"], ["y"])],
+                {"by": np.int64([1, 1, 100_000, 100_000])},
+            ),
+            r"the result of Tile 'z' of shape .* has [\d,]+ bytes, more than the 2,147,483,647",
+        ),
+    ],
+    ids=["operators", "outputs", "intermediate result"],
+)
+def test_networks_that_are_too_large(source: onnx.ModelProto, message: str) -> None:
+    with pytest.raises(UserError, match=message):
         dero_tvm.compile(load(source))
+
+
+def test_windows_of_thousands_of_rows() -> None:
+    """Ranges of rows are followed, not each row of each: the time does not grow with a window."""
+    length = 3_001
+    made = helper.make_model(
+        helper.make_graph(
+            [node("Conv", ["x", "w"], ["y"], pads=[1_500, 0, 1_500, 0])],
+            "g",
+            [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 1, length, 1])],
+            [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+            [numpy_helper.from_array(np.ones((1, 1, length, 1), "f"), "w")],
+        ),
+        opset_imports=[helper.make_opsetid("", 17)],
+        ir_version=9,
+    )
+    model = dero_tvm.compile(load(made), dero="stream")
+    assert model.report.arena_bytes <= 2 * 4 * length + 64
+    assert "rows are read" in model.report.rows_proof
+    image = np.ones((1, 1, length, 1), "f")
+    nearest_end = np.minimum(np.arange(length), np.arange(length)[::-1])
+    np.testing.assert_array_equal(model.run({"x": image})["y"].ravel(), 1_501 + nearest_end)
 
 
 # --- constants that are folded ------------------------------------------------------------------

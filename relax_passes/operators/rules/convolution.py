@@ -217,7 +217,8 @@ def _elements(reader: RegionReader, call: Any) -> ElementSum:
     if depth == 1:
         return window_sums(reader, call, size, 1.0).scaled(weight[:, 0, :1, :1])
     value = window_sums(reader, call, size, 1.0)
-    reader.limit(value.cost * int((weight != 0.0).sum(1).max()))
+    summands = int((weight != 0.0).sum(1).max())
+    reader.limit(value.cost * summands, len(value.terms) * summands)
     return value.mixed(weight.reshape(filters, depth), 1)
 
 

@@ -147,7 +147,8 @@ def _elements(reader: RegionReader, call: Any) -> ElementSum:
     if left is None:
         numbers = numbers.T
     axis = len(value.shape) - (2 if left is not None else 1)
-    reader.limit(value.cost * int((numbers != 0).sum(1).max()))
+    summands = int((numbers != 0).sum(1).max())
+    reader.limit(value.cost * summands, len(value.terms) * summands)
     shape = shape_of(call)
     return value.mixed(numbers, axis).moved(lambda a: a.reshape(shape))
 
@@ -183,7 +184,8 @@ def _einsum_elements(reader: RegionReader, call: Any) -> ElementSum:
             axes = axes.replace(inner, outer)
         else:
             raise NotLinear("is an Einstein sum of another kind")
-    reader.limit(value.cost * 2)
+    summed = prod(n for letter, n in zip(axes, value.shape) if letter not in result)
+    reader.limit(value.cost * 2, len(value.terms) * summed)
     for axis in reversed(range(len(axes))):
         if axes[axis] not in result:
             value = value.summed(axis)

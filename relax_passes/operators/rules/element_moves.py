@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ from ..fixed_point import ACTIVATIONS
 
 _TYPES = ("float32", "uint8", *ACTIVATIONS)
 _LONGEST = 8  # operators of a chain
+_MOST_ELEMENTS = 1 << 24  # whose moves are followed one by one
 _LAYOUTS = {"NCHW": (0, 2, 3, 1), "NHWC": (0, 1, 2, 3)}  # axes of NHWC
 
 
@@ -60,6 +62,8 @@ def _by_elements(rewriter: SpellingRewriter, call: Any) -> relax.Expr | None:
     if rank not in (3, 4) or dtype_of(call) not in _TYPES:
         return None
     while len(chain) < _LONGEST and isinstance(data, relax.Var):
+        if max(prod(shape_of(one)) for one in (data, chain[-1])) > _MOST_ELEMENTS:
+            return None
         before = rewriter.old.definition(data)
         moves = any(is_call(move, *_MOVING) for move in chain)
         if moves and len(chain) > 1 and len(shape_of(data)) == rank:

@@ -175,7 +175,7 @@ def _elements(reader: RegionReader, call: Any) -> ElementSum:
     axes = range(rank) if call.attrs.axis is None else call.attrs.axis
     axes = sorted({int(axis) % rank for axis in axes}, reverse=True)
     count = int(np.prod([value.shape[axis] for axis in axes]))
-    reader.limit(value.cost * 2)
+    reader.limit(value.cost * 2, len(value.terms) * count)
     for axis in axes:
         value = value.summed(axis)
     if is_call(call, "relax.mean"):
