@@ -107,9 +107,9 @@ def refuse_length(model: str, module: tvm.IRModule) -> None:
         )
     for binding in bindings:
         var, ty = binding.var, binding.var.ty
-        if isinstance(ty, relax.TensorType):
+        if isinstance(ty, relax.TensorType) and ty.shape is not None:
             origin = origin_of(var)
-            what = f"tensor {var.name_hint!r}" if origin is None else f"the result of {origin}"
+            what = f"tensor {var.name!r}" if origin is None else f"the result of {origin}"
             _refuse_bytes(f"{model}: {what}", [int(n) for n in ty.shape], str(ty.dtype))
 
 

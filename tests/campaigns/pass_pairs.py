@@ -18,7 +18,7 @@ import argparse
 import sys
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from itertools import product
 from pathlib import Path
 
@@ -150,6 +150,7 @@ class Pairs:
         self.passes = passes
         self.counts: Counter[str] = Counter()
         self._after: dict[tuple[str, ...], tvm.IRModule | None] = {(): module}
+        self._results: dict[tuple[str, Hashable], tvm.IRModule | None] = {}
         self._outputs: dict[int, Outputs] = {}
 
     def check(self) -> Iterator[str]:
@@ -224,6 +225,13 @@ class Pairs:
         return self._after[names]
 
     def _applied(self, name: str, module: tvm.IRModule) -> tvm.IRModule | None:
+        """What a pass makes of a module; of equal ones, with equal names, once."""
+        key = name, (tvm_ffi.structural_hash(module), *_tensors(module))
+        if key not in self._results:
+            self._results[key] = self._made(name, module)
+        return self._results[key]
+
+    def _made(self, name: str, module: tvm.IRModule) -> tvm.IRModule | None:
         try:
             return self.passes[name]()(module)
         except (CannotReorganize, CannotStream):

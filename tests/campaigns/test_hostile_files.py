@@ -6,7 +6,7 @@ from collections import Counter
 
 from tests.campaigns.fuzzing.worker import DATA, run_cases
 
-CASES = 2000
+CASES = 1000
 
 
 def test_both_readers() -> None:

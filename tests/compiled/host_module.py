@@ -8,10 +8,12 @@ import numpy as np
 import tvm
 from tvm import relax
 
+_TARGET = {"kind": "llvm", "opt-level": 0}  # most modules run once: optimizing them takes longer
+
 
 def host_function(module: tvm.IRModule) -> Callable[..., list[np.ndarray]]:
     """``main`` as a function of arrays, in the order of its parameters; always gives a list."""
-    machine = relax.VirtualMachine(tvm.compile(module, "llvm"), tvm.cpu())
+    machine = relax.VirtualMachine(tvm.compile(module, tvm.target.Target(_TARGET)), tvm.cpu())
 
     def run(*inputs: np.ndarray) -> list[np.ndarray]:
         result = machine["main"](*[tvm.runtime.tensor(np.ascontiguousarray(x)) for x in inputs])
