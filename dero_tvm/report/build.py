@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import tvm
@@ -22,7 +22,7 @@ from relax_passes.residuals.residual import Branch, Residual, read_residuals
 from relax_passes.shortcuts import fuse_shortcuts
 from relax_passes.streaming.join_decisions import STREAMED
 
-from .build_operators import operators, producer_of
+from .build_operators import operators, producers
 from .build_timeline import Planned, timeline
 from .channels_first import channels_first_notes
 from .data import LiveBuffer, RegionUse, Report, ReportedResidual, ReportedShortcut
@@ -179,6 +179,7 @@ def _residuals(
         fused = decision.join in decided and decided[decision.join].action == FUSED
         if decision.pass_name not in others and not fused:
             decided[decision.join] = decision
+    producer_of = producers(network)
     for residual in read_residuals(module, only_shortcuts=True):
         decision = _with_plan(residual.join, decided.get(residual.join), network, plan)
         yield ReportedResidual(
@@ -188,7 +189,7 @@ def _residuals(
             residual.bytes,
             decision.action,
             with_layers(decision.reason, network.layers),
-            tuple(_path(residual, branch, network) for branch in residual.shortcuts),
+            tuple(_path(residual, branch, network, producer_of) for branch in residual.shortcuts),
             decision.pass_name,
         )
 
@@ -229,11 +230,12 @@ def _shortcuts(module: tvm.IRModule, network: Network) -> Iterable[ReportedShort
     )
 
 
-def _path(residual: Residual, branch: Branch, network: Network) -> tuple[str, ...]:
+def _path(
+    residual: Residual, branch: Branch, network: Network, producer_of: Callable[[str], str]
+) -> tuple[str, ...]:
     """The operators of a shortcut from the fork to the join, both included."""
     names = [name for name in (residual.fork, *branch.operators) if name in network.values]
-    path = [producer_of(network, name) for name in names]
-    return (*dict.fromkeys(path), residual.join)
+    return (*dict.fromkeys(map(producer_of, names)), residual.join)
 
 
 def _share(a: str, b: str, network: Network, plan: MemoryPlan) -> bool:

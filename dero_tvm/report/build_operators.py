@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from dero_tvm.planning import MemoryPlan
@@ -53,9 +53,9 @@ def _with_decision(
     )
 
 
-def producer_of(network: Network, value: str) -> str:
-    """The operator or input that `value` is from: itself, or what it is a view of."""
-    return _Lister(network).producer(value)
+def producers(network: Network) -> Callable[[str], str]:
+    """Gives the operator or input that a value is from: itself, or what it is a view of."""
+    return _Lister(network).producer
 
 
 class _Lister:
