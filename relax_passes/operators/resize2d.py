@@ -135,12 +135,14 @@ def _source(signature: Signature, axis: int, index: Any) -> Any:
         signature["rounding"],
         signature["arithmetic"],
     )
-    return table[index] if isinstance(index, int) else _expression(table, length, index)
+    if isinstance(index, int):
+        return table[index]
+    return _expression(table, length, None if scale is None else scale[axis], index)
 
 
-def _expression(table: tuple[int, ...], length: int, index: Any) -> Any:
+def _expression(table: tuple[int, ...], length: int, scale: float | None, index: Any) -> Any:
     """`table[index]` as a TIR expression."""
-    line = _fit_line(table, length)
+    line = _fit_line(table, length, scale)
     numerator, offset, denominator = line
     value = index * numerator + offset
     if offset < 0:
@@ -154,8 +156,11 @@ def _expression(table: tuple[int, ...], length: int, index: Any) -> Any:
     return value
 
 
+_NO_END = (-(1 << 62), 1 << 62)
+
+
 @lru_cache(maxsize=256)
-def _fit_line(table: tuple[int, ...], length: int) -> tuple[int, int, int]:
+def _fit_line(table: tuple[int, ...], length: int, scale: float | None) -> tuple[int, int, int]:
     """Numerator, offset, denominator of the line that departs from the fewest table entries."""
     last = len(table) - 1
     slopes = {Fraction(length, len(table)), Fraction(length - 1, max(last, 1))}
@@ -163,17 +168,25 @@ def _fit_line(table: tuple[int, ...], length: int) -> tuple[int, int, int]:
         # Scales other than the quotient of the sizes: the table's own mean slope, roughly.
         mean = Fraction(table[-1] - table[0], last)
         slopes |= {mean.limit_denominator(limit) for limit in (4, 16, 64)}
+    if scale is not None:
+        slopes |= {Fraction(scale).limit_denominator(1 << bits) for bits in range(4, 16)}
     sources, y = np.array(table), np.arange(len(table))
     best: tuple[int, int, int, int] | None = None
     for slope in sorted(slopes):
         numerator, denominator = slope.numerator, slope.denominator
-        # Offsets worth trying: the least and the greatest that suit some entry of the table.
-        least = np.unique(sources * denominator - numerator * y)
+        # The offsets that suit an entry of the table: a range, without an end where the expression
+        # is clipped anyway.
+        least = sources * denominator - numerator * y
+        from_ = np.sort(np.where(sources == 0, _NO_END[0], least))
+        to = np.sort(np.where(sources == length - 1, _NO_END[1], least + denominator - 1))
+        # Worth trying: the least and the greatest that suit some entry, within int32.
         offsets = np.unique(np.concatenate([[0], least, least + denominator - 1]))
-        lines = np.maximum(numerator * y + offsets[:, None], 0) // denominator
-        departures = (np.minimum(lines, length - 1) != sources).sum(axis=1)
-        index = int(np.lexsort((offsets, abs(offsets), departures))[0])
-        found = (int(departures[index]), denominator, numerator, int(offsets[index]))
+        offsets = offsets[abs(offsets) + numerator * last < 1 << 31]
+        if not offsets.size:
+            continue
+        suited = np.searchsorted(from_, offsets, "right") - np.searchsorted(to, offsets, "left")
+        index = int(np.lexsort((offsets, abs(offsets), -suited))[0])
+        found = (len(table) - int(suited[index]), denominator, numerator, int(offsets[index]))
         best = found if best is None else min(best, found)
     assert best is not None
     _, denominator, numerator, offset = best

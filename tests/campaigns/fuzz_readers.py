@@ -5,10 +5,11 @@
     python -m tests.campaigns.fuzz_readers 1 --first 5123 --keep DIR  writes that file, and reads it
 
 Even seeds are ONNX files, odd ones TFLite; with --data, the seeds are in turns archives, arrays of
-inputs, reports, descriptions of boards and caches of measured kernels.  Each must be read, or
-refused with one clear error, within 10 s of CPU time and 2 GiB.  Of those that are read, some are
-compiled too.  Everything else is a fault, which is printed with its seed; the exit status is 1 if
-there was one.
+inputs, reports, descriptions of boards and caches of measured kernels; with --graphs, valid
+networks that are large in one respect, larger from seed to seed.  Each must be read, or refused
+with one clear error, within 10 s of CPU time and 2 GiB.  Of those that are read, some are compiled
+too, with --graphs all of them.  Everything else is a fault, which is printed with its seed; the
+exit status is 1 if there was one.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from tests.campaigns.fuzzing.worker import CPU_SECONDS, DATA, MEMORY, MODELS, run_cases
+from tests.campaigns.fuzzing.large_graphs import FAMILIES
+from tests.campaigns.fuzzing.worker import CPU_SECONDS, DATA, GRAPHS, MEMORY, MODELS, run_cases
 from tests.trust import record
 
 _COMPILE_EVERY = 20
@@ -37,9 +39,12 @@ def main() -> int:
     parser.add_argument(
         "--data", action="store_true", help="archives, inputs, reports, boards instead of models"
     )
+    parser.add_argument(
+        "--graphs", action="store_true", help=f"large networks: {len(FAMILIES)} families in turns"
+    )
     parser.add_argument("--record", action="store_true", help="for docs/trust.md")
     arguments = parser.parse_args()
-    corpus = DATA if arguments.data else MODELS
+    corpus = DATA if arguments.data else GRAPHS if arguments.graphs else MODELS
     seeds = range(arguments.first, arguments.first + arguments.cases)
     if arguments.keep:
         arguments.keep.mkdir(parents=True, exist_ok=True)
@@ -63,6 +68,8 @@ def main() -> int:
     print(f"{sum(counts.values())} cases, {faults} faults, {seconds:.0f} s of CPU time")
     if arguments.record and not faults and corpus is DATA:
         _record_data(arguments.cases, counts, seconds)
+    elif arguments.record and not faults and corpus is GRAPHS:
+        _record_graphs(arguments.cases, counts, seconds)
     elif arguments.record and not faults:
         _record(arguments.cases, arguments.compile_every, counts, seconds)
     return 1 if faults else 0
@@ -106,6 +113,24 @@ def _record_data(cases: int, counts: Counter[tuple[str, str]], seconds: float) -
         faults="an endless loop at a member of an archive with a negative size; tracebacks at deep"
         " JSON, at types and names that no program has, and at arrays that are encrypted, of absurd"
         " shapes, or compressed in unknown ways",
+    )
+
+
+def _record_graphs(cases: int, counts: Counter[tuple[str, str]], seconds: float) -> None:
+    record(
+        "large_graphs",
+        claim="A valid network that is long, wide, dense or tall, of great windows, with very many"
+        " outputs or with huge intermediate results is compiled, or refused with one clear error,"
+        f" within {CPU_SECONDS} s of processor time and {MEMORY >> 30} GiB.",
+        command=f"python -m tests.campaigns.fuzz_readers {cases} --graphs",
+        counts={
+            "networks": cases,
+            "families": len(FAMILIES),
+            **{kind: count for (_, kind), count in sorted(counts.items())},
+            "seconds of processor time": round(seconds),
+        },
+        faults="Tile to terabytes was an internal error; windows of thousands of rows took 6 GiB,"
+        " 1,500 outputs and the report of a dense network minutes",
     )
 
 

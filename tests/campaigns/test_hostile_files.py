@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from tests.campaigns.fuzzing.worker import DATA, run_cases
+from tests.campaigns.fuzzing.large_graphs import FAMILIES
+from tests.campaigns.fuzzing.worker import DATA, GRAPHS, run_cases
 
 CASES = 1000
 
@@ -25,3 +26,11 @@ def test_archives_inputs_reports_boards_and_caches() -> None:
         kinds.setdefault(outcome.format, Counter())[outcome.kind] += 1
     assert len(kinds) == 5
     assert all(counts["refused"] and counts["loaded"] for counts in kinds.values()), kinds
+
+
+def test_large_graphs() -> None:
+    """The smallest of each family is compiled, and far larger ones are at least refused."""
+    count = len(FAMILIES)
+    for outcome in run_cases([*range(count), *range(5 * count, 6 * count)], 1, corpus=GRAPHS):
+        assert not outcome.fault, f"{outcome.seed % count}: {outcome.kind}\n{outcome.message}"
+        assert outcome.kind == "compiled" or outcome.seed >= count, outcome.message

@@ -132,7 +132,7 @@ def test_functions_that_stand_for_too_many_nodes() -> None:
         calls = [node(f"f{level - 1}", [a], [b], domain="own") for a, b in zip(names, names[1:])]
         functions.append(function(f"f{level}", calls))
     nodes = [node("f9", ["x"], ["y"], domain="own")]
-    assert "more than 50,000 nodes" in refusal(model(nodes, functions=functions))
+    assert "more than 16,000 nodes" in refusal(model(nodes, functions=functions))
 
 
 def test_function_that_calls_itself() -> None:

@@ -13,20 +13,24 @@ from onnx import inliner
 
 from dero_tvm.boundary.errors import UserError
 
-_MOST_NODES = 50_000
+_MOST_NODES = 16_000  # twice as many as operators that can be compiled: exporters compute shapes
 _Key = tuple[str, str, str]
 
 
 def inline_functions(model: onnx.ModelProto, label: str) -> onnx.ModelProto:
-    """`model` without functions of its own; :class:`UserError` if they call themselves."""
-    if not model.functions:
-        return model
+    """`model` without functions of its own.
+
+    Raises :class:`UserError` if they call themselves, or if there are too many nodes, with or
+    without functions.
+    """
     count = _Count({_key(function): function for function in model.functions}, label)
     if count.of(model.graph.node) > _MOST_NODES:
         raise UserError(
-            f"{label}: its functions stand for more than {_MOST_NODES:,} nodes; that is no network "
-            "for a microcontroller"
+            f"{label}: the model has more than {_MOST_NODES:,} nodes, those of its functions "
+            "included; that is no network for a microcontroller"
         )
+    if not model.functions:
+        return model
     return inliner.inline_local_functions(model)
 
 

@@ -22,6 +22,7 @@ from dero_tvm import compile as compile_model
 from dero_tvm.boundary.errors import UserError
 from dero_tvm.frontends import load
 from tests.campaigns.fuzzing.data_cases import FORMATS, data_case, good_archive, read_data
+from tests.campaigns.fuzzing.large_graphs import large_graph
 from tests.campaigns.fuzzing.onnx_cases import node_seeds, onnx_case
 from tests.campaigns.fuzzing.tflite_cases import tflite_case
 
@@ -193,5 +194,10 @@ def _address_space() -> int:
     return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 
 
+def _compile_graph(path: Path, _thorough: bool) -> str:
+    return _read_model(path, True)
+
+
 MODELS = Corpus(_model_case, 2, _read_model, node_seeds)
 DATA = Corpus(data_case, FORMATS, read_data, good_archive)
+GRAPHS = Corpus(large_graph, 1, _compile_graph, lambda: None)

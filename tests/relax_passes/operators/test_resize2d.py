@@ -207,6 +207,21 @@ def test_the_kernels_integers_reproduce_the_table(
     assert (out_length + 1) * max(constants, default=0) < 2**31
 
 
+@pytest.mark.parametrize("coordinates", ["asymmetric", "half_pixel", "align_corners"])
+@pytest.mark.parametrize(
+    ("length", "scale"), [(16_000, 2.0), (16_000, 2.718281), (8_000, 0.7331), (4_000, 1.9999)]
+)
+def test_long_axes(length, scale, coordinates):
+    """As of sound: in little memory, few exceptions, and numbers that int32 holds."""
+    rows = int(length * scale)
+    source = row_source(length, rows, coordinates, scale=(1 / scale, 1.0), arithmetic="multiply")
+    text = str(source(tirx.Var("y", "int32")))
+    assert text.count("Select(") <= 16
+    assert all(rows * int(factor) < 2**31 for factor in re.findall(r"y \* (\d+)", text))
+    for row in (0, 1, rows // 3, rows // 2, rows - 2, rows - 1):
+        assert computed(source(tirx.const(row, "int32"))) == source(row)
+
+
 def test_upsampling_by_two_is_a_division_by_two():
     assert str(row_source(3, 6)(tirx.Var("y", "int32"))) == "T.Div(y, 2)"
 
