@@ -284,9 +284,16 @@ def test_constants_that_take_too_long() -> None:
     assert "read and write too many elements" in refusal(model(nodes, size))
 
 
-def test_joins_of_many() -> None:
+def test_joins_and_splits_of_many() -> None:
     nodes = [node("Relu", ["x"], ["a"]), node("Sum", ["a"] * 300, ["y"])]
     assert "Sum of 300 operands" in refusal(model(nodes))
+    parts = ["y", *(f"part{i}" for i in range(299))]
+    split = helper.make_node("Split", ["long"], parts, axis=1)
+    nodes = [node("Tile", ["x", "by"], ["long"]), split]
+    source = model(nodes, {"by": np.int64([1, 150, 1, 1])})
+    kept = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in parts[1:]]
+    source.graph.output.extend(kept)
+    assert "Split into 300 parts" in refusal(source)
 
 
 def chain(length: int, kept: int = 0) -> onnx.ModelProto:

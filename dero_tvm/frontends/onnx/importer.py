@@ -224,6 +224,8 @@ def _refuse_operators(graph: onnx.GraphProto, label: str) -> None:
                 problems[position] = f"{node.op_type} of a tensor, which is no sequence"
         elif too_many(len(node.input)):
             problems[position] = f"{node.op_type} of {len(node.input):,} operands ({_title(node)})"
+        elif too_many(len(node.output)):
+            problems[position] = f"{node.op_type} into {len(node.output):,} parts ({_title(node)})"
         elif (overlooked := misread(node, constants)) is not None:
             problems[position] = f"{node.op_type} {overlooked} ({_title(node)})"
     if problems:

@@ -20,12 +20,12 @@ JOINS = tuple(_OPERATIONS)
 _MOST_OPERANDS = 256
 
 
-def too_many(operands: int) -> bool:
-    """Whether a node has more operands than any published network's.
+def too_many(tensors: int) -> bool:
+    """Whether a node has more operands, or results, than any published network's.
 
-    A join becomes an operator for each of them, and a concatenation has each in one plan.
+    A join and a split become an operator for each, and a concatenation has each in one plan.
     """
-    return operands > _MOST_OPERANDS
+    return tensors > _MOST_OPERANDS
 
 
 def join(name: str, inputs: Sequence[relax.Expr], builder: relax.BlockBuilder) -> relax.Expr:

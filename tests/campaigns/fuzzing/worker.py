@@ -28,7 +28,7 @@ from tests.campaigns.fuzzing.tflite_cases import tflite_case
 
 CPU_SECONDS = 10  # a case
 MEMORY = 2 << 30  # bytes of address space that a case may add
-_WALL_SECONDS = 120  # a case, on a machine that is busy with other things
+_WALL_SECONDS = 300  # a case, on a machine that is busy with other things
 _LONGEST_MESSAGE = 100_000
 _OWN_FAULT = 97  # status of a child whose own code failed, not the readers'
 SECRET = b"SECRET-VALUE-OUTSIDE" * 200
@@ -56,6 +56,7 @@ class Corpus:
     formats: int  # of files, which take turns
     read: Callable[[Path, bool], str]  # returns the kind of the outcome
     prepare: Callable[[], object]
+    seconds: int = CPU_SECONDS  # that a case may take of the processor
 
 
 def _model_case(seed: int) -> tuple[str, bytes]:
@@ -154,7 +155,7 @@ def run_case(seed: int, home: Path, compile_every: int, corpus: Corpus) -> Outco
     path = home / f"model.{suffix}"
     path.write_bytes(data)
     used = resource.getrusage(resource.RUSAGE_SELF)
-    seconds = int(used.ru_utime + used.ru_stime) + CPU_SECONDS + 1
+    seconds = int(used.ru_utime + used.ru_stime) + corpus.seconds + 1
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, resource.RLIM_INFINITY))
     try:
         kind = corpus.read(path, seed // corpus.formats % compile_every == 0)
@@ -200,4 +201,4 @@ def _compile_graph(path: Path, _thorough: bool) -> str:
 
 MODELS = Corpus(_model_case, 2, _read_model, node_seeds)
 DATA = Corpus(data_case, FORMATS, read_data, good_archive)
-GRAPHS = Corpus(large_graph, 1, _compile_graph, lambda: None)
+GRAPHS = Corpus(large_graph, 1, _compile_graph, lambda: None, seconds=60)
