@@ -1,14 +1,5 @@
 """Kernels of integers for cores with Helium, the vector extension of Cortex-M55 and M85."""
 
-from . import conv2d, conv2d_transpose, dense, depthwise, int16_layers, pad, pool2d, sum
+from relax_passes.operators.registration import import_modules
 
-__all__ = [
-    "conv2d",
-    "conv2d_transpose",
-    "dense",
-    "depthwise",
-    "int16_layers",
-    "pad",
-    "pool2d",
-    "sum",
-]
+import_modules(__name__)  # each enters its generators

@@ -8,14 +8,14 @@ file exists.
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections import ChainMap
 from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any, Generic, TypeVar
 
 from tvm.ir import Call, Op
+
+from ..registration import import_modules
 
 Rule = TypeVar("Rule")
 _PACKAGE = __name__.partition(".")[0]
@@ -79,6 +79,4 @@ def _name_of(operator: Any) -> str:
 
 @cache
 def _import_families() -> None:
-    package = importlib.import_module(__package__)
-    for module in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f"{__package__}.{module.name}")
+    import_modules(__package__)
