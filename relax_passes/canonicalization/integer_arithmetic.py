@@ -142,12 +142,8 @@ class IntegerRewriter(DataflowRewriter):
 
     def _lookup(self, region: Region, epilogue: Epilogue) -> relax.Expr:
         source = self.quantized(region.source)
-        assert source is not None and epilogue.scale is not None
-        table = table_of_region(
-            region,
-            (source.scale, source.zero_point, epilogue.scale, epilogue.zero_point),
-            self.rounding,
-        )
+        assert source is not None
+        table = table_of_region(region, _between(source, epilogue), self.rounding)
         fused = [*region.members, *epilogue.fused]
         return self._table(source, table, epilogue, fused)
 
@@ -185,18 +181,15 @@ class IntegerRewriter(DataflowRewriter):
         )
 
     def rescale_table(self, source: Quantized, target: Epilogue) -> np.ndarray:
-        assert target.scale is not None
-        parameters = (source.scale, source.zero_point, target.scale, target.zero_point)
+        scales = _between(source, target)
         if self.rounding == "double":
-            return tables.requantize(*parameters)
-        return tables.table_of(lambda x: x, *parameters)
+            return tables.requantize(scales)
+        return tables.table_of(lambda x: x, scales)
 
     def concat_table(self, source: Quantized, target: Epilogue) -> np.ndarray:
         """The change of scale within a concatenation, which LiteRT has for uint8 alone."""
-        assert target.scale is not None
-        parameters = (source.scale, source.zero_point, target.scale, target.zero_point)
         if self.rounding == "double":
-            return tables.concat_unsigned(*parameters)
+            return tables.concat_unsigned(_between(source, target))
         return self.rescale_table(source, target)
 
     def _table(
@@ -240,6 +233,11 @@ class IntegerRewriter(DataflowRewriter):
 
 IntegerArithmetic = rewriting_pass(NAME, IntegerRewriter)
 """Module pass: see the file's docstring."""
+
+
+def _between(source: Quantized, target: Epilogue) -> tables.Scales:
+    assert target.scale is not None
+    return tables.Scales(source.scale, source.zero_point, target.scale, target.zero_point)
 
 
 def _quantize_only(rewriter: IntegerRewriter, var: relax.Var) -> Epilogue | None:

@@ -5,15 +5,13 @@ The table of a function has ``table[q + 128]`` for the quantized input `q`, the 
 TensorFlow Lite Micro compute for the operator of that name, or for scales that they refuse, the
 float function rounded to the nearest.  `table_of` goes through float arithmetic and serves models
 quantized by other tools.
-
-Common parameters: ``(input_scale, input_zero_point, output_scale, output_zero_point)``.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,13 +23,27 @@ _INT16_MIN, _INT16_MAX = -(1 << 15), (1 << 15) - 1
 _STEEP = 8.0  # input scales of logistic and tanh from which fixed point has no bits left
 
 
+class Scales(NamedTuple):
+    """What input and output stand for: ``scale * (integer - zero_point)``."""
+
+    input_scale: float
+    input_zero_point: int
+    output_scale: float
+    output_zero_point: int
+
+    @property
+    def centred(self) -> np.ndarray:
+        """Every input less its zero point."""
+        return INT8 - self.input_zero_point
+
+    @property
+    def real(self) -> np.ndarray:
+        """What every input stands for, in float32."""
+        return np.float32(self.input_scale) * self.centred.astype(np.float32)
+
+
 def table_of(
-    function: Callable[[np.ndarray], np.ndarray],
-    input_scale: float,
-    input_zero_point: int,
-    output_scale: float,
-    output_zero_point: int,
-    rounding: str = "half_even",
+    function: Callable[[np.ndarray], np.ndarray], s: Scales, rounding: str = "half_even"
 ) -> np.ndarray:
     """Dequantize, apply a float function, quantize: what ONNX's Q/DQ pairs mean.
 
@@ -39,9 +51,8 @@ def table_of(
     (ONNX QuantizeLinear) or ``half_away`` (TFLite QUANTIZE).  A result that is NaN
     becomes the zero point.
     """
-    real = (INT8 - input_zero_point).astype(np.float32) * np.float32(input_scale)
     with np.errstate(all="ignore"):
-        result = np.asarray(function(real), np.float32) / np.float32(output_scale)
+        result = np.asarray(function(s.real), np.float32) / np.float32(s.output_scale)
     result = np.nan_to_num(result, nan=0.0)
     if rounding == "half_even":
         rounded = np.rint(result)
@@ -49,132 +60,81 @@ def table_of(
         rounded = _round_half_away(result)
     else:
         raise ValueError(f"rounding must be 'half_even' or 'half_away', not {rounding!r}")
-    return _int8(np.clip(rounded, -1e6, 1e6) + output_zero_point)
+    return _int8(np.clip(rounded, -1e6, 1e6) + s.output_zero_point)
 
 
-def requantize(
-    input_scale: float, input_zero_point: int, output_scale: float, output_zero_point: int
-) -> np.ndarray:
+def requantize(s: Scales) -> np.ndarray:
     """QUANTIZE from int8 to int8."""
-    factor = rescale_factors(input_scale, output_scale)
-    return _int8(_scaled(INT8 - input_zero_point, factor) + output_zero_point)
+    factor = rescale_factors(s.input_scale, s.output_scale)
+    return _int8(_scaled(s.centred, factor) + s.output_zero_point)
 
 
-def concat_unsigned(
-    input_scale: float, input_zero_point: int, output_scale: float, output_zero_point: int
-) -> np.ndarray:
+def concat_unsigned(s: Scales) -> np.ndarray:
     """An operand of CONCATENATION of another scale, of uint8 tensors less 128, in float32."""
-    factor = np.float32(input_scale) * (np.float32(1) / np.float32(output_scale))
-    offset = np.float32(-(input_zero_point + 128)) * factor
+    factor = np.float32(s.input_scale) * (np.float32(1) / np.float32(s.output_scale))
+    offset = np.float32(-(s.input_zero_point + 128)) * factor
     scaled = (INT8 + 128).astype(np.float32) * factor + offset
-    return _int8(np.clip(_round_half_away(scaled), -1e6, 1e6) + output_zero_point)
+    return _int8(np.clip(_round_half_away(scaled), -1e6, 1e6) + s.output_zero_point)
 
 
-def relu(
-    input_scale: float,
-    input_zero_point: int,
-    output_scale: float,
-    output_zero_point: int,
-    low: float | None = 0.0,
-    high: float | None = None,
-) -> np.ndarray:
+def relu(s: Scales, low: float | None = 0.0, high: float | None = None) -> np.ndarray:
     """RELU; RELU6 with ``high=6``; RELU_N1_TO_1 and RELU_0_TO_1 with both bounds."""
-    factor = _float32_ratio(input_scale, output_scale)
-    minimum, maximum = activation_range(output_scale, output_zero_point, low, high)
-    scaled = _scaled(INT8 - input_zero_point, factor) + output_zero_point
+    factor = _factor(s)
+    minimum, maximum = activation_range(s.output_scale, s.output_zero_point, low, high)
+    scaled = _scaled(s.centred, factor) + s.output_zero_point
     return _int8(np.clip(scaled, minimum, maximum))
 
 
-def leaky_relu(
-    input_scale: float,
-    input_zero_point: int,
-    output_scale: float,
-    output_zero_point: int,
-    alpha: float,
-) -> np.ndarray:
+def leaky_relu(s: Scales, alpha: float) -> np.ndarray:
     """LEAKY_RELU with slope `alpha` (any sign) for negative inputs."""
-    slope = np.float32(input_scale) * np.float32(alpha) / np.float32(output_scale)
-    values = INT8 - input_zero_point
-    positive = _scaled(values, _float32_ratio(input_scale, output_scale))
+    slope = np.float32(s.input_scale) * np.float32(alpha) / np.float32(s.output_scale)
+    values = s.centred
+    positive = _scaled(values, _factor(s))
     negative = _scaled(values, requantization(abs(float(slope))))
     if slope < 0:
         negative = -negative
-    return _int8(np.where(values >= 0, positive, negative) + output_zero_point)
+    return _int8(np.where(values >= 0, positive, negative) + s.output_zero_point)
 
 
-def logistic(
-    input_scale: float, input_zero_point: int, output_scale: float, output_zero_point: int
-) -> np.ndarray:
+def logistic(s: Scales) -> np.ndarray:
     """LOGISTIC, in fixed point to LiteRT's output scale 1 / 256 and zero point -128."""
-    fixed = (np.float32(output_scale), output_zero_point) == (1 / 256, INT8_MIN)
-    if not fixed or input_scale >= _STEEP:
-        scales = (input_scale, input_zero_point, output_scale, output_zero_point)
-        return table_of(lambda x: 1 / (1 + np.exp(-x)), *scales, rounding="half_away")
-    inside, q4 = _on_scale_of_sixteen(input_scale, input_zero_point)
+    fixed = (np.float32(s.output_scale), s.output_zero_point) == (1 / 256, INT8_MIN)
+    if not fixed or s.input_scale >= _STEEP:
+        return table_of(lambda x: 1 / (1 + np.exp(-x)), s, rounding="half_away")
+    inside, q4 = _on_scale_of_sixteen(s)
     result = functions.round_shift(functions.logistic(q4), 31 - 8) - 128
-    return _int8(np.where(inside, result, np.where(INT8 > input_zero_point, INT8_MAX, INT8_MIN)))
+    return _int8(np.where(inside, result, np.where(INT8 > s.input_zero_point, INT8_MAX, INT8_MIN)))
 
 
-def tanh(
-    input_scale: float, input_zero_point: int, output_scale: float, output_zero_point: int
-) -> np.ndarray:
+def tanh(s: Scales) -> np.ndarray:
     """TANH, in fixed point to LiteRT's output scale 1 / 128 and zero point 0."""
-    fixed = (np.float32(output_scale), output_zero_point) == (1 / 128, 0)
-    if not fixed or input_scale >= _STEEP:
-        scales = (input_scale, input_zero_point, output_scale, output_zero_point)
-        return table_of(np.tanh, *scales, rounding="half_away")
-    inside, q4 = _on_scale_of_sixteen(input_scale, input_zero_point)
+    fixed = (np.float32(s.output_scale), s.output_zero_point) == (1 / 128, 0)
+    if not fixed or s.input_scale >= _STEEP:
+        return table_of(np.tanh, s, rounding="half_away")
+    inside, q4 = _on_scale_of_sixteen(s)
     result = functions.round_shift(functions.tanh(q4), 31 - 7)
-    return _int8(np.where(inside, result, np.where(INT8 > input_zero_point, INT8_MAX, INT8_MIN)))
+    return _int8(np.where(inside, result, np.where(INT8 > s.input_zero_point, INT8_MAX, INT8_MIN)))
 
 
-def elu(
-    input_scale: float, input_zero_point: int, output_scale: float, output_zero_point: int
-) -> np.ndarray:
+def elu(s: Scales) -> np.ndarray:
     """ELU with alpha 1, the only one TFLite has."""
-    return _float_table(
-        lambda x: np.where(x < 0, _float32(np.expm1, np.minimum(x, 0)), x),
-        input_scale,
-        input_zero_point,
-        output_scale,
-        output_zero_point,
-    )
+    return _float_table(lambda x: np.where(x < 0, _float32(np.expm1, np.minimum(x, 0)), x), s)
 
 
-def exp(
-    input_scale: float, input_zero_point: int, output_scale: float, output_zero_point: int
-) -> np.ndarray:
+def exp(s: Scales) -> np.ndarray:
     """EXP."""
-    return _float_table(
-        lambda x: _float32(np.exp, x),
-        input_scale,
-        input_zero_point,
-        output_scale,
-        output_zero_point,
-    )
+    return _float_table(lambda x: _float32(np.exp, x), s)
 
 
-def log(
-    input_scale: float, input_zero_point: int, output_scale: float, output_zero_point: int
-) -> np.ndarray:
+def log(s: Scales) -> np.ndarray:
     """LOG; inputs of zero and below give the smallest output."""
-    smallest = np.float32(INT8_MIN - output_zero_point) * np.float32(output_scale)
+    smallest = np.float32(INT8_MIN - s.output_zero_point) * np.float32(s.output_scale)
     return _float_table(
-        lambda x: np.where(x > 0, _float32(np.log, np.where(x > 0, x, 1)), smallest),
-        input_scale,
-        input_zero_point,
-        output_scale,
-        output_zero_point,
+        lambda x: np.where(x > 0, _float32(np.log, np.where(x > 0, x, 1)), smallest), s
     )
 
 
-def gelu(
-    input_scale: float,
-    input_zero_point: int,
-    output_scale: float,
-    output_zero_point: int,
-    approximate: bool = False,
-) -> np.ndarray:
+def gelu(s: Scales, approximate: bool = False) -> np.ndarray:
     """GELU, with the error function or with its tanh approximation."""
     erfc = np.vectorize(math.erfc, otypes=[np.float64])
 
@@ -186,72 +146,49 @@ def gelu(
         inner = np.float32(math.sqrt(2 / math.pi)) * (x + np.float32(0.044715) * x * x * x)
         return np.float32(0.5) * x * (np.float32(1) + _float32(np.tanh, inner))
 
-    return _float_table(
-        by_tanh if approximate else exact,
-        input_scale,
-        input_zero_point,
-        output_scale,
-        output_zero_point,
-    )
+    return _float_table(by_tanh if approximate else exact, s)
 
 
-def sqrt(
-    input_scale: float, input_zero_point: int, output_scale: float, output_zero_point: int
-) -> np.ndarray:
+def sqrt(s: Scales) -> np.ndarray:
     """SQRT, which LiteRT rounds down; inputs below zero count as zero."""
-    real = np.maximum(_dequantized(input_scale, input_zero_point), 0)
-    return _int8(np.floor(np.sqrt(real) / np.float32(output_scale)) + output_zero_point)
+    real = np.maximum(s.real, 0)
+    return _int8(np.floor(np.sqrt(real) / np.float32(s.output_scale)) + s.output_zero_point)
 
 
-def rsqrt(
-    input_scale: float, input_zero_point: int, output_scale: float, output_zero_point: int
-) -> np.ndarray:
+def rsqrt(s: Scales) -> np.ndarray:
     """RSQRT; inputs of zero and below give the largest output."""
-    root = np.sqrt(np.float32(input_scale))
-    multiplier, shift = quantize_multiplier(1.0 / float(root * np.float32(output_scale)))
+    root = np.sqrt(np.float32(s.input_scale))
+    multiplier, shift = quantize_multiplier(1.0 / float(root * np.float32(s.output_scale)))
     extra = 20  # fractional bits of the intermediate result
     table = []
-    for value in (INT8 - input_zero_point).tolist():
+    for value in s.centred.tolist():
         if value <= 0:
             table.append(INT8_MAX)
             continue
         root_multiplier, root_shift = functions.inverse_sqrt(value)
         inverse = multiply_numpy(np.int64(1), root_multiplier, root_shift + extra, "double")
         scaled = multiply_numpy(inverse, multiplier, shift - extra, "double")
-        table.append(int(scaled) + output_zero_point)
+        table.append(int(scaled) + s.output_zero_point)
     return _int8(np.array(table))
 
 
-def absolute(
-    input_scale: float, input_zero_point: int, output_scale: float, output_zero_point: int
-) -> np.ndarray:
+def absolute(s: Scales) -> np.ndarray:
     """ABS."""
-    values = np.abs(INT8 - input_zero_point)
-    if np.float32(input_scale) != np.float32(output_scale):
-        values = _scaled(values, _float32_ratio(input_scale, output_scale))
-    return _int8(values + output_zero_point)
+    values = np.abs(s.centred)
+    if np.float32(s.input_scale) != np.float32(s.output_scale):
+        values = _scaled(values, _factor(s))
+    return _int8(values + s.output_zero_point)
 
 
-def negative(
-    input_scale: float, input_zero_point: int, output_scale: float, output_zero_point: int
-) -> np.ndarray:
-    """NEG, rescaled and saturated (LiteRT's own ignores scales and zero points)."""
-    scales = (input_scale, input_zero_point, output_scale, output_zero_point)
-    return table_of(np.negative, *scales, rounding="half_away")
-
-
-def hard_swish(
-    input_scale: float, input_zero_point: int, output_scale: float, output_zero_point: int
-) -> np.ndarray:
+def hard_swish(s: Scales) -> np.ndarray:
     """HARD_SWISH, ``x * relu6(x + 3) / 6``, in 16-bit fixed point."""
     # The input is held with 7 more bits; 3.0 is 2**15 on the scale of the factor in [0, 1].
-    fine_scale = np.float32(1 / 128) * np.float32(input_scale)
-    output_factor, output_shift = _int16_factor(fine_scale / np.float32(output_scale))
+    fine_scale = np.float32(1 / 128) * np.float32(s.input_scale)
+    output_factor, output_shift = _int16_factor(fine_scale / np.float32(s.output_scale))
     unit_factor, unit_shift = _int16_factor(fine_scale / np.float32(3 / 32768))
     if output_shift > 0:
-        scales = (input_scale, input_zero_point, output_scale, output_zero_point)
-        return table_of(lambda x: x * np.clip(x + 3, 0, 6) / 6, *scales, rounding="half_away")
-    fine = (INT8 - input_zero_point) << 7
+        return table_of(lambda x: x * np.clip(x + 3, 0, 6) / 6, s, rounding="half_away")
+    fine = s.centred << 7
     unshifted = functions.doubling_high(fine, output_factor, bits=15)
 
     unit = fine
@@ -266,57 +203,26 @@ def hard_swish(
 
     product = unit * unshifted
     product = np.sign(product) * (np.abs(product) >> 15)
-    return _int8(functions.round_shift(product, -output_shift) + output_zero_point)
+    return _int8(functions.round_shift(product, -output_shift) + s.output_zero_point)
 
 
-TFLITE_TABLES: dict[str, Callable[..., np.ndarray]] = {
-    "ABS": absolute,
-    "ELU": elu,
-    "EXP": exp,
-    "GELU": gelu,
-    "HARD_SWISH": hard_swish,
-    "LEAKY_RELU": leaky_relu,
-    "LOG": log,
-    "LOGISTIC": logistic,
-    "NEG": negative,
-    "QUANTIZE": requantize,
-    "RELU": relu,
-    "RSQRT": rsqrt,
-    "SQRT": sqrt,
-    "TANH": tanh,
-}
-"""The int8 operators of a TFLite file that one table computes, by their name in its schema."""
-
-
-def _float_table(
-    function: Callable[[np.ndarray], np.ndarray],
-    input_scale: float,
-    input_zero_point: int,
-    output_scale: float,
-    output_zero_point: int,
-) -> np.ndarray:
+def _float_table(function: Callable[[np.ndarray], np.ndarray], s: Scales) -> np.ndarray:
     """A table filled as LiteRT's ``LUTPopulate`` does, in float32.
 
     It multiplies by the reciprocal of the output scale, where `table_of` divides.
     """
-    inverse = np.float32(1) / np.float32(output_scale)
-    real = _dequantized(input_scale, input_zero_point)
+    inverse = np.float32(1) / np.float32(s.output_scale)
     with np.errstate(over="ignore"):
-        rounded = _round_half_away(np.asarray(function(real), np.float32) * inverse)
-    return _int8(np.clip(rounded, -1e6, 1e6) + output_zero_point)
+        rounded = _round_half_away(np.asarray(function(s.real), np.float32) * inverse)
+    return _int8(np.clip(rounded, -1e6, 1e6) + s.output_zero_point)
 
 
-def _on_scale_of_sixteen(scale: float, zero_point: int) -> tuple[np.ndarray, np.ndarray]:
+def _on_scale_of_sixteen(s: Scales) -> tuple[np.ndarray, np.ndarray]:
     """Which inputs lie within +-15, and all inputs in Q4.27 (those outside as 0)."""
-    multiplier, shift = quantize_multiplier(float(np.float32(scale)) * (1 << 27))
+    multiplier, shift = quantize_multiplier(float(np.float32(s.input_scale)) * (1 << 27))
     radius = math.floor(15 * (1 << 27) / 2.0**shift)
-    values = INT8 - zero_point
-    inside = np.abs(values) < radius
-    return inside, _scaled(np.where(inside, values, 0), (multiplier, shift))
-
-
-def _dequantized(scale: float, zero_point: int) -> np.ndarray:
-    return np.float32(scale) * (INT8 - zero_point).astype(np.float32)
+    inside = np.abs(s.centred) < radius
+    return inside, _scaled(np.where(inside, s.centred, 0), (multiplier, shift))
 
 
 def _float32(function: Callable[[Any], Any], x: np.ndarray) -> np.ndarray:
@@ -325,8 +231,8 @@ def _float32(function: Callable[[Any], Any], x: np.ndarray) -> np.ndarray:
         return np.asarray(function(x.astype(np.float64))).astype(np.float32)
 
 
-def _float32_ratio(numerator: float, denominator: float) -> tuple[int, int]:
-    return requantization(float(np.float32(numerator) / np.float32(denominator)))
+def _factor(s: Scales) -> tuple[int, int]:
+    return requantization(float(np.float32(s.input_scale) / np.float32(s.output_scale)))
 
 
 def _scaled(values: np.ndarray, factor: tuple[int, int]) -> np.ndarray:

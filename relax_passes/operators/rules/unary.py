@@ -32,7 +32,7 @@ from ...canonicalization.fold_constants import (
     IDENTITIES,
     clip_bounds,
 )
-from ...canonicalization.integer_tables import LITERT_TABLES, Parameters
+from ...canonicalization.integer_tables import LITERT_TABLES
 from ...canonicalization.moves import always
 from ...canonicalization.region_reader import ON_KNOWN
 from ...canonicalization.select_operators import SELECTION, SelectionRewriter, check_float32
@@ -189,7 +189,7 @@ def _register(name: str, function: _Function) -> None:
     if values is not None:
         VALUES.register(name)(lambda _call, x: values(x))
     if table is not None:
-        LITERT_TABLES.register(name)(lambda _call, parameters: table(*parameters))
+        LITERT_TABLES.register(name)(lambda _call, scales: table(scales))
 
 
 for _name, _function in _FUNCTIONS.items():
@@ -207,13 +207,13 @@ def _leaky_relu_values(call: Any, x: np.ndarray) -> np.ndarray:
 
 
 @LITERT_TABLES.register("relax.clip")
-def _clip_table(call: Any, parameters: Parameters) -> np.ndarray:
-    return tables.relu(*parameters, *clip_bounds(call))
+def _clip_table(call: Any, scales: tables.Scales) -> np.ndarray:
+    return tables.relu(scales, *clip_bounds(call))
 
 
 @LITERT_TABLES.register("relax.nn.leakyrelu")
-def _leaky_relu_table(call: Any, parameters: Parameters) -> np.ndarray:
-    return tables.leaky_relu(*parameters, float(call.attrs.alpha))
+def _leaky_relu_table(call: Any, scales: tables.Scales) -> np.ndarray:
+    return tables.leaky_relu(scales, float(call.attrs.alpha))
 
 
 @ON_KNOWN.register(

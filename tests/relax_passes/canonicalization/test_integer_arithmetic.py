@@ -10,6 +10,7 @@ from tvm.script import relax as R
 from relax_passes.canonicalization.integer_arithmetic import IntegerArithmetic
 from relax_passes.ir.attributes import NOTES
 from relax_passes.operators import make_call, quantized, tables
+from relax_passes.operators.tables import Scales
 from tests.relax_passes.network_parts import assert_rewritten, network
 
 rng = np.random.default_rng(0)
@@ -121,8 +122,10 @@ def functions_of_one_tensor(emit, x):
 
 
 def two_tables(emit, x):
-    silu = tables.table_of(lambda x: x / (1 + np.exp(-x.astype("float64"))), 0.05, 3, 0.02, -100)
-    rescale = tables.table_of(lambda x: x, 0.02, -100, 0.03, 0)
+    silu = tables.table_of(
+        lambda x: x / (1 + np.exp(-x.astype("float64"))), Scales(0.05, 3, 0.02, -100)
+    )
+    rescale = tables.table_of(lambda x: x, Scales(0.02, -100, 0.03, 0))
     q = emit(make_call("lookup", [x, relax.const(silu)]))
     return make_call("lookup", [q, relax.const(rescale)])
 
@@ -133,7 +136,7 @@ def concat_of_two_scales(emit, x, y):
 
 
 def concat_of_a_rescaled(emit, x, y):
-    table = tables.concat_unsigned(0.02, 0, 0.05, 3)
+    table = tables.concat_unsigned(Scales(0.02, 0, 0.05, 3))
     b = emit(make_call("lookup", [y, relax.const(table)]))
     return make_call("concat", [x, b], axis=1)
 

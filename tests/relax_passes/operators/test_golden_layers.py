@@ -145,9 +145,8 @@ def layer(graph: Graph, name: str, operator) -> tuple[str, list[np.ndarray], dic
         beta = options(operator, tflite.SoftmaxOptions).Beta()
         return "softmax", [data], quantized.softmax_factors(scale_in, beta)
     assert name == "QUANTIZE", f"no test for {name}"
-    table = tables.requantize(
-        scale_in, graph.zero_point(inputs[0]), scale_out, graph.zero_point(out)
-    )
+    points = graph.zero_point(inputs[0]), graph.zero_point(out)
+    table = tables.requantize(tables.Scales(scale_in, points[0], scale_out, points[1]))
     return "lookup", [data, table], {}
 
 
