@@ -14,7 +14,7 @@ from tvm import relax
 from ...canonicalization.channels_last import LAYOUT, LayoutRewriter
 from ...canonicalization.integer_arithmetic import INTEGERS, IntegerRewriter
 from ...canonicalization.layout import Layout
-from ...canonicalization.select_operators import SELECTION, SelectionRewriter
+from ...canonicalization.select_operators import MORE_TYPES, SELECTION, SelectionRewriter
 from ...ir.dataflow import dtype_of, is_call, shape_of
 from ..arg_extreme import INDEX_TYPES
 from .registry import Refusal
@@ -43,6 +43,9 @@ def _integers(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax.Exp
     if source is None or not rewriter.is_quantized(call.args[0]):
         return None
     return _OPERATORS[call.op.name](source.data, axis=call.attrs.axis, keepdims=call.attrs.keepdims)
+
+
+MORE_TYPES.register(*_OPERATORS)(INDEX_TYPES)
 
 
 @SELECTION.register(*_OPERATORS)

@@ -30,7 +30,12 @@ from ...canonicalization.integer_arithmetic import INTEGERS, IntegerRewriter
 from ...canonicalization.integer_operand import Quantized, integer_clamp, integer_factors
 from ...canonicalization.moves import MOVES, always
 from ...canonicalization.region_reader import READERS, UNUSUAL, RegionReader
-from ...canonicalization.select_operators import SELECTION, SelectionRewriter, check_float32
+from ...canonicalization.select_operators import (
+    MORE_TYPES,
+    SELECTION,
+    SelectionRewriter,
+    check_float32,
+)
 from ...ir.dataflow import Dataflow, dtype_of, is_call, shape_of
 from ...ir.operator_graph import Node
 from ...reorganization.cannot_reorganize import no_counterpart
@@ -82,6 +87,9 @@ def _follows(rewriter: LayoutRewriter, call: Any, operand: relax.Var) -> bool:
 
 
 MOVES.register("relax.maximum", "relax.minimum")(always)
+
+
+MORE_TYPES.register(*sorted({*_RELAX} - {"relax.power"}))(WHOLE_NUMBERS)
 
 
 @SELECTION.register(*_RELAX)

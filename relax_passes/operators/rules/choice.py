@@ -18,9 +18,10 @@ from ...canonicalization.channels_last import LAYOUT, keep_layout
 from ...canonicalization.channels_last_broadcast import broadcast
 from ...canonicalization.decompose import SPELLINGS, SpellingRewriter
 from ...canonicalization.elementwise_region import VALUES
-from ...canonicalization.select_operators import SELECTION, SelectionRewriter
+from ...canonicalization.select_operators import MORE_TYPES, SELECTION, SelectionRewriter
 from ...ir.dataflow import dtype_of
 from ..compare import Compare
+from ..integer_binary import TYPES as WHOLE_NUMBERS
 from .binary import at_least_a_vector
 from .prelu import choice_by_sign
 from .registry import Refusal
@@ -54,6 +55,10 @@ for _name, _function in _FUNCTIONS.items():
 def _chosen(_call: Any, condition: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     result: np.ndarray = np.where(condition != 0, a, b)
     return result
+
+
+MORE_TYPES.register(*_COMPARISONS, "relax.where")((*WHOLE_NUMBERS, "bool"))
+MORE_TYPES.register("relax.logical_not")(("bool",))
 
 
 @SELECTION.register(*_COMPARISONS)

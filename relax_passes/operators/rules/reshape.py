@@ -24,7 +24,7 @@ from ...canonicalization.element_sums import ElementSum
 from ...canonicalization.fold_constants import CONSTANT_MOVES, IDENTITIES
 from ...canonicalization.moves import MOVES, always
 from ...canonicalization.region_reader import READERS, RegionReader
-from ...canonicalization.select_operators import SELECTION, SelectionRewriter
+from ...canonicalization.select_operators import MORE_TYPES, SELECTION, SelectionRewriter
 from ...ir.dataflow import shape_of
 from ...ir.operator_graph import Node
 from ...reorganization.cannot_reorganize import no_counterpart
@@ -34,6 +34,7 @@ from ...reorganization.kept_operators import image_operand
 from ...reorganization.layout_transpose import TO_NCHW, TO_NHWC, is_transpose
 from ...reorganization.partial_description import DESCRIPTION, DescribedTensor, PartialDescription
 from .. import Signature
+from ..arg_extreme import INDEX_TYPES
 from .registry import Refusal
 
 
@@ -57,6 +58,9 @@ def _layout(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.Expr:
 
 
 MOVES.register("relax.reshape")(always)
+
+
+MORE_TYPES.register("relax.reshape")((*INDEX_TYPES, "bool"))
 
 
 @SELECTION.register("relax.reshape")

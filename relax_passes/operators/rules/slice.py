@@ -25,7 +25,7 @@ from ...canonicalization.fold_constants import IDENTITIES
 from ...canonicalization.layout import Layout
 from ...canonicalization.moves import MOVES, always
 from ...canonicalization.region_reader import READERS, UNUSUAL, RegionReader, changes_pixels
-from ...canonicalization.select_operators import SELECTION, SelectionRewriter
+from ...canonicalization.select_operators import MORE_TYPES, SELECTION, SelectionRewriter
 from ...ir.dataflow import Dataflow, shape_of
 from ...ir.operator_graph import Node
 from ...reorganization.cannot_reorganize import no_counterpart
@@ -34,6 +34,7 @@ from ...reorganization.description import Convolution, Slice
 from ...reorganization.partial_description import DESCRIPTION, DescribedTensor, PartialDescription
 from ...shortcuts.channel_sums import NotLinear
 from .. import Signature
+from ..arg_extreme import INDEX_TYPES
 from .registry import Refusal
 
 
@@ -76,6 +77,9 @@ def _layout(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.Expr:
 
 
 MOVES.register("relax.strided_slice")(always)
+
+
+MORE_TYPES.register("relax.strided_slice")(INDEX_TYPES)
 
 
 @SELECTION.register("relax.strided_slice")

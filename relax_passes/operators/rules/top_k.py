@@ -18,8 +18,9 @@ from ...canonicalization.decompose import SPELLINGS, TUPLE_SPELLINGS, SpellingRe
 from ...canonicalization.integer_arithmetic import INTEGERS, IntegerRewriter
 from ...canonicalization.layout import Layout
 from ...canonicalization.moves import MOVES
-from ...canonicalization.select_operators import SELECTION, SelectionRewriter
+from ...canonicalization.select_operators import MORE_TYPES, SELECTION, SelectionRewriter
 from ...ir.dataflow import dtype_of, is_call, shape_of
+from ..arg_extreme import INDEX_TYPES
 from ..top_k import RESULTS
 from .registry import Refusal
 
@@ -65,6 +66,9 @@ def _integers(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax.Exp
     if not rewriter.is_quantized(call.args[0]):
         return None
     return _like(call, source.data, call.attrs.axis, "indices")
+
+
+MORE_TYPES.register("relax.topk")(INDEX_TYPES)
 
 
 @SELECTION.register("relax.topk")

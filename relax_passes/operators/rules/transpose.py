@@ -20,7 +20,7 @@ from ...canonicalization.element_sums import ElementSum
 from ...canonicalization.fold_constants import CONSTANT_MOVES, IDENTITIES, permutation
 from ...canonicalization.moves import MOVES, always
 from ...canonicalization.region_reader import READERS, RegionReader
-from ...canonicalization.select_operators import SELECTION, SelectionRewriter
+from ...canonicalization.select_operators import MORE_TYPES, SELECTION, SelectionRewriter
 from ...ir.dataflow import shape_of
 from ...ir.operator_graph import Node
 from ...reorganization.cannot_reorganize import no_counterpart
@@ -28,6 +28,7 @@ from ...reorganization.channel_selection import NARROWING, CannotNarrow, Kept
 from ...reorganization.layout_transpose import TO_NCHW, TO_NHWC
 from ...reorganization.partial_description import DESCRIPTION, DescribedTensor, PartialDescription
 from .. import Signature
+from ..arg_extreme import INDEX_TYPES
 
 CONSTANT_MOVES.register("relax.permute_dims")(
     lambda call, value: value.transpose(permutation(call))
@@ -47,6 +48,9 @@ def _layout(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.Expr:
 
 
 MOVES.register("relax.permute_dims")(always)
+
+
+MORE_TYPES.register("relax.permute_dims")(INDEX_TYPES)
 
 
 @SELECTION.register("relax.permute_dims")

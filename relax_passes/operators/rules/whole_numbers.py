@@ -12,7 +12,7 @@ from tvm import relax
 
 from ...canonicalization.channels_last import LAYOUT
 from ...canonicalization.channels_last_broadcast import broadcast
-from ...canonicalization.select_operators import SELECTION, SelectionRewriter
+from ...canonicalization.select_operators import MORE_TYPES, SELECTION, SelectionRewriter
 from ...ir.dataflow import dtype_of
 from ..cast import TYPES
 from ..integer_binary import TYPES as WHOLE_NUMBERS
@@ -22,6 +22,10 @@ from .registry import Refusal
 _QUOTIENTS = ("relax.floor_divide", "relax.floor_mod", "relax.mod")
 
 LAYOUT.register(*_QUOTIENTS)(broadcast)
+
+
+MORE_TYPES.register("relax.astype")((*WHOLE_NUMBERS, "bool"))
+MORE_TYPES.register(*_QUOTIENTS)(WHOLE_NUMBERS)
 
 
 @SELECTION.register("relax.astype")
