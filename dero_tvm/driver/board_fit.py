@@ -15,6 +15,7 @@ from typing import Any
 
 from ..boards.board import Board, load_board
 from ..boards.board_filter import known_boards
+from ..boards.regions import board_regions
 from ..boundary.errors import UserError, internal_errors
 from ..boundary.one_at_a_time import one_at_a_time
 from ..kernels.kernel_table import registered
@@ -26,7 +27,6 @@ from .candidates import Candidate, Candidates
 from .choose_plan import plans_in_windows, smallest
 from .dero_levels import Dero
 from .generate import generate, program_of
-from .network_planner import board_regions
 from .options import CompileOptions
 from .prepare import PreparedModel, prepare
 from .share_of_work import ShareOfWork

@@ -13,13 +13,13 @@ from typing import Any
 
 from ..aot.kernels import alike_takes_table
 from ..boards.board import Board, load_board
+from ..boards.regions import board_regions
 from ..boundary.errors import internal_errors
 from ..boundary.one_at_a_time import one_at_a_time
 from ..planning import DoesNotFit, plan_memory
 from .candidates import Candidate
 from .choose_plan import smallest
 from .dero_levels import Dero
-from .network_planner import board_regions
 from .options import CompileOptions
 from .prepare import prepare
 from .takes_options import takes_options

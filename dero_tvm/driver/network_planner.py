@@ -16,6 +16,7 @@ from relax_passes.operators.signature import TensorSpec
 
 from ..aot.kernels import makes_windows, takes_table
 from ..boards.board import Board
+from ..boards.regions import STACK_RESERVE, board_regions
 from ..boundary.errors import UserError
 from ..boundary.printable import printable
 from ..frontends import LoadedModel
@@ -30,7 +31,6 @@ from ..schedule.constant_arrays import ConstantArrays
 from ..schedule.extract import extract
 from ..schedule.network import Network
 from ..schedule.to_problem import Scheduled, Sharing, to_problem
-from .options import STACK_RESERVE
 from .row_planner import plan_row_placement, row_problem
 
 _LARGEST_TENSOR = 2**31 - 1
@@ -39,15 +39,6 @@ _MOST_BINDINGS = 8_000  # of a model as it is read; quantized ones have several 
 _MOST_PORTS = 512  # all of them are alive at once, and each is compared with each
 _MOST_ROWS_IN_ALL = 2**19
 _MOST_ROWS = 2**17  # every one is a step of the simulation, and none runs on a microcontroller
-
-
-def board_regions(board: Board, reserve: int) -> tuple[Region, ...]:
-    """What a board's memory has room for; `reserve` bytes of its first region are left free."""
-    if not board.ram:
-        return (Region("sram"),)
-    sizes = [ram.size for ram in board.ram]
-    sizes[0] = max(sizes[0] - reserve, 0)
-    return tuple(Region(ram.name, size, ram.section) for ram, size in zip(board.ram, sizes))
 
 
 @contextmanager

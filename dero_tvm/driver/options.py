@@ -17,13 +17,11 @@ from typing import Any, TypeVar
 
 from ..boards.board import Board, load_board
 from ..boards.memory_size import parse_size
+from ..boards.regions import STACK_RESERVE
 from ..boundary.errors import UserError
 from ..planning.column_windows.grouping import Grouping
 from ..planning.problem import Options
 from .dero_levels import BARE, Dero, parse_dero
-
-STACK_RESERVE = 8 * 1024
-"""Bytes of a board's first memory region left to the stack and other variables, by default."""
 
 _FLAG = "flag"
 _T = TypeVar("_T")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..boards.board import load_board
+from ..boards.regions import board_regions
 from ..boundary.errors import UserError, first_line, internal_errors
 from ..boundary.input_arrays import random_inputs
 from ..boundary.one_at_a_time import one_at_a_time
@@ -20,7 +21,6 @@ from .candidates import Candidate, Candidates
 from .choose_plan import plans_in_windows, smallest
 from .dero_levels import Dero
 from .generate import generate
-from .network_planner import board_regions
 from .options import CompileOptions
 from .prepare import PreparedModel, prepare
 from .share_of_work import ShareOfWork

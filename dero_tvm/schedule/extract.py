@@ -19,7 +19,15 @@ from tvm import relax
 from tvm.ir import Call, GenericConst, GlobalVar, Var
 
 from dero_tvm.boundary.errors import UserError
-from relax_passes.ir.attributes import CASCADE, DIRECTION, HAS_PORTS, attribute, function_attributes
+from relax_passes.ir.attributes import (
+    CASCADE,
+    DIRECTION,
+    HAS_PORTS,
+    attribute,
+    function_attributes,
+    streamed_inputs,
+    streamed_outputs,
+)
 from relax_passes.ir.origins import origin_of, origins_of
 from relax_passes.ir.port_quantization import port_quantization
 from relax_passes.ir.states import network_states
@@ -27,7 +35,6 @@ from relax_passes.ir.straight_line import read_function
 from relax_passes.operators import Signature, TensorSpec, operator_of, signature_of, spec_of
 from relax_passes.operators.row_ports import sink_signature, source_signature
 from relax_passes.streaming.make_again import made_again
-from relax_passes.streaming.stream_ports import streamed_inputs, streamed_outputs
 from relax_passes.streaming.stream_rows import DESCENDING
 
 from .constant_arrays import ConstantArrays

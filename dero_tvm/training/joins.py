@@ -16,12 +16,12 @@ import tvm
 from tvm import relax
 
 from dero_tvm.boards.board import Board, load_board
+from dero_tvm.boards.regions import STACK_RESERVE, board_regions
 from dero_tvm.boundary.errors import UserError
 from dero_tvm.driver.candidates import Candidate, Candidates
 from dero_tvm.driver.choose_plan import smallest
 from dero_tvm.driver.dero_levels import Dero
-from dero_tvm.driver.network_planner import NetworkPlanner, board_regions
-from dero_tvm.driver.options import STACK_RESERVE
+from dero_tvm.driver.network_planner import NetworkPlanner
 from dero_tvm.frontends import LoadedModel
 from dero_tvm.planning import Options
 from dero_tvm.planning.liveness import liveness

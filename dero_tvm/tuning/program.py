@@ -20,8 +20,7 @@ from dero_tvm.aot import ModelArchive
 from dero_tvm.aot.emit import emit
 from dero_tvm.aot.program import build_program
 from dero_tvm.boards.board import Board
-from dero_tvm.driver.network_planner import board_regions
-from dero_tvm.driver.options import STACK_RESERVE
+from dero_tvm.boards.regions import STACK_RESERVE, board_regions
 from dero_tvm.kernels import CKernel
 from dero_tvm.planning import Options, plan_memory
 from dero_tvm.schedule.network import (

@@ -85,3 +85,17 @@ def with_main_attribute(mod: tvm.IRModule, name: str, value: object) -> tvm.IRMo
     copy = mod.clone()
     copy["main"] = main.without_attr(name) if value is None else main.with_attr(name, value)
     return copy
+
+
+def streamed_inputs(mod: tvm.IRModule) -> tuple[int, ...]:
+    """Indices of main's parameters that the application hands over row by row."""
+    return _indices(mod, STREAM_INPUTS)
+
+
+def streamed_outputs(mod: tvm.IRModule) -> tuple[int, ...]:
+    """Indices of main's results that the application takes row by row."""
+    return _indices(mod, STREAM_OUTPUTS)
+
+
+def _indices(mod: tvm.IRModule, name: str) -> tuple[int, ...]:
+    return tuple(int(index) for index in main_attribute(mod, name, ()))

@@ -17,10 +17,10 @@ from math import prod
 import tvm
 from tvm import relax
 
+from ..ir.attributes import streamed_outputs
 from ..ir.dataflow import DataflowRewriter, is_call, shape_of
 from ..ir.straight_line import read_function
 from ..operators import attributes_of, make_call
-from ..streaming.stream_ports import streamed_outputs
 
 NAME = "TransposeOutputs"
 _SMALLEST = 64  # elements from which the bits are worth their trouble

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import tvm
 
-from ..ir.attributes import STREAM_INPUTS, STREAM_OUTPUTS, main_attribute, with_main_attribute
+from ..ir.attributes import STREAM_INPUTS, STREAM_OUTPUTS, with_main_attribute
 from ..ir.straight_line import read_function
 from ..operators import TensorSpec, spec_of
 
@@ -62,17 +62,3 @@ def _single_row(port: str, spec: TensorSpec) -> str:
     if len(spec.shape) == 4 and spec.shape[2] > 1:
         reason += "; the rows of an NCHW image, which --input-layout nhwc makes NHWC, are more"
     return reason
-
-
-def streamed_inputs(mod: tvm.IRModule) -> tuple[int, ...]:
-    """Indices of main's parameters that the application hands over row by row."""
-    return _indices(mod, STREAM_INPUTS)
-
-
-def streamed_outputs(mod: tvm.IRModule) -> tuple[int, ...]:
-    """Indices of main's results that the application takes row by row."""
-    return _indices(mod, STREAM_OUTPUTS)
-
-
-def _indices(mod: tvm.IRModule, name: str) -> tuple[int, ...]:
-    return tuple(int(index) for index in main_attribute(mod, name, ()))

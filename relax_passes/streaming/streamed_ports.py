@@ -11,12 +11,13 @@ from dataclasses import dataclass, replace
 
 import tvm
 
+from ..ir.attributes import streamed_inputs, streamed_outputs
 from ..ir.operator_graph import OperatorGraph
 from ..ir.straight_line import read_function
 from ..operators.row_ports import sink_signature, source_signature
 from .row_schedule import CascadeOperator, simulate
 from .segmentation import Item
-from .stream_ports import CannotStream, streamed_inputs, streamed_outputs
+from .stream_ports import CannotStream
 
 
 @dataclass(frozen=True)

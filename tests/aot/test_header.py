@@ -14,7 +14,7 @@ from tvm import relax
 
 import dero_tvm
 from dero_tvm.boards.board import Ram, load_board
-from dero_tvm.driver.options import STACK_RESERVE
+from dero_tvm.boards.regions import STACK_RESERVE
 from relax_passes.operators import make_call
 from tests.aot.networks import int8_block, module_of
 

@@ -13,7 +13,7 @@ from torch import nn  # noqa: E402
 
 import dero_tvm  # noqa: E402
 from dero_tvm.boards.board import load_board  # noqa: E402
-from dero_tvm.driver.options import STACK_RESERVE  # noqa: E402
+from dero_tvm.boards.regions import STACK_RESERVE  # noqa: E402
 from dero_tvm.training.report_text import partial_text  # noqa: E402
 from tests.models.onnx_exports import exported_onnx  # noqa: E402
 from tests.training.network_families import Add, conv  # noqa: E402

@@ -7,14 +7,9 @@ import pytest
 import tvm
 from tvm import relax
 
-from relax_passes.ir.attributes import HAS_PORTS
+from relax_passes.ir.attributes import HAS_PORTS, streamed_inputs, streamed_outputs
 from relax_passes.operators import make_call
-from relax_passes.streaming.stream_ports import (
-    CannotStream,
-    StreamPorts,
-    streamed_inputs,
-    streamed_outputs,
-)
+from relax_passes.streaming.stream_ports import CannotStream, StreamPorts
 from relax_passes.streaming.stream_rows import StreamRows
 from tests.models.small_networks import Builder, image_to_image, residual_network, two_images
 
