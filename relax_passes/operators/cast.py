@@ -7,10 +7,8 @@ from typing import Any
 from tvm import tirx
 from tvm.script import tirx as T
 
-from . import script
-from .pixel_loop import PixelLoop
-from .registry import REQUIRED, OperatorClass, register
-from .row_to_row import RowToRow
+from .element_map import ElementMap
+from .registry import REQUIRED, register
 from .signature import Signature, TensorSpec
 
 TYPES = ("float32", "int8", "uint8", "int16", "int32", "int64", "bool")
@@ -24,7 +22,7 @@ _FLOATS = {  # the least and the greatest number of float32 that a type holds
 
 
 @register
-class Cast(RowToRow):
+class Cast(ElementMap):
     """The number itself, as C converts it: integers wrap around, fractions are cut off.
 
     What a type cannot hold of float32 becomes the number next to it; NaN may become any.  Of truth
@@ -32,7 +30,6 @@ class Cast(RowToRow):
     """
 
     name = "cast"
-    memory_class = OperatorClass.ELEMENTWISE
     defaults = {"dtype": REQUIRED}
 
     def infer(self, inputs: tuple[TensorSpec, ...], attrs: dict[str, Any]) -> TensorSpec:
@@ -44,22 +41,11 @@ class Cast(RowToRow):
                 raise ValueError(f"cast knows the types {', '.join(TYPES)}, not {dtype}")
         return TensorSpec(inputs[0].shape, attrs["dtype"])
 
-    def row_kernel(self, signature: Signature) -> tirx.PrimFunc:
-        g = PixelLoop(signature.inputs[0], signature.output, merge=True)
+    def element(self, signature: Signature, value: Any) -> Any:
         dtype, made = signature.inputs[0].dtype, signature.output.dtype
-
-        def converted(element: Any) -> Any:
-            if made == "bool" and dtype != "bool":
-                return element != tirx.const(0, dtype)
-            if dtype == "float32" and made in _FLOATS:
-                low, high = (tirx.const(bound, dtype) for bound in _FLOATS[made])
-                element = T.max(T.min(element, high), low)
-            return T.cast(element, made)
-
-        @script.row_kernel(signature)
-        def cast_row(row, X, data_rows, O):
-            for p in range(g.pixels):
-                for c in range(g.channels):
-                    O[g.out_index(p, c)] = converted(X[g.data_index(row, data_rows, p, c)])
-
-        return cast_row
+        if made == "bool" and dtype != "bool":
+            return value != tirx.const(0, dtype)
+        if dtype == "float32" and made in _FLOATS:
+            low, high = (tirx.const(bound, dtype) for bound in _FLOATS[made])
+            value = T.max(T.min(value, high), low)
+        return T.cast(value, made)

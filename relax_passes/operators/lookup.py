@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from tvm import tirx
 from tvm.script import tirx as T
 
-from . import script
-from .pixel_loop import PixelLoop
-from .registry import OperatorClass, register
-from .row_to_row import RowToRow
+from .element_map import ElementMap
+from .registry import register
 from .signature import Signature, TensorSpec
 
 _TABLE_TYPES = ("int8", "float32")
 
 
 @register
-class Lookup(RowToRow):
+class Lookup(ElementMap):
     """Table lookup: ``out = table[data + 128]``, of the table's type.
 
     ``data`` is int8 of any shape, ``table`` has 256 entries, int8 or float32.  `tables` fills the
@@ -25,7 +22,6 @@ class Lookup(RowToRow):
     """
 
     name = "lookup"
-    memory_class = OperatorClass.ELEMENTWISE
     arguments = ("data", "table")
 
     def infer(self, inputs: tuple[TensorSpec, ...], attrs: dict[str, Any]) -> TensorSpec:
@@ -42,15 +38,5 @@ class Lookup(RowToRow):
             )
         return TensorSpec(data.shape, table.dtype)
 
-    def row_kernel(self, signature: Signature) -> tirx.PrimFunc:
-        g = PixelLoop(signature.inputs[0], signature.output, merge=True)
-
-        @script.row_kernel(signature)
-        def lookup_row(row, X, data_rows, F, O):
-            for p in range(g.pixels):
-                for c in range(g.channels):
-                    O[g.out_index(p, c)] = F[
-                        T.cast(X[g.data_index(row, data_rows, p, c)], "int32") + 128
-                    ]
-
-        return lookup_row
+    def element(self, signature: Signature, value: Any, table: Any) -> Any:
+        return table[T.cast(value, "int32") + 128]

@@ -57,7 +57,7 @@ def written(signature: Signature, value: Any) -> Any:
         "rounding": signature["rounding"],
         "dtype": "int8",
     }
-    quantized = Quantize().convert(quantization, value)
+    quantized = Quantize().element(quantization, value)
     return fixed_point.saturate(T.cast(quantized, "int32"), *bounds)
 
 

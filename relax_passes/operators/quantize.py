@@ -8,21 +8,18 @@ from typing import Any
 from tvm import tirx
 from tvm.script import tirx as T
 
-from . import elementwise, fixed_point, script
+from . import elementwise, fixed_point
+from .element_map import ElementMap
 from .fixed_point import ACTIVATIONS, type_limits
 from .operand_checks import check_choices
-from .pixel_loop import PixelLoop
-from .registry import REQUIRED, OperatorClass, register
-from .row_to_row import RowToRow
+from .registry import REQUIRED, register
 from .signature import Signature, TensorSpec
 
 ROUNDINGS = ("half_away", "half_even")
 
 
-class _Conversion(RowToRow):
+class _Conversion(ElementMap):
     """Base of the two conversions: one operand, element by element."""
-
-    memory_class = OperatorClass.ELEMENTWISE
 
     def types(self, inputs: tuple[TensorSpec, ...], attrs: dict[str, Any]) -> tuple[str, str]:
         """What the operand has to be, and what the result is."""
@@ -45,23 +42,6 @@ class _Conversion(RowToRow):
     def in_place_arguments(self, signature: Signature) -> tuple[int, ...]:
         return elementwise.in_place_arguments(signature)
 
-    def convert(self, signature: Signature | Mapping[str, Any], value: Any) -> Any:
-        """The result for one element, as a TIR expression."""
-        raise NotImplementedError
-
-    def row_kernel(self, signature: Signature) -> tirx.PrimFunc:
-        spec, spec_out = signature.inputs[0], signature.output
-        g = PixelLoop(spec, spec_out, merge=True)
-        convert = self.convert
-
-        @script.row_kernel(signature)
-        def convert_row(row, X, data_rows, O):
-            for p in range(g.pixels):
-                for c in range(g.channels):
-                    O[g.out_index(p, c)] = convert(signature, X[g.data_index(row, data_rows, p, c)])
-
-        return convert_row
-
 
 @register
 class Quantize(_Conversion):
@@ -81,7 +61,7 @@ class Quantize(_Conversion):
         check_choices(self.name, attrs, rounding=ROUNDINGS)
         return super().infer(inputs, attrs)
 
-    def convert(self, signature: Signature | Mapping[str, Any], value: Any) -> Any:
+    def element(self, signature: Signature | Mapping[str, Any], value: Any) -> Any:
         zero_point = signature["zero_point"]
         dtype = signature["dtype"]
         # of the rounded quotient
@@ -135,6 +115,6 @@ class Dequantize(_Conversion):
     def types(self, inputs: tuple[TensorSpec, ...], attrs: dict[str, Any]) -> tuple[str, str]:
         return inputs[0].dtype, "float32"
 
-    def convert(self, signature: Signature | Mapping[str, Any], value: Any) -> Any:
+    def element(self, signature: Signature | Mapping[str, Any], value: Any) -> Any:
         difference = T.cast(value, "int32") - signature["zero_point"]
         return T.cast(difference, "float32") * tirx.const(signature["scale"], "float32")

@@ -9,12 +9,10 @@ from typing import Any
 from tvm import tirx
 from tvm.script import tirx as T
 
-from . import script
+from .element_map import ElementMap
 from .fixed_point import clamp, let
 from .operand_checks import check_choices, single_operand
-from .pixel_loop import PixelLoop
-from .registry import REQUIRED, OperatorClass, register
-from .row_to_row import RowToRow
+from .registry import REQUIRED, register
 from .signature import Signature, TensorSpec
 
 
@@ -83,7 +81,7 @@ def function_of(attrs: Mapping[str, Any], element: Any) -> Any:
 
 
 @register
-class Unary(RowToRow):
+class Unary(ElementMap):
     """A float32 function of each element: ``out = clamp(function(data), minimum, maximum)``.
 
     ``alpha`` is the slope of ``leaky_relu`` and ``hard_sigmoid`` (``clamp(alpha * x + beta, 0,
@@ -92,7 +90,6 @@ class Unary(RowToRow):
     """
 
     name = "unary"
-    memory_class = OperatorClass.ELEMENTWISE
     defaults = {
         "function": REQUIRED,
         "alpha": 0.0,
@@ -107,16 +104,5 @@ class Unary(RowToRow):
         data = single_operand(self.name, inputs, ("float32",))  # lookup serves int8
         return TensorSpec(data.shape, data.dtype)
 
-    def row_kernel(self, signature: Signature) -> tirx.PrimFunc:
-        g = PixelLoop(signature.inputs[0], signature.output, merge=True)
-
-        def result(element):
-            return function_of(signature.attrs, element)
-
-        @script.row_kernel(signature)
-        def unary_row(row, X, data_rows, O):
-            for p in range(g.pixels):
-                for c in range(g.channels):
-                    O[g.out_index(p, c)] = result(X[g.data_index(row, data_rows, p, c)])
-
-        return unary_row
+    def element(self, signature: Signature, value: Any) -> Any:
+        return function_of(signature.attrs, value)
