@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import onnx
 
 from .layers import NetworkBuilder
@@ -10,21 +12,10 @@ WIDTHS = (8, 16, 32, 64)
 
 
 def autoencoder(
-    *,
-    channels: int = 3,
-    resolution: int = 96,
-    widths: tuple[int, ...] = WIDTHS,
-    batch_norms: bool = False,
-    seed: int = 0,
+    *, channels: int = 3, resolution: int = 96, widths: tuple[int, ...] = WIDTHS, **options: Any
 ) -> onnx.ModelProto:
     """From "image" [1, C, H, W] -> an image [1, C, H, W]; H and W are multiples of 16."""
-    net = NetworkBuilder(
-        "autoencoder",
-        channels=channels,
-        resolution=resolution,
-        batch_norms=batch_norms,
-        seed=seed,
-    )
+    net = NetworkBuilder("autoencoder", channels=channels, resolution=resolution, **options)
     x = net.image
     for width in widths:
         x = net.conv(x, width, 3, stride=2, activation="relu")

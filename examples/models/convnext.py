@@ -6,6 +6,8 @@ those of a microcontroller.
 
 from __future__ import annotations
 
+from typing import Any
+
 import onnx
 
 from .layers import NetworkBuilder
@@ -16,14 +18,10 @@ EXPANSION = 4
 
 
 def convnext(
-    *,
-    resolution: int = 64,
-    widths: tuple[int, ...] = WIDTHS,
-    classes: int = 10,
-    seed: int = 0,
+    *, resolution: int = 64, widths: tuple[int, ...] = WIDTHS, classes: int = 10, **options: Any
 ) -> onnx.ModelProto:
     """From "image" [1, 3, H, W] -> "logits" [1, classes]."""
-    net = NetworkBuilder("convnext", resolution=resolution, seed=seed)
+    net = NetworkBuilder("convnext", resolution=resolution, **options)
 
     def plain(x: str, width: int, kernel: int, **options: object) -> str:
         return net.conv(x, width, kernel, normalize=False, bias=True, **options)  # type: ignore[arg-type]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import onnx
 
 from .layers import NetworkBuilder
@@ -11,15 +13,9 @@ GROWTH = 32  # channels that a layer adds
 BOTTLENECK = 4 * GROWTH
 
 
-def densenet121(
-    *,
-    resolution: int = 224,
-    classes: int = 1000,
-    batch_norms: bool = False,
-    seed: int = 0,
-) -> onnx.ModelProto:
+def densenet121(*, resolution: int = 224, classes: int = 1000, **options: Any) -> onnx.ModelProto:
     """DenseNet-121: "image" [1, 3, resolution, resolution] -> "logits"."""
-    net = NetworkBuilder("densenet121", resolution=resolution, batch_norms=batch_norms, seed=seed)
+    net = NetworkBuilder("densenet121", resolution=resolution, **options)
     x = net.conv(net.image, 2 * GROWTH, 7, stride=2, activation="relu")
     x = net.max_pool(x, 3, 2)
     for index, layers in enumerate(LAYERS):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import onnx
 
 from .layers import NetworkBuilder
@@ -31,15 +33,9 @@ BLOCKS = (
 )
 
 
-def mcunet_in3(
-    *,
-    resolution: int = 176,
-    classes: int = 1000,
-    batch_norms: bool = False,
-    seed: int = 0,
-) -> onnx.ModelProto:
+def mcunet_in3(*, resolution: int = 176, classes: int = 1000, **options: Any) -> onnx.ModelProto:
     """A chain of inverted residuals: "image" [1, 3, resolution, resolution] -> "logits"."""
-    net = NetworkBuilder("mcunet_in3", resolution=resolution, batch_norms=batch_norms, seed=seed)
+    net = NetworkBuilder("mcunet_in3", resolution=resolution, **options)
     x = net.conv(net.image, STEM, 3, stride=2, activation="relu6")
     for expansion, channels, stride, kernel in BLOCKS:
         x = inverted_residual(net, x, channels, expansion=expansion, kernel=kernel, stride=stride)

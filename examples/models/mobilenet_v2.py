@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import onnx
 
 from .layers import NetworkBuilder
@@ -20,15 +22,10 @@ STEM, HEAD = 32, 1280
 
 
 def mobilenet_v2(
-    *,
-    width: float = 1.0,
-    resolution: int = 224,
-    classes: int = 1000,
-    batch_norms: bool = False,
-    seed: int = 0,
+    *, width: float = 1.0, resolution: int = 224, classes: int = 1000, **options: Any
 ) -> onnx.ModelProto:
     """MobileNetV2, its channels scaled by `width`: "image" [1, 3, resolution, resolution]."""
-    net = NetworkBuilder("mobilenet_v2", resolution=resolution, batch_norms=batch_norms, seed=seed)
+    net = NetworkBuilder("mobilenet_v2", resolution=resolution, **options)
     x = net.conv(net.image, round_channels(STEM * width), 3, stride=2, activation="relu6")
     for expansion, channels, repeats, stride in STAGES:
         for index in range(repeats):

@@ -5,6 +5,8 @@ ResNet-50 has its stride in the 3x3 convolution, as the common implementations d
 
 from __future__ import annotations
 
+from typing import Any
+
 import onnx
 
 from .layers import NetworkBuilder
@@ -15,20 +17,13 @@ EXPANSION = 4  # of a bottleneck's output
 
 
 def resnet(
-    depth: int,
-    *,
-    resolution: int = 224,
-    classes: int = 1000,
-    batch_norms: bool = False,
-    seed: int = 0,
+    depth: int, *, resolution: int = 224, classes: int = 1000, **options: Any
 ) -> onnx.ModelProto:
     """ResNet of `depth` 18, 34 or 50: "image" [1, 3, resolution, resolution] -> "logits"."""
     if depth not in BLOCKS:
         raise ValueError(f"ResNet-{depth} is none of {', '.join(map(str, BLOCKS))}")
     block = _bottleneck_block if depth >= 50 else _basic_block
-    net = NetworkBuilder(
-        f"resnet{depth}", resolution=resolution, batch_norms=batch_norms, seed=seed
-    )
+    net = NetworkBuilder(f"resnet{depth}", resolution=resolution, **options)
     x = net.conv(net.image, 64, 7, stride=2, activation="relu")
     x = net.max_pool(x, 3, 2)
     for stage, (blocks, width) in enumerate(zip(BLOCKS[depth], WIDTHS, strict=True)):

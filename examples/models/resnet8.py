@@ -5,6 +5,8 @@ Banbury et al., "MLPerf Tiny Benchmark", NeurIPS Datasets and Benchmarks 2021.
 
 from __future__ import annotations
 
+from typing import Any
+
 import onnx
 
 from .layers import NetworkBuilder
@@ -12,9 +14,9 @@ from .layers import NetworkBuilder
 WIDTHS = (16, 32, 64)
 
 
-def resnet8(*, classes: int = 10, batch_norms: bool = False, seed: int = 0) -> onnx.ModelProto:
+def resnet8(*, classes: int = 10, **options: Any) -> onnx.ModelProto:
     """From "image" [1, 3, 32, 32] -> "logits" [1, classes]."""
-    net = NetworkBuilder("resnet8", resolution=32, batch_norms=batch_norms, seed=seed)
+    net = NetworkBuilder("resnet8", resolution=32, **options)
     x = net.conv(net.image, WIDTHS[0], 3, activation="relu")
     for stage, width in enumerate(WIDTHS):
         stride = 2 if stage else 1

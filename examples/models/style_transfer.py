@@ -6,6 +6,8 @@ ECCV 2016, with the instance norms of Ulyanov, Vedaldi and Lempitsky, 2016, or g
 
 from __future__ import annotations
 
+from typing import Any
+
 import onnx
 
 from .layers import NetworkBuilder
@@ -14,17 +16,12 @@ NORMS = ("instance", "group")
 
 
 def style_transfer(
-    *,
-    norm: str = "instance",
-    resolution: int = 96,
-    width: int = 8,
-    blocks: int = 2,
-    seed: int = 0,
+    *, norm: str = "instance", resolution: int = 96, width: int = 8, blocks: int = 2, **options: Any
 ) -> onnx.ModelProto:
     """From "image" [1, 3, H, W] to an image [1, 3, H, W]; `norm` is one of `NORMS`."""
     if norm not in NORMS:
         raise ValueError(f"norm {norm!r} is none of {', '.join(NORMS)}")
-    net = NetworkBuilder("style_transfer", resolution=resolution, seed=seed)
+    net = NetworkBuilder("style_transfer", resolution=resolution, **options)
 
     def layer(x: str, channels: int, kernel: int, stride: int = 1, relu: bool = True) -> str:
         x = net.conv(x, channels, kernel, stride=stride, normalize=False)

@@ -6,6 +6,8 @@ MICCAI 2015; here with padded convolutions, so that the result has the size of t
 
 from __future__ import annotations
 
+from typing import Any
+
 import onnx
 
 from .layers import NetworkBuilder
@@ -20,8 +22,7 @@ def unet(
     resolution: int = 128,
     widths: tuple[int, ...] = WIDTHS,
     classes: int = 1,
-    batch_norms: bool = False,
-    seed: int = 0,
+    **options: Any,
 ) -> onnx.ModelProto:
     """From "image" [1, 3, H, W] -> a map [1, classes, H, W].
 
@@ -30,7 +31,7 @@ def unet(
     """
     if upsampling not in UPSAMPLINGS:
         raise ValueError(f"upsampling {upsampling!r} is none of {', '.join(UPSAMPLINGS)}")
-    net = NetworkBuilder("unet", resolution=resolution, batch_norms=batch_norms, seed=seed)
+    net = NetworkBuilder("unet", resolution=resolution, **options)
 
     def convolved(x: str, width: int) -> str:
         for _ in range(2):

@@ -5,6 +5,8 @@ Cross-stage blocks with SiLU; the decoding of boxes, which has no weights, is le
 
 from __future__ import annotations
 
+from typing import Any
+
 import onnx
 
 from .layers import NetworkBuilder
@@ -14,11 +16,9 @@ REPEATS = (1, 2, 3, 1)  # bottlenecks in the backbone's blocks
 ANCHORS = 3  # boxes a pixel
 
 
-def yolov5n(
-    *, resolution: int = 416, classes: int = 80, batch_norms: bool = False, seed: int = 0
-) -> onnx.ModelProto:
+def yolov5n(*, resolution: int = 416, classes: int = 80, **options: Any) -> onnx.ModelProto:
     """YOLOv5n: "image" [1, 3, resolution, resolution] -> three maps, strides 8, 16 and 32."""
-    net = NetworkBuilder("yolov5n", resolution=resolution, batch_norms=batch_norms, seed=seed)
+    net = NetworkBuilder("yolov5n", resolution=resolution, **options)
     x = net.conv(net.image, WIDTHS[0], 6, stride=2, padding=2, activation="silu")
     levels = []
     for width, repeats in zip(WIDTHS[1:], REPEATS, strict=True):
