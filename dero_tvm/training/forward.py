@@ -6,18 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from dero_tvm.boundary.errors import UserError
-from relax_passes.reorganization.description import (
-    Activation,
-    AnyNode,
-    Architecture,
-    Concat,
-    Elementwise,
-    Flatten,
-    GlobalPool,
-    KeptOperator,
-    Port,
-    Slice,
-)
+from relax_passes.reorganization import description as net
 from relax_passes.reorganization.give_shortcuts import image_shapes
 
 from .identifiers import Names, identifier
@@ -39,7 +28,7 @@ class Forward:
     """
 
     def __init__(
-        self, architecture: Architecture, layers: Layers, segments: Sequence[Segment]
+        self, architecture: net.Architecture, layers: Layers, segments: Sequence[Segment]
     ) -> None:
         self._architecture = architecture
         self._layers = layers
@@ -56,7 +45,7 @@ class Forward:
         self._literal = {
             node.name
             for node in architecture.nodes
-            if isinstance(node, KeptOperator) and node.literal
+            if isinstance(node, net.KeptOperator) and node.literal
         }
         self._names = Names(set(RESERVED))
         self._variables = {
@@ -103,21 +92,21 @@ class Forward:
         operands = [self._variables[name] for name in segment.inputs]
         if segment.attribute:
             return f"self.{segment.attribute}({operands[0]})"
-        if isinstance(node, GlobalPool):
+        if isinstance(node, net.GlobalPool):
             return f"{operands[0]}.mean((2, 3))"
-        if isinstance(node, Flatten):
+        if isinstance(node, net.Flatten):
             order = "" if node.channels_first else ".permute(0, 2, 3, 1)"
             return f"{operands[0]}{order}.flatten(1)"
-        if isinstance(node, Concat):
+        if isinstance(node, net.Concat):
             return Call("torch.cat", (Call("", tuple(operands)),), (("dim", "1"),))
-        if isinstance(node, Slice):
+        if isinstance(node, net.Slice):
             return f"{operands[0]}[:, {node.begin}:{node.end}]"
-        if isinstance(node, KeptOperator):
+        if isinstance(node, net.KeptOperator):
             return self._kept(node, operands)
-        assert isinstance(node, Elementwise)
+        assert isinstance(node, net.Elementwise)
         return self._elementwise(node, operands)
 
-    def _kept(self, node: KeptOperator, operands: Sequence[str]) -> str:
+    def _kept(self, node: net.KeptOperator, operands: Sequence[str]) -> str:
         constants = [
             f"self.{self._layers.constant(node, place)}" for place, _ in read_constants(node)
         ]
@@ -132,7 +121,7 @@ class Forward:
             return "literal"
         return "vector" if len(self._shapes[name]) == 1 else "image"
 
-    def _elementwise(self, node: Elementwise, operands: Sequence[str]) -> str:
+    def _elementwise(self, node: net.Elementwise, operands: Sequence[str]) -> str:
         ranks = [len(self._shapes.get(name, node.shape)) for name in node.inputs]
         # One number a channel goes with every pixel.
         first, second = (
@@ -146,7 +135,7 @@ class Forward:
             return value
         return f"{self._layers.activation_name(node.activation, node)}()({value})"
 
-    def _shaped(self, value: str, port: Port) -> str:
+    def _shaped(self, value: str, port: net.Port) -> str:
         """`value` in the rank that the model's output has."""
         if port.name in self._literal:
             return f"{value}.squeeze(1)" if port.shape[0] == 1 else value
@@ -161,14 +150,14 @@ class Forward:
         return f"{value}[..., {', '.join(['None'] * extra)}]"
 
 
-def _activation(node: KeptOperator) -> Activation:
+def _activation(node: net.KeptOperator) -> net.Activation:
     attributes = dict(node.attributes)
     limits = (attributes["minimum"], attributes["maximum"])
     if attributes["function"] == "relu":
-        return Activation("clip", 0.0, limits[1])
+        return net.Activation("clip", 0.0, limits[1])
     numbers = {key: attributes[key] for key in ("alpha", "beta")}
-    return Activation(attributes["function"], *limits, **numbers)
+    return net.Activation(attributes["function"], *limits, **numbers)
 
 
-def _is_pooled_apart(node: AnyNode) -> bool:
-    return isinstance(node, GlobalPool) and node.apart
+def _is_pooled_apart(node: net.AnyNode) -> bool:
+    return isinstance(node, net.GlobalPool) and node.apart

@@ -7,25 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dero_tvm.boundary.errors import UserError
-from relax_passes.reorganization.description import (
-    Activate,
-    Activation,
-    AnyNode,
-    Architecture,
-    Convolution,
-    Dense,
-    KeptOperator,
-    MatchChannels,
-    Node,
-    Normalize,
-    Pair,
-    Pool,
-    PoolWindow,
-    Shortcut,
-    Shuffle,
-    Upsample,
-    Window,
-)
+from relax_passes.reorganization import description as net
 
 from .activations import activation_class
 from .class_definitions import (
@@ -42,7 +24,7 @@ from .identifiers import Names, identifier
 from .kept_operators import is_trained, read_constants
 from .python_text import Call, Expression
 
-MODULES = (Convolution, Dense, Pool, Upsample, Shuffle, Activate)
+MODULES = (net.Convolution, net.Dense, net.Pool, net.Upsample, net.Shuffle, net.Activate)
 """The nodes that are modules; the others are expressions in ``forward``."""
 
 
@@ -73,8 +55,8 @@ def sequential(layers: Sequence[Layer], *, spread: bool = False) -> Layer:
 class Layers:
     """Makes the layers of one network, and knows which classes they need."""
 
-    def __init__(self, architecture: Architecture, taken: set[str]) -> None:
-        convolutions = [n for n in architecture.nodes if isinstance(n, Convolution)]
+    def __init__(self, architecture: net.Architecture, taken: set[str]) -> None:
+        convolutions = [n for n in architecture.nodes if isinstance(n, net.Convolution)]
         self._classes = [
             kind
             for kind in (
@@ -87,16 +69,16 @@ class Layers:
         self._constants: dict[tuple[str, int], str] = {}
         names = Names(taken)
         for node in architecture.nodes:
-            if isinstance(node, KeptOperator):
+            if isinstance(node, net.KeptOperator):
                 for place, _ in read_constants(node):
                     wanted = identifier(f"{node.variable}_{place}", otherwise="constant")
                     self._constants[node.name, place] = names.new(wanted)
 
-    def constant(self, node: KeptOperator, place: int) -> str:
+    def constant(self, node: net.KeptOperator, place: int) -> str:
         """The attribute of the network that has a constant of a kept operator."""
         return self._constants[node.name, place]
 
-    def constants(self, node: KeptOperator) -> dict[str, Layer]:
+    def constants(self, node: net.KeptOperator) -> dict[str, Layer]:
         """The constants of a kept operator as attributes of the network."""
         layers = {}
         for place, shape in read_constants(node):
@@ -113,7 +95,7 @@ class Layers:
         """Of the classes that the layers made so far need, a class after those that it uses."""
         return list(self._sources.values())
 
-    def of(self, node: AnyNode) -> list[Layer]:
+    def of(self, node: net.AnyNode) -> list[Layer]:
         """The modules of one of `MODULES`, one after another.
 
         Raises
@@ -121,23 +103,23 @@ class Layers:
         UserError
             If PyTorch has no module that computes the same.
         """
-        if isinstance(node, Convolution):
+        if isinstance(node, net.Convolution):
             return [*self._convolution(node), *self._activation(node.final_activation, node)]
-        if isinstance(node, Dense):
+        if isinstance(node, net.Dense):
             sizes = (str(node.in_channels), str(node.out_channels))
             linear = Layer(Call("nn.Linear", sizes), _keys(node.name, "weight", "bias"))
             return [linear, *self._activation(node.activation, node)]
-        if isinstance(node, Pool):
+        if isinstance(node, net.Pool):
             return self._pool(node, node.pool)
-        if isinstance(node, Upsample):
+        if isinstance(node, net.Upsample):
             return [Layer(Call("nn.Upsample", (), (("scale_factor", _size(node.factor)),)))]
-        if isinstance(node, Shuffle):
+        if isinstance(node, net.Shuffle):
             self._sources.setdefault("ShuffleChannels", SHUFFLE_CHANNELS_SOURCE)
             return [Layer(Call("ShuffleChannels", (str(node.groups),)))]
-        assert isinstance(node, Activate)
+        assert isinstance(node, net.Activate)
         return self._activation(node.activation, node)
 
-    def _convolution(self, node: Convolution) -> list[Layer]:
+    def _convolution(self, node: net.Convolution) -> list[Layer]:
         """The convolution up to the addition of its shortcut."""
         for kind in self._classes:
             if _fits(node, kind):
@@ -152,7 +134,7 @@ class Layers:
         weights = {f"main.{key}": value for key, value in whole.weights.items()}
         return [Layer(Call(BRANCHES, (), named), weights)]
 
-    def _of_class(self, node: Convolution, kind: ConvolutionClass) -> list[Layer]:
+    def _of_class(self, node: net.Convolution, kind: ConvolutionClass) -> list[Layer]:
         if kind.shortcut:
             self._sources.setdefault("SumPool2d", SUM_POOL_SOURCE)
             self._sources.setdefault("MatchChannels", MATCH_CHANNELS_SOURCE)
@@ -170,7 +152,7 @@ class Layers:
         layer = Layer(Call(kind.name, sizes, tuple(named)), weights)
         return [layer, *([] if node.pool is None else self._pool(node, node.pool))]
 
-    def _main(self, node: Convolution) -> list[Layer]:
+    def _main(self, node: net.Convolution) -> list[Layer]:
         """Normalisation, convolution, activation and pooling as modules of their own."""
         sides = not _is_symmetric(node.window)
         named = _window_arguments(node.window, sides)
@@ -191,24 +173,24 @@ class Layers:
         layers += self._activation(node.activation, node)
         return [*layers, *([] if node.pool is None else self._pool(node, node.pool))]
 
-    def _shortcut(self, node: Convolution, shortcut: Shortcut) -> list[Layer]:
+    def _shortcut(self, node: net.Convolution, shortcut: net.Shortcut) -> list[Layer]:
         layers = []
         for step in shortcut.steps:
-            if isinstance(step, PoolWindow):
+            if isinstance(step, net.PoolWindow):
                 layers += self._pool(node, step)
-            elif isinstance(step, MatchChannels):
+            elif isinstance(step, net.MatchChannels):
                 self._sources.setdefault("MatchChannels", MATCH_CHANNELS_SOURCE)
                 layers.append(Layer(Call("MatchChannels", (str(step.out_channels),))))
             else:
                 layers.append(_norm(step.channels))
         return layers
 
-    def _activation(self, activation: Activation | None, node: Node) -> list[Layer]:
+    def _activation(self, activation: net.Activation | None, node: net.Node) -> list[Layer]:
         if activation is None:
             return []
         return [Layer(Call(self.activation_name(activation, node)))]
 
-    def activation_name(self, activation: Activation | None, node: Node) -> str:
+    def activation_name(self, activation: net.Activation | None, node: net.Node) -> str:
         """The class of an activation of `node`; UserError if PyTorch has no such function."""
         try:
             found = activation_class(activation)
@@ -218,7 +200,7 @@ class Layers:
             self._sources.setdefault(found.expression, found.source)
         return found.expression
 
-    def _pool(self, node: Node, pool: PoolWindow) -> list[Layer]:
+    def _pool(self, node: net.Node, pool: net.PoolWindow) -> list[Layer]:
         window = pool.window
         if window.dilation != (1, 1) and pool.kind != "max":
             raise UserError(
@@ -250,7 +232,7 @@ class Layers:
         return [*layers, Layer(Call(names[pool.kind], (_size(window.kernel),), tuple(named)))]
 
 
-def _common_class(nodes: Sequence[Convolution], *, shortcut: bool) -> ConvolutionClass | None:
+def _common_class(nodes: Sequence[net.Convolution], *, shortcut: bool) -> ConvolutionClass | None:
     """The class that computes as many of the nodes as one class can; None if there are none."""
     if not nodes:
         return None
@@ -275,7 +257,7 @@ def _common_class(nodes: Sequence[Convolution], *, shortcut: bool) -> Convolutio
     )
 
 
-def _fits(node: Convolution, kind: ConvolutionClass) -> bool:
+def _fits(node: net.Convolution, kind: ConvolutionClass) -> bool:
     if (node.norm, node.bias) != (kind.norm, kind.bias):
         return False
     if not kind.shortcut:
@@ -285,24 +267,24 @@ def _fits(node: Convolution, kind: ConvolutionClass) -> bool:
     return _is_ordinary(node)
 
 
-def _is_identity(node: Convolution) -> bool:
+def _is_identity(node: net.Convolution) -> bool:
     """Whether input and result have one shape, as far as the class's parameters tell."""
     return node.window.strides == (1, 1) and node.in_channels == node.out_channels
 
 
-def _is_ordinary(node: Convolution) -> bool:
+def _is_ordinary(node: net.Convolution) -> bool:
     """Whether the shortcut goes around the convolution alone and is the one that fits it."""
     if node.shortcut is None or node.pool is not None:
         return False
     window = node.window
-    steps: list[PoolWindow | MatchChannels | Normalize] = []
+    steps: list[net.PoolWindow | net.MatchChannels | net.Normalize] = []
     if window.strides != (1, 1):
         kernel = window.strides if window.kernel == (1, 1) else window.kernel
-        steps.append(PoolWindow("sum", Window(kernel, window.strides, window.padding)))
+        steps.append(net.PoolWindow("sum", net.Window(kernel, window.strides, window.padding)))
     if node.in_channels != node.out_channels:
-        steps.append(MatchChannels(node.in_channels, node.out_channels))
+        steps.append(net.MatchChannels(node.in_channels, node.out_channels))
     if steps or node.shortcut.steps:
-        steps.append(Normalize(node.out_channels))
+        steps.append(net.Normalize(node.out_channels))
     return tuple(steps) == node.shortcut.steps
 
 
@@ -314,11 +296,11 @@ def _keys(name: str, *roles: str) -> dict[str, str]:
     return {role: f"{name}.{role}" for role in roles}
 
 
-def _convolution_keys(node: Convolution) -> dict[str, str]:
+def _convolution_keys(node: net.Convolution) -> dict[str, str]:
     return _keys(node.name, "weight", *(["bias"] if node.bias else []))
 
 
-def _window_arguments(window: Window, sides: bool) -> list[tuple[str, Expression]]:
+def _window_arguments(window: net.Window, sides: bool) -> list[tuple[str, Expression]]:
     """Stride, padding and dilation where they are not a convolution's defaults."""
     arguments: list[tuple[str, Expression]] = []
     if window.strides != (1, 1):
@@ -331,17 +313,17 @@ def _window_arguments(window: Window, sides: bool) -> list[tuple[str, Expression
     return arguments
 
 
-def _is_symmetric(window: Window) -> bool:
+def _is_symmetric(window: net.Window) -> bool:
     top, left, bottom, right = window.padding
     return (top, left) == (bottom, right)
 
 
-def _torch_sides(window: Window) -> str:
+def _torch_sides(window: net.Window) -> str:
     """Padding in PyTorch's order, from the last axis to the first."""
     top, left, bottom, right = window.padding
     return f"({left}, {right}, {top}, {bottom})"
 
 
-def _size(pair: Pair) -> str:
+def _size(pair: net.Pair) -> str:
     height, width = pair
     return str(height) if height == width else f"({height}, {width})"

@@ -8,14 +8,7 @@ from dataclasses import asdict, dataclass
 from math import prod
 
 from relax_passes.ir.decisions import Decision
-from relax_passes.reorganization.description import (
-    Architecture,
-    Convolution,
-    Dense,
-    KeptOperator,
-    MatchChannels,
-    PoolWindow,
-)
+from relax_passes.reorganization import description as net
 
 from .joins import PartialChoice
 from .kept_operators import is_trained, read_constants
@@ -77,10 +70,10 @@ class ReorganizationReport:
 
 
 def described_shortcuts(
-    architecture: Architecture, paths: Mapping[str, str]
+    architecture: net.Architecture, paths: Mapping[str, str]
 ) -> tuple[tuple[ReportedShortcut, ...], tuple[str, ...]]:
     """The convolutions with and without a shortcut; `paths` maps nodes to modules."""
-    convolutions = [node for node in architecture.nodes if isinstance(node, Convolution)]
+    convolutions = [node for node in architecture.nodes if isinstance(node, net.Convolution)]
     given = tuple(
         ReportedShortcut(paths[node.name], tuple(_described(node)))
         for node in convolutions
@@ -89,31 +82,31 @@ def described_shortcuts(
     return given, tuple(paths[node.name] for node in convolutions if node.shortcut is None)
 
 
-def _described(node: Convolution) -> Sequence[str]:
+def _described(node: net.Convolution) -> Sequence[str]:
     """The steps in words, without the normalisations."""
     assert node.shortcut is not None
     steps = []
     for step in node.shortcut.steps:
-        if isinstance(step, PoolWindow):
+        if isinstance(step, net.PoolWindow):
             kernel = "x".join(map(str, step.window.kernel))
             strides = "x".join(map(str, step.window.strides))
             steps.append(f"{step.kind} over {kernel} windows, stride {strides}")
-        elif isinstance(step, MatchChannels):
+        elif isinstance(step, net.MatchChannels):
             verb = "filled up" if step.in_channels < step.out_channels else "folded"
             steps.append(f"{step.in_channels} channels {verb} to {step.out_channels}")
     return steps or ["identity"]
 
 
-def inheritance(architecture: Architecture) -> tuple[int, int]:
+def inheritance(architecture: net.Architecture) -> tuple[int, int]:
     """Numbers of weights and biases that are the original's, and that are drawn."""
     inherited = initialized = 0
     for node in architecture.nodes:
-        if isinstance(node, Dense):
+        if isinstance(node, net.Dense):
             size = node.in_channels * node.out_channels + node.out_channels
-        elif isinstance(node, Convolution):
+        elif isinstance(node, net.Convolution):
             biased = node.bias or node.norm == "after"
             size = prod(node.weight_shape) + node.out_channels * biased
-        elif isinstance(node, KeptOperator):
+        elif isinstance(node, net.KeptOperator):
             inherited += sum(
                 prod(shape)
                 for place, shape in read_constants(node)

@@ -10,13 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from relax_passes.reorganization.description import (
-    Activate,
-    AnyNode,
-    Architecture,
-    Dense,
-    GlobalPool,
-)
+from relax_passes.reorganization import description as net
 
 from .identifiers import Names, identifier
 from .layers import MODULES
@@ -33,10 +27,10 @@ class Segment:
     """
 
     attribute: str
-    blocks: tuple[tuple[AnyNode, ...], ...]
+    blocks: tuple[tuple[net.AnyNode, ...], ...]
 
     @property
-    def nodes(self) -> tuple[AnyNode, ...]:
+    def nodes(self) -> tuple[net.AnyNode, ...]:
         """In order of execution."""
         return tuple(node for block in self.blocks for node in block)
 
@@ -55,18 +49,18 @@ class Segment:
 class _Place:
     stage: str
     block: str
-    node: AnyNode
+    node: net.AnyNode
 
     def leaf(self) -> str:
         """The last part of the node's path."""
         return self.node.name.rpartition(".")[2]
 
 
-def segments(architecture: Architecture) -> list[Segment]:
+def segments(architecture: net.Architecture) -> list[Segment]:
     """The segments in order of execution, with attributes that are unique identifiers."""
     readers = Counter(name for node in architecture.nodes for name in node.inputs)
     readers.update(port.name for port in architecture.outputs)
-    apart = {n.inputs[0] for n in architecture.nodes if isinstance(n, GlobalPool) and n.apart}
+    apart = {n.inputs[0] for n in architecture.nodes if isinstance(n, net.GlobalPool) and n.apart}
     runs: list[list[_Place]] = []
     for stage in architecture.stages:
         begun = len(runs)
@@ -81,7 +75,9 @@ def segments(architecture: Architecture) -> list[Segment]:
     return [Segment(_attribute(run, runs, apart, names), _by_block(run)) for run in runs]
 
 
-def _continues(run: list[_Place], node: AnyNode, readers: Counter[str], apart: set[str]) -> bool:
+def _continues(
+    run: list[_Place], node: net.AnyNode, readers: Counter[str], apart: set[str]
+) -> bool:
     last = run[-1].node
     return (
         isinstance(node, MODULES)
@@ -97,7 +93,7 @@ def _attribute(run: list[_Place], runs: list[list[_Place]], apart: set[str], nam
     first = run[0]
     if not isinstance(first.node, MODULES):
         return ""
-    if run is runs[-1] and all(isinstance(place.node, (Dense, Activate)) for place in run):
+    if run is runs[-1] and all(isinstance(place.node, (net.Dense, net.Activate)) for place in run):
         return names.new("classifier")
     if first.node.name in apart:
         return names.new("last")
@@ -112,8 +108,8 @@ def _attribute(run: list[_Place], runs: list[list[_Place]], apart: set[str], nam
     return names.new(identifier("_".join(filter(None, parts)), otherwise="layer"))
 
 
-def _by_block(run: list[_Place]) -> tuple[tuple[AnyNode, ...], ...]:
-    blocks: dict[str, list[AnyNode]] = {}
+def _by_block(run: list[_Place]) -> tuple[tuple[net.AnyNode, ...], ...]:
+    blocks: dict[str, list[net.AnyNode]] = {}
     for place in run:
         blocks.setdefault(place.block, []).append(place.node)
     return tuple(tuple(nodes) for nodes in blocks.values())

@@ -15,41 +15,25 @@ from dataclasses import replace
 
 import networkx as nx
 
-from .description import (
-    Activate,
-    AnyNode,
-    Block,
-    Concat,
-    Convolution,
-    Dense,
-    Elementwise,
-    Flatten,
-    GlobalPool,
-    KeptOperator,
-    Pool,
-    Shuffle,
-    Slice,
-    Stage,
-    Upsample,
-)
+from . import description as net
 
 _WORDS = {
-    Convolution: "conv",
-    Pool: "pool",
-    GlobalPool: "pool",
-    Upsample: "upsample",
-    Concat: "concat",
-    Slice: "part",
-    Shuffle: "shuffle",
-    Flatten: "flatten",
-    Dense: "dense",
-    Activate: "activation",
+    net.Convolution: "conv",
+    net.Pool: "pool",
+    net.GlobalPool: "pool",
+    net.Upsample: "upsample",
+    net.Concat: "concat",
+    net.Slice: "part",
+    net.Shuffle: "shuffle",
+    net.Flatten: "flatten",
+    net.Dense: "dense",
+    net.Activate: "activation",
 }
 
 
 def arrange(
-    nodes: Sequence[AnyNode], regions: Iterable[set[str]], inputs: Mapping[str, tuple[int, ...]]
-) -> tuple[tuple[Stage, ...], dict[str, str]]:
+    nodes: Sequence[net.AnyNode], regions: Iterable[set[str]], inputs: Mapping[str, tuple[int, ...]]
+) -> tuple[tuple[net.Stage, ...], dict[str, str]]:
     """`nodes` in stages, and for each old name the new one.
 
     `regions` are sets of names of nodes that stood between a fork and its join, `inputs` the
@@ -60,7 +44,7 @@ def arrange(
     trunk = [node for node in nodes if node.name not in head]
     blocks = _blocks(trunk, regions, set(inputs))
     shapes = dict(inputs) | {node.name: node.shape for node in nodes}
-    pieces: list[tuple[str, list[list[AnyNode]]]] = []
+    pieces: list[tuple[str, list[list[net.AnyNode]]]] = []
     resolution: tuple[int, ...] | None = None
     for index, block in enumerate(blocks):
         if index == 0 and len(block) == 1 and set(block[0].inputs) <= set(inputs):
@@ -78,7 +62,7 @@ def arrange(
     return _named(pieces)
 
 
-def convolved(node: Convolution, shape: tuple[int, ...]) -> tuple[int, int]:
+def convolved(node: net.Convolution, shape: tuple[int, ...]) -> tuple[int, int]:
     """Height and width of a convolution's own result, before its pooling, from its input's."""
     window = node.window
     (top, left, bottom, right), lengths = window.padding, shape[:2]
@@ -91,7 +75,7 @@ def convolved(node: Convolution, shape: tuple[int, ...]) -> tuple[int, int]:
     return height, width
 
 
-def _head(nodes: Sequence[AnyNode], joined: set[str]) -> set[str]:
+def _head(nodes: Sequence[net.AnyNode], joined: set[str]) -> set[str]:
     """What no convolution follows, but for convolutions of a block or before a dense layer."""
     graph = nx.DiGraph((source, node.name) for node in nodes for source in node.inputs)
     graph.add_nodes_from(node.name for node in nodes)
@@ -99,16 +83,18 @@ def _head(nodes: Sequence[AnyNode], joined: set[str]) -> set[str]:
     head = set()
     for node in nodes:
         after = {kinds.get(name) for name in nx.descendants(graph, node.name)}
-        trunk = isinstance(node, Convolution) and (Dense in after or node.name in joined)
-        if Convolution not in after and not trunk:
+        trunk = isinstance(node, net.Convolution) and (net.Dense in after or node.name in joined)
+        if net.Convolution not in after and not trunk:
             head.add(node.name)
     trunk_nodes = [node.name for node in nodes if node.name not in head]
     return head.difference(*(nx.ancestors(graph, name) for name in trunk_nodes))
 
 
-def _blocks(trunk: list[AnyNode], regions: list[set[str]], inputs: set[str]) -> list[list[AnyNode]]:
+def _blocks(
+    trunk: list[net.AnyNode], regions: list[set[str]], inputs: set[str]
+) -> list[list[net.AnyNode]]:
     region_of = _merged(trunk, regions)
-    blocks: list[list[AnyNode]] = []
+    blocks: list[list[net.AnyNode]] = []
     previous: int | None = None
     ended = True
     for position, node in enumerate(trunk):
@@ -116,13 +102,13 @@ def _blocks(trunk: list[AnyNode], regions: list[set[str]], inputs: set[str]) -> 
         if ended or region != previous:
             blocks.append([])
         blocks[-1].append(node)
-        linear = isinstance(node, Convolution) and node.activation is None
+        linear = isinstance(node, net.Convolution) and node.activation is None
         ended = region is None and (linear or bool(set(node.inputs) & inputs))
         previous = region
     return blocks
 
 
-def _merged(trunk: list[AnyNode], regions: list[set[str]]) -> dict[int, int]:
+def _merged(trunk: list[net.AnyNode], regions: list[set[str]]) -> dict[int, int]:
     """For each position inside a region the number of that region; overlapping ones are one."""
     position = {node.name: index for index, node in enumerate(trunk)}
     spans = []
@@ -130,9 +116,9 @@ def _merged(trunk: list[AnyNode], regions: list[set[str]]) -> dict[int, int]:
         places = sorted(position[name] for name in region if name in position)
         if places:
             inside = trunk[places[0] : places[-1] + 1]
-            images = [n for n in inside if not isinstance(n, KeptOperator) or not n.literal]
+            images = [n for n in inside if not isinstance(n, net.KeptOperator) or not n.literal]
             heights = {node.shape[0] for node in images if len(node.shape) == 3}
-            if len(heights) <= 2 and not any(isinstance(node, Upsample) for node in inside):
+            if len(heights) <= 2 and not any(isinstance(node, net.Upsample) for node in inside):
                 spans.append((places[0], _closed(trunk, places[-1])))
     found: dict[int, int] = {}
     number, reached = -1, -1
@@ -144,19 +130,19 @@ def _merged(trunk: list[AnyNode], regions: list[set[str]]) -> dict[int, int]:
     return found
 
 
-def _closed(trunk: list[AnyNode], last: int) -> int:
+def _closed(trunk: list[net.AnyNode], last: int) -> int:
     """A block that ends in a concatenation has the pointwise convolution after it, too."""
-    if last + 1 < len(trunk) and isinstance(trunk[last], Concat):
+    if last + 1 < len(trunk) and isinstance(trunk[last], net.Concat):
         node = trunk[last + 1]
-        if isinstance(node, Convolution) and node.window.kernel == (1, 1):
+        if isinstance(node, net.Convolution) and node.window.kernel == (1, 1):
             return last + 1
     return last
 
 
 def _resolution(
-    block: list[AnyNode], shapes: Mapping[str, tuple[int, ...]]
+    block: list[net.AnyNode], shapes: Mapping[str, tuple[int, ...]]
 ) -> tuple[int, ...] | None:
-    convolutions = [node for node in block if isinstance(node, Convolution)]
+    convolutions = [node for node in block if isinstance(node, net.Convolution)]
     if not convolutions:
         return None
     last = convolutions[-1]
@@ -164,8 +150,8 @@ def _resolution(
 
 
 def _named(
-    pieces: list[tuple[str, list[list[AnyNode]]]],
-) -> tuple[tuple[Stage, ...], dict[str, str]]:
+    pieces: list[tuple[str, list[list[net.AnyNode]]]],
+) -> tuple[tuple[net.Stage, ...], dict[str, str]]:
     names: dict[str, str] = {}
     stages = []
     for stage, blocks in pieces:
@@ -179,17 +165,17 @@ def _named(
                 numbered = word == "conv" or words.count(word) > 1
                 path = (stage, label, f"{word}{seen[word]}" if numbered else word)
                 names[node.name] = ".".join(part for part in path if part)
-            made.append(Block(label, tuple(_renamed(node, names) for node in block)))
-        stages.append(Stage(stage, tuple(made)))
+            made.append(net.Block(label, tuple(_renamed(node, names) for node in block)))
+        stages.append(net.Stage(stage, tuple(made)))
     return tuple(stages), names
 
 
-def _word(node: AnyNode) -> str:
-    if isinstance(node, KeptOperator):
+def _word(node: net.AnyNode) -> str:
+    if isinstance(node, net.KeptOperator):
         return node.operator
-    return node.function if isinstance(node, Elementwise) else _WORDS[type(node)]
+    return node.function if isinstance(node, net.Elementwise) else _WORDS[type(node)]
 
 
-def _renamed(node: AnyNode, names: Mapping[str, str]) -> AnyNode:
+def _renamed(node: net.AnyNode, names: Mapping[str, str]) -> net.AnyNode:
     inputs = tuple(names.get(name, name) for name in node.inputs)
     return replace(node, name=names[node.name], inputs=inputs)

@@ -24,33 +24,11 @@ from tvm import relax
 
 from ..ir.straight_line import read_function, write_function
 from ..operators import make_call, spec_of
+from . import description as net
 from .cannot_reorganize import CannotReorganize, refusing
-from .description import (
-    EPSILON,
-    Activation,
-    AnyNode,
-    Concat,
-    Convolution,
-    Dense,
-    Elementwise,
-    Flatten,
-    GlobalPool,
-    KeptOperator,
-    MatchChannels,
-    Normalize,
-    Pool,
-    PoolWindow,
-    Port,
-    Reorganization,
-    Shortcut,
-    Shuffle,
-    Slice,
-    Upsample,
-    Window,
-)
 
 
-def write_network(network: Reorganization) -> relax.Function:
+def write_network(network: net.Reorganization) -> relax.Function:
     """A Relax function over the network's inputs, in one dataflow block."""
     return _Writer(network.weights).write(network)
 
@@ -62,12 +40,12 @@ class _Writer:
         self.tensors: dict[str, relax.Expr] = {}
         self.parts: dict[str, tuple[relax.Expr, relax.Expr]] = {}  # main path and shortcut
 
-    def write(self, network: Reorganization) -> relax.Function:
+    def write(self, network: net.Reorganization) -> relax.Function:
         architecture = network.architecture
         pooled_apart = {
             node.inputs[0]
             for node in architecture.nodes
-            if isinstance(node, GlobalPool) and node.apart
+            if isinstance(node, net.GlobalPool) and node.apart
         }
         reads = [name for node in architecture.nodes for name in node.inputs]
         reads += [port.name for port in architecture.outputs]
@@ -92,7 +70,7 @@ class _Writer:
     def _emit(self, label: str, operator: str, *operands: relax.Expr, **attrs: Any) -> relax.Var:
         return self.builder.emit(make_call(operator, operands, **attrs), label)
 
-    def _input(self, parameter: relax.Var, port: Port) -> relax.Expr:
+    def _input(self, parameter: relax.Var, port: net.Port) -> relax.Expr:
         x: relax.Expr = parameter
         if port.layout == "NCHW":
             x = self._emit(f"{port.name}_nhwc", "transpose", x, axes=(0, 2, 3, 1))
@@ -103,7 +81,7 @@ class _Writer:
             x = self._emit(f"{port.name}_image", "reshape", x, shape=shape)
         return x
 
-    def _output(self, port: Port) -> relax.Expr:
+    def _output(self, port: net.Port) -> relax.Expr:
         value = self.tensors[port.name]
         if port.layout == "NCHW" and len(spec_of(value.ty).shape) == 4:
             value = self._emit("output_nchw", "transpose", value, axes=(0, 3, 1, 2))
@@ -122,54 +100,54 @@ class _Writer:
             value = self._emit("output", "reshape", value, shape=port.shape)
         return value
 
-    def _node(self, node: AnyNode, apart: bool) -> None:
+    def _node(self, node: net.AnyNode, apart: bool) -> None:
         x, *others = self._operands(node)
         label = node.variable
-        if isinstance(node, Convolution):
+        if isinstance(node, net.Convolution):
             self._convolution(node, x, apart)
             return
-        if isinstance(node, KeptOperator):
+        if isinstance(node, net.KeptOperator):
             self.tensors[node.name] = self._kept(node)
             return
-        if isinstance(node, GlobalPool) and node.apart and node.inputs[0] in self.parts:
+        if isinstance(node, net.GlobalPool) and node.apart and node.inputs[0] in self.parts:
             main, shortcut = (
                 self._mean(f"{label}_{part}", value)
                 for part, value in zip(("main", "shortcut"), self.parts[node.inputs[0]])
             )
             result = self._emit(label, "add", main, shortcut)
-        elif isinstance(node, GlobalPool):
+        elif isinstance(node, net.GlobalPool):
             result = self._mean(label, x)
-        elif isinstance(node, Pool):
+        elif isinstance(node, net.Pool):
             result = self._pool(label, x, node.pool)
-        elif isinstance(node, Upsample):
+        elif isinstance(node, net.Upsample):
             result = self._emit(label, "resize2d", x, size=node.shape[:2])
-        elif isinstance(node, Concat):
+        elif isinstance(node, net.Concat):
             result = self._emit(label, "concat", x, *others, axis=len(node.shape))
-        elif isinstance(node, Slice):
+        elif isinstance(node, net.Slice):
             result = self._slice(label, x, node.begin, node.end)
-        elif isinstance(node, Shuffle):
+        elif isinstance(node, net.Shuffle):
             result = self._shuffle(node, x)
-        elif isinstance(node, Flatten):
+        elif isinstance(node, net.Flatten):
             if node.channels_first:
                 x = self._emit(f"{label}_nchw", "transpose", x, axes=(0, 3, 1, 2))
             result = self._emit(label, "reshape", x, shape=(1, *node.shape))
-        elif isinstance(node, Dense):
+        elif isinstance(node, net.Dense):
             operands = [self._constant(f"{node.name}.{role}") for role in ("weight", "bias")]
             result = self._fused(label, node.activation, "dense", x, *operands)
-        elif isinstance(node, Elementwise):
+        elif isinstance(node, net.Elementwise):
             result = self._fused(label, node.activation, node.function, *self._aligned(node))
         else:
             result = self._activation(label, x, node.activation)
         self.tensors[node.name] = result
 
-    def _operands(self, node: AnyNode) -> list[relax.Expr | None]:
+    def _operands(self, node: net.AnyNode) -> list[relax.Expr | None]:
         """The tensors that a node reads; None for a sum that it reads in two parts."""
-        apart = isinstance(node, GlobalPool) and node.apart
+        apart = isinstance(node, net.GlobalPool) and node.apart
         return [
             None if apart and name in self.parts else self.tensors[name] for name in node.inputs
         ]
 
-    def _kept(self, node: KeptOperator) -> relax.Expr:
+    def _kept(self, node: net.KeptOperator) -> relax.Expr:
         operands = {place: self.tensors[n] for n, place in zip(node.inputs, node.places)}
         for place, _ in node.constants:
             operands[place] = self._constant(f"{node.name}.constant{place}")
@@ -180,14 +158,14 @@ class _Writer:
         ends = (*spec_of(x.ty).shape[:3], end)
         return self._emit(label, "slice", x, begin=(0, 0, 0, begin), end=ends)
 
-    def _shuffle(self, node: Shuffle, x: relax.Expr) -> relax.Expr:
+    def _shuffle(self, node: net.Shuffle, x: relax.Expr) -> relax.Expr:
         height, width, channels = node.shape
         apart = (height * width, node.groups, channels // node.groups)
         x = self._emit(f"{node.variable}_apart", "reshape", x, shape=apart)
         x = self._emit(f"{node.variable}_swapped", "transpose", x, axes=(0, 2, 1))
         return self._emit(node.variable, "reshape", x, shape=(1, *node.shape))
 
-    def _convolution(self, node: Convolution, x: relax.Expr, apart: bool) -> None:
+    def _convolution(self, node: net.Convolution, x: relax.Expr, apart: bool) -> None:
         label = node.variable
         y = x
         if node.norm == "before":
@@ -222,18 +200,18 @@ class _Writer:
             y = self._activation(label, y, node.final_activation)
         self.tensors[node.name] = y
 
-    def _shortcut(self, label: str, x: relax.Expr, shortcut: Shortcut) -> relax.Expr:
+    def _shortcut(self, label: str, x: relax.Expr, shortcut: net.Shortcut) -> relax.Expr:
         for index, step in enumerate(shortcut.steps):
             name = f"{label}{index}"
-            if isinstance(step, PoolWindow):
+            if isinstance(step, net.PoolWindow):
                 x = self._pool(name, x, step)
-            elif isinstance(step, Normalize):
+            elif isinstance(step, net.Normalize):
                 x = self._normalize(name, x, np.zeros(step.channels))
             else:
                 x = self._match(name, x, step)
         return x
 
-    def _match(self, label: str, x: relax.Expr, match: MatchChannels) -> relax.Expr:
+    def _match(self, label: str, x: relax.Expr, match: net.MatchChannels) -> relax.Expr:
         width = match.out_channels
         missing = -match.in_channels % width
         if missing:
@@ -253,17 +231,17 @@ class _Writer:
         label: str,
         x: relax.Expr,
         shift: np.ndarray,
-        activation: Activation | None = None,
+        activation: net.Activation | None = None,
     ) -> relax.Expr:
         """A fresh batch normalisation with `shift`: mean 0, variance 1, scale 1."""
         channels = len(shift)
-        scale = np.full((1, 1, 1, channels), 1 / np.sqrt(1 + EPSILON), np.float32)
+        scale = np.full((1, 1, 1, channels), 1 / np.sqrt(1 + net.EPSILON), np.float32)
         summand = shift.reshape(1, 1, 1, channels).astype(np.float32)
         x = self._emit(f"{label}_scaled", "multiply", x, relax.const(scale))
         return self._fused(f"{label}_normalized", activation, "add", x, relax.const(summand))
 
-    def _pool(self, label: str, x: relax.Expr, pool: PoolWindow) -> relax.Expr:
-        window: Window = pool.window
+    def _pool(self, label: str, x: relax.Expr, pool: net.PoolWindow) -> relax.Expr:
+        window: net.Window = pool.window
         return self._emit(
             label,
             "pool2d",
@@ -282,7 +260,7 @@ class _Writer:
     def _fused(
         self,
         label: str,
-        activation: Activation | None,
+        activation: net.Activation | None,
         operator: str,
         *operands: relax.Expr,
         **attrs: Any,
@@ -294,7 +272,7 @@ class _Writer:
         x = self._emit(label, operator, *operands, **attrs)
         return x if activation is None else self._activation(f"{label}_activated", x, activation)
 
-    def _activation(self, label: str, x: relax.Expr, activation: Activation) -> relax.Expr:
+    def _activation(self, label: str, x: relax.Expr, activation: net.Activation) -> relax.Expr:
         if activation.function == "softmax":
             return self._emit(label, "softmax", x)
         if activation.function == "line":
@@ -313,7 +291,7 @@ class _Writer:
         }
         return self._emit(label, "unary", x, **attrs)
 
-    def _aligned(self, node: Elementwise) -> list[relax.Expr]:
+    def _aligned(self, node: net.Elementwise) -> list[relax.Expr]:
         """The operands; vectors as images of one pixel where the result is an image."""
         operands = []
         for name in node.inputs:
