@@ -12,7 +12,7 @@ from tvm import tirx
 
 from dero_tvm.schedule.network import Cascade, Operation
 from dero_tvm.schedule.row_offsets import RowOffsets, StripRows
-from relax_passes.operators import Signature, TensorSpec, operator_of
+from relax_passes.operators import Signature, TensorSpec, implementation, operator_of
 from relax_passes.operators.row_ports import SINK, SOURCE
 
 from . import row_tables
@@ -158,21 +158,16 @@ class KernelTable:
         comment = _comment(operation)
         if operation.function is not None:
             function = operation.function
+            specs = (*signature.inputs, signature.output)
             parameters = [
-                Parameter(p.name, spec.dtype) for p, spec in zip(function.params, signature.inputs)
+                Parameter(p.name, spec.dtype, read_only=index < len(signature.inputs))
+                for index, (p, spec) in enumerate(zip(function.params, specs))
             ]
-            parameters.append(
-                Parameter(
-                    function.params[len(parameters)].name, signature.output.dtype, read_only=False
-                )
-            )
         else:
-            operator = operator_of(signature.operator)
-            assert operator is not None
             running = operation.state is not None
             function = portable_kernel(signature, running, dict(tabled), strips)
             parameters = [Parameter("row")]
-            for index, argument in enumerate(operator.argument_names(signature)):
+            for index, argument in enumerate(implementation(signature).argument_names(signature)):
                 parameters.append(Parameter(argument, signature.inputs[index].dtype))
                 if index in operation.row_operands:
                     parameters.append(_rows_parameter(argument, index in tabled))
@@ -182,8 +177,7 @@ class KernelTable:
         elif operation.scratch:
             parameters.append(Parameter("scratch", "int8", read_only=False))
         if strips is not None:
-            assert operator is not None
-            names = operator.argument_names(signature)
+            names = implementation(signature).argument_names(signature)
             added = [*(first_of(names[index]) for index in strips), FIRST, END]
             parameters += map(Parameter, added)
         if len(parameters) != len(function.params):
@@ -201,8 +195,7 @@ def native_parameters(
     tabled: Collection[int] = (),
 ) -> tuple[Parameter, ...]:
     """The parameters of a `CKernel`, whose docstring has the order; `constants`: name, dtype."""
-    operator = operator_of(signature.operator)
-    assert operator is not None
+    operator = implementation(signature)
     parameters = [Parameter("row")]
     for index, argument in enumerate(operator.argument_names(signature)):
         if index in row_operands:
@@ -281,8 +274,7 @@ _ALIKE: dict[tuple, frozenset[int]] = {}
 def _read_by_rows(signature: Signature, absorbing: bool) -> frozenset[int]:
     """The operands of an operator of which its portable kernel finds rows by their heights."""
     function = _portable_kernel(signature, absorbing)
-    operator = operator_of(signature.operator)
-    assert operator is not None
+    operator = implementation(signature)
     names = operator.argument_names(signature)
     numbers = {f"{names[index]}_rows": index for index in operator.row_arguments(signature)}
     heights = {n: numbers[p.name] for n, p in enumerate(function.params) if p.name in numbers}
@@ -319,8 +311,7 @@ def portable_kernel(
     over its row column by column.
     """
     function = _portable_kernel(signature, running_reduction)
-    operator = operator_of(signature.operator)
-    assert operator is not None
+    operator = implementation(signature)
     heights = {p.name: number for number, p in enumerate(function.params)}
     names = operator.argument_names(signature)
     if tabled:
@@ -353,8 +344,7 @@ def _with_tables(
 def _portable_kernel(signature: Signature, running_reduction: bool) -> tirx.PrimFunc:
     # Parsing TVMScript takes tenths of a second, and a program that compiles several networks,
     # or one network in several ways, meets the same signatures again.
-    operator = operator_of(signature.operator)
-    assert operator is not None
+    operator = implementation(signature)
     return (
         operator.running_kernel(signature) if running_reduction else operator.row_kernel(signature)
     )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 
 from dero_tvm.boards.board import ONE_PIPE
-from relax_passes.operators import OperatorClass, Signature, operator_of
+from relax_passes.operators import OperatorClass, Signature, implementation, operator_of
 
 from .c_kernel import SUPPORT, CKernel, Generator, Request
 
@@ -24,8 +24,7 @@ class Entry:
         """True if the generator is worth asking."""
         if signature.operator != self.operator or not self.features <= set(features):
             return False
-        operator = operator_of(self.operator)
-        assert operator is not None
+        operator = implementation(signature)
         return self.classes is None or operator.operator_class(signature) in self.classes
 
 
@@ -79,8 +78,7 @@ def candidates(request: Request) -> Iterator[CKernel]:
 
 def candidates_of_part(request: Request, part: Signature) -> Iterator[CKernel]:
     """All kernels for an operation that is a part of the one of `request`, with its constants."""
-    operator = operator_of(part.operator)
-    assert operator is not None
+    operator = implementation(part)
     operator_class = operator.operator_class(part)
     return candidates(replace(request, signature=part, operator_class=operator_class))
 

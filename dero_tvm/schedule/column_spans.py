@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from relax_passes.operators import Signature, operator_of
+from relax_passes.operators import Signature, implementation
 
 from .operation import ColumnSpans, Operation, Span
 
@@ -71,8 +71,7 @@ def _needs(operation: Operation, span: Span, producers: Mapping[str, int]) -> di
 
 def _columns_needed(signature: Signature, operand: int, span: Span) -> Span | None:
     """Columns of an operand that a range of the result's columns needs; None for none."""
-    operator = operator_of(signature.operator)
-    assert operator is not None
+    operator = implementation(signature)
     found = None
     for column in range(*span):
         needed = operator.needed_columns(signature, operand, column)

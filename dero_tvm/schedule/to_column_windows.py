@@ -5,7 +5,7 @@ from __future__ import annotations
 from dero_tvm.planning.column_windows.network import Operand, Operation, Tensor, WindowNetwork
 from dero_tvm.planning.column_windows.reach import Reach
 from dero_tvm.planning.problem import BufferKind
-from relax_passes.operators import Signature, operator_of
+from relax_passes.operators import Signature, implementation, operator_of
 from relax_passes.operators.row_ports import SINK, SOURCE
 
 from . import network as extracted
@@ -142,8 +142,7 @@ class _Builder:
             return Operand(number, Reach.whole(tensor.rows, result.rows), None)
         if running or (made.rows, made.pixels) != (result.rows, result.columns):
             return Operand(number, Reach.whole(tensor.rows, result.rows), None)
-        operator = operator_of(op.signature.operator)
-        assert operator is not None
+        operator = implementation(op.signature)
         needed = (operator.needed_rows(op.signature, index, row) for row in range(made.rows))
         columns = self._columns(op, index)
         same = tensor.row_bytes == result.row_bytes and tensor.rows == result.rows

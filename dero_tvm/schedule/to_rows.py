@@ -7,7 +7,7 @@ from math import gcd
 
 from dero_tvm.planning.problem import BufferKind
 from dero_tvm.planning.rows.problem import Call, RowProblem, RowRange, RowTensor
-from relax_passes.operators import operator_of
+from relax_passes.operators import implementation
 from relax_passes.streaming.row_schedule import calls_in_order
 
 from .buffers import TakesTable, kinds_of_ports, read_whole, views_of_buffers
@@ -150,8 +150,7 @@ class _Builder:
         return (self.numbers[work_buffer(cascade, op)],) if op.scratch_bytes else ()
 
     def _reads(self, op: Operation, row: int) -> Iterator[RowRange]:
-        operator = operator_of(op.signature.operator)
-        assert operator is not None
+        operator = implementation(op.signature)
         for index, name in enumerate(op.operands):
             if name not in self.network.values:
                 continue
@@ -165,8 +164,7 @@ class _Builder:
 
     def _in_place(self, op: Operation, row: int) -> Iterator[RowRange]:
         """Rows of operands that the kernel may write its own row over."""
-        operator = operator_of(op.signature.operator)
-        assert operator is not None
+        operator = implementation(op.signature)
         result = self.network.values[op.result]
         if not self._alone(result):
             return

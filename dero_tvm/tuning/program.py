@@ -33,7 +33,7 @@ from dero_tvm.schedule.network import (
     Value,
 )
 from dero_tvm.schedule.to_problem import Sharing, to_problem
-from relax_passes.operators import TensorSpec, operator_of
+from relax_passes.operators import TensorSpec, implementation
 
 from .trial import Trial
 
@@ -74,8 +74,7 @@ class _Builder:
         request, prefix = trial.request, f"t{self.trials}"
         self.trials += 1
         signature = request.signature
-        operator = operator_of(signature.operator)
-        assert operator is not None
+        operator = implementation(signature)
         row_wise = operator.row_arguments(signature)
         operands = []
         taken: dict[str, int] = {}

@@ -22,6 +22,7 @@ from ..operators import (
     OperatorClass,
     Signature,
     TensorSpec,
+    implementation,
     operator_of,
     signature_of,
     spec_of,
@@ -89,9 +90,7 @@ class Node:
     @property
     def implementation(self) -> Operator:
         """Raises ``ValueError`` if this is none of the project's operators."""
-        operator = operator_of(self.signature.operator)
-        assert operator is not None  # for it has given the signature
-        return operator
+        return implementation(self.signature)
 
     @property
     def computed_operands(self) -> tuple[str, ...]:

@@ -61,6 +61,11 @@ def operator_of(call_or_name: Any) -> Operator | None:
     return None
 
 
+def implementation(signature: Signature) -> Operator:
+    """The operator of a signature that one of the set has; ``KeyError`` for any other."""
+    return _OPERATORS[signature.operator]
+
+
 def make_call(name: str, args: Sequence[relax.Expr], **attrs: Any) -> Call:
     """Build a call of operator `name` (without prefix), filling in default attributes."""
     operator = _OPERATORS[PREFIX + name]

@@ -37,14 +37,13 @@ from tvm.tirx.script import builder as T
 
 from .indexing import buffer_elements
 from .operator import Operator
-from .registry import operator_of
+from .registry import implementation
 from .signature import Signature
 
 
 def row_kernel(signature: Signature) -> Callable[[Callable], PrimFunc]:
     """Decorator: the portable row kernel of an operation."""
-    operator = operator_of(signature.operator)
-    assert operator is not None
+    operator = implementation(signature)
     scratch = operator.scratch_bytes(signature)
     last = [_Pointer("scratch", "int8", scratch)] if scratch else []
     return _kernel(operator, signature, *last)
@@ -52,8 +51,7 @@ def row_kernel(signature: Signature) -> Callable[[Callable], PrimFunc]:
 
 def running_kernel(signature: Signature) -> Callable[[Callable], PrimFunc]:
     """Decorator: the kernel that takes the rows of an operation into its state, one by one."""
-    operator = operator_of(signature.operator)
-    assert operator is not None
+    operator = implementation(signature)
     state = operator.running_state(signature)
     assert state is not None
     return _kernel(operator, signature, _Pointer("state", state.dtype, state.elements))

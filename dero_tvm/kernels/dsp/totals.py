@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from dero_tvm.schedule.row_offsets import RowOffsets
-from relax_passes.operators import Signature, TensorSpec, operator_of
+from relax_passes.operators import Signature, TensorSpec, implementation
 from relax_passes.operators.fixed_point import INT8_MAX, INT8_MIN, int8_limits
 from relax_passes.operators.quantized import divide_factor
 from relax_passes.operators.sum_range import SumRange
@@ -101,8 +101,7 @@ def _rows_together(s: Signature) -> int:
 
     A reduction's last axis must stay.
     """
-    operator = operator_of(s.operator)
-    assert operator is not None
+    operator = implementation(s)
     data: TensorSpec = s.inputs[0]
     if len(data.shape) == 1 or (s.operator == "dero.reduce" and _reduces_channels(s)):
         return 0
