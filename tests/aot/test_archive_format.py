@@ -15,6 +15,7 @@ import dero_tvm
 from dero_tvm.aot.archive import HOST_PROGRAM, ModelArchive, load_archive
 from dero_tvm.aot.files import LazyFiles
 from dero_tvm.boundary.errors import UserError
+from tests.compiled.models import compiled
 from tests.models.tiny_models import residual
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -22,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="module")
 def model():
-    return dero_tvm.compile(residual(), dero="accumulate")
+    return compiled("residual", dero="accumulate")
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +82,7 @@ def test_workspace_without_inputs_and_outputs():
     (main,) = model.archive.metadata["modules"]["default"]["memory"]["functions"]["main"]
     assert main["workspace_size_bytes"] == model.report.arena_bytes
     x = np.random.default_rng(0).standard_normal((1, 4, 8, 8)).astype("float32")
-    inside = dero_tvm.compile(residual()).run({"image": x})
+    inside = compiled("residual").run({"image": x})
     np.testing.assert_array_equal(model.run({"image": x})["scores"], inside["scores"])
 
 

@@ -12,6 +12,7 @@ from onnx import helper
 
 import dero_tvm
 from dero_tvm.boards.board import Board, Ram
+from tests.compiled.models import compiled
 from tests.models.tiny_models import model_of, residual
 
 STRICT = ("-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", "-Wpedantic")
@@ -46,7 +47,7 @@ def archives():
         "stream": {"dero": "stream"},
         "external": {"dero": "stream", "external_io": True},
     }
-    return {key: dero_tvm.compile(residual(), **given).archive for key, given in options.items()}
+    return {key: compiled("residual", **given).archive for key, given in options.items()}
 
 
 def test_no_heap_and_no_tvm_header(archives):
@@ -74,7 +75,7 @@ def test_hostile_names(compiler, tmp_path):
     build(model.archive, tmp_path, need(compiler), *STRICT)
     assert model.archive.inputs[0].name == HOSTILE["image"]
     outputs = model.run({HOSTILE["image"]: X}, device="host-c")
-    expected = dero_tvm.compile(residual(), dero="stream").run({"image": X})["scores"]
+    expected = compiled("residual").run({"image": X})["scores"]
     np.testing.assert_allclose(outputs[HOSTILE["scores"]], expected, rtol=1e-5, atol=1e-6)
 
 
@@ -148,5 +149,5 @@ def test_several_regions_and_caller_workspace(tmp_path):
     assert b".bss.fast" not in data
     done = subprocess.run([tmp_path / "run"], input=X.tobytes(), capture_output=True, check=True)
     result = np.frombuffer(done.stdout, "float32").reshape(1, 4, 8, 8)
-    expected = dero_tvm.compile(residual()).run({"image": X})["scores"]
+    expected = compiled("residual").run({"image": X})["scores"]
     np.testing.assert_allclose(result, expected, rtol=1e-5, atol=1e-6)

@@ -17,7 +17,7 @@ from dero_tvm.aot import ModelArchive
 from dero_tvm.runners import RunError, run_host_c, run_qemu
 from dero_tvm.runners.result import equal_outputs
 from tests.aot.networks import int8_block
-from tests.models.tiny_models import residual
+from tests.compiled.models import compiled
 
 STRICT = (
     *("-std=c11", "-O2", "-Wall", "-Wextra", "-Wpedantic", "-Wshadow"),
@@ -39,12 +39,12 @@ def need(*tools: str) -> str:
 def archives() -> dict[str, ModelArchive]:
     rows = {"input_layout": "nhwc", "stream_input": True}
     return {
-        "inside": dero_tvm.compile(residual(), dero="accumulate").archive,
-        "external": dero_tvm.compile(residual(), external_io=True).archive,
+        "inside": compiled("residual", dero="accumulate").archive,
+        "external": compiled("residual", external_io=True).archive,
         "no arena": dero_tvm.compile(
             dero_tvm.load(int8_block()), dero="none", external_io=True
         ).archive,
-        "rows": dero_tvm.compile(residual(spatial=True), **rows).archive,
+        "rows": compiled("spatial residual", **rows).archive,
         "two": two_regions().archive,
     }
 

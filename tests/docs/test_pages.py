@@ -15,6 +15,7 @@ from click.testing import CliRunner
 import dero_tvm
 from dero_tvm.cli.main import tvmc
 from dero_tvm.kernels import registered, unregister_kernel
+from tests.compiled.models import compiled
 from tests.conftest import ROOT
 from tests.docs.pages import PAGES, blocks, pages_with
 
@@ -36,7 +37,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(scope="module")
 def digits() -> dero_tvm.CompiledModel:
     """The bundled network."""
-    return dero_tvm.compile(ROOT / "examples" / "models" / "digits_int8.onnx")
+    return compiled("digits_int8")
 
 
 @pytest.mark.slow

@@ -16,6 +16,7 @@ from dero_tvm.driver.choose_plan import fastest_within
 from dero_tvm.driver.network_planner import NetworkPlanner
 from dero_tvm.driver.prepare import prepare
 from dero_tvm.report.text_table import print_report
+from tests.compiled.models import compiled
 from tests.models.small_networks import image, residual_network, run_reference
 
 MODES = [mode.value for mode in Dero]
@@ -60,7 +61,7 @@ def test_each_mode_saves_more(by_mode: dict[str, list[Candidate]]) -> None:
 def test_without_a_budget_the_smallest_plan_is_taken(
     mode: str, by_mode: dict[str, list[Candidate]]
 ) -> None:
-    model = dero_tvm.compile(residual_network(), dero=mode)
+    model = compiled("residual module", dero=mode)
     assert model.report.dero == mode
     assert model.report.chosen in labels(by_mode[mode])
     assert model.report.arena_bytes == least(by_mode[mode])
@@ -181,7 +182,7 @@ def test_a_mode_limits_what_a_budget_may_cause(by_mode: dict[str, list[Candidate
 
 
 def test_inputs_outside_the_arena_do_not_count() -> None:
-    inside = dero_tvm.compile(residual_network())
+    inside = compiled("residual module")
     outside = dero_tvm.compile(residual_network(), external_io=True)
     assert outside.report.arena_bytes < inside.report.arena_bytes
     budget = outside.report.arena_bytes

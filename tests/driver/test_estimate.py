@@ -15,6 +15,7 @@ from onnx import helper
 import dero_tvm
 from dero_tvm.aot.kernels import alike_takes_table, takes_table
 from dero_tvm.boards.board import load_board
+from tests.compiled.models import compiled
 from tests.models.tiny_models import model_of, residual, save
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,7 +28,7 @@ BROKEN = b"\x08\x01nothing"
 )
 def test_is_what_compile_finds(dero: str, target: str) -> None:
     found = dero_tvm.estimate(DIGITS, target=target, dero=dero)
-    report = dero_tvm.compile(DIGITS, target=target, dero=dero).report
+    report = compiled("digits_int8", target=target, dero=dero).report
     assert found.arena_bytes == report.arena_bytes
     assert found.macs == report.macs
     assert found.weights_bytes == report.constants_bytes - report.table_bytes

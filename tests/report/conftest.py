@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-import dero_tvm
 from dero_tvm.driver.compiler import CompiledModel
 from dero_tvm.report import Report
-from tests.models.tiny_models import residual
+from tests.compiled.models import compiled
 
 ROOT = Path(__file__).parents[2]
 HOSTILE = (
@@ -25,7 +24,7 @@ HOSTILE = (
 def reports() -> dict[str, Report]:
     """By the choice of ``--dero``."""
     return {
-        dero: dero_tvm.compile(residual(), dero=dero, input_layout="nhwc").report
+        dero: compiled("residual", dero=dero, input_layout="nhwc").report
         for dero in ("none", "accumulate", "stream")
     }
 
@@ -38,7 +37,7 @@ def report(reports: dict[str, Report]) -> Report:
 @pytest.fixture(scope="session")
 def model_by_rows() -> CompiledModel:
     """A model of which every row has an address of its own."""
-    model = dero_tvm.compile(ROOT / "examples" / "models" / "digits_int8.onnx", dero="stream")
+    model = compiled("digits_int8")
     assert model.plan.rows is not None
     return model
 

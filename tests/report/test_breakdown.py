@@ -7,21 +7,20 @@ from pathlib import Path
 
 import pytest
 
-import dero_tvm
 from dero_tvm.report import Report
 from dero_tvm.report.breakdown import breakdown
 from dero_tvm.report.html import html_page
 from dero_tvm.report.join_stories import join_stories
 from dero_tvm.report.measured import Measured
 from dero_tvm.report.timeline import ReportedBuffer
-from tests.models.tiny_models import residual
+from tests.compiled.models import compiled
 
 DIGITS = Path(__file__).parents[2] / "examples" / "models" / "digits_int8.onnx"
 
 
 @pytest.fixture(scope="module")
 def digits() -> Report:
-    return dero_tvm.compile(DIGITS, target="mps2-an500").report
+    return compiled("digits_int8", target="mps2-an500").report
 
 
 def test_parts_are_the_whole(digits: Report, by_rows: Report, report: Report) -> None:
@@ -105,7 +104,7 @@ def test_a_join_unlike_the_one_before_says_why(report: Report) -> None:
 
 
 def test_columns_that_are_empty_are_left_out() -> None:
-    report = dero_tvm.compile(residual(), dero="none").report
+    report = compiled("residual", dero="none").report
     page = html_page(report)
     assert ">weights</th>" in page and ">tables</th>" not in page
     assert ">an integer q stands for</th>" not in page

@@ -15,7 +15,8 @@ from dero_tvm.report import Report
 from dero_tvm.report.data import ReportedShortcut
 from dero_tvm.report.html import html_page, notebook_frame
 from dero_tvm.report.html.residual_graph import ROW, residual_graph
-from tests.models.tiny_models import model_of, residual
+from tests.compiled.models import compiled
+from tests.models.tiny_models import model_of
 
 VOID = {"meta", "hr", "br", "link", "img", "input"}
 
@@ -120,7 +121,7 @@ def test_hostile_names(page: Page, hostile: Report) -> None:
 )
 def test_other_interfaces(options: dict[str, Any]) -> None:
     """Inputs and outputs that are outside the arena, or never whole."""
-    report = dero_tvm.compile(residual(spatial=True), **options).report
+    report = compiled("spatial residual", **options).report
     page = Page(html_page(report))
     ids = {value for _, name, value in page.attributes if name == "id"}
     named = {value for _, name, value in page.attributes if name in ("data-b", "data-s")}

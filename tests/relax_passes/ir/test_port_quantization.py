@@ -18,6 +18,7 @@ from rich.console import Console
 import dero_tvm
 from dero_tvm.report import Report
 from dero_tvm.report.text_table import print_report
+from tests.compiled.models import compiled
 from tests.models.tflite_builder import TFLiteBuilder
 
 ROOT = Path(__file__).parents[3]
@@ -87,12 +88,12 @@ def test_of_onnx_integers() -> None:
 
 
 def test_only_with_integers_at_the_border() -> None:
-    assert macros(dero_tvm.compile(DIGITS)) == {}
-    assert len(macros(dero_tvm.compile(DIGITS, integer_io=True))) == 4
+    assert macros(compiled("digits_int8")) == {}
+    assert len(macros(compiled("digits_int8", integer_io=True))) == 4
 
 
 def test_the_report_says_so() -> None:
-    report = dero_tvm.compile(DIGITS, integer_io=True).report
+    report = compiled("digits_int8", integer_io=True).report
     image, logits = report.ports
     assert (image.kind, image.name, image.type) == ("input", "image", "1x1x8x8 int8")
     assert image.meaning == "0.00392157 * (q + 128)"
@@ -109,8 +110,8 @@ def test_macros_are_what_the_model_means(tmp_path: Path) -> None:
     if shutil.which("gcc") is None:
         pytest.skip("gcc is not installed")
     images = np.load(ROOT / "examples" / "models" / "digits_test.npz")["images"][:1]
-    model = dero_tvm.compile(DIGITS, integer_io=True)
-    (expected,) = dero_tvm.compile(DIGITS).run({"image": images.reshape(1, 1, 8, 8)}).values()
+    model = compiled("digits_int8", integer_io=True)
+    (expected,) = compiled("digits_int8").run({"image": images.reshape(1, 1, 8, 8)}).values()
     model.archive.extract_c(tmp_path)
     values = ", ".join(f"{float(value)!r}f" for value in images.ravel())
     (tmp_path / "main.c").write_text(f"""
