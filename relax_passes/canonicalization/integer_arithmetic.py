@@ -42,8 +42,8 @@ NAME = "IntegerArithmetic"
 
 IntegerRule = Callable[["IntegerRewriter", relax.Var, Any], "relax.Expr | None"]
 INTEGERS: Rules[IntegerRule] = Rules(NAME)
-"""What a float call becomes on integers.  None if no operand is quantized; raises `Refusal` if one
-is but the operator has to stay in float.
+"""What a float call becomes on integers.  None if its operands are not quantized as it wants them,
+which is noted where some are quantized; raises `Refusal` if the operator has to stay in float.
 """
 
 
@@ -63,11 +63,14 @@ class IntegerRewriter(DataflowRewriter):
         rule = INTEGERS.get(expr)
         if rule is not None:
             try:
-                return rule(self, var, expr)
+                new = rule(self, var, expr)
             except Refusal as refusal:
                 self.note(var, f"{_name(expr)} kept in float: {refusal}")
                 return None
-        self._note_float(var, expr)
+            if new is not None:
+                return new
+        known = "its operands are not all quantized to int8 with one scale"
+        self._note_float(var, expr, known if rule is not None else "it has no integer form")
         return None
 
     # --- what operators ask ------------------------------------------------------------------
@@ -97,11 +100,6 @@ class IntegerRewriter(DataflowRewriter):
         return is_call(call, "relax.dequantize") and not isinstance(
             self.old.definition(call.args[0]), GenericConst
         )
-
-    def refuse_quantized(self, *operands: relax.Expr) -> None:
-        """Raise `Refusal` if an operand is quantized, though not as the integers would need it."""
-        if any(self.is_quantized(operand) for operand in operands):
-            raise Refusal("its operands are not all quantized to int8 with one scale")
 
     def epilogue(self, var: relax.Var, *, bias: bool = False, dtype: str = "int8") -> Epilogue:
         """What follows up to the quantization.  Raises :class:`Refusal` if there is none."""
@@ -224,11 +222,11 @@ class IntegerRewriter(DataflowRewriter):
             return scale is None or bool((scale.values != 1).any())
         return is_call(expr, "relax.quantize")
 
-    def _note_float(self, var: relax.Var, expr: relax.Expr) -> None:
+    def _note_float(self, var: relax.Var, expr: relax.Expr, reason: str) -> None:
         if not isinstance(expr, Call) or is_call(expr, "relax.dequantize"):
             return
         if any(isinstance(o, relax.Var) and self.is_quantized(o) for o in operands_of(expr)):
-            self.note(var, f"{_name(expr)} kept in float: it has no integer form")
+            self.note(var, f"{_name(expr)} kept in float: {reason}")
 
 
 IntegerArithmetic = rewriting_pass(NAME, IntegerRewriter)

@@ -170,7 +170,6 @@ def on_integers(
     """
     source = rewriter.quantized(call.args[0], ACTIVATIONS)
     if source is None:
-        rewriter.refuse_quantized(call.args[0])
         return None
     check_layout(call)
     weight, weight_zero_point = int8_weight(rewriter, call.args[1], by_filter)

@@ -166,7 +166,6 @@ def _select(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Exp
 def _integers(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax.Expr | None:
     source = rewriter.quantized(call.args[0])
     if source is None:
-        rewriter.refuse_quantized(call.args[0])
         return None
     vectors = _vectors(rewriter.old, call)
     epilogue = rewriter.epilogue(var)

@@ -125,7 +125,6 @@ def _integers(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax.Exp
         return _between_casts(rewriter, var, call, window) if plain else None
     source = rewriter.quantized(call.args[0])
     if source is None:
-        rewriter.refuse_quantized(call.args[0])
         return None
     if not plain:
         raise Refusal(f"its layout is {a.layout}, or its windows reach beyond the padding")

@@ -131,7 +131,6 @@ def _select(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Exp
 def _integers(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax.Expr | None:
     source = rewriter.quantized(call.args[0], ACTIVATIONS)
     if source is None:
-        rewriter.refuse_quantized(call.args[0])
         return None
     shape = shape_of(call.args[0])
     axes = range(len(shape)) if call.attrs.axis is None else call.attrs.axis

@@ -155,7 +155,6 @@ def _integers(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax.Exp
     """Sums of pixels times integer weights, one rounding for all."""
     source = rewriter.quantized(call.args[0])
     if source is None:
-        rewriter.refuse_quantized(call.args[0])
         return None
     attrs = _bilinear(call)
     epilogue = rewriter.epilogue(var)

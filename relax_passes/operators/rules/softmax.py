@@ -83,7 +83,6 @@ def _select(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Exp
 def _integers(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax.Expr | None:
     source, beta = _scaled(rewriter, call.args[0])
     if source is None:
-        rewriter.refuse_quantized(call.args[0])
         return None
     if call.attrs.axis % len(shape_of(call)) != len(shape_of(call)) - 1:
         raise Refusal("it is not along the last axis")

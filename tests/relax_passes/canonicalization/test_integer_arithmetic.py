@@ -232,6 +232,19 @@ def test_a_result_that_is_not_quantized_stays_in_float() -> None:
     assert notes_of(build, 4, 4)[0] == [expected]
 
 
+@pytest.mark.parametrize("name", ["argmax", "mean", "sin"])
+def test_data_with_a_scale_for_each_channel_stay_in_float(name) -> None:
+    def build(emit, x):
+        scales = real([0.1, 0.2, 0.3, 0.4])
+        data = emit(op.dequantize(x, scales, integer(0), axis=1))
+        return getattr(op, name)(data) if name == "sin" else getattr(op, name)(data, 1)
+
+    why = "it has no integer form"
+    if name != "sin":
+        why = "its operands are not all quantized to int8 with one scale"
+    assert notes_of(build, 2, 4)[0] == [f"{name} kept in float: {why}"]
+
+
 def test_integers_of_a_float_network_stand_for_themselves() -> None:
     def build(emit, x):
         d = emit(dequantize(x, 1.0, 0))
