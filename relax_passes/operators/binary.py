@@ -18,9 +18,8 @@ class _Plain(BinaryOperator):
 
     defaults = {"minimum": None, "maximum": None}
 
-    def combine(self, a: Any, b: Any) -> Any:
-        """The result for one pair of elements, as a TIR expression."""
-        raise NotImplementedError
+    combine: Callable[[Any, Any], Any]
+    """The result for one pair of elements, as a TIR expression."""
 
     def arithmetic(self, signature: Signature) -> Callable[[Any, Any], Any]:
         low, high = signature["minimum"], signature["maximum"]
@@ -34,9 +33,7 @@ class Divide(_Plain):
 
     name = "divide"
     dtypes = ("float32",)
-
-    def combine(self, a: Any, b: Any) -> Any:
-        return a / b
+    combine = staticmethod(lambda a, b: a / b)
 
 
 @register
@@ -45,9 +42,7 @@ class Power(_Plain):
 
     name = "power"
     dtypes = ("float32",)
-
-    def combine(self, a: Any, b: Any) -> Any:
-        return T.pow(a, b)
+    combine = staticmethod(T.pow)
 
 
 @register
@@ -59,8 +54,7 @@ class Maximum(_Plain):
 
     name = "maximum"
 
-    def combine(self, a: Any, b: Any) -> Any:
-        return T.max(a, b)
+    combine = staticmethod(T.max)
 
 
 @register
@@ -72,5 +66,4 @@ class Minimum(_Plain):
 
     name = "minimum"
 
-    def combine(self, a: Any, b: Any) -> Any:
-        return T.min(a, b)
+    combine = staticmethod(T.min)
