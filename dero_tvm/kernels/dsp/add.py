@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dero_tvm.schedule.row_offsets import RowOffsets
-from relax_passes.operators import TensorSpec
 from relax_passes.operators.fixed_point import int8_limits
 
 from ..c_kernel import SUPPORT, CKernel, ElementRun, Request
 from ..kernel_table import register_kernel
+from .element_loop import element_loop
 
 _BODY = """\
 static const struct dsp_addition with = {{
@@ -17,11 +17,6 @@ static const struct dsp_addition with = {{
 }};
 """
 _RUN = "dsp_add(&with, {count}, {a}, {b}, {out});\n"
-_PIXELS = """\
-for (int32_t pixel = 0; pixel < {pixels}; ++pixel) {{
-  dsp_add(&with, {count}, a + pixel * {a_pixel}, b + pixel * {b_pixel}, out + pixel * {out_pixel});
-}}
-"""
 
 
 @register_kernel("subtract", features={"dsp"})
@@ -54,24 +49,9 @@ def add(request: Request) -> CKernel | None:
         minimum=minimum,
         maximum=maximum,
     )
-    dense = all(spec.dense for spec in (a, b, out))
 
     def text(offsets: RowOffsets) -> str:
-        if dense:
-            loop = _RUN.format(count=offsets.elements(s), a="a", b="b", out="out")
-        else:
-            loop = _pixels(a, b, out, offsets.pixels(s))
-        return f"{body}{offsets.rows_of(s, 'ab')}{loop}"
+        return f"{body}{offsets.rows_of(s, 'ab')}{element_loop('dsp_add', s, '&with', offsets)}"
 
     run = ElementRun(body, lambda a, b, out, count: _RUN.format(a=a, b=b, out=out, count=count))
     return CKernel("dsp_add", text, support=(SUPPORT / "dsp_add.h",), elements=run, ranges=True)
-
-
-def _pixels(a: TensorSpec, b: TensorSpec, out: TensorSpec, pixels: str) -> str:
-    return _PIXELS.format(
-        pixels=pixels,
-        count=out.channels,
-        a_pixel=a.pixel_stride,
-        b_pixel=b.pixel_stride,
-        out_pixel=out.pixel_stride,
-    )

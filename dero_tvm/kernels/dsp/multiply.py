@@ -10,6 +10,7 @@ from relax_passes.operators.fixed_point import int8_limits
 
 from ..c_kernel import SUPPORT, CKernel, ElementRun, Request
 from ..kernel_table import register_kernel
+from .element_loop import element_loop
 
 _BODY = """\
 static const struct dsp_multiplication with = {{
@@ -18,12 +19,6 @@ static const struct dsp_multiplication with = {{
 }};
 """
 _RUN = "dsp_multiply(&with, {count}, {a}, {b}, {out});\n"
-_PIXELS = """\
-for (int32_t pixel = 0; pixel < {pixels}; ++pixel) {{
-  dsp_multiply(&with, {count}, a + pixel * {a_pixel}, b + pixel * {b_pixel},
-               out + pixel * {out_pixel});
-}}
-"""
 
 
 @register_kernel("multiply", features={"dsp"})
@@ -51,16 +46,7 @@ def multiply(request: Request) -> CKernel | None:
         minimum=minimum,
         maximum=maximum,
     )
-    if all(spec.dense and spec.shape == out.shape for spec in (a, b, out)):
-        loop = _RUN.format(count=out.pixels * out.channels, a="a", b="b", out="out")
-    else:
-        loop = _PIXELS.format(
-            pixels=out.pixels,
-            count=out.channels,
-            a_pixel=a.pixel_stride if a.shape == out.shape else 0,
-            b_pixel=b.pixel_stride if b.shape == out.shape else 0,
-            out_pixel=out.pixel_stride,
-        )
+    loop = element_loop("dsp_multiply", s, "&with")
 
     def text(offsets: RowOffsets) -> str:
         return f"{body}{offsets.rows_of(s, 'ab')}{loop}"
