@@ -1,6 +1,6 @@
 """The ways in which one network may be laid out in memory, from fastest to smallest.
 
-All compute the same bits.  Which of them is taken is decided in `choose`.
+All compute the same bits.  Which of them is taken is decided in `choose_plan`.
 """
 
 from __future__ import annotations

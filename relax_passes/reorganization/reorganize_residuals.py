@@ -17,7 +17,7 @@ went, ``RefineOperators`` afterwards gives the stages their parameters back.
 The network is written in the operator set with everything spelled out (`write_network`), as
 exporters write it too; ``FuseShortcuts`` makes one operator of each convolution and its shortcut.
 Main's attribute ``dero.reorganization`` holds the description of the network, which
-`reorganization_attribute.read_reorganization` gives back with the weights.
+`attribute.read_reorganization` gives back with the weights.
 
 Precondition: a canonical module of float32.  Raises ``CannotReorganize`` with the reason for a
 network without residual connections, and for operators that are left to TVM.
