@@ -8,7 +8,7 @@ All become amounts here, so that what TVM's importer makes of the rules does not
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from tvm import relax
 
@@ -17,6 +17,19 @@ from ..transposed_windows import split_extra
 POOLS = ("AveragePool", "LpPool", "MaxPool")
 WINDOWS = ("Conv", "ConvTranspose", *POOLS)
 _RULES = ("NOTSET", "SAME_LOWER", "SAME_UPPER", "VALID")
+
+
+class _Axis(NamedTuple):
+    """What windows see of one axis: elements of the data, from window to window, of a window."""
+
+    length: int
+    stride: int
+    span: int
+
+    @property
+    def lacking(self) -> int:
+        """What padding has to add for a window every `stride` elements; below 0: what is left."""
+        return (-(-self.length // self.stride) - 1) * self.stride + self.span - self.length
 
 
 def resolve_padding(
@@ -42,25 +55,27 @@ def resolve_padding(
     if len(kernel) != len(lengths) or min(kernel, default=1) < 1:
         raise ValueError(f"the kernel_shape {list(kernel)} does not fit {len(lengths)} axes")
     spans = [(size - 1) * dilation + 1 for size, dilation in zip(kernel, dilations)]
+    axes = list(map(_Axis, lengths, strides, spans))
     rule = attrs.pop("auto_pad", b"NOTSET").decode()
     if rule not in _RULES:
         raise ValueError(f"the auto_pad {rule!r} is none of {', '.join(_RULES)}")
     pads = _amounts(attrs, len(lengths)) if rule == "NOTSET" else [(0, 0)] * len(lengths)
     zeros = [(0, 0)] * len(lengths)
     if name == "ConvTranspose":
-        pads = _transposed(attrs, rule, pads, lengths, strides, spans)
-        behind, attrs["output_padding"] = split_extra(_extra(attrs, lengths), strides)
+        pads = _transposed(attrs, rule, pads, axes)
+        behind, attrs["output_padding"] = split_extra(_extra(attrs, axes), strides)
         zeros = [(0, count) for count in behind]
     elif rule.startswith("SAME"):
-        pads = _same(rule, lengths, strides, spans)
-        _refuse_cropping(name, rule, lengths, strides, spans)
-        if name in POOLS and pads != _same(rule, lengths, strides, kernel):
+        pads = [_shared(axis.lacking, rule) for axis in axes]
+        _refuse_cropping(name, rule, axes)
+        dense = map(_Axis, lengths, strides, kernel)
+        if name in POOLS and pads != [_shared(axis.lacking, rule) for axis in dense]:
             raise ValueError(
                 f"ONNX defines the {rule} padding of dilated windows otherwise than ONNX Runtime "
                 "computes it; export the model with pads in place of auto_pad"
             )
     if name in POOLS:
-        pads, zeros = _pooled(name, attrs, pads, lengths, strides, spans)
+        pads, zeros = _pooled(name, attrs, pads, axes)
     attrs["pads"] = [before for before, _ in pads] + [after for _, after in pads]
     return zeros
 
@@ -86,19 +101,7 @@ def _amounts(attrs: dict[str, Any], axes: int) -> list[tuple[int, int]]:
     return list(zip(pads[:axes], pads[axes:]))
 
 
-def _same(
-    rule: str, lengths: Sequence[int], strides: Sequence[int], spans: Sequence[int]
-) -> list[tuple[int, int]]:
-    """Padding with which there is a window for every `stride` elements."""
-    return [
-        _shared((-(-length // stride) - 1) * stride + span - length, rule)
-        for length, stride, span in zip(lengths, strides, spans)
-    ]
-
-
-def _refuse_cropping(
-    name: str, rule: str, lengths: Sequence[int], strides: Sequence[int], spans: Sequence[int]
-) -> None:
+def _refuse_cropping(name: str, rule: str, axes: Sequence[_Axis]) -> None:
     """Windows that leave out elements between them.
 
     None is padded there, says ONNX.  ONNX Runtime pads by less than none: its averages and norms
@@ -108,13 +111,12 @@ def _refuse_cropping(
     least = {"AveragePool": -1, "Conv": -2 if rule == "SAME_UPPER" else None, "LpPool": -1}.get(
         name
     )
-    for length, stride, span in zip(lengths, strides, spans):
-        total = (-(-length // stride) - 1) * stride + span - length
-        if least is not None and total < least:
+    for axis in axes:
+        if least is not None and axis.lacking < least:
             raise ValueError(
-                f"ONNX defines the {rule} padding of {length} elements for windows of {span} "
-                f"that are {stride} apart otherwise than ONNX Runtime computes it; export the "
-                "model with pads in place of auto_pad"
+                f"ONNX defines the {rule} padding of {axis.length} elements for windows of "
+                f"{axis.span} that are {axis.stride} apart otherwise than ONNX Runtime computes "
+                "it; export the model with pads in place of auto_pad"
             )
 
 
@@ -126,27 +128,19 @@ def _shared(total: int, rule: str) -> tuple[int, int]:
 
 
 def _transposed(
-    attrs: dict[str, Any],
-    rule: str,
-    pads: list[tuple[int, int]],
-    lengths: Sequence[int],
-    strides: Sequence[int],
-    spans: Sequence[int],
+    attrs: dict[str, Any], rule: str, pads: list[tuple[int, int]], axes: Sequence[_Axis]
 ) -> list[tuple[int, int]]:
     """What is cut off the result of a ConvTranspose."""
-    more = _extra(attrs, lengths)
+    more = _extra(attrs, axes)
     wanted = attrs.pop("output_shape", None)
     if wanted is None:
         if not rule.startswith("SAME"):
             return pads
         # A result of `length * stride`, if the windows reach as far.
-        return [
-            _shared(extra + span - stride, rule)
-            for extra, span, stride in zip(more, spans, strides)
-        ]
-    wanted = [int(size) for size in wanted][-len(lengths) :]
+        return [_shared(extra + a.span - a.stride, rule) for extra, a in zip(more, axes)]
+    wanted = [int(size) for size in wanted][-len(axes) :]
     pads = []
-    for axis, (length, stride, span) in enumerate(zip(lengths, strides, spans)):
+    for axis, (length, stride, span) in enumerate(axes):
         total = (length - 1) * stride + more[axis] + span - wanted[axis]
         if total < 0:
             more[axis] -= total
@@ -155,20 +149,15 @@ def _transposed(
     return pads
 
 
-def _extra(attrs: dict[str, Any], lengths: Sequence[int]) -> list[int]:
-    more = [int(number) for number in attrs.get("output_padding") or [0] * len(lengths)]
-    if len(more) != len(lengths) or min(more) < 0:
-        raise ValueError(f"output_padding={more} does not fit {len(lengths)} axes")
+def _extra(attrs: dict[str, Any], axes: Sequence[_Axis]) -> list[int]:
+    more = [int(number) for number in attrs.get("output_padding") or [0] * len(axes)]
+    if len(more) != len(axes) or min(more) < 0:
+        raise ValueError(f"output_padding={more} does not fit {len(axes)} axes")
     return more
 
 
 def _pooled(
-    name: str,
-    attrs: dict[str, Any],
-    pads: Sequence[tuple[int, int]],
-    lengths: Sequence[int],
-    strides: Sequence[int],
-    spans: Sequence[int],
+    name: str, attrs: dict[str, Any], pads: Sequence[tuple[int, int]], axes: Sequence[_Axis]
 ) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
     """Padding after which every window is whole, and zeros to add to the data before.
 
@@ -178,7 +167,7 @@ def _pooled(
     ceil = attrs.pop("ceil_mode", 0)
     counted = name == "LpPool" or (name == "AveragePool" and attrs.get("count_include_pad"))
     ends = []
-    for length, (before, after), stride, span in zip(lengths, pads, strides, spans):
+    for (length, stride, span), (before, after) in zip(axes, pads):
         steps = length + before + after - span
         count = (-(-steps // stride) if ceil else steps // stride) + 1
         if ceil and (count - 1) * stride >= length + before:
