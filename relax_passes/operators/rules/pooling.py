@@ -66,15 +66,17 @@ def _layout(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.Expr:
     check_plain(a.layout, a.out_layout)
     result = _POOLS[call.op.name](
         rewriter.arrange(call.args[0], channels_last(a.layout)),
-        pool_size=a.pool_size,
-        strides=a.strides,
-        padding=a.padding,
-        dilation=a.dilation,
+        **_windows(call),
         ceil_mode=a.ceil_mode,
-        count_include_pad=a.count_include_pad,
         layout="NHWC",
     )
     return rewriter.keep(var, result, Layout.permuted(shape_of(call), channels_last(a.out_layout)))
+
+
+def _windows(call: Any) -> dict[str, Any]:
+    """Where the windows lie, and what they count."""
+    names = ("pool_size", "strides", "padding", "dilation", "count_include_pad")
+    return {name: getattr(call.attrs, name) for name in names}
 
 
 @DEMANDS.register(*_POOLS)
@@ -95,13 +97,7 @@ def _select(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Exp
         raise Refusal("its windows reach beyond the padding")
     if average:
         check_float32(call)
-    window = {
-        "pool_size": a.pool_size,
-        "strides": a.strides,
-        "padding": a.padding,
-        "dilation": a.dilation,
-        "count_include_pad": a.count_include_pad,
-    }
+    window = _windows(call)
     if not windows_meet_image(spec_of(call.args[0].ty), window):
         raise Refusal("some of its windows lie in the padding alone")
     kind = "average" if average else "max"
@@ -112,15 +108,7 @@ def _select(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Exp
 def _integers(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax.Expr | None:
     a = call.attrs
     plain = (a.layout, a.out_layout) == ("NHWC", "NHWC") and not a.ceil_mode
-    window = {
-        "kind": "average",
-        "pool_size": a.pool_size,
-        "strides": a.strides,
-        "padding": a.padding,
-        "dilation": a.dilation,
-        "count_include_pad": a.count_include_pad,
-        "rounding": rewriter.rounding,
-    }
+    window = {"kind": "average", **_windows(call), "rounding": rewriter.rounding}
     if dtype_of(call) == "int32":
         return _between_casts(rewriter, var, call, window) if plain else None
     source = rewriter.quantized(call.args[0])
