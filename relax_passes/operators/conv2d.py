@@ -12,7 +12,7 @@ from . import fixed_point, layer_sums, script
 from .layer_sums import LayerSums
 from .registry import Operator, OperatorClass, Span, register
 from .signature import Signature, TensorSpec
-from .window import needed_along, output_length
+from .window import needed_along, output_length, window_rows
 
 
 @register
@@ -40,28 +40,27 @@ class Conv2D(Operator):
         "groups": 1,
         **layer_sums.ATTRIBUTES,
     }
+    reach = staticmethod(window_rows)
+    """What of the data a row or column of the result needs."""
 
     def infer(self, inputs: tuple[TensorSpec, ...], attrs: dict[str, Any]) -> TensorSpec:
-        check_operands(inputs, attrs)
+        check_operands(inputs, attrs, self.name)
         data, weight = inputs[:2]
-        batch, height, width, channels = data.shape
-        filters, kernel_h, kernel_w, depth = weight.shape
+        filters, *kernel, depth = weight.shape
         groups = attrs["groups"]
-        if depth * groups != channels or filters % groups:
+        if depth * groups != data.channels or filters % groups:
             raise ValueError(
-                f"conv2d: {channels} channels in {groups} groups do not fit weights of shape "
-                f"{weight.shape}"
+                f"{self.name}: {data.channels} channels in {groups} groups do not fit weights of "
+                f"shape {weight.shape}"
             )
-        top, left, bottom, right = attrs["padding"]
-        stride_h, stride_w = attrs["strides"]
-        dilation_h, dilation_w = attrs["dilation"]
-        shape = (
-            batch,
-            output_length(height, kernel_h, stride_h, top, bottom, dilation_h),
-            output_length(width, kernel_w, stride_w, left, right, dilation_w),
-            filters,
-        )
-        return TensorSpec(shape, data.dtype)
+        lengths = (self.length(data.shape[1 + axis], kernel[axis], attrs, axis) for axis in (0, 1))
+        return TensorSpec((data.shape[0], *lengths, filters), data.dtype)
+
+    def length(self, length: int, kernel: int, attrs: Mapping[str, Any], axis: int) -> int:
+        """Of the result along an axis of the image; ValueError if there is none."""
+        before, after = attrs["padding"][axis], attrs["padding"][axis + 2]
+        stride, dilation = attrs["strides"][axis], attrs["dilation"][axis]
+        return output_length(length, kernel, stride, before, after, dilation)
 
     def operator_class(self, signature: Signature) -> OperatorClass:
         data, weight = signature.inputs[:2]
@@ -73,10 +72,12 @@ class Conv2D(Operator):
         return OperatorClass.SPATIAL
 
     def needed_rows(self, signature: Signature, argument: int, row: int) -> Span:
-        return needed_along(0, row, signature, kernel=signature.inputs[1].shape[1])
+        kernel = signature.inputs[1].shape[1]
+        return needed_along(0, row, signature, kernel=kernel, needed=self.reach)
 
     def needed_columns(self, signature: Signature, argument: int, column: int) -> Span | None:
-        return needed_along(1, column, signature, kernel=signature.inputs[1].shape[2])
+        kernel = signature.inputs[1].shape[2]
+        return needed_along(1, column, signature, kernel=kernel, needed=self.reach)
 
     def macs(self, signature: Signature) -> int:
         _, kernel_h, kernel_w, depth = signature.inputs[1].shape

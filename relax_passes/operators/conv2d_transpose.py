@@ -9,15 +9,16 @@ nothing is accumulated from row to row.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from tvm import tirx
 from tvm.script import tirx as T
 
-from .conv2d import Conv2D, Geometry, check_operands, sum_of_taps
-from .registry import OperatorClass, Span, register
+from .conv2d import Conv2D, Geometry, sum_of_taps
+from .registry import OperatorClass, register
 from .signature import Signature, TensorSpec
-from .window import needed_along, transposed_length, transposed_rows
+from .window import transposed_length, transposed_rows
 
 
 @register
@@ -33,31 +34,21 @@ class Conv2DTranspose(Conv2D):
 
     name = "conv2d_transpose"
     defaults = {**Conv2D.defaults, "output_padding": (0, 0)}
+    reach = staticmethod(transposed_rows)
 
     def infer(self, inputs: tuple[TensorSpec, ...], attrs: dict[str, Any]) -> TensorSpec:
-        check_operands(inputs, attrs, self.name)
-        data, weight = inputs[:2]
-        batch, height, width, channels = data.shape
-        filters, kernel_h, kernel_w, depth = weight.shape
-        groups, extra = attrs["groups"], attrs["output_padding"]
-        if depth * groups != channels or filters % groups:
-            raise ValueError(
-                f"{self.name}: {channels} channels in {groups} groups do not fit weights of shape "
-                f"{weight.shape}"
-            )
+        extra = attrs["output_padding"]
         if len(extra) != 2 or min(extra) < 0:
             raise ValueError(
                 f"{self.name}: output_padding takes 2 numbers of at least 0, got {extra}"
             )
-        top, left, bottom, right = attrs["padding"]
-        (stride_h, stride_w), (dilation_h, dilation_w) = attrs["strides"], attrs["dilation"]
-        shape = (
-            batch,
-            transposed_length(height, kernel_h, stride_h, top, bottom, dilation_h, extra[0]),
-            transposed_length(width, kernel_w, stride_w, left, right, dilation_w, extra[1]),
-            filters,
-        )
-        return TensorSpec(shape, data.dtype)
+        return super().infer(inputs, attrs)
+
+    def length(self, length: int, kernel: int, attrs: Mapping[str, Any], axis: int) -> int:
+        before, after = attrs["padding"][axis], attrs["padding"][axis + 2]
+        stride, dilation = attrs["strides"][axis], attrs["dilation"][axis]
+        extra = attrs["output_padding"][axis]
+        return transposed_length(length, kernel, stride, before, after, dilation, extra)
 
     def operator_class(self, signature: Signature) -> OperatorClass:
         # One pixel of the data is one of the result, unless there are zeros between them.
@@ -65,16 +56,6 @@ class Conv2DTranspose(Conv2D):
             return super().operator_class(signature)
         depthwise = super().operator_class(signature) is OperatorClass.DEPTHWISE
         return OperatorClass.DEPTHWISE if depthwise else OperatorClass.SPATIAL
-
-    def needed_rows(self, signature: Signature, argument: int, row: int) -> Span:
-        return needed_along(
-            0, row, signature, kernel=signature.inputs[1].shape[1], needed=transposed_rows
-        )
-
-    def needed_columns(self, signature: Signature, argument: int, column: int) -> Span | None:
-        return needed_along(
-            1, column, signature, kernel=signature.inputs[1].shape[2], needed=transposed_rows
-        )
 
     def macs(self, signature: Signature) -> int:
         filters, kernel_h, kernel_w, depth = signature.inputs[1].shape

@@ -38,21 +38,13 @@ class Dense(RowToRow):
 
     def infer(self, inputs: tuple[TensorSpec, ...], attrs: dict[str, Any]) -> TensorSpec:
         """[..., N], of the data's type."""
-        expected = {"float32": 3, "int8": 5, "int16": 5}.get(inputs[0].dtype)
-        if expected is None:
-            raise ValueError(f"dense takes float32, int8 or int16 data, got {inputs[0].dtype}")
-        if len(inputs) != expected:
-            raise ValueError(
-                f"dense takes {expected} arguments for {inputs[0].dtype} data "
-                f"({', '.join(self.arguments[:expected])}), got {len(inputs)}"
-            )
+        check_layer_types(self.name, inputs)
         data, weight, *vectors = inputs
         if not data.shape or len(weight.shape) != 2 or weight.shape[1] != data.channels:
             raise ValueError(
                 f"dense: weights of shape {weight.shape} do not fit data of shape {data.shape}; "
                 "they are [N, K] for data [..., K]"
             )
-        check_layer_types(self.name, inputs)
         units = weight.shape[0]
         for name, vector in zip(self.arguments[2:], vectors):
             if vector.shape != (units,):

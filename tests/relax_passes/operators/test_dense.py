@@ -122,8 +122,11 @@ def test_rows_and_strides(dtype):
     [
         ([((2, 3), "float32"), ((4, 5), "float32"), ((4,), "float32")], "do not fit"),
         ([((2, 3), "float32"), ((4, 3), "float32"), ((3,), "float32")], "bias must be 4"),
-        ([((2, 3), "float32"), ((4, 3), "float32")], "takes 3 arguments"),
-        ([((2, 3), "int8"), ((4, 3), "int8"), ((4,), "int32")], "takes 5 arguments"),
+        ([((2, 3), "float32"), ((4, 3), "float32")], "bias float32; got float32, float32$"),
+        (
+            [((2, 3), "int8"), ((4, 3), "int8"), ((4,), "int32")],
+            "shift int32; got int8, int8, int32$",
+        ),
         ([((2, 3), "uint8"), ((4, 3), "uint8"), ((4,), "int32")], "float32, int8 or int16"),
         (
             [((2, 3), "float32"), ((4, 3), "int8"), ((4,), "float32")],
