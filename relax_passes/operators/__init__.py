@@ -11,6 +11,7 @@ from . import compare as _compare  # noqa: F401
 from . import concat as _concat  # noqa: F401
 from . import conv2d as _conv2d  # noqa: F401
 from . import conv2d_transpose as _conv2d_transpose  # noqa: F401
+from . import cumulative as _cumulative  # noqa: F401
 from . import dense as _dense  # noqa: F401
 from . import depth_to_space as _depth_to_space  # noqa: F401
 from . import dequantize_bias as _dequantize_bias  # noqa: F401
@@ -19,6 +20,7 @@ from . import gru as _gru  # noqa: F401
 from . import integer_binary as _integer_binary  # noqa: F401
 from . import joined as _joined  # noqa: F401
 from . import layer_norm as _layer_norm  # noqa: F401
+from . import local_response_norm as _local_response_norm  # noqa: F401
 from . import lookup as _lookup  # noqa: F401
 from . import lstm as _lstm  # noqa: F401
 from . import matmul as _matmul  # noqa: F401

@@ -8,6 +8,7 @@ from tvm import tirx
 from tvm.script import tirx as T
 
 from . import script
+from .operand_checks import check_choices, single_operand
 from .pixel_loop import PixelLoop
 from .registry import REQUIRED, OperatorClass, register
 from .row_to_row import RowToRow
@@ -37,12 +38,9 @@ class Cast(RowToRow):
 
     def infer(self, inputs: tuple[TensorSpec, ...], attrs: dict[str, Any]) -> TensorSpec:
         """The data's shape, and the type wanted."""
-        if len(inputs) != 1:
-            raise ValueError(f"cast takes one tensor, got {len(inputs)}")
-        for dtype in (inputs[0].dtype, attrs["dtype"]):
-            if dtype not in TYPES:
-                raise ValueError(f"cast knows the types {', '.join(TYPES)}, not {dtype}")
-        return TensorSpec(inputs[0].shape, attrs["dtype"])
+        data = single_operand(self.name, inputs, TYPES)
+        check_choices(self.name, attrs, dtype=TYPES)
+        return TensorSpec(data.shape, attrs["dtype"])
 
     def row_kernel(self, signature: Signature) -> tirx.PrimFunc:
         g = PixelLoop(signature.inputs[0], signature.output, merge=True)
