@@ -1,8 +1,8 @@
 """Convolutions of several groups of channels: the core's kernel for one group, group by group.
 
-A group is a convolution of its own, of some channels of the data into some of the result: its pixels
-lie as far apart as those of all groups.  The kernels of all groups are one text, and their constants
-stand one behind the other.
+A group is a convolution of its own, of some channels of the data into some of the result: its
+pixels lie as far apart as those of all groups.  The kernels of all groups are one text, and their
+constants stand one behind the other.
 """
 
 from __future__ import annotations
