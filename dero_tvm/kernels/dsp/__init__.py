@@ -14,6 +14,7 @@ from . import (
     pool2d,
     resize_bilinear,
     softmax,
+    svdf,
     totals,
 )
 
@@ -31,5 +32,6 @@ __all__ = [
     "pool2d",
     "resize_bilinear",
     "softmax",
+    "svdf",
     "totals",
 ]
