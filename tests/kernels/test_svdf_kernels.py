@@ -30,7 +30,7 @@ def layers(draw):
     zero = draw(st.sampled_from([0, 0, -3, 100])) if kind == "int8" else 0
     update = {"input_zero_point": draw(st.sampled_from([-128, 0, 5])), "state_zero_point": zero}
     weight = numbers(-127, 127, (filters, width), "int8")
-    yield_ = {
+    filtering = {
         "rank": rank,
         "state_zero_point": zero,
         "output_zero_point": int(rng.integers(-99, 99)),
@@ -39,7 +39,7 @@ def layers(draw):
     bias = numbers(-9999, 9999, units, "int32")
     return [
         ("svdf_update", [data, state], {"weight": weight}, update | factor),
-        ("svdf_filter", [state], {"weight": times, "bias": bias}, yield_ | factor),
+        ("svdf_filter", [state], {"weight": times, "bias": bias}, filtering | factor),
     ]
 
 
