@@ -19,7 +19,7 @@ from relax_passes.operators import OperatorClass, Signature, TensorSpec
 from .c_kernel import CKernel, Request
 from .kernel_table import candidates_of_part, register_kernel
 
-_MOST_PADDING = 2048  # bytes by which the constants of all groups may grow, or to twice the size
+_MOST_PADDING = 2048  # bytes by which constants of all groups may grow beyond twice their own
 _LOOP = """\
 {saved}
 for (int32_t group = 0; group < {groups}; ++group) {{
@@ -34,32 +34,38 @@ _MOVED = "{name} = ({kind}void *)(({kind}int8_t *)first_{name} + group * {distan
     "conv2d", classes={OperatorClass.SPATIAL, OperatorClass.POINTWISE, OperatorClass.DEPTHWISE}
 )
 def grouped(request: Request) -> CKernel | None:
-    """Where all groups get the same function."""
+    """The first kernel of one group that all groups have, and that does not ask for much padding."""
     s = request.signature
     groups = s["groups"]
     one_each = s.inputs[0].channels == groups == s.output.channels
     if groups == 1 or one_each or s.output.channels % groups:
         return None
     parts = list(_parts(request))
-    kernels = [next(candidates_of_part(part, part.signature), None) for part in parts]
-    first = kernels[0]
-    if first is None or not all(k is not None and _alike(k, first) for k in kernels):
-        return None
-    constants = {
-        name: np.concatenate([k.constants[name].reshape(-1) for k in kernels if k is not None])
-        for name in first.constants
-    }
-    padding = sum(array.nbytes for array in constants.values()) - _bytes(request)
-    if padding > max(_MOST_PADDING, _bytes(request)):
-        return None
+    offered = [list(candidates_of_part(part, part.signature)) for part in parts]
+    for first in offered[0]:
+        kernels = [next((k for k in of_part if _alike(k, first)), None) for of_part in offered]
+        constants = {
+            name: np.concatenate([k.constants[name].reshape(-1) for k in kernels if k])
+            for name in first.constants
+        }
+        growth = sum(array.nbytes for array in constants.values()) - 2 * _bytes(request)
+        if all(kernels) and growth <= _MOST_PADDING:
+            return _kernel(s, parts[0].signature, first, constants)
+    return None
+
+
+def _kernel(
+    s: Signature, part: Signature, first: CKernel, constants: dict[str, np.ndarray]
+) -> CKernel:
+    """The kernel of the first group, and what all groups have."""
     distances = {
-        "data": parts[0].signature.inputs[0].channels * s.inputs[0].itemsize,
+        "data": part.inputs[0].channels * s.inputs[0].itemsize,
         **{name: array.nbytes for name, array in first.constants.items()},
-        "out": parts[0].signature.output.channels * s.output.itemsize,
+        "out": part.output.channels * s.output.itemsize,
     }
     return CKernel(
         f"{first.name}_groups",
-        lambda offsets: _loop(first, groups, distances, offsets),
+        lambda offsets: _loop(first, s["groups"], distances, offsets),
         constants,
         first.scratch,
         first.support,
