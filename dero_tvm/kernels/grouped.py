@@ -34,7 +34,7 @@ _MOVED = "{name} = ({kind}void *)(({kind}int8_t *)first_{name} + group * {distan
     "conv2d", classes={OperatorClass.SPATIAL, OperatorClass.POINTWISE, OperatorClass.DEPTHWISE}
 )
 def grouped(request: Request) -> CKernel | None:
-    """The first kernel of one group that all groups have, and that does not ask for much padding."""
+    """The first kernel of one group that all groups have, without too much padding."""
     s = request.signature
     groups = s["groups"]
     one_each = s.inputs[0].channels == groups == s.output.channels

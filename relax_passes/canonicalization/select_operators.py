@@ -57,6 +57,7 @@ _OF_TRUTH = tuple(  # which make truth values, and choose by them
 _OF_INTEGERS = tuple(  # which compute with them, convert them, compare and choose them
     f"relax.{name}"
     for name in (
+        *("cumprod", "cumsum"),
         *("add", "astype", "divide", "floor_divide", "floor_mod", "maximum", "minimum", "mod"),
         *("multiply", "subtract", "where", *_COMPARISONS),
     )

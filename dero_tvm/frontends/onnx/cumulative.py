@@ -10,7 +10,7 @@ from .old_operators import Node, numbers
 def cumulative_sum(node: Node) -> relax.Expr:
     """From the other end, of the flipped tensor."""
     data, emit = node.inputs[0], node.builder.normalize
-    axis = int(numbers(node.inputs[1], "axis").reshape(-1)[0]) % len(data.ty.shape)
+    axis = int(numbers(node.inputs[1], "axes").reshape(-1)[0]) % len(data.ty.shape)
     turn = (lambda x: emit(relax.op.flip(x, axis))) if node.attrs.get("reverse") else emit
     exclusive = bool(node.attrs.get("exclusive", 0))
     return turn(emit(relax.op.cumsum(turn(data), axis, exclusive=exclusive)))

@@ -45,15 +45,16 @@ def test_up_to_each_element(shape, kind, exclusive, dtype, gaps, seed):
 def test_onnx_along_any_axis(tmp_path):
     shape, networks = (1, 5, 6, 4), FrameworkNetworks()
     for axis, exclusive, reverse in ((1, 0, 0), (-2, 1, 0), (3, 0, 1), (2, 1, 1)):
+        kind, dtype = (TensorProto.INT32, "int32") if axis == 1 else (TensorProto.FLOAT, "float32")
         node = helper.make_node("CumSum", ["x", "k"], ["y"], exclusive=exclusive, reverse=reverse)
-        ports = [helper.make_tensor_value_info(n, TensorProto.FLOAT, shape) for n in "xy"]
+        ports = [helper.make_tensor_value_info(n, kind, shape) for n in "xy"]
         constants = [numpy_helper.from_array(np.array(axis), "k")]
         graph = helper.make_graph([node], "sums", ports[:1], ports[1:], constants)
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
         model.ir_version = 9
         runtime = session(model)
         run = lambda x, r=runtime: r.run(None, {"x": x})[0]  # noqa: E731
-        x = np.random.default_rng(0).integers(-9, 9, shape).astype("float32")
+        x = np.random.default_rng(0).integers(-9, 9, shape).astype(dtype)
         network = Network(load(model), run, 0, x)
         called, _ = networks.add(f"axis{axis % 4}{exclusive}{reverse}", network)
         assert "dero.cumulative" in called and "relax.cumsum" not in called
