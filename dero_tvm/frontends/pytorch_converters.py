@@ -97,6 +97,34 @@ def _extremum(function: Callable[..., relax.Expr]) -> Converter:
     return convert
 
 
+def _product(node: Any, importer: Any) -> relax.Var:
+    """``prod(input, dim=None, keepdim=False)``; ``prod.default`` is over everything."""
+    given = dict(zip(("input", "dim", "keepdim"), node.args)) | node.kwargs
+    return importer.block_builder.emit(
+        relax.op.prod(
+            importer.env[given["input"]], given.get("dim"), keepdims=given.get("keepdim", False)
+        )
+    )
+
+
+def _grid_sample(node: Any, importer: Any) -> relax.Var:
+    """``grid_sampler_2d``: the two coordinates are the grid's last axis, the importer's second."""
+    data, grid, *options = importer.retrieve_args(node)
+    methods, borders = ("bilinear", "nearest", "bicubic"), ("zeros", "border", "reflection")
+    method, border, align_corners = (*options, 0, 0, False)[:3]
+    emit = importer.block_builder.emit
+    return emit(
+        relax.op.image.grid_sample(
+            data,
+            emit(relax.op.permute_dims(grid, [0, 3, 1, 2])),
+            method=methods[method],
+            layout="NCHW",
+            padding_mode=borders[border],
+            align_corners=bool(align_corners),
+        )
+    )
+
+
 def _average_pool(node: Any, importer: Any) -> relax.Var:
     """``avg_pool2d`` with a divisor: the average, padding counted, times the elements by it."""
     operands, named = node.normalized_arguments(node)
@@ -116,11 +144,17 @@ def _average_pool(node: Any, importer: Any) -> relax.Var:
 
 
 def _adaptive_maximum(node: Any, importer: Any) -> list[relax.Var]:
-    """``adaptive_max_pool2d(input, output_size)``, no indices.
-
-    Where windows have several lengths, the last pixel of shorter ones is there twice.
-    """
+    """``adaptive_max_pool2d(input, output_size)``, no indices."""
     data, given = importer.env[node.args[0]], node.args[1]
+    if data.ty.ndim == 3:  # an image without a batch
+        emit = importer.block_builder.emit
+        (pooled,) = _largest_of_windows(emit(relax.op.expand_dims(data, [0])), given, importer)
+        return [emit(relax.op.squeeze(pooled, [0]))]
+    return _largest_of_windows(data, given, importer)
+
+
+def _largest_of_windows(data: Any, given: Any, importer: Any) -> list[relax.Var]:
+    """Where windows have several lengths, the last pixel of shorter ones is there twice."""
     lengths = [int(length) for length in importer.shape_of(data).values[-2:]]
     sizes = [given, given] if isinstance(given, int) else [int(size) for size in given]
     if sizes == [1, 1]:
@@ -288,6 +322,9 @@ CONVERTERS: dict[str, Converter] = {
     "_upsample_bilinear2d_aa.default": _antialiased,
     "index.Tensor": _index,
     "narrow.default": _narrow,
+    "grid_sampler_2d.default": _grid_sample,
+    "prod.default": _product,
+    "prod.dim_int": _product,
     "select.int": _select,
     "sort.default": _sort,
 }

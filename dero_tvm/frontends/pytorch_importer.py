@@ -4,12 +4,12 @@ variable.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import tvm
-from tvm import relax
+from tvm import relax, tirx
 
 from dero_tvm.boundary.errors import UserError
 from relax_passes.ir.origins import Origin
@@ -17,6 +17,7 @@ from relax_passes.ir.origins import Origin
 from .cut import Cut, suggestion
 from .pytorch_converters import CONVERTERS
 from .pytorch_cut import cut_program, named_graph
+from .pytorch_decompositions import decompositions
 from .pytorch_recurrent import RECURRENT
 
 if TYPE_CHECKING:
@@ -37,12 +38,13 @@ def import_program(program: ExportedProgram, label: str, cut: Cut) -> ImportedPr
     """A program as Relax, or what `cut` leaves of it.  Raises :class:`UserError`."""
     from tvm.relax.frontend.torch.exported_program_translator import ExportedProgramImporter
 
+    importer = ExportedProgramImporter()
+    known = {*importer.convert_map, *CONVERTERS}
     if not _has_sparse_tensors(program):
-        program = program.run_decompositions(_decompositions())
+        program = program.run_decompositions(decompositions(known))
     if cut:
         program = cut_program(program, cut, label)
-    importer = ExportedProgramImporter()
-    _refuse_operators(program, {*importer.convert_map, *CONVERTERS}, label)
+    _refuse_operators(program, known, label)
     module = importer.from_exported_program(
         program,
         keep_params_as_input=False,
@@ -50,6 +52,7 @@ def import_program(program: ExportedProgram, label: str, cut: Cut) -> ImportedPr
         no_bind_return_tuple=False,
         custom_convert_map={**CONVERTERS, **RECURRENT},
     )
+    _refuse_other_shapes(importer.env, label)
     origins: dict[relax.Expr, Origin] = {}
     for node, value in importer.env.items():
         if node.op == "call_function" and isinstance(value, relax.Var):
@@ -72,33 +75,21 @@ def _refuse_operators(program: ExportedProgram, known: Collection[str], label: s
         raise UserError(f"{label}: unsupported operators: {listed}{advice}")
 
 
-def _decompositions() -> Any:
-    """Into simpler operators, but for layers over sequences: these would be one layer a step."""
-    import torch
-    from torch.export import default_decompositions
-
-    table = default_decompositions()
-    for operator in list(table):
-        if str(operator) in ("aten.lstm.input", "aten.gru.input"):
-            del table[operator]
-    table[torch.ops.aten.pad.default] = _circular_pad
-    return table
-
-
-def _circular_pad(data: Any, amounts: Any, mode: str = "constant", value: Any = None) -> Any:
-    """Borders from the other end by indices; PyTorch would write them into an empty tensor.
-
-    Other borders are taken apart as PyTorch does.
-    """
-    import torch
-
-    if mode != "circular":
-        return NotImplemented
-    for number, (before, after) in enumerate(zip(amounts[0::2], amounts[1::2])):
-        axis = data.dim() - 1 - number
-        places = torch.arange(-before, data.shape[axis] + after) % data.shape[axis]
-        data = torch.index_select(data, axis, places)
-    return data
+def _refuse_other_shapes(made: Mapping[Any, Any], label: str) -> None:
+    """TVM's converters may overlook what an operator says; where the shape shows it, say so."""
+    for node, value in made.items():
+        wanted = getattr(node.meta.get("val"), "shape", None)
+        if node.op != "call_function" or wanted is None or not isinstance(value, relax.Var):
+            continue
+        if not isinstance(value.ty, relax.TensorType) or value.ty.shape is None:
+            continue
+        found = list(value.ty.shape)
+        if all(isinstance(n, tirx.IntImm) for n in found) and list(map(int, found)) != list(wanted):
+            origin = _origin(node)
+            raise UserError(
+                f"{label}: cannot import the operator {origin.operator} ({origin.name!r}): its "
+                f"result would have the shape {list(map(int, found))} in place of {list(wanted)}"
+            )
 
 
 def _origin(node: Any) -> Origin:

@@ -10,7 +10,14 @@ import numpy as np
 from dero_tvm.schedule.network import Cascade, NativeKernel, Network, Operation
 from relax_passes.operators import operator_of
 
-from . import dsp, fpu, joined, mve, shortcut  # noqa: F401 (enter their generators; last first)
+from . import (  # noqa: F401 (enter their generators; last first)
+    dsp,
+    fpu,
+    grouped,
+    joined,
+    mve,
+    shortcut,
+)
 from .c_kernel import CKernel, Request
 from .joined import loses_kernels
 from .kernel_table import candidates

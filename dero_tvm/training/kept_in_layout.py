@@ -33,6 +33,8 @@ _COMPARISONS = {
     "greater_equal": ">=",
     "less": "<",
     "less_equal": "<=",
+    "logical_and": "&",
+    "logical_or": "|",
 }
 _REDUCTIONS = {"mean": "mean", "sum": "sum", "max": "amax", "min": "amin"}
 Attributes = Mapping[str, Any]
@@ -124,6 +126,8 @@ def _reduce(node: KeptOperator, attributes: Attributes, operands: Sequence[str])
     rank = len(node.input_shapes[0])
     axes = tuple(axis % rank + 1 for axis in attributes["axes"])
     keep = "" if not attributes["keepdims"] else ", keepdim=True"
+    if attributes["kind"] == "product":  # which PyTorch has along one axis only
+        return operands[0] + "".join(f".prod({axis}{keep})" for axis in sorted(axes, reverse=True))
     return f"{operands[0]}.{_REDUCTIONS[attributes['kind']]}({numbers(axes)}{keep})"
 
 
@@ -161,6 +165,26 @@ def _top_k(node: KeptOperator, attributes: Attributes, operands: Sequence[str]) 
     if attributes["result"] != "values":
         raise UserError(f"{node.title}: top_k gives places, through which nothing can be trained")
     return f"{operands[0]}.topk({attributes['k']}, -1, {bool(attributes['largest'])}).values"
+
+
+def _cumulative(_node: KeptOperator, attributes: Attributes, operands: Sequence[str]) -> str:
+    total = f"{operands[0]}.cum{'sum' if attributes['kind'] == 'sum' else 'prod'}(-1)"
+    if not attributes["exclusive"]:
+        return total
+    first = 0.0 if attributes["kind"] == "sum" else 1.0
+    return f"functional.pad({total}[..., :-1], (1, 0), value={first!r})"
+
+
+def _local_response_norm(
+    _node: KeptOperator, attributes: Attributes, operands: Sequence[str]
+) -> str:
+    """Sums of squares of windows that go over the borders."""
+    before, after = attributes["before"], attributes["after"]
+    size = before + after + 1
+    squares = f"functional.pad({operands[0]}.square(), ({before}, {after}))"
+    totals = f"{squares}.unfold(-1, {size}, 1).sum(-1)"
+    scaled = f"({attributes['bias']!r} + {attributes['factor']!r} * {totals})"
+    return f"{operands[0]} / {scaled} ** {attributes['exponent']!r}"
 
 
 def _layer_norm(node: KeptOperator, attributes: Attributes, operands: Sequence[str]) -> str:
@@ -215,6 +239,8 @@ IN_LAYOUT: dict[str, Callable[[KeptOperator, Attributes, Sequence[str]], str]] =
     "matmul": _matmul,
     "softmax": _softmax,
     "top_k": _top_k,
+    "cumulative": _cumulative,
+    "local_response_norm": _local_response_norm,
     "layer_norm": _layer_norm,
     "moments": _moments,
     "normalize": _normalize,

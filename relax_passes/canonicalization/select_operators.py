@@ -44,6 +44,30 @@ MORE_TYPES: Rules[tuple[str, ...]] = Rules("MORE_TYPES")
 """What elements may be, of operands and results, besides float32, int8 and int16."""
 
 _TYPES = ("float32", *ACTIVATIONS)
+<<<<<<< HEAD
+=======
+_INDEX_TYPES = ("int32", "int64")
+_OF_INDICES = (  # which make, keep and move them
+    *("relax.argmax", "relax.argmin", "relax.topk"),
+    *("relax.permute_dims", "relax.reshape", "relax.strided_slice"),
+)
+_COMPARISONS = ("equal", "greater", "greater_equal", "less", "less_equal", "not_equal")
+_OF_TRUTH = tuple(  # which make truth values, and choose by them
+    f"relax.{name}"
+    for name in (
+        *(*_COMPARISONS, "astype", "bitwise_and", "bitwise_or", "bitwise_xor", "logical_and"),
+        *("logical_not", "logical_or", "logical_xor", "reshape", "where"),
+    )
+)
+_OF_INTEGERS = tuple(  # which compute with them, convert them, compare and choose them
+    f"relax.{name}"
+    for name in (
+        *("cumprod", "cumsum"),
+        *("add", "astype", "divide", "floor_divide", "floor_mod", "maximum", "minimum", "mod"),
+        *("multiply", "subtract", "where", *_COMPARISONS),
+    )
+)
+>>>>>>> ops19
 _LARGEST_RANK = 5  # of the row kernels
 
 
@@ -145,7 +169,14 @@ def _check_kernels_take(old: Dataflow, call: Any) -> None:
 
     Scalars may be constants, also dequantized ones.
     """
+<<<<<<< HEAD
     types = (*_TYPES, *(MORE_TYPES.get(call) or ()))
+=======
+    counts = is_call(call, *_OF_INDICES, *_OF_INTEGERS)
+    types = (*_TYPES, *_INDEX_TYPES) if counts else _TYPES
+    types = (*types, "bool") if is_call(call, *_OF_TRUTH) else types
+    types = (*types, "uint8") if is_call(call, "relax.astype") else types
+>>>>>>> ops19
     for tensor in (*operands_of(call), call):
         if not isinstance(tensor.ty, relax.TensorType):
             continue
@@ -157,8 +188,14 @@ def _check_kernels_take(old: Dataflow, call: Any) -> None:
         what = "its result" if tensor is call else "an operand"
         if dtype_of(tensor) not in types:
             raise Refusal(f"{what} is {dtype_of(tensor)}; kernels take {', '.join(_TYPES)}")
-        if not 1 <= rank <= _LARGEST_RANK:
-            raise Refusal(f"{what} has {rank} axes; kernels take 1 to {_LARGEST_RANK}")
+        least = 0 if tensor is call or not _goes_along_an_axis(call) else 1
+        if not least <= rank <= _LARGEST_RANK:
+            raise Refusal(f"{what} has {rank} axes; kernels take {least} to {_LARGEST_RANK}")
+
+
+def _goes_along_an_axis(call: Any) -> bool:
+    """Whether an operand without axes, a computed number, makes no sense to a rule."""
+    return any(hasattr(call.attrs, name) for name in ("axis", "axes"))
 
 
 def check_float32(*tensors: relax.Expr) -> None:

@@ -9,6 +9,7 @@ from tvm.script import tirx as T
 
 from . import indexing, script
 from .fixed_point import clamp
+from .operand_checks import single_operand
 from .registry import REQUIRED, Operator, OperatorClass, register
 from .signature import Signature, TensorSpec
 
@@ -28,13 +29,12 @@ class AdaptivePool2D(Operator):
 
     def infer(self, inputs: tuple[TensorSpec, ...], attrs: dict[str, Any]) -> TensorSpec:
         """[N, height, width, C]."""
-        if len(inputs) != 1 or len(inputs[0].shape) != 4 or inputs[0].dtype != "float32":
-            raise ValueError(f"adaptive_pool2d takes one NHWC tensor of float32, got {inputs}")
+        data = single_operand(self.name, inputs, ("float32",), image=True)
         if len(attrs["size"]) != 2 or min(attrs["size"]) < 1:
             raise ValueError(
                 f"adaptive_pool2d: size must be a height and a width, got {attrs['size']}"
             )
-        batch, _, _, channels = inputs[0].shape
+        batch, _, _, channels = data.shape
         return TensorSpec((batch, *attrs["size"], channels), "float32")
 
     def needed_rows(self, signature: Signature, argument: int, row: int) -> tuple[int, int]:

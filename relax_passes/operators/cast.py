@@ -8,6 +8,7 @@ from tvm import tirx
 from tvm.script import tirx as T
 
 from .element_map import ElementMap
+from .operand_checks import check_choices, single_operand
 from .registry import REQUIRED, register
 from .signature import Signature, TensorSpec
 
@@ -34,12 +35,9 @@ class Cast(ElementMap):
 
     def infer(self, inputs: tuple[TensorSpec, ...], attrs: dict[str, Any]) -> TensorSpec:
         """The data's shape, and the type wanted."""
-        if len(inputs) != 1:
-            raise ValueError(f"cast takes one tensor, got {len(inputs)}")
-        for dtype in (inputs[0].dtype, attrs["dtype"]):
-            if dtype not in TYPES:
-                raise ValueError(f"cast knows the types {', '.join(TYPES)}, not {dtype}")
-        return TensorSpec(inputs[0].shape, attrs["dtype"])
+        data = single_operand(self.name, inputs, TYPES)
+        check_choices(self.name, attrs, dtype=TYPES)
+        return TensorSpec(data.shape, attrs["dtype"])
 
     def element(self, signature: Signature, value: Any) -> Any:
         dtype, made = signature.inputs[0].dtype, signature.output.dtype

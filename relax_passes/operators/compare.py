@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from tvm.script import tirx as T
+
 from .elementwise import BinaryOperator
 from .fixed_point import ACTIVATIONS
 from .integer_binary import TYPES as WHOLE_NUMBERS
+from .operand_checks import check_choices
 from .registry import REQUIRED, register
 from .signature import Signature, TensorSpec
 
@@ -18,7 +21,10 @@ FUNCTIONS: dict[str, Callable[[Any, Any], Any]] = {
     "greater_equal": lambda a, b: a >= b,
     "less": lambda a, b: a < b,
     "less_equal": lambda a, b: a <= b,
+    "logical_and": lambda a, b: T.And(a, b),
+    "logical_or": lambda a, b: T.Or(a, b),
 }
+_OF_TRUTH_VALUES = ("logical_and", "logical_or")
 
 
 @register
@@ -33,10 +39,11 @@ class Compare(BinaryOperator):
     defaults = {"function": REQUIRED}
 
     def infer(self, inputs: tuple[TensorSpec, ...], attrs: dict[str, Any]) -> TensorSpec:
-        if attrs["function"] not in FUNCTIONS:
-            known = ", ".join(FUNCTIONS)
-            raise ValueError(f"compare: function {attrs['function']!r} is none of {known}")
-        return TensorSpec(super().infer(inputs, attrs).shape, "bool")
+        check_choices(self.name, attrs, function=FUNCTIONS)
+        result = super().infer(inputs, attrs)
+        if attrs["function"] in _OF_TRUTH_VALUES and result.dtype != "bool":
+            raise ValueError(f"compare: {attrs['function']} takes bool, got {result.dtype}")
+        return TensorSpec(result.shape, "bool")
 
     def arithmetic(self, signature: Signature) -> Callable[[Any, Any], Any]:
         return FUNCTIONS[signature["function"]]

@@ -10,6 +10,7 @@ from tvm.script import tirx as T
 
 from .elementwise import BinaryOperator
 from .fixed_point import hold
+from .operand_checks import check_choices
 from .registry import REQUIRED, register
 from .signature import Signature, TensorSpec
 
@@ -64,9 +65,7 @@ class IntegerBinary(BinaryOperator):
     defaults = {"function": REQUIRED}
 
     def infer(self, inputs: tuple[TensorSpec, ...], attrs: dict[str, Any]) -> TensorSpec:
-        if attrs["function"] not in FUNCTIONS:
-            known = ", ".join(FUNCTIONS)
-            raise ValueError(f"integer_binary: function {attrs['function']!r} is none of {known}")
+        check_choices(self.name, attrs, function=FUNCTIONS)
         return super().infer(inputs, attrs)
 
     def arithmetic(self, signature: Signature) -> Callable[[Any, Any], Any]:

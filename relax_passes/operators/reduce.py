@@ -1,4 +1,4 @@
-"""Reductions over any axes: mean, sum, maximum, minimum."""
+"""Reductions over any axes: mean, sum, maximum, minimum, product."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .operand_checks import check_choices, single_operand
 from .registry import REQUIRED, Operator, OperatorClass, register
 from .signature import Signature, TensorSpec
 
-KINDS = ("mean", "sum", "max", "min")
+KINDS = ("mean", "sum", "max", "min", "product")
 
 
 @register
@@ -46,6 +46,8 @@ class Reduce(Operator):
                 raise ValueError(
                     f"reduce: {data.dtype} {attrs['kind']} needs a multiplier and a shift"
                 )
+        if data.dtype != "float32" and attrs["kind"] == "product":
+            raise ValueError(f"reduce: a product is of float32, got {data.dtype}")
         reduced = _reduced_axes(data, attrs["axes"])
         shape = tuple(
             1 if axis in reduced else length
@@ -168,8 +170,8 @@ class _Reduction:
         if self.integer:
             limits = fixed_point.type_limits(self.dtype)
             lowest, highest = (tirx.const(limit, "int32") for limit in limits)
-        zero = tirx.const(0, self.accumulator)
-        self.start = {"max": lowest, "min": highest}.get(self.kind, zero)
+        zero, one = (tirx.const(number, self.accumulator) for number in (0, 1))
+        self.start = {"max": lowest, "min": highest, "product": one}.get(self.kind, zero)
 
     def data_index(self, row, pixel, channel, reduced_row, reduced_in_row, data_rows):
         """Offset of the element that output element (row, pixel, channel) combines next."""
@@ -194,7 +196,7 @@ class _Reduction:
             return T.max(accumulated, element)
         if self.kind == "min":
             return T.min(accumulated, element)
-        return accumulated + element
+        return accumulated * element if self.kind == "product" else accumulated + element
 
     def finish(self, accumulated):
         """The output element, from all its elements combined."""

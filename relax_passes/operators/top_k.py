@@ -9,6 +9,7 @@ from tvm.script import tirx as T
 
 from . import script
 from .arg_extreme import INDEX_TYPES
+from .operand_checks import check_choices, single_operand
 from .pixel_loop import PixelLoop
 from .registry import REQUIRED, OperatorClass, register
 from .row_to_row import RowToRow
@@ -31,16 +32,12 @@ class TopK(RowToRow):
 
     def infer(self, inputs: tuple[TensorSpec, ...], attrs: dict[str, Any]) -> TensorSpec:
         """The data's shape with `k` channels."""
-        if len(inputs) != 1 or not inputs[0].shape:
-            raise ValueError(f"top_k takes one tensor of at least one axis, got {inputs}")
-        (data,) = inputs
-        if data.dtype not in ("float32", "int8"):
-            raise ValueError(f"top_k takes float32 or int8, got {data.dtype}")
+        data = single_operand(self.name, inputs, ("float32", "int8"))
+        if not data.shape:
+            raise ValueError("top_k takes a tensor of at least one axis")
         if not 1 <= attrs["k"] <= data.shape[-1]:
             raise ValueError(f"top_k: {attrs['k']} is not one of 1 to {data.shape[-1]} elements")
-        for name, known in (("result", RESULTS), ("index_type", INDEX_TYPES)):
-            if attrs[name] not in known:
-                raise ValueError(f"top_k: {name} is one of {known}, not {attrs[name]!r}")
+        check_choices(self.name, attrs, result=RESULTS, index_type=INDEX_TYPES)
         dtype = attrs["index_type"] if attrs["result"] == "indices" else data.dtype
         return TensorSpec((*data.shape[:-1], attrs["k"]), dtype)
 

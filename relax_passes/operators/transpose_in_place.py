@@ -9,6 +9,7 @@ from tvm.script import tirx as T
 
 from . import script
 from .gather import TYPES
+from .operand_checks import single_operand
 from .registry import REQUIRED, Operator, OperatorClass, register
 from .signature import Signature, TensorSpec
 
@@ -28,16 +29,14 @@ class TransposeInPlace(Operator):
     defaults = {"columns": REQUIRED}
 
     def infer(self, inputs: tuple[TensorSpec, ...], attrs: dict[str, Any]) -> TensorSpec:
-        if len(inputs) != 1 or len(inputs[0].shape) != 2 or inputs[0].shape[0] != 1:
-            raise ValueError(f"transpose_in_place takes one tensor [1, n], got {inputs}")
-        if inputs[0].dtype not in TYPES:
-            raise ValueError(f"transpose_in_place takes {', '.join(TYPES)}, got {inputs[0].dtype}")
-        if attrs["columns"] < 1 or inputs[0].elements % attrs["columns"]:
+        data = single_operand(self.name, inputs, TYPES)
+        if len(data.shape) != 2 or data.shape[0] != 1:
+            raise ValueError(f"transpose_in_place takes a tensor [1, n], got {data.described}")
+        if attrs["columns"] < 1 or data.elements % attrs["columns"]:
             raise ValueError(
-                f"transpose_in_place: {inputs[0].elements} elements have not {attrs['columns']} "
-                "columns"
+                f"transpose_in_place: {data.elements} elements have not {attrs['columns']} columns"
             )
-        return TensorSpec(inputs[0].shape, inputs[0].dtype)
+        return TensorSpec(data.shape, data.dtype)
 
     def in_place_arguments(self, signature: Signature) -> tuple[int, ...]:
         return (0,) if signature.inputs[0].dense and signature.output.dense else ()

@@ -59,6 +59,15 @@ _FUNCTIONS: dict[str, Callable[[Any, float, float], Any]] = {
     "erf": lambda x, alpha, beta: T.erf(x),
     "sin": lambda x, alpha, beta: T.sin(x),
     "cos": lambda x, alpha, beta: T.cos(x),
+    "tan": lambda x, alpha, beta: T.tan(x),
+    "asin": lambda x, alpha, beta: T.asin(x),
+    "acos": lambda x, alpha, beta: T.acos(x),
+    "atan": lambda x, alpha, beta: T.atan(x),
+    "sinh": lambda x, alpha, beta: T.sinh(x),
+    "cosh": lambda x, alpha, beta: T.cosh(x),
+    "asinh": lambda x, alpha, beta: T.asinh(x),
+    "acosh": lambda x, alpha, beta: T.acosh(x),
+    "atanh": lambda x, alpha, beta: T.atanh(x),
     "sign": lambda x, alpha, beta: T.Select(
         x > _real(0.0), _real(1.0), T.Select(x < _real(0.0), _real(-1.0), _real(0.0))
     ),

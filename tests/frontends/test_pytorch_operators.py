@@ -29,6 +29,18 @@ class Function(nn.Module):
         return self.function(*tensors)
 
 
+class Each(nn.Module):
+    """Several modules or functions of the same tensors, which are one program."""
+
+    def __init__(self, *parts: Callable[..., Any]) -> None:
+        super().__init__()
+        self.parts = parts
+        self.modules_among_them = nn.ModuleList(p for p in parts if isinstance(p, nn.Module))
+
+    def forward(self, *tensors: Any) -> tuple[Any, ...]:
+        return tuple(part(*tensors) for part in self.parts)
+
+
 def resized(**options: Any) -> Function:
     return Function(lambda x: F.interpolate(x, **options))
 
@@ -196,6 +208,70 @@ CASES: dict[str, tuple[Any, Sequence[tuple[int, ...]]]] = {
         [(1, 3, 11)],
     ),
 }
+SEVERAL: dict[str, tuple[Any, Sequence[tuple[int, ...]]]] = {
+    "norms without weights": (
+        Each(
+            *(nn.GroupNorm(2, 4, affine=False), nn.LayerNorm(6, elementwise_affine=False)),
+            *(nn.LayerNorm(6, bias=False), nn.BatchNorm2d(4, affine=False), nn.InstanceNorm2d(4)),
+            *(nn.RMSNorm(6, elementwise_affine=False), nn.LocalResponseNorm(2, 0.3, 0.6, 1.5)),
+        ),
+        [IMAGE],
+    ),
+    "along an axis": (
+        Each(
+            *(lambda x: x.min(1)[0], lambda x: x.min(2, keepdim=True)[1].float()),
+            *(lambda x: x.max(3)[0], lambda x: x.max(1)[1].float(), lambda x: x.argmin().float()),
+            *(lambda x: x.prod(1), lambda x: x.prod(2, keepdim=True), lambda x: x.cumsum(1)),
+            *(lambda x: x.cumprod(-1), lambda x: torch.std_mean(x, 1)[0]),
+            *(lambda x: torch.var_mean(x, (2, 3))[1], lambda x: (x > 1).any(1).float()),
+            lambda x: F.adaptive_max_pool2d(x[0], (3, 4)),
+        ),
+        [IMAGE],
+    ),
+    "numbers": (
+        Each(
+            *(torch.sum, torch.max, torch.var, torch.prod, lambda x: x / x.abs().max()),
+            *(lambda x: torch.sigmoid(x.mean()) * 2 + 1, lambda x: x.sum().clamp(0, 1)),
+            *(lambda x: torch.where(x.sum() > 0, x, -x), lambda x: x.mean().expand(3, 4) + 1),
+            *(lambda x: torch.stack([x.mean(), x.amax()]), lambda x: (x > -9).all().float()),
+        ),
+        [IMAGE],
+    ),
+    "of single elements": (
+        Each(
+            *(torch.exp2, torch.sinh, torch.asinh, torch.tan, torch.atan, torch.expm1),
+            lambda x: torch.logical_and(x > 0, x < 1).float(),
+            lambda x: ((x > 1) | (x < 0)).float(),
+            lambda x: torch.logical_xor(x > 0, x < 1).float(),
+        ),
+        [IMAGE],
+    ),
+    "of pairs": (
+        Each(
+            *(torch.fmax, torch.fmin, torch.hypot, torch.heaviside, torch.ldexp),
+            *(lambda x, y: torch.clamp(x, min=y[:, :1]), lambda x, y: torch.clamp(x[:, :1], max=y)),
+        ),
+        [IMAGE, IMAGE],
+    ),
+    "products": (
+        Each(
+            lambda a, x, y: torch.addmv(a, x[0], y[0, :, 0], alpha=2),
+            lambda a, x, y: torch.addbmm(a, x, y, beta=0.5),
+        ),
+        [(3,), (2, 3, 5), (2, 5, 3)],
+    ),
+    "along time": (
+        Each(
+            *(nn.AdaptiveAvgPool1d(3), nn.AdaptiveMaxPool1d(3), nn.LocalResponseNorm(3, 0.3)),
+            *(nn.GroupNorm(2, 4), nn.InstanceNorm1d(4, affine=True)),
+        ),
+        [(1, 4, 7)],
+    ),
+    "sampled": (
+        Each(lambda x, grid: F.grid_sample(x, grid.tanh(), align_corners=False)),
+        [IMAGE, (1, 3, 5, 2)],
+    ),
+}
 REFUSED = {
     "fractional nearest": (resized(scale_factor=0.7), "scaling 7 pixels by 0.7"),
     "antialiased": (
@@ -222,6 +298,17 @@ def test_equals_pytorch(name: str) -> None:
     program, operands = exported(module, shapes)
     (actual,) = run_in_c(dero_tvm.load(program), [x.numpy() for x in operands])
     np.testing.assert_allclose(actual, module(*operands).detach().numpy(), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", SEVERAL)
+def test_all_equal_pytorch(name: str) -> None:
+    module, shapes = SEVERAL[name]
+    program, operands = exported(module, shapes)
+    results = run_in_c(dero_tvm.load(program), [x.numpy() for x in operands])
+    for number, (actual, wanted) in enumerate(zip(results, module(*operands), strict=True)):
+        expected = wanted.detach().numpy()
+        assert actual.shape == expected.shape, number
+        np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-5, err_msg=f"part {number}")
 
 
 @pytest.mark.parametrize("name", REFUSED)

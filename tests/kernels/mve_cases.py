@@ -219,6 +219,33 @@ def pads(draw) -> Case:
     return Case("pad", (TensorSpec(shape, "int8"),), {}, attrs, draw(seeds))
 
 
+@st.composite
+def products(draw) -> Case:
+    """Of two matrices, the right one transposed; heads are an axis of their own, or not."""
+    outer, rows, heads, columns = (draw(st.integers(1, 3)) for _ in range(4))
+    depth = draw(st.sampled_from([1, 7, 15, 16, 17, 40]))
+    apart = tuple(draw(st.booleans()) for _ in range(3))
+    shapes = [(outer, rows, heads, depth), (outer, columns, heads, depth)]
+    shapes = [s if own else (*s[:2], heads * depth) for s, own in zip(shapes, apart)]
+    gaps = [draw(st.sampled_from([0, 3])) for _ in range(3)]
+    specs = tuple(TensorSpec(s, "int8", s[-1] + gap) for s, gap in zip(shapes, gaps))
+    low, high = draw(limits)
+    attrs = {
+        "heads": heads,
+        "outer": outer,
+        "transposed": True,
+        "apart": apart,
+        "zero_points": tuple(draw(zero_points) for _ in range(3)),
+        "multiplier": draw(st.integers(2**30, 2**31 - 1)),
+        "shift": draw(st.integers(-12, 2)),
+        "rounding": draw(roundings),
+        "minimum": low,
+        "maximum": high,
+        "out_pixel_stride": (columns if apart[2] else heads * columns) + gaps[2],
+    }
+    return Case("matmul", specs, {}, attrs, draw(seeds))
+
+
 KINDS = {
     "convolution": convolutions(),
     "transposed convolution": transposed_convolutions(),
@@ -227,4 +254,5 @@ KINDS = {
     "sum": sums(),
     "pool": pools(),
     "pad": pads(),
+    "product": products(),
 }

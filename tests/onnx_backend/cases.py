@@ -82,7 +82,9 @@ def _case(test: Any) -> Case:
 
 
 def _array(value: Any) -> Any:
-    return numpy_helper.to_array(value) if isinstance(value, onnx.TensorProto) else value
+    if isinstance(value, onnx.TensorProto):
+        return numpy_helper.to_array(value)
+    return np.asarray(value) if isinstance(value, np.generic) else value  # a number without axes
 
 
 def _constants(model: onnx.ModelProto) -> list[str]:

@@ -52,6 +52,10 @@ KEPT = {
     "split channels": lambda x: call("reshape", x, shape=(24, 2, 2, 2)),
     "windows of two sizes": lambda x: call("adaptive_pool2d", x, size=(4, 3)),
     "two largest": lambda x: call("top_k", x, k=2),
+    "sums so far": lambda x: call("cumulative", x, kind="sum"),
+    "products before": lambda x: call("cumulative", x, kind="product", exclusive=True),
+    "product": lambda x: call("reduce", x, kind="product", axes=(1,)),
+    "neighbours": lambda x: call("local_response_norm", x, before=1, after=2, factor=0.3),
     "smallest": lambda x: call("top_k", x, k=1, largest=False),
     "image twice": lambda x: concat(x, x, axis=1),
     "numbers for pixels": lambda x: add(x, constant(1, 6, 8, 1)),
@@ -194,6 +198,10 @@ def source_of(description):
 def of_positive(function):
     if function in ("sin", "cos"):  # of large numbers the last bits decide
         return lambda x: unary(x, function)
+    if function in ("tan", "asin", "acos", "atanh"):
+        return lambda x: unary(unary(x, "clip", minimum=-0.9, maximum=0.9), function)
+    if function == "acosh":
+        return lambda x: unary(unary(x, "clip", minimum=1.1, maximum=5.0), function)
     return lambda x: unary(unary(x, "exp"), function, alpha=0.5, beta=0.25)
 
 

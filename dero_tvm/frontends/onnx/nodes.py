@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableSequence, Sequence
+from collections.abc import Callable, Mapping, MutableSequence, Sequence
 from typing import Any
 
 import onnx
@@ -15,7 +15,10 @@ from relax_passes.ir.origins import Origin
 
 from .cast import cast
 from .clip import clip
+from .cumulative import cumulative_sum
+from .dynamic_quantize import dynamic_quantize
 from .joins import JOINS, join
+from .local_response import local_response
 from .lp_normalization import LP_NORMALIZATION, lp_normalization
 from .old_operators import Node, in_newer_form
 from .pad import pad, tile
@@ -24,6 +27,13 @@ from .resize import refuse_misread, resize
 from .windows import WINDOWS, resolve_padding, with_zeros
 
 _WITH_BIAS = ("Conv", "ConvTranspose", "Gemm")
+_CONVERTERS: Mapping[str, Callable[[Node], relax.Expr]] = {
+    **dict.fromkeys(RECURRENT, recurrent),
+    LP_NORMALIZATION: lp_normalization,
+    "CumSum": cumulative_sum,
+    "DynamicQuantizeLinear": dynamic_quantize,
+    "LRN": local_response,
+}
 
 
 class Importer(ONNXGraphImporter):
@@ -82,10 +92,8 @@ class Importer(ONNXGraphImporter):
             return tiled
         if node.name == "Einsum":  # of which TVM's importer makes a function of loops
             return relax.op.einsum(list(inputs), str(attrs["equation"], "utf-8"))
-        if node.name in RECURRENT:
-            return recurrent(node)
-        if node.name == LP_NORMALIZATION:
-            return lp_normalization(node)
+        if node.name in _CONVERTERS:
+            return _CONVERTERS[node.name](node)
         if node.name == "Dropout":
             return self._everything(inputs[0], attrs["tvm_custom"]["num_outputs"])
         if node.name == "Resize":

@@ -55,6 +55,20 @@ def _l2_normalization(converter: Converter, op: tflite.Operator) -> ir.Expr:
     return converter.through_float(op, normalize)
 
 
+@rule("LOCAL_RESPONSE_NORMALIZATION")
+def _local_response(converter: Converter, op: tflite.Operator) -> ir.Expr:
+    options = options_of(op, tflite.LocalResponseNormalizationOptions)
+    return make_call(
+        "local_response_norm",
+        [converter.get_tensor_expr(converter.get_input_tensors(op)[0])],
+        before=options.Radius(),
+        after=options.Radius(),
+        bias=options.Bias(),
+        factor=options.Alpha(),
+        exponent=options.Beta(),
+    )
+
+
 def prelu(data: ir.Expr, alpha: ir.Expr) -> ir.Expr:
     """PRELU of real numbers."""
     negative = relax.op.minimum(data, _f32(0.0))

@@ -1,7 +1,7 @@
 /* Products with the columns of the right operand, a row of it after the other. */
 #pragma once
 #include <stdint.h>
-#include "dsp_product.h"
+#include "dsp_product_words.h"
 
 /* A result of every head of every pixel: `b` has what the left operand's vectors meet in it. */
 static void dsp_product_column(const struct product *of, const int32_t *words, const int8_t *b,

@@ -2,7 +2,7 @@
 #pragma once
 #include <stdint.h>
 #include <string.h>
-#include "dsp_product.h"
+#include "dsp_product_words.h"
 
 /* Terms `term` and the next one of every sum; of the last one, `b` and `c` are the same row. */
 static void dsp_product_terms(const struct product *of, const int32_t *words, int32_t term,

@@ -54,8 +54,7 @@ def matmul(request: Request) -> CKernel | None:
 
     def text(offsets: RowOffsets) -> str:
         def row_of_b(index: str) -> str:
-            row = f"(row / of->rows * of->count + {index})" if g.outer > 1 else f"({index})"
-            return offsets.at("b", row, g.b.spec.row_stride)
+            return right_row(g, offsets, index)
 
         begin = _BEGIN.format(
             a=offsets.at("a", "row", g.a.spec.row_stride), split=int(g.transposed)
@@ -68,13 +67,19 @@ def matmul(request: Request) -> CKernel | None:
     return CKernel(
         name,
         text,
-        {"product": _record(s, g)},
+        {"product": product_record(s, g)},
         scratch=words + sums,
         support=(SUPPORT / f"{name}.h",),
     )
 
 
-def _record(s: Signature, g: Product) -> np.ndarray:
+def right_row(g: Product, offsets: RowOffsets, index: str) -> str:
+    """Where a row of the right operand lies, of the part that goes with the left one's."""
+    row = f"(row / of->rows * of->count + {index})" if g.outer > 1 else f"({index})"
+    return offsets.at("b", row, g.b.spec.row_stride)
+
+
+def product_record(s: Signature, g: Product) -> np.ndarray:
     """A ``struct product``."""
     a_zero, b_zero, out_zero = s["zero_points"]
     constants = {

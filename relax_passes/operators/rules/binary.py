@@ -101,19 +101,19 @@ def _select(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Exp
         return whole_numbers(rewriter, call)
     if not (integers and name in ("maximum", "minimum")):
         check_float32(*call.args)
-    return rewriter.clamped(var, name, [at_least_a_vector(rewriter, arg) for arg in call.args])
+    return rewriter.clamped(var, name, [with_rows(rewriter, call, arg) for arg in call.args])
 
 
 def whole_numbers(rewriter: SelectionRewriter, call: Any) -> relax.Expr:
     """Arithmetic of integers that stand for themselves."""
-    operands = [rewriter.new(at_least_a_vector(rewriter, arg)) for arg in call.args]
+    operands = [rewriter.new(with_rows(rewriter, call, arg)) for arg in call.args]
     return rewriter.dero("integer_binary", operands, function=call.op.name.removeprefix("relax."))
 
 
-def at_least_a_vector(rewriter: SelectionRewriter, arg: relax.Expr) -> relax.Expr:
-    """Kernels read rows, and a scalar has none."""
+def with_rows(rewriter: SelectionRewriter, call: Any, arg: relax.Expr) -> relax.Expr:
+    """An operand of `call`: a constant number as a vector of one, unless the result is a number."""
     constant = rewriter.old.constant(arg)
-    if constant is None or constant.shape:
+    if constant is None or constant.shape or not shape_of(call):
         return arg
     return relax.const(constant.real().reshape(1), dtype_of(arg))
 

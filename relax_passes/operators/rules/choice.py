@@ -3,7 +3,7 @@
 - spelling: truth values as numbers are a choice of 1 and 0; by a sign, a PReLU; between zeros and a
   softmax, the softmax;
 - layout: the cheapest operand's;
-- selection: `dero.compare`, `dero.select`;
+- selection: `dero.compare`, also for what combines truth values, and `dero.select`;
 - elementwise regions: all, so that int8 networks have tables.
 """
 
@@ -19,10 +19,10 @@ from ...canonicalization.channels_last_broadcast import broadcast
 from ...canonicalization.decompose import SPELLINGS, SpellingRewriter
 from ...canonicalization.elementwise_region import VALUES
 from ...canonicalization.select_operators import MORE_TYPES, SELECTION, SelectionRewriter
-from ...ir.dataflow import dtype_of
+from ...ir.dataflow import dtype_of, shape_of
 from ..compare import Compare
 from ..integer_binary import TYPES as WHOLE_NUMBERS
-from .binary import at_least_a_vector
+from .binary import with_rows
 from .prelu import choice_by_sign
 from .registry import Refusal
 from .softmax import without_mask
@@ -44,7 +44,13 @@ def _choice(rewriter: SpellingRewriter, call: Any) -> relax.Expr | None:
     return without_mask(rewriter, call) if found is None else found
 
 
-LAYOUT.register(*_COMPARISONS, "relax.where")(broadcast)
+_OF_TRUTH_VALUES = {  # with what `compare` says them
+    f"relax.{kind}_{name}": function
+    for kind in ("logical", "bitwise")
+    for name, function in (("and", "logical_and"), ("or", "logical_or"), ("xor", "not_equal"))
+}
+
+LAYOUT.register(*_COMPARISONS, *_OF_TRUTH_VALUES, "relax.where")(broadcast)
 LAYOUT.register("relax.logical_not")(keep_layout)
 
 for _name, _function in _FUNCTIONS.items():
@@ -58,14 +64,14 @@ def _chosen(_call: Any, condition: np.ndarray, a: np.ndarray, b: np.ndarray) -> 
 
 
 MORE_TYPES.register(*_COMPARISONS, "relax.where")((*WHOLE_NUMBERS, "bool"))
-MORE_TYPES.register("relax.logical_not")(("bool",))
+MORE_TYPES.register("relax.logical_not", *_OF_TRUTH_VALUES)(("bool",))
 
 
 @SELECTION.register(*_COMPARISONS)
 def _compare(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Expr:
     if any(dtype_of(arg) not in Compare.dtypes for arg in call.args):
         raise Refusal(f"it compares numbers of {dtype_of(call.args[0])}")
-    operands = [rewriter.new(at_least_a_vector(rewriter, arg)) for arg in call.args]
+    operands = [rewriter.new(with_rows(rewriter, call, arg)) for arg in call.args]
     return rewriter.dero("compare", operands, function=call.op.name.removeprefix("relax."))
 
 
@@ -73,8 +79,16 @@ def _compare(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Ex
 def _negated(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Expr:
     if dtype_of(call.args[0]) != "bool":
         raise Refusal("it negates numbers")
-    false = relax.const(np.zeros(1, bool))
+    false = relax.const(np.zeros([1] * min(1, len(shape_of(call))), bool))
     return rewriter.dero("compare", [rewriter.new(call.args[0]), false], function="equal")
+
+
+@SELECTION.register(*_OF_TRUTH_VALUES)
+def _combined(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Expr:
+    if any(dtype_of(arg) != "bool" for arg in call.args):
+        raise Refusal(f"it combines bits of {dtype_of(call.args[0])}")
+    operands = [rewriter.new(with_rows(rewriter, call, arg)) for arg in call.args]
+    return rewriter.dero("compare", operands, function=_OF_TRUTH_VALUES[call.op.name])
 
 
 @SELECTION.register("relax.where")
@@ -82,5 +96,5 @@ def _choose(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Exp
     if dtype_of(call) == "bool" or dtype_of(call.args[0]) != "bool":
         raise Refusal("it chooses among truth values, or by numbers")
     return rewriter.dero(
-        "select", [rewriter.new(at_least_a_vector(rewriter, arg)) for arg in call.args]
+        "select", [rewriter.new(with_rows(rewriter, call, arg)) for arg in call.args]
     )

@@ -1,4 +1,4 @@
-"""Mean, sum, largest and smallest element along axes.
+"""Mean, sum, product, largest and smallest element along axes.
 
 - spelling: of a stack, arithmetic; of means over height and then width, one over both;
 - layout: along the axes where they lie;
@@ -50,6 +50,7 @@ _OPERATORS = {
     "relax.sum": relax.op.sum,
     "relax.max": relax.op.max,
     "relax.min": relax.op.min,
+    "relax.prod": relax.op.prod,
 }
 
 
@@ -116,7 +117,7 @@ MOVES.register("relax.max", "relax.min")(always)
 
 @SELECTION.register(*_OPERATORS)
 def _select(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Expr:
-    kind = call.op.name.removeprefix("relax.")
+    kind = {"relax.prod": "product"}.get(call.op.name, call.op.name.removeprefix("relax."))
     if kind not in ("max", "min"):
         check_float32(call)
     rank = len(shape_of(call.args[0]))

@@ -68,9 +68,16 @@ class _Function:
 
 _FUNCTIONS = {
     "relax.abs": _Function(np.abs, "abs", tables.absolute),
+    "relax.acos": _Function(np.arccos, "acos"),
+    "relax.acosh": _Function(np.arccosh, "acosh"),
+    "relax.asin": _Function(np.arcsin, "asin"),
+    "relax.asinh": _Function(np.arcsinh, "asinh"),
     "relax.astype": _Function(None),
+    "relax.atan": _Function(np.arctan, "atan"),
+    "relax.atanh": _Function(np.arctanh, "atanh"),
     "relax.ceil": _Function(np.ceil, "ceil"),
     "relax.cos": _Function(np.cos, "cos"),
+    "relax.cosh": _Function(np.cosh, "cosh"),
     "relax.erf": _Function(_erf, "erf"),
     "relax.exp": _Function(np.exp, "exp", tables.exp),
     "relax.floor": _Function(np.floor, "floor"),
@@ -90,8 +97,10 @@ _FUNCTIONS = {
     "relax.sigmoid": _Function(_sigmoid, "sigmoid", tables.logistic),
     "relax.sign": _Function(np.sign, "sign"),
     "relax.sin": _Function(np.sin, "sin"),
+    "relax.sinh": _Function(np.sinh, "sinh"),
     "relax.sqrt": _Function(np.sqrt, "sqrt", tables.sqrt),
     "relax.square": _Function(np.square),
+    "relax.tan": _Function(np.tan, "tan"),
     "relax.tanh": _Function(np.tanh, "tanh", tables.tanh),
     "relax.trunc": _Function(np.trunc, "trunc"),
 }
@@ -132,6 +141,8 @@ def _cast(rewriter: SpellingRewriter, call: Any) -> relax.Expr | None:
         return relax.op.where(rewriter.new(data), one, zero)
     if dtype_of(data) not in ("int8", "uint8") or dtype_of(call) != "float32" or not shape_of(call):
         return None
+    if is_call(rewriter.old.definition(data), "relax.astype"):
+        return None  # integers that are computed are no pixels
     one, zero = relax.const(1.0, "float32"), relax.const(0, dtype_of(data))
     return relax.op.dequantize(rewriter.new(data), one, zero, axis=0)
 

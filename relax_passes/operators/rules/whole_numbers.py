@@ -24,7 +24,7 @@ _QUOTIENTS = ("relax.floor_divide", "relax.floor_mod", "relax.mod")
 LAYOUT.register(*_QUOTIENTS)(broadcast)
 
 
-MORE_TYPES.register("relax.astype")((*WHOLE_NUMBERS, "bool"))
+MORE_TYPES.register("relax.astype")((*WHOLE_NUMBERS, "bool", "uint8"))
 MORE_TYPES.register(*_QUOTIENTS)(WHOLE_NUMBERS)
 
 

@@ -101,7 +101,7 @@ def test_selects(shape, before, expected) -> None:
 
 def bicubic(emit, x):
     a = op.image.resize2d(x, (16, 16), layout="NHWC", method="cubic")
-    return op.cumsum(op.nn.softmax(a, axis=1), axis=1)
+    return op.tril(op.nn.softmax(a, axis=1))
 
 
 def nearest(size, mode, rounding):
@@ -121,7 +121,7 @@ def test_what_has_no_counterpart_stays() -> None:
     assert [(d.join, d.reason) for d in decisions(after)] == [
         ("lv", "its method is cubic: kernels copy the nearest pixel or mix two by two"),
         ("lv1", "its axis 1 is not the last of 4"),
-        ("gv", "the operator set has no cumsum"),
+        ("gv", "the operator set has no tril"),
     ]
     assert_left_alone(SelectOperators(), after)
     tvm.ir.assert_structural_equal(without_findings(after), before)
@@ -236,7 +236,7 @@ def quantize(*parameters):
         ),
         ((3, 4), "float32", lambda _, x: op.matmul(x, op.permute_dims(x)), "is computed"),
         ((4,), "float32", lambda _, x: op.matmul(x, const(np.ones((4, 2)))), "have 1 and 2 axes"),
-        ((2, 3), "float32", lambda _, x: op.tan(x), "the operator set has no tan"),
+        ((2, 3), "float32", lambda _, x: op.isnan(x), "the operator set has no isnan"),
         ((2,), "int32", lambda _, x: op.abs(x), "an operand is int32"),
         ((2,), "int8", lambda _, x: op.abs(x), "it is written on int8"),
         ((1,) * 6, "float32", lambda _, x: op.abs(x), "an operand has 6 axes"),

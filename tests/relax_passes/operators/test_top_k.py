@@ -68,9 +68,9 @@ def test_onnx_along_any_axis(tmp_path, axis):
 @pytest.mark.parametrize(
     ("dtype", "attrs", "message"),
     [
-        ("int32", {"k": 1}, "takes float32 or int8, got int32"),
+        ("int32", {"k": 1}, "takes one tensor of float32 or int8, got 2x3 int32"),
         ("int8", {"k": 4}, "4 is not one of 1 to 3 elements"),
-        ("int8", {"k": 1, "result": "both"}, "result is one of .*, not 'both'"),
+        ("int8", {"k": 1, "result": "both"}, "result must be one of values, indices, got 'both'"),
     ],
 )
 def test_refusals(dtype, attrs, message):

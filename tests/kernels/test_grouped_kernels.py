@@ -1,0 +1,96 @@
+"""Kernels of convolutions in groups: the portable kernels' bits, on the host and on cores."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relax_passes.operators import TensorSpec
+from tests.compiled.kernel_batch import KernelBatch
+from tests.compiled.native_kernel_runner import NativeKernel
+from tests.compiled.row_kernel_runner import RowKernel
+from tests.kernels import mve_cases
+from tests.kernels.mve_cases import Case
+from tests.random_cases import cases
+
+CORES = {
+    "mps2-an386": {"dsp", "one-pipe"},
+    "mps2-an500": {"dsp"},
+    "mps3-an547": {"dsp", "mve"},
+}
+
+
+@st.composite
+def layers(draw) -> Case:
+    """A convolution of 2 to 4 groups, made of a random one of a group."""
+    layer = draw(mve_cases.KINDS["convolution"])
+    groups = draw(st.integers(2, 4))
+    (data,) = layer.inputs
+    filters = len(layer.constants["weight"])
+    rng = np.random.default_rng(layer.seed)
+    order = np.concatenate([rng.permutation(filters) for _ in range(groups)])
+    constants = {name: array[order] for name, array in layer.constants.items()}
+    channels = groups * data.channels
+    gap = data.pixel_stride - data.channels
+    out_gap = layer.attrs["out_pixel_stride"] - filters
+    wide = TensorSpec((*data.shape[:3], channels), "int8", channels + gap)
+    attrs = layer.attrs | {"groups": groups, "out_pixel_stride": groups * filters + out_gap}
+    return Case("conv2d", (wide,), constants, attrs, layer.seed)
+
+
+def test_bits(tmp_path: Path) -> None:
+    drawn: list[tuple[Case, int, np.ndarray]] = []
+
+    @given(layers(), st.integers(0, 2))
+    @cases(16)
+    def collect(layer: Case, ring: int) -> None:
+        drawn.append((layer, ring, layer.expected()))
+
+    collect()
+    on_boards = shutil.which("arm-none-eabi-gcc") and shutil.which("qemu-system-arm")
+    for board, features in CORES.items():
+        batch, expected = KernelBatch(), []
+        for case, ring, wanted in drawn:
+            native = NativeKernel(
+                case.name, case.specs, case.constants, features=features, **case.attrs
+            )
+            if native.kernel is not None:
+                batch.add(native, case.data, ring)
+                expected.append((case, wanted))
+        assert len(expected) > len(drawn) / 2
+        results = [batch.run_on_host(tmp_path)]
+        if on_boards:
+            results.append(batch.run_on_board(board, tmp_path))
+        for outputs in results:
+            for (case, wanted), output in zip(expected, outputs, strict=True):
+                np.testing.assert_array_equal(output, wanted, err_msg=str(case))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int16"])
+def test_other_types(dtype: str) -> None:
+    rng = np.random.default_rng(5)
+    data = TensorSpec((1, 5, 6, 12), dtype)
+    integers = dtype == "int16"
+    kernel = (3, 3) if integers else (3, 1)  # float32 pixels lie apart
+    weight = rng.integers(-127, 128, (8, *kernel, 4)).astype("int8" if integers else "float32")
+    constants = {"weight": weight, "bias": rng.integers(-99, 99, 8).astype("int32")}
+    attrs = {"groups": 3, "padding": (1, kernel[1] // 2, 1, kernel[1] // 2)}
+    constants["weight"] = np.concatenate([weight, weight[:1]])
+    constants["bias"] = np.concatenate([constants["bias"], constants["bias"][:1]])
+    if integers:
+        constants["multiplier"] = np.full(9, 2**30 + 77, np.int32)
+        constants["shift"] = np.full(9, -8, np.int32)
+        attrs["rounding"] = "double"
+    else:
+        constants["bias"] = constants["bias"].astype("float32")
+    specs = [data, *(TensorSpec(a.shape, str(a.dtype)) for a in constants.values())]
+    x = rng.integers(-999, 999, data.shape).astype(dtype)
+    native = NativeKernel("conv2d", specs, constants, features={"dsp", "fpu"}, **attrs)
+    assert native.kernel is not None and native.kernel.name.endswith("_groups")
+    expected = RowKernel("conv2d", specs, **attrs).run_rows(x, *constants.values())
+    np.testing.assert_allclose(native.run_rows(x), expected, rtol=1e-5 if not integers else 0)
