@@ -49,8 +49,8 @@ def fastest_within(
 
     That is the one with the least `cost`, for example counted instructions, and the first of equal
     ones; without `cost` the first in the order above.  Where nothing fits, streamed networks may
-    make some things twice, in windows of columns: as little as possible, and at most `max_recompute`
-    times as many multiply-accumulates.
+    make some things twice, in windows of columns: as little as possible, and at most
+    `max_recompute` times as many multiply-accumulates.
 
     Raises UserError with the least number of bytes possible if there is none.
     """
