@@ -49,8 +49,8 @@ def fastest_within(
 
     That is the one with the least `cost`, for example counted instructions, and the first of equal
     ones; without `cost` the first in the order above.  Where nothing fits, streamed networks may
-    make some things twice, in windows of columns: as few multiply-accumulates as possible, and at
-    most `max_recompute` times as many.
+    make some things twice, in windows of columns: as little as possible, and at most
+    `max_recompute` times as many multiply-accumulates.
 
     Raises UserError with the least number of bytes possible if there is none.
     """
@@ -109,7 +109,7 @@ def plans_in_windows(candidates: Candidates) -> WindowPlans | None:
 def _in_windows(
     candidates: Candidates, budget: int, max_recompute: float | None, least: Candidate | None
 ) -> Candidate | None:
-    """The candidate with the fewest multiply-accumulates within a budget; None if none is known.
+    """The candidate with the least work within a budget; None if none is known.
 
     Raises UserError if all that are known need more.
     """

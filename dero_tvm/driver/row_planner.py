@@ -23,9 +23,14 @@ _MOST_READS = 1 << 18  # of a row by a call: several times as many as those call
 
 
 def reads_of_rows(network: Network) -> int:
-    """How often calls of row kernels read a row."""
+    """How often calls of row kernels read a row of what is no constant."""
     operators = [op.in_schedule() for op in network.operations if not op.function]
-    needs = [op.needs(index) for op in operators for index in range(len(op.operands))]
+    needs = [
+        op.needs(index)
+        for op in operators
+        for index, name in enumerate(op.operands)
+        if name in network.values
+    ]
     return sum(int(np.maximum(one.last - one.first, 0).sum()) for one in needs)
 
 

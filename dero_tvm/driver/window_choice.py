@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 
 from ..boundary.errors import UserError
 from ..schedule.recompute_ratio import described_ratio
 from .window_plans import Made, Make, PointOfWay, WindowPlans
 
 _ATTEMPTS = 6  # at planning a point of the frontier within a budget
+_STEP = 128  # of the bytes of one that does not fit, the next one tried has fewer by one in so many
 
 
 def first_that_fits(
@@ -18,17 +19,32 @@ def first_that_fits(
     budget: int,
     max_recompute: float | None = None,
 ) -> tuple[PointOfWay, Made] | None:
-    """The plan with the fewest multiply-accumulates whose arena has at most `budget` bytes.
+    """The plan with the least work whose arena has at most `budget` bytes.
 
     A few plans are made, for their rows may find no places within the bytes that are alive; the
-    smallest is the last of them.  None if none of them fits.
+    smallest is the last of them, and is made without a limit, too: that is the least there is.
+    None if none of them fits.
     """
     fitting = [p for p in plans.within(max_recompute) if p.live_bytes <= budget]
-    for point in dict.fromkeys((*fitting[: _ATTEMPTS - 1], *fitting[-1:])):
+    for point in _attempts(fitting):
         made = plans.made(point, make, budget + 1)
+        if made is None and point is fitting[-1]:
+            made = plans.made(point, make)  # in other windows, or placed in another way
         if made is not None and arena_bytes(made) <= budget:
             return point, made
     return None
+
+
+def _attempts(fitting: Sequence[PointOfWay]) -> Iterator[PointOfWay]:
+    """Points to try, each with clearly fewer bytes than the one before; the last one ends them."""
+    tried = 0
+    most = float("inf")
+    for point in fitting:
+        last = point is fitting[-1]
+        if last or tried < _ATTEMPTS - 1 and point.live_bytes <= most:
+            yield point
+            tried += 1
+            most = point.live_bytes * (1 - 1 / _STEP)
 
 
 def fastest_in_windows(
@@ -49,11 +65,9 @@ def fastest_in_windows(
         return found[1]
     least, ratio = without, 1.0
     smallest = plans.within(max_recompute)[-1]
-    made = plans.made(smallest, make, without)
-    if made is not None:
+    made = plans.made(smallest, make)
+    if made is not None and (least is None or arena_bytes(made) < least):
         least, ratio = arena_bytes(made), plans.ratio(smallest)
-        if least <= budget:  # with other windows than within the budget, which found worse places
-            return made
     possible = "the least possible"
     if least is not None:
         possible += f" is {least:,} bytes at {described_ratio(ratio)}, {least - budget:,} more"

@@ -56,11 +56,12 @@ class PointOfWay:
     plan: WindowPlan | RowPlan
     live_bytes: int
     macs: int
+    work: int  # with the calls of kernels, in multiply-accumulates
 
 
 @dataclass(frozen=True, eq=False)
 class WindowPlans:
-    """The frontier of one network, the fewest multiply-accumulates first.
+    """The frontier of one network, the least work first.
 
     Bytes are those alive at once; where the rows then lie may take a few more.
     """
@@ -122,7 +123,7 @@ class WindowPlans:
     def ratio_within(self, budget: int) -> float | None:
         """The least ratio with which `budget` bytes do; None if nothing does."""
         fitting = (point for point in self.points if point.live_bytes <= budget)
-        return next(map(self.ratio, fitting), None)
+        return min(map(self.ratio, fitting), default=None)
 
 
 def _gap(size: int) -> int:
@@ -180,21 +181,23 @@ def _points(planner: NetworkPlanner, way: Way) -> tuple[PointOfWay, ...]:
 
     The bytes of that plan are those of its arena.
     """
+    costs = GroupCosts(way.described)
     found = [
-        PointOfWay(way, point.plan, point.live_bytes, point.macs)
-        for point in frontier(GroupCosts(way.described))
+        PointOfWay(way, point.plan, point.live_bytes, point.macs, point.work)
+        for point in frontier(costs)
     ]
     plan = planner.plan_row_placement(planner.schedule_in_windows(way.network, ()))
     if plan is not None:
         assert plan.rows is not None
-        found.append(PointOfWay(way, plan.rows, plan.total_bytes, way.described.macs))
+        work = sum(costs.alone(number).work for number in range(len(way.described.operations)))
+        found.append(PointOfWay(way, plan.rows, plan.total_bytes, way.described.macs, work))
     return _best(found)
 
 
 def _best(points: Sequence[PointOfWay]) -> tuple[PointOfWay, ...]:
-    """Those that no other one beats, the fewest multiply-accumulates first."""
+    """Those that no other one beats, the least work first."""
     size = np.array([point.live_bytes for point in points], np.int64)
-    work = np.array([point.macs for point in points], np.int64)
+    work = np.array([point.work for point in points], np.int64)
     return tuple(points[index] for index in pareto(size, work, len(points)))
 
 

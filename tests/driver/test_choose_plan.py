@@ -15,6 +15,7 @@ from dero_tvm.driver.candidates import Candidate, Candidates
 from dero_tvm.driver.choose_plan import fastest_within
 from dero_tvm.driver.network_planner import NetworkPlanner
 from dero_tvm.driver.prepare import prepare
+from dero_tvm.driver.row_planner import reads_of_rows
 from dero_tvm.report.text_table import print_report
 from tests.compiled.models import compiled
 from tests.models.small_networks import image, residual_network, run_reference
@@ -25,6 +26,13 @@ MODES = [mode.value for mode in Dero]
 @pytest.fixture(scope="module")
 def candidates() -> Candidates:
     return prepare(residual_network()).candidates()
+
+
+def test_weights_are_no_rows_that_are_followed(candidates: Candidates) -> None:
+    network = candidates.streamed_for_windows()
+    assert network is not None
+    calls = sum(op.in_schedule().steps for op in network.operations)
+    assert calls <= reads_of_rows(network) <= 4 * calls  # windows are three rows high
 
 
 @pytest.fixture(scope="module")

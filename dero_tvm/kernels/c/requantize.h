@@ -95,9 +95,33 @@ DSP_INLINE void requantize_two_twice(int32_t a, int32_t b, const struct requanti
   out[1] = (int8_t)dsp_saturate8(b);
 }
 
-/* Whether results are rounded twice and take all of int8, which needs no further look. */
+/* The same, rounded once. */
+DSP_INLINE void requantize_two_once(int32_t a, int32_t b, const struct requantization *to,
+                                    int8_t *out) {
+  int32_t factor_a = to[0].multiplier, factor_b = to[1].multiplier;
+  int32_t round_a = to[0].round, right_a = to[0].right;
+  int32_t round_b = to[1].round, right_b = to[1].right;
+  DSP_SIX_TOGETHER(factor_a, factor_b, round_a, right_a, round_b, right_b);
+  a = (int32_t)((uint32_t)a * 2);
+  b = (int32_t)((uint32_t)b * 2);
+  a = dsp_high_product(a, factor_a);
+  b = dsp_high_product(b, factor_b);
+  a += round_a;
+  b += round_b;
+  a >>= right_a;
+  b >>= right_b;
+  out[0] = (int8_t)dsp_saturate8(a);
+  out[1] = (int8_t)dsp_saturate8(b);
+}
+
+enum plain { NOT_PLAIN, PLAIN_TWICE, PLAIN_ONCE };
+
+/* Whether results take all of int8, which needs no further look, and how they are rounded then. */
 DSP_INLINE int32_t requantizes_plainly(const struct window *w) {
-  return w->rounding == ROUND_TWICE && w->minimum == -128 && w->maximum == 127;
+  int32_t rounding = w->rounding == ROUND_TWICE  ? PLAIN_TWICE
+                     : w->rounding == ROUND_ONCE ? PLAIN_ONCE
+                                                 : NOT_PLAIN;
+  return w->minimum == -128 && w->maximum == 127 ? rounding : NOT_PLAIN;
 }
 
 /*
@@ -106,10 +130,14 @@ DSP_INLINE int32_t requantizes_plainly(const struct window *w) {
  */
 DSP_INLINE void requantize4(struct sums sums, int32_t count, const struct requantization *to,
                             const struct window *w, int32_t plainly, int8_t *out) {
-  if (plainly && count >= 4) {
+  if (plainly == PLAIN_TWICE && count >= 4) {
     DSP_IN_REGISTER(to); /* it is read at once, twelve times */
     requantize_two_twice(sums.a, sums.b, to, out);
     requantize_two_twice(sums.c, sums.d, to + 2, out + 2);
+  } else if (plainly == PLAIN_ONCE && count >= 4) {
+    DSP_IN_REGISTER(to);
+    requantize_two_once(sums.a, sums.b, to, out);
+    requantize_two_once(sums.c, sums.d, to + 2, out + 2);
   } else {
     const struct sums others = sums; /* a copy, so that `sums` stay in registers */
     requantize_others(&others, count, to, w, out);

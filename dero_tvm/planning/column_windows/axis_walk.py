@@ -61,6 +61,7 @@ class AxisWalk:
         self.made: dict[int, Ranges] = {}
         self.held: dict[int, Ranges] = {}
         self.positions: dict[int, int] = {}  # that each operation makes, in all units
+        self.parts: dict[int, int] = {}  # units in which it makes some
         self._kept: dict[int, bool] = {}
         if operation.state:  # what counts is what it takes
             self.held[taken] = ranges
@@ -102,6 +103,7 @@ class AxisWalk:
     def _count(self, operation: int) -> None:
         begin, end = self.made[operation]
         self.positions[operation] = int(np.sum(np.maximum(end - begin, 0)))
+        self.parts[operation] = int(np.count_nonzero(end > begin))
 
     def _read(self, operation: int) -> None:
         for operand in self.network.operations[operation].operands:

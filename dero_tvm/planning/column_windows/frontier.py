@@ -1,11 +1,13 @@
-"""The best groupings found of a network: bytes against multiply-accumulates.
+"""The best groupings found of a network: bytes against work.
+
+Work is counted in multiply-accumulates; a call of a kernel takes as long as some.
 
 Dynamic programming over all ways to cut the operations into cascades and those into groups, with
 several widths and heights of the windows.  From the driver of a cascade backwards, a group adds
 
     rows    of its result that stay, all but one, for the groups that read it
     active  bytes while it runs: a pass of its result, its windows, a row of its operand
-    macs    with what windows and passes make twice
+    work    with what windows and passes make twice, and with all calls
 
 and a cascade takes ``outer + sum of rows + largest active`` bytes.  That is an estimate: rings do
 not peak together, and rows are alive as long as the order of calls has it.  So the cascades of the
@@ -29,7 +31,7 @@ from .grouping import Group
 from .network import WindowNetwork
 from .outer_bytes import OuterBytes, rows_alive
 from .pareto import pareto
-from .window_plan import WindowPlan, live_bytes, live_bytes_of_cascade, macs_of
+from .window_plan import WindowPlan, live_bytes, live_bytes_of_cascade, macs_of, work_of
 
 _ROWS = (1, 2, 3, 4, 6, 8)  # of a pass
 _WINDOWS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)  # in a row
@@ -49,29 +51,27 @@ _Chain = tuple[tuple[int, int, int], ...]
 
 @dataclass(frozen=True)
 class WindowPoint:
-    """One plan: `live_bytes` at once, and multiply-accumulates of an inference."""
+    """One plan: `live_bytes` at once, multiply-accumulates of an inference, and work with calls."""
 
     plan: WindowPlan
     live_bytes: int
     macs: int
+    work: int
 
 
-def frontier(costs: GroupCosts, *, most_macs: int | None = None) -> tuple[WindowPoint, ...]:
-    """Plans that no other one found beats, the fewest multiply-accumulates first.
-
-    None has more than `most_macs`.
-    """
-    search = _Search(costs, most_macs)
+def frontier(costs: GroupCosts) -> tuple[WindowPoint, ...]:
+    """Plans that no other one found beats in bytes and work, the least work first."""
+    search = _Search(costs)
     for _ in range(_ROUNDS):
         plans = list(search.plans())
         if not search.measure(plans):
             break
     points = [
-        WindowPoint(plan, live_bytes(costs, plan), macs_of(costs, plan))
+        WindowPoint(plan, live_bytes(costs, plan), macs_of(costs, plan), work_of(costs, plan))
         for plan in dict.fromkeys(search.plan(cascades) for cascades in plans)
     ]
     sizes = np.array([point.live_bytes for point in points])
-    work = np.array([point.macs for point in points])
+    work = np.array([point.work for point in points])
     return tuple(points[index] for index in pareto(sizes, work, len(points)))
 
 
@@ -80,7 +80,7 @@ class _Range:
     """The groups of operations ``[first, last]`` that are worth looking at, as arrays."""
 
     costs: tuple[GroupCost, ...]
-    macs: np.ndarray
+    work: np.ndarray
     inside: np.ndarray
     output: np.ndarray  # bytes of one pass of the result
     state: int
@@ -98,7 +98,7 @@ class _Ways:
 
     rows: np.ndarray
     active: np.ndarray
-    macs: np.ndarray
+    work: np.ndarray
     pending: np.ndarray
     behind: np.ndarray
     way: np.ndarray
@@ -110,7 +110,7 @@ class _Ways:
         return _Ways(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
     def best(self) -> _Ways:
-        kept = pareto(self.rows + self.pending + self.active, self.macs, _INNER)
+        kept = pareto(self.rows + self.pending + self.active, self.work, _INNER)
         return _Ways(*(getattr(self, name)[kept] for name in _Ways.__dataclass_fields__))
 
 
@@ -119,11 +119,10 @@ def _start() -> _Ways:
 
 
 class _Search:
-    def __init__(self, costs: GroupCosts, most_macs: int | None) -> None:
+    def __init__(self, costs: GroupCosts) -> None:
         self.costs = costs
         self.network: WindowNetwork = costs.network
         self.count = len(self.network.operations)
-        self.most_macs = np.iinfo(np.int64).max if most_macs is None else most_macs
         self.outer = OuterBytes(self.network)
         self.alive = rows_alive(costs)
         self.longest = max(1, min(_LONGEST_GROUP, _GROUPS // (self.count * len(_ROWS) * 8)))
@@ -133,25 +132,24 @@ class _Search:
     def plans(self) -> Iterator[_Chain]:
         """Plans of which none beats another, by what is known of the cascades."""
         size = [np.zeros(1, np.int64)]
-        macs = [np.zeros(1, np.int64)]
+        work = [np.zeros(1, np.int64)]
         origin = [np.zeros((1, 3), np.int64)]  # where the last cascade begins, way there, cascade
         for end in range(1, self.count + 1):
-            sizes, work, origins = [], [], []
+            sizes, works, origins = [], [], []
             for begin, found in self.cascades[end].items():
                 both = np.maximum(size[begin][:, None], found.size[None, :]).ravel()
                 number, cascade = np.divmod(np.arange(len(both)), len(found.size))
                 sizes.append(both)
-                work.append((macs[begin][:, None] + found.macs[None, :]).ravel())
+                works.append((work[begin][:, None] + found.work[None, :]).ravel())
                 origins.append(np.stack([np.full_like(number, begin), number, cascade], 1))
             empty = np.zeros(0, np.int64)
             all_sizes = np.concatenate([empty, *sizes])
-            all_work = np.concatenate([empty, *work])
+            all_work = np.concatenate([empty, *works])
             kept = pareto(all_sizes, all_work, _PREFIXES)
-            kept = kept[all_work[kept] <= self.most_macs]
             size.append(all_sizes[kept])
-            macs.append(all_work[kept])
+            work.append(all_work[kept])
             origin.append(np.concatenate([np.zeros((0, 3), np.int64), *origins])[kept])
-        for number in pareto(size[-1], macs[-1], _POINTS).tolist():
+        for number in pareto(size[-1], work[-1], _POINTS).tolist():
             chain = []
             end = self.count
             while end:
@@ -205,16 +203,19 @@ class _Search:
         row = tensors[self.network.operations[end - 1].result].row_bytes
         before = self.network.operations[first - 1].result if first else -1
 
-        macs = np.array([cost.macs for cost in costs])
+        work = np.array([cost.work for cost in costs])
         inside = np.array([cost.inside for cost in costs])
         output = np.array([row if cost.state else cost.group.rows * row for cost in costs])
         operand = np.array([cost.rows_read.get(before, 0) for cost in costs])
         operand *= tensors[before].row_bytes
-        kept = pareto(inside + output + operand, macs, _SAME_RANGE)
+        # Of tensors around a cascade that lie whole, passes of many rows take no more, or a part.
+        outside = output + operand
+        sizes = (inside + outside, 2 * inside + outside, inside)
+        kept = np.unique([index for size in sizes for index in pareto(size, work, _SAME_RANGE)])
         best = tuple(costs[index] for index in kept.tolist())
         reads = frozenset(best[0].reads)
         return _Range(
-            best, macs[kept], inside[kept], output[kept], best[0].state, operand[kept], reads
+            best, work[kept], inside[kept], output[kept], best[0].state, operand[kept], reads
         )
 
     # --- cascades ----------------------------------------------------------------------------
@@ -273,12 +274,12 @@ class _Search:
         )
         if later:
             pending = np.maximum(pending, self.alive[before] * network.tensors[before].row_bytes)
-        shape = (len(ways.macs), len(groups.macs))
+        shape = (len(ways.work), len(groups.work))
         number, group = np.divmod(np.arange(shape[0] * shape[1]), shape[1])
         return _Ways(
             np.repeat(rows, shape[1]),
             np.maximum(ways.active[:, None], active[None, :]).ravel(),
-            (ways.macs[:, None] + groups.macs[None, :]).ravel(),
+            (ways.work[:, None] + groups.work[None, :]).ravel(),
             np.tile(pending, shape[0]),
             np.full(len(number), position),
             number,
@@ -303,7 +304,7 @@ class _Cascades:
         self._parts: list[tuple[np.ndarray, _Ways]] = []
 
     def add(self, size: np.ndarray, ways: _Ways, groups: _Range) -> None:
-        kept = pareto(size, ways.macs, _CASCADES)
+        kept = pareto(size, ways.work, _CASCADES)
         names = _Ways.__dataclass_fields__
         self._parts.append((size[kept], _Ways(*(getattr(ways, name)[kept] for name in names))))
 
@@ -312,8 +313,8 @@ class _Cascades:
         self._begin = begin
         size = np.concatenate([part[0] for part in self._parts])
         ways = _Ways.joined([part[1] for part in self._parts])
-        kept = pareto(size, ways.macs, _CASCADES)
-        self.size, self.macs = size[kept], ways.macs[kept]
+        kept = pareto(size, ways.work, _CASCADES)
+        self.size, self.work = size[kept], ways.work[kept]
         self.measured = np.zeros(len(kept), bool)
         self._first = [ways.behind[kept], ways.way[kept], ways.group[kept]]
         self._parts.clear()

@@ -1,4 +1,4 @@
-"""What a group costs: bytes that are alive inside it, and multiply-accumulates.
+"""What a group costs: bytes that are alive inside it, multiply-accumulates, and calls of kernels.
 
 In a pass and window the last operation of a group makes its rows one after the other and drives the
 others, as in a cascade.  Of what they make there is a **strip**: as many rows as are alive at once,
@@ -20,6 +20,7 @@ from .strip_heights import strip_heights
 
 _WORD = 4  # bytes, to which strips are aligned
 _SCRATCH = 8  # likewise scratch
+_CALL = 64  # multiply-accumulates that take as long as a call of a kernel, on a Cortex-M7
 
 
 @dataclass(frozen=True)
@@ -32,10 +33,16 @@ class GroupCost:
 
     group: Group
     macs: int
+    calls: int  # of kernels
     inside: int
     state: int
     reads: Mapping[int, Ranges]
     in_place: tuple[int, ...]
+
+    @property
+    def work(self) -> int:
+        """What it takes of time, in multiply-accumulates."""
+        return self.macs + _CALL * self.calls
 
     @cached_property
     def rows_read(self) -> Mapping[int, int]:
@@ -89,7 +96,8 @@ class GroupCosts:
         group = Group(operation, operation, result.columns, rows)
         in_place = self._in_place(operation, group)
         state = op.state if running else 0
-        return GroupCost(group, op.macs, op.scratch, state, reads, in_place)
+        calls = -(-(op.operands[0].rows.length if running else result.rows) // rows)
+        return GroupCost(group, op.macs, calls, op.scratch, state, reads, in_place)
 
     def of(self, group: Group) -> GroupCost:
         """The cost of one group.  Raises ``ValueError`` if its operations cannot be one."""
@@ -172,11 +180,13 @@ class GroupCosts:
         made = [op for op in group.operations if op != group.last or not last.state]
         macs = last.macs if last.state else 0
         macs += sum(network.macs_of(op, down.positions[op] * across.positions[op]) for op in made)
+        calls = last.operands[0].rows.length * across.units if last.state else 0
+        calls += sum(down.positions[op] * across.parts[op] for op in made)
         inner = {network.operations[op].result for op in group.operations}
         reads = {tensor: ranges for tensor, ranges in down.held.items() if tensor not in inner}
         inside = self._inside(group, down, heights, across)
         in_place = self._in_place(group.last, group)
-        return GroupCost(group, macs, inside, last.state, reads, in_place)
+        return GroupCost(group, macs, calls, inside, last.state, reads, in_place)
 
     def _inside(
         self, group: Group, down: AxisWalk, heights: Mapping[int, int], across: AxisWalk

@@ -43,6 +43,11 @@ def macs_of(costs: GroupCosts, plan: WindowPlan) -> int:
     return sum(costs.of(group).macs for group in plan.grouping)
 
 
+def work_of(costs: GroupCosts, plan: WindowPlan) -> int:
+    """What an inference takes of time, in multiply-accumulates."""
+    return sum(costs.of(group).work for group in plan.grouping)
+
+
 def live_bytes(costs: GroupCosts, plan: WindowPlan) -> int:
     """The most bytes that are alive at once; no placement of the plan's rows needs less."""
     return lives_of(rows_of(costs, plan)).peak
