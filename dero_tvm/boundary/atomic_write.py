@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -74,6 +74,11 @@ def write_folder(path: Path, files: Mapping[str, bytes], *, instead: bool = Fals
 @contextmanager
 def _alone_in(folder: Path) -> Iterator[None]:
     """Another process that moves files here waits, so that one's are not mixed with another's."""
+    if sys.platform == "win32":  # where folders have no locks
+        yield
+        return
+    import fcntl
+
     handle = os.open(folder, os.O_RDONLY)
     try:
         with suppress(OSError):  # a file system without locks
