@@ -12,13 +12,12 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.figure_axes import with_grid
+from benchmarks.figure_style import THEMES, with_grid
 from dero_tvm.boundary.atomic_write import write_atomically
 from dero_tvm.report.plot_file import file_of, reproducible
 
 ROOT = Path(__file__).resolve().parent.parent
-THEMES = {"light": ("#24292f", "#d0d7de", "#0969da"), "dark": ("#e6edf3", "#3d444d", "#58a6ff")}
-COLORS = {"msf-CNN": "#b3541e", "TinyEngine": "#6e4a9e", "MCUNetV2": "#1a7f37"}
+COLORS = {"msf-CNN": "orange", "TinyEngine": "violet", "MCUNetV2": "green"}
 MARKERS = {"msf-CNN": "^", "TinyEngine": "s", "MCUNetV2": "D"}
 NETWORKS = ("MCUNet VWW", "MCUNet in3", "MobileNetV2 0.35, 144 px", "MobileNetV2 1.0, 224 px")
 # By network: who, bytes, multiply-accumulates as a multiple.  msf-CNN: arXiv 2505.11483;
@@ -55,22 +54,24 @@ def measured(network: str, page: str) -> Iterator[tuple[int, float]]:
         yield int(size.replace(",", "")), float(ratio)
 
 
-def draw(path: Path, page: str, theme: str) -> None:
+def draw(path: Path, page: str, name: str) -> None:
     """Write the figure, a panel a network, in the colours of `light` or `dark` pages."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import ScalarFormatter
 
-    ink, grid, own = THEMES[theme]
+    theme = THEMES[name]
     with reproducible("frontier"):
         figure = Figure(figsize=(8.0, 6.4), layout="constrained")
         figure.patch.set_alpha(0)
         for axis, network in zip(figure.subplots(2, 2).flat, NETWORKS, strict=True):
-            axis.set_title(network, fontsize=9, color=ink)
+            axis.set_title(network, fontsize=9, color=theme.ink)
             plans = sorted(measured(network, page))
             xs, ys = [size / 1024 for size, _ in plans], [ratio for _, ratio in plans]
-            axis.plot(xs, ys, "o-", color=own, markersize=4, linewidth=1, label="dero_tvm, run")
+            axis.plot(
+                xs, ys, "o-", color=theme.blue, markersize=4, linewidth=1, label="dero_tvm, run"
+            )
             for who, size, ratio in PUBLISHED[network]:
-                look = {"color": COLORS[who], "label": who}
+                look = {"color": getattr(theme, COLORS[who]), "label": who}
                 if ratio is None:
                     axis.axvline(size / 1024, linestyle=":", **look)
                 else:
@@ -79,17 +80,17 @@ def draw(path: Path, page: str, theme: str) -> None:
             axis.set_xticks([8, 16, 32, 64, 128, 256])
             axis.xaxis.set_major_formatter(ScalarFormatter())
             axis.minorticks_off()
-            axis.set_xlabel("KB", fontsize=8, color=ink)
-            with_grid(axis, ink, grid)
+            axis.set_xlabel("KB", fontsize=8, color=theme.ink)
+            with_grid(axis, theme)
         for axis in figure.axes[::2]:
-            axis.set_ylabel("multiply-accumulates, as a multiple", fontsize=8, color=ink)
+            axis.set_ylabel("multiply-accumulates, as a multiple", fontsize=8, color=theme.ink)
         found = {}
         for axis in figure.axes:
             handles, labels = axis.get_legend_handles_labels()
             found |= dict(zip(labels, handles))
         figure.legend(
             found.values(), found.keys(), loc="outside lower center", ncols=4, frameon=False,
-            fontsize=8, labelcolor=ink,
+            fontsize=8, labelcolor=theme.ink,
         )  # fmt: skip
         write_atomically(path, file_of(figure, path))
 

@@ -2,7 +2,7 @@
 
 Each candidate has random weights and is asked for its memory with `dero_tvm.estimate`, in processes
 of their own: quickly, which gives an upper bound, and at the end in full for the best.  Memory
-depends on shapes alone, so a width is quantized once in each process, for every resolution.  What
+depends on shapes alone, so each width is quantized once, for every resolution.  What
 is sought is the most multiply-accumulates, which stand for accuracy until something is trained,
 within the RAM and the flash of the board::
 
@@ -15,10 +15,10 @@ Any executor does the work: Dask's, for a cluster, is ``Client(address).get_exec
 from __future__ import annotations
 
 import argparse
+import os
 import time
 from collections.abc import Sequence
-from concurrent.futures import Executor
-from functools import lru_cache
+from concurrent.futures import Executor, Future
 from typing import Any
 
 import onnx
@@ -28,36 +28,32 @@ from models.random_images import random_inputs
 
 import dero_tvm
 
-WIDTHS = [0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.5]
-RESOLUTIONS = [48, 64, 80, 96, 112, 128, 144, 160, 192]
+WIDTHS = [0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5]
+RESOLUTIONS = list(range(48, 232, 8))
 CLASSES = 10
 Choice = tuple[float, int]
 
 
-def evaluate(choice: Choice, board: str, *, quick: bool = True) -> dero_tvm.Estimate:
-    """The memory of one candidate; runs in a worker."""
-    width, resolution = choice
-    network = at_resolution(quantized(width), resolution)
+def evaluate(data: bytes, resolution: int, board: str, *, quick: bool = True) -> dero_tvm.Estimate:
+    """The memory of the network `data` for images of that size; runs in a worker."""
+    network = at_resolution(onnx.load_from_string(data), resolution)
     return dero_tvm.estimate(
         network, target=board, integer_io=True, input_layout="nhwc", quick=quick
     )
 
 
-@lru_cache
-def quantized(width: float) -> onnx.ModelProto:
-    """A quantized network of that width, for the smallest images."""
+def quantized(width: float) -> bytes:
+    """A quantized network of that width, for the smallest images; runs in a worker."""
     network = mobilenet_v2(width=width, resolution=RESOLUTIONS[0], classes=CLASSES)
-    return quantize(network, random_inputs(network, 1))
+    return quantize(network, random_inputs(network, 1)).SerializeToString()
 
 
 def at_resolution(network: onnx.ModelProto, resolution: int) -> onnx.ModelProto:
-    """The same network, for images of another size."""
-    changed = onnx.ModelProto()
-    changed.CopyFrom(network)
-    del changed.graph.value_info[:]  # shapes between, which follow
+    """The network, changed to take images of another size."""
+    del network.graph.value_info[:]  # shapes between, which follow
     for axis in (2, 3):
-        changed.graph.input[0].type.tensor_type.shape.dim[axis].dim_value = resolution
-    return changed
+        network.graph.input[0].type.tensor_type.shape.dim[axis].dim_value = resolution
+    return network
 
 
 def search(
@@ -71,13 +67,17 @@ def search(
         direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed, constant_liar=True)
     )
     found: dict[Choice, dero_tvm.Estimate] = {}
+    networks: dict[float, Future[bytes]] = {}
     asked = 0
     while asked < candidates:
         trials = [study.ask() for _ in range(min(batch, candidates - asked))]
         asked += len(trials)
         choices = [_choice(trial) for trial in trials]
         new = [choice for choice in dict.fromkeys(choices) if choice not in found]
-        futures = [executor.submit(evaluate, choice, board) for choice in new]
+        for width, _ in new:
+            if width not in networks:
+                networks[width] = executor.submit(quantized, width)
+        futures = [executor.submit(evaluate, networks[w].result(), r, board) for w, r in new]
         found.update(zip(new, (future.result() for future in futures)))
         for trial, choice in zip(trials, choices):
             study.tell(trial, score(found[choice]))
@@ -92,8 +92,8 @@ def score(estimate: dero_tvm.Estimate) -> float:
 
 
 def _choice(trial: Any) -> Choice:
-    width = trial.suggest_categorical("width", WIDTHS)
-    return width, trial.suggest_categorical("resolution", RESOLUTIONS)
+    width = WIDTHS[trial.suggest_int("width", 0, len(WIDTHS) - 1)]
+    return width, RESOLUTIONS[trial.suggest_int("resolution", 0, len(RESOLUTIONS) - 1)]
 
 
 def best(found: dict[Choice, dero_tvm.Estimate]) -> tuple[Choice, dero_tvm.Estimate]:
@@ -105,7 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Search, and print how many candidates a minute, and the best one."""
     parser = argparse.ArgumentParser(description="Search widths and resolutions of MobileNetV2.")
     parser.add_argument("--board", default="nucleo_f303re")
-    parser.add_argument("--candidates", type=int, default=40)
+    parser.add_argument("--candidates", type=int, default=100)
     parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args(arguments)
     with dero_tvm.processes(options.jobs) as executor:
@@ -113,11 +113,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         began = time.monotonic()
         found = search(options.board, options.candidates, executor)
         seconds = time.monotonic() - began
+    spent = os.times()  # of the processes, which have ended: their start is in it
+    processor = (spent.children_user + spent.children_system) / len(found)
     (width, resolution), bound = best(found)
-    memory = evaluate((width, resolution), options.board, quick=False)
+    memory = evaluate(quantized(width), resolution, options.board, quick=False)
     print(
         f"{len(found)} different candidates of {options.candidates} in {seconds:.0f} s: "
-        f"{60 * len(found) / seconds:.0f} a minute with {options.jobs} processes"
+        f"{60 * len(found) / seconds:.0f} a minute with {options.jobs} processes, "
+        f"{processor:.2f} s of a core each"
     )
     print(f"{sum(e.fits for e in found.values())} of them fit {options.board}")
     verdict = "best" if memory.fits else "none fits; the closest"

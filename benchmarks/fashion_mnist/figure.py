@@ -10,15 +10,10 @@ from typing import Any
 from dero_tvm.boundary.atomic_write import write_atomically
 from dero_tvm.report.plot_file import file_of, reproducible
 
-from ..figure_axes import with_grid
+from ..figure_style import THEMES, with_grid
 from .families import FAMILIES, Family, Form
 from .pieces import Network, Start
 from .table import Results, arena, convolutions, int8_accuracies
-
-THEMES = {
-    "light": ("#24292f", "#d0d7de", ("#8c959f", "#0969da", "#6e4a9e", "#b3541e", "#b3541e")),
-    "dark": ("#e6edf3", "#3d444d", ("#8b949e", "#58a6ff", "#bc8cff", "#f0883e", "#f0883e")),
-}
 
 
 @dataclass(frozen=True)
@@ -30,15 +25,16 @@ class Series:
     start: Start
     mode: str
     marker: str
+    color: str  # of a theme
     filled: bool = True
 
 
 SERIES = (
-    Series("original, whole tensors", "original", "scratch", "tensors", "s"),
-    Series("original, exact rows", "original", "scratch", "--dero", "D"),
-    Series("plain, exact rows", "plain", "scratch", "--dero", "v"),
-    Series("DERO, exact rows", "reorganized", "scratch", "--dero", "o"),
-    Series("DERO, distilled", "reorganized", "distilled", "--dero", "o", filled=False),
+    Series("original, whole tensors", "original", "scratch", "tensors", "s", "gray"),
+    Series("original, exact rows", "original", "scratch", "--dero", "D", "blue"),
+    Series("plain, exact rows", "plain", "scratch", "--dero", "v", "violet"),
+    Series("DERO, exact rows", "reorganized", "scratch", "--dero", "o", "orange"),
+    Series("DERO, distilled", "reorganized", "distilled", "--dero", "o", "orange", filled=False),
 )
 
 
@@ -51,27 +47,30 @@ def points(results: Results, family: Family, series: Series) -> Iterator[tuple[f
             yield size / 1024, 100 * share
 
 
-def draw(results: Results, path: Path, theme: str) -> None:
+def draw(results: Results, path: Path, name: str) -> None:
     """Write the figure, a panel for each family, in the colours of `light` or `dark` pages."""
     from matplotlib.figure import Figure
 
-    ink, grid, colors = THEMES[theme]
+    theme = THEMES[name]
     with reproducible("fashion-mnist"):
         figure = Figure(figsize=(8.0, 4.0), layout="constrained")
         figure.patch.set_alpha(0)
         for axis, family in zip(figure.subplots(1, len(FAMILIES), sharey=True), FAMILIES.values()):
             depth = convolutions(family, family.blocks)
-            axis.set_title(f"{family.name} blocks, {depth} convolutions", fontsize=9, color=ink)
-            for series, color in zip(SERIES, colors):
+            axis.set_title(
+                f"{family.name} blocks, {depth} convolutions", fontsize=9, color=theme.ink
+            )
+            for series in SERIES:
+                color = getattr(theme, series.color)
                 _scatter(axis, list(points(results, family, series)), series, color)
-            axis.set_xlabel("arena (KB of 1,024 bytes)", fontsize=8, color=ink)
+            axis.set_xlabel("arena (KB of 1,024 bytes)", fontsize=8, color=theme.ink)
             axis.set_xlim(left=0)
-            with_grid(axis, ink, grid)
-        figure.axes[0].set_ylabel("int8 test accuracy (%)", fontsize=8, color=ink)
+            with_grid(axis, theme)
+        figure.axes[0].set_ylabel("int8 test accuracy (%)", fontsize=8, color=theme.ink)
         handles, labels = figure.axes[0].get_legend_handles_labels()
         figure.legend(
             handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=8,
-            labelcolor=ink,
+            labelcolor=theme.ink,
         )  # fmt: skip
         write_atomically(path, file_of(figure, path))
 

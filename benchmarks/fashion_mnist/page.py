@@ -11,7 +11,8 @@ from typing import Any
 from benchmarks.page_parts import with_part
 from dero_tvm.boundary.atomic_write import write_atomically
 
-from .figure import THEMES, draw
+from ..figure_style import THEMES
+from .figure import draw
 from .pieces import Choice, wanted
 from .results import Results
 from .table import tables

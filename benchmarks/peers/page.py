@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dero_tvm.report.plot_file import reproducible
 
+from ..figure_style import THEMES
 from .networks import Network
 from .result import Answer
 from .tools import Tool
@@ -14,7 +15,6 @@ from .tools import Tool
 OWN = "dero_tvm"
 Rows = Sequence[tuple[Network, Mapping[str, Answer]]]
 _BAR = 0.26  # inches of height
-_COLORS = {"light": ("#24292f", "#b3541e", "#8c959f"), "dark": ("#e6edf3", "#f0883e", "#6e7681")}
 
 
 def tables(rows: Rows, tools: Sequence[Tool], versions: Mapping[str, str], day: str) -> str:
@@ -46,11 +46,11 @@ def tables(rows: Rows, tools: Sequence[Tool], versions: Mapping[str, str], day: 
     return "\n".join(lines)
 
 
-def chart(rows: Rows, path: Path, theme: str) -> None:
+def chart(rows: Rows, path: Path, name: str) -> None:
     """Bars of each network's answers, its own on top, as shares of the largest."""
     from matplotlib.figure import Figure
 
-    ink, highlight, other = _COLORS[theme]
+    theme = THEMES[name]
     count = sum(len(shown(answers)) for _, answers in rows)
     height = (count + 1.6 * len(rows)) * _BAR
     with reproducible("peers"):
@@ -61,16 +61,16 @@ def chart(rows: Rows, path: Path, theme: str) -> None:
         )
         for axis, (network, answers) in zip(axes, rows):
             bars = shown(answers)
-            axis.set_title(network.title, loc="left", fontsize=9, color=ink)
-            colors = [highlight if name == OWN else other for name in bars]
+            axis.set_title(network.title, loc="left", fontsize=9, color=theme.ink)
+            colors = [theme.orange if tool == OWN else theme.gray for tool in bars]
             drawn = axis.barh(list(bars), list(bars.values()), color=colors, height=0.75)
             labels = [f"{value:,}" for value in bars.values()]
-            axis.bar_label(drawn, labels, padding=4, fontsize=8, color=ink)
+            axis.bar_label(drawn, labels, padding=4, fontsize=8, color=theme.ink)
             axis.set_xlim(0, max(bars.values()) * 1.15)
             axis.invert_yaxis()
             axis.set_axisbelow(True)
             axis.patch.set_alpha(0)
-            axis.tick_params(axis="y", length=0, labelsize=8, labelcolor=ink)
+            axis.tick_params(axis="y", length=0, labelsize=8, labelcolor=theme.ink)
             axis.tick_params(axis="x", bottom=False, labelbottom=False)
             for spine in axis.spines.values():
                 spine.set_visible(False)

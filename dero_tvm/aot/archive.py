@@ -276,8 +276,9 @@ def load_archive(path: str | os.PathLike[str]) -> ModelArchive:
     except PermissionError:
         raise UserError(f"{path}: cannot be read (permission denied)") from None
     except (NoTarFile, OSError) as error:
+        first = "; compile it first" if Path(path).suffix in (".onnx", ".tflite", ".pt2") else ""
         raise UserError(
-            f"{path}: not a model archive that tvmc compile wrote ({first_line(error)})"
+            f"{path}: not a model archive that tvmc compile wrote ({first_line(error)}){first}"
         ) from None
     archive = ModelArchive(files)
     try:

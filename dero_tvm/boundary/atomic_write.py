@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .errors import UserError
@@ -60,13 +61,31 @@ def write_folder(path: Path, files: Mapping[str, bytes], *, instead: bool = Fals
             for name, data in files.items():
                 (staged / name).parent.mkdir(parents=True, exist_ok=True)
                 (staged / name).write_bytes(data)
-            if not path.exists():
-                staged.rename(path)
-                return
-            for old in list(path.iterdir()) if instead else ():
-                old.rename(removed / old.name)
-            for made in sorted(staged.iterdir()):
-                made.replace(path / made.name)
+            with _alone_in(path.parent):
+                if not path.exists():
+                    staged.rename(path)
+                    return
+                for old in list(path.iterdir()) if instead else ():
+                    old.rename(removed / old.name)
+                for made in sorted(staged.iterdir()):
+                    made.replace(path / made.name)
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Another process that moves files here waits, so that one's are not mixed with another's."""
+    if sys.platform == "win32":  # where folders have no locks
+        yield
+        return
+    import fcntl
+
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def check_new_folder(path: Path) -> None:

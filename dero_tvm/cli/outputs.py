@@ -15,9 +15,18 @@ from dero_tvm.boundary.atomic_write import check_parent, write_atomically, write
 from dero_tvm.boundary.errors import UserError
 from dero_tvm.runners.shared_library import build_shared_library, check_compiler
 
+_OTHER_FILES = {
+    ".so": "a shared library is --output-format so",
+    ".c": "C files are --output-format c, into a folder",
+    ".zip": "an archive is a .tar or a .tar.gz",
+}
+"""Names that promise what ``--output-format mlf`` does not write."""
+
 
 def check_output(path: Path, output_format: str) -> None:
     """Raises UserError if `path` cannot be written; checked before a long compilation."""
+    if output_format == "mlf" and path.suffix in _OTHER_FILES:
+        raise UserError(f"{path}: {_OTHER_FILES[path.suffix]}")
     check_parent(path)
     if output_format == "so":
         check_compiler()

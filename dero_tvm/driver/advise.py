@@ -3,13 +3,14 @@
 Those that change nothing come first, each with what the ones before it brought: levels of
 ``--dero``, windows of columns, the layout and the type of inputs, external inputs and outputs,
 images by rows.
-Those that change the network come last: quantization, and the DERO reorganization.
+Those that change what is computed come last: smaller images, quantization, and the DERO
+reorganization.
 """
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,15 +24,17 @@ from ..boundary.errors import UserError, first_line, internal_errors
 from ..boundary.input_arrays import random_inputs
 from ..boundary.one_at_a_time import one_at_a_time
 from ..frontends import LoadedModel, load
+from ..frontends.shapes import FixedShape
 from ..report.advice import Advice, Rung
 from ..schedule.column_groups import recompute_ratio
 from .candidates import Candidate, Candidates
 from .choose_plan import plans_in_windows, smallest
 from .dero_levels import Dero
 from .estimate import Estimate, estimate, room_left
-from .options import CompileOptions
+from .options import CompileOptions, as_flags
 from .prepare import PreparedModel, prepare
 from .share_of_work import ShareOfWork
+from .smaller_images import HALF, image_input, smaller_shapes
 from .takes_options import takes_options
 
 _LEVELS = {
@@ -40,7 +43,7 @@ _LEVELS = {
     Dero.OVERLAP: ("overlap", "nothing: same bits"),
     Dero.STREAM: ("stream", "some time: same bits"),
 }
-_NHWC, _ROWS = "--input-layout nhwc", "--stream-input"
+_NHWC, _ROWS = "--input-layout=nhwc", "--stream-input"
 _FLAGS: dict[str, dict[str, Any]] = {
     _NHWC: {"input_layout": "nhwc"},
     "--integer-io": {"integer_io": True},
@@ -54,7 +57,9 @@ _MORE = (
     ("external I/O", "--external-io", "as much memory elsewhere"),
 )
 _RATIOS = (1.05, 1.2)  # of multiply-accumulates, in windows of columns
-_NO_USE = "no use here"
+_NO_USE, _ACCURACY = "no use here", "accuracy: to be measured"
+_READ = ("input_shapes", "inputs", "outputs")
+_GIVEN = (*_READ, "keep_inputs", "reserve", "time_limit", "name")
 _CALIBRATION = 2  # random inputs, which make no difference to memory
 
 
@@ -86,7 +91,7 @@ class _Ladder:
     def __init__(self, model: Any, options: CompileOptions) -> None:
         self._work = ShareOfWork(options.progress)
         self._begun = 0
-        options = replace(options, progress=self._work)
+        options = self._given = replace(options, progress=self._work)
         self.loaded: LoadedModel = model
         if not isinstance(model, LoadedModel):
             cut = {"inputs": options.inputs, "outputs": options.outputs}
@@ -102,12 +107,14 @@ class _Ladder:
     def rungs(self) -> Iterator[Rung]:
         """From what costs nothing to what costs most."""
         candidates = self.prepared.candidates().for_planner(self.planner)
-        least = 0
+        least, fits = 0, False
         for mode, (lever, cost) in _LEVELS.items():
             self._begin(lever)
             found = smallest(candidates, mode)
             least = found.arena_bytes
-            yield self._planned(lever, found, cost, self._command(f"--dero {mode.value}"))
+            rung = self._planned(lever, found, cost, self._command("--dero", mode.value))
+            fits |= rung.fits
+            yield rung
         yield from self._in_windows(candidates, least)
         kept: list[str] = []
         for lever, flag, cost in _MORE:
@@ -117,17 +124,19 @@ class _Ladder:
             # Rows of an image are rows of pixels.
             flags = list(dict.fromkeys([*kept, *([_NHWC] if flag == _ROWS else []), flag]))
             command = self._command("--dero", *flags)
-            more = {name: value for each in flags for name, value in _FLAGS[each].items()}
             try:
-                further = estimate(self.loaded, self.options, **more)
+                further = estimate(self.loaded, replace(self.options, **_options_of(flags)))
             except UserError as error:
                 note = first_line(error).partition(": ")[2] or first_line(error)
-                yield Rung(lever, None, 0, 0, 0, "not possible", command, note)
+                yield _impossible(lever, note)
                 continue
             helps = further.arena_bytes < least
+            fits |= further.fits
             yield self._estimated(lever, further, cost if helps else _NO_USE, command)
             if helps and flag != "--external-io":
                 least, kept = further.arena_bytes, flags
+        self._begin("smaller images")
+        yield self._smaller_images(kept, fits=fits)
         self._begin("quantizing")
         yield from self._quantized()
         self._begin("reorganizing")
@@ -135,7 +144,7 @@ class _Ladder:
 
     def _begin(self, lever: str) -> None:
         self._begun += 1
-        self._work.begin(self._begun, len(_LEVELS) + len(_RATIOS) + len(_MORE) + 2)
+        self._work.begin(self._begun, len(_LEVELS) + len(_RATIOS) + len(_MORE) + 3)
         self._work(lever)
 
     def _in_windows(self, candidates: Candidates, least: int) -> Iterator[Rung]:
@@ -158,23 +167,58 @@ class _Ladder:
             if made is None:
                 continue
             least = made.arena_bytes
-            flags = ("--dero", f"--memory-budget {least}", f"--max-recompute {ratio:g}")
+            flags = ("--dero", "--memory-budget", str(least), "--max-recompute", f"{ratio:g}")
             cost = f"{recompute_ratio(made.scheduled.network):.2f}x multiply-accumulates"
             yield self._planned(lever, made, cost, self._command(*flags))
+
+    def _smaller_images(self, flags: Sequence[str], *, fits: bool) -> Rung:
+        """The largest that fit, the smallest where none does, half as wide where all do."""
+        lever, image = "smaller images", image_input(self.loaded)
+        if image is None:
+            return _impossible(lever, "no input is an image, with four dimensions")
+        if self.model is self.loaded:
+            return _impossible(lever, "the model is read already: give its file instead")
+        options = replace(self._given, **_options_of(flags))
+        shapes = [s for share, s in smaller_shapes(self.loaded, image) if share <= HALF or not fits]
+        found: tuple[CompileOptions, Estimate] | None = None
+        refusal = "its image is small already"
+        while shapes:
+            middle = 0 if fits else len(shapes) // 2
+            chosen = {**(options.input_shapes or {}), image.name: shapes[middle]}
+            smaller = replace(options, input_shapes=chosen)
+            try:
+                memory = estimate(self.model, smaller)
+            except FixedShape:
+                size = " x ".join(map(str, image.shape))
+                note = f"the file fixes its image at {size}: export it for another size, or any"
+                return _impossible(lever, note)
+            except UserError as error:  # a size that the network cannot be computed for
+                refusal = first_line(error)
+                del shapes[middle]
+                continue
+            enough = memory.ram_free >= 0
+            if enough or found is None or found[1].ram_free < 0:
+                found = smaller, memory
+            shapes = shapes[:middle] if enough else shapes[middle + 1 :]
+        if found is None:
+            return _impossible(lever, refusal)
+        command = self._command("--dero", *flags, options=found[0])
+        return self._estimated(lever, found[1], _ACCURACY, command)
 
     def _quantized(self) -> Iterator[Rung]:
         if self.loaded.format != "onnx" or self._is_quantized():
             return
-        lever, cost = "quantize to int8", "accuracy: to be measured"
-        command = self._command("--quantize images.npz", "--labels test.npz", "--dero")
+        lever, cost = "quantize to int8", _ACCURACY
+        command = self._command("--quantize", "images.npz", "--labels", "test.npz", "--dero")
         try:
             from ..quantization import quantize
 
             rng = np.random.default_rng(0)
             inputs = [random_inputs(self.loaded.inputs, rng) for _ in range(_CALIBRATION)]
-            found = estimate(quantize(self.model, inputs).model, self.options)
+            read = {name: getattr(self._given, name) for name in _READ}
+            found = estimate(quantize(self.model, inputs, **read).model, self.options)
         except UserError as error:
-            yield Rung(lever, None, 0, 0, 0, cost, command, first_line(error))
+            yield _impossible(lever, first_line(error))
         else:
             yield self._estimated(lever, found, cost, command)
 
@@ -190,12 +234,13 @@ class _Ladder:
         if self._is_quantized():
             return
         lever, cost = "DERO", "retraining"
-        command = shlex.join(["tvmc", "reorganize", self._path(), "-o", "reorganized/"])
+        read = as_flags(self._given, _READ)
+        command = shlex.join(["tvmc", "reorganize", self._path(), *read, "-o", "reorganized/"])
         try:
             module = pipeline.canonicalize()(pipeline.reorganize()(self.prepared.canonical))
             found = smallest(Candidates(module, self.planner), Dero.STREAM)
         except (UserError, ValueError) as error:
-            yield Rung(lever, None, 0, 0, 0, cost, command, first_line(error))
+            yield _impossible(lever, first_line(error))
         else:
             yield self._planned(lever, found, cost, command)
 
@@ -210,11 +255,20 @@ class _Ladder:
         sizes = (found.arena_bytes, found.weights_bytes, found.ram_free, found.flash_free)
         return Rung(lever, *sizes, cost, command)
 
-    def _command(self, *flags: str) -> str:
+    def _command(self, *flags: str, options: CompileOptions | None = None) -> str:
         target = self.options.target
         board = target if isinstance(target, (str, Path)) else self.options.board.name
-        words = ["tvmc", "compile", self._path(), "--target", str(board)]
-        return f"{shlex.join(words)} {' '.join(flags)} -o model.tar"
+        given = as_flags(options or self._given, _GIVEN)
+        words = ["tvmc", "compile", self._path(), "--target", str(board), *flags, *given]
+        return shlex.join([*words, "-o", "model.tar"])
 
     def _path(self) -> str:
         return str(self.model) if isinstance(self.model, (str, Path)) else "MODEL"
+
+
+def _options_of(flags: Sequence[str]) -> dict[str, Any]:
+    return {name: value for flag in flags for name, value in _FLAGS[flag].items()}
+
+
+def _impossible(lever: str, why: str) -> Rung:
+    return Rung(lever, None, 0, 0, 0, "not possible", "", why)

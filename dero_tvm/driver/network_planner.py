@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -136,6 +137,7 @@ class NetworkPlanner:
     choose: Choice = preferred  # of several kernels
     constants: ConstantArrays = field(default_factory=ConstantArrays)  # of all rewritings
     tables: TakesTable = takes_table  # which kernels look rows up
+    board_called: str = ""  # by the user, if not by its name
 
     def network(self, module: tvm.IRModule) -> Network:
         """The operators and tensors of a module."""
@@ -217,13 +219,14 @@ class NetworkPlanner:
         twice = ""
         if room and not with_budget:
             twice = f"--memory-budget {room}, for which some things may be made twice, "
+        words = ("tvmc", "advise", self.label, "--board", self.board_called or self.board.name)
+        advise = printable(shlex.join(words), 400)
         return UserError(
             f"{self.label} does not fit {self.board.name}: operator "
             f"{_described(network, error.step)} needs {error.required:,} bytes of RAM, which is "
             f"{error.excess:,} bytes more than the {error.capacity:,} that are left beside the "
             f"stack; choose another --dero (stream needs least), {twice}a smaller input "
-            "(--input-shapes), or another board (tvmc fit); what else there is says `tvmc advise "
-            f"{printable(self.label, 200)} --board {self.board.name}`"
+            f"(--input-shapes), or another board (tvmc fit); what else there is says `{advise}`"
         )
 
     def _regions(self) -> tuple[Region, ...]:

@@ -292,6 +292,22 @@ class CompileOptions:
         return self.target if isinstance(self.target, Board) else load_board(str(self.target))
 
 
+def as_flags(options: CompileOptions, names: Sequence[str]) -> list[str]:
+    """What gives the command line these options, where they are not the defaults."""
+    known, words = flags(CompileOptions), []
+    for name in names:
+        value = getattr(options, name)
+        if value == getattr(CompileOptions, name):
+            continue
+        words.append(known[name].flag)
+        if isinstance(value, Mapping):
+            shapes = (f"{key}:[{','.join(map(str, shape))}]" for key, shape in value.items())
+            words.append(" ".join(shapes))
+        elif value is not True:
+            words.append(str(value) if isinstance(value, (str, int, float)) else ",".join(value))
+    return words
+
+
 def flags(options: type[CompileOptions]) -> dict[str, Flag]:
     """How the command line has each field; those that it has not are left out."""
     return {

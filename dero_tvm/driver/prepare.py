@@ -14,6 +14,7 @@ from relax_passes.canonicalization.bound_indices import IndexOutside
 from relax_passes.ir.attributes import INPUT_LAYOUTS, NOTES, main_attribute, with_main_attribute
 from relax_passes.streaming.stream_ports import CannotStream
 
+from ..boards.board import Board
 from ..boundary.errors import UserError, first_line
 from ..boundary.printable import printable
 from ..frontends import LoadedModel, load
@@ -100,6 +101,7 @@ def prepare(model: Any, options: CompileOptions) -> PreparedModel:
         options.name,
         options.reserved,
         tuner.choose if tuner else preferred,
+        board_called="" if isinstance(options.target, Board) else str(options.target),
     )
     network = planner.network(canonical)
     refuse_sizes(label, {name: value.spec for name, value in network.values.items()})

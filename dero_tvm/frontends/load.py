@@ -38,6 +38,8 @@ _ADVICE = {
     ".pt": "a PyTorch checkpoint; write the model with torch.export.save instead",
     ".pth": "a PyTorch checkpoint; write the model with torch.export.save instead",
     ".safetensors": "weights without a network; export the whole model to ONNX",
+    ".npz": "a file of arrays without a network; give the model file",
+    ".tar": "no model; `tvmc run` and `tvmc report` take what tvmc compile wrote",
 }
 
 

@@ -36,8 +36,9 @@ def read_exported_program(data: bytes, label: str) -> ExportedProgram:
     except ForbiddenAction as error:
         raise UserError(f"{label}: refused: {error}, and PyTorch would run it") from None
     except Exception as error:  # zip, JSON and pickle errors, differing by PyTorch version
+        reason = first_line(error).partition(" Please check the warnings above")[0]
         raise UserError(
-            f"{label} is not a readable PyTorch program ({first_line(error)}); write it with "
+            f"{label} is not a readable PyTorch program ({reason}); write it with "
             "torch.export.save(torch.export.export(model, example_inputs), path)"
         ) from error
 

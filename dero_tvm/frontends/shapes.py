@@ -9,6 +9,10 @@ from dero_tvm.boundary.errors import UserError
 Dimension = int | str | None  # a size, a symbol's name, or nothing known
 
 
+class FixedShape(UserError):
+    """A shape was asked for where the model's file has fixed another."""
+
+
 def resolve_input_shapes(
     label: str,
     declared: Mapping[str, Sequence[Dimension] | None],
@@ -79,7 +83,7 @@ def _check_given(
         for dim, size in zip(dims, shape, strict=True)
     )
     if not fits:
-        raise UserError(
+        raise FixedShape(
             f"{label}: --input-shapes gives {name!r} the shape {asked}, which contradicts the "
             f"model's {format_shape(dims)}"
         )

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 class Rung:
     """One way: what it leads to, what it costs, what to type.
 
-    `arena_bytes` is None where it could not be planned; `note` says why, or what else to know.
+    `arena_bytes` is None and `command` empty where there is no such way; `note` says why.
     """
 
     lever: str

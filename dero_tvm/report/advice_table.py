@@ -23,6 +23,8 @@ def print_advice(advice: Advice, console: Console) -> None:
     console.print(table)
     console.print()
     for number, rung in enumerate(advice.rungs, 1):
+        if not rung.command:
+            continue
         line = f" {number}  {rung.command}"
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     console.print()

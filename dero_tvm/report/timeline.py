@@ -20,17 +20,25 @@ from typing import NamedTuple
 SHORTCUT = "shortcut"
 """The role of a tensor while it is kept for a residual join alone."""
 
+
+class Role(NamedTuple):
+    """What legends call a role, and its colours on light and on dark pages."""
+
+    label: str
+    light: str
+    dark: str
+
+
 ROLES = {
-    "input": ("input", "#2f7ed8"),
-    "output": ("output", "#17936b"),
-    "intermediate": ("tensor", "#aab4c0"),
-    SHORTCUT: ("tensor kept for a residual join alone", "#ec7433"),
-    "ring": ("ring of rows", "#7d63cc"),
-    "scratch": ("scratch", "#d7a71c"),
-    "patch": ("windows of columns", "#c26a9f"),
-    "state": ("state that lasts between inferences", "#a8577e"),
+    "input": Role("input", "#2f7ed8", "#4a94e8"),
+    "output": Role("output", "#17936b", "#25a67c"),
+    "intermediate": Role("tensor", "#aab4c0", "#66707c"),
+    SHORTCUT: Role("tensor kept for a residual join alone", "#ec7433", "#e8742f"),
+    "ring": Role("ring of rows", "#7d63cc", "#8f78dc"),
+    "scratch": Role("scratch", "#d7a71c", "#c4961a"),
+    "patch": Role("windows of columns", "#c26a9f", "#b2689a"),
+    "state": Role("state that lasts between inferences", "#a8577e", "#a8577e"),
 }
-"""Role -> what legends call it, and its colour on a light page."""
 
 
 MOST_COLUMNS = 600

@@ -38,10 +38,10 @@ def timeline_figure(report: Report) -> Figure:
     figure.suptitle(_plain(f"{model} for {target}: bytes alive"), fontsize=11)
     shown = {role: about for role, about in ROLES.items() if role in seen}
     handles = [
-        Patch(facecolor=color, hatch=_hatch(role), edgecolor="white", linewidth=0)
-        for role, (_, color) in shown.items()
+        Patch(facecolor=about.light, hatch=_hatch(role), edgecolor="white", linewidth=0)
+        for role, about in shown.items()
     ]
-    names = [name for name, _ in shown.values()]
+    names = [about.label for about in shown.values()]
     figure.legend(handles, names, loc="outside lower left", ncols=6, frameon=False, fontsize=8)
     return figure
 
@@ -68,7 +68,7 @@ def _stack(axes: Axes, timeline: Timeline) -> set[str]:
                 width=column.right - column.left,
                 bottom=bottom,
                 align="edge",
-                color=ROLES[role][1],
+                color=ROLES[role].light,
                 hatch=_hatch(role),
                 edgecolor="white",
                 linewidth=0 if timeline.by_rows else 0.5,

@@ -28,6 +28,9 @@ def test_file_that_is_no_model(refused, tmp_path, command, model_file):
     notes = tmp_path / "notes.txt"
     notes.write_text("These are notes.\n" * 9)
     assert f"{notes} is not a model of a known format" in refused(command, notes)
+    arrays = tmp_path / "arrays.npz"
+    np.savez(arrays, image=np.zeros(3))
+    assert "is a file of arrays without a network" in refused(command, arrays)
 
 
 def test_unsupported_operators(refused, tmp_path, output):

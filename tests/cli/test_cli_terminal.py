@@ -142,7 +142,9 @@ def test_help_names_everything(run):
 
 
 def test_misspelt(refused):
-    assert refused("compil", status=2) == "No such command 'compil' (tvmc --help lists all)"
+    meant = "No such command 'compil': did you mean compile? (tvmc --help lists all)"
+    assert refused("compil", status=2) == meant
+    assert refused("frob", status=2) == "No such command 'frob' (tvmc --help lists all)"
     message = refused("compile", "--outptu", "x", status=2)
     assert "No such option '--outptu'" in message
     assert "Invalid value for '--time-limit'" in refused(
