@@ -44,30 +44,6 @@ MORE_TYPES: Rules[tuple[str, ...]] = Rules("MORE_TYPES")
 """What elements may be, of operands and results, besides float32, int8 and int16."""
 
 _TYPES = ("float32", *ACTIVATIONS)
-<<<<<<< HEAD
-=======
-_INDEX_TYPES = ("int32", "int64")
-_OF_INDICES = (  # which make, keep and move them
-    *("relax.argmax", "relax.argmin", "relax.topk"),
-    *("relax.permute_dims", "relax.reshape", "relax.strided_slice"),
-)
-_COMPARISONS = ("equal", "greater", "greater_equal", "less", "less_equal", "not_equal")
-_OF_TRUTH = tuple(  # which make truth values, and choose by them
-    f"relax.{name}"
-    for name in (
-        *(*_COMPARISONS, "astype", "bitwise_and", "bitwise_or", "bitwise_xor", "logical_and"),
-        *("logical_not", "logical_or", "logical_xor", "reshape", "where"),
-    )
-)
-_OF_INTEGERS = tuple(  # which compute with them, convert them, compare and choose them
-    f"relax.{name}"
-    for name in (
-        *("cumprod", "cumsum"),
-        *("add", "astype", "divide", "floor_divide", "floor_mod", "maximum", "minimum", "mod"),
-        *("multiply", "subtract", "where", *_COMPARISONS),
-    )
-)
->>>>>>> ops19
 _LARGEST_RANK = 5  # of the row kernels
 
 
@@ -169,14 +145,7 @@ def _check_kernels_take(old: Dataflow, call: Any) -> None:
 
     Scalars may be constants, also dequantized ones.
     """
-<<<<<<< HEAD
     types = (*_TYPES, *(MORE_TYPES.get(call) or ()))
-=======
-    counts = is_call(call, *_OF_INDICES, *_OF_INTEGERS)
-    types = (*_TYPES, *_INDEX_TYPES) if counts else _TYPES
-    types = (*types, "bool") if is_call(call, *_OF_TRUTH) else types
-    types = (*types, "uint8") if is_call(call, "relax.astype") else types
->>>>>>> ops19
     for tensor in (*operands_of(call), call):
         if not isinstance(tensor.ty, relax.TensorType):
             continue
