@@ -14,7 +14,7 @@ from tvm import relax
 
 from ...canonicalization.channels_last import LAYOUT, LayoutRewriter
 from ...canonicalization.layout import Layout
-from ...canonicalization.select_operators import SELECTION, SelectionRewriter
+from ...canonicalization.select_operators import MORE_TYPES, SELECTION, SelectionRewriter
 from ...ir.dataflow import dtype_of, is_call, shape_of
 from ..cumulative import TYPES
 from .registry import Refusal
@@ -32,6 +32,9 @@ def _layout(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.Expr:
         data, axis, dtype=dtype_of(call), exclusive=bool(call.attrs.exclusive)
     )
     return rewriter.keep(var, new, Layout.permuted(shape_of(call), order))
+
+
+MORE_TYPES.register(*_OPERATORS)(TYPES)
 
 
 @SELECTION.register(*_OPERATORS)
