@@ -190,6 +190,24 @@ def test_shortcuts_of_stems_are_fused(name) -> None:
     np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
 
 
+def test_shortcuts_in_windows_of_columns() -> None:
+    torch.manual_seed(0)
+    layers = conv(3, 16), basic(16, 16), conv(16, 8, stride=2)
+    made = dero_tvm.reorganize(exported(classified(*layers), (1, 3, 16, 16)))
+    file = onnx.load_from_string(made.files()["network.onnx"])
+    rows = dero_tvm.compile(file, dero="stream")
+    budget = rows.report.arena_bytes * 4 // 5
+    compiled = dero_tvm.compile(file, memory_budget=budget)
+    assert compiled.report.arena_bytes <= budget
+    inside = [op.group for c in compiled.network.cascades for op in c.operations if op.group]
+    assert any(
+        "shortcut" in part.signature.operator for group in inside for part in group.operations
+    )
+    image = {"image": torch.randn(1, 3, 16, 16).numpy()}
+    for expected, actual in zip(rows.run([image]), compiled.run([image]), strict=True):
+        np.testing.assert_array_equal([*actual.values()], [*expected.values()])
+
+
 def tensors(outputs):
     return outputs if isinstance(outputs, tuple) else (outputs,)
 
