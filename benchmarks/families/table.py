@@ -72,7 +72,7 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
 def _distances(found: Mapping[str, float] | None) -> list[str]:
     if found is None:
         return ["not finite", "not finite"]
-    return [f"{found[key]:.0e}" for key in ("compiled", "PyTorch")]
+    return [f"{found[key]:.0e}" if key in found else "" for key in ("compiled", "PyTorch")]
 
 
 def _kib(size: int) -> str:
