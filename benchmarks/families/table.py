@@ -13,7 +13,7 @@ from .networks import NETWORKS
 _COLUMNS = (
     "family", "network", "joins", "removed", "left", "shortcuts", "fused",
     "whole: original", "plain", "DERO", "by rows: original", "plain", "DERO",
-    "trains", "program", "module",
+    "trains", "program", "PyTorch", "module", "PyTorch",
 )  # fmt: skip
 _FORMS = ("original", "plain", "reorganized")
 
@@ -64,7 +64,15 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
     for kind in ("whole", "placed"):
         cells += [_kib(row[kind][form]) if kind in row else "" for form in _FORMS]
     cells.append("yes" if row["gradients"] else "no")
-    return cells + [f"{row[key]:.0e}" if key in row else "" for key in ("program", "module")]
+    for key in ("program", "module"):
+        cells += _distances(row[key]) if key in row else ["", ""]
+    return cells
+
+
+def _distances(found: Mapping[str, float] | None) -> list[str]:
+    if found is None:
+        return ["not finite", "not finite"]
+    return [f"{found[key]:.0e}" if key in found else "" for key in ("compiled", "PyTorch")]
 
 
 def _kib(size: int) -> str:

@@ -9,11 +9,11 @@ from tvm import tirx
 
 from .conv2d import Conv2D, check_operands
 from .pool2d import Axis
-from .registry import Operator, OperatorClass, register
+from .registry import Operator, OperatorClass, Span, register
 from .shortcut_kernel import float_row, integer_row
 from .shortcut_steps import CONV, DATA, SCALAR, Affine, Lookup, ShortcutStep, Term, decode
 from .signature import Signature, TensorSpec
-from .window import window_rows
+from .window import needed_along, window_rows
 
 _FLOAT = ("scale", "offset", "tap_bias")
 _INTEGER = ("multiplier", "shift", "constants", "tables")
@@ -82,19 +82,11 @@ class ShortcutConv2D(Operator):
     def operator_class(self, signature: Signature) -> OperatorClass:
         return Conv2D().operator_class(signature)
 
-    def needed_rows(self, signature: Signature, argument: int, row: int) -> tuple[int, int]:
-        """The rows under the convolution's window, and the shortcut's where it is larger."""
-        first, last = Conv2D().needed_rows(signature, argument, row)
-        begin, end = window_rows(
-            row,
-            signature.inputs[0].shape[1],
-            signature.output.shape[1],
-            kernel=signature["pool_size"][0],
-            stride=signature["strides"][0],
-            before=signature["pool_padding"][0],
-            dilation=1,
-        )
-        return (min(first, begin), max(last, end)) if first < last else (begin, end)
+    def needed_rows(self, signature: Signature, argument: int, row: int) -> Span:
+        return _needed(signature, 0, row)
+
+    def needed_columns(self, signature: Signature, argument: int, column: int) -> Span | None:
+        return _needed(signature, 1, column)
 
     def macs(self, signature: Signature) -> int:
         """Those of the convolution."""
@@ -105,6 +97,21 @@ class ShortcutConv2D(Operator):
         if signature.inputs[0].dtype == "int8":
             return integer_row(signature, axes)
         return float_row(signature, axes)
+
+
+def _needed(signature: Signature, axis: int, place: int) -> Span:
+    """The rows or columns under the convolution's window, and the shortcut's where it is larger."""
+    first, last = needed_along(axis, place, signature, kernel=signature.inputs[1].shape[1 + axis])
+    begin, end = window_rows(
+        place,
+        signature.inputs[0].shape[1 + axis],
+        signature.output.shape[1 + axis],
+        kernel=signature["pool_size"][axis],
+        stride=signature["strides"][axis],
+        before=signature["pool_padding"][axis],
+        dilation=1,
+    )
+    return (min(first, begin), max(last, end)) if first < last else (begin, end)
 
 
 def shortcut_window(data: TensorSpec, attrs: Mapping[str, Any]) -> tuple[Axis, Axis]:

@@ -72,11 +72,16 @@ def test_without_windows_the_same_rows_are_alive(seed: int) -> None:
         assert alive == expected or views and alive > expected
 
 
+SHIFTED = {"padding": (1, 2, 1, 2), "pool_size": (3, 4), "pool_padding": (1, 1, 1, 2)}
+
+
 @pytest.mark.parametrize(
     ("name", "shapes", "attrs"),
     [
         ("conv2d", [(5, 3, 2, 4)], {"padding": (1, 0, 0, 2), "strides": (1, 2)}),
         ("conv2d", [(5, 1, 3, 4)], {"padding": (0, 2, 0, 1), "dilation": (1, 2)}),
+        ("shortcut_conv2d", [(5, 1, 1, 4)], {"pool_size": (3, 2), "pool_padding": (1, 0, 1, 1)}),
+        ("shortcut_conv2d", [(5, 3, 5, 4)], SHIFTED),
         ("pool2d", [], {"kind": "max", "pool_size": (3, 2), "strides": (1, 3)}),
         ("resize2d", [], {"size": (9, 22)}),
         ("resize2d", [], {"size": (18, 7), "coordinates": "half_pixel"}),
@@ -94,14 +99,14 @@ def test_a_column_reads_the_columns_whose_values_change_it(name, shapes, attrs):
     operator = operator_of(f"dero.{name}")
     pairs = {"strides", "dilation", "pool_size", "size"}
     other = {key: value[::-1] if key in pairs else value for key, value in attrs.items()}
-    if "padding" in attrs:
-        top, left, bottom, right = attrs["padding"]
-        other["padding"] = (left, top, right, bottom)
+    for key in {"padding", "pool_padding"} & set(attrs):
+        top, left, bottom, right = attrs[key]
+        other[key] = (left, top, right, bottom)
     signatures = []
     for given, turn in ((attrs, tuple), (other, turned)):
         inputs = [TensorSpec(turn(shape), "float32") for shape in (IMAGE, *shapes)]
-        if name == "conv2d":
-            inputs += [TensorSpec((5,), "float32")]
+        biases = {"conv2d": 1, "shortcut_conv2d": 3}.get(name, 0)
+        inputs += [TensorSpec((5,), "float32")] * biases
         filled = operator.defaults | given
         output = operator.infer(tuple(inputs), filled)
         signatures.append(Signature(f"dero.{name}", tuple(inputs), output, filled))

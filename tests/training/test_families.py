@@ -13,6 +13,8 @@ import network_families as families  # noqa: E402
 from torch import nn  # noqa: E402
 
 import dero_tvm  # noqa: E402
+from relax_passes.ir.decisions import decisions  # noqa: E402
+from relax_passes.pipeline import canonicalize  # noqa: E402
 from tests.compiled.host_module import run_on_host  # noqa: E402
 from tests.models.onnx_exports import exported_onnx  # noqa: E402
 from tests.models.tflite_builder import TFLiteBuilder  # noqa: E402
@@ -160,6 +162,50 @@ def test_reorganized(name) -> None:
             expected = expected.detach().numpy()
             limit = 1e-5 * np.abs(expected).max()
             np.testing.assert_allclose(actual, expected, rtol=0, atol=limit)
+
+
+STEMS = {  # the first layer, and the shape of its input
+    "along time": (nn.Conv1d(6, 8, 5, padding=2), (1, 6, 16)),
+    "one channel along time": (nn.Conv1d(1, 8, 5, padding=2), (1, 1, 16)),
+    "one channel along time, with a stride": (nn.Conv1d(1, 8, 5, 2, 2), (1, 1, 16)),
+    "every second pixel": (families.EverySecondPixel(8), (1, 3, 8, 8)),
+}
+
+
+@pytest.mark.parametrize("name", STEMS)
+def test_shortcuts_of_stems_are_fused(name) -> None:
+    """What is done to the network's input may be written in other axes than the rest."""
+    stem, shape = STEMS[name]
+    torch.manual_seed(0)
+    along_time = len(shape) == 3
+    block = families.TemporalBlock(8) if along_time else basic(8, 8)
+    made = dero_tvm.reorganize(exported(nn.Sequential(stem, nn.ReLU(), block), shape))
+    loaded = dero_tvm.load(onnx.load_from_string(made.files()["network.onnx"]))
+    module = canonicalize()(loaded.module)
+    assert len(made.report.shortcuts) == 3
+    assert [decision.action for decision in decisions(module)] == ["fused"] * 3
+    image = torch.randn(*shape)
+    expected = made.network().eval()(image).detach().numpy()
+    (actual,) = run_on_host(module, [image.numpy()])
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+
+
+def test_shortcuts_in_windows_of_columns() -> None:
+    torch.manual_seed(0)
+    layers = conv(3, 16), basic(16, 16), conv(16, 8, stride=2)
+    made = dero_tvm.reorganize(exported(classified(*layers), (1, 3, 16, 16)))
+    file = onnx.load_from_string(made.files()["network.onnx"])
+    rows = dero_tvm.compile(file, dero="stream")
+    budget = rows.report.arena_bytes * 4 // 5
+    compiled = dero_tvm.compile(file, memory_budget=budget)
+    assert compiled.report.arena_bytes <= budget
+    inside = [op.group for c in compiled.network.cascades for op in c.operations if op.group]
+    assert any(
+        "shortcut" in part.signature.operator for group in inside for part in group.operations
+    )
+    image = {"image": torch.randn(1, 3, 16, 16).numpy()}
+    for expected, actual in zip(rows.run([image]), compiled.run([image]), strict=True):
+        np.testing.assert_array_equal([*actual.values()], [*expected.values()])
 
 
 def tensors(outputs):

@@ -116,18 +116,98 @@ def turned_first(emit, x):
     return scaled(a, (1, 4, 1, 1), LINES)
 
 
+def along_time(emit, x):
+    """What is [1, 3, 20] to a network along one axis has two channels more for its shortcut."""
+    c, d = (emit(make_call("reshape", [x], shape=(1, 3, 20))) for _ in range(2))
+    c = emit(scaled(c, (3, 1)))
+    a = emit(make_call("reshape", [emit(turned(emit, c, 3))], shape=(1, 20, 1, 3)))
+    wide = make_call("pad", [d], pad_before=(0, 0, 0), pad_after=(0, 2, 0), value=1.0)
+    b = emit(make_call("reshape", [emit(wide)], shape=(1, 1, 5, 20)))
+    b = emit(make_call("reshape", [emit(turned(emit, b, 5))], shape=(1, 20, 1, 5)))
+    return make_call("concat", [a, b], axis=3)
+
+
+def turned(emit, x, channels):
+    flat = emit(make_call("reshape", [x], shape=(channels, 20)))
+    return make_call("transpose", [flat], axes=(1, 0))
+
+
+def along_time_turned_once(emit, x):
+    a = emit(make_call("transpose", [x], axes=(0, 3, 2, 1)))
+    b = emit(scaled(a, (1, 1, 1, 3)))
+    wide = make_call("pad", [a], pad_before=(0,) * 4, pad_after=(0, 0, 0, 2), value=1.0)
+    return make_call("concat", [b, emit(wide)], axis=3)
+
+
+def one_channel_along_time(emit, x):
+    a, c = (emit(make_call("reshape", [x], shape=(1, 1, 20))) for _ in range(2))
+    wide = make_call("pad", [c], pad_before=(0, 0, 0), pad_after=(0, 2, 0), value=0.0)
+    b = emit(make_call("reshape", [emit(turned(emit, emit(wide), 3))], shape=(1, 20, 1, 3)))
+    a = emit(
+        make_call("reshape", [emit(make_call("unary", [a], function="relu"))], shape=(1, 20, 1, 1))
+    )
+    return make_call("concat", [a, b], axis=3)
+
+
+def one_channel_turned_first(emit, x):
+    a = emit(make_call("reshape", [x], shape=(1, 20, 1, 1)))
+    wide = make_call("pad", [a], pad_before=(0,) * 4, pad_after=(0, 0, 0, 2), value=0.0)
+    wide = emit(wide)
+    return make_call("concat", [emit(make_call("unary", [a], function="relu")), wide], axis=3)
+
+
 @pytest.mark.parametrize(
-    ("channels", "dtype", "before", "expected"),
+    ("shape", "dtype", "before", "expected"),
     [
-        (3, "int8", constant_from_a_table, moved_constant),
-        (3, "float32", reshapes, a_transpose),
-        (3, "float32", through_int8, of_a_quarter_of_the_bytes),
-        (1, "float32", of_one_channel, turned_first),
+        ((1, 3, 1, 20), "float32", along_time, along_time_turned_once),
+        ((1, 1, 20, 1), "float32", one_channel_along_time, one_channel_turned_first),
+        (SHAPE, "int8", constant_from_a_table, moved_constant),
+        (SHAPE, "float32", reshapes, a_transpose),
+        (SHAPE, "float32", through_int8, of_a_quarter_of_the_bytes),
+        ((1, 1, 4, 5), "float32", of_one_channel, turned_first),
     ],
 )
-def test_hoists(channels, dtype, before, expected) -> None:
-    shape = (1, channels, 4, 5)
+def test_hoists(shape, dtype, before, expected) -> None:
     before, expected = (network(build, shape, dtype=dtype) for build in (before, expected))
+    assert_rewritten(HoistTransposes(), before, expected)
+    assert_same_results(before, expected)
+
+
+def test_what_several_of_them_read_moves() -> None:
+    """As the slices of an image that convolution and shortcut both begin with."""
+
+    def before(emit, x):
+        a = emit(make_call("slice", [x], begin=(0, 0, 1, 0), end=SHAPE, strides=(1, 1, 2, 1)))
+        a = emit(make_call("concat", [a, a], axis=1))
+        b = emit(nhwc(emit(scaled(a, (1, 6, 1, 1), np.arange(6, dtype="float32")))))
+        return make_call("concat", [b, emit(nhwc(emit(padded(a, 1))))], axis=3)
+
+    def expected(emit, x):
+        a = emit(nhwc(x))
+        end = (1, 4, 5, 3)
+        a = emit(make_call("slice", [a], begin=(0, 1, 0, 0), end=end, strides=(1, 2, 1, 1)))
+        a = emit(make_call("concat", [a, a], axis=3))
+        b = emit(scaled(a, (1, 1, 1, 6), np.arange(6, dtype="float32")))
+        return make_call("concat", [b, emit(padded(a, 3))], axis=3)
+
+    before, expected = (network(build, SHAPE) for build in (before, expected))
+    assert_rewritten(HoistTransposes(), before, expected)
+    assert_same_results(before, expected)
+
+
+def test_reshapes_vanish_in_front_of_a_padding() -> None:
+    """What a pooling gave has one channel, and the padding another axis of length 1 for it."""
+
+    def before(emit, x):
+        a = emit(make_call("pool2d", [x], kind="average", pool_size=(2, 1), strides=(2, 1)))
+        a = emit(scaled(emit(padded(a, 2)), (1, 1, 3, 1)))
+        return make_call("reshape", [a], shape=(1, 4, 1, 3))
+
+    def expected(emit, x):
+        a = emit(make_call("pool2d", [x], kind="average", pool_size=(2, 1), strides=(2, 1)))
+        return scaled(emit(padded(a, 3)), (1, 1, 1, 3))
+
+    before, expected = (network(build, (1, 8, 1, 1)) for build in (before, expected))
     assert_rewritten(HoistTransposes(), before, expected)
     assert_same_results(before, expected)
 
