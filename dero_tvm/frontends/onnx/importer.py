@@ -135,6 +135,11 @@ def _import(
     inferred = fold_constants(model, _opset(model), label)
     while spell_out_sequences(graph, _opset(model), _fixed_shapes(inferred)):
         inferred = fold_constants(model, _opset(model), label)
+    # Again, for what has come out of branches.
+    order_nodes(graph, label)
+    drop_unread_results(graph)
+    _refuse_types(graph, inputs, label)
+    _refuse_missing_operands(graph, _opset(model), label)
     _refuse_operators(graph, label)
     declared = declared_types(graph)
     try:
