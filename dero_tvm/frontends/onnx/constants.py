@@ -23,6 +23,7 @@ class Constants:
                     if attribute.name == "value":
                         self._protos[node.output[0]] = attribute.t
         self.initial_elements = sum(map(self.size, self._protos))
+        self._numbers: dict[str, int] = {}  # how far names that begin alike have come
         self._taken = set(self._protos) | {value.name for value in graph.input}
         for node in graph.node:
             self._taken.update(node.output)
@@ -78,9 +79,10 @@ class Constants:
 
     def fresh(self, hint: str) -> str:
         """A tensor name that the graph does not use yet."""
-        name, number = hint, 0
+        name, number = hint, self._numbers.get(hint, 0)
         while name in self._taken:
             number += 1
             name = f"{hint}_{number}"
+        self._numbers[hint] = number
         self._taken.add(name)
         return name
