@@ -90,8 +90,8 @@ class _Rewriter(DataflowRewriter):
             return None
         if not shape or not isinstance(data, relax.Var) or "float" not in dtype_of(call):
             return None
-        aligned = (1,) * (len(shape) - len(constant.shape)) + constant.shape
-        axis = next((i for i, length in enumerate(aligned) if length > 1), len(shape) - 1)
+        found = self._axis(var, data, shape)
+        axis = len(shape) - 1 if found is None else found
         first = self._apply(call, data, np.ones(shape[axis]), np.zeros(shape[axis]), shape, axis)
         if first is None:
             return None
@@ -100,6 +100,8 @@ class _Rewriter(DataflowRewriter):
             self._explain(var, data)
         if [self.old.definitions[v].op.name for v in (var, *chain)] in _MERGED:
             return None
+        if found is None:
+            scale, offset = scale[:1], offset[:1]
         result = self.new(data)
         if (scale != 1.0).any():
             factor = _spread(scale, axis, len(shape)).astype(dtype_of(call))
@@ -110,6 +112,22 @@ class _Rewriter(DataflowRewriter):
         for fused in chain:
             self.replace(fused, result)
         return result
+
+    def _axis(self, var: relax.Var, data: relax.Var, shape: tuple[int, ...]) -> int | None:
+        """The axis of a chain's first constant of several numbers; None if there is none."""
+        step: tuple[relax.Var, Any] | None = var, self.old.definitions[var]
+        while step is not None and is_call(step[1], *_AFFINE):
+            target, call = step
+            others = [arg for arg in call.args if not arg.same_as(data)]
+            constant = self.old.constant(others[0]) if len(others) == 1 else None
+            if constant is None:
+                break
+            aligned = (1,) * (len(shape) - len(constant.shape)) + constant.shape
+            for axis, length in enumerate(aligned):
+                if length > 1:
+                    return axis
+            step, data = self.old.sole_reader(target), target
+        return None
 
     def _explain(self, var: relax.Var, data: relax.Var) -> None:
         """Record why a factor is not part of the weights of the layer before it."""

@@ -7,7 +7,7 @@ in a `ChannelSum`, and merges slices that are added with equal factors into one.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -46,7 +46,7 @@ def runs(total: ChannelSum) -> list[Run]:
             key = (term.source, term.zero, term.window)
             groups.setdefault(key, []).append(_single(term))
     found = []
-    for group in groups.values():
+    for group in map(_completed, groups.values()):
         group.sort(key=lambda run: run.first)
         merged = _merged(group)
         found += group if merged is None else [merged]
@@ -72,6 +72,29 @@ def _single(term: ChannelTerm) -> Run:
     if not np.array_equal(run.reads()[0], present):
         raise NotLinear("leaves out channels in between")
     return run
+
+
+def _completed(group: Sequence[Run]) -> list[Run]:
+    """Runs that are parts of one, as those of a concatenation are: the others and whole ones."""
+    whole: list[Run] = []
+    for run in sorted(group, key=lambda run: (run.first, run.begin)):
+        joined = _joined(whole[-1], run) if whole else None
+        whole[-1:] = [*whole[-1:], run] if joined is None else [joined]
+    return whole
+
+
+def _joined(run: Run, other: Run) -> Run | None:
+    """Two runs of one slice as one; None if they overlap, or leave out channels between them."""
+    reads, others = run.reads()[0], other.reads()[0]
+    if run.first != other.first or (reads & others).any():
+        return None
+    joined = replace(
+        run,
+        coefficients=run.coefficients + other.coefficients,
+        begin=min(run.begin, other.begin),
+        end=max(run.end, other.end),
+    )
+    return joined if np.array_equal(joined.reads()[0], reads | others) else None
 
 
 def _merged(group: Sequence[Run]) -> Run | None:

@@ -202,6 +202,20 @@ def average_over_channels(x, filters):
     return (grid.mean(2) * groups).view(x.shape[0], filters, *x.shape[2:])
 
 
+def halves_apart(x, filters):
+    """Each half of the filters by itself."""
+    x, half = padded(x, filters), filters // 2
+    begins = range(0, x.shape[1], filters)
+    first = sum(x[:, begin : begin + half] for begin in begins)
+    return torch.cat([first, sum(x[:, b + half : b + filters] for b in begins)], 1)
+
+
+def one_image(x, filters):
+    """Without a batch, of whose shape an exporter loses track."""
+    parts = [part.squeeze(0) for part in padded(x, filters).split(filters, 1)]
+    return torch.stack(parts).sum(0).unsqueeze(0)
+
+
 MATCHES: dict[str, Match] = {
     function.__name__: function
     for function in (
@@ -210,7 +224,7 @@ MATCHES: dict[str, Match] = {
         all_flat, channels_last, channels_first_of_all, einsum, einsum_with_ones, folding_matrix,
         folding_convolution, folding_matmul, rest_padded, zeros_appended, new_zeros_appended,
         slice_times_zero_appended, indexed, index_selected, indexed_grid, unbound_grid,
-        concatenated_rows, average_over_channels,
+        concatenated_rows, average_over_channels, halves_apart, one_image,
     )
 }  # fmt: skip
 
@@ -220,6 +234,15 @@ MATCHES: dict[str, Match] = {
 
 def average_times_window(x, kernel, stride, padding):
     return functional.avg_pool2d(x, kernel, stride, padding) * (kernel * kernel)
+
+
+def average_times_sides(x, kernel, stride, padding):
+    return functional.avg_pool2d(x, kernel, stride, padding) * kernel * kernel
+
+
+def halves_pooled_apart(x, kernel, stride, padding):
+    parts = x.chunk(2, 1)
+    return torch.cat([average_times_window(part, kernel, stride, padding) for part in parts], 1)
 
 
 def window_times_average(x, kernel, stride, padding):
@@ -267,7 +290,8 @@ def separable(x, kernel, stride, padding):
 POOLS: dict[str, Pool] = {
     function.__name__: function
     for function in (
-        average_times_window, window_times_average, average_by_inverse, divisor, padded_first,
+        average_times_window, average_times_sides, halves_pooled_apart, window_times_average,
+        average_by_inverse, divisor, padded_first,
         ones_convolution, power_pool, shifted_slices, separable,
     )
 }  # fmt: skip

@@ -28,6 +28,13 @@ def model(
     return made
 
 
+def with_a_second_output(operator: str, **attributes: object) -> onnx.ModelProto:
+    made = model(operator, **attributes)
+    made.graph.node[0].output.append("more")
+    made.graph.output.append(helper.make_empty_tensor_value_info("more"))
+    return made
+
+
 def resized_by(*scales: float, **attributes: object) -> onnx.ModelProto:
     constants = {"roi": np.zeros(0, "f"), "scales": np.array(scales, "f")}
     return model("Resize", constants=constants, **attributes)
@@ -75,6 +82,10 @@ REFUSED = [
     (
         model("SpaceToDepth", blocksize=2, mode="CRD"),
         "SpaceToDepth with a mode other than DCR (node 'n')",
+    ),
+    (
+        with_a_second_output("MaxPool", kernel_shape=[2, 2]),
+        "MaxPool with the indices of the maxima as an output (node 'n')",
     ),
     (model("IsInf", detect_negative=0), "IsInf of one sign alone (node 'n')"),
     (

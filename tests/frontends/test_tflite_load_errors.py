@@ -247,3 +247,19 @@ def test_operators_that_tvm_cannot_compile_are_named(capfd: pytest.CaptureFixtur
         "in the model (in the model: POW 'risen')"
     )
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("step", [1, -1])
+def test_a_slice_without_elements(step: int, tmp_path: Path) -> None:
+    """Whichever side of its begin it ends on."""
+    builder = TFLiteBuilder()
+    x = builder.input("x", (1, 5), "float32")
+    bounds = [[0, 3], [1, 3 - 2 * step], [1, step]]
+    operands = [builder.constant(f"c{i}", bound, "int32") for i, bound in enumerate(bounds)]
+    y = builder.tensor("y", None, "float32")
+    builder.operator("STRIDED_SLICE", [x, *operands], [y])
+    message = refusal(write(tmp_path / "empty.tflite", builder.build([y])))
+    assert message.endswith(
+        "the operator STRIDED_SLICE that computes 'y' gives no elements; empty tensors are not "
+        "supported"
+    )

@@ -355,6 +355,41 @@ def _(b: TFLiteBuilder, rng: np.random.Generator) -> list[int]:
     return [y]
 
 
+def reduced_along(code: str, *axes: int) -> Case:
+    def build(b: TFLiteBuilder, rng: np.random.Generator) -> list[int]:
+        x = b.input("x", SHAPE, "int8", **IN)
+        y = b.tensor("y", None, "int8", **IN)
+        b.operator(code, [x, b.constant("axes", np.array(axes, "int32"))], [y])
+        return [y]
+
+    return build
+
+
+CASES["mean_of_an_axis_twice"] = reduced_along("MEAN", 1, -3, 2)
+CASES["maximum_of_an_axis_twice"] = reduced_along("REDUCE_MAX", -1, -1)
+CASES["maximum_of_no_axis"] = reduced_along("REDUCE_MAX")
+
+
+def with_a_scale_of_zero(code: str, weight_shape: tuple[int, ...], axis: int) -> Case:
+    """As a channel has whose weights were all 0 when it was converted."""
+
+    def build(b: TFLiteBuilder, rng: np.random.Generator) -> list[int]:
+        scales = np.array([0.003, 0, 0.002, 0.001], "float32")
+        x = b.input("x", SHAPE, "int8", **IN)
+        w = b.constant("w", rng.integers(-127, 128, weight_shape, "int8"), scale=scales, axis=axis)
+        bias = rng.integers(-999, 999, 4, "int32")
+        c = b.constant("b", bias, scale=scales * np.float32(IN["scale"]))
+        y = b.tensor("y", None, "int8", **OUT)
+        b.operator(code, [x, w, c], [y], padding="SAME")
+        return [y]
+
+    return build
+
+
+CASES["conv_scale_of_zero"] = with_a_scale_of_zero("CONV_2D", (4, 3, 3, 4), 0)
+CASES["depthwise_scale_of_zero"] = with_a_scale_of_zero("DEPTHWISE_CONV_2D", (1, 3, 3, 4), 3)
+
+
 @case("one_name_for_all")
 def _(b: TFLiteBuilder, rng: np.random.Generator) -> list[int]:
     """Names carry no meaning in TFLite: stripped files repeat them."""

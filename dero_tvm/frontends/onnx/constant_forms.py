@@ -35,7 +35,7 @@ def constants_to_initializers(graph: onnx.GraphProto, label: str) -> None:
     outputs = {value.name for value in graph.output}
     kept = []
     for node in graph.node:
-        tensor = _value(node, label) if node.op_type == "Constant" and node.output else None
+        tensor = constant_value(node, label) if node.op_type == "Constant" and node.output else None
         if tensor is None:
             kept.append(node)
         elif node.output[0] in outputs:
@@ -46,7 +46,7 @@ def constants_to_initializers(graph: onnx.GraphProto, label: str) -> None:
         replace_nodes(graph, kept)
 
 
-def _value(node: onnx.NodeProto, label: str) -> onnx.TensorProto | None:
+def constant_value(node: onnx.NodeProto, label: str) -> onnx.TensorProto | None:
     """The tensor of a Constant node under the name of its result; None if it is of strings."""
     name = node.output[0]
     for attribute in node.attribute:

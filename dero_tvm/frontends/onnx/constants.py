@@ -8,6 +8,8 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
+from .graph_nodes import operands_of
+
 
 class Constants:
     """The tensors of `graph` whose values are known, whether initializers or Constant nodes."""
@@ -21,6 +23,7 @@ class Constants:
                     if attribute.name == "value":
                         self._protos[node.output[0]] = attribute.t
         self.initial_elements = sum(map(self.size, self._protos))
+        self._numbers: dict[str, int] = {}  # how far names that begin alike have come
         self._taken = set(self._protos) | {value.name for value in graph.input}
         for node in graph.node:
             self._taken.update(node.output)
@@ -56,13 +59,16 @@ class Constants:
 
     def define(self, name: str, value: np.ndarray) -> None:
         """Add an initializer under a name that nothing else defines, or will from now on."""
-        proto = numpy_helper.from_array(np.asarray(value, order="C"), name)
-        self._graph.initializer.append(proto)
-        self._protos[name] = proto
+        self.hold(numpy_helper.from_array(np.asarray(value, order="C"), name))
+
+    def hold(self, tensor: onnx.TensorProto) -> None:
+        """Add a tensor as an initializer, as `define` does."""
+        self._graph.initializer.append(tensor)
+        self._protos[tensor.name] = tensor
 
     def drop_unread(self, names: set[str]) -> None:
         """Remove those initializers among `names` that no node reads."""
-        read = {name for node in self._graph.node for name in node.input}
+        read = {name for node in self._graph.node for name in operands_of(node)}
         dropped = {*names} - read - {value.name for value in self._graph.output}
         initializers = self._graph.initializer
         for position in reversed(range(len(initializers))):
@@ -73,9 +79,10 @@ class Constants:
 
     def fresh(self, hint: str) -> str:
         """A tensor name that the graph does not use yet."""
-        name, number = hint, 0
+        name, number = hint, self._numbers.get(hint, 0)
         while name in self._taken:
             number += 1
             name = f"{hint}_{number}"
+        self._numbers[hint] = number
         self._taken.add(name)
         return name

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import onnx
 
 from dero_tvm.boundary.errors import UserError, first_line
 
 from ..cut import Cut, NamedGraph, Part, part_of
 from .functions import inline_functions
-from .graph_nodes import replace_nodes
+from .graph_nodes import operands_of, replace_nodes
 
 
 def cut_model(model: onnx.ModelProto, cut: Cut, label: str) -> onnx.ModelProto:
@@ -35,7 +33,7 @@ def cut_graph(model: onnx.ModelProto, cut: Cut, label: str) -> None:
                 "onnx.shape_inference"
             )
     nodes = [graph.node[position] for position in part.operators]
-    read = {name for node in nodes for name in _operands(node)}
+    read = {name for node in nodes for name in operands_of(node)}
     replace_nodes(graph, nodes)
     for field in (graph.initializer, graph.sparse_initializer):
         kept = [tensor for tensor in field if _name(tensor) in read and _name(tensor)]
@@ -53,25 +51,13 @@ def named_graph(graph: onnx.GraphProto) -> NamedGraph:
     constants = {tensor.name for tensor in graph.initializer}
     constants |= {_name(tensor) for tensor in graph.sparse_initializer}
     return NamedGraph(
-        [list(_operands(node)) for node in graph.node],
+        [list(operands_of(node)) for node in graph.node],
         [list(node.output) for node in graph.node],
         [value.name for value in graph.input if value.name not in constants],
         [value.name for value in graph.output],
         constants,
         {node.name: node.output[0] for node in graph.node if node.name and node.output},
     )
-
-
-def _operands(node: onnx.NodeProto) -> Iterator[str]:
-    """What a node reads, its branches and loops among it."""
-    yield from node.input
-    for attribute in node.attribute:
-        for inner in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
-            own = {value.name for value in inner.input}
-            for inside in inner.node:
-                yield from (name for name in _operands(inside) if name not in own)
-                own.update(inside.output)
-            yield from (value.name for value in inner.output if value.name not in own)
 
 
 def _types(model: onnx.ModelProto, part: Part, label: str) -> dict[str, onnx.ValueInfoProto]:

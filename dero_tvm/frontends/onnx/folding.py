@@ -2,8 +2,8 @@
 
 Exporters write the sizes of a Reshape, the amounts of a Pad, or a grid of positions as chains of
 nodes on constants and on shapes of activations, and TVM's importer wants many of them as constants.
-A node whose operands are all known becomes an initializer; on the way every tensor's type and shape
-is inferred, as ONNX defines them.
+A node whose operands are all known becomes an initializer, and an If whose condition is known the
+branch that is taken; on the way every tensor's type and shape is inferred, as ONNX defines them.
 
 What is computed is bounded, because a few bytes can ask for a constant of any size.  What quantizes
 or dequantizes stays: integer arithmetic is made of it later.
@@ -12,6 +12,7 @@ or dequantizes stays: integer arithmetic is made of it later.
 from __future__ import annotations
 
 import warnings
+from collections import deque
 from collections.abc import Mapping, Sequence
 from math import prod
 from typing import Any
@@ -23,6 +24,8 @@ from onnx.reference import ReferenceEvaluator
 
 from dero_tvm.boundary.errors import UserError
 
+from .branches import taken_branch
+from .constant_forms import constant_value
 from .constants import Constants
 from .graph_nodes import replace_nodes
 from .types import rounds_up
@@ -81,18 +84,26 @@ class _Folding:
         self._constants = Constants(model.graph)
         self._declared = {value.name: value.type for value in model.graph.value_info}
         self._outputs = {value.name for value in model.graph.output}
+        self._inlined = False
         self._work = 0
         self._products = 0
         self.types: Types = {value.name: value.type for value in model.graph.input}
         for tensor in model.graph.initializer:
-            self.types[tensor.name] = onnx.helper.make_tensor_type_proto(
-                tensor.data_type, list(tensor.dims)
-            )
+            self._note_type(tensor)
 
     def run(self) -> Types:
         kept = []
         computed: set[str] = set()
-        for node in self._graph.node:
+        waiting = deque(self._graph.node)
+        while waiting:
+            node = waiting.popleft()
+            inside = taken_branch(node, self._constants)
+            if inside is not None:
+                waiting.extendleft(reversed(inside))
+                self._inlined = True
+                continue
+            if self._inlined and self._holds_constant(node):
+                continue
             self.types.update(self._inferred(node))
             results = self._results(node)
             if results is None:
@@ -105,10 +116,25 @@ class _Folding:
                     self.types[name] = onnx.helper.make_tensor_type_proto(
                         self._constants.element_type(name) or 0, list(value.shape)
                     )
-        if len(kept) < len(self._graph.node):
+        if self._inlined or len(kept) < len(self._graph.node):
             replace_nodes(self._graph, kept)
             self._constants.drop_unread(computed)
         return self.types
+
+    def _holds_constant(self, node: onnx.NodeProto) -> bool:
+        """Make an initializer of a branch's Constant node; False for others."""
+        if node.op_type != "Constant" or not self._outputs.isdisjoint(node.output):
+            return False
+        tensor = constant_value(node, self._label)
+        if tensor is not None:
+            self._constants.hold(tensor)
+            self._note_type(tensor)
+        return tensor is not None
+
+    def _note_type(self, tensor: onnx.TensorProto) -> None:
+        self.types[tensor.name] = onnx.helper.make_tensor_type_proto(
+            tensor.data_type, list(tensor.dims)
+        )
 
     # --- types -------------------------------------------------------------------------------
 

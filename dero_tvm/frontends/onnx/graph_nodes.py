@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import onnx
@@ -15,6 +15,25 @@ def attributes_of(node: onnx.NodeProto, *leave_out: str) -> dict[str, Any]:
         for attribute in node.attribute
         if attribute.name not in leave_out
     }
+
+
+def inner_graphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
+    """The branches and bodies of a node."""
+    for attribute in node.attribute:
+        yield from attribute.graphs
+        if attribute.HasField("g"):
+            yield attribute.g
+
+
+def operands_of(node: onnx.NodeProto) -> Iterator[str]:
+    """What a node reads, its branches and loops among it."""
+    yield from node.input
+    for inner in inner_graphs(node):
+        own = {value.name for value in (*inner.input, *inner.initializer)}
+        for inside in inner.node:
+            yield from (name for name in operands_of(inside) if name not in own)
+            own.update(inside.output)
+        yield from (value.name for value in inner.output if value.name not in own)
 
 
 def title(node: onnx.NodeProto) -> str:

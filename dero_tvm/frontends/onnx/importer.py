@@ -30,6 +30,7 @@ from .functions import inline_functions
 from .joins import too_many
 from .lp_normalization import LP_NORMALIZATION
 from .misread import misread
+from .narrow_constants import widen_constants
 from .node_order import drop_unread_results, order_nodes
 from .nodes import Importer
 from .ports import quantized_ports
@@ -116,6 +117,7 @@ def _import(
     held = {tensor.name for tensor in graph.initializer}
     held.update(sparse.values.name for sparse in graph.sparse_initializer)
     inputs = [value for value in graph.input if value.name not in held]
+    widen_constants(graph)
     _refuse_types(graph, inputs, label)
     names = [value.name for value in inputs]
     if len(set(names)) < len(names):
@@ -130,11 +132,17 @@ def _import(
     order_nodes(graph, label)
     drop_unread_results(graph)
     constants_to_initializers(graph, label)
+    widen_constants(graph)
     _refuse_types(graph, inputs, label)
     _refuse_missing_operands(graph, _opset(model), label)
     inferred = fold_constants(model, _opset(model), label)
     while spell_out_sequences(graph, _opset(model), _fixed_shapes(inferred)):
         inferred = fold_constants(model, _opset(model), label)
+    # Again, for what has come out of branches.
+    order_nodes(graph, label)
+    drop_unread_results(graph)
+    _refuse_types(graph, inputs, label)
+    _refuse_missing_operands(graph, _opset(model), label)
     _refuse_operators(graph, label)
     declared = declared_types(graph)
     try:

@@ -21,6 +21,8 @@ def misread(node: onnx.NodeProto, constants: Constants) -> str | None:
         return _resize(attributes)
     if node.op_type == "NonMaxSuppression":
         return "with a result whose size is known only at run time"
+    if node.op_type == "MaxPool" and any(node.output[1:]):
+        return "with the indices of the maxima as an output"
     if node.op_type == "LayerNormalization" and any(node.output[1:]):
         return "with mean and deviation as outputs"
     if node.op_type == "RoiAlign" and attributes.get("mode") == b"max":

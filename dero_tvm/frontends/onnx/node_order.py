@@ -7,7 +7,7 @@ import onnx
 from dero_tvm.boundary.errors import UserError
 
 from ..execution_order import execution_order
-from .graph_nodes import replace_nodes, title
+from .graph_nodes import operands_of, replace_nodes, title
 
 
 def order_nodes(graph: onnx.GraphProto, label: str) -> None:
@@ -28,7 +28,7 @@ def drop_unread_results(graph: onnx.GraphProto) -> None:
     """Leave out results behind the first that nothing reads: indices, masks, statistics."""
     read = {value.name for value in graph.output}
     for node in graph.node:
-        read.update(node.input)
+        read.update(operands_of(node))
     for node in graph.node:
         while len(node.output) > 1 and node.output[-1] not in read:
             del node.output[-1]

@@ -291,6 +291,16 @@ class Converter(OperatorConverter):
             for key in ("scale", "zero_point")
         )
 
+    def _convert_reduce(self, relax_op: Callable[..., ir.Expr], op: tflite.Operator) -> ir.Expr:
+        """Of axes that may be listed twice, or from the end, as LiteRT takes them."""
+
+        def reduced(expr: ir.Expr, axes: Sequence[int], keep: bool) -> ir.Expr:
+            rank = len(self.static_shape(expr))
+            found = {int(axis) + (rank if axis < 0 else 0) for axis in axes}
+            return relax_op(expr, sorted(found), keep)
+
+        return super()._convert_reduce(reduced, op)
+
     def dequantize(self, expr: ir.Expr, tensor: TensorWrapper) -> ir.Expr:
         """Relax does not know the biases of layers with int64 sums."""
         expr = self.bb.normalize(expr)

@@ -110,7 +110,8 @@ def _strided_slice(converter: Converter, op: tflite.Operator) -> ir.Expr:
     consumed = sum(1 for entry in index if entry is not None and entry is not Ellipsis)
 
     # Python resolves each entry against its axis; Relax then slices every axis plainly, and a
-    # reshape drops and inserts the axes of one element.
+    # reshape drops and inserts the axes of one element.  A range without elements may stop on the
+    # wrong side of its start, which Relax would count as less than none.
     spans: list[range] = []
     final: list[int] = []
     for entry in index:
@@ -132,7 +133,7 @@ def _strided_slice(converter: Converter, op: tflite.Operator) -> ir.Expr:
         begin=[span.start for span in spans],
         # A stop before the first element cannot be written as an index from the front.
         end=[
-            span.stop if span.stop >= 0 else span.stop - extent
+            span.start if not span else span.stop if span.stop >= 0 else span.stop - extent
             for span, extent in zip(spans, shape, strict=True)
         ],
         strides=[span.step for span in spans],

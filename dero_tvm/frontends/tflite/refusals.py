@@ -176,7 +176,8 @@ def _refuse_quantization(tensor: tflite.Tensor, what: str) -> None:
             f"{what} has a zero point outside of its type {type_name(tensor.Type())}: {listed}"
         )
     values = quantization.ScaleAsNumpy()
-    if not np.all(np.isfinite(values)) or np.any(values <= 0):
+    # A channel whose weights are all 0 may have a scale of 0: its result is 0 then.
+    if not np.all(np.isfinite(values)) or np.any(values < 0) or (scales == 1 and values[0] == 0):
         raise UserError(f"{what} has a quantization scale that is not a positive number")
     axis = quantization.QuantizedDimension()
     if scales > 1 and not 0 <= axis < tensor.ShapeLength():

@@ -56,6 +56,37 @@ def test_factors_go_into_the_weights() -> None:
     assert_rewritten(FoldAffine(), Before, Expected)
 
 
+def test_single_numbers_before_a_vector() -> None:
+    """They have its axis; without one they stay a single number."""
+
+    @I.ir_module
+    class Before:
+        @R.function
+        def main(x: R.Tensor((1, 4, 6, 6), "float32")):
+            with R.dataflow():
+                a = R.multiply(x, const(3.0))
+                b = R.multiply(a, const(2.0))
+                c = R.multiply(b, const(SCALE))
+                d = R.nn.relu(c)
+                e = R.add(d, const(1.0))
+                f = R.add(e, const(2.0))
+                R.output(f)
+            return f
+
+    @I.ir_module
+    class Expected:
+        @R.function
+        def main(x: R.Tensor((1, 4, 6, 6), "float32")):
+            with R.dataflow():
+                c = R.multiply(x, const(SCALE.astype("float64") * 6.0))
+                d = R.nn.relu(c)
+                f = R.add(d, const(np.full((1, 1, 1, 1), 3.0)))
+                R.output(f)
+            return f
+
+    assert_rewritten(FoldAffine(), Before, Expected)
+
+
 def conv(x, factor=1.0):
     return op.nn.conv2d(x, const(WEIGHT * factor))
 
