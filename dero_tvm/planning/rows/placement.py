@@ -90,7 +90,8 @@ def _call_by_call(
     lives: Lives, unit: int, placed: Placed, below: float, budget: Budget
 ) -> Placed | None:
     """Less than `below` bytes, the more seldom the lower a limit, but not always."""
-    budget_of_all, budget = budget, budget.part(_CALL_BY_CALL)
+    budget_of_all = budget
+    budget = Budget(min(_CALL_BY_CALL * budget.seconds, budget.seconds - budget.spent))
     best, height = None, int(min(below, placed.height))
     tried: set[int] = {lives.peak}
     # Sizes of rows have a power of two in common; a limit between its multiples is none at all.

@@ -14,7 +14,7 @@ from .problem import RowProblem
 from .runs import Run, runs_of
 from .verify import verify_order, verify_rows
 
-_EJECTION = 0.4  # of the time limit, for all orders
+_MORE = 0.3  # of the time limit, for what comes behind regular placements, in all orders
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class _Search:
     def __init__(self, most: float, budget: Budget) -> None:
         self.most = most
         self.budget = budget
-        self.more = budget.part(_EJECTION)
+        self.more = budget.part(_MORE)
         self.ways: list[_Way] = []
         self.best: _Way | None = None
 
