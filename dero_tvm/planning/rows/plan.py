@@ -14,7 +14,7 @@ from .problem import RowProblem
 from .runs import Run, runs_of
 from .verify import verify_order, verify_rows
 
-_MORE = 0.3  # of the time limit, for what comes behind regular placements, in all orders
+_MORE = 0.4  # of the time limit, for what comes behind regular placements, in all orders
 
 
 @dataclass(frozen=True)
