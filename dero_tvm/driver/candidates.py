@@ -29,7 +29,7 @@ from .network_planner import NetworkPlanner
 from .pass_runner import PassRunner
 from .row_planner import exceeds_row_placement
 
-_LATER = 0.4  # of the time limit, for placing the rows of other cascades than the first
+_LATER = 0.4  # of the search for places, for the rows of other cascades than the first
 
 
 class _NotInOneCascade(UserError):

@@ -78,12 +78,20 @@ def lowered(lives: Lives, unit: int, placed: Placed, below: float, budget: Budge
     exact = place_exactly(lives.blocks, unit, lives.peak, budget)
     if exact is not None:
         return Placed(tuple(exact), lives.peak, placed.turns)
-    found = _call_by_call(lives, unit, placed, below, budget)
-    if found is not None:
-        return found
-    best = _improved(lives, unit, placed, budget)
-    better = best if best.height < below else None
-    return _ejected(lives, unit, best, min(below, best.height), budget) or better
+    in_sequence = any(len(block.rectangles) > 1 for block in lives.blocks)
+    found = None
+    if in_sequence:  # call by call, rows keep out of what sequences span
+        placed = _improved(lives, unit, placed, budget)
+    if placed.height < below:
+        found, below = placed, placed.height
+    better = _call_by_call(lives, unit, placed, below, budget)
+    if better is not None:
+        return better
+    if not in_sequence:
+        placed = _improved(lives, unit, placed, budget)
+        if placed.height < below:
+            found, below = placed, placed.height
+    return _ejected(lives, unit, placed, below, budget) or found
 
 
 def _call_by_call(

@@ -15,6 +15,7 @@ from .runs import Run, runs_of
 from .verify import verify_order, verify_rows
 
 _MORE = 0.4  # of the time limit, for what comes behind regular placements, in all orders
+_OTHERS = 0.15  # of that, for orders in which as little is alive
 
 
 @dataclass(frozen=True)
@@ -43,15 +44,21 @@ def reach(arena_bytes: int) -> int:
 
 
 def plan_rows(
-    problem: RowProblem, budget: Budget, *, reorder: bool = True, below: int | None = None
+    problem: RowProblem,
+    budget: Budget,
+    *,
+    reorder: bool = True,
+    below: int | None = None,
+    share: float = 1.0,
 ) -> RowPlan | None:
     """A verified plan: in the order of `problem`, or in one that is found, if that is smaller.
 
     None if it would not be smaller than `below` bytes.  Addresses are multiples of the bytes with
-    which a table of two-byte entries reaches them all.
+    which a table of two-byte entries reaches them all.  Of the search that begins where regular
+    placements leave a gap, only a `share` is done.
     """
     most = math.inf if below is None else below - 1
-    search = _Search(most, budget)
+    search = _Search(most, budget, share)
     for ordered in (*(good_orders(problem, budget, below) if reorder else ()), problem):
         search.add(ordered)
     if not search.ways:
@@ -72,10 +79,10 @@ def plan_rows(
 class _Search:
     """Several orders, of which the one that needs the fewest bytes is wanted, `most` of them."""
 
-    def __init__(self, most: float, budget: Budget) -> None:
+    def __init__(self, most: float, budget: Budget, share: float) -> None:
         self.most = most
         self.budget = budget
-        self.more = budget.part(_MORE)
+        self.more = budget.part(share * _MORE)
         self.ways: list[_Way] = []
         self.best: _Way | None = None
 
@@ -104,11 +111,13 @@ class _Search:
 
     def fit_one_of(self, orders: Iterable[RowProblem]) -> None:
         """The same in some more orders, in which rows are not placed if they do not fit."""
+        budget = self.more.part(_OTHERS)
         for ordered in orders:
             lives = lives_of(ordered)
             way = _Way(ordered, lives, reach(lives.peak), Placed((), 0, ()))
-            if self._may_use(way):
-                self._take(way, fitted(lives, way.unit, (), self.more))
+            if self._may_use(way) and not budget.expired():
+                self._take(way, fitted(lives, way.unit, (), budget))
+        self.more.spent += budget.spent
 
     def lower(self) -> None:
         """Look for lower and lower placements in all orders."""
