@@ -29,6 +29,8 @@ from .network_planner import NetworkPlanner
 from .pass_runner import PassRunner
 from .row_planner import exceeds_row_placement
 
+_LATER = 0.4  # of the search for places, for the rows of other cascades than the first
+
 
 class _NotInOneCascade(UserError):
     """What trades an input or output by rows is not in one cascade, or not for that purpose."""
@@ -157,7 +159,8 @@ class Candidates:
         """Streamed with an address for every row, where that is smaller than `rings` and `below`.
 
         The search for an order of rows ends elsewhere when it begins with other cascades, so it
-        begins with those for rows, where joins may be fused, and with those for rings.
+        begins with those for rows, where joins may be fused, and with those for rings.  The others
+        rarely need less than the first.
         """
         if rings and exceeds_row_placement(rings[0].scheduled.network):
             return
@@ -167,8 +170,9 @@ class Candidates:
         modules = self._cut_for_rows()
         ways = [(module, self.planner.schedule(module, Sharing.ROWS)) for module in modules]
         ways += [(candidate.module, candidate.scheduled) for candidate in rings[:1]]
-        for module, scheduled in ways:
-            plan = self.planner.plan_row_placement(scheduled, smallest)
+        for number, (module, scheduled) in enumerate(ways):
+            share = _LATER if number else 1.0
+            plan = self.planner.plan_row_placement(scheduled, smallest, share=share)
             if plan is not None:
                 smallest = plan.total_bytes
                 yield Candidate(Dero.STREAM, "row by row", module, scheduled, plan)

@@ -192,7 +192,7 @@ class NetworkPlanner:
         return plan_memory(scheduled.problem, options or self.options)
 
     def plan_row_placement(
-        self, scheduled: Scheduled, below: int | None = None
+        self, scheduled: Scheduled, below: int | None = None, *, share: float = 1.0
     ) -> MemoryPlan | None:
         """A verified plan with an address for every row; see `row_planner`."""
         return plan_row_placement(
@@ -201,6 +201,7 @@ class NetworkPlanner:
             alignment=self._alignment(),
             below=below,
             tables=self.tables,
+            share=share,
         )
 
     def rows(self, scheduled: Scheduled, order: Sequence[int]) -> RowProblem:

@@ -69,10 +69,12 @@ def plan_row_placement(
     alignment: int = 4,
     below: int | None = None,
     tables: TakesTable = takes_table,
+    share: float = 1.0,
 ) -> MemoryPlan | None:
     """A plan with the calls of all cascades in the best order found.
 
-    `alignment` in bytes, as in `to_problem`; `tables` says which kernels look rows up.
+    `alignment` in bytes, as in `to_problem`; `tables` says which kernels look rows up, and `share`
+    how much of the search is done that begins where regular placements leave a gap.
 
     None if it would not be smaller than `below` bytes, does not fit the first region, where all
     rows lie, or exceeds what is placed row by row.
@@ -87,7 +89,7 @@ def plan_row_placement(
         return None
     reorder = options.reorder and not _uses_memory_outside(scheduled.network, options)
     room = None if below is None else below - states.bytes
-    rows = plan_rows(problem, Budget(options.time_limit), reorder=reorder, below=room)
+    rows = plan_rows(problem, Budget(options.time_limit), reorder=reorder, below=room, share=share)
     if rows is None:
         return None
     if region.size is not None and rows.arena_bytes > region.size:

@@ -16,7 +16,7 @@ from dero_tvm.planning.problem import BufferKind
 from dero_tvm.planning.rows import order_search
 from dero_tvm.planning.rows.call_graph import CallGraph
 from dero_tvm.planning.rows.lives import lives_of
-from dero_tvm.planning.rows.order import good_orders
+from dero_tvm.planning.rows.order import good_orders, other_orders
 from dero_tvm.planning.rows.order_search import OrderSearch
 from dero_tvm.planning.rows.plan import plan_rows
 from dero_tvm.planning.rows.problem import Call, RowProblem, RowRange, RowTensor
@@ -100,6 +100,11 @@ def test_no_order_of_a_small_network_needs_less(problem: RowProblem) -> None:
         verify_order(problem, ordered)
         assert lives_of(ordered).peak < own
     assert min([own, *(lives_of(ordered).peak for ordered in found)]) == least
+    others = other_orders(problem, least, Budget(20.0))
+    assert others
+    for ordered in others:
+        verify_order(problem, ordered)
+        assert lives_of(ordered).peak == least
 
 
 @settings(max_examples=60, deadline=None)

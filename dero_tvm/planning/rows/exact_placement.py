@@ -17,7 +17,7 @@ from ..skyline import LARGEST, search
 from ..strategies import strategies
 from .lives import Block
 
-_TRIES = 4
+_TRIES = 2
 _NODES = 500  # of one try
 
 

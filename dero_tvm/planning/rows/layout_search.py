@@ -3,8 +3,8 @@
 A layout says where everything lies that is alive during a call.  What comes behind it depends on
 that alone, so of all ways to the same layout one is kept.  Each block is put at either end of every
 gap that holds it, and of the layouts that this gives the cheapest are kept, if those that are born
-later still find room (`look_ahead`).  Neighbours that die one after the other are cheap: what they
-leave is one gap.
+later still find room (`look_ahead`); of those that are alike, one before others are considered.
+Neighbours that die one after the other are cheap: what they leave is one gap.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from math import gcd
 import numpy as np
 
 from ..budget import Budget
-from .lives import Block
+from .fingerprints import mixed, total
+from .lives import Block, Rectangle
 from .look_ahead import Layouts, LookAhead
 from .room import room_beside_sequences
 
@@ -30,13 +31,21 @@ _MOST_UNITS = 1 << 17  # of a limit; tables are as long
 
 
 def place_call_by_call(
-    blocks: Sequence[Block], calls: int, unit: int, limit: int, budget: Budget
+    blocks: Sequence[Block],
+    calls: int,
+    unit: int,
+    limit: int,
+    budget: Budget,
+    *,
+    backwards: bool = False,
 ) -> list[int] | None:
     """Addresses, multiples of `unit`, that keep to `limit`; None if none are found.
 
-    The largest tensors in sequence lie at the arena's ends; what others leave as their rows come
-    and go is not used.
+    `backwards` begins with the last call, which may be what it takes.  The largest tensors in
+    sequence lie at the arena's ends; what others leave as their rows come and go is not used.
     """
+    if backwards:
+        blocks = [_turned(block, calls) for block in blocks]
     room = room_beside_sequences(blocks, calls, unit, limit)
     if (room.floor > room.ceiling).any():  # the two at the ends reach into each other
         return None
@@ -128,12 +137,13 @@ class _Search:
         budget.spend(low.size + _ENTRIES_OF_A_STEP, ENTRIES_PER_SECOND)
         if not len(different):
             return None
-        fits, cost = self.ahead.judge(layouts, start)
-        cost += self._neighbours(layouts, start) + self.chance.integers(_CHANCE, size=len(cost))
-        kept = np.flatnonzero(fits)
-        if len(kept) > _WIDTH:  # the sum tells equal ones apart, so that all machines keep the same
-            kept = kept[np.argpartition(cost[kept] * len(kept) + np.arange(len(kept)), _WIDTH)]
-            kept = np.sort(kept[:_WIDTH])
+        judged = self.ahead.judge(layouts, start)
+        cost = judged.cost + self._neighbours(layouts, start)
+        cost += self.chance.integers(_CHANCE, size=len(cost))
+        kept = np.flatnonzero(judged.fits)
+        if len(kept) > _WIDTH:
+            turns = kept[np.argsort(cost[kept], kind="stable")]
+            kept = np.sort(_unlike_first(turns, judged.likeness)[:_WIDTH])
         chosen = different[kept]
         self.low, self.items = low[chosen], items[chosen]
         return _Step(parents[chosen], addresses[chosen]) if len(kept) else None
@@ -188,11 +198,19 @@ def _inserted(
 
 
 def _different(low: np.ndarray, ends: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """Numbers of the layouts that are not like one before: by a sum of 64 bits."""
-    mixed = (low.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
-    mixed ^= ends.astype(np.uint64) * np.uint64(0xC2B2AE3D27D4EB4F)
-    mixed += sizes.astype(np.uint64) * np.uint64(0x165667B19E3779F9)
-    mixed ^= mixed >> np.uint64(29)
-    mixed *= np.uint64(0xBF58476D1CE4E5B9)
-    mixed ^= mixed >> np.uint64(32)
-    return np.sort(np.unique(mixed.sum(1, dtype=np.uint64), return_index=True)[1])
+    """Numbers of the layouts that are not like one before."""
+    blocks = mixed(low) ^ mixed(mixed(ends) + sizes.astype(np.uint64))
+    return np.sort(np.unique(total(mixed(blocks)), return_index=True)[1])
+
+
+def _unlike_first(turns: np.ndarray, likeness: np.ndarray) -> np.ndarray:
+    """Layouts `turns` with those first that are not like one before."""
+    unlike = np.zeros(len(turns), bool)
+    unlike[np.unique(likeness[turns], return_index=True)[1]] = True
+    return np.concatenate([turns[unlike], turns[~unlike]])
+
+
+def _turned(block: Block, calls: int) -> Block:
+    """A block with time turned round."""
+    parts = (Rectangle(calls - r.end, calls - r.start, r.offset, r.size) for r in block.rectangles)
+    return Block(tuple(parts), block.alignment)

@@ -4,6 +4,9 @@ During a later call, what lies in memory already and is still alive divides the 
 what is not placed yet has to lie in these.  A gap of g units holds no more than the most units up
 to g that some of those sizes add up to.  Where that is too little in all gaps together, or where
 the gaps have fewer places for large blocks than there are large blocks, nothing can be done.
+
+Layouts that leave the same gaps during all these calls are alike, wherever the gaps lie: most often
+both go on in the same way.
 """
 
 from __future__ import annotations
@@ -13,6 +16,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+from .fingerprints import mixed, total
 
 _CALLS = 6  # that are looked at
 _KEPT = 64  # tables
@@ -30,6 +35,15 @@ class Layouts:
     low: np.ndarray
     high: np.ndarray
     ends: np.ndarray
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Which layouts leave room, and what each costs; those with one `likeness` are alike."""
+
+    fits: np.ndarray
+    cost: np.ndarray
+    likeness: np.ndarray
 
 
 class LookAhead:
@@ -66,10 +80,11 @@ class LookAhead:
         for number in range(*np.searchsorted(self.calls, [start, end])):
             self.waiting[number][size] -= 1
 
-    def judge(self, layouts: Layouts, call: int) -> tuple[np.ndarray, np.ndarray]:
-        """Which layouts leave room, as seen from `call`, and what each costs."""
+    def judge(self, layouts: Layouts, call: int) -> Judgement:
+        """The layouts as seen from `call`."""
         count = len(layouts.low)
         fits, cost = np.ones(count, bool), np.zeros(count, np.int64)
+        likeness = np.zeros(count, np.uint64)
         first = int(np.searchsorted(self.calls, call))
         for number in range(first, min(first + _CALLS, len(self.calls))):
             sizes = tuple(sorted((s, n) for s, n in self.waiting[number].items() if n))
@@ -82,7 +97,8 @@ class LookAhead:
                 fits &= (gaps // size).sum(1) >= large
             slack = int(self.slack[self.calls[number]]) + 1
             cost += _WASTE * (gaps.sum(1) - filled) // slack + _GAP * (gaps > 0).sum(1)
-        return fits, cost
+            likeness += mixed(total(mixed(gaps)) + np.uint64(number))
+        return Judgement(fits, cost, likeness)
 
     def _gaps(self, layouts: Layouts, call: int) -> np.ndarray:
         """Units between the blocks of each layout that are still alive during a call."""

@@ -25,7 +25,9 @@ _ROUNDS = ((150_000, 16), (500_000, 64))
 _STEPS_A_CALL = 4_000  # of all searches over one graph
 _MOST_STEPS = 500_000  # likewise
 _CLIMB = 1 / 2  # the part of them that the first, quick search may take
-_REPEATS = 100_000  # steps that are taken to find orders beside the best
+_OTHERS = ((100_000, True), (500_000, False))
+"""Steps that are taken to find orders beside the best, and whether the leanest call goes first."""
+
 _MOST_ORDERS = 3  # that are placed
 _FINE = 1_000  # differences are not looked for that are smaller than one part of so many
 
@@ -43,33 +45,50 @@ def operations_of(problem: RowProblem) -> dict[_Key, list[int]]:
 def good_orders(problem: RowProblem, budget: Budget, below: int | None = None) -> list[RowProblem]:
     """`problem` with its calls in other orders, that with the least alive at once first.
 
-    In all of them less is alive than in its own order, and than `below` bytes.  There are several
-    because what is alive does not tell how well the rows find places.
+    In all of them less is alive than in its own order, and than `below` bytes.
     """
     own = lives_of(problem).peak
     peak = wanted = own if below is None else min(own, below)
     least = bound_of(problem).bytes or 0
     if wanted <= least:
         return []
-    given = CallGraph(problem, list(operations_of(problem).values()))
-    variants: list[tuple[CallGraph, Sequence[int]]] = [(given, range(len(problem.calls)))]
-    ascending = _ascending(problem)
-    if ascending is not None:
-        variants.append(ascending)
-    searches = [_Search(*variant, budget.nodes(STEPS_PER_SECOND)) for variant in variants]
+    steps = budget.nodes(STEPS_PER_SECOND)
     found: dict[tuple[int, ...], int] = {}  # peaks
-    for search in searches:
+    for graph, start in _graphs(problem):
+        search = _Search(graph, start, steps)
         search.run(peak, least)
         found |= search.found
         peak = min(found.values(), default=peak)
-    if peak < wanted:
-        for search in searches:
-            search.repeat(peak)
-            found |= search.found
-    return [
-        replace(problem, calls=tuple(problem.calls[number] for number in order))
-        for order in sorted(found, key=found.__getitem__)[:_MOST_ORDERS]
-    ]
+    orders = sorted(found, key=found.__getitem__)[:_MOST_ORDERS]
+    return [_in_order(problem, order) for order in orders]
+
+
+def other_orders(problem: RowProblem, peak: int, budget: Budget) -> list[RowProblem]:
+    """`problem` with its calls in orders with at most `peak` bytes alive, other than the first.
+
+    What is alive does not tell how well the rows find places: in some orders that much is alive all
+    the time, in others seldom.
+    """
+    found: dict[tuple[int, ...], None] = {}
+    for graph, _ in _graphs(problem):
+        for steps, leanest in _OTHERS:
+            steps = min(steps, budget.nodes(STEPS_PER_SECOND))
+            operations, _ = OrderSearch(graph).within(peak, steps, leanest=leanest)
+            if operations is not None:
+                found[tuple(graph.order_of(operations))] = None
+    return [_in_order(problem, order) for order in found]
+
+
+def _graphs(problem: RowProblem) -> list[tuple[CallGraph, Sequence[int]]]:
+    """The graphs that are searched, with the order that each search starts from."""
+    given = CallGraph(problem, list(operations_of(problem).values()))
+    ascending = _ascending(problem)
+    start: Sequence[int] = range(len(problem.calls))
+    return [(given, start), *([] if ascending is None else [ascending])]
+
+
+def _in_order(problem: RowProblem, order: Sequence[int]) -> RowProblem:
+    return replace(problem, calls=tuple(problem.calls[number] for number in order))
 
 
 class _Search:
@@ -105,19 +124,10 @@ class _Search:
                     least = limit + 1 if ended else least
                 gap = 2 * gap if peak < before else gap // 2
 
-    def repeat(self, peak: int) -> None:
-        """Look for other orders with `peak` bytes alive."""
-        for leanest in (True, False):
-            operations, _ = self.search.within(peak, _REPEATS, leanest=leanest)
-            if operations is not None:
-                self._taken(operations, peak + 1)
-
     def _taken(self, operations: Sequence[int], peak: int) -> int:
         """The peak of an order, which is kept if it is below `peak`, or else that."""
         order = tuple(self.graph.order_of(operations))
-        problem = self.graph.problem
-        calls = tuple(problem.calls[number] for number in order)
-        found = lives_of(replace(problem, calls=calls)).peak
+        found = lives_of(_in_order(self.graph.problem, order)).peak
         if found < peak:
             self.found[order] = found
         return min(found, peak)

@@ -1,11 +1,10 @@
 """An address for every block: placed one by one at the lowest that is free.
 
-The order in which blocks are placed decides.  Regular orders are tried first; then blocks that
-ended up above the most bytes alive, which is where they all would fit at best, move forward in
-the order and everything is placed anew (squeaky wheel optimization, Joslin and Clements 1999).
-
-Where that leaves a gap, they are placed within the most bytes alive by exact search, or within
-lower and lower limits by the search call by call and by ejection.
+The order in which blocks are placed decides.  Regular orders are tried first.  Where they all leave
+a gap to the most bytes alive, which is what the blocks need at best, the search call by call asks
+for a placement within these.  If it finds none, blocks that ended up above them move forward in the
+order and everything is placed anew (squeaky wheel optimization, Joslin and Clements 1999), and at
+last blocks are placed within lower and lower limits, call by call and by ejection.
 """
 
 from __future__ import annotations
@@ -31,8 +30,9 @@ _SHARE = 0.1  # of the time limit
 _MOVES = (300, 2_000, 2_000, 2_000, 2_000, 2_000)  # of ejection within each limit, twice
 _CALL_BY_CALL = 0.6  # of the budget for more search
 _IN_VAIN = 0.25  # the part of that after which it is given up if nothing was found
-_HALVINGS = 3  # of what is between the most bytes alive and the best placement
-_LIMITS = 16  # that are tried from the most bytes alive upwards
+_HALVINGS = 5  # of what is between the most bytes alive and the best placement
+_FINE = 1_000  # less than one part of so many is not looked for limit by limit
+_LIMITS = 8  # that are tried from the most bytes alive upwards
 _SEED = 0
 
 
@@ -46,26 +46,51 @@ class Placed:
 
 
 def place_rows(lives: Lives, unit: int, budget: Budget) -> Placed:
-    """The lowest placement found; every address is a multiple of `unit` and of its own alignment.
+    """The lowest placement in regular orders.
 
-    Ends as soon as one takes no more than the most bytes alive.
+    Every address is a multiple of `unit` and of its own alignment.  Ends as soon as a placement
+    takes no more than the most bytes alive.
     """
-    return _Search(lives, unit, Budget(_SHARE * budget.seconds)).run()
+    return _Search(lives, unit, budget).run()
+
+
+def is_worth_a_search(height: float, least: int) -> bool:
+    """Whether a placement of `height` bytes is so far above `least` that more search may pay."""
+    return (height - least) * _FINE > least
+
+
+def fitted(lives: Lives, unit: int, turns: Sequence[int], budget: Budget) -> Placed | None:
+    """A placement within the most bytes alive, looked for call by call in both directions."""
+    for backwards in (False, True):
+        found = place_call_by_call(
+            lives.blocks, lives.calls, unit, lives.peak, budget, backwards=backwards
+        )
+        if found is not None:
+            return Placed(tuple(found), lives.peak, turns)
+    return None
 
 
 def lowered(lives: Lives, unit: int, placed: Placed, below: float, budget: Budget) -> Placed | None:
     """A placement of less than `below` bytes by more search, on which `budget` is spent at most.
 
-    `placed` is one in which the blocks were placed in a good order.  Tries are made within the most
-    bytes alive, then between that and the best.
+    `placed` is one in which the blocks were placed in a good order, and `fitted` has found none.
     """
     exact = place_exactly(lives.blocks, unit, lives.peak, budget)
     if exact is not None:
         return Placed(tuple(exact), lives.peak, placed.turns)
-    found = _call_by_call(lives, unit, placed, below, budget)
-    if found is not None and found.height == lives.peak:
-        return found
-    below = below if found is None else found.height
+    in_sequence = any(len(block.rectangles) > 1 for block in lives.blocks)
+    found = None
+    if in_sequence:  # call by call, rows keep out of what sequences span
+        placed = _improved(lives, unit, placed, budget)
+    if placed.height < below:
+        found, below = placed, placed.height
+    better = _call_by_call(lives, unit, placed, below, budget)
+    if better is not None:
+        return better
+    if not in_sequence:
+        placed = _improved(lives, unit, placed, budget)
+        if placed.height < below:
+            found, below = placed, placed.height
     return _ejected(lives, unit, placed, below, budget) or found
 
 
@@ -73,13 +98,16 @@ def _call_by_call(
     lives: Lives, unit: int, placed: Placed, below: float, budget: Budget
 ) -> Placed | None:
     """Less than `below` bytes, the more seldom the lower a limit, but not always."""
-    budget_of_all, budget = budget, budget.part(_CALL_BY_CALL)
+    budget_of_all = budget
+    budget = Budget(min(_CALL_BY_CALL * budget.seconds, budget.seconds - budget.spent))
     best, height = None, int(min(below, placed.height))
-    tried: set[int] = set()
+    tried: set[int] = {lives.peak}
+    # Sizes of rows have a power of two in common; a limit between its multiples is none at all.
+    grain = max(unit, 1 << (max(lives.peak // (2 * _FINE), 1).bit_length() - 1))
 
     def within(limit: int) -> bool:
         nonlocal best, height
-        limit -= limit % unit
+        limit -= limit % grain
         hopeless = best is None and budget.spent > _IN_VAIN * budget.seconds
         if limit in tried or not lives.peak <= limit < height or hopeless or budget.expired():
             return False
@@ -91,15 +119,24 @@ def _call_by_call(
         return found is not None
 
     floor = lives.peak
-    if not within(floor):
-        for _ in range(_HALVINGS):
-            middle = (floor + height) // 2
-            if not within(middle):
-                floor = middle
-        span = height - lives.peak
-        any(within(lives.peak + span * part // _LIMITS) for part in range(1, _LIMITS))
+    for _ in range(_HALVINGS):
+        if not is_worth_a_search(height, floor):
+            break
+        middle = (floor + height) // 2
+        if not within(middle):
+            floor = middle
+    span = height - lives.peak
+    any(within(lives.peak + span * part // _LIMITS) for part in range(1, _LIMITS))
     budget_of_all.spent += budget.spent
     return best
+
+
+def _improved(lives: Lives, unit: int, placed: Placed, budget: Budget) -> Placed:
+    """The lowest placement in orders like that of `placed`, or `placed` itself."""
+    search = _Search(lives, unit, budget)
+    search.best = placed
+    search.improve()
+    return search.best
 
 
 def _ejected(
@@ -132,7 +169,7 @@ class _Search:
         self.blocks = lives.blocks
         self.goal = lives.peak
         self.unit = unit
-        self.budget = budget
+        self.budget = Budget(_SHARE * budget.seconds)
         self.best = Placed((), 0, ())
 
     def run(self) -> Placed:
@@ -143,8 +180,7 @@ class _Search:
             if number == 0 or placed.height < self.best.height:
                 self.best = placed
             if self.is_done:
-                return self.best
-        self._improve()
+                break
         return self.best
 
     @property
@@ -152,7 +188,7 @@ class _Search:
         """Whether nothing lower exists, or may be looked for."""
         return self.best.height <= self.goal or self.budget.expired()
 
-    def _improve(self) -> None:
+    def improve(self) -> None:
         """Let blocks that reach too high go first, as long as that helps."""
         generator = random.Random(_SEED)
         current, vain = self.best, 0

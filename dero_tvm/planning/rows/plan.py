@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from ..budget import Budget
 from .lives import Lives, lives_of
-from .order import good_orders
-from .placement import Placed, lowered, place_rows
+from .order import good_orders, other_orders
+from .placement import Placed, fitted, is_worth_a_search, lowered, place_rows
 from .problem import RowProblem
 from .runs import Run, runs_of
 from .verify import verify_order, verify_rows
 
-_EJECTION = 0.4  # of the time limit, for all orders
+_MORE = 0.4  # of the time limit, for what comes behind regular placements, in all orders
+_OTHERS = 0.15  # of that, for orders in which as little is alive
 
 
 @dataclass(frozen=True)
@@ -43,37 +44,102 @@ def reach(arena_bytes: int) -> int:
 
 
 def plan_rows(
-    problem: RowProblem, budget: Budget, *, reorder: bool = True, below: int | None = None
+    problem: RowProblem,
+    budget: Budget,
+    *,
+    reorder: bool = True,
+    below: int | None = None,
+    share: float = 1.0,
 ) -> RowPlan | None:
     """A verified plan: in the order of `problem`, or in one that is found, if that is smaller.
 
     None if it would not be smaller than `below` bytes.  Addresses are multiples of the bytes with
-    which a table of two-byte entries reaches them all.
+    which a table of two-byte entries reaches them all.  Of the search that begins where regular
+    placements leave a gap, only a `share` is done.
     """
     most = math.inf if below is None else below - 1
-    best: _Way | None = None
-    ways = []
+    search = _Search(most, budget, share)
     for ordered in (*(good_orders(problem, budget, below) if reorder else ()), problem):
-        lives = lives_of(ordered)
-        if lives.peak <= (most if best is None else min(most, best.height)):
-            ways.append(way := _placed(ordered, lives, budget))
-            # Of equal plans the last one is taken: its order needs no list.
-            if best is None or way.height <= best.height:
-                best = way
-    if best is None:
+        search.add(ordered)
+    if not search.ways:
         return None
-    ejection = budget.part(_EJECTION)
-    for way in ways:
-        if way.lives.peak < best.height and not ejection.expired():
-            found = lowered(way.lives, way.unit, way.placed, min(most + 1, best.height), ejection)
-            if found is not None:
-                best = replace(way, placed=found)
-    if best.height > most:
+    search.fit()
+    if reorder and is_worth_a_search(search.height, search.least):
+        search.fit_one_of(other_orders(problem, search.least, budget))
+    search.lower()
+    best = search.best
+    if best is None or best.height > most:
         return None
     plan = best.plan(problem)
     verify_order(problem, plan.problem)
     verify_rows(plan.problem, plan.offsets, plan.arena_bytes)
     return plan
+
+
+class _Search:
+    """Several orders, of which the one that needs the fewest bytes is wanted, `most` of them."""
+
+    def __init__(self, most: float, budget: Budget, share: float) -> None:
+        self.most = most
+        self.budget = budget
+        self.more = budget.part(share * _MORE)
+        self.ways: list[_Way] = []
+        self.best: _Way | None = None
+
+    @property
+    def height(self) -> float:
+        """Bytes of the best placement; one more than are wanted if none is smaller."""
+        return min(self.most + 1, math.inf if self.best is None else self.best.height)
+
+    @property
+    def least(self) -> int:
+        """The fewest bytes that a placement in one of the orders may need."""
+        return min(way.lives.peak for way in self.ways)
+
+    def add(self, ordered: RowProblem) -> None:
+        """Place the rows of one more order, unless that is no use."""
+        lives = lives_of(ordered)
+        if lives.peak <= min(self.most, math.inf if self.best is None else self.best.height):
+            self.ways.append(_placed(ordered, lives, self.budget))
+            self._prefer(self.ways[-1])
+
+    def fit(self) -> None:
+        """Look for a placement within the most bytes alive in some order."""
+        for way in sorted(self.ways, key=lambda way: way.lives.peak):
+            if self._may_use(way):
+                self._take(way, fitted(way.lives, way.unit, way.placed.turns, self.more))
+
+    def fit_one_of(self, orders: Iterable[RowProblem]) -> None:
+        """The same in some more orders, in which rows are not placed if they do not fit."""
+        budget = self.more.part(_OTHERS)
+        for ordered in orders:
+            lives = lives_of(ordered)
+            way = _Way(ordered, lives, reach(lives.peak), Placed((), 0, ()))
+            if self._may_use(way) and not budget.expired():
+                self._take(way, fitted(lives, way.unit, (), budget))
+        self.more.spent += budget.spent
+
+    def lower(self) -> None:
+        """Look for lower and lower placements in all orders."""
+        for way in self.ways:
+            if self._may_use(way) and is_worth_a_search(self.height, way.lives.peak):
+                found = lowered(way.lives, way.unit, way.placed, self.height, self.more)
+                self._take(way, found)
+
+    def _may_use(self, way: _Way) -> bool:
+        return way.lives.peak < self.height and not self.more.expired()
+
+    def _prefer(self, way: _Way) -> None:
+        """Take the placement of a way if it is among the smallest.
+
+        Of equal ones the last is taken: the order of the calls as they were given needs no list.
+        """
+        if self.best is None or way.height <= self.best.height:
+            self.best = way
+
+    def _take(self, way: _Way, placed: Placed | None) -> None:
+        if placed is not None and placed.height < self.height:
+            self.best = replace(way, placed=placed)
 
 
 @dataclass(frozen=True)

@@ -47,8 +47,9 @@ def test_what_is_found_is_legal(problem: tuple[list[Block], int]) -> None:
     found = place_call_by_call(blocks, calls, 4, 2 * height, Budget(60))
     assert found is not None and is_legal(blocks, found, 2 * height)
     assert place_call_by_call(blocks, calls, 4, height - ROW, Budget(60)) is None
-    filled = place_call_by_call(blocks, calls, 4, height, Budget(60))
-    assert filled is None or is_legal(blocks, filled, height)
+    for backwards in (False, True):
+        filled = place_call_by_call(blocks, calls, 4, height, Budget(60), backwards=backwards)
+        assert filled is None or is_legal(blocks, filled, height)
 
 
 @pytest.mark.parametrize(
