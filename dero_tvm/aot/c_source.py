@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Sequence
 
 from dero_tvm.boundary.errors import UserError
+from dero_tvm.kernels.c_kernel import SUPPORT
 from dero_tvm.kernels.support import support_code
 
 from .c_constants import array_names, c_type, declaration
@@ -51,7 +52,8 @@ class _Printer:
         program = self.program
         portable = [k for k in program.c_kernels if isinstance(k, Kernel)]
         natives = [k for k in program.c_kernels if isinstance(k, NativeFunction)]
-        support = support_code(file for kernel in natives for file in kernel.support)
+        files = [file for kernel in natives for file in kernel.support]
+        support = support_code([SUPPORT / "hot.h", *files])
         bodies = _bodies(portable)
         kernels = [portable_function(kernel, bodies[kernel.name]) for kernel in portable]
         kernels += [native_function(kernel) for kernel in natives]
@@ -110,7 +112,7 @@ class _Printer:
                 copies[kind] += self._copy(inside, outside, p, target=int(kind == "outputs"))
             calls = [*copies["inputs"], *calls, *copies["outputs"]]
         body = "\n".join([*run, *calls, "  return 0;"])
-        parts.append(f"int32_t {prefix}_run({structs}) {{\n{body}\n}}")
+        parts.append(f"TVMGEN_HOT\nint32_t {prefix}_run({structs}) {{\n{body}\n}}")
         return parts
 
     def _copy(self, inside: str, outside: str, port: CPort, *, target: int) -> list[str]:
@@ -202,7 +204,7 @@ def typedefs(code: str) -> str:
 
 def _head(comment: str, name: str, parameters: str, qualifiers: str = "") -> str:
     qualifiers = f"{qualifiers} static".lstrip()
-    return f"/* {c_comment(comment)} */\n{qualifiers} void {name}({parameters}) "
+    return f"/* {c_comment(comment)} */\nTVMGEN_HOT\n{qualifiers} void {name}({parameters}) "
 
 
 def _declare(parameter: Parameter, name: str) -> str:
