@@ -7,7 +7,6 @@ import textwrap
 from collections.abc import Sequence
 
 from dero_tvm.boundary.errors import UserError
-from dero_tvm.kernels.c_kernel import SUPPORT
 from dero_tvm.kernels.support import support_code
 
 from .c_constants import array_names, c_type, declaration
@@ -52,8 +51,7 @@ class _Printer:
         program = self.program
         portable = [k for k in program.c_kernels if isinstance(k, Kernel)]
         natives = [k for k in program.c_kernels if isinstance(k, NativeFunction)]
-        files = [file for kernel in natives for file in kernel.support]
-        support = support_code([SUPPORT / "hot.h", *files])
+        support = support_code(file for kernel in natives for file in kernel.support)
         bodies = _bodies(portable)
         kernels = [portable_function(kernel, bodies[kernel.name]) for kernel in portable]
         kernels += [native_function(kernel) for kernel in natives]
