@@ -110,7 +110,7 @@ class _Printer:
                 copies[kind] += self._copy(inside, outside, p, target=int(kind == "outputs"))
             calls = [*copies["inputs"], *calls, *copies["outputs"]]
         body = "\n".join([*run, *calls, "  return 0;"])
-        parts.append(f"int32_t {prefix}_run({structs}) {{\n{body}\n}}")
+        parts.append(f"TVMGEN_HOT\nint32_t {prefix}_run({structs}) {{\n{body}\n}}")
         return parts
 
     def _copy(self, inside: str, outside: str, port: CPort, *, target: int) -> list[str]:
@@ -202,7 +202,7 @@ def typedefs(code: str) -> str:
 
 def _head(comment: str, name: str, parameters: str, qualifiers: str = "") -> str:
     qualifiers = f"{qualifiers} static".lstrip()
-    return f"/* {c_comment(comment)} */\n{qualifiers} void {name}({parameters}) "
+    return f"/* {c_comment(comment)} */\nTVMGEN_HOT\n{qualifiers} void {name}({parameters}) "
 
 
 def _declare(parameter: Parameter, name: str) -> str:

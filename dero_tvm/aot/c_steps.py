@@ -213,10 +213,10 @@ class _StepPrinter:
 
     def _function(self, name: str, parameters: str, body: list[str]) -> list[str]:
         if not self.may_fail:
-            return [f"static void {name}({parameters}) {{", *body, "}"]
+            return ["TVMGEN_HOT", f"static void {name}({parameters}) {{", *body, "}"]
         status = ["  int32_t status;"] if any("status =" in line for line in body) else []
         head = f"static int32_t {name}({parameters}) {{"
-        return [head, *status, *body, "  return 0;", "}"]
+        return ["TVMGEN_HOT", head, *status, *body, "  return 0;", "}"]
 
     def _description(self) -> list[str]:
         """A comment that lists the step's operators: what each reads, makes, and was made from."""

@@ -28,6 +28,11 @@ has the same form:
     boot = "a second-stage loader"          # what a bare image needs besides, to start; optional
     source = "Reference manual, table 3"
 
+    [itcm]                                  # memory that code may be copied to; optional
+    origin = 0x00000000
+    size = 0x10000
+    source = "Reference manual, table 3"
+
     [qemu]                                  # optional
     machine = "name-of-the-machine"
     counter = 0x40028018                    # address of a 32-bit counter that counts up
@@ -109,7 +114,20 @@ class Flash:
         return _beyond(self, place)
 
 
-def _beyond(memory: Ram | Flash, place: str) -> Iterator[str]:
+@dataclass(frozen=True)
+class Itcm:
+    """Memory of instructions next to the core, which start-up code fills from flash."""
+
+    origin: _Address
+    size: _Size  # bytes
+    source: _Line
+
+    def problems(self, place: str) -> Iterator[str]:
+        """What is wrong with where it lies."""
+        return _beyond(self, place)
+
+
+def _beyond(memory: Ram | Flash | Itcm, place: str) -> Iterator[str]:
     """Complains of a memory that no address can reach to its end."""
     if memory.origin + memory.size > _END:
         yield f"'{place}size' leads beyond the last address, {_END - 1:#x}"
@@ -142,6 +160,7 @@ class Board:
     source: _Line
     ram: tuple[Ram, ...] = ()
     flash: Flash | None = None
+    itcm: Itcm | None = None
     qemu: QemuMachine | None = None
     zephyr: _Line = ""  # Zephyr's name of the board; "" if it has none
     arduino: _Line = ""  # Arduino's fully qualified board name; "" if it has none

@@ -11,6 +11,22 @@ at once, branches are predicted, caches always hit: what is left out makes a dev
 quicker.  It is what the core itself needs for the work.
 """
 
-from .estimate import ASSUMPTIONS, Estimate, Pipeline, estimate_cycles, pipeline_of
+from .estimate import (
+    ASSUMPTIONS,
+    Estimate,
+    Pipeline,
+    estimate_cycles,
+    pipeline_of,
+    step_cycles,
+    why_no_estimate,
+)
 
-__all__ = ["ASSUMPTIONS", "Estimate", "Pipeline", "estimate_cycles", "pipeline_of"]
+__all__ = [
+    "ASSUMPTIONS",
+    "Estimate",
+    "Pipeline",
+    "estimate_cycles",
+    "pipeline_of",
+    "step_cycles",
+    "why_no_estimate",
+]

@@ -10,8 +10,15 @@ from .trace import Block
 
 _LINE = re.compile(r"^\s*([0-9a-f]+):\s+(.+)$")
 _TARGET = re.compile(r"\b0x[0-9a-f]+ <[^>]*>")  # of a branch
+_NAMED = re.compile(r" <[^>]*>")  # what an address is near, as an explanation
 _DATA = re.compile(r"([0-9a-f]{2} )+\s*\.")
 _PREDICATE = re.compile(r"^(it|vpst|vpt)([te]*)\b\S*( ?\w*)")
+
+
+def find_disassembler() -> str:
+    """The path of LLVM's disassembler; UserError if it is not installed."""
+    # GNU's leaves out Helium, and writes some instructions as LLVM does not read them.
+    return find_tool(["llvm-objdump-22", "llvm-objdump"], "llvm-22")
 
 
 class Disassembly:
@@ -23,9 +30,7 @@ class Disassembly:
     """
 
     def __init__(self, program: Path, core: str) -> None:
-        # GNU's leaves out Helium, and writes some instructions as LLVM does not read them.
-        tool = find_tool(["llvm-objdump-22", "llvm-objdump"], "llvm-22")
-        command = [tool, "-d", "--no-show-raw-insn", f"--mcpu={core}", str(program)]
+        command = [find_disassembler(), "-d", "--no-show-raw-insn", f"--mcpu={core}", str(program)]
         self._text: dict[int, str] = {}  # by address
         self._next: dict[int, int] = {}
         self._predicate: dict[int, int] = {}  # where the predicate of an instruction stands
@@ -39,7 +44,8 @@ class Disassembly:
             if _DATA.match(match[2]):
                 previous = None
                 continue
-            text = " ".join(_TARGET.sub("target", match[2].partition("@")[0]).split())
+            instruction = match[2].partition("@")[0]
+            text = " ".join(_NAMED.sub("", _TARGET.sub("target", instruction)).split())
             self._text[address] = text
             if previous is not None:
                 self._next[previous] = address

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from ..runners.result import Tensor
 from ..runners.unpacked_archive import Archive
 
 _STACK = 8192  # bytes, of the model
+_MARK = "trace_mark"  # in targets/trace/mark.h
 _SYMBOL = re.compile(r"^([0-9a-f]+) ([0-9a-f]+) [tTwW] (\S+)$", re.MULTILINE)
 
 
@@ -30,13 +32,29 @@ class Block(NamedTuple):
     instructions: int
 
 
+Transitions = Mapping[tuple[Block | None, Block], int]
+"""How often the second of two blocks ran behind the first; None: nothing ran before."""
+
+
 @dataclass(frozen=True)
 class Trace:
-    """What ran in `program`, an ELF file, during `inferences` inferences."""
+    """What ran in `program`, an ELF file, during `inferences` inferences.
+
+    parts: by their numbers; part 0 is what ran before the first step began.  Traced by steps, each
+        of them has two numbers, 2 s + 1 for what step s ran and 2 s + 2 for what came behind it.
+    """
 
     program: Path
     inferences: int
-    transitions: Mapping[tuple[Block | None, Block], int]  # times; None: nothing ran before
+    parts: Mapping[int, Transitions]
+
+    @property
+    def transitions(self) -> Transitions:
+        """Of all parts."""
+        found: Counter[tuple[Block | None, Block]] = Counter()
+        for part in self.parts.values():
+            found.update(part)
+        return found
 
     @property
     def instructions(self) -> int:
@@ -52,9 +70,12 @@ def trace(
     folder: Path,
     *,
     flags: Sequence[str] = (),
+    by_steps: bool = False,
     time_limit: float = 600.0,
 ) -> Trace:
     """Run one inference for each of `inputs` in QEMU; the program stays in `folder`.
+
+    by_steps: divide what runs by the network's steps, all of which run a single operator.
 
     Raises UserError if a tool is missing, RunError if the program does not compile or run.
     """
@@ -62,6 +83,9 @@ def trace(
         raise UserError(f"The board {board.name} has no [qemu] table, so QEMU cannot run it.")
     (folder / "inputs.bin").write_bytes(pack_inputs(archive, inputs))
     plugin = _build_plugin(folder)
+    if by_steps:
+        header = targets_folder() / "trace" / "mark.h"
+        flags = (*flags, f"-DTVMGEN_PROFILE={_MARK}()", f'-DTVMGEN_PROFILE_HEADER="{header}"')
     image = build_image(
         archive,
         board,
@@ -76,12 +100,14 @@ def trace(
     stop, end = symbols["call_on_stack"]
     result = folder / "transitions.txt"
     options = f"{plugin},start={begin:#x},stop={stop:#x},end={end:#x},output={result}"
+    if by_steps:
+        options += f",mark={symbols[_MARK][0]:#x}"
     command = [*emulator_command(find_emulator(), board.qemu, image.program), "-plugin", options]
     completed = run(command, folder, time_limit=time_limit, remedy=MORE_TIME)
     if completed.status or not result.exists():
         last = completed.messages.strip().splitlines()[-1:] or ["no message"]
         raise RunError(f"QEMU ended with status {completed.status}: {last[0]}", completed.messages)
-    return Trace(image.program, len(inputs), _transitions(result.read_text()))
+    return Trace(image.program, len(inputs), _parts(result.read_text()))
 
 
 def functions(program: Path) -> dict[str, tuple[int, int]]:
@@ -96,18 +122,23 @@ def functions(program: Path) -> dict[str, tuple[int, int]]:
     }
 
 
+def find_plugin_compiler() -> str:
+    """The path of a compiler for this machine, which QEMU's plugin needs; UserError without."""
+    return find_tool(["gcc", "cc", "clang"], "gcc")
+
+
 def _build_plugin(folder: Path) -> Path:
-    compiler = find_tool(["gcc", "cc", "clang"], "gcc")
+    compiler = find_plugin_compiler()
     source = targets_folder() / "trace" / "transitions.c"
     plugin = folder / "transitions.so"
     build([compiler, "-shared", "-fPIC", "-O2", str(source), "-o", str(plugin)], folder)
     return plugin
 
 
-def _transitions(text: str) -> dict[tuple[Block | None, Block], int]:
-    found: dict[tuple[Block | None, Block], int] = {}
+def _parts(text: str) -> dict[int, dict[tuple[Block | None, Block], int]]:
+    found: dict[int, dict[tuple[Block | None, Block], int]] = defaultdict(dict)
     for line in text.splitlines():
-        address, length, next_address, next_length, times = map(int, line.split())
+        part, address, length, next_address, next_length, times = map(int, line.split())
         before = Block(address, length) if length else None
-        found[before, Block(next_address, next_length)] = times
-    return found
+        found[part][before, Block(next_address, next_length)] = times
+    return dict(found)

@@ -22,7 +22,6 @@ from ..report.build import build_report
 from ..runners import RunResult, run
 from ..schedule.network import Network
 from ..schedule.to_problem import Sharing
-from ..tuning.measure import meter_of
 from .candidates import Candidate
 from .choose_plan import fastest_within, in_given_windows, smallest
 from .generate import generate, program_of
@@ -117,7 +116,7 @@ def compile(model: Any, options: CompileOptions) -> CompiledModel:
         chosen = smallest(candidates, options.mode)
     else:
         if tuner is not None and board.core != "host":  # whose clock cannot tell plans apart
-            counter = PlanCounter(prepared, meter_of(board))
+            counter = PlanCounter(prepared, tuner.meter)
         chosen = fastest_within(
             candidates, options.mode, options.budget, counter, options.max_recompute
         )

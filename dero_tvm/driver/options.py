@@ -61,7 +61,7 @@ class CompileOptions:
     memory_budget
         Bytes that the arena may have, everything in it counted, as a number or a text such as
         ``"64KB"`` (65,536 bytes; see `memory_size`).  Instead of the smallest plan, the fastest
-        that fits is taken: with `tune` the one with the fewest instructions, counted in QEMU;
+        that fits is taken: with `tune` the one with the fewest cycles, or instructions, in QEMU;
         otherwise the one that goes least far and streams the fewest operators.
     max_recompute
         How often a budget may have things made again, as a multiple of the multiply-accumulates
@@ -126,7 +126,7 @@ class CompileOptions:
         None,
         "--memory-budget",
         "Take the fastest plan whose arena has at most SIZE bytes, with everything in it; 64KB "
-        "is 65,536 bytes. With --tune, instructions decide which is fastest.",
+        "is 65,536 bytes. With --tune, cycles decide which is fastest.",
         metavar="SIZE",
     )
     max_recompute: float | None = _option(

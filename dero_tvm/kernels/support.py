@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
+_EVERY_FUNCTION = Path(__file__).parent / "c" / "hot.h"
 _INCLUDE = re.compile(r'^#include "([^"]+)"\n', re.MULTILINE)
 _LIBRARY = re.compile(
     r"^#include <(?:stdint|stdbool|stddef|string|math)\.h>\n|^#pragma once\n", re.MULTILINE
@@ -20,9 +21,12 @@ _LIBRARY = re.compile(
 
 
 def support_code(files: Iterable[Path]) -> list[str]:
-    """The text of `files` and of what they include, in an order in which C can read them."""
+    """The text of `files` and of what they include, in an order in which C can read them.
+
+    First what stands in front of every function, with support or without.
+    """
     texts: dict[Path, str] = {}
-    for file in files:
+    for file in (_EVERY_FUNCTION, *files):
         _collect(file.resolve(), texts)
     return list(texts.values())
 

@@ -11,6 +11,12 @@ from .templates import filled, text_of
 
 _BOARD_FILES = ("semihosting.c", "semihosting.h", "startup.c")
 
+_IN_ITCM = """
+With `-DTVMGEN_IN_ITCM=ON` the network's functions lie in the core's own memory of instructions, the
+ITCM of {size:,} bytes, to which start-up code copies them from flash: nothing waits for their
+fetches then. Weights stay in flash.
+"""
+
 
 def cmake_files(order: Order, folder: str) -> dict[str, str | bytes]:
     """The project's files by path.
@@ -45,10 +51,13 @@ def cmake_files(order: Order, folder: str) -> dict[str, str | bytes]:
         "QEMU": "`cmake --build build --target run` runs it in QEMU." if qemu else "",
         "MACHINE": qemu.machine if qemu else "",
     }
+    # A board without such memory has no option for it either.
+    values["ITCM"] = filled("projects/cmake/itcm.cmake.in", values) if board.itcm else ""
+    readme = {**values, "ITCM": _IN_ITCM.format(size=board.itcm.size)} if board.itcm else values
     values["RUN"] = filled("projects/cmake/run.cmake.in", values) if qemu else ""
     return {
         "CMakeLists.txt": filled("projects/cmake/CMakeLists.txt.in", values),
-        "README.md": filled("projects/cmake/README.md.in", values),
+        "README.md": filled("projects/cmake/README.md.in", readme),
         "arm-none-eabi.cmake": filled("projects/cmake/arm-none-eabi.cmake.in", values),
         "board/link.ld": script,
         **{f"board/{name}": text_of(f"baremetal/{name}") for name in _BOARD_FILES},

@@ -83,5 +83,10 @@ def print_board(board: Board, console: Console) -> None:
             "flash", f"{board.flash.origin:#010x}", size_text(board.flash.size),
             escape(printable(board.flash.source)),
         )  # fmt: skip
+    if board.itcm:
+        memory.add_row(
+            "itcm", f"{board.itcm.origin:#010x}", size_text(board.itcm.size),
+            escape(printable(board.itcm.source)),
+        )  # fmt: skip
     console.print()
     console.print(memory)

@@ -39,6 +39,11 @@ class StepPart:
         return sum(part.operator.tables for part in self.operators) + self.step.call_bytes
 
     @property
+    def flash_reads(self) -> int:
+        """Bytes that an inference reads from flash, at least."""
+        return sum(part.operator.flash_reads for part in self.operators) + self.step.call_bytes
+
+    @property
     def layers(self) -> tuple[str, ...]:
         """The model's layers of a single operator; several have them beside each."""
         return self.step.layers if len(self.operators) < 2 else ()

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from dero_tvm.planning import MemoryPlan
+from dero_tvm.schedule.flash_reads import flash_reads
 from dero_tvm.schedule.network import Network
 from relax_passes.ir.decisions import Decision
 
@@ -26,7 +27,7 @@ def operators(
     passes recorded of operators that the report lists nowhere else; `tables` the bytes of what says
     where rows lie.
     """
-    weights = network.weights_by_result
+    weights, reads = network.weights_by_result, flash_reads(network)
     return tuple(
         replace(
             _with_decision(operator, decided.get(operator.name), network.layers),
@@ -35,6 +36,7 @@ def operators(
             bytes=network.values[operator.name].spec.bytes,
             weights=weights.get(operator.name, 0),
             tables=tables.get(operator.name, 0),
+            flash_reads=reads.get(operator.name, 0) + tables.get(operator.name, 0),
         )
         for operator in _Lister(network).list(plan)
     )

@@ -121,6 +121,12 @@ class Report:
     measured: Measured | None = None  # if a run with a profile gave it
 
     @property
+    def flash_reads(self) -> int:
+        """Bytes of weights and tables that an inference reads from flash, each call's once."""
+        calls = sum(step.call_bytes for step in self.steps)
+        return sum(operator.flash_reads for operator in self.operators) + calls
+
+    @property
     def proofs(self) -> tuple[tuple[str, str], ...]:
         """What is known of how small the arena could be, each with what it is about."""
         if not self.rows_proof:

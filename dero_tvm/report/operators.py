@@ -25,6 +25,7 @@ class ReportedOperator:
     bytes: int = 0  # of this tensor as a whole
     weights: int = 0  # bytes in flash; what several operators read counts for the first
     tables: int = 0  # bytes in flash of what says where the rows lie that it reads and makes
+    flash_reads: int = 0  # bytes read from flash in an inference, at least: with every call once
     runs: bool = True  # False: an input, or a concatenation whose parts are written in place
 
 

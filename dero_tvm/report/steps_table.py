@@ -14,7 +14,7 @@ def print_steps(report: Report, console: Console) -> None:
     """Bytes, rows, work and flash of each step and operator, without columns that are empty."""
     steps = list(breakdown(report))
     measured = report.measured
-    heads = ["bytes", "rows", "MACs", "flash", measured.column if measured else ""]
+    heads = ["bytes", "rows", "MACs", "flash", "read", measured.column if measured else ""]
     rows = [row for step in steps for row in _rows(step, report)]
     kept = [i for i, head in enumerate(heads) if head and any(row[1][i] for row in rows)]
     numbers = [heads[i] for i in kept]
@@ -22,6 +22,8 @@ def print_steps(report: Report, console: Console) -> None:
     for name, figures, what, style in rows:
         table.add_row(name, *(figures[i] for i in kept), what, style=style)
     console.print(table)
+    if "read" in numbers:
+        remark(console, "read: from flash, weights and tables once for each row or window.")
     if any(len(step.operators) > 1 for step in steps):
         remark(
             console,
@@ -43,6 +45,7 @@ def _rows(step: StepPart, report: Report) -> list[tuple[str, list[str], str, str
         f"{step.operators[0].operator.rows}" if len(step.operators) == 1 else "",
         _count(step.step.macs),
         _count(flash),
+        _count(step.flash_reads),
         _measured(report, step.measured),
     ]
     lines = [(shown(step.step.name), figures, what, style)]
@@ -53,6 +56,7 @@ def _rows(step: StepPart, report: Report) -> list[tuple[str, list[str], str, str
             f"{operator.rows}",
             _count(operator.macs),
             _count(operator.weights + operator.tables),
+            _count(operator.flash_reads),
             _measured(report, part.measured),
         ]
         lines.append((f"  {shown(operator.name)}", figures, _operator(part), "dim"))

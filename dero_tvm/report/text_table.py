@@ -66,6 +66,7 @@ def _print_summary(report: Report, console: Console) -> None:
     table.add_row("weights and tables (flash)", f"{report.constants_bytes:,}", "")
     if report.table_bytes:
         table.add_row("  of which tables of rows", f"{report.table_bytes:,}", "")
+    table.add_row("read from flash in an inference", f"{report.flash_reads:,}", "")
     console.print(table)
     cost = f", at {report.recompute}" if report.recompute else ""
     remark(console, f"Chosen: {report.chosen}{cost}.")

@@ -23,7 +23,8 @@ class ReportedPlan:
 
     label: str
     arena_bytes: int
-    instructions: int
+    cost: int
+    unit: str  # of the cost: cycles, or instructions
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,8 @@ class ReportedTuning:
 
     measured: int  # kernels, in this run
     known: int  # kernels, from the cache
-    unit: str  # of costs: instructions, or ns
+    unit: str  # of costs: cycles, instructions, or ns; of both where the cache has both
+    judge: str  # what was measured in this run, in words; "" if nothing was
     cache: str  # path
     choices: tuple[ReportedChoice, ...]
     plans: tuple[ReportedPlan, ...] = ()  # that were measured too

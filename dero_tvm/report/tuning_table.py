@@ -11,10 +11,10 @@ from .tuning import ReportedTuning
 def print_tuning(tuning: ReportedTuning, console: Console) -> None:
     """One line, and tables of the plans measured and of the operations that got another kernel."""
     if tuning.plans:
-        numbers = ("arena", "instructions")
+        numbers = ("arena", tuning.plans[0].unit)
         table = table_of("plans within the budget", "plan", *numbers, numbers=numbers)
         for plan in tuning.plans:
-            table.add_row(plan.label, f"{plan.arena_bytes:,}", f"{plan.instructions:,}")
+            table.add_row(plan.label, f"{plan.arena_bytes:,}", f"{plan.cost:,}")
         console.print(table)
     if not tuning.measured + tuning.known:
         remark(console, "Tuned: no operator has more than one kernel on this target.")
@@ -42,4 +42,5 @@ def print_tuning(tuning: ReportedTuning, console: Console) -> None:
         f"Tuned: {tuning.measured} kernels measured, {tuning.known} known from the cache; "
         f"{differs or 'no'} {'choice' if differs == 1 else 'choices'} other than the default.",
     )
+    remark(console, f"Judged by {tuning.judge or tuning.unit}.")
     console.print()

@@ -20,6 +20,21 @@ PACKAGES = "gcc-arm-none-eabi libnewlib-arm-none-eabi"
 MAIN_STACK = 1024  # bytes, of the test program and of fault handlers
 _VECTORS_SIZE = 64
 
+# Functions that are compiled into the section .itcm, and what start-up code copies there.
+_CODE_IN_ITCM = """\
+  .itcm : ALIGN(16)
+  {
+    itcm_start = .;
+    *(.itcm .itcm.*)
+    . = ALIGN(4);
+    itcm_end = .;
+  } > itcm AT > flash
+  itcm_load = LOADADDR(.itcm);"""
+_CODE_IN_FLASH = """\
+  itcm_load = 0;
+  itcm_start = 0;
+  itcm_end = 0;"""
+
 
 @dataclass(frozen=True)
 class Image:
@@ -155,6 +170,8 @@ def linker_script(
         f"  ram_{index} (rwx) : ORIGIN = {region.origin:#x}, LENGTH = {region.size}"
         for index, region in enumerate(board.ram)
     ]
+    if board.itcm is not None:
+        memory.append(f"  itcm (rwx) : ORIGIN = {board.itcm.origin:#x}, LENGTH = {board.itcm.size}")
     arenas = [
         f"  .arena_{index} (NOLOAD) : {{ *(.bss.arena_{index}) }} > ram_{index}"
         for index in sorted(set(places.values()))
@@ -162,6 +179,7 @@ def linker_script(
     values = {
         "MEMORY": "\n".join(memory),
         "VECTORS": "flash" if flash.vectors == flash.origin else "vectors",
+        "ITCM": _CODE_IN_FLASH if board.itcm is None else _CODE_IN_ITCM,
         "MODEL_STACK": str(model_stack),
         "MAIN_STACK": str(main_stack),
         "ARENAS": "\n".join(arenas),
@@ -179,6 +197,8 @@ def _explain_overflow(messages: str, board: Board) -> UserError | None:
         if region.startswith("ram_"):
             index = int(region.removeprefix("ram_"))
             where, size = f"RAM region '{board.ram[index].name}'", board.ram[index].size
+        elif region == "itcm":
+            where, size = "ITCM", board.itcm.size if board.itcm else 0
         else:
             where, size = "flash", board.flash.size if board.flash else 0
         parts.append(f"its {where} of {size} bytes is {excess} bytes too small")

@@ -184,10 +184,7 @@ class Network:
         found: dict[str, list[str]] = {}
         seen: set[str] = set()
         for op in (part for group in self.operations for part in group.parts):
-            own = [o for i, o in enumerate(op.operands) if not op.native or i in op.row_operands]
-            packed = [name for _, name in op.native.constants] if op.native else []
-            names = dict.fromkeys((*own, *packed))
-            found[op.result] = [n for n in names if n in self.constants and n not in seen]
+            found[op.result] = [n for n in op.constants_of(self.constants) if n not in seen]
             seen.update(found[op.result])
         return found
 

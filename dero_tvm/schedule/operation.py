@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -70,6 +71,12 @@ class Operation:
         None if it is no group.
         """
         return self.group.strips_of(part) if self.group else None
+
+    def constants_of(self, constants: Container[str]) -> tuple[str, ...]:
+        """Names of those of a network's `constants` that its kernel reads, each once."""
+        own = [o for i, o in enumerate(self.operands) if not self.native or i in self.row_operands]
+        packed = [name for _, name in self.native.constants] if self.native else []
+        return tuple(name for name in dict.fromkeys((*own, *packed)) if name in constants)
 
     def in_schedule(self) -> CascadeOperator:
         """What the row schedule has to know of it."""
@@ -156,19 +163,16 @@ class ColumnGroup:
             total += Fraction(op.macs * (end - first) * columns, whole)
         return total
 
+    def calls_of(self, operation: int) -> int:
+        """Rows of windows that one of the operations makes in all passes."""
+        windows = sum(window[operation][0] < window[operation][1] for window in self.columns)
+        passes = zip(self.schedule.first, self.schedule.end, strict=True)
+        return windows * sum(end[operation] - first[operation] for first, end in passes)
+
     @property
     def kernel_calls(self) -> int:
         """Rows of windows that all operations make in all passes."""
-        windows = [
-            sum(window[index][0] < window[index][1] for window in self.columns)
-            for index in range(len(self.operations))
-        ]
-        passes = zip(self.schedule.first, self.schedule.end, strict=True)
-        return sum(
-            (end - first) * count
-            for firsts, ends in passes
-            for first, end, count in zip(firsts, ends, windows, strict=True)
-        )
+        return sum(map(self.calls_of, range(len(self.operations))))
 
     @property
     def macs(self) -> int:

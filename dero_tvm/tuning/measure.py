@@ -1,7 +1,10 @@
-"""What each kernel takes: instructions on an emulated board, or time on this machine.
+"""What each kernel takes: cycles of the board's core, instructions, or time on this machine.
 
-A board that QEMU does not emulate is stood in for by one with the same core: the same instructions
-run there, whatever the memory around it.  The board's own compiler flags are used.
+Cycles are estimates (`dero_tvm.cycles`) of what ran in QEMU, for cores whose pipeline there is a
+model of; where there is none, or a tool of the estimate is missing, instructions are counted.  A
+board that QEMU does not emulate is stood in for by one with the same core, or one of the same
+instruction set: the same instructions run there, whatever the memory around it.  The board's own
+compiler flags are used.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import numpy as np
 
 from dero_tvm.boards.board import Board, list_boards, load_board
 from dero_tvm.boundary.errors import UserError
+from dero_tvm.cycles import pipeline_of, step_cycles, why_no_estimate
 from dero_tvm.planning import DoesNotFit
 from dero_tvm.runners import RunResult, run_host_c, run_qemu
 
@@ -25,12 +29,16 @@ _FLASH_SHARE = 0.75  # of the board's flash, for constants; the rest is code
 _HOST_PROGRAM = 16 << 20  # bytes of constants
 
 
+_SAME_INSTRUCTIONS = {"cortex-m85": "cortex-m55"}  # cores that QEMU has none of, and one it has
+
+
 @dataclass(frozen=True)
 class Meter:
     """Where kernels of a board are measured."""
 
     board: Board  # to run on: with a QEMU machine, or the host
-    unit: str  # as in `runners.Profile`
+    unit: str  # cycles, or as in `runners.Profile`
+    judge: str  # what the figures are, in words that may end a sentence
 
     @property
     def label(self) -> str:
@@ -41,14 +49,24 @@ class Meter:
 def meter_of(board: Board) -> Meter:
     """Where kernels for `board` can be measured; UserError if nowhere."""
     if board.core == "host":
-        return Meter(board, "ns")
+        return Meter(board, "ns", "the least time of several runs on this machine")
+    stand_in = _emulated(board)
+    why_not = why_no_estimate(board.core)
+    if why_not is None:
+        return Meter(stand_in, "cycles", f"cycles, estimated by {pipeline_of(board.core).source}")
+    return Meter(stand_in, "instructions", f"instructions, not cycles, as {why_not}")
+
+
+def _emulated(board: Board) -> Board:
+    """`board`, or what QEMU runs its code on, with its core and flags; UserError if nothing."""
     if board.qemu is not None:
-        return Meter(board, "instructions")
-    emulated = [load_board(name) for name in list_boards()]
-    for other in emulated:
-        if other.qemu and other.core == board.core and board.features <= other.features:
-            return Meter(replace(other, flags=board.flags), "instructions")
-    cores = sorted({other.core for other in emulated if other.qemu})
+        return board
+    emulated = [other for other in map(load_board, list_boards()) if other.qemu]
+    for core in (board.core, _SAME_INSTRUCTIONS.get(board.core)):
+        for other in emulated:
+            if other.core == core and board.features <= other.features:
+                return replace(other, core=board.core, flags=board.flags)
+    cores = sorted({other.core for other in emulated})
     raise UserError(
         f"--tune cannot measure kernels for {board.name}: QEMU emulates no board with its core, "
         f"{board.core} (known: {', '.join(cores)}); compile without --tune"
@@ -89,6 +107,9 @@ def _run(trials: Sequence[Trial], meter: Meter) -> list[int]:
         ).astype(port.dtype)
         for port in archive.inputs
     }
+    if meter.unit == "cycles":
+        steps = sum(len(trial.kernels) for trial in trials)
+        return step_cycles(archive, inputs, meter.board, steps)
     result: RunResult
     if meter.board.qemu is None:
         result = run_host_c(archive, [inputs] * _HOST_RUNS, profile=True)

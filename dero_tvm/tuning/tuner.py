@@ -39,6 +39,7 @@ class Tuner:
     ) -> None:
         self.board = board
         self.measured = 0  # kernels
+        self._meter: Meter | None = None
         self._progress = progress
         self._measure = measure
         self._path = default_cache() if cache is None else cache
@@ -61,6 +62,13 @@ class Tuner:
             trial.kernels[_best(self._entries[key])] if trial else None
             for key, trial in zip(keys, trials)
         ]
+
+    @property
+    def meter(self) -> Meter:
+        """Where kernels and plans are measured; UserError if nowhere."""
+        if self._meter is None:
+            self._meter = meter_of(self.board)
+        return self._meter
 
     def report(self, network: Network) -> ReportedTuning:
         """What was measured, and which operations of `network` got another kernel for it."""
@@ -86,7 +94,8 @@ class Tuner:
         return ReportedTuning(
             measured=self.measured,
             known=known - self.measured,
-            unit=", ".join(sorted(units)),
+            unit=" or ".join(sorted(units)),
+            judge=self._meter.judge if self._meter else "",
             cache=str(self._path),
             choices=tuple(choices),
         )
@@ -95,7 +104,7 @@ class Tuner:
         return key in self._entries and self._entries[key].kernels == trial.names
 
     def _fill(self, missing: dict[str, Trial]) -> None:
-        meter = meter_of(self.board)
+        meter = self.meter
         count = sum(len(trial.kernels) for trial in missing.values())
         trials = list(missing.values())
         measured: list[tuple[int, ...]] = []

@@ -19,7 +19,10 @@ that the function is well-formed; tests do, for each operator.
 
 from __future__ import annotations
 
+import inspect
+import linecache
 import sys
+import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
@@ -145,7 +148,23 @@ class _Parser(Parser):
 
 
 class _ParsedSource(Source):
-    """The source of a function, parsed at most once."""
+    """The source of a function, parsed at most once.
+
+    It is found by the function's own file: `inspect` looks through all modules for it first.
+    """
+
+    def __init__(self, code: CodeType) -> None:
+        lines = linecache.getlines(code.co_filename)
+        if not lines:  # in an archive, say
+            super().__init__(code)
+            return
+        first = code.co_firstlineno - 1
+        block = inspect.getblock(lines[first:])
+        self.source_name = code.co_filename
+        self.start_line = code.co_firstlineno
+        self.start_column = len(block[0]) - len(block[0].lstrip())
+        self.source = textwrap.dedent("".join(block))
+        self.full_source = "".join(lines)
 
     @cached_property
     def _ast(self) -> doc.AST:

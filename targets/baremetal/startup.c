@@ -7,6 +7,7 @@
 /* Of the linker script. */
 extern uint32_t main_stack_top[];
 extern uint32_t data_load[], data_start[], data_end[];
+extern uint32_t itcm_load[], itcm_start[], itcm_end[];
 extern uint32_t bss_start[], bss_end[];
 
 void program(void); /* platform.c */
@@ -49,6 +50,12 @@ __attribute__((section(".vectors"), used)) static const void* const vectors[16] 
     (const void*)fault_handler, /* SysTick */
 };
 
+static void copy(const uint32_t* from, uint32_t* to, const uint32_t* end) {
+  while (to != end) {
+    *to++ = *from++;
+  }
+}
+
 void reset_handler(void) {
 #if __ARM_ARCH > 6 /* Armv6-M has but one fault, and neither of these */
   /* First: the compiler may use floating-point or vector registers anywhere. */
@@ -57,10 +64,9 @@ void reset_handler(void) {
   SHCSR |= SHCSR_MEM_BUS_USAGE_FAULTS | SHCSR_SECURE_FAULT;
   CCR |= CCR_DIV_0_TRP;
 #endif
-  const uint32_t* from = data_load;
-  for (uint32_t* to = data_start; to != data_end; to++) {
-    *to = *from++;
-  }
+  copy(data_load, data_start, data_end);
+  copy(itcm_load, itcm_start, itcm_end);
+  __asm__ volatile("dsb\n\tisb" ::: "memory"); /* what was copied is fetched from now on */
   for (uint32_t* to = bss_start; to != bss_end; to++) {
     *to = 0;
   }

@@ -1,11 +1,12 @@
 /* A plugin for QEMU: how often each block of instructions ran, and behind which other one.
  *
- *     -plugin transitions.so,start=ADDRESS,stop=ADDRESS,end=ADDRESS,output=PATH
+ *     -plugin transitions.so,start=ADDRESS,stop=ADDRESS,end=ADDRESS[,mark=ADDRESS],output=PATH
  *
  * Counting begins when a block at `start` runs and stops when one at an address from `stop` to
- * before `end` does, each time again.  At exit the output gets a line for each pair of blocks,
+ * before `end` does, each time again.  Its parts are counted apart: part 0 begins with it, the next
+ * one whenever a block at `mark` runs.  At exit the output gets a line for each pair of blocks,
  *
- *     <address> <instructions> <address of the next> <its instructions> <times>
+ *     <part> <address> <instructions> <address of the next> <its instructions> <times>
  *
  * with an address of 0 in front of the first block of each counting.
  *
@@ -42,6 +43,7 @@ EXPORT int qemu_plugin_version = 1;
 
 struct successor {
   struct block* block;
+  uint64_t part;
   uint64_t times;
   struct successor* next;
 };
@@ -56,7 +58,8 @@ struct block {
 static struct block* buckets[BUCKETS];
 static struct block entry; /* what stands in front of the first block */
 static struct block* last; /* NULL: not counting */
-static uint64_t start, stop, end;
+static uint64_t start, stop, end, mark;
+static uint64_t part;
 static char path[4096];
 
 static void* allocate(size_t bytes) {
@@ -84,7 +87,7 @@ static struct block* find_block(uint64_t address, size_t instructions) {
 
 static void count(struct block* from, struct block* to) {
   struct successor** link = &from->successors;
-  while (*link && (*link)->block != to) {
+  while (*link && ((*link)->block != to || (*link)->part != part)) {
     link = &(*link)->next;
   }
   struct successor* found = *link;
@@ -93,6 +96,7 @@ static void count(struct block* from, struct block* to) {
   } else {
     found = allocate(sizeof *found);
     found->block = to;
+    found->part = part;
   }
   found->next = from->successors;
   from->successors = found;
@@ -104,6 +108,10 @@ static void executed(unsigned processor, void* data) {
   struct block* block = data;
   if (block->address == start && !last) {
     last = &entry;
+    part = 0;
+  }
+  if (last && mark && block->address == mark) {
+    part++;
   }
   if (block->address >= stop && block->address < end) {
     last = NULL;
@@ -122,8 +130,9 @@ static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb* tb) {
 
 static void write_block(FILE* file, const struct block* from) {
   for (const struct successor* to = from->successors; to; to = to->next) {
-    fprintf(file, "%" PRIu64 " %zu %" PRIu64 " %zu %" PRIu64 "\n", from->address,
-            from->instructions, to->block->address, to->block->instructions, to->times);
+    fprintf(file, "%" PRIu64 " %" PRIu64 " %zu %" PRIu64 " %zu %" PRIu64 "\n", to->part,
+            from->address, from->instructions, to->block->address, to->block->instructions,
+            to->times);
   }
 }
 
@@ -160,6 +169,8 @@ EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t* info, int
       stop = strtoull(value, NULL, 0);
     } else if (!strncmp(option, "end=", 4)) {
       end = strtoull(value, NULL, 0);
+    } else if (!strncmp(option, "mark=", 5)) {
+      mark = strtoull(value, NULL, 0);
     } else if (!strncmp(option, "output=", 7) && strlen(value) < sizeof path) {
       strcpy(path, value);
     } else {

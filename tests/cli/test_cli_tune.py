@@ -26,6 +26,7 @@ def test_what_is_printed(
         "dero_tvm.driver.prepare.Tuner",
         lambda board, cache, progress: Tuner(board, cache, measure=first_is_slow),
     )
+    monkeypatch.setattr("dero_tvm.tuning.measure.why_no_estimate", lambda core: "a tool is missing")
     cache, archive = tmp_path / "kernels.json", tmp_path / "tuned.tar"
     flags = ("--target", "mps2-an500", "--tune", "--tune-cache", cache)
     done = run("compile", model_file, *flags, "-o", archive, env=COLUMNS)
@@ -38,9 +39,11 @@ def test_what_is_printed(
     assert table[2].split()[1:] == ["conv2d", "fpu_conv2d", "20,000", "1,000", "portable"]
     said = f"Tuned: {kernels} kernels measured, 0 known from the cache; 1 choice other than"
     assert said in table[3]
+    assert " Judged by instructions, not cycles, as a tool is missing." in table
     assert max(map(len, table)) <= 80
     again = run("compile", model_file, *flags, env=COLUMNS)
     assert f"Tuned: 0 kernels measured, {kernels} known from the cache" in again.output
+    assert "Judged by instructions." in again.output
     assert "20,000" in run("report", archive, env=COLUMNS).output
 
 

@@ -54,7 +54,7 @@ _HEAD = """\
 int32_t kernel_calls;
 double kernel_macs;
 """
-_FUNCTION = r"^/\* [^\n]* \*/\nstatic void {}\(([^{{}};]*)\) \{{\n(.*?)^\}}\n"
+_FUNCTION = r"^/\* [^\n]* \*/\nTVMGEN_HOT\nstatic void {}\(([^{{}};]*)\) \{{\n(.*?)^\}}\n"
 
 
 class CBatch:

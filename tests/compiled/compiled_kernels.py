@@ -29,7 +29,7 @@ def compile_kernels(kernels: Mapping[str, Kernel]) -> ctypes.CDLL:
     """Functions by the kernels' names, which are C, and by ``<name>_by_llvm``."""
     bodies = c_functions({name: kernel.function for name, kernel in kernels.items()})
     code = "\n".join(portable_function(kernel, bodies[name]) for name, kernel in kernels.items())
-    code = code.replace("*/\nstatic void ", "*/\nvoid ")
+    code = code.replace("TVMGEN_HOT\nstatic void ", "void ")
     headers = ["#include <stdint.h>", *standard_headers(typedefs(code) + code)]
     with tempfile.TemporaryDirectory() as folder:
         source, library = Path(folder) / "kernels.c", Path(folder) / "kernels.so"

@@ -29,6 +29,7 @@ sample:
 other:
   vpst
   vldrbt.u8 q0, [r0]
+  adr r1, other
   bx lr
 .size other, .-other
 """
@@ -74,5 +75,6 @@ def test_blocks_are_complete_for_an_assembler(program) -> None:
     assert code.end(last) == -1
     other = functions(program)["other"][0]
     assert code.instructions(Block(other + 4, 1)) == ["vpst", "vldrbt.u8 q0, [r0]"]
+    assert "<" not in code.instructions(Block(other + 8, 1))[0]  # what it is near is no operand
     with pytest.raises(ValueError, match="no instruction behind"):
         code.instructions(Block(begin + 8, 5))

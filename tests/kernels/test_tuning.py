@@ -15,6 +15,7 @@ import tvm
 import dero_tvm
 from dero_tvm.boards.board import load_board
 from dero_tvm.boundary.errors import UserError
+from dero_tvm.cycles import why_no_estimate
 from dero_tvm.driver.compiler import CompiledModel
 from dero_tvm.kernels import (
     CKernel,
@@ -28,6 +29,7 @@ from dero_tvm.report import Report
 from dero_tvm.tuning import Tuner, default_cache
 from dero_tvm.tuning.measure import Meter, measure, meter_of
 from dero_tvm.tuning.trial import Trial, key_of, trial_of
+from tests.cycles.tools import needs_tools
 from tests.models.small_networks import Builder
 
 BOARD = load_board("mps2-an500")
@@ -117,7 +119,7 @@ def test_the_fastest_is_taken_and_measured_once(tmp_path: Path, monkeypatch: pyt
 
     again, asked = tuned(cache, monkeypatch)
     assert names(again) == ["portable"] * 4 and not asked
-    assert again.report.tuning == replace(report, measured=0, known=8)
+    assert again.report.tuning == replace(report, measured=0, known=8, judge="")
     data = np.random.default_rng(0).integers(-128, 128, (1, 9, 9, 4)).astype(np.int8)
     default = dero_tvm.compile(network(), target=BOARD, dero="none")
     assert names(default) == ["dsp_conv2d", "dsp_conv2d", "dsp_add", "dsp_totals"]
@@ -159,7 +161,7 @@ def test_what_figures_belong_to(slow: None):
 def test_every_candidate_is_measured_on_the_host():
     """The C of all kernels runs on any machine, so the program of trials does."""
     trials = [trial for trial in map(trial_of, requests()) if trial]
-    costs = measure(trials, Meter(load_board("host"), "ns"))
+    costs = measure(trials, meter_of(load_board("host")))
     assert [len(cost) for cost in costs] == [2, 2, 2, 2]
     assert sum(map(sum, costs)) > 0
 
@@ -176,24 +178,46 @@ def test_a_slow_kernel_is_found_in_qemu(slow: None, tmp_path: Path):
         model
     )
     report = model.report.tuning
-    assert report is not None and report.unit == "instructions"
+    assert report is not None
+    assert report.unit == ("instructions" if why_no_estimate("cortex-m7") else "cycles")
+    assert report.judge.startswith(report.unit)
     assert {(c.default, c.chosen) for c in report.choices} == {("slow", "dsp_conv2d")}
     for choice in report.choices:
         loops = 9 * 1000  # rows, and rounds of at least four instructions
         assert choice.default_cost - choice.chosen_cost > 4 * loops
         assert choice.chosen_cost > 10_000  # 81 pixels of 8 filters
     again = dero_tvm.compile(network(), target=board, dero="stream", tune=cache)
-    assert again.report.tuning == replace(report, measured=0, known=report.measured + report.known)
+    known = report.measured + report.known
+    assert again.report.tuning == replace(report, measured=0, known=known, judge="")
 
 
-def test_where_kernels_are_measured():
-    assert meter_of(BOARD).board is BOARD
+def test_where_kernels_are_measured(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("dero_tvm.tuning.measure.why_no_estimate", lambda core: "a tool is missing")
+    meter = meter_of(BOARD)
+    assert (meter.board, meter.unit) == (BOARD, "instructions")
+    assert meter.judge == "instructions, not cycles, as a tool is missing"
     meter = meter_of(load_board("nucleo_f446re"))
-    assert (meter.board.name, meter.unit) == ("mps2-an386", "instructions")
+    assert meter.board.name == "mps2-an386"
     assert meter.board.flags == load_board("nucleo_f446re").flags
     assert meter_of(load_board("host")).unit == "ns"
     with pytest.raises(UserError, match="emulates no board with its core, cortex-m0plus"):
         meter_of(load_board("rpi_pico"))
+
+
+@needs_tools
+@pytest.mark.parametrize(
+    ("board", "stand_in", "source"),
+    [
+        ("nucleo_f446re", "mps2-an386", "cycles, estimated by Arm's table"),
+        ("nucleo_h743zi", "mps2-an500", "cycles, estimated by LLVM's pipeline model of cortex-m7"),
+        # QEMU has no Cortex-M85, and a Cortex-M55 runs its instructions
+        ("ek_ra8m1", "mps3-an547", "cycles, estimated by LLVM's pipeline model of cortex-m85"),
+    ],
+)
+def test_cycles_of_the_target_core_judge(board: str, stand_in: str, source: str):
+    meter = meter_of(load_board(board))
+    assert (meter.board.name, meter.board.core) == (stand_in, load_board(board).core)
+    assert meter.unit == "cycles" and meter.judge.startswith(source)
 
 
 @pytest.mark.parametrize(

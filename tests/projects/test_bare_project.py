@@ -7,6 +7,8 @@ import subprocess
 
 import pytest
 
+from dero_tvm.boards.board import load_board
+from dero_tvm.cycles.trace import functions
 from tests.projects.devices import check_inferences, qemu
 from tests.runners.fake_archive import FakeArchive
 
@@ -41,6 +43,25 @@ def test_in_qemu(project, board, machine, archive):
     program = build(project("cmake", board, archive))
     console = ("-serial", "none", "-semihosting-config", "enable=on,target=native")
     assert check_inferences(qemu(machine, program, *console), archive) == [0, 0]
+
+
+_HOT = """
+#ifndef TVMGEN_HOT
+#define TVMGEN_HOT
+#endif
+TVMGEN_HOT __attribute__((noinline)) static void hot(void) { __asm__ volatile(""); }
+"""
+
+
+@pytest.mark.parametrize("option", ["ON", "OFF"])
+def test_functions_run_from_the_itcm_if_the_option_says_so(project, option):
+    archive = FakeArchive(globals=_HOT, body="hot();", external_io=True)
+    program = build(project("cmake", "mps3-an547", archive), f"-DTVMGEN_IN_ITCM={option}")
+    itcm = load_board("mps3-an547").itcm
+    first, _ = functions(program)["hot"]
+    assert (itcm.origin <= first < itcm.origin + itcm.size) is (option == "ON")
+    console = ("-serial", "none", "-semihosting-config", "enable=on,target=native")
+    assert check_inferences(qemu("mps3-an547", program, *console), archive) == [0, 0]
 
 
 def test_the_arena_is_where_the_plan_has_it(project):

@@ -5,6 +5,7 @@
 #pragma once
 #include <stdint.h>
 #include <string.h>
+#include "hot.h"
 
 #if defined(__GNUC__)
 #define DSP_INLINE __attribute__((always_inline, unused)) static inline

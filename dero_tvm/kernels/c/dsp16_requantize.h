@@ -15,6 +15,7 @@ DSP_INLINE int32_t requantize16_one(int32_t sum, const struct requantization *to
 }
 
 /* The results of four sums, or of the first `count` ones if there are less. */
+TVMGEN_HOT
 DSP_NOINLINE static void requantize16(const struct sums *sums, int32_t count,
                                       const struct requantization *to, const struct window *w,
                                       int8_t *out) {

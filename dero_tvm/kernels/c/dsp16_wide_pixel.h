@@ -5,6 +5,7 @@
 #include "int16_wide_pixel.h"
 
 /* An `int16_pixel` (see int16_conv2d.h). */
+TVMGEN_HOT
 DSP_LOOPS static void dsp16_wide_pixel(const struct window *w, const int8_t *const *segments,
                                        int32_t count, int32_t start, int32_t length,
                                        const int32_t *weight, int32_t segment_words,

@@ -5,6 +5,7 @@
 #include "dsp_pixel.h"
 
 /* Channels are a multiple of four; the pixels of a window lie side by side. */
+TVMGEN_HOT
 static void dsp_conv2d_row(const struct window *w, struct taps vertical,
                            const int8_t *const rows[WINDOW_TALLEST], const int32_t *weight,
                            const struct requantization *to, int8_t *out) {

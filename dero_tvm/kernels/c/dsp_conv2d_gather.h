@@ -7,6 +7,7 @@
 #include <string.h>
 #include "dsp_run.h"
 
+TVMGEN_HOT
 static void dsp_conv2d_gather_row(const struct window *w, struct taps vertical,
                                   const int8_t *const rows[WINDOW_TALLEST], const int32_t *weight,
                                   const struct requantization *to, int8_t *out, int8_t *scratch) {

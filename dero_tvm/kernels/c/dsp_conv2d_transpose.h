@@ -6,6 +6,7 @@
 #pragma once
 #include "dsp_conv2d.h"
 
+TVMGEN_HOT
 static void dsp_conv2d_transpose_row(const struct window *w, int32_t count, const int32_t *places,
                                      struct taps vertical,
                                      const int8_t *const rows[WINDOW_TALLEST],

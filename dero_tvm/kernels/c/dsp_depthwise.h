@@ -115,6 +115,7 @@ DSP_INLINE const int32_t *dsp_add_three(struct sums *sums, const int8_t *bytes, 
  * `count` pixels with windows of three by three inside the image, the first at `start` in its rows.
  * A function of its own, so that the registers are for what its inner loop needs.
  */
+TVMGEN_HOT
 DSP_LOOPS DSP_NOINLINE static void dsp_three_inside(const struct window *w,
                                                     const int8_t *const rows[WINDOW_TALLEST],
                                                     int32_t start, int32_t count,
@@ -144,6 +145,7 @@ DSP_LOOPS DSP_NOINLINE static void dsp_three_inside(const struct window *w,
 
 /* One pixel whose window is three wide and has the rows of `vertical` and the columns of the bits
  * in `inside`; the others have the value `zero`. */
+TVMGEN_HOT
 DSP_LOOPS DSP_NOINLINE static void dsp_three_at_border(const struct window *w,
                                                        struct taps vertical,
                                                        const int8_t *const rows[WINDOW_TALLEST],

@@ -4,6 +4,7 @@
 #include "dsp_product_words.h"
 
 /* A result of every head of every pixel: `b` has what the left operand's vectors meet in it. */
+TVMGEN_HOT
 static void dsp_product_column(const struct product *of, const int32_t *words, const int8_t *b,
                                int8_t *out) {
   int32_t offset = dsp_halves(-of->b_zero, -of->b_zero), whole = of->depth / 4 * 4;

@@ -5,6 +5,7 @@
 #include "dsp_product_words.h"
 
 /* Terms `term` and the next one of every sum; of the last one, `b` and `c` are the same row. */
+TVMGEN_HOT
 static void dsp_product_terms(const struct product *of, const int32_t *words, int32_t term,
                               const int8_t *b, const int8_t *c, int32_t *sums) {
   int32_t offset = dsp_halves(-of->b_zero, -of->b_zero), whole = of->units / 4 * 4;
@@ -37,6 +38,7 @@ static void dsp_product_terms(const struct product *of, const int32_t *words, in
   }
 }
 
+TVMGEN_HOT
 static void dsp_product_results(const struct product *of, const int32_t *sums, int8_t *out) {
   for (int32_t p = 0; p < of->pixels; ++p) {
     for (int32_t h = 0; h < of->heads; ++h) {

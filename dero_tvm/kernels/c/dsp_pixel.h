@@ -8,6 +8,7 @@
  * four, each at `start` bytes from its place in `segments`; the words of a segment lie
  * `segment_words` after those of the one before, and those of four filters `filter_words`.
  */
+TVMGEN_HOT
 DSP_LOOPS static void dsp_pixel(const struct window *w, const int8_t *const *segments,
                                 int32_t count, int32_t start, int32_t length,
                                 const int32_t *weight, int32_t segment_words,

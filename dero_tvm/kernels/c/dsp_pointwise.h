@@ -4,6 +4,7 @@
 #include "dsp_run.h"
 
 /* Channels are a multiple of four; the first pixel is -left, of a part of a row. */
+TVMGEN_HOT
 static void dsp_pointwise_row(const struct window *w, struct taps vertical,
                               const int8_t *const rows[WINDOW_TALLEST], const int32_t *weight,
                               const struct requantization *to, int8_t *out) {

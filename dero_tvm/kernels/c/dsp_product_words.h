@@ -21,6 +21,7 @@ DSP_INLINE int32_t dsp_product_load(const int8_t *bytes, int32_t count) {
 }
 
 /* Every vector of the row `a`; with `split`, bytes 0 and 2 of four are in one word. */
+TVMGEN_HOT
 static void dsp_product_widen(const struct product *of, const int8_t *a, int32_t split,
                               int32_t *words) {
   int32_t offset = dsp_halves(-of->a_zero, -of->a_zero);

@@ -4,6 +4,7 @@
 #include "dsp_products.h"
 
 /* The pixel has `length` bytes, a multiple of four; the words of four filters follow one another. */
+TVMGEN_HOT
 DSP_LOOPS static void dsp_run(const struct window *w, const int8_t *bytes, int32_t length,
                               const int32_t *words, const struct requantization *to, int8_t *out) {
   int32_t offset = dsp_halves(-w->zero_point, -w->zero_point);

@@ -22,6 +22,7 @@ DSP_INLINE int32_t dsp_shift_rounded(int32_t value, int32_t bits) {
  * Doubled until it lies in [2^30, 2^31), the sum stands for 1 + x with x in [0, 1), and Newton's
  * method for the inverse of half = (1 + x) / 2 starts from the line 48/17 - 32/17 * half.
  */
+TVMGEN_HOT
 DSP_NOINLINE static int32_t dsp_reciprocal(int32_t sum, int32_t *exponent) {
   int32_t half = sum;
   *exponent = 34;

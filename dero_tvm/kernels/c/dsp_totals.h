@@ -34,6 +34,7 @@ DSP_INLINE int32_t dsp_total_scaled(int32_t sum, const struct requantization *to
 }
 
 /* The result of a sum, in any way of rounding. */
+TVMGEN_HOT
 DSP_NOINLINE static int8_t dsp_total_result(const struct totals *t, int32_t sum) {
   int32_t result;
   if (t->divisor) {
@@ -100,6 +101,7 @@ DSP_INLINE struct sums dsp_totals_plus(struct sums sums, const int8_t *bytes, in
  * Adds the pixels at `data` to the sums in `state`, which the first call sets, and writes the
  * results with the last one.  What is first and last at once needs no state.
  */
+TVMGEN_HOT
 DSP_NOINLINE static void dsp_totals(const struct totals *t, const int8_t *data, int32_t first,
                                     int32_t last, int32_t *state, int8_t *out) {
   /* Copies: for all that C knows, a result may be written over what `t` points to. */

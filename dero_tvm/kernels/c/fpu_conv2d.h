@@ -200,6 +200,7 @@ DSP_INLINE float fpu_add_one(const struct fpu_block *b, int32_t distance, float 
 }
 
 /* All filters of one pixel, or of two or four; moves the block to the last filter. */
+TVMGEN_HOT
 DSP_NOINLINE static void fpu_pixels(const struct window *w, struct fpu_block *b,
                                     const float *bias, const struct limits *to, int32_t pixels,
                                     arena_float *out) {
@@ -249,6 +250,7 @@ DSP_NOINLINE static void fpu_pixels(const struct window *w, struct fpu_block *b,
 }
 
 /* The pixels of a window lie side by side.  Distances between pixels of the data are in bytes. */
+TVMGEN_HOT
 static void fpu_conv2d_row(const struct window *w, struct taps vertical,
                            const int8_t *const rows[WINDOW_TALLEST], const float *weight,
                            const float *bias, struct limits limits, arena_float *out) {

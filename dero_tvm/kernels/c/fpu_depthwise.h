@@ -5,6 +5,7 @@
 #include "window.h"
 
 /* Weights lie by tap, then by channel.  Distances between pixels of the data are in bytes. */
+TVMGEN_HOT
 static void fpu_depthwise_row(const struct window *w, struct taps vertical,
                               const int8_t *const rows[WINDOW_TALLEST], const float *weight,
                               const float *bias, struct limits limits, arena_float *out) {

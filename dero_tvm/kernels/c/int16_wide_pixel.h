@@ -16,6 +16,7 @@ DSP_INLINE int64_t int16_wide_bias(const struct requantization *to) {
   return (int64_t)((uint64_t)(uint32_t)to->round << 32 | (uint32_t)to->bias);
 }
 
+TVMGEN_HOT
 DSP_NOINLINE static void requantize16_wide(const int64_t totals[4], int32_t count,
                                            const struct requantization *to,
                                            const struct window *w, int8_t *out) {

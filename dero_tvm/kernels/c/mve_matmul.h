@@ -49,6 +49,7 @@ MVE_INLINE int32_t mve_products_sum(const int8_t *a, const int8_t *b, int32_t co
 }
 
 /* For every vector of the row `a`, what its bytes add to its sums of products. */
+TVMGEN_HOT
 static void mve_product_begin(const struct product *of, const int8_t *a, int32_t *begins) {
   for (int32_t p = 0; p < of->pixels; ++p) {
     for (int32_t h = 0; h < of->heads; ++h) {
@@ -59,6 +60,7 @@ static void mve_product_begin(const struct product *of, const int8_t *a, int32_t
 }
 
 /* A result of every head of every pixel: `b` has what the left operand's vectors meet in it. */
+TVMGEN_HOT
 static void mve_product_column(const struct product *of, const int32_t *begins, const int8_t *a,
                                const int8_t *b, int8_t *out) {
   for (int32_t p = 0; p < of->pixels; ++p) {

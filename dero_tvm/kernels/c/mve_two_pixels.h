@@ -165,14 +165,14 @@ typedef mve_int32x4 mve_scale(mve_int32x4 value, mve_int32x4 multiplier, mve_int
   MVE_WEIGHTS("q2") MVE_SUM("r0", "q0", "q2") MVE_WEIGHTS("q3") MVE_SUM("r2", "q0", "q3") \
   MVE_WEIGHTS("q2") MVE_SUM("r4", "q0", "q2") MVE_WEIGHTS("q3") MVE_SUM("r6", "q0", "q3")
 #define MVE_ONE_PIXEL(rounding, ROUNDING)                                                   \
-  __attribute__((naked, noinline, unused)) static void mve_one_##rounding(                  \
+  TVMGEN_HOT __attribute__((naked, noinline, unused)) static void mve_one_##rounding(       \
       MVE_UNUSED const struct mve_layer *layer, MVE_UNUSED const int8_t *const *lines,       \
       MVE_UNUSED const int32_t *weights, MVE_UNUSED const int32_t *factors,                  \
       MVE_UNUSED int8_t *out, MVE_UNUSED int32_t filters) {                                 \
     MVE_ONE(MVE_##ROUNDING##_SCALE, MVE_##ROUNDING##_ROUND);                                \
   }
 #define MVE_TWO_PIXELS(rounding, ROUNDING, name, steps)                                     \
-  __attribute__((naked, noinline, unused)) static void mve_two_##rounding##name(            \
+  TVMGEN_HOT __attribute__((naked, noinline, unused)) static void mve_two_##rounding##name( \
       MVE_UNUSED const struct mve_layer *layer, MVE_UNUSED const int8_t *const *lines,       \
       MVE_UNUSED const int32_t *weights, MVE_UNUSED const int32_t *factors,                  \
       MVE_UNUSED int8_t *out) {                                                             \

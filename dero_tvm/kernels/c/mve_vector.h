@@ -8,6 +8,7 @@
 #pragma once
 #include <stdint.h>
 #include <string.h>
+#include "hot.h"
 
 #if defined(__ARM_FEATURE_MVE)
 #include <arm_mve.h>
@@ -24,7 +25,7 @@ typedef struct {
 
 #if defined(__GNUC__)
 #define MVE_INLINE __attribute__((always_inline, unused)) static inline
-#define MVE_FUNCTION __attribute__((noinline, unused)) static
+#define MVE_FUNCTION TVMGEN_HOT __attribute__((noinline, unused)) static
 #else
 #define MVE_INLINE static inline
 #define MVE_FUNCTION static

@@ -58,6 +58,7 @@ struct sums {
 };
 
 /* The results of up to four sums, rounded in any way and limited. */
+TVMGEN_HOT
 DSP_NOINLINE static void requantize_others(const struct sums *sums, int32_t count,
                                            const struct requantization *to,
                                            const struct window *w, int8_t *out) {

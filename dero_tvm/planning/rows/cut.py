@@ -23,10 +23,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
-from scipy.sparse import csr_matrix
-from scipy.sparse.csgraph import breadth_first_order, maximum_flow
 
 from .precedence import Precedence, Row, bits_of, each_row
 
@@ -212,10 +211,8 @@ class CutNetwork:
         counts = (tail != head) & (tail != 1) & (head != 0) & (capacity > 0)
         fixed += int(capacity[counts & (tail == 0) & (head == 1)].sum())
         counts &= (tail != 0) | (head != 1)
-        flow, reached = _maximum_flow(
-            csr_matrix((capacity[counts], (tail[counts], head[counts])), shape=(count, count)),
-            self.bytes + 1,
-        )
+        edges = _Edges(tail[counts], head[counts], capacity[counts])
+        flow, reached = _maximum_flow(edges, count, self.bytes + 1)
         return Cut(fixed + flow, reached[place[: self.precedence.count]])
 
     def _places(self, call: int, nodes: int) -> np.ndarray:
@@ -230,12 +227,25 @@ class CutNetwork:
         return place
 
 
-def _maximum_flow(network: csr_matrix, unlimited: int) -> tuple[int, np.ndarray]:
+class _Edges(NamedTuple):
+    """Of a network: from node, to node, and how much may flow there."""
+
+    tail: np.ndarray
+    head: np.ndarray
+    capacity: np.ndarray
+
+
+def _maximum_flow(edges: _Edges, nodes: int, unlimited: int) -> tuple[int, np.ndarray]:
     """The greatest flow from node 0 to 1, and what is still reached from 0 behind it."""
-    reached = np.zeros(network.shape[0], bool)
+    reached = np.zeros(nodes, bool)
     reached[0] = True
-    if not network.nnz:
+    if not edges.tail.size:
         return 0, reached
+    # As much to import as a small network to plan, of which most commands have no need.
+    from scipy.sparse import csr_matrix
+    from scipy.sparse.csgraph import breadth_first_order, maximum_flow
+
+    network = csr_matrix((edges.capacity, (edges.tail, edges.head)), shape=(nodes, nodes))
     network.sum_duplicates()
     network.data = np.minimum(network.data, unlimited).astype(np.int32)
     result = maximum_flow(network, 0, 1)

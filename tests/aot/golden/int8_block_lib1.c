@@ -76,7 +76,17 @@ static uint32_t lap_began;
     TVMGEN_CHECK_GUARDS(number) \
   } while (0)
 
+/*
+ * Stands in front of every function here: nothing, unless the build says in which section they lie,
+ *
+ *     -DTVMGEN_HOT='__attribute__((section(".itcm")))'
+ */
+#ifndef TVMGEN_HOT
+#define TVMGEN_HOT
+#endif
+
 /* conv2d: 1x4x4x2 int8, 2x3x3x2 int8 -> 1x4x4x2 int8 */
+TVMGEN_HOT
 static void conv2d_0(int32_t row, const tvmgen_int8 *data, int32_t data_rows,
     const tvmgen_int8 *weight, const tvmgen_int32 *bias, const tvmgen_int32 *multiplier,
     const tvmgen_int32 *shift, tvmgen_int8 *out) {
@@ -122,6 +132,7 @@ static void conv2d_0(int32_t row, const tvmgen_int8 *data, int32_t data_rows,
 }
 
 /* add: 1x4x4x2 int8, 1x4x4x2 int8 -> 1x4x4x2 int8 */
+TVMGEN_HOT
 static void add_0(int32_t row, const tvmgen_int8 *a, int32_t a_rows, const tvmgen_int8 *b,
     int32_t b_rows, tvmgen_int8 *out) {
   int32_t scaled_a;
@@ -148,6 +159,7 @@ static void add_0(int32_t row, const tvmgen_int8 *a, int32_t a_rows, const tvmge
 }
 
 /* dense: 1x32 int8, 3x32 int8 -> 1x3 int8 */
+TVMGEN_HOT
 static void dense_0(int32_t row, const tvmgen_int8 *data, int32_t data_rows,
     const tvmgen_int8 *weight, const tvmgen_int32 *bias, const tvmgen_int32 *multiplier,
     const tvmgen_int32 *shift, tvmgen_int8 *out) {
@@ -180,6 +192,7 @@ static void dense_0(int32_t row, const tvmgen_int8 *data, int32_t data_rows,
  *   conv2d_0: lv (1x4x4x2 int8) -> lv1 (1x4x4x2 int8)
  *   add_0: lv1 (1x4x4x2 int8), x (1x4x4x2 int8) -> lv2 (1x4x4x2 int8)
  */
+TVMGEN_HOT
 static void step_0_stream_lv2(void) {
   int32_t row_0 = 0;
   int32_t row_1 = 0;
@@ -211,6 +224,7 @@ static void step_0_stream_lv2(void) {
  * gv
  *   dense_0: lv3 (1x32 int8) -> gv (1x3 int8)
  */
+TVMGEN_HOT
 static void step_1_gv(void) {
   dense_0(0, (const tvmgen_int8 *)tvmgen_int8_block_workspace, 1, tvmgen_int8_block_dense_gv_weight,
       tvmgen_int8_block_dense_gv_bias, tvmgen_int8_block_dense_gv_multiplier,
@@ -226,6 +240,7 @@ void tvmgen_int8_block_map_io(struct tvmgen_int8_block_inputs *inputs,
 #endif
 }
 
+TVMGEN_HOT
 int32_t tvmgen_int8_block_run(struct tvmgen_int8_block_inputs *inputs,
     struct tvmgen_int8_block_outputs *outputs) {
 #if TVMGEN_CHECK
