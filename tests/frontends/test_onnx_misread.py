@@ -46,6 +46,7 @@ def resized_to(*sizes: int, **attributes: object) -> onnx.ModelProto:
     return model("Resize", constants=constants, **attributes)
 
 
+NORM = {name: np.ones(4, "f") for name in ("scale", "shift", "mean", "variance")}
 NO_WHOLE_NUMBER = (
     "which gives no whole number of pixels, is not supported; export the model with the size of "
     "the result (in PyTorch, recompute_scale_factor=True)"
@@ -91,6 +92,14 @@ REFUSED = [
     (
         model("BitShift", TensorProto.INT32, {"by": np.int32([32])}, direction="LEFT"),
         "BitShift by less than 0 or by all bits (node 'n')",
+    ),
+    (
+        with_a_second_output("BatchNormalization", constants=NORM),
+        "BatchNormalization in training mode; export the model for inference (node 'n')",
+    ),
+    (
+        model("BatchNormalization", constants=NORM, training_mode=1),
+        "BatchNormalization in training mode; export the model for inference (node 'n')",
     ),
     (
         model("Dropout", constants={"ratio": np.float32(0.5), "training": np.array(True)}),

@@ -13,6 +13,8 @@ import onnx
 from .constants import Constants
 from .graph_nodes import attributes_of
 
+_IN_TRAINING = "in training mode; export the model for inference"
+
 
 def misread(node: onnx.NodeProto, constants: Constants) -> str | None:
     """What the importer would overlook in `node`; None if it is read as it is meant."""
@@ -31,10 +33,14 @@ def misread(node: onnx.NodeProto, constants: Constants) -> str | None:
         return "with a mode other than DCR"
     if node.op_type == "BitShift":
         return _bit_shift(node, constants)
+    if node.op_type == "BatchNormalization" and (
+        attributes.get("training_mode") or any(node.output[1:])
+    ):
+        return _IN_TRAINING
     if node.op_type == "Dropout" and len(node.input) > 2 and node.input[2]:
         training = constants.value(node.input[2])
         if training is None or training.any():
-            return "in training mode; export the model for inference"
+            return _IN_TRAINING
     if node.op_type == "IsInf" and not (
         attributes.get("detect_negative", 1) and attributes.get("detect_positive", 1)
     ):

@@ -25,11 +25,16 @@ def order_nodes(graph: onnx.GraphProto, label: str) -> None:
 
 
 def drop_unread_results(graph: onnx.GraphProto) -> None:
-    """Leave out results behind the first that nothing reads: indices, masks, statistics."""
+    """Leave out results behind the first that nothing reads: indices, masks, statistics.
+
+    Before operator set 14, batch normalizations say by their results that they are in training.
+    """
     read = {value.name for value in graph.output}
     for node in graph.node:
         read.update(operands_of(node))
     for node in graph.node:
+        if node.op_type == "BatchNormalization":
+            continue
         while len(node.output) > 1 and node.output[-1] not in read:
             del node.output[-1]
 
