@@ -29,8 +29,6 @@ def test_archives_inputs_reports_boards_and_caches() -> None:
 
 
 def test_large_graphs() -> None:
-    """The smallest of each family is compiled, and far larger ones are at least refused."""
-    count = len(FAMILIES)
-    for outcome in run_cases([*range(count), *range(5 * count, 6 * count)], 1, corpus=GRAPHS):
-        assert not outcome.fault, f"{outcome.seed % count}: {outcome.kind}\n{outcome.message}"
-        assert outcome.kind == "compiled" or outcome.seed >= count, outcome.message
+    """The smallest of each family; the command tries those that are 1,024 times as large."""
+    for outcome in run_cases(range(len(FAMILIES)), 1, corpus=GRAPHS):
+        assert outcome.kind == "compiled", f"{outcome.seed}: {outcome.kind}\n{outcome.message}"
