@@ -84,5 +84,5 @@ def test_which_permutations_are_transposes(shape, axes, columns) -> None:
 
 @pytest.mark.parametrize("shape, columns", [((2, 6), 2), ((1, 6), 4), ((1, 6), 0)])
 def test_refusals(shape, columns) -> None:
-    with pytest.raises(ValueError, match=r"one tensor \[1, n\]|have not"):
+    with pytest.raises(ValueError, match=r"takes a tensor \[1, n\]|have not"):
         RowKernel("transpose_in_place", [TensorSpec(shape, "int8")], columns=columns)
