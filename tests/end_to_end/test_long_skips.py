@@ -17,6 +17,7 @@ from dero_tvm.schedule.column_groups import extra_macs
 from examples.models.unet import unet
 from tests.compiled.c_batch import CBatch
 
+TIME_LIMIT = 0.2  # seconds a plan: these are not about the best one
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
 
 
@@ -26,7 +27,7 @@ def network():
 
 
 def test_same_bits_in_less_memory_for_the_work_that_is_said(network, tmp_path: Path):
-    prepared = prepare(network, input_layout="nhwc")
+    prepared = prepare(network, input_layout="nhwc", time_limit=TIME_LIMIT)
     candidates = prepared.candidates()
     without = smallest(candidates, Dero.STREAM)
     plans = plans_in_windows(candidates)
@@ -54,7 +55,9 @@ def test_same_bits_in_less_memory_for_the_work_that_is_said(network, tmp_path: P
 
 def test_a_budget_takes_it_and_says_so(network):
     budget = 36_000  # bytes; streamed it needs 44,800
-    model = dero_tvm.compile(network, memory_budget=budget, input_layout="nhwc")
+    model = dero_tvm.compile(
+        network, memory_budget=budget, input_layout="nhwc", time_limit=TIME_LIMIT
+    )
     report = model.report
     assert report.arena_bytes <= budget
     assert "long skips made again" in report.chosen
