@@ -7,12 +7,15 @@ All changes are to the text of one function body and keep its meaning:
 - arrays of one element become scalars, and counters without a name get one;
 - parentheses that change nothing, variables that nobody reads, and pragmas, which not every
   compiler knows, go;
-- integers that an ``int`` or ``int32_t`` cannot hold are written with the macros of stdint.h.
+- integers that an ``int`` or ``int32_t`` cannot hold are written with the macros of stdint.h;
+- numbers too small for a ``float`` are zeros, which compilers would warn of.
 """
 
 from __future__ import annotations
 
 import re
+
+import numpy as np
 
 _TYPES = {
     "float": "float32",
@@ -34,6 +37,7 @@ _CAST = re.compile(
     rf"(?<!\w)(?<!\bif )(?<!\bwhile )\((\((?:{_TYPE})\)-?\w+(?:\[[^\[\]()]*\])?)\)(?!\[)"
 )
 _WIDE = re.compile(r"\((u?)int(32|64)_t\)(-?)(\d{10,})\b")
+_TINY = re.compile(r"\b\d+(?:\.\d+)?e-\d{2,}f\b")
 _LEAST_INT32 = re.compile(r"(?<!\w)-2147483648\b")
 _LEAST_INT64 = "(int64_t)(-9223372036854775807LL - 1LL)"
 
@@ -58,6 +62,7 @@ def tidy_body(body: str) -> str:
         body = _ANONYMOUS.sub(r"repeat_\1", body)
     body = _OPERAND.sub(r"\1 \2 \3 ? \1 : \3", body)
     body = _CAST.sub(r"\1", body)
+    body = _TINY.sub(lambda match: match[0] if np.float32(match[0][:-1]) else "0.0f", body)
     body = _WIDE.sub(_wide_integer, body.replace(_LEAST_INT64, "INT64_MIN"))
     body = _LEAST_INT32.sub("INT32_MIN", body)
     return "\n".join(_without_parentheses(line) for line in body.split("\n"))

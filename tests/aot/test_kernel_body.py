@@ -39,6 +39,10 @@ from dero_tvm.aot.kernel_body import aliases_in, tidy_body
         ("  a[0] = (int64_t)(-9223372036854775807LL - 1LL);", "  a[0] = INT64_MIN;"),
         ("  a[0] = -2147483648;", "  a[0] = INT32_MIN;"),
         ("  a[0] = b - 2147483648;", "  a[0] = b - 2147483648;"),
+        # numbers too small for a float, and those that are not
+        ("  a[0] = b + 1e-50f * c;", "  a[0] = b + 0.0f * c;"),
+        ("  a[0] = b + 3.3018726660976238e-140f;", "  a[0] = b + 0.0f;"),
+        ("  a[0] = b * 1e-42f + 2.5e-40f + 1e-300;", "  a[0] = b * 1e-42f + 2.5e-40f + 1e-300;"),
         # variables without a reader, one after the other, and blocks that held nothing else
         ("  int32_t a = b;\n  int32_t c = a;\n  d[0] = 1;", "  d[0] = 1;"),
         ("  int32_t a_ptr[1];\n  a_ptr[0] = x;\n  d[0] = 1;", "  d[0] = 1;"),
