@@ -217,7 +217,7 @@ def window_sums(reader: RegionReader, call: Any, size: Any, factor: float) -> El
     """Sums of windows of a call's first operand, times a factor."""
     value = reader.value(call.args[0])
     size = [int(n) for n in size]
-    pixels = size[0] * size[1]
+    pixels = prod(size)
     reader.limit(value.cost * pixels, len(value.terms) * pixels)
     strides, padding = ([int(n) for n in t] for t in (call.attrs.strides, call.attrs.padding))
     return value.windows(size, strides, padding).scaled(np.float64(factor))
