@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from itertools import product
+from typing import Any
 
 import numpy as np
 
@@ -150,11 +151,14 @@ class ElementSum:
             for length, window, stride, step in zip(image.shape[-axes:], size, strides, dilation)
         ]
         for place in product(*(range(window) for window in size)):
-            slices = tuple(
-                slice(index * step, index * step + (count - 1) * stride + 1, stride)
-                for index, step, count, stride in zip(place, dilation, counts, strides)
+            slices: tuple[Any, ...] = (
+                ...,
+                *(
+                    slice(index * step, index * step + (count - 1) * stride + 1, stride)
+                    for index, step, count, stride in zip(place, dilation, counts, strides)
+                ),
             )
-            yield place, image.moved(lambda a: a[(..., *slices)])  # noqa: B023
+            yield place, image.moved(lambda a: a[slices])  # noqa: B023
 
     def windows(
         self, size: Sequence[int], strides: Sequence[int], padding: Sequence[int]

@@ -52,8 +52,8 @@ def resolve_padding(
         attrs["kernel_shape"] = kernel
     if len(kernel) == len(lengths) + 1:
         raise ValueError(
-            f"windows of {len(kernel)} axes do not fit data of {len(lengths) + 2}, which ONNX reads "
-            "as a batch of channels; give the model's data an axis for the batch"
+            f"windows of {len(kernel)} axes do not fit data of {len(lengths) + 2}, of which ONNX "
+            "takes two for batch and channels; export the model with an axis for the batch"
         )
     strides = _numbers(attrs, "strides", len(lengths))
     dilations = _numbers(attrs, "dilations", len(lengths))

@@ -221,10 +221,11 @@ def _elements(reader: RegionReader, call: Any) -> ElementSum:
     strides, padding, dilation = (
         [int(n) for n in numbers] for numbers in (a.strides, a.padding, a.dilation)
     )
+    windows = np.moveaxis(weight, (0, 1), (-1, -2))
     by_channel = depth == 1 and a.groups == filters
     parts = []
     for place, pixels in value.places(size, strides, padding, dilation):
-        matrix = weight[(..., *place)]
+        matrix = windows[place].T
         if not matrix.any():
             continue
         if by_channel:

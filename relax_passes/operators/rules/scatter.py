@@ -68,7 +68,7 @@ def _written(
         raise NotLinear("is written outside of a tensor") from None
     if targets.shape != new.shape:
         raise NotLinear("is written in another shape")
-    parts = []
+    parts: list[ElementSum] = []
     for index in _rounds(targets.ravel(), prod(shape)):
         reader.limit(value.cost * (len(parts) + 1), len(value.terms) * (len(parts) + 1))
         present = (index >= 0).reshape(shape)
