@@ -34,9 +34,18 @@ ROUNDED = (
     "sum_of_list",
     "grouped",
     "average_times_window",
+    "halves_pooled_apart",
 )
 # Of which the project's own keeps the sums in one piece.
-WHOLE = (*ROUNDED, "stack_last", "folding_matmul", "every_second_maximum", "separable")
+WHOLE = (
+    *ROUNDED,
+    "stack_last",
+    "folding_matmul",
+    "every_second_maximum",
+    "every_second_convolved",
+    "blocks_interpolated",
+    "separable",
+)
 EXPORTERS = ("legacy", "dynamo", "export")
 
 
