@@ -155,6 +155,23 @@ def _along_one_axis(function: str) -> Callable[..., Any]:
     return pooled
 
 
+def _of_a_batch(operator: str, rank: int) -> Callable[..., Any]:
+    """An operator on data of this rank, which is one image without a batch, as on a batch of one.
+
+    TVM's importer adds the axis itself, and what it gives then has no type.
+    """
+
+    def pooled(data: Any, *args: Any, **options: Any) -> Any:
+        import torch
+
+        if data.ndim != rank:
+            return NotImplemented
+        made = getattr(torch.ops.aten, operator)(data.unsqueeze(0), *args, **options)
+        return made.squeeze(0)
+
+    return pooled
+
+
 _OWN: dict[str, Callable[..., Any]] = {
     "pad.default": _circular_pad,
     "native_group_norm.default": _group_norm,
@@ -171,5 +188,10 @@ _OWN: dict[str, Callable[..., Any]] = {
     "ldexp.Tensor": _scaled_by_powers,
     "hypot.default": _hypotenuse,
     "heaviside.default": _step,
+    "avg_pool1d.default": _of_a_batch("avg_pool1d", 2),
+    "avg_pool2d.default": _of_a_batch("avg_pool2d", 3),
+    "avg_pool3d.default": _of_a_batch("avg_pool3d", 4),
+    "_adaptive_avg_pool2d.default": _of_a_batch("_adaptive_avg_pool2d", 3),
+    "_adaptive_avg_pool3d.default": _of_a_batch("_adaptive_avg_pool3d", 4),
     "adaptive_avg_pool1d.default": _along_one_axis("adaptive_avg_pool2d"),
 }

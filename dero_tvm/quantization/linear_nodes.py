@@ -132,7 +132,7 @@ class _Chains:
                 continue
             if "Pool" in node.op_type and not self._is_linear(node):
                 continue
-            if node.op_type in _CONVOLUTIONS:
+            if node.op_type in _CONVOLUTIONS and not self._is_linear(node):
                 if self._roots_of(node.input[0]) == roots:
                     return True
                 continue
@@ -162,6 +162,12 @@ class _Chains:
         if node.op_type in _PRODUCTS:
             known = [self._constants.get(name) for name in node.input if name not in self._computed]
             return len(known) == len(node.input) - 1 and all(map(_zeros_and_ones, known))
+        if node.op_type == "Conv":
+            weight = self._constants.get(node.input[1])
+            return len(node.input) == 2 and _zeros_and_ones(weight) and _folds(node, weight)
+        if node.op_type == "Resize":
+            scales = self._constants.get(node.input[2]) if len(node.input) == 3 else None
+            return scales is not None and bool((numpy_helper.to_array(scales) <= 1).all())
         return node.op_type in _LINEAR
 
     def _is_transition(self, node: onnx.NodeProto) -> bool:
@@ -192,7 +198,7 @@ class _Chains:
         while waiting:
             node = waiting.pop()
             computed = [name for name in node.input if name in self._computed]
-            if node.op_type in (*_POOLS, *_REDUCTIONS):
+            if node.op_type in (*_POOLS, *_REDUCTIONS, *_CONVOLUTIONS, "Resize"):
                 return True
             if node.op_type in _SUMS and len(computed) > 1:
                 return True
@@ -205,3 +211,12 @@ def _zeros_and_ones(tensor: onnx.TensorProto | None) -> bool:
         return False
     values = numpy_helper.to_array(tensor)
     return bool(((values == 0) | (values == 1)).all())
+
+
+def _folds(node: onnx.NodeProto, weight: onnx.TensorProto | None) -> bool:
+    """Whether each channel goes to one filter of a convolution at most."""
+    assert weight is not None
+    used = numpy_helper.to_array(weight) != 0
+    groups = next((attr.i for attr in node.attribute if attr.name == "group"), 1)
+    reading = used.reshape(groups, len(used) // groups, used.shape[1], -1).any(3)
+    return bool((reading.sum(1) <= 1).all())

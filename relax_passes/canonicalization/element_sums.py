@@ -13,9 +13,11 @@ operator is its NumPy counterpart.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
+from itertools import product
+from typing import Any
 
 import numpy as np
 
@@ -129,26 +131,40 @@ class ElementSum:
 
         return total([part(index) for index in range(self.shape[axis])])
 
+    def places(
+        self,
+        size: Sequence[int],
+        strides: Sequence[int],
+        padding: Sequence[int],
+        dilation: Sequence[int] | None = None,
+    ) -> Iterator[tuple[tuple[int, ...], ElementSum]]:
+        """What lies at each place of windows along the last axes, as many as `size` has.
+
+        `padding` is that before each of these axes, then that behind each.
+        """
+        axes = len(size)
+        dilation = dilation or [1] * axes
+        frame = [(0, 0)] * (len(self.shape) - axes)
+        image = self.padded([*frame, *zip(padding[:axes], padding[axes:])], 0.0)
+        counts = [
+            (length - (window - 1) * step - 1) // stride + 1
+            for length, window, stride, step in zip(image.shape[-axes:], size, strides, dilation)
+        ]
+        for place in product(*(range(window) for window in size)):
+            slices: tuple[Any, ...] = (
+                ...,
+                *(
+                    slice(index * step, index * step + (count - 1) * stride + 1, stride)
+                    for index, step, count, stride in zip(place, dilation, counts, strides)
+                ),
+            )
+            yield place, image.moved(lambda a: a[slices])  # noqa: B023
+
     def windows(
         self, size: Sequence[int], strides: Sequence[int], padding: Sequence[int]
     ) -> ElementSum:
-        """Sums of windows along the last two axes, `padding` being top, left, bottom, right."""
-        top, left, bottom, right = padding
-        frame = [(0, 0)] * (len(self.shape) - 2)
-        image = self.padded([*frame, (top, bottom), (left, right)], 0.0)
-        counts = [
-            (length - window) // stride + 1
-            for length, window, stride in zip(image.shape[-2:], size, strides)
-        ]
-
-        def shifted(y: int, x: int) -> ElementSum:
-            rows, columns = (
-                slice(start, start + (count - 1) * stride + 1, stride)
-                for start, count, stride in zip((y, x), counts, strides)
-            )
-            return image.moved(lambda a: a[..., rows, columns])
-
-        return total([shifted(y, x) for y in range(size[0]) for x in range(size[1])])
+        """Sums of windows along the last axes; see `places`."""
+        return total([value for _, value in self.places(size, strides, padding)])
 
     def mixed(self, matrix: np.ndarray, axis: int) -> ElementSum:
         """``out[o] = sum over c of matrix[o, c] * self[c]`` along an axis."""

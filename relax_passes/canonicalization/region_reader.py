@@ -24,7 +24,7 @@ import numpy as np
 from tvm import relax
 from tvm.ir import Call, GenericConst, Op
 
-from ..ir.dataflow import Dataflow, is_call, shape_of
+from ..ir.dataflow import Dataflow, dtype_of, is_call, shape_of
 from ..ir.straight_line import operands_of
 from ..operators.rules.registry import Rules
 from ..shortcuts.channel_sums import NotLinear
@@ -67,6 +67,7 @@ class RegionReader:
         self.numberings: dict[Source, Numbering] = {}
         self.calls: dict[Source, Call] = {}  # the last elementwise operator of a source
         self._values: dict[relax.Var, ElementSum | None] = {}
+        self._sums: dict[relax.Var, ElementSum] = {}  # of slices that are not moved themselves
         self._next = 0
         self._read_until = 0  # so many bindings have been read
 
@@ -78,7 +79,10 @@ class RegionReader:
         while self._read_until <= self.old.position[var]:
             reading, call = self.old.bindings[self._read_until]
             self._read_until += 1
-            self._values[reading] = self._read(self.old.definition(call))
+            definition = self.old.definition(call)
+            self._values[reading] = self._read(definition)
+            if self._values[reading] is None:
+                self._keep_sum(reading, definition)
         return self._values[var]
 
     def value(self, expr: relax.Expr) -> ElementSum:
@@ -89,6 +93,8 @@ class RegionReader:
         moved = self.moved(expr)
         if moved is not None:
             return moved
+        if expr in self._sums:
+            return self._sums[expr]
         call = self.old.definition(expr)
         reader = READERS.get(call)
         if reader is not None and is_call(call, *_CHANNEL_MOVES) and self._moves_one(call):
@@ -141,6 +147,26 @@ class RegionReader:
         except NotLinear:
             return None
 
+    def _keep_sum(self, var: relax.Var, call: Any) -> None:
+        """Note a sum of slices or paddings of one tensor's channels, of which more may be made."""
+        if not is_call(call, "relax.add", "relax.subtract"):
+            return
+        made = (self.old.definition(arg) for arg in call.args)
+        if not all(
+            arg in self._sums or is_call(of, *_CHANNEL_MOVES) for arg, of in zip(call.args, made)
+        ):
+            return
+        reader = READERS.get(call)
+        assert reader is not None
+        try:
+            self.limit(prod(shape_of(call)))
+            value = reader(self, call)
+            self.limit(value.cost)
+            if not self._joins(call, value):
+                self._sums[var] = value
+        except NotLinear:
+            pass
+
     def _moves(self, call: Any) -> bool:
         """Whether the result is moved: an operand is, or the operator is no everyday one."""
         moved = (self.moved(operand) is not None for operand in operands_of(call))
@@ -168,11 +194,12 @@ class RegionReader:
             return False
         moving = [o for o in operands if self.old.constant(o) is None]
         found = [set(self.sources(self.value(o))) for o in moving]
+        found = [sources for sources in found if sources]  # others are known: channels of padding
         return any(sources != found[0] for sources in found)
 
     def _elementwise(self, call: Any) -> ElementSum | None:
         value = self.moved(call.args[0])
-        if value is None or not value.only_moves:
+        if value is None or not value.only_moves or dtype_of(call) == "float64":
             return None
         name = self._name(call)
         if name is None:
@@ -217,7 +244,7 @@ def window_sums(reader: RegionReader, call: Any, size: Any, factor: float) -> El
     """Sums of windows of a call's first operand, times a factor."""
     value = reader.value(call.args[0])
     size = [int(n) for n in size]
-    pixels = size[0] * size[1]
+    pixels = prod(size)
     reader.limit(value.cost * pixels, len(value.terms) * pixels)
     strides, padding = ([int(n) for n in t] for t in (call.attrs.strides, call.attrs.padding))
     return value.windows(size, strides, padding).scaled(np.float64(factor))

@@ -145,6 +145,8 @@ class _Rewriter(DataflowRewriter):
         found = runs(total)
         if not found or sum(run.count for run in found) > _MOST_SLICES:
             raise NotLinear("is no sum of slices")
+        if any(dtype_of(run.source.base) != "float32" for run in found):
+            raise NotLinear("is made of other numbers than float32")
         self.forms[var], self._offsets[var] = found, total.offset
 
     # --- the form ----------------------------------------------------------------------------

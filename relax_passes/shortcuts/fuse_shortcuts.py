@@ -48,6 +48,7 @@ from .virtual_shortcut import Pair, fused
 NAME = "FuseShortcuts"
 _SHORTCUT_OPERATORS = ("dero.multiply", "dero.pool2d", "dero.pad", "dero.slice", "dero.concat")
 _KEPT = " kept in float: "
+_WEIGHTED = ("dero.conv2d", "dero.conv2d_transpose", "dero.dense", "relax.matmul")
 _LOOKED_THROUGH = ("dero.quantize", "dero.dequantize", "dero.lookup")
 
 
@@ -168,16 +169,17 @@ class _Branches:
             above = self._bit[var] = 1 << len(self._bit)
             if is_call(call, *_SHORTCUT_OPERATORS) and not _is_maximum(call):
                 self._marked.add(var)
-            through = (*_SHORTCUT_OPERATORS, *_LOOKED_THROUGH, "dero.add")
-            if is_call(call, *through) or _is_norm(old, call):
-                for arg in (arg for arg in call.args if isinstance(arg, relax.Var)):
+            marks = is_call(call, *_SHORTCUT_OPERATORS, *_LOOKED_THROUGH, "dero.add")
+            marks = marks or _is_norm(old, call)
+            if marks or not _is_layer(old, call):
+                for arg in _tensors_of(call):
                     above |= self._above[arg]
-                    if arg in self._marked:
+                    if marks and arg in self._marked:
                         self._marked.add(var)
             self._above[var] = above
 
     def look_like_shortcut(self, branch: relax.Var, inputs: tuple[relax.Var, ...]) -> bool:
-        """True for a convolution's input, and for what is pooled, padded, folded or scaled."""
+        """True for what is pooled, padded, folded or scaled, or made of `inputs` without layers."""
         return branch in self._marked or any(self._above[branch] & self._bit[i] for i in inputs)
 
 
@@ -219,6 +221,27 @@ def _without_stale_notes(module: tvm.IRModule) -> tvm.IRModule:
 
 def _is_maximum(call: Any) -> bool:
     return is_call(call, "dero.pool2d") and attributes_of(call)["kind"] == "max"
+
+
+def _tensors_of(call: Any) -> Iterator[relax.Var]:
+    operands = call.args if isinstance(call, Call) else []
+    for operand in operands:
+        members = operand.fields if isinstance(operand, relax.Tuple) else [operand]
+        yield from (member for member in members if isinstance(member, relax.Var))
+
+
+def _is_layer(old: Dataflow, call: Any) -> bool:
+    """Whether an operator has weights that do more than to give each channel to one other."""
+    if not is_call(call, *_WEIGHTED):
+        return False
+    constant = old.constant(call.args[1])
+    if constant is None:
+        return True
+    weight = constant.values
+    filters = weight.reshape(len(weight), -1, weight.shape[-1])
+    if weight.ndim > 2 and weight.shape[-1] == 1:  # depthwise: each filter has a channel
+        return bool((filters != filters.max(1, keepdims=True)).any())
+    return bool(((filters != 0).any(1).sum(0) > 1).any())
 
 
 def _is_norm(old: Dataflow, call: Any) -> bool:

@@ -210,6 +210,16 @@ def halves_apart(x, filters):
     return torch.cat([first, sum(x[:, b + half : b + filters] for b in begins)], 1)
 
 
+def one_by_one(x, filters):
+    """Every filter by itself."""
+    x = padded(x, filters)
+    return torch.cat([x[:, f::filters].sum(1, keepdim=True) for f in range(filters)], 1)
+
+
+def in_doubles(x, filters):
+    return padded(x.double(), filters).unflatten(1, (-1, filters)).sum(1).float()
+
+
 def one_image(x, filters):
     """Without a batch, of whose shape an exporter loses track."""
     parts = [part.squeeze(0) for part in padded(x, filters).split(filters, 1)]
@@ -224,7 +234,80 @@ MATCHES: dict[str, Match] = {
         all_flat, channels_last, channels_first_of_all, einsum, einsum_with_ones, folding_matrix,
         folding_convolution, folding_matmul, rest_padded, zeros_appended, new_zeros_appended,
         slice_times_zero_appended, indexed, index_selected, indexed_grid, unbound_grid,
-        concatenated_rows, average_over_channels, halves_apart, one_image,
+        concatenated_rows, average_over_channels, halves_apart, one_by_one, in_doubles, one_image,
+    )
+}  # fmt: skip
+
+
+def grouped_convolution(x, filters):
+    x = padded(x, filters)
+    batch, channels, height, width = x.shape
+    depth = channels // filters
+    grid = x.view(batch, depth, filters, height, width).transpose(1, 2)
+    return functional.conv2d(
+        grid.reshape(x.shape), torch.ones(filters, depth, 1, 1), groups=filters
+    )
+
+
+def convolution_over_groups(x, filters):
+    grid = padded(x, filters).unflatten(1, (-1, filters))
+    return functional.conv3d(grid, torch.ones(1, grid.shape[1], 1, 1, 1)).squeeze(1)
+
+
+def pooled_in_depth(x, filters):
+    grid = padded(x, filters).unflatten(1, (-1, filters)).transpose(1, 2)
+    depth = grid.shape[2]
+    flat = grid.reshape(-1, 1, *grid.shape[2:])
+    return (
+        functional.avg_pool3d(flat, (depth, 1, 1)).view(x.shape[0], filters, *x.shape[2:]) * depth
+    )
+
+
+def pooled_along_channels(x, filters):
+    rows = padded(x, filters).view(x.shape[0], -1, filters * x[0, 0].numel()).transpose(1, 2)
+    averages = functional.adaptive_avg_pool1d(rows, 1)
+    return averages.view(x.shape[0], filters, *x.shape[2:]) * rows.shape[2]
+
+
+def taken_along(x, filters):
+    x = padded(x, filters)
+    shape = (x.shape[0], filters, *x.shape[2:])
+    rows = torch.arange(x.shape[1]).view(-1, 1, filters, 1, 1)
+    return sum(torch.take_along_dim(x, row.expand(shape), 1) for row in rows)
+
+
+def linear(x, filters):
+    matrix = (torch.arange(x.shape[1])[None] % filters == torch.arange(filters)[:, None]).float()
+    return functional.linear(x.permute(0, 2, 3, 1), matrix).permute(0, 3, 1, 2)
+
+
+def written_into_zeros(x, filters):
+    batch, channels, height, width = x.shape
+    grid = torch.zeros(batch, -(-channels // filters) * filters, height, width)
+    grid[:, :channels] = x
+    return grid.view(batch, -1, filters, height, width).sum(1)
+
+
+def added_into_zeros(x, filters):
+    batch, channels, height, width = x.shape
+    total = torch.zeros(batch, filters, height, width)
+    for begin in range(0, channels, filters):
+        count = min(filters, channels - begin)
+        total[:, :count] += x[:, begin : begin + count]
+    return total
+
+
+def added_by_index(x, filters):
+    batch, channels, height, width = x.shape
+    total = torch.zeros(batch, filters, height, width)
+    return total.index_add(1, torch.arange(channels) % filters, x)
+
+
+RARE_MATCHES: dict[str, Match] = {
+    function.__name__: function
+    for function in (
+        grouped_convolution, convolution_over_groups, pooled_in_depth, pooled_along_channels,
+        taken_along, linear, written_into_zeros, added_into_zeros, added_by_index,
     )
 }  # fmt: skip
 
@@ -266,6 +349,11 @@ def ones_convolution(x, kernel, stride, padding):
     return functional.conv2d(x, weight, None, stride, padding, groups=x.shape[1])
 
 
+def dense_convolution(x, kernel, stride, padding):
+    weight = torch.eye(x.shape[1])[:, :, None, None].repeat(1, 1, kernel, kernel)
+    return functional.conv2d(x, weight, None, stride, padding)
+
+
 def power_pool(x, kernel, stride, padding):
     return functional.lp_pool2d(functional.pad(x, [padding] * 4), 1.0, kernel, stride)
 
@@ -292,7 +380,7 @@ POOLS: dict[str, Pool] = {
     for function in (
         average_times_window, average_times_sides, halves_pooled_apart, window_times_average,
         average_by_inverse, divisor, padded_first,
-        ones_convolution, power_pool, shifted_slices, separable,
+        ones_convolution, dense_convolution, power_pool, shifted_slices, separable,
     )
 }  # fmt: skip
 
@@ -326,10 +414,24 @@ def every_second_maximum(x, stride):
     return functional.max_pool2d(x, 1, stride)
 
 
+def every_second_nearest(x, stride):
+    return functional.interpolate(x, scale_factor=1 / stride, mode="nearest")
+
+
+def every_second_convolved(x, stride):
+    weight = torch.ones(x.shape[1], 1, 1, 1)
+    return functional.conv2d(x, weight, None, stride, groups=x.shape[1])
+
+
+def blocks_interpolated(x, stride):
+    smaller = functional.interpolate(x, scale_factor=1 / stride, mode="bilinear")
+    return smaller * stride**2
+
+
 BLOCKS = {
     function.__name__: function
     for function in (
         blocks_viewed, blocks_unshuffled, blocks_adaptive, every_second, every_second_pooled,
-        every_second_maximum,
+        every_second_maximum, every_second_nearest, every_second_convolved, blocks_interpolated,
     )
 }  # fmt: skip

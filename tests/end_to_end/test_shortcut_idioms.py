@@ -16,13 +16,17 @@ from relax_passes.shortcuts import fuse_shortcuts  # noqa: E402
 from tests.compiled.c_batch import first_program, library_of  # noqa: E402
 from tests.end_to_end.onnx_networks import quantized  # noqa: E402
 from tests.end_to_end.oracles import onnx_runtime, relative_difference  # noqa: E402
-from tests.end_to_end.shortcut_idioms import BLOCKS, MATCHES, POOLS  # noqa: E402
+from tests.end_to_end.shortcut_idioms import BLOCKS, MATCHES, POOLS, RARE_MATCHES  # noqa: E402
 from tests.models.onnx_exports import exported_onnx  # noqa: E402
 
 nn = torch.nn
 CHANNELS, SIZE = 10, 8
-# What the exporters cannot write: divisor_override, which they leave out without a word.
-UNWRITTEN = {"legacy": {"divisor"}, "dynamo": {"divisor"}}
+# What the exporters cannot write: among them divisor_override, which they leave out without a word.
+UNWRITTEN = {
+    "legacy": {"divisor", *RARE_MATCHES} - {"linear", "pooled_along_channels"},
+    "dynamo": {"divisor"},
+    "export": {"added_by_index"},
+}
 # Of which a quantizer leaves sums of windows and channels, and no products of tensors.
 ROUNDED = (
     "split_stack_sum",
@@ -30,9 +34,18 @@ ROUNDED = (
     "sum_of_list",
     "grouped",
     "average_times_window",
+    "halves_pooled_apart",
 )
 # Of which the project's own keeps the sums in one piece.
-WHOLE = (*ROUNDED, "stack_last", "folding_matmul", "every_second_maximum", "separable")
+WHOLE = (
+    *ROUNDED,
+    "stack_last",
+    "folding_matmul",
+    "every_second_maximum",
+    "every_second_convolved",
+    "blocks_interpolated",
+    "separable",
+)
 EXPORTERS = ("legacy", "dynamo", "export")
 
 
@@ -57,6 +70,8 @@ def bank(exporter: str, names=None) -> nn.Module:
         # Folded with a rest; padded.
         layers[name] = Shortcut(4, 3, 1, lambda x, m=match: m(x, 4))
         layers[f"{name}_padded"] = Shortcut(12, 1, 1, lambda x, m=match: m(x, 12))
+    for name, match in RARE_MATCHES.items():
+        layers[name] = Shortcut(4, 3, 1, lambda x, m=match: m(x, 4))
     for name, pool in POOLS.items():
         sums = lambda x, p=pool: p(x, 3, 2, 1)  # noqa: E731
         layers[name] = Shortcut(CHANNELS, 3, 2, sums, groups=CHANNELS)

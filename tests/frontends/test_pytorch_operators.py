@@ -267,6 +267,14 @@ SEVERAL: dict[str, tuple[Any, Sequence[tuple[int, ...]]]] = {
         ),
         [(1, 4, 7)],
     ),
+    "without a batch": (
+        Each(
+            *(lambda x: F.avg_pool2d(x, 3, 2, 1) * 9, lambda x: F.avg_pool1d(x[0], 2) * 2),
+            lambda x: F.avg_pool3d(x[None], (1, 3, 3), (1, 2, 2), (0, 1, 1)) * 9,
+            lambda x: F.adaptive_avg_pool2d(x, 3) * 2,
+        ),
+        [(4, 6, 6)],
+    ),
     "sampled": (
         Each(lambda x, grid: F.grid_sample(x, grid.tanh(), align_corners=False)),
         [IMAGE, (1, 3, 5, 2)],

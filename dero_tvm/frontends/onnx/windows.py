@@ -50,6 +50,11 @@ def resolve_padding(
             raise ValueError("it has no kernel_shape")
         kernel = [int(length) for length in weight.ty.shape][2:]
         attrs["kernel_shape"] = kernel
+    if len(kernel) == len(lengths) + 1:
+        raise ValueError(
+            f"windows of {len(kernel)} axes do not fit data of {len(lengths) + 2}, of which ONNX "
+            "takes two for batch and channels; export the model with an axis for the batch"
+        )
     strides = _numbers(attrs, "strides", len(lengths))
     dilations = _numbers(attrs, "dilations", len(lengths))
     if len(kernel) != len(lengths) or min(kernel, default=1) < 1:

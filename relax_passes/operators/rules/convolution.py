@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -28,13 +29,13 @@ from ...canonicalization.channels_last import (
     check_plain,
 )
 from ...canonicalization.decompose import SPELLINGS, SpellingRewriter, with_width
-from ...canonicalization.element_sums import ElementSum
+from ...canonicalization.element_sums import ElementSum, total
 from ...canonicalization.epilogue import float_epilogue
 from ...canonicalization.integer_arithmetic import INTEGERS, IntegerRewriter
 from ...canonicalization.integer_layers import are_unsigned, int8_weight, layer_operands
 from ...canonicalization.integer_operand import integer_clamp
 from ...canonicalization.layout import Layout
-from ...canonicalization.region_reader import READERS, UNUSUAL, RegionReader, window_sums
+from ...canonicalization.region_reader import READERS, UNUSUAL, RegionReader
 from ...canonicalization.select_operators import (
     SELECTION,
     SelectionRewriter,
@@ -206,50 +207,90 @@ def geometry(call: Any) -> dict[str, Any]:
     }
 
 
-@READERS.register("relax.nn.conv2d")
+@READERS.register("relax.nn.conv2d", "relax.nn.conv3d")
 def _elements(reader: RegionReader, call: Any) -> ElementSum:
-    """A convolution that sums windows of each channel, or channels of each pixel."""
+    """A convolution that adds up pixels and channels, each of them for one filter."""
     weight = _fixed_weight(reader.old, call)
     if weight is None:
         raise NotLinear("comes from a convolution")
+    a = call.attrs
     filters, depth, *size = weight.shape
-    if depth == 1:
-        return window_sums(reader, call, size, 1.0).scaled(weight[:, 0, :1, :1])
-    value = window_sums(reader, call, size, 1.0)
-    summands = int((weight != 0.0).sum(1).max())
+    summands = int((weight != 0.0).reshape(filters, -1).sum(1).max())
+    value = reader.value(call.args[0])
     reader.limit(value.cost * summands, len(value.terms) * summands)
-    return value.mixed(weight.reshape(filters, depth), 1)
+    strides, padding, dilation = (
+        [int(n) for n in numbers] for numbers in (a.strides, a.padding, a.dilation)
+    )
+    windows = np.moveaxis(weight, (0, 1), (-1, -2))
+    by_channel = depth == 1 and a.groups == filters
+    parts = []
+    for place, pixels in value.places(size, strides, padding, dilation):
+        matrix = windows[place].T
+        if not matrix.any():
+            continue
+        if by_channel:
+            factor = matrix.reshape(-1, *[1] * len(size))
+            parts.append(pixels.only(factor != 0.0).scaled(_as_one(factor)))
+        else:
+            parts.append(pixels.mixed(_of_all_groups(matrix, a.groups), 1))
+    return total(parts)
 
 
-@UNUSUAL.register("relax.nn.conv2d")
+@UNUSUAL.register("relax.nn.conv2d", "relax.nn.conv3d")
 def _is_unusual(old: Dataflow, call: Any) -> bool:
-    return _fixed_weight(old, call) is not None
+    return not _scales_channels(call) and _fixed_weight(old, call) is not None
+
+
+def _scales_channels(call: Any) -> bool:
+    """One factor a channel: a normalization."""
+    filters, depth, *size = shape_of(call.args[1])
+    steps = {*size, *(int(stride) for stride in call.attrs.strides)}
+    return depth == 1 and call.attrs.groups == filters and steps == {1}
 
 
 def _fixed_weight(old: Any, call: Any) -> np.ndarray | None:
-    """The weights [O, I, H, W] of a convolution that adds up elements; None if it does not.
+    """The weights [O, I, ...] of a convolution that adds up elements; None if it does not.
 
-    Depthwise, all weights of a channel are one number; pointwise, every channel of the data goes
-    to one channel of the result, whose weights are one number.
+    Every channel of the data goes to one channel of the result at most, whose weights are one
+    number, or 0.
     """
     a = call.attrs
-    if (a.data_layout, a.kernel_layout, a.out_layout) != ("NCHW", "OIHW", "NCHW"):
-        return None
-    filters, depth, height, width = shape_of(call.args[1])
-    channels = shape_of(call.args[0])[1]
-    depthwise = depth == 1 and a.groups == filters == channels and height * width > 1
-    pointwise = a.groups == 1 and depth > 1 and (height, width) == (1, 1)
-    if not (depthwise or pointwise) or any(int(step) != 1 for step in a.dilation):
+    if (a.data_layout, a.kernel_layout) not in (("NCHW", "OIHW"), ("NCDHW", "OIDHW")):
         return None
     constant = old.constant(call.args[1])
-    if constant is None:
+    if a.out_layout != a.data_layout or constant is None:
         return None
-    weight = constant.real().astype(np.float64)
-    if depthwise:
-        return weight if (weight == weight[:, :, :1, :1]).all() else None
+    weight = constant.real()
+    filters, depth, *_ = weight.shape
     used = weight != 0.0
-    same = weight == weight.max(1, keepdims=True) + weight.min(1, keepdims=True)
-    return weight if (used.sum(0) == 1).all() and same[used].all() else None
+    # What takes no look at every single weight comes first: most convolutions were trained.
+    if np.count_nonzero(used) > depth * a.groups * prod(weight.shape[2:]) or not used.any():
+        return None
+    reading = used.reshape(a.groups, filters // a.groups, depth, -1).any(3)
+    if (reading.sum(1) > 1).any():
+        return None
+    weight, used = (array.reshape(filters, -1) for array in (weight.astype(np.float64), used))
+    greatest = weight.max(1, where=used, initial=-np.inf)
+    least = weight.min(1, where=used, initial=np.inf)
+    if (used.any(1) & (greatest != least)).any():
+        return None
+    return weight.reshape(constant.shape)
+
+
+def _as_one(factors: np.ndarray) -> np.ndarray:
+    """Equal factors as a single number."""
+    used = factors[factors != 0.0]
+    return used[0] if (used == used[0]).all() else factors
+
+
+def _of_all_groups(matrix: np.ndarray, groups: int) -> np.ndarray:
+    """One place's weights [O, I / groups] as [O, I]."""
+    filters, depth = matrix.shape
+    each = filters // groups
+    whole = np.zeros((groups, each, groups, depth))
+    for group in range(groups):
+        whole[group, :, group] = matrix[group * each : (group + 1) * each]
+    return whole.reshape(filters, groups * depth)
 
 
 @NARROWING.register("dero.conv2d", "dero.conv2d_transpose")

@@ -138,7 +138,7 @@ def _elements(reader: RegionReader, call: Any) -> ElementSum:
     if matrix is None:
         raise NotLinear("is multiplied with another tensor")
     numbers = matrix.real().astype(np.float64)
-    while numbers.ndim > 2 and numbers.shape[0] == 1:
+    while numbers.ndim > 2 and (numbers == numbers[:1]).all():  # an exporter repeats it
         numbers = numbers[0]
     value = reader.value(data)
     if numbers.ndim != 2 or len(value.shape) < 2:

@@ -77,6 +77,19 @@ def _take_elements(reader: RegionReader, call: Any) -> ElementSum:
     return reader.value(call.args[0]).moved(lambda a: a.take(chosen, axis))
 
 
+@READERS.register("relax.gather_elements")
+def _gather_elements(reader: RegionReader, call: Any) -> ElementSum:
+    indices = reader.old.constant(call.args[1])
+    if indices is None:
+        raise NotLinear("takes elements that are computed")
+    chosen, axis = indices.values.astype(np.int64), int(call.attrs.axis)
+    # Other axes may be longer in the data.
+    part = tuple(
+        slice(None) if a == axis % chosen.ndim else slice(n) for a, n in enumerate(chosen.shape)
+    )
+    return reader.value(call.args[0]).moved(lambda a: np.take_along_axis(a[part], chosen, axis))
+
+
 @READERS.register("relax.gather_nd")
 def _gather_nd_elements(reader: RegionReader, call: Any) -> ElementSum:
     """Along the first axis."""

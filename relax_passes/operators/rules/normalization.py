@@ -20,8 +20,10 @@ from ...ir.dataflow import shape_of
 @TUPLE_SPELLINGS.register("relax.nn.batch_norm")
 def _batch_norm(rewriter: SpellingRewriter, call: Any, index: int) -> relax.Expr | None:
     parameters = [rewriter.old.constant(arg) for arg in call.args[1:]]
-    if index != 0 or any(p is None for p in parameters):
+    if index != 0:
         return None
+    if any(p is None for p in parameters):
+        return None if call.attrs.training else _by_computed_parameters(rewriter, call)
     if call.attrs.training:
         gamma, beta, *_ = (p.real() for p in parameters if p)
         return _by_own_statistics(rewriter, call, gamma, beta)
@@ -36,6 +38,22 @@ def _batch_norm(rewriter: SpellingRewriter, call: Any, index: int) -> relax.Expr
     factor, summand = (relax.const(v.astype("float32").reshape(shape)) for v in (scale, offset))
     product = rewriter.emit(relax.op.multiply(rewriter.new(call.args[0]), factor))
     return relax.op.add(product, summand)
+
+
+def _by_computed_parameters(rewriter: SpellingRewriter, call: Any) -> relax.Expr:
+    """The normalization with parameters that are tensors of the network."""
+    shape = [1] * len(shape_of(call.args[0]))
+    shape[call.attrs.axis] = -1
+    data, gamma, beta, mean, variance = (
+        rewriter.emit(relax.op.reshape(rewriter.new(arg), shape)) if number else rewriter.new(arg)
+        for number, arg in enumerate(call.args)
+    )
+    centered = rewriter.emit(relax.op.subtract(data, mean))
+    sure = rewriter.emit(relax.op.add(variance, relax.const(call.attrs.epsilon, "float32")))
+    result = rewriter.emit(relax.op.divide(centered, rewriter.emit(relax.op.sqrt(sure))))
+    if call.attrs.scale:
+        result = rewriter.emit(relax.op.multiply(result, gamma))
+    return relax.op.add(result, beta) if call.attrs.center else result
 
 
 def _by_own_statistics(

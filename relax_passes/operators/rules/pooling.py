@@ -171,14 +171,14 @@ def _between_casts(
     )
 
 
-@READERS.register("relax.nn.avg_pool2d")
+@READERS.register("relax.nn.avg_pool2d", "relax.nn.avg_pool3d")
 def _average_elements(reader: RegionReader, call: Any) -> ElementSum:
     a = call.attrs
     padding = [int(p) for p in a.padding]
-    plain = (a.layout, a.out_layout) == ("NCHW", "NCHW") and set(a.dilation) == {1}
+    plain = a.layout == a.out_layout and a.layout in ("NCHW", "NCDHW") and set(a.dilation) == {1}
     if not plain or a.ceil_mode or (any(padding) and not a.count_include_pad):
         raise NotLinear("averages what lies inside the image")
-    return window_sums(reader, call, a.pool_size, 1.0 / (a.pool_size[0] * a.pool_size[1]))
+    return window_sums(reader, call, a.pool_size, 1.0 / prod(int(n) for n in a.pool_size))
 
 
 @UNUSUAL.register("relax.nn.avg_pool2d")

@@ -168,7 +168,7 @@ def _integers(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax.Exp
 
 @READERS.register("relax.sum", "relax.mean")
 def _elements(reader: RegionReader, call: Any) -> ElementSum:
-    if _over_the_image(call):
+    if _over_the_image(call) and 1 not in shape_of(call.args[0])[2:]:
         raise NotLinear("is pooled over the image")
     value = reader.value(call.args[0])
     rank = len(value.shape)

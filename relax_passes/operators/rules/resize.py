@@ -6,6 +6,7 @@
 - selection: nearest neighbours, where TVM's rounding has a counterpart, are `dero.resize2d`, and
   mixed pixels `dero.resize_bilinear`;
 - integers: mixed pixels, whose weights are exact;
+- element sums: of images that become smaller by integers;
 - channel selection: channel by channel;
 - the network's description: an upsampling by integers.
 
@@ -17,6 +18,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Any
 
+import numpy as np
 from tvm import relax
 
 from ...canonicalization.channels_last import (
@@ -27,22 +29,26 @@ from ...canonicalization.channels_last import (
     check_plain,
 )
 from ...canonicalization.decompose import SPELLINGS, SpellingRewriter
+from ...canonicalization.element_sums import ElementSum
 from ...canonicalization.integer_arithmetic import INTEGERS, IntegerRewriter
 from ...canonicalization.integer_operand import integer_clamp, integer_factors, refuse_overflow
 from ...canonicalization.layout import Layout
 from ...canonicalization.moves import MOVES
+from ...canonicalization.region_reader import READERS, UNUSUAL, RegionReader
 from ...canonicalization.select_operators import SELECTION, SelectionRewriter, check_float32
-from ...ir.dataflow import dtype_of, is_call, shape_of
+from ...ir.dataflow import Dataflow, dtype_of, is_call, shape_of
 from ...ir.operator_graph import Node
 from ...reorganization.cannot_reorganize import no_counterpart
 from ...reorganization.channel_selection import NARROWING, same_channels
 from ...reorganization.description import Upsample
 from ...reorganization.kept_operators import image_operand
 from ...reorganization.partial_description import DESCRIPTION, DescribedTensor, PartialDescription
+from ...shortcuts.channel_sums import NotLinear
 from .. import attributes_of
 from .. import quantized as factors
+from ..bilinear_axis import Axis
 from ..fixed_point import onnx_rounding
-from ..resize2d import ONNX_ROUNDINGS
+from ..resize2d import ARITHMETICS, ONNX_ROUNDINGS, nearest_table
 from ..resize_bilinear import COORDINATES, LARGEST_ONE, axes
 from ..sum_range import SumRange
 from .registry import Refusal
@@ -207,6 +213,56 @@ def _has_ties(shape: tuple[int, ...], out: tuple[int, ...], coordinates: str) ->
         if any(((i + shift) * scale - shift) % 1 == Fraction(1, 2) for i in range(out[axis])):
             return True
     return False
+
+
+@READERS.register("relax.image.resize2d")
+def _elements(reader: RegionReader, call: Any) -> ElementSum:
+    """Single pixels, or mixed ones, of an image that becomes smaller."""
+    a = call.attrs
+    old, new = shape_of(call.args[0])[2:], shape_of(call)[2:]
+    if a.layout != "NCHW" or any(length % out for length, out in zip(old, new)):
+        raise NotLinear("is resized")
+    value = reader.value(call.args[0])
+    for axis, (length, out) in enumerate(zip(old, new), start=2):
+        matrix = _mixing(str(a.method), str(a.coordinate_transformation_mode), a, length, out)
+        reader.limit(value.cost * 2, len(value.terms) * 2)
+        value = value.mixed(matrix, axis)
+    return value
+
+
+def _mixing(method: str, coordinates: str, attrs: Any, length: int, out: int) -> np.ndarray:
+    """The weight of each pixel (column) along an axis in each of the result (row)."""
+    matrix = np.zeros((out, length))
+    places = np.arange(out)
+    if method == "nearest_neighbor":
+        rounding = _ROUNDING.get(str(attrs.rounding_method) or "floor")
+        if coordinates not in ("asymmetric", "half_pixel") or rounding is None:
+            raise NotLinear("is resized")
+        by_both = [
+            nearest_table(length, out, None, coordinates, rounding, arithmetic)
+            for arithmetic in ARITHMETICS
+        ]
+        if by_both[0] != by_both[1]:
+            raise NotLinear("is resized with a rounding of its own")
+        matrix[places, by_both[0]] = 1.0
+    elif method == "linear" and coordinates in COORDINATES:
+        axis = Axis.of(length, out, coordinates, None)
+        for place in range(out):
+            position = axis.place(place)
+            before, after = axis.neighbours(position)
+            share = (position - axis.one * before) / axis.one
+            matrix[place, before] += 1.0 - share
+            matrix[place, after] += share
+    else:
+        raise NotLinear("is resized")
+    return matrix
+
+
+@UNUSUAL.register("relax.image.resize2d")
+def _is_unusual(_old: Dataflow, call: Any) -> bool:
+    """Others make images larger, or change them in ways that are no sums of windows."""
+    a, old, new = call.attrs, shape_of(call.args[0]), shape_of(call)
+    return a.layout == "NCHW" and all(b < o and o % b == 0 for o, b in zip(old[2:], new[2:]))
 
 
 NARROWING.register("dero.resize2d", "dero.resize_bilinear")(same_channels)

@@ -25,6 +25,7 @@ from tvm import relax
 
 from ...canonicalization.channels_last import FOLLOWS, LAYOUT, always_follows, keep_layout
 from ...canonicalization.decompose import SPELLINGS, SpellingRewriter
+from ...canonicalization.element_sums import ElementSum
 from ...canonicalization.elementwise_region import VALUES
 from ...canonicalization.fold_constants import (
     CONSTANT_ARITHMETIC,
@@ -34,7 +35,7 @@ from ...canonicalization.fold_constants import (
 )
 from ...canonicalization.integer_tables import LITERT_TABLES
 from ...canonicalization.moves import always
-from ...canonicalization.region_reader import ON_KNOWN
+from ...canonicalization.region_reader import ON_KNOWN, READERS, UNUSUAL, RegionReader
 from ...canonicalization.select_operators import SELECTION, SelectionRewriter, check_float32
 from ...ir.constant_tensor import ConstantTensor
 from ...ir.dataflow import Dataflow, dtype_of, is_call, shape_of
@@ -145,6 +146,19 @@ def _cast(rewriter: SpellingRewriter, call: Any) -> relax.Expr | None:
         return None  # integers that are computed are no pixels
     one, zero = relax.const(1.0, "float32"), relax.const(0, dtype_of(data))
     return relax.op.dequantize(rewriter.new(data), one, zero, axis=0)
+
+
+@READERS.register("relax.astype")
+def _detour(reader: RegionReader, call: Any) -> ElementSum:
+    """To double and back, of what is rounded once."""
+    if {dtype_of(call), dtype_of(call.args[0])} - {"float32", "float64"}:
+        raise NotLinear("is rounded to another type")
+    return reader.value(call.args[0])
+
+
+@UNUSUAL.register("relax.astype")
+def _is_detour(_old: Dataflow, call: Any) -> bool:
+    return dtype_of(call.args[0]) == "float32" and dtype_of(call) == "float64"
 
 
 LAYOUT.register(*_ALL)(keep_layout)

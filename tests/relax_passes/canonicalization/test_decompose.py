@@ -112,6 +112,27 @@ def less_its_mean_by_its_deviation(emit, x):
     return op.add(product, const(BETA.reshape(1, 4, 1)))
 
 
+def computed_parameters(emit, x):
+    tripled = emit(op.multiply(const(GAMMA), const(3.0)))
+    computed = emit(op.sum(x, [0, 2]))
+    return emit(
+        op.nn.batch_norm(x, tripled, computed, computed, const(VARIANCE), axis=1, training=False)
+    )[0]
+
+
+def by_computed_parameters(emit, x):
+    tripled = emit(op.multiply(const(GAMMA), const(3.0)))
+    computed = emit(op.sum(x, [0, 2]))
+    gamma, beta, mean, variance = (
+        emit(op.reshape(vector, (1, 4, 1)))
+        for vector in (tripled, computed, computed, const(VARIANCE))
+    )
+    centered = emit(op.subtract(x, mean))
+    sure = emit(op.add(variance, const(1e-5)))
+    whitened = emit(op.divide(centered, emit(op.sqrt(sure))))
+    return op.add(emit(op.multiply(whitened, gamma)), beta)
+
+
 def bounds(emit, x):
     return op.nn.relu6(op.minimum(const([[2.0]]), op.maximum(x, const(-1.0))))
 
@@ -130,6 +151,7 @@ def clips(emit, x):
         ((1, 4, 6, 7), rounded_up(op.nn.max_pool2d), padded(op.nn.max_pool2d)),
         ((1, 4, 6, 7), rounded_up(op.nn.avg_pool2d), padded(op.nn.avg_pool2d)),
         ((1, 4, 9), by_own_statistics, less_its_mean_by_its_deviation),
+        ((1, 4, 9), computed_parameters, by_computed_parameters),
         ((1, 4), bounds, clips),
     ],
 )

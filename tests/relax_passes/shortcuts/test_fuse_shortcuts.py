@@ -24,6 +24,7 @@ from tests.relax_passes.network_parts import (
     without_findings,
 )
 
+ORDER = np.array([1, 0, 3, 2], "int32")
 WINDOW = {"pool_size": (3, 3), "strides": (2, 2), "padding": (1, 1, 1, 1)}
 POOL = {"pool_size": (3, 3), "pool_padding": (1, 1, 1, 1)}
 
@@ -276,7 +277,26 @@ def test_refusals() -> None:
         c, d = emit(cut(x, 0, 2), "c"), emit(scaled(emit(cut(x, 2, 4), "d"), 2.0), "e")
         return emit(add(emit(conv(x, 2), "y"), emit(add(c, d), "f")), "z")
 
+    def other_order(emit, x):
+        t = emit(make_call("take", [x, relax.const(ORDER)], axis=3, places=tuple(ORDER)), "t")
+        return emit(add(emit(conv(x, 4), "y"), t), "z")
+
+    def greatest(emit, x):
+        m = emit(make_call("reduce", [x], kind="max", axes=(3,), keepdims=True), "m")
+        return emit(add(emit(conv(x, 4), "y"), m), "z")
+
+    def moved_by_a_convolution(emit, x):
+        shifting = np.zeros((4, 3, 3, 4), "float32")
+        shifting[np.arange(4), 0, 2, np.arange(4)] = 1.0
+        plain = conv(x, 4)
+        operands = [x, relax.const(shifting), *plain.args[2:]]
+        s = emit(make_call("conv2d", operands, **attributes_of(plain)), "s")
+        return emit(add(emit(conv(x, 4, minimum=0.0), "y"), s), "z")
+
     cases = {
+        other_order: "comes from take, which is not the convolution's input",
+        greatest: "comes from reduce, which is not the convolution's input",
+        moved_by_a_convolution: "comes from conv2d, which is not the convolution's input",
         read_elsewhere: "cannot be fused: the convolution's result is read elsewhere too",
         two_windows: "adds up channels that are weighted differently",
         average_inside: "averages what lies inside the image, so that its windows weigh more at "
