@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
+import logging
+import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from dero_tvm.boundary.errors import UserError, first_line
@@ -19,6 +22,10 @@ from .untrusted import ForbiddenAction, untrusted
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
+# What PyTorch appends for its own developers.
+_TO_DEVELOPERS = re.compile(r"( Please check the warnings above|\. This is an internal miniz).*")
+_UNKNOWN_OPERATOR = re.compile(r"failed to resolve torch\.ops\.(\S+) to an operator")
+
 
 def read_exported_program(data: bytes, label: str) -> ExportedProgram:
     """The program that ``torch.export.save`` wrote; :class:`UserError` if it is none."""
@@ -29,18 +36,49 @@ def read_exported_program(data: bytes, label: str) -> ExportedProgram:
             f"{label} is a PyTorch file, and PyTorch is not installed; install it with "
             f"{pip_install('torch')}, or convert the model to ONNX"
         ) from error
+    logged: list[BaseException] = []
     try:
-        with warnings.catch_warnings(), untrusted():
+        with warnings.catch_warnings(), untrusted(), _errors_logged(logged):
             warnings.simplefilter("ignore")
             return torch.export.load(io.BytesIO(data))
     except ForbiddenAction as error:
         raise UserError(f"{label}: refused: {error}, and PyTorch would run it") from None
     except Exception as error:  # zip, JSON and pickle errors, differing by PyTorch version
-        reason = first_line(error).partition(" Please check the warnings above")[0]
+        cause: BaseException = logged[0] if logged else error
+        while cause.__cause__ is not None:
+            cause = cause.__cause__
+        unknown = _UNKNOWN_OPERATOR.search(str(cause))
+        if unknown is not None:
+            raise UserError(
+                f"{label}: the operator {unknown[1]} is none that PyTorch has here; write the "
+                "layer that uses it with PyTorch's own operators, and export the model again"
+            ) from error
+        reason = _TO_DEVELOPERS.sub("", first_line(cause))
         raise UserError(
             f"{label} is not a readable PyTorch program ({reason}); write it with "
             "torch.export.save(torch.export.export(model, example_inputs), path)"
         ) from error
+
+
+@contextmanager
+def _errors_logged(found: list[BaseException]) -> Iterator[None]:
+    """Collect what ``torch.export.load`` logs with a traceback, before it tries an older format.
+
+    What it raises in the end is about that format, so the reason is in the log alone.
+    """
+
+    def collect(record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        if error is not None:
+            found.append(error)
+        return False
+
+    logger = logging.getLogger("torch.export")
+    logger.addFilter(collect)
+    try:
+        yield
+    finally:
+        logger.removeFilter(collect)
 
 
 def load_exported_program(

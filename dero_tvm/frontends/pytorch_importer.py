@@ -44,6 +44,7 @@ def import_program(program: ExportedProgram, label: str, cut: Cut) -> ImportedPr
         program = program.run_decompositions(decompositions(known))
     if cut:
         program = cut_program(program, cut, label)
+    _refuse_numbers(program, label)
     _refuse_operators(program, known, label)
     module = importer.from_exported_program(
         program,
@@ -60,6 +61,22 @@ def import_program(program: ExportedProgram, label: str, cut: Cut) -> ImportedPr
     signature = program.graph_signature
     inputs, outputs = (map(str, n) for n in (signature.user_inputs, signature.user_outputs))
     return ImportedProgram(module, tuple(inputs), tuple(outputs), origins)
+
+
+def _refuse_numbers(program: ExportedProgram, label: str) -> None:
+    """Inputs and outputs that are no tensors: numbers, texts, None."""
+    from torch.export.graph_signature import ConstantArgument
+
+    signature = program.graph_signature
+    for role, specs in (("input", signature.input_specs), ("output", signature.output_specs)):
+        ports = [spec.arg for spec in specs if spec.kind.name == f"USER_{role.upper()}"]
+        for position, port in enumerate(ports):
+            if isinstance(port, ConstantArgument):
+                named = f" ({port.name!r})" if role == "input" else ""
+                raise UserError(
+                    f"{label}: {role} {position}{named} is {port.value!r} and no tensor; export "
+                    f"the model with tensors alone as its {role}s"
+                )
 
 
 def _refuse_operators(program: ExportedProgram, known: Collection[str], label: str) -> None:

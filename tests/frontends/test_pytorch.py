@@ -111,6 +111,55 @@ class Touch:
         return open, (str(self.path), "w")
 
 
+@pytest.mark.parametrize(
+    ("end", "change", "said"),
+    [
+        (
+            "models/model.json",
+            lambda data: data.replace(b"aten.relu.default", b"own.relu.default"),
+            r"the operator own\.relu\.default is none that PyTorch has here",
+        ),
+        (
+            "weight_0",
+            lambda data: data[:5],
+            r"not a readable .* \(Record data/weights/w",
+        ),
+        (
+            "models/model.json",
+            lambda data: re.sub(rb'("major": ?)\d+', rb"\g<1>99", data),
+            r"\(Serialized schema version SchemaVersion\(major=99",
+        ),
+    ],
+)
+def test_the_reason_is_said_and_not_logged(
+    torch, network, tmp_path: Path, capfd, caplog, end, change, said
+) -> None:
+    path = tmp_path / "model.pt2"
+    torch.export.save(torch.export.export(network, (torch.zeros(1, 3, 8, 8),)), path)
+    with pytest.raises(UserError, match=said):
+        load(rewritten(path, {end: change}))
+    assert capfd.readouterr() == ("", "")
+    assert not [record for record in caplog.records if record.levelname != "DEBUG"]
+
+
+def test_numbers_in_place_of_tensors(torch) -> None:
+    class Powers(torch.nn.Module):
+        def forward(self, image, count: int):
+            return image * count, count
+
+    program = torch.export.export(Powers(), (torch.ones(1, 3), 4))
+    with pytest.raises(UserError, match=r"input 1 \('count'\) is 4 and no tensor; export"):
+        load(program)
+
+    class Pair(torch.nn.Module):
+        def forward(self, image):
+            return image + 1, None
+
+    program = torch.export.export(Pair(), (torch.ones(1, 3),))
+    with pytest.raises(UserError, match=r"output 1 is None and no tensor; export"):
+        load(program)
+
+
 def test_python_objects_are_not_loaded(torch, network, tmp_path: Path) -> None:
     path = tmp_path / "model.pt2"
     torch.export.save(torch.export.export(network, (torch.zeros(1, 3, 8, 8),)), path)
