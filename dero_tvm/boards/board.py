@@ -47,6 +47,7 @@ import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
 
@@ -174,10 +175,25 @@ class Board:
         names = [region.name for region in self.ram if region.name]
         for name in sorted({name for name in names if names.count(name) > 1}):
             yield f"two regions of 'ram' are named '{name}'"
+        yield from self._shared_addresses()
+        smallest = min((region.size for region in self.ram if region.size), default=_END)
+        if self.alignment > smallest:
+            yield f"'alignment' is larger than a region of 'ram', which has {smallest:,} bytes"
         if self.core != "host" and not self.ram:
             yield "'ram' needs at least one region"
         if self.qemu and not self.flash:
             yield "'flash' is missing, which a board with 'qemu' needs"
+
+    def _shared_addresses(self) -> Iterator[str]:
+        """Complains of memories for data that lie in one another: arenas there would, too."""
+        memories: list[tuple[str, Ram | Flash]] = [
+            (f"ram[{index}]", region) for index, region in enumerate(self.ram)
+        ]
+        memories += [("flash", self.flash)] if self.flash else []
+        memories.sort(key=lambda named: named[1].origin)
+        for (below, first), (above, second) in pairwise(memories):
+            if first.size > 0 and first.origin + first.size > second.origin:
+                yield f"'{above}' begins inside '{below}', at {second.origin:#x}"
 
     @property
     def kernel_features(self) -> frozenset[str]:

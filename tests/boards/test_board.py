@@ -109,6 +109,13 @@ def test_unknown_boards(tmp_path):
         load_board(tmp_path / "none.toml")
 
 
+_FLASH_BELOW = "[flash]\norigin = 0x1ffffff0\nsize = 17\nsource = 'x'\n[[ram]]"
+_RAM_AROUND = (
+    '[[ram]]\nname = "all"\norigin = 0x1fff0000\nsize = 0x20000\nsection = ".all"\nsource = "x"\n'
+    "[[ram]]"
+)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
@@ -116,6 +123,7 @@ def test_unknown_boards(tmp_path):
         ("alignment = 8", 'alignment = "8"', "'alignment' must be an integer"),
         ("alignment = 8", "alignment = true", "'alignment' must be an integer"),
         ("alignment = 8", "alignment = 12", "'alignment' must be a power of two"),
+        ("alignment = 8", "alignment = 2048", "'alignment' is larger than a region .* 1,024 bytes"),
         ("alignment = 8", "alignment = 0", "'alignment' must be at least 1"),
         ("size = 1024", "", r"'ram\[0\].size' is missing"),
         ("size = 1024", "size = 1.5", r"'ram\[0\].size' must be an integer"),
@@ -129,6 +137,8 @@ def test_unknown_boards(tmp_path):
         ("[[ram]]", "[[sram]]", "'ram' needs at least one region"),
         ("[[ram]]", "[flash]\n[[ram]]", "'flash.origin' is missing; 'flash.size' is missing"),
         ("[[ram]]", '[qemu]\nmachine="x"\n[[ram]]', "'qemu.counter' is missing.*'flash' is missi"),
+        ("[[ram]]", _FLASH_BELOW, r"'ram\[0\]' begins inside 'flash', at 0x20000000"),
+        ("[[ram]]", _RAM_AROUND, r"'ram\[1\]' begins inside 'ram\[0\]', at 0x20000000"),
         ("name =", "name", "is not a TOML file"),
     ],
 )
