@@ -7,15 +7,23 @@ import re
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
+from .printable import printable
+
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 
+_LONGEST_WORD = 1000  # characters; a name in a model file may be as long as the file
+
+
 class _OneLine(Exception):
-    """An error whose message is one line (line breaks are replaced by spaces)."""
+    """An error whose message is one line (line breaks are replaced by spaces).
+
+    Of names that no terminal shows whole the middle is left out.
+    """
 
     def __init__(self, message: str) -> None:
-        super().__init__(" ".join(message.split()))
+        super().__init__(" ".join(printable(word, _LONGEST_WORD) for word in message.split()))
 
 
 class UserError(_OneLine):
@@ -35,11 +43,16 @@ _SPEECHLESS = (
     ZeroDivisionError,
 )
 # A TypeError may be of a library, which means the types of tensors, or of Python.
-_OF_PYTHON = re.compile(r"' object |operand type|NoneType|'\w+' and '\w+'|(positional|keyword) arg")
+_OF_PYTHON = re.compile(
+    r"' object |argument of type|operand type|NoneType|'\w+' and '\w+'|(positional|keyword) arg"
+)
 _UNKNOWN_FORM = "it has a form that is not supported"
 _CHECK = re.compile(r"^.*?Check failed: ")
 _CONDITION = re.compile(r" is false(?::|\.|$)| : |$")
 _NOISE = re.compile(r"Traceback|File |\[|\d+: |at /|Stack trace")
+# TVM prints an operator with all that it knows of it, and sizes with their types.
+_OPERATOR = re.compile(r"^In ir\.Op\(.*?\bsupport_level=\d+\), ")
+_SIZE = re.compile(r"\bT\.u?int\d+\((-?\d+)\)")
 
 
 def first_line(error: BaseException, limit: int = 200) -> str:
@@ -53,7 +66,8 @@ def first_line(error: BaseException, limit: int = 200) -> str:
     )
     text = "" if speechless else _spoken(error)
     if not text:
-        text = _UNKNOWN_FORM if str(error) else type(error).__name__
+        wordless = str(error) or isinstance(error, AssertionError)
+        text = _UNKNOWN_FORM if wordless else type(error).__name__
     return _shortened(text, limit)
 
 
@@ -70,6 +84,7 @@ def internal_error(error: BaseException) -> InternalError:
 def _spoken(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines()]
     spoken = (_without_condition(line) for line in lines if line and not _NOISE.match(line))
+    spoken = (_SIZE.sub(r"\1", _OPERATOR.sub("", line)) for line in spoken)
     return next((line for line in spoken if line), "")
 
 

@@ -258,6 +258,12 @@ def test_shape_known_only_at_run_time() -> None:
             "b",
         ),
         (RuntimeError(""), "RuntimeError"),
+        (AssertionError(), "it has a form that is not supported"),
+        (TypeError("argument of type 'PrimType' is not iterable"), "it has a form that"),
+        (
+            ValueError('In ir.Op(name="relax.add", support_level=10), dim 1 is T.int64(-2) and'),
+            "dim 1 is -2 and",
+        ),
     ],
 )
 def test_what_is_told_of_other_libraries_errors(error: Exception, text: str) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import flatbuffers
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 
 import dero_tvm
 from dero_tvm.boundary.errors import UserError
@@ -169,6 +171,51 @@ def test_damaged_tflite_never_escapes_as_another_exception() -> None:
             refused += 1
             assert "\n" not in str(error)
     assert refused > 30
+
+
+@pytest.mark.parametrize(
+    ("scales", "zero_points", "said"),
+    [
+        ([], [], "tensor 'y' is int8 without a scale; convert the model again"),
+        ([0.5] * 3, [0], "tensor 'y' of CONV_2D ('y') has 3 scales and 1 zero points"),
+        ([0.5] * 4, [0] * 4, "tensor 'y' is computed and has several scales, as constants alone"),
+    ],
+)
+def test_scales_of_a_result(scales: list[float], zero_points: list[int], said: str) -> None:
+    model = schema.ModelT.InitFromPackedBuf(bytearray(convolution()))
+    quantization = model.subgraphs[0].tensors[3].quantization
+    quantization.scale = np.array(scales, "float32")
+    quantization.zeroPoint = np.array(zero_points, "int64")
+    quantization.quantizedDimension = 3
+    assert said in refusal(packed(model))
+
+
+def packed(model: schema.ModelT) -> bytes:
+    builder = flatbuffers.Builder()
+    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())
+
+
+def test_options_of_another_operator() -> None:
+    model = schema.ModelT.InitFromPackedBuf(bytearray(convolution()))
+    operator = model.subgraphs[0].operators[0]
+    operator.builtinOptionsType = schema.BuiltinOptions.Pool2DOptions
+    operator.builtinOptions = schema.Pool2DOptionsT()
+    assert "CONV_2D that computes 'y': it has a form that is not supported" in refusal(
+        packed(model)
+    )
+
+
+def test_names_without_an_end() -> None:
+    builder = TFLiteBuilder()
+    x = builder.input("x" * 100_000, (1, 4), "float32")
+    y = builder.tensor("y" * 100_000, (1, 4), "float32")
+    builder.operator("CUSTOM", [x], [y], custom_code="c" * 100_000)
+    with pytest.raises(
+        UserError, match=r"unsupported operators: CUSTOM c+\.\.\.c+ \('y+"
+    ) as caught:
+        load(builder.build([y]))
+    assert len(str(caught.value)) < 3_000
 
 
 def test_zero_point_outside_of_its_type(tmp_path: Path) -> None:

@@ -214,10 +214,21 @@ class Converter(OperatorConverter):
         except Exception as error:  # TVM's converters assert, look up and raise freely
             raise UserError(
                 f"{self._label}: cannot import the operator {code} that computes {output!r}: "
-                f"{first_line(error)}"
+                f"{self._with_many_scales(op) or first_line(error)}"
             ) from error
         finally:
             self._bias = None
+
+    def _with_many_scales(self, op: tflite.Operator) -> str:
+        """What is wrong with a tensor that is computed and has several scales; "" if none is."""
+        for tensor in (*self.get_input_tensors(op), *self.get_output_tensors(op)):
+            if tensor.qnn_params and tensor.qnn_params["scale"].value.numpy().size > 1:
+                if tensor.buffer.DataIsNone():
+                    return (
+                        f"tensor {tensor.tensor.Name().decode()!r} is computed and has several "
+                        "scales, as constants alone may; convert the model again"
+                    )
+        return ""
 
     def _take_bias(self, code: str, op: tflite.Operator) -> None:
         """From now on `get_tensors` gives the operator's bias the units of its sums."""

@@ -12,8 +12,12 @@ from collections.abc import Sequence
 import tflite
 from tvm import relax
 
+from dero_tvm.boundary.errors import UserError
+
 from ..declared_types import Declared, check_declared
 from .reader import NamedSubGraph, shape_of
+
+_QUANTIZED = (tflite.TensorType.INT8, tflite.TensorType.UINT8, tflite.TensorType.INT16)
 
 
 def check_outputs(
@@ -27,12 +31,21 @@ def check_outputs(
 ) -> None:
     """Raises :class:`InternalError` where an output differs from its declaration.
 
+    :class:`UserError` where it is integers in the file whose scale is missing there.
+
     where: the model and the operator, for the message.
     types, names: of the imported outputs, and of the file's types, in the order of `outputs`.
     shapes: whether to compare shapes, which hold for the file's own shapes of inputs alone.
     """
     for index, actual, dtype in zip(outputs, types, names, strict=True):
-        shape = _declared(graph.Tensors(index)) if shapes else None
+        tensor = graph.Tensors(index)
+        computed = str(getattr(actual, "dtype", dtype))
+        if tensor.Type() in _QUANTIZED and tensor.Quantization() is None and "float" in computed:
+            raise UserError(
+                f"{where}: tensor {graph.names[index]!r} is {dtype} without a scale; convert the "
+                "model again, with all of its tensors quantized or none"
+            )
+        shape = _declared(tensor) if shapes else None
         if shape is not None and isinstance(actual, relax.TensorType) and actual.shape is not None:
             shape = _with_rank(shape, len(actual.shape))
         check_declared(f"{where}: tensor {graph.names[index]!r}", shape, dtype, actual)

@@ -165,7 +165,12 @@ def _refuse_quantization(tensor: tflite.Tensor, what: str) -> None:
         return
     zero_points = quantization.ZeroPointAsNumpy()
     listed = np.atleast_1d(zero_points).tolist()
-    if quantization.ZeroPointLength() != scales or (scales > 1 and np.any(zero_points)):
+    if quantization.ZeroPointLength() != scales:
+        raise UserError(
+            f"{what} has {scales} scales and {quantization.ZeroPointLength()} zero points; there "
+            "has to be a zero point for each scale"
+        )
+    if scales > 1 and np.any(zero_points):
         raise UserError(
             f"{what} has {scales} scales with the zero points {listed}; a scale per channel needs "
             "zero points of 0"
