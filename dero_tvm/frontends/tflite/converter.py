@@ -116,7 +116,7 @@ class Converter(OperatorConverter):
             | MOVES
             | _QUANTIZATION_BLIND
             | frozenset(own)
-            | {"RELU_0_TO_1"}
+            | {"DENSIFY", "RELU_0_TO_1"}
         ) - _WITHOUT_SCALES
         self.convert_map.update(own)
         for code in MOVES:

@@ -30,6 +30,8 @@ _ITEM_SIZES = {
     tflite.TensorType.BOOL: 1,
 }
 
+_MOST_SPARSE = 1 << 25  # elements, which are made of however few bytes
+
 _NEVER_QUANTIZED = (
     tflite.TensorType.FLOAT32,
     tflite.TensorType.FLOAT16,
@@ -196,6 +198,8 @@ def constant_value(model: tflite.Model, tensor: tflite.Tensor) -> np.ndarray | N
     if isinstance(tensor, NamedTensor) and tensor.expanded is not None:
         return tensor.expanded
     buffer = model.Buffers(tensor.Buffer())
+    if tensor.Sparsity() is not None:  # other values than the buffer's, which DENSIFY gives
+        return None
     if buffer is None or buffer.DataIsNone() or tensor.Type() not in _ITEM_SIZES:
         return None
     dtype = _NUMPY_TYPES[tensor.Type()]
@@ -319,7 +323,13 @@ def _check_tensor(model: tflite.Model, tensor: NamedTensor, file_size: int) -> N
         return
     present = buffer.DataAsNumpy().size
     size = _ITEM_SIZES.get(tensor.Type())
-    if size is not None and tensor.Sparsity() is None and present != size * _count(shape):
+    sparse = tensor.Sparsity() is not None
+    if sparse and (min(shape, default=1) < 0 or _count(shape) > _MOST_SPARSE):
+        raise ValueError(
+            f"sparse tensor {name!r} has the shape {list(shape)}, with more than {_MOST_SPARSE:,} "
+            "elements"
+        )
+    if size is not None and not sparse and present != size * _count(shape):
         raise ValueError(
             f"tensor {name!r} of shape {list(shape)} has {present} bytes of data instead of "
             f"{size * _count(shape)}"

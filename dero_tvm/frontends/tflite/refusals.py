@@ -98,6 +98,8 @@ def refuse_types(model: NamedModel, label: str) -> None:
         operands = [operator.Inputs(j) for j in range(operator.InputsLength())]
         results = [operator.Outputs(j) for j in range(operator.OutputsLength())]
         used = [tensor for tensor in (*operands, *results) if tensor >= 0]
+        if code != "DENSIFY":
+            _refuse_sparse(model, operator, used, label)
         users.update(dict.fromkeys(used, f" of {_title(model, operator)}"))
         wide = [t for t in used if graph.Tensors(t).Type() == tflite.TensorType.INT16]
         if code in INT16_OPERATORS:
@@ -125,6 +127,19 @@ def refuse_types(model: NamedModel, label: str) -> None:
             _refuse_zero_point(tensor, what)
         if index in layers:
             _refuse_quantization(tensor, what)
+
+
+def _refuse_sparse(
+    model: NamedModel, operator: tflite.Operator, used: list[int], label: str
+) -> None:
+    graph = model.Subgraphs(0)
+    for index in used:
+        if graph.Tensors(index).Sparsity() is not None:
+            raise UserError(
+                f"{label}: tensor {graph.names[index]!r} of {_title(model, operator)} is sparse, "
+                "which is supported in front of DENSIFY alone; convert the model again without "
+                "sparsity"
+            )
 
 
 def _refuse_bias(
