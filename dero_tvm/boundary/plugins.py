@@ -38,7 +38,7 @@ def load_plugin(module: str) -> None:
     sys.path.append(here)
     try:
         importlib.import_module(module)
-    except Exception as error:  # whatever the module does
+    except (Exception, SystemExit) as error:  # whatever the module does
         raise UserError(f"The plug-in {module} cannot be imported: {_reason(error)}") from error
     finally:
         sys.path.remove(here)
@@ -65,7 +65,7 @@ def loaded(point: metadata.EntryPoint) -> Any:
     """
     try:
         return point.load()
-    except Exception as error:  # whatever the plug-in does
+    except (Exception, SystemExit) as error:  # whatever the plug-in does
         package = point.dist.name if point.dist else "a package"
         raise UserError(
             f"The plug-in '{point.name}' ({point.value}) of {package} cannot be imported: "
@@ -73,6 +73,6 @@ def loaded(point: metadata.EntryPoint) -> Any:
         ) from error
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
     said = str(error).strip().splitlines()
     return f"{type(error).__name__}: {said[0]}" if said else type(error).__name__

@@ -96,6 +96,7 @@ def test_a_module_named_on_the_command_line(tmp_path: Path) -> None:
     [
         ("no_such_module", "ModuleNotFoundError: No module named 'no_such_module'"),
         ("broken", "ZeroDivisionError: division by zero"),
+        ("leaving", "SystemExit: 0"),  # as scripts do that are no modules
     ],
 )
 def test_a_plug_in_that_fails(value: str, said: str, tmp_path: Path) -> None:
@@ -104,6 +105,7 @@ def test_a_plug_in_that_fails(value: str, said: str, tmp_path: Path) -> None:
     shutil.copytree(PACKAGE, package)
     (package / "pyproject.toml").write_text(project.replace("sine_plugin.operator", value))
     (package / "broken.py").write_text("1 / 0\n")
+    (package / "leaving.py").write_text("raise SystemExit(0)\n")
     install(tmp_path / "site", package)
     text = tmp_path / "a.sines"
     text.write_text("sines 1")
