@@ -47,8 +47,8 @@ from tests.trust import record
 
 BATCH = 25  # networks a C file
 NO_CASCADES = 1 << 62
-TIME_LIMIT = 2.0  # seconds a plan, of every tenth network
-SHORT_LIMIT = 0.1  # of the others: a plan that is not the best one shows as much
+TIME_LIMIT = 0.5  # seconds a plan, of every tenth network
+SHORT_LIMIT = 0.02  # of the others: a plan that is not the best one shows as much
 
 
 @dataclass(frozen=True)

@@ -84,7 +84,7 @@ def test_whole_network(form: QuantFormat, activations: QuantType, record_propert
     skip_unless_runnable("host-c")
     first = None
     for dero in REWRITES:
-        compiled = dero_tvm.compile(model, dero=dero)
+        compiled = dero_tvm.compile(model, dero=dero, time_limit=0.2)
         outputs = [only(result) for result in compiled.run(feeds, "host-c")]
         first = outputs if first is None else first
         np.testing.assert_array_equal(np.concatenate(outputs), np.concatenate(first))
@@ -126,7 +126,8 @@ def test_every_layer(network, record_property) -> None:
 
     logits = only(onnx_runtime(model, [feed])[0])
     none, stream = (
-        only(dero_tvm.compile(model, dero=dero).run(feed)) for dero in ("none", "stream")
+        only(dero_tvm.compile(model, dero=dero, time_limit=0.2).run(feed))
+        for dero in ("none", "stream")
     )
     np.testing.assert_array_equal(stream, none)
     assert np.max(np.abs(none - logits)) <= 8.5 * output_step(model)

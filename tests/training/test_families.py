@@ -148,7 +148,7 @@ def test_reorganized(name) -> None:
     assert all(p.grad is not None and bool(p.grad.isfinite().all()) for p in trained)
     optimizer.step()
     file = onnx.load_from_string(made.files()["network.onnx"])
-    compiled = dero_tvm.compile(file, dero="stream")
+    compiled = dero_tvm.compile(file, dero="stream", time_limit=0.2)
     assert [s.reason for s in compiled.report.shortcuts if s.action != "fused"] == []
     assert len(compiled.report.shortcuts) == given
     image = torch.randn(*shape)
