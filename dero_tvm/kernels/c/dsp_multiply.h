@@ -14,7 +14,7 @@ struct dsp_multiplication {
 };
 
 /* The result of the product of two values without their zero points. */
-DSP_INLINE int8_t dsp_product_result(const struct dsp_multiplication *with, int32_t product) {
+DSP_INLINE int8_t dsp_multiplied(const struct dsp_multiplication *with, int32_t product) {
   int32_t scaled = dsp_scale(product, with->factor, with->zero_out, with->twice);
   int32_t result = dsp_saturate8(scaled);
   if (with->minimum > -128) {
@@ -38,13 +38,13 @@ DSP_INLINE void dsp_multiply(const struct dsp_multiplication *with, int32_t coun
     int32_t even_b = dsp_even_plus(offset_b, of_b), odd_b = dsp_odd_plus(offset_b, of_b);
     a += 4;
     b += 4;
-    out[0] = dsp_product_result(with, dsp_low(even_a) * dsp_low(even_b));
-    out[1] = dsp_product_result(with, dsp_low(odd_a) * dsp_low(odd_b));
-    out[2] = dsp_product_result(with, dsp_high(even_a) * dsp_high(even_b));
-    out[3] = dsp_product_result(with, dsp_high(odd_a) * dsp_high(odd_b));
+    out[0] = dsp_multiplied(with, dsp_low(even_a) * dsp_low(even_b));
+    out[1] = dsp_multiplied(with, dsp_low(odd_a) * dsp_low(odd_b));
+    out[2] = dsp_multiplied(with, dsp_high(even_a) * dsp_high(even_b));
+    out[3] = dsp_multiplied(with, dsp_high(odd_a) * dsp_high(odd_b));
     out += 4;
   }
   for (int32_t i = 0; i < (count & 3); ++i) {
-    out[i] = dsp_product_result(with, (with->zero_a + a[i]) * (with->zero_b + b[i]));
+    out[i] = dsp_multiplied(with, (with->zero_a + a[i]) * (with->zero_b + b[i]));
   }
 }
