@@ -73,40 +73,26 @@ DSP_NOINLINE static void requantize_others(const struct sums *sums, int32_t coun
 }
 
 /*
- * The results of two sums, side by side, so that a core with two pipes has something for both.  On
- * one with a single pipe, loads cost half where they stand together.
+ * The results of two sums, rounded `twice` or once, side by side, so that a core with two pipes has
+ * something for both.  On one with a single pipe, loads cost half where they stand together.
  */
-DSP_INLINE void requantize_two_twice(int32_t a, int32_t b, const struct requantization *to,
-                                     int8_t *out) {
+DSP_INLINE void requantize_two(int32_t a, int32_t b, const struct requantization *to, int32_t twice,
+                               int8_t *out) {
   int32_t factor_a = to[0].multiplier, factor_b = to[1].multiplier;
   int32_t round_a = to[0].round, right_a = to[0].right;
   int32_t round_b = to[1].round, right_b = to[1].right;
   DSP_SIX_TOGETHER(factor_a, factor_b, round_a, right_a, round_b, right_b);
   a = (int32_t)((uint32_t)a * 2);
   b = (int32_t)((uint32_t)b * 2);
-  a = dsp_high_product_rounded(a, factor_a);
-  b = dsp_high_product_rounded(b, factor_b);
-  a += a >> 31;
-  b += b >> 31;
-  a += round_a;
-  b += round_b;
-  a >>= right_a;
-  b >>= right_b;
-  out[0] = (int8_t)dsp_saturate8(a);
-  out[1] = (int8_t)dsp_saturate8(b);
-}
-
-/* The same, rounded once. */
-DSP_INLINE void requantize_two_once(int32_t a, int32_t b, const struct requantization *to,
-                                    int8_t *out) {
-  int32_t factor_a = to[0].multiplier, factor_b = to[1].multiplier;
-  int32_t round_a = to[0].round, right_a = to[0].right;
-  int32_t round_b = to[1].round, right_b = to[1].right;
-  DSP_SIX_TOGETHER(factor_a, factor_b, round_a, right_a, round_b, right_b);
-  a = (int32_t)((uint32_t)a * 2);
-  b = (int32_t)((uint32_t)b * 2);
-  a = dsp_high_product(a, factor_a);
-  b = dsp_high_product(b, factor_b);
+  if (twice) {
+    a = dsp_high_product_rounded(a, factor_a);
+    b = dsp_high_product_rounded(b, factor_b);
+    a += a >> 31;
+    b += b >> 31;
+  } else {
+    a = dsp_high_product(a, factor_a);
+    b = dsp_high_product(b, factor_b);
+  }
   a += round_a;
   b += round_b;
   a >>= right_a;
@@ -133,12 +119,12 @@ DSP_INLINE void requantize4(struct sums sums, int32_t count, const struct requan
                             const struct window *w, int32_t plainly, int8_t *out) {
   if (plainly == PLAIN_TWICE && count >= 4) {
     DSP_IN_REGISTER(to); /* it is read at once, twelve times */
-    requantize_two_twice(sums.a, sums.b, to, out);
-    requantize_two_twice(sums.c, sums.d, to + 2, out + 2);
+    requantize_two(sums.a, sums.b, to, 1, out);
+    requantize_two(sums.c, sums.d, to + 2, 1, out + 2);
   } else if (plainly == PLAIN_ONCE && count >= 4) {
     DSP_IN_REGISTER(to);
-    requantize_two_once(sums.a, sums.b, to, out);
-    requantize_two_once(sums.c, sums.d, to + 2, out + 2);
+    requantize_two(sums.a, sums.b, to, 0, out);
+    requantize_two(sums.c, sums.d, to + 2, 0, out + 2);
   } else {
     const struct sums others = sums; /* a copy, so that `sums` stay in registers */
     requantize_others(&others, count, to, w, out);
