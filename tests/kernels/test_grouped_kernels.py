@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,18 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relax_passes.operators import TensorSpec
-from tests.compiled.kernel_batch import KernelBatch
 from tests.compiled.native_kernel_runner import NativeKernel
 from tests.compiled.row_kernel_runner import RowKernel
 from tests.kernels import mve_cases
+from tests.kernels.core_cases import check_on_cores
 from tests.kernels.mve_cases import Case
 from tests.random_cases import cases
-
-CORES = {
-    "mps2-an386": {"dsp", "one-pipe"},
-    "mps2-an500": {"dsp"},
-    "mps3-an547": {"dsp", "mve"},
-}
 
 
 @st.composite
@@ -44,31 +37,16 @@ def layers(draw) -> Case:
 
 
 def test_bits(tmp_path: Path) -> None:
-    drawn: list[tuple[Case, int, np.ndarray]] = []
+    drawn: list[tuple[Case, int]] = []
 
     @given(layers(), st.integers(0, 2))
     @cases(16)
     def collect(layer: Case, ring: int) -> None:
-        drawn.append((layer, ring, layer.expected()))
+        drawn.append((layer, ring))
 
     collect()
-    on_boards = shutil.which("arm-none-eabi-gcc") and shutil.which("qemu-system-arm")
-    for board, features in CORES.items():
-        batch, expected = KernelBatch(), []
-        for case, ring, wanted in drawn:
-            native = NativeKernel(
-                case.name, case.specs, case.constants, features=features, **case.attrs
-            )
-            if native.kernel is not None:
-                batch.add(native, case.data, ring)
-                expected.append((case, wanted))
-        assert len(expected) > len(drawn) / 2
-        results = [batch.run_on_host(tmp_path)]
-        if on_boards:
-            results.append(batch.run_on_board(board, tmp_path))
-        for outputs in results:
-            for (case, wanted), output in zip(expected, outputs, strict=True):
-                np.testing.assert_array_equal(output, wanted, err_msg=str(case))
+    for with_kernel in check_on_cores(drawn, tmp_path):
+        assert len(with_kernel) > len(drawn) / 2
 
 
 @pytest.mark.parametrize("dtype", ["float32", "int16"])

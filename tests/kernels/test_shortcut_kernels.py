@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +20,11 @@ from relax_passes.operators.shortcut_steps import (
     Term,
     encode,
 )
-from tests.compiled.kernel_batch import KernelBatch
-from tests.compiled.native_kernel_runner import NativeKernel
 from tests.kernels import mve_cases
+from tests.kernels.core_cases import check_on_cores
 from tests.kernels.mve_cases import Case
 from tests.random_cases import cases
 
-CORES = {
-    "mps2-an386": {"dsp", "one-pipe"},
-    "mps2-an500": {"dsp"},
-    "mps3-an547": {"dsp", "mve"},
-}
 shifts = st.sampled_from([9, 30, 31, 32, 34])
 
 
@@ -114,30 +107,14 @@ def _normalisation(draw, rng, channels: int, vectors: list[np.ndarray]) -> Affin
 
 
 def test_bits(tmp_path: Path) -> None:
-    drawn: list[tuple[Case, int, np.ndarray]] = []
+    drawn: list[tuple[Case, int]] = []
 
     @given(layers(), st.integers(0, 2))
     @cases(16)
     def collect(layer: Case, ring: int) -> None:
-        drawn.append((layer, ring, layer.expected()))
+        drawn.append((layer, ring))
 
     collect()
-    on_boards = shutil.which("arm-none-eabi-gcc") and shutil.which("qemu-system-arm")
-    for board, features in CORES.items():
-        batch, expected = KernelBatch(), []
-        normalised = 0
-        for case, ring, wanted in drawn:
-            native = NativeKernel(
-                case.name, case.specs, case.constants, features=features, **case.attrs
-            )
-            if native.kernel is not None:
-                normalised += case.attrs["normalisation"] >= 0
-                batch.add(native, case.data, ring)
-                expected.append((case, wanted))
-        assert len(expected) > len(drawn) / 2 and normalised > len(drawn) / 8
-        results = [batch.run_on_host(tmp_path)]
-        if on_boards:
-            results.append(batch.run_on_board(board, tmp_path))
-        for outputs in results:
-            for (case, wanted), output in zip(expected, outputs, strict=True):
-                np.testing.assert_array_equal(output, wanted, err_msg=str(case))
+    for with_kernel in check_on_cores(drawn, tmp_path):
+        normalised = sum(case.attrs["normalisation"] >= 0 for case in with_kernel)
+        assert len(with_kernel) > len(drawn) / 2 and normalised > len(drawn) / 8
