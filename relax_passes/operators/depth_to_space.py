@@ -32,10 +32,8 @@ class DepthToSpace(GatherOperator):
     defaults = {"block_size": REQUIRED, "order": "DCR"}
 
     def infer(self, inputs: tuple[TensorSpec, ...], attrs: dict[str, Any]) -> TensorSpec:
-        data = single_operand(self.name, inputs, ("uint8", *NUMBERS), image=True)
-        check_choices(self.name, attrs, order=ORDERS)
+        data, rows, columns = _image_and_block(self.name, inputs, attrs)
         batch, height, width, channels = data.shape
-        rows, columns = block_of(attrs)
         if min(rows, columns) < 1 or channels % (rows * columns):
             raise ValueError(
                 f"depth_to_space: {channels} channels do not fill blocks of {rows} x {columns}"
@@ -70,10 +68,8 @@ class SpaceToDepth(GatherOperator):
     defaults = {"block_size": REQUIRED, "order": "DCR"}
 
     def infer(self, inputs: tuple[TensorSpec, ...], attrs: dict[str, Any]) -> TensorSpec:
-        data = single_operand(self.name, inputs, ("uint8", *NUMBERS), image=True)
-        check_choices(self.name, attrs, order=ORDERS)
+        data, rows, columns = _image_and_block(self.name, inputs, attrs)
         batch, height, width, channels = data.shape
-        rows, columns = block_of(attrs)
         if min(rows, columns) < 1 or height % rows or width % columns:
             raise ValueError(
                 f"space_to_depth: an image of {height} x {width} is no whole number of blocks of "
@@ -92,6 +88,15 @@ class SpaceToDepth(GatherOperator):
             rest, x = divided(i, columns)
             c, y = divided(rest, rows)
         return [n, row * rows + y, column * columns + x, c]
+
+
+def _image_and_block(
+    name: str, inputs: tuple[TensorSpec, ...], attrs: Mapping[str, Any]
+) -> tuple[TensorSpec, int, int]:
+    """What both operators take: an image, and the rows and columns of a block."""
+    data = single_operand(name, inputs, ("uint8", *NUMBERS), image=True)
+    check_choices(name, attrs, order=ORDERS)
+    return data, *block_of(attrs)
 
 
 def block_of(attrs: Mapping[str, Any]) -> tuple[int, int]:
