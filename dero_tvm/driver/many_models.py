@@ -24,7 +24,6 @@ from .estimate import Estimate, estimate
 from .options import ignore_stage
 
 _Result = TypeVar("_Result")
-_YOUNG = 50_000  # objects made before Python looks for those that are garbage in a circle
 
 
 @dataclass(frozen=True)
@@ -79,16 +78,11 @@ def fit_all(
 def processes(jobs: int | None = None) -> ProcessPoolExecutor:
     """An executor of `jobs` processes on this machine, by default one a core.
 
-    They are started anew, not forked: TVM has threads.
+    They are started anew, not forked: TVM has threads.  What they have loaded stays, and is not
+    looked through for garbage.
     """
     context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(jobs, mp_context=context, initializer=_collect_seldom)
-
-
-def _collect_seldom() -> None:
-    """Python's collector takes a seventh of the time, and finds little: what is loaded stays."""
-    gc.freeze()
-    gc.set_threshold(_YOUNG, 20, 20)
+    return ProcessPoolExecutor(jobs, mp_context=context, initializer=gc.freeze)
 
 
 def _asked(
