@@ -55,7 +55,14 @@ def load_installed() -> None:
 
 def entry_points(group: str) -> list[metadata.EntryPoint]:
     """Those of a group, sorted by name."""
-    return sorted(metadata.entry_points(group=group), key=lambda point: (point.name, point.value))
+    points = _installed(tuple(sys.path)).select(group=group)
+    return sorted(points, key=lambda point: (point.name, point.value))
+
+
+@cache
+def _installed(path: tuple[str, ...]) -> metadata.EntryPoints:
+    """All entry points of the packages on `path`: read once, as it opens a file a package."""
+    return metadata.entry_points()
 
 
 def loaded(point: metadata.EntryPoint) -> Any:
