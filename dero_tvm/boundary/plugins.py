@@ -18,6 +18,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from collections.abc import Sequence
 from functools import cache
 from importlib import metadata
 from typing import Any
@@ -53,16 +54,15 @@ def load_installed() -> None:
             loaded(point)
 
 
-def entry_points(group: str) -> list[metadata.EntryPoint]:
+def entry_points(group: str) -> Sequence[metadata.EntryPoint]:
     """Those of a group, sorted by name."""
-    points = _installed(tuple(sys.path)).select(group=group)
-    return sorted(points, key=lambda point: (point.name, point.value))
+    return _entry_points(group, tuple(sys.path))
 
 
 @cache
-def _installed(path: tuple[str, ...]) -> metadata.EntryPoints:
-    """All entry points of the packages on `path`: read once, as it opens a file a package."""
-    return metadata.entry_points()
+def _entry_points(group: str, path: tuple[str, ...]) -> Sequence[metadata.EntryPoint]:
+    """Of the packages on `path`; read once, as that opens a file a package."""
+    return sorted(metadata.entry_points(group=group), key=lambda point: (point.name, point.value))
 
 
 def loaded(point: metadata.EntryPoint) -> Any:

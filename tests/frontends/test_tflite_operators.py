@@ -49,6 +49,9 @@ def move(code: str, *, operands: tuple = (), **options) -> Case:
 moves = {
     "pad": move("PAD", operands=([[0, 0], [1, 2], [0, 1], [3, 0]],)),
     "mirror_pad": move("MIRROR_PAD", operands=([[0, 0], [1, 2], [0, 1], [0, 0]],), mode="REFLECT"),
+    "mirror_pad_edge_twice": move(
+        "MIRROR_PAD", operands=([[0, 0], [6, 2], [0, 1], [1, 4]],), mode="SYMMETRIC"
+    ),
     "transpose": move("TRANSPOSE", operands=([0, 3, 1, 2],)),
     "squeeze_all": move("SQUEEZE"),
     "squeeze_axis": move("SQUEEZE", squeeze_dims=[0]),
@@ -97,6 +100,27 @@ def _(b: TFLiteBuilder, rng: np.random.Generator) -> list[int]:
     y = b.tensor("y", None, "int8", **IN)
     b.operator("SELECT_V2", [where, x, z], [y])
     return [y]
+
+
+def embedding(result: str, **quantization: float) -> Case:
+    """Of indices that are within the table, as LiteRT wants them."""
+
+    def build(b: TFLiteBuilder, rng: np.random.Generator) -> list[int]:
+        x = b.input("x", (7,), "int32")
+        for code, limit in (("MAXIMUM", 0), ("MINIMUM", 4)):
+            bound = b.constant(code, [limit], "int32")
+            operands, x = [x, bound], b.tensor(f"{code} of x", (7,), "int32")
+            b.operator(code, operands, [x])
+        table = b.constant("table", rng.integers(-128, 128, (5, 6), "int8"), scale=0.07)
+        y = b.tensor("y", (7, 6), result, **quantization)
+        b.operator("EMBEDDING_LOOKUP", [x, table], [y])
+        return [y]
+
+    return build
+
+
+CASES["embedding_lookup"] = embedding("int8", scale=0.07)
+CASES["embedding_lookup_in_float"] = embedding("float32")
 
 
 @case("dynamic_update_slice")

@@ -28,6 +28,7 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from tflite.ActivationFunctionType import ActivationFunctionType
 from tflite.BuiltinOperator import BuiltinOperator
 from tflite.BuiltinOptions import BuiltinOptions
+from tflite.BuiltinOptions2 import BuiltinOptions2
 from tflite.MirrorPadMode import MirrorPadMode
 from tflite.Padding import Padding
 from tflite.TensorType import TensorType
@@ -76,6 +77,7 @@ _OPTION_TABLES: dict[str, str] = {
     "SPACE_TO_BATCH_ND": "SpaceToBatchNDOptions",
     "TOPK_V2": "TopKV2Options",
     "SVDF": "SVDFOptions",
+    "STABLEHLO_COMPOSITE": "StableHLOCompositeOptions",
     "UNIDIRECTIONAL_SEQUENCE_LSTM": "UnidirectionalSequenceLSTMOptions",
 }
 
@@ -123,6 +125,7 @@ class TFLiteBuilder:
     """Collects the tensors and operators of one subgraph; tensors are named by their index."""
 
     description: str = "built by a test"
+    results: Sequence[int] = ()  # of a graph that stands beside the first
     _tensors: list[_Tensor] = field(default_factory=list)
     _operators: list[_Operator] = field(default_factory=list)
     _inputs: list[int] = field(default_factory=list)
@@ -202,7 +205,7 @@ class TFLiteBuilder:
     ) -> bytes:
         """The flatbuffer; `subgraphs` > 1 repeats the graph, which makes a refusable model.
 
-        `others` are further graphs, without inputs and outputs, such as those of CALL_ONCE.
+        `others` are further graphs, such as those of CALL_ONCE and of composites.
         """
         unknown = [index for index, tensor in enumerate(self._tensors) if tensor.shape is None]
         if unknown:
@@ -227,7 +230,9 @@ class TFLiteBuilder:
         # Buffer 0 is the empty one that every tensor without data refers to.
         buffers = [_buffer(fb, None)]
         graphs = [self._graph(fb, "main", outputs, codes, buffers)] * subgraphs
-        graphs += [builder._graph(fb, "other", (), codes, buffers) for builder in others]
+        graphs += [
+            builder._graph(fb, "other", builder.results, codes, buffers) for builder in others
+        ]
         operator_codes = [_operator_code(fb, *code) for code in codes]
         subgraph_vector = _offsets(fb, graphs)
         code_vector = _offsets(fb, operator_codes)
@@ -352,15 +357,19 @@ def _operator(fb: flatbuffers.Builder, op: _Operator, code_index: int) -> int:
     inputs = fb.CreateNumpyVector(np.asarray(op.inputs, "int32"))
     outputs = fb.CreateNumpyVector(np.asarray(op.outputs, "int32"))
     table = _OPTION_TABLES.get(op.code, _camel(op.code.lower()) + "Options")
-    has_options = hasattr(BuiltinOptions, table)  # RELU, LOGISTIC and others carry none
-    options = None if not has_options else _options(fb, table, op.options)
+    # RELU, LOGISTIC and others carry none, and late ones theirs in a second field.
+    first, second = hasattr(BuiltinOptions, table), hasattr(BuiltinOptions2, table)
+    options = _options(fb, table, op.options) if first or second else None
     module.OperatorStart(fb)
     module.OperatorAddOpcodeIndex(fb, code_index)
     module.OperatorAddInputs(fb, inputs)
     module.OperatorAddOutputs(fb, outputs)
-    if has_options:
+    if first:
         module.OperatorAddBuiltinOptionsType(fb, getattr(BuiltinOptions, table))
         module.OperatorAddBuiltinOptions(fb, options)
+    elif second:
+        module.OperatorAddBuiltinOptions2Type(fb, getattr(BuiltinOptions2, table))
+        module.OperatorAddBuiltinOptions2(fb, options)
     elif op.options:
         raise ValueError(f"{op.code} takes no options, got {sorted(op.options)}")
     return module.OperatorEnd(fb)

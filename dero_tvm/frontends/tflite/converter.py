@@ -33,6 +33,7 @@ MOVES = frozenset(
         "BROADCAST_TO",
         "DEPTH_TO_SPACE",
         "DYNAMIC_UPDATE_SLICE",
+        "EMBEDDING_LOOKUP",
         "EXPAND_DIMS",
         "GATHER",
         "GATHER_ND",
@@ -57,7 +58,7 @@ MOVES = frozenset(
 )
 """Operators that move values and compute nothing."""
 
-DATA_INPUT = {"SPLIT": 1}
+DATA_INPUT = {"EMBEDDING_LOOKUP": 1, "SPLIT": 1}
 """The operand of a move that is moved, where it is not the first."""
 
 # Order is what matters to these, and quantization keeps it; SHAPE does not look at values; CAST

@@ -22,6 +22,7 @@ from . import integer_kernels as _integer_kernels  # noqa: F401
 from . import moves as _moves  # noqa: F401
 from . import recurrent as _recurrent  # noqa: F401
 from . import transpose_conv as _transpose_conv  # noqa: F401
+from .composites import inline_composites
 from .converter import Converter
 from .cut import cut_graph
 from .expanded_weights import expand_weights
@@ -49,6 +50,7 @@ def load_tflite(
     """
     model = read_model(data, label)
     with reading(label):
+        inline_composites(model, len(data))
         if cut:
             cut_graph(model, cut, label)
         refuse_control_flow(model, label)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 from math import prod
 
+import numpy as np
 import tflite
 from tvm import ir, relax
 
@@ -38,6 +39,38 @@ def _gather(converter: Converter, op: tflite.Operator) -> ir.Expr:
         axis=options.Axis(),
         mode="clip",  # TVM warns about the default, which reads outside the data if told to
     )
+
+
+@rule("EMBEDDING_LOOKUP")
+def _embedding_lookup(converter: Converter, op: tflite.Operator) -> ir.Expr:
+    indices, table = converter.get_input_tensors(op)
+    rows = relax.op.take(
+        converter.get_tensor_expr(table),
+        converter.get_tensor_expr(indices),
+        axis=0,
+        mode="clip",
+    )
+    # A table of integers may give numbers in floating point.
+    expanded = table.qnn_params and not converter.get_output_tensors(op)[0].qnn_params
+    return converter.dequantize(rows, table) if expanded else rows
+
+
+@rule("MIRROR_PAD")
+def _mirror_pad(converter: Converter, op: tflite.Operator) -> ir.Expr:
+    if options_of(op, tflite.MirrorPadOptions).Mode() == tflite.MirrorPadMode.REFLECT:
+        return converter.convert_mirror_pad(op)
+    # Of a symmetric one the edge itself stands twice, which Relax's padding does not know.
+    data, amounts = converter.get_input_tensors(op)
+    expr = converter.get_tensor_expr(data)
+    sizes = converter.static_shape(expr)
+    for axis, (before, after) in enumerate(converter.get_tensor_value(amounts).tolist()):
+        size = sizes[axis]
+        if not 0 <= min(before, after) <= max(before, after) <= size:
+            raise ValueError(f"it mirrors {before} and {after} of axis {axis}, which has {size}")
+        if before or after:
+            places = np.pad(np.arange(size), (before, after), mode="symmetric")
+            expr = relax.op.take(expr, relax.const(places, "int64"), axis=axis, mode="clip")
+    return expr
 
 
 @rule("GATHER_ND")

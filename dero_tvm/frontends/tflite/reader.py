@@ -68,45 +68,83 @@ class GraphPart:
     same: Mapping[int, int] = field(default_factory=dict)  # operands that stand for others
 
 
-class PartOperator(tflite.Operator):
-    """An operator whose operands are those that they stand for."""
+class PlacedOperator(tflite.Operator):
+    """An operator of a graph within another, or whose operands stand for others."""
 
+    tensors: Mapping[int, int] = {}  # of the graph around it, by those of its own
     same: Mapping[int, int] = {}
 
     def Inputs(self, j: int) -> int:
         tensor = super().Inputs(j)
+        tensor = self.tensors.get(tensor, tensor)
         return self.same.get(tensor, tensor)
 
     def InputsAsNumpy(self) -> np.ndarray:
         return np.array([self.Inputs(j) for j in range(self.InputsLength())], np.int32)
+
+    def Outputs(self, j: int) -> int:
+        tensor = super().Outputs(j)
+        return self.tensors.get(tensor, tensor)
+
+    def OutputsAsNumpy(self) -> np.ndarray:
+        return np.array([self.Outputs(j) for j in range(self.OutputsLength())], np.int32)
+
+
+@dataclass(frozen=True)
+class Inlined:
+    """The first graph with others in place of the operators that stand for them.
+
+    `tensors` are those behind its own, and `operators` all of them, in order, the latter with the
+    mapping from the tensors of their graph to the merged ones.
+    """
+
+    tensors: tuple[tflite.Tensor, ...]
+    operators: tuple[tuple[tflite.Operator, Mapping[int, int]], ...]
+    graphs: frozenset[int]
 
 
 class NamedSubGraph(tflite.SubGraph):
     """A graph, or a part of one, that hands out :class:`NamedTensor`."""
 
     names: Sequence[str] = ()
+    inlined: Inlined | None = None
     part: GraphPart | None = None
     expanded: Mapping[int, np.ndarray] = {}
 
     def Tensors(self, j: int) -> NamedTensor:
-        plain = super().Tensors(j)
+        own = super().TensorsLength()
+        plain = (
+            super().Tensors(j) if self.inlined is None or j < own else self.inlined.tensors[j - own]
+        )
         tensor = NamedTensor()
         tensor.Init(plain._tab.Bytes, plain._tab.Pos)
         tensor.unique_name = self.names[j]
         tensor.expanded = self.expanded.get(j)
         return tensor
 
+    def TensorsLength(self) -> int:
+        behind = () if self.inlined is None else self.inlined.tensors
+        return super().TensorsLength() + len(behind)
+
     def Operators(self, j: int) -> tflite.Operator:
-        if self.part is None:
+        if self.part is None and self.inlined is None:
             return super().Operators(j)
-        plain = super().Operators(self.part.operators[j])
-        operator = PartOperator()
+        position = j if self.part is None else self.part.operators[j]
+        plain, tensors = (
+            (super().Operators(position), {})
+            if self.inlined is None
+            else self.inlined.operators[position]
+        )
+        operator = PlacedOperator()
         operator.Init(plain._tab.Bytes, plain._tab.Pos)
-        operator.same = self.part.same
+        operator.tensors = tensors
+        operator.same = {} if self.part is None else self.part.same
         return operator
 
     def OperatorsLength(self) -> int:
-        return super().OperatorsLength() if self.part is None else len(self.part.operators)
+        if self.part is not None:
+            return len(self.part.operators)
+        return super().OperatorsLength() if self.inlined is None else len(self.inlined.operators)
 
     def Inputs(self, j: int) -> int:
         return super().Inputs(j) if self.part is None else self.part.inputs[j]
@@ -134,11 +172,12 @@ class NamedSubGraph(tflite.SubGraph):
 class NamedModel(tflite.Model):
     """A model that hands out :class:`NamedSubGraph`.
 
-    `part` is that of its first graph; `expanded` are tensors there that stand for other values
-    than the file has, by index.
+    `inlined` is what its first graph looks like with others inside, `part` what is looked at of
+    that; `expanded` are tensors there that stand for other values than the file has, by index.
     """
 
     names: Sequence[str] = ()
+    inlined: Inlined | None = None
     part: GraphPart | None = None
     expanded: Mapping[int, np.ndarray] = {}
 
@@ -149,7 +188,7 @@ class NamedModel(tflite.Model):
         # Only the first graph's tensors are named; of the others, values alone are read.
         graph.names = self.names if j == 0 else _unique_names(plain, len(self._tab.Bytes))
         if j == 0:
-            graph.part, graph.expanded = self.part, self.expanded
+            graph.inlined, graph.part, graph.expanded = self.inlined, self.part, self.expanded
         return graph
 
 

@@ -10,7 +10,7 @@ from dero_tvm.boundary.errors import UserError
 from ..cut import suggestion
 from .bias import bias_of
 from .constant_shapes import options_of
-from .converter import MOVES, Converter
+from .converter import DATA_INPUT, MOVES, Converter
 from .cut import named_graph
 from .reader import NamedModel, operator_name, type_name
 from .variables import UPDATED
@@ -77,7 +77,8 @@ def refuse_control_flow(model: NamedModel, label: str) -> None:
         for operator in operators
         if operator_name(model, operator) == "CALL_ONCE"
     }
-    if model.SubgraphsLength() - len(once - {0}) > 1 and model.part is None:
+    inlined = frozenset() if model.inlined is None else model.inlined.graphs
+    if model.SubgraphsLength() - len((once | inlined) - {0}) > 1 and model.part is None:
         raise UserError(
             f"{label} has {model.SubgraphsLength()} subgraphs, of which only one could be "
             "compiled; export each signature as a model of its own"
@@ -230,7 +231,7 @@ def refuse_operators(model: NamedModel, label: str) -> None:
             if wrapper.tensor_idx >= 0
         ]
         results = [bool(wrapper.qnn_params) for wrapper in tables.get_output_tensors(operator)]
-        if any(quantized[1:]) and not quantized[0] and not any(results) and code != "SPLIT":
+        if any(quantized[1:]) and not quantized[0] and not any(results) and code not in DATA_INPUT:
             problems[i] = (
                 f"{where} with float activations and weights that quantized operators read, too "
                 "(convert with full integer quantization)"
