@@ -148,4 +148,10 @@ def _spec(label: str, role: str, name: str, ty: tvm.ir.Type) -> ModelPort:
             f"{label}: the shape of {role} {name!r}, [{written}], is known only at run time; "
             "memory can be planned only for fixed shapes"
         )
-    return ModelPort(name, tuple(int(dim) for dim in dims), str(ty.dtype))
+    shape = tuple(int(dim) for dim in dims)
+    if 0 in shape:
+        raise UserError(
+            f"{label}: {role} {name!r} has the shape {list(shape)}, which has no elements; empty "
+            "tensors are not supported"
+        )
+    return ModelPort(name, shape, str(ty.dtype))

@@ -304,16 +304,19 @@ def test_onnx_node_that_cannot_be_converted(capfd: pytest.CaptureFixture[str]) -
     assert capfd.readouterr() == ("", ""), "TVM must not add lines of its own"
 
 
-def test_empty_tensor() -> None:
+@pytest.mark.parametrize("code", ["ConstantOfShape", "Constant"])
+def test_empty_tensor(code: str) -> None:
+    none = numpy_helper.from_array(np.zeros(0, "float32"))
+    given = {"inputs": ["shape"]} if code == "ConstantOfShape" else {"inputs": [], "value": none}
     graph = helper.make_graph(
-        [helper.make_node("ConstantOfShape", ["shape"], ["z"])],
+        [helper.make_node(code, outputs=["z"], **given)],
         "nothing",
         [],
         [helper.make_tensor_value_info("z", TensorProto.FLOAT, [0])],
         [numpy_helper.from_array(np.zeros(1, "int64"), "shape")],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
-    with pytest.raises(UserError, match=r"of shape \[0\], which has no elements; empty tensors"):
+    with pytest.raises(UserError, match=r"'z' has the shape \[0\], which has no elements"):
         dero_tvm.compile(model)
 
 

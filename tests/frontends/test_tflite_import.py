@@ -47,8 +47,11 @@ def float_network() -> TFLiteBuilder:
     return b
 
 
-def test_float_network() -> None:
+@pytest.mark.parametrize("empty_buffer", [False, True])
+def test_float_network(empty_buffer: bool) -> None:
+    """Also as some converters write it, with an empty buffer for the tensors that are computed."""
     builder = float_network()
+    builder.empty_buffer = empty_buffer
     names = [tensor.name for tensor in builder._tensors]
     model = builder.build([names.index("out")])
     loaded = load(model)

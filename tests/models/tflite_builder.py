@@ -126,6 +126,7 @@ class TFLiteBuilder:
 
     description: str = "built by a test"
     results: Sequence[int] = ()  # of a graph that stands beside the first
+    empty_buffer: bool = False  # for the tensors that are computed, in place of none
     _tensors: list[_Tensor] = field(default_factory=list)
     _operators: list[_Operator] = field(default_factory=list)
     _inputs: list[int] = field(default_factory=list)
@@ -228,7 +229,7 @@ class TFLiteBuilder:
                 codes.append((op.code, op.version, op.custom_code))
 
         # Buffer 0 is the empty one that every tensor without data refers to.
-        buffers = [_buffer(fb, None)]
+        buffers = [_buffer(fb, np.zeros(0, "uint8") if self.empty_buffer else None)]
         graphs = [self._graph(fb, "main", outputs, codes, buffers)] * subgraphs
         graphs += [
             builder._graph(fb, "other", builder.results, codes, buffers) for builder in others

@@ -24,7 +24,7 @@ from relax_passes.operators import make_call
 from .bias import bias_of, bias_quantization
 from .declared import check_outputs
 from .folding import fold
-from .reader import NamedSubGraph, shape_of
+from .reader import NamedSubGraph, has_data, shape_of
 
 # Output values are input values, so quantization commutes with them.
 MOVES = frozenset(
@@ -151,7 +151,7 @@ class Converter(OperatorConverter):
     ) -> np.ndarray:
         if self.is_prefetched(tensor_wrapper.tensor_idx):
             return self.get_prefetched_node(tensor_wrapper.tensor_idx)
-        if tensor_wrapper.buffer.DataIsNone():
+        if not has_data(tensor_wrapper.buffer, tensor_wrapper.tensor):
             raise ValueError(
                 f"its operand {tensor_wrapper.tensor.Name().decode()!r} must be a constant"
             )
@@ -224,7 +224,7 @@ class Converter(OperatorConverter):
         """What is wrong with a tensor that is computed and has several scales; "" if none is."""
         for tensor in (*self.get_input_tensors(op), *self.get_output_tensors(op)):
             if tensor.qnn_params and tensor.qnn_params["scale"].value.numpy().size > 1:
-                if tensor.buffer.DataIsNone():
+                if not has_data(tensor.buffer, tensor.tensor):
                     return (
                         f"tensor {tensor.tensor.Name().decode()!r} is computed and has several "
                         "scales, as constants alone may; convert the model again"

@@ -12,7 +12,7 @@ import tflite
 from dero_tvm.boundary.errors import UserError
 
 from ..execution_order import execution_order, late_operands
-from .reader import NamedModel, operator_name
+from .reader import NamedModel, has_data, operator_name
 
 
 def refuse_order(model: NamedModel, label: str) -> None:
@@ -74,7 +74,7 @@ def _given(model: NamedModel) -> dict[str, str]:
     constants = {
         name: "a constant of the model"
         for index, name in enumerate(graph.names)
-        if not model.Buffers(graph.Tensors(index).Buffer()).DataIsNone()
+        if has_data(model.Buffers(graph.Tensors(index).Buffer()), graph.Tensors(index))
     }
     inputs = [graph.names[graph.Inputs(i)] for i in range(graph.InputsLength())]
     return {**constants, **dict.fromkeys(inputs, "an input of the model")}

@@ -239,10 +239,17 @@ def constant_value(model: tflite.Model, tensor: tflite.Tensor) -> np.ndarray | N
     buffer = model.Buffers(tensor.Buffer())
     if tensor.Sparsity() is not None:  # other values than the buffer's, which DENSIFY gives
         return None
-    if buffer is None or buffer.DataIsNone() or tensor.Type() not in _ITEM_SIZES:
+    if buffer is None or not has_data(buffer, tensor) or tensor.Type() not in _ITEM_SIZES:
         return None
     dtype = _NUMPY_TYPES[tensor.Type()]
     return np.frombuffer(buffer.DataAsNumpy(), dtype).reshape(shape_of(tensor))
+
+
+def has_data(buffer: tflite.Buffer, tensor: tflite.Tensor) -> bool:
+    """Whether the tensor's values stand in the file: an empty list of them may mean that not."""
+    if buffer.DataIsNone():
+        return False
+    return buffer.DataLength() > 0 or 0 in shape_of(tensor)
 
 
 def element_type(tensor: tflite.Tensor) -> np.dtype:
@@ -358,9 +365,9 @@ def _check_tensor(model: tflite.Model, tensor: NamedTensor, file_size: int) -> N
     buffer = model.Buffers(tensor.Buffer())
     if buffer.Offset() > 1:
         raise ValueError(f"tensor {name!r} keeps its data outside the flatbuffer")
-    if buffer.DataIsNone():
+    if not has_data(buffer, tensor):
         return
-    present = buffer.DataAsNumpy().size
+    present = buffer.DataLength()
     size = _ITEM_SIZES.get(tensor.Type())
     sparse = tensor.Sparsity() is not None
     if sparse and (min(shape, default=1) < 0 or _count(shape) > _MOST_SPARSE):
