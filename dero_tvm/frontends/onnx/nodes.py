@@ -21,6 +21,7 @@ from .joins import JOINS, join
 from .local_response import local_response
 from .lp_normalization import LP_NORMALIZATION, lp_normalization
 from .old_operators import Node, in_newer_form
+from .one_hot import one_hot
 from .pad import pad, tile
 from .recurrent import RECURRENT, recurrent
 from .resize import refuse_misread, resize
@@ -33,6 +34,7 @@ _CONVERTERS: Mapping[str, Callable[[Node], relax.Expr]] = {
     "CumSum": cumulative_sum,
     "DynamicQuantizeLinear": dynamic_quantize,
     "LRN": local_response,
+    "OneHot": one_hot,
 }
 
 
