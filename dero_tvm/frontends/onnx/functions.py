@@ -11,9 +11,9 @@ from collections.abc import Iterable
 import onnx
 from onnx import inliner
 
-from dero_tvm.boundary.errors import UserError
+from dero_tvm.boundary.errors import UserError, first_line
 
-_MOST_NODES = 16_000  # twice as many as operators that can be compiled: exporters compute shapes
+MOST_NODES = 16_000  # twice as many as operators that can be compiled: exporters compute shapes
 _Key = tuple[str, str, str]
 
 
@@ -24,14 +24,27 @@ def inline_functions(model: onnx.ModelProto, label: str) -> onnx.ModelProto:
     without functions.
     """
     count = _Count({_key(function): function for function in model.functions}, label)
-    if count.of(model.graph.node) > _MOST_NODES:
+    if count.of(model.graph.node) > MOST_NODES:
         raise UserError(
-            f"{label}: the model has more than {_MOST_NODES:,} nodes, those of its functions "
+            f"{label}: the model has more than {MOST_NODES:,} nodes, those of its functions "
             "included; that is no network for a microcontroller"
         )
     if not model.functions:
         return model
-    return inliner.inline_local_functions(model)
+    try:  # bodies of other operator sets are converted to the model's
+        return inliner.inline_local_functions(model, convert_version=True)
+    except Exception as error:  # the converter asserts
+        sets = {
+            (function.name, opset.version)
+            for function in model.functions
+            for opset in function.opset_import
+            if opset.domain in ("", "ai.onnx")
+        }
+        listed = ", ".join(f"{name} {version}" for name, version in sorted(sets))
+        raise UserError(
+            f"{label}: its functions cannot be brought to the operator set of the model "
+            f"({listed}): {first_line(error)}; export it with one operator set for all"
+        ) from error
 
 
 def _key(item: onnx.FunctionProto | onnx.NodeProto) -> _Key:
