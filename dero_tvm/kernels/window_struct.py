@@ -63,3 +63,16 @@ def window_blocks(
         return offsets.under(from_first=False, tallest=tallest) + _PART
 
     return PixelBlocks(before, block, most, first)
+
+
+def single_pixel_blocks(call: Callable[..., str]) -> PixelBlocks:
+    """Blocks of a kernel whose windows are single pixels without padding.
+
+    `call` makes the statement for `count` pixels of the result, whose first one reads at `pixel`.
+    """
+
+    def block(pixel: str, count: str, result: str) -> str:
+        start = f"pixel_0 + {pixel} * (w->stride_w * w->in_pixel)"
+        return call(pixel=start, count=count, out=result)
+
+    return PixelBlocks(lambda offsets: offsets.pixels_under(from_first=False), block)

@@ -103,6 +103,25 @@ class RowOffsets:
             f"const struct taps vertical = {function}(w, row, {place}, rows);\n"
         )
 
+    def pixels_under(self, *, from_first: bool = True) -> str:
+        """Statements that declare the window `w` and the place of the data of `pixels` results.
+
+        The first of these reads at ``pixel``; without `from_first` there is ``pixel_0``, where
+        column 0 does.  For windows of single pixels without padding.
+        """
+        row = self.at("data", "(row * w->stride_h)", "(w->in_width * w->in_pixel)")
+        lines = "const struct window *w = (const struct window *)window;\n"
+        place = f"(const int8_t *){self.base('data')} + {row}"
+        if not from_first:
+            return f"{lines}const int8_t *pixel_0 = {place};\n"
+        if not self.columns:
+            return f"{lines}const int8_t *pixel = {place};\nconst int32_t pixels = w->out_width;\n"
+        return (
+            f"{lines}const int8_t *pixel = {place}\n"
+            "    + column_begin * (w->stride_w * w->in_pixel);\n"
+            "const int32_t pixels = column_end - column_begin;\n"
+        )
+
     def _under_columns(self, from_first: bool, tallest: int) -> str:
         """`under` for a range of columns: an image that begins with the first one of the strip."""
         place, function, strip = "(const int8_t *)data, data_rows", "rows_under", ""

@@ -224,6 +224,15 @@ def clamp(value, low, high, dtype: str = "int32"):
     return value
 
 
+def partial_type(dtype: str, terms: int) -> str:
+    """The smallest type that holds the sum of so many elements; of one term, its own."""
+    if dtype == "float32" or terms == 1:
+        return dtype
+    limits = [terms * limit for limit in type_limits(dtype)]
+    low, high = type_limits("int16")
+    return "int16" if low <= min(limits) and max(limits) <= high else "int32"
+
+
 def type_limits(dtype: str) -> tuple[int, int]:
     """The least and the greatest number of an integer type."""
     limits = np.iinfo(dtype)

@@ -11,7 +11,7 @@ from tvm.script import tirx as T
 from . import fixed_point, script
 from .operand_checks import check_choices, single_operand
 from .quantized import divide_factor
-from .registry import REQUIRED, Operator, OperatorClass, Span, register
+from .registry import REQUIRED, Operator, OperatorClass, Span, implementation, register
 from .signature import Signature, TensorSpec
 from .window import needed_along, output_length
 
@@ -82,9 +82,9 @@ class Pool2D(Operator):
         )
         if data.rows == 1 or not covers_all_rows:
             return None
-        return TensorSpec(
-            (out.pixels, out.channels), "float32" if data.dtype == "float32" else "int32"
-        )
+        greatest = signature["kind"] == "max"
+        terms = 1 if greatest else data.rows * signature["pool_size"][1]
+        return TensorSpec((out.pixels, out.channels), fixed_point.partial_type(data.dtype, terms))
 
     def row_kernel(self, signature: Signature) -> tirx.PrimFunc:
         return _row_kernel(signature)
@@ -130,6 +130,9 @@ def _running_kernel(signature: Signature) -> tirx.PrimFunc:
     horizontal = Axis.of(data, signature.attrs, 1)
     window = _Window(signature, vertical, horizontal)
     accumulator = window.accumulator
+    state = implementation(signature).running_state(signature)
+    assert state is not None
+    partial = state.dtype
     last_row = data.rows - 1
 
     @script.running_kernel(signature)
@@ -142,14 +145,14 @@ def _running_kernel(signature: Signature) -> tirx.PrimFunc:
                 acc = T.alloc_buffer((1,), accumulator)
                 acc[0] = window.start
                 if row > 0:
-                    acc[0] = S[ow * window.channels + c]
+                    acc[0] = T.cast(S[ow * window.channels + c], accumulator)
                 for kw in range(tap_columns):
                     x: T.let[T.int32] = horizontal.tap(left, first_column + kw)
                     acc[0] = window.combine(
                         acc[0],
                         X[T.truncmod(row, data_rows) * window.data_row + x * window.data_pixel + c],
                     )
-                S[ow * window.channels + c] = acc[0]
+                S[ow * window.channels + c] = T.cast(acc[0], partial)
                 if row == last_row:
                     O[ow * window.out_pixel + c] = window.finish(
                         acc[0], vertical.kernel * tap_columns

@@ -87,11 +87,15 @@ class Reduce(Operator):
         g = _Reduction(signature)
         if out.rows != 1 or data.rows == 1 or g.reduced_rows != data.rows:
             return None
-        return TensorSpec((g.pixels, g.channels), g.accumulator)
+        terms = g.count if g.kind in ("mean", "sum") else 1
+        return TensorSpec((g.pixels, g.channels), fixed_point.partial_type(data.dtype, terms))
 
     def running_kernel(self, signature: Signature) -> tirx.PrimFunc:
         g = _Reduction(signature)
         accumulator = g.accumulator
+        state = self.running_state(signature)
+        assert state is not None
+        partial = state.dtype
         last_row = signature.inputs[0].rows - 1
 
         @script.running_kernel(signature)
@@ -101,10 +105,10 @@ class Reduce(Operator):
                     acc = T.alloc_buffer((1,), accumulator)
                     acc[0] = g.start
                     if row > 0:
-                        acc[0] = S[p * g.channels + c]
+                        acc[0] = T.cast(S[p * g.channels + c], accumulator)
                     for j in range(g.reduced_in_row):
                         acc[0] = g.combine(acc[0], X[g.data_index(0, p, c, row, j, data_rows)])
-                    S[p * g.channels + c] = acc[0]
+                    S[p * g.channels + c] = T.cast(acc[0], partial)
                     if row == last_row:
                         O[p * g.out_pixel + c] = g.finish(acc[0])
 

@@ -114,6 +114,18 @@ def test_convolution(case):
     check("conv2d", case)
 
 
+@given(convolutions(), st.sampled_from([4, 12]), layer_roundings)
+@cases(8)
+def test_pixels_of_eight_channels(case, filters, rounding):
+    """Those whose results take all of int8 stay in registers."""
+    pixels = case["data"].shape[:3]
+    case["data"] = TensorSpec((*pixels, 8), "int8", 8 + case["data"].pixel_stride % 8)
+    case["constants"] = constants(case["rng"], (filters, 1, 1, 8), "usual")
+    case["attrs"] |= {"minimum": None, "maximum": None, "rounding": rounding}
+    case["attrs"] |= {"padding": (0, 0, 0, 0), "dilation": (1, 1), "out_pixel_stride": filters + 3}
+    check("conv2d", case)
+
+
 @given(convolutions(depthwise=True))
 @cases(12)
 def test_depthwise_convolution(case):

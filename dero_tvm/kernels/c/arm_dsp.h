@@ -172,6 +172,17 @@ DSP_INLINE int32_t dsp_high_product(int32_t a, int32_t b) {
   return (int32_t)((int64_t)a * b >> 32);
 }
 
+/* sum + the high word of the product a * b. */
+DSP_INLINE int32_t dsp_high_product_plus(int32_t sum, int32_t a, int32_t b) {
+#if DSP_NATIVE
+  int32_t product;
+  __asm__("smmla %0, %1, %2, %3" : "=r"(product) : "r"(a), "r"(b), "r"(sum));
+  return product;
+#else
+  return (int32_t)((uint32_t)sum + (uint32_t)(int32_t)((int64_t)a * b >> 32));
+#endif
+}
+
 /* The high word of a * b, rounded to nearest, ties upwards. */
 DSP_INLINE int32_t dsp_high_product_rounded(int32_t a, int32_t b) {
 #if DSP_NATIVE

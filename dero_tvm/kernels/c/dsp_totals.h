@@ -97,13 +97,26 @@ DSP_INLINE struct sums dsp_totals_plus(struct sums sums, const int8_t *bytes, in
   return sums;
 }
 
+/* Sums of bytes that are kept between two calls, in `halves` of words where these hold them. */
+DSP_INLINE int32_t dsp_kept_total(const void *state, int32_t halves, int32_t channel) {
+  return halves ? ((const int16_t *)state)[channel] : ((const int32_t *)state)[channel];
+}
+
+DSP_INLINE void dsp_keep_total(void *state, int32_t halves, int32_t channel, int32_t sum) {
+  if (halves) {
+    ((int16_t *)state)[channel] = (int16_t)sum;
+  } else {
+    ((int32_t *)state)[channel] = sum;
+  }
+}
+
 /*
  * Adds the pixels at `data` to the sums in `state`, which the first call sets, and writes the
  * results with the last one.  What is first and last at once needs no state.
  */
 TVMGEN_HOT
 DSP_NOINLINE static void dsp_totals(const struct totals *t, const int8_t *data, int32_t first,
-                                    int32_t last, int32_t *state, int8_t *out) {
+                                    int32_t last, void *state, int32_t halves, int8_t *out) {
   /* Copies: for all that C knows, a result may be written over what `t` points to. */
   struct requantization to = t->to;
   int32_t pixels = t->pixels, step = t->pixel, channels = t->channels, channel = 0;
@@ -113,26 +126,30 @@ DSP_NOINLINE static void dsp_totals(const struct totals *t, const int8_t *data, 
   for (; channel < (channels & ~3); channel += 4) {
     struct sums sums = {0, 0, 0, 0};
     if (!first) {
-      sums.a = state[channel], sums.b = state[channel + 1];
-      sums.c = state[channel + 2], sums.d = state[channel + 3];
+      sums.a = dsp_kept_total(state, halves, channel);
+      sums.b = dsp_kept_total(state, halves, channel + 1);
+      sums.c = dsp_kept_total(state, halves, channel + 2);
+      sums.d = dsp_kept_total(state, halves, channel + 3);
     }
     sums = dsp_totals_plus(sums, data + channel, pixels, step);
     if (last) {
       dsp_total_results(t, sums, usual, &to, ties, divisor, out + channel);
     } else {
-      state[channel] = sums.a, state[channel + 1] = sums.b;
-      state[channel + 2] = sums.c, state[channel + 3] = sums.d;
+      dsp_keep_total(state, halves, channel, sums.a);
+      dsp_keep_total(state, halves, channel + 1, sums.b);
+      dsp_keep_total(state, halves, channel + 2, sums.c);
+      dsp_keep_total(state, halves, channel + 3, sums.d);
     }
   }
   for (; channel < channels; ++channel) {
-    int32_t sum = first ? 0 : state[channel];
+    int32_t sum = first ? 0 : dsp_kept_total(state, halves, channel);
     for (int32_t pixel = 0; pixel < pixels; ++pixel) {
       sum += data[pixel * step + channel];
     }
     if (last) {
       out[channel] = dsp_total_result(t, sum);
     } else {
-      state[channel] = sum;
+      dsp_keep_total(state, halves, channel, sum);
     }
   }
 }

@@ -33,7 +33,8 @@ DSP_INLINE int32_t requantize_twice(int32_t sum, const struct requantization *to
 }
 
 DSP_INLINE int32_t requantize_once(int32_t sum, const struct requantization *to) {
-  return (dsp_high_product((int32_t)((uint32_t)sum * 2), to->multiplier) + to->round) >> to->right;
+  int32_t doubled = (int32_t)((uint32_t)sum * 2);
+  return dsp_high_product_plus(to->round, doubled, to->multiplier) >> to->right;
 }
 
 /* Any sum and any shift, by 64-bit arithmetic. */
@@ -87,14 +88,12 @@ DSP_INLINE void requantize_two(int32_t a, int32_t b, const struct requantization
   if (twice) {
     a = dsp_high_product_rounded(a, factor_a);
     b = dsp_high_product_rounded(b, factor_b);
-    a += a >> 31;
-    b += b >> 31;
+    a += (a >> 31) + round_a;
+    b += (b >> 31) + round_b;
   } else {
-    a = dsp_high_product(a, factor_a);
-    b = dsp_high_product(b, factor_b);
+    a = dsp_high_product_plus(round_a, a, factor_a);
+    b = dsp_high_product_plus(round_b, b, factor_b);
   }
-  a += round_a;
-  b += round_b;
   a >>= right_a;
   b >>= right_b;
   out[0] = (int8_t)dsp_saturate8(a);

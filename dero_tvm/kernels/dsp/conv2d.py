@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
+
 import numpy as np
 
-from relax_passes.operators import OperatorClass
+from relax_passes.operators import OperatorClass, Signature
 from relax_passes.operators.sum_range import SumRange
 
 from ..c_kernel import SUPPORT, CKernel, Request
 from ..kernel_table import register_kernel
-from ..window_struct import pack_window, window_blocks
-from .factors import pack_factors
+from ..window_struct import pack_window, single_pixel_blocks, window_blocks
+from .factors import Factors, pack_factors
 from .pairs import pack_pairs
 
 _DIRECT = """\
 dsp_conv2d_row({w}, vertical, rows, weight, (const struct requantization *)factors, {out});
 """
 _MOST_PADDING = 2048  # bytes by which one or two filters of many taps may grow to four
-_POINTWISE = """\
-dsp_pointwise_row({w}, vertical, rows, weight, (const struct requantization *)factors, {out});
+_PIXELS = """\
+{function}(w, {pixel}, {count}, weight, (const struct requantization *)factors, {out});
 """
+_NARROW = 8  # channels of pixels that stay in registers
 _GATHER = """\
 dsp_conv2d_gather_row({w}, vertical, rows, weight, (const struct requantization *)factors, {out},
                       scratch);
@@ -52,17 +56,35 @@ def conv2d(request: Request) -> CKernel | None:
     padding = words.nbytes - taps.size
     if padding > _MOST_PADDING and padding > taps.size // 2:
         return None
-    name, call = "dsp_conv2d_gather", _GATHER
+    constants = {"window": window, "weight": words, "factors": factors.records}
     if direct and kernel_h == kernel_w == 1 and not any(s.attrs.get("padding", ())):
-        name, call = "dsp_pointwise", _POINTWISE
-    elif direct:
-        name, call = "dsp_conv2d", _DIRECT
+        return _pixels(s, constants, factors)
+    name, call = ("dsp_conv2d", _DIRECT) if direct else ("dsp_conv2d_gather", _GATHER)
     return CKernel(
         name,
         lambda offsets: offsets.under() + call.format(w="w", out="out"),
-        {"window": window, "weight": words, "factors": factors.records},
+        constants,
         scratch=0 if direct else words.shape[1],
         support=(SUPPORT / f"{name}.h",),
         pixels=window_blocks(call.format),
+        ranges=True,
+    )
+
+
+def _pixels(s: Signature, constants: Mapping[str, np.ndarray], factors: Factors) -> CKernel:
+    """A convolution that takes each pixel by itself."""
+    name, function = "dsp_pointwise", "dsp_pointwise_row"
+    if s.inputs[0].channels == _NARROW and s.output.channels % 4 == 0:
+        records = factors.records if factors.plainly == "twice" else factors.halved
+        if records is not None:
+            name, function = "dsp_narrow", f"dsp_narrow_{factors.plainly}"
+            constants = {**constants, "factors": records}
+    call = partial(_PIXELS.format, function=function)
+    return CKernel(
+        name,
+        lambda offsets: offsets.pixels_under() + call(pixel="pixel", count="pixels", out="out"),
+        constants,
+        support=(SUPPORT / f"{name}.h",),
+        pixels=single_pixel_blocks(call),
         ranges=True,
     )

@@ -15,15 +15,33 @@ _DOUBLED = 1 << 30  # sums below it can be doubled in an int32
 _INT32 = 1 << 31
 # Multipliers for `reduced` have no more bits than it takes, so that in int32 sums it is `single`.
 _ROUNDED = {"double": "twice", "single": "once", "reduced": "once", "even": "even"}
+_PLAIN = ("twice", "once")
 ROUNDINGS = ("twice", "once", "any twice", "any once", "any even")  # enum rounding
 
 
 @dataclass(frozen=True, eq=False)
 class Factors:
-    """`records`: int32 of shape [filters, 4], a ``struct requantization`` each."""
+    """`records`: int32 of shape [filters, 4], a ``struct requantization`` each.
+
+    `plainly` is how results are rounded that take all of int8: ``once`` or ``twice``; None of those
+    that need another look.
+    """
 
     records: np.ndarray
     rounding: int  # enum rounding
+    plainly: str | None = None
+
+    @property
+    def halved(self) -> np.ndarray | None:
+        """Records for sums that are not doubled before they are rounded once; None if some cannot.
+
+        floor(2x) + round is shifted to the right by two bits and more as floor(x) + round / 2 is by
+        a bit less.
+        """
+        _, multiplier, added, right = self.records.T
+        if self.plainly != "once" or np.any((right < 2) & (multiplier != 0)):
+            return None
+        return np.concatenate([self.records[:, :2], np.stack([added >> 1, right - 1], 1)], axis=1)
 
 
 def pack_factors(
@@ -44,7 +62,9 @@ def pack_factors(
         rounding = f"any {rounding}"
         packed = np.stack([bias, multiplier, np.full_like(bias, zero_point), shift], axis=1)
     padded = np.pad(packed.astype(np.int32), ((0, -len(packed) % 4), (0, 0)))
-    return Factors(padded, ROUNDINGS.index(rounding))
+    limits = integer_limits(signature, signature.output.dtype)
+    plainly = rounding if rounding in _PLAIN and limits == (-128, 127) else None
+    return Factors(padded, ROUNDINGS.index(rounding), plainly)
 
 
 def _narrow(

@@ -15,9 +15,11 @@ from ..kernel_table import register_kernel
 from .factors import ROUNDINGS, pack_factors
 
 _RESULTS = "const struct totals *results = (const struct totals *)totals;\n"
-_WHOLE = "dsp_totals(results, data, 1, 1, 0, out);\n"
+_WHOLE = "dsp_totals(results, data, 1, 1, 0, 0, out);\n"
 _ROW_BYTES = "(results->pixels * results->pixel)"
-_RUNNING = "dsp_totals(results, data, row == 0, row == results->calls - 1, state, out);\n"
+_RUNNING = """\
+dsp_totals(results, data, row == 0, row == results->calls - 1, state, {halves}, out);
+"""
 _NO_FACTOR = (0, 0, 0, 0, 0, 0)
 _FEWEST_TERMS = 8  # of a reduction; below, the portable kernel takes no more instructions
 _MOST_TERMS = 1 << 23  # their sum, with any zero point, stays below 2^31
@@ -65,7 +67,8 @@ def _totals(request: Request, factor: tuple[int, int] | None) -> CKernel | None:
         *(divisor, *factors[:2], *int8_limits(s), *factors[2:]),
     )
     if request.state is not None:
-        name, call = "dsp_absorb", _RUNNING
+        halves = int(request.state.dtype == "int16")
+        name, call = "dsp_absorb", _RUNNING.format(halves=halves)
     else:
         name, call = "dsp_totals", _WHOLE
 

@@ -6,7 +6,7 @@ import textwrap
 from functools import partial
 
 from dero_tvm.schedule.row_offsets import RowOffsets
-from relax_passes.operators import Signature
+from relax_passes.operators import Signature, TensorSpec
 from relax_passes.operators.fixed_point import int8_limits
 
 from ..c_kernel import SUPPORT, CKernel, Request
@@ -34,7 +34,7 @@ def pool2d(request: Request) -> CKernel | None:
         if request.state is None:
             make = partial(_windows, s, rows, columns, _average(s))
         else:
-            make = partial(_running, s, rows, columns)
+            make = partial(_running, s, request.state, rows, columns)
     else:
         return None
     return CKernel(f"mve_pool_{s['kind']}", make, support=(SUPPORT / "mve_pool.h",))
@@ -90,7 +90,9 @@ for (int32_t channel = 0; channel < {s.output.channels}; channel += 4) {{
 }}"""
 
 
-def _running(s: Signature, rows: Axis, columns: Axis, offsets: RowOffsets) -> str:
+def _running(
+    s: Signature, state: TensorSpec, rows: Axis, columns: Axis, offsets: RowOffsets
+) -> str:
     """One row of the image enters the sums of all windows, which cover every row."""
     data, channels = s.inputs[0], s.output.channels
     low, high = int8_limits(s)
@@ -110,7 +112,7 @@ for (int32_t pixel = 0; pixel < {s.output.pixels}; ++pixel) {{
     }}
     mve_pool_add(sums, x + channel, columns, {step}, count);
     for (int32_t i = 0; i < count; ++i) {{
-      state[channel + i] = sums[i];
+      state[channel + i] = ({state.dtype}_t)sums[i];
     }}
     if (row == {rows.kernel - 1}) {{
       mve_pool_average(out + channel, sums, {rows.kernel} * columns, {low}, {high}, count);
