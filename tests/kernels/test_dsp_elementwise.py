@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relax_passes.operators import TensorSpec
-from relax_passes.operators.quantized import softmax_factors
+from relax_passes.operators.quantized import mean_factors, softmax_factors
 from tests.compiled.native_kernel_runner import NativeKernel
 from tests.compiled.row_kernel_runner import RowKernel
 from tests.models.tflite_builder import TFLiteBuilder, run_litert_reference
@@ -49,6 +49,20 @@ def check_totals(name, data, ring, **attrs):
     running = NativeKernel(name, [spec], {}, features=DSP, running_reduction=True, **attrs)
     assert running.kernel is not None and running.kernel.name == "dsp_absorb"
     np.testing.assert_array_equal(running.reduce_rows(data, ring=ring), expected)
+
+
+@pytest.mark.parametrize("height, kept", [(16, "int16"), (17, "int32")])
+def test_partial_sums_have_the_smallest_type_that_holds_them(height, kept):
+    spec = TensorSpec((1, height, 16, 5), "int8")
+    multiplier, shift = mean_factors(1.0, 1.0, height * 16)
+    attrs = {"kind": "mean", "axes": (1, 2), "multiplier": multiplier, "shift": shift}
+    portable = RowKernel("reduce", [spec], **attrs)
+    native = NativeKernel("reduce", [spec], {}, features=DSP, running_reduction=True, **attrs)
+    assert portable.state is not None and portable.state.dtype == kept
+    for number in (-128, 127):
+        data = np.full(spec.shape, number, np.int8)
+        assert (portable.run_rows(data) == number).all()
+        assert (native.reduce_rows(data) == number).all()
 
 
 @given(
