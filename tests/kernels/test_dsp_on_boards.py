@@ -15,7 +15,7 @@ from relax_passes.operators import TensorSpec
 from tests.compiled.kernel_batch import KernelBatch
 from tests.compiled.native_kernel_runner import NativeKernel
 from tests.compiled.row_kernel_runner import RowKernel
-from tests.kernels.test_dsp_kernels import convolutions
+from tests.kernels.test_dsp_kernels import convolutions, pixels_of_eight_channels
 from tests.random_cases import cases
 
 _TOOLS = ("arm-none-eabi-gcc", "qemu-system-arm")
@@ -42,9 +42,9 @@ def test_bits(name: str, tmp_path: Path) -> None:
     assert (ONE_PIPE in features) == (name == "mps2-an386")
     batch = KernelBatch()
     expected = []
-    for depthwise in (False, True):
+    for kind in (convolutions(), convolutions(depthwise=True), pixels_of_eight_channels()):
 
-        @given(convolutions(depthwise))
+        @given(kind)
         @cases(10)
         def each(case: dict[str, Any]) -> None:
             operands = list(case["constants"].values())
