@@ -33,6 +33,7 @@ from .canonicalization.rows_along_time import RowsAlongTime
 from .canonicalization.select_operators import SelectOperators
 from .canonicalization.signed_quantization import SignQuantization
 from .canonicalization.spell_normalizations import SpellNormalizations
+from .canonicalization.spell_places import SpellPlaces
 from .canonicalization.spell_shortcuts import SpellShortcuts
 from .canonicalization.split_projections import SplitProjections
 from .reorganization.description import Choices
@@ -83,6 +84,7 @@ def Canonicalize(input_layout: str = "model") -> tvm.transform.Pass:
             FoldConstants(),
             SpellNormalizations(),
             SpellShortcuts(),
+            SpellPlaces(),
             FoldAffine(),
             SplitProjections(),
             # One layout

@@ -52,6 +52,17 @@ def _circular_pad(data: Any, amounts: Any, mode: str = "constant", value: Any = 
     return data
 
 
+def _windows(data: Any, dimension: int, size: int, step: int) -> Any:
+    """``Tensor.unfold`` by indices; PyTorch would look at the same memory with other strides."""
+    import torch
+
+    axis = dimension % data.dim()
+    count = (data.shape[axis] - size) // step + 1
+    places = torch.arange(count)[:, None] * step + torch.arange(size)
+    picked = torch.index_select(data, axis, places.flatten())
+    return picked.unflatten(axis, (count, size)).movedim(axis + 1, -1)
+
+
 def _group_norm(
     data: Any, weight: Any, bias: Any, batch: int, channels: int, area: int, groups: int, eps: float
 ) -> Any:
@@ -173,6 +184,7 @@ def _of_a_batch(operator: str, rank: int) -> Callable[..., Any]:
 
 
 _OWN: dict[str, Callable[..., Any]] = {
+    "unfold.default": _windows,
     "pad.default": _circular_pad,
     "native_group_norm.default": _group_norm,
     "max.dim": _extreme_along("max"),

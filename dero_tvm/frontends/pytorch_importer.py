@@ -19,9 +19,13 @@ from .pytorch_converters import CONVERTERS
 from .pytorch_cut import cut_program, named_graph
 from .pytorch_decompositions import decompositions
 from .pytorch_recurrent import RECURRENT
+from .pytorch_scatters import SCATTERS
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
+
+
+_CONVERTERS = {**CONVERTERS, **SCATTERS}
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +43,7 @@ def import_program(program: ExportedProgram, label: str, cut: Cut) -> ImportedPr
     from tvm.relax.frontend.torch.exported_program_translator import ExportedProgramImporter
 
     importer = ExportedProgramImporter()
-    known = {*importer.convert_map, *CONVERTERS}
+    known = {*importer.convert_map, *_CONVERTERS}
     if not _has_sparse_tensors(program):
         program = program.run_decompositions(decompositions(known))
     if cut:
@@ -51,7 +55,7 @@ def import_program(program: ExportedProgram, label: str, cut: Cut) -> ImportedPr
         keep_params_as_input=False,
         unwrap_unit_return_tuple=True,
         no_bind_return_tuple=False,
-        custom_convert_map={**CONVERTERS, **RECURRENT},
+        custom_convert_map={**_CONVERTERS, **RECURRENT},
     )
     _refuse_other_shapes(importer.env, label)
     origins: dict[relax.Expr, Origin] = {}

@@ -1,8 +1,9 @@
 """Operators outside the project's set, compiled by TVM's own legalization.
 
 TVM gives a function over tensor parameters with allocations of its own.  On a microcontroller it
-takes plain pointers and its allocations must lie in the arena, where they are counted; so both
-are rewritten: parameters become pointers, allocations become slices of one scratch pointer.
+takes plain pointers, its allocations must lie in the arena, where they are counted, and there are
+no threads; so it is rewritten: parameters become pointers, allocations slices of one scratch
+pointer, and loops serial.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Sequence
 from math import prod
 
 import tvm
+import tvm_ffi
 from tvm import relax, tirx
 from tvm.ir import Call
 from tvm.s_tir import SBlock, SBlockRealize
@@ -47,6 +49,7 @@ def opaque_operation(
     if len(function.params) != len(arguments) + 1 or not _has_root(function):
         raise UserError(f"operator {opaque_name(call)} is no static kernel over plain tensors")
     _refuse_other_types(call, function, arguments)
+    function = function.with_body(_in_sequence(function.body))
     return _with_pointers(function), _scratch_bytes(function), arguments
 
 
@@ -75,6 +78,17 @@ def opaque_name(call: Call) -> str:
     if call.op.name == "relax.call_tir":
         return str(call.args[0].name_hint)
     return str(call.op.name)
+
+
+def _in_sequence(body: tirx.Stmt) -> tirx.Stmt:
+    """Loops that TVM would spread over threads, of which C has none, one turn after the other."""
+
+    def serial(loop: tirx.For) -> tirx.For:
+        if loop.kind == tirx.ForKind.SERIAL:
+            return loop
+        return tirx.For(loop.loop_var, loop.min, loop.extent, tirx.ForKind.SERIAL, loop.body)
+
+    return tvm_ffi.structural_map(body, [(tirx.For, serial)])
 
 
 def _has_root(function: tirx.PrimFunc) -> bool:
@@ -173,6 +187,9 @@ def _with_pointers(function: tirx.PrimFunc) -> tirx.PrimFunc:
             T.func_attr({"tirx.noalias": False})
             handles = [T.arg(p.name, T.handle(str(p.dtype))) for p in function.params]
             for param, handle in zip(function.params, handles):
+                if isinstance(param.elem_offset, tirx.Var):  # where a tensor may begin in a larger
+                    start = tirx.const(0, str(param.elem_offset.ty))
+                    T.add_to_parent(tirx.Bind(param.elem_offset, start))
                 T.add_to_parent(tirx.DeclBuffer(param, data=handle))
             if allocations:
                 scratch_ptr = T.arg("scratch", T.handle("int8"))

@@ -44,6 +44,7 @@ from relax_passes.canonicalization.rows_along_time import RowsAlongTime
 from relax_passes.canonicalization.select_operators import SelectOperators
 from relax_passes.canonicalization.signed_quantization import SignQuantization
 from relax_passes.canonicalization.spell_normalizations import SpellNormalizations
+from relax_passes.canonicalization.spell_places import SpellPlaces
 from relax_passes.canonicalization.spell_shortcuts import SpellShortcuts
 from relax_passes.canonicalization.split_projections import SplitProjections
 from relax_passes.ir.straight_line import read_function
@@ -86,6 +87,7 @@ PASSES: Passes = by_name(
     DecomposeComposites,
     SpellNormalizations,
     SpellShortcuts,
+    SpellPlaces,
     FoldAffine,
     SplitProjections,
     ChannelsLast,

@@ -45,12 +45,11 @@ def test_unsupported_operators(refused, tmp_path, output):
 
 
 def test_operator_that_is_imported_but_has_no_kernel(refused, tmp_path, output):
-    node = helper.make_node("ScatterElements", ["x", "places", "x"], ["y"], axis=1)
-    model = model_of([node], {"x": (1, 8)}, {"y": (1, 8)}, {"places": np.arange(8)[None]})
-    path = save(model, tmp_path / "scattered.onnx")
+    node = helper.make_node("EyeLike", ["x"], ["y"])
+    path = save(model_of([node], {"x": (4, 8)}, {"y": (4, 8)}), tmp_path / "unity.onnx")
     message = refused("compile", path, "-o", output)
-    assert message.startswith(f"{path}: operator scatter_elements: 1x8 float32")
-    assert "no C can be generated for it; replace it in the model" in message
+    assert message.startswith(f"{path}: operator relax.eye_like has no implementation as a static")
+    assert "replace it in the model (in the model: EyeLike 'y')" in message
 
 
 @pytest.mark.parametrize("kind", ["FLOAT16", "BFLOAT16", "STRING", "COMPLEX64"])

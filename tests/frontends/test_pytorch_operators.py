@@ -45,6 +45,16 @@ def resized(**options: Any) -> Function:
     return Function(lambda x: F.interpolate(x, **options))
 
 
+ODD = torch.tensor([3, 1])
+
+
+def put_apart(x: Any, y: Any) -> Any:
+    """Indices of axes that are no neighbours."""
+    changed = x.clone()
+    changed[torch.tensor([0, 0]), :, torch.tensor([1, -1])] = y
+    return changed
+
+
 CASES: dict[str, tuple[Any, Sequence[tuple[int, ...]]]] = {
     "conv": (nn.Conv2d(4, 6, (3, 2), stride=(2, 1), padding=(1, 0), dilation=(1, 2)), [IMAGE]),
     "conv groups": (nn.Conv2d(4, 8, 3, groups=2, bias=False), [IMAGE]),
@@ -122,6 +132,32 @@ CASES: dict[str, tuple[Any, Sequence[tuple[int, ...]]]] = {
     "gather last axis": (
         Function(lambda x: x.gather(-1, torch.tensor([2, 0]).expand(1, 4, 7, 2))),
         [IMAGE],
+    ),
+    "unfold": (Function(lambda x: x.unfold(-2, 3, 2).unfold(1, 2, 2) + 1), [IMAGE]),
+    "index add": (
+        Function(lambda x, y: torch.index_add(x, 1, torch.tensor([2, 0, 2]), y, alpha=2)),
+        [IMAGE, (1, 3, 7, 6)],
+    ),
+    "index copy": (
+        Function(lambda x, y: x.index_copy(2, torch.tensor([5, 0]), y).index_fill(1, ODD, 0.5)),
+        [IMAGE, (1, 4, 2, 6)],
+    ),
+    "index put apart": (Function(put_apart), [IMAGE, (2, 4, 6)]),
+    "index put computed": (
+        Function(lambda x, y: x.index_put((torch.zeros(4).long(), y.argsort() - 1), x[0] * 2)),
+        [IMAGE, (4,)],
+    ),
+    "scatter": (
+        Function(lambda x, y: x.scatter(1, ODD[None, :, None, None], y)),
+        [IMAGE, (1, 3, 2, 6)],
+    ),
+    "scatter add": (
+        Function(lambda x, y: x.scatter_add(-1, (y > 0).long() * 3, y)),
+        [(2, 5), (2, 3)],
+    ),
+    "scatter reduce": (
+        Function(lambda x, y: x.scatter_reduce(1, ODD[None, [0, 0, 1]], y, "amax")),
+        [(1, 4), (1, 3)],
     ),
     "unbind": (Function(lambda x: x.unbind(-1)[-1]), [IMAGE]),
     "mean": (Function(lambda x: x.mean((2, 3))), [IMAGE]),

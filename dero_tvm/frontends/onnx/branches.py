@@ -6,12 +6,10 @@ that shape with a branch for each answer; where shapes are fixed, one answer is 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import onnx
 
 from .constants import Constants
-from .graph_nodes import inner_graphs
+from .splicing import spliced
 
 
 def taken_branch(node: onnx.NodeProto, constants: Constants) -> list[onnx.NodeProto] | None:
@@ -29,10 +27,10 @@ def taken_branch(node: onnx.NodeProto, constants: Constants) -> list[onnx.NodePr
     branch = next((a.g for a in node.attribute if a.name == wanted and a.HasField("g")), None)
     if branch is None or len(branch.output) < len(node.output):
         return None
-    return _spliced(branch, list(node.output), constants)
+    return _in_place(branch, list(node.output), constants)
 
 
-def _spliced(
+def _in_place(
     branch: onnx.GraphProto, results: list[str], constants: Constants
 ) -> list[onnx.NodeProto]:
     made = {name for node in branch.node for name in node.output if name}
@@ -44,28 +42,13 @@ def _spliced(
         onnx.helper.make_node("Constant", [], [tensor.name], value=tensor)
         for tensor in branch.initializer
     ]
-    made.update(tensor.name for tensor in branch.initializer)
-    for name in sorted(made - set(names)):
-        names[name] = constants.fresh(name)
-    copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in branch.node]
-    nodes = held + copies
-    for node in nodes:
-        _rename(node, names)
+    inside = [*held, *branch.node]
+    nodes = spliced(inside, names, constants)
+    renamed = {
+        old: new for node, copy in zip(inside, nodes) for old, new in zip(node.output, copy.output)
+    }
     for value, result in zip(branch.output, results):
-        source = names.get(value.name, value.name)
+        source = renamed.get(value.name, value.name)
         if result and source != result:  # from outside, a constant, or a result twice
             nodes.append(onnx.helper.make_node("Identity", [source], [result]))
     return nodes
-
-
-def _rename(node: onnx.NodeProto, names: Mapping[str, str]) -> None:
-    node.input[:] = [names.get(name, name) for name in node.input]
-    node.output[:] = [names.get(name, name) for name in node.output]
-    for inner in inner_graphs(node):
-        own = {value.name for value in (*inner.input, *inner.initializer)}
-        own.update(name for inside in inner.node for name in inside.output)
-        outer = {old: new for old, new in names.items() if old not in own}
-        for inside in inner.node:
-            _rename(inside, outer)
-        for value in inner.output:
-            value.name = outer.get(value.name, value.name)

@@ -3,7 +3,8 @@
 Exporters write the sizes of a Reshape, the amounts of a Pad, or a grid of positions as chains of
 nodes on constants and on shapes of activations, and TVM's importer wants many of them as constants.
 A node whose operands are all known becomes an initializer, and an If whose condition is known the
-branch that is taken; on the way every tensor's type and shape is inferred, as ONNX defines them.
+branch that is taken, an operator that ONNX defines by others and that is not converted itself those
+others; on the way every tensor's type and shape is inferred, as ONNX defines them.
 
 What is computed is bounded, because a few bytes can ask for a constant of any size.  What quantizes
 or dequantizes stays: integer arithmetic is made of it later.
@@ -27,6 +28,8 @@ from dero_tvm.boundary.errors import UserError
 from .branches import taken_branch
 from .constant_forms import constant_value
 from .constants import Constants
+from .definitions import defined_by
+from .functions import MOST_NODES
 from .graph_nodes import replace_nodes
 from .types import rounds_up
 
@@ -85,6 +88,7 @@ class _Folding:
         self._declared = {value.name: value.type for value in model.graph.value_info}
         self._outputs = {value.name for value in model.graph.output}
         self._inlined = False
+        self._defined = 0  # nodes that operators were spelled out as
         self._work = 0
         self._products = 0
         self.types: Types = {value.name: value.type for value in model.graph.input}
@@ -107,7 +111,13 @@ class _Folding:
             self.types.update(self._inferred(node))
             results = self._results(node)
             if results is None:
-                kept.append(node)
+                definition = defined_by(node, self.types, self._opsets, self._constants)
+                if definition is None:
+                    kept.append(node)
+                else:
+                    self._count(definition)
+                    waiting.extendleft(reversed(definition))
+                    self._inlined = True
                 continue
             for name, value in zip(node.output, results):
                 if name:
@@ -120,6 +130,14 @@ class _Folding:
             replace_nodes(self._graph, kept)
             self._constants.drop_unread(computed)
         return self.types
+
+    def _count(self, definition: Sequence[onnx.NodeProto]) -> None:
+        self._defined += len(definition)
+        if self._defined > MOST_NODES:
+            raise UserError(
+                f"{self._label}: the definitions of its operators have more than {MOST_NODES:,} "
+                "nodes; that is no network for a microcontroller"
+            )
 
     def _holds_constant(self, node: onnx.NodeProto) -> bool:
         """Make an initializer of a branch's Constant node; False for others."""

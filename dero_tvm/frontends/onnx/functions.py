@@ -13,7 +13,7 @@ from onnx import inliner
 
 from dero_tvm.boundary.errors import UserError
 
-_MOST_NODES = 16_000  # twice as many as operators that can be compiled: exporters compute shapes
+MOST_NODES = 16_000  # twice as many as operators that can be compiled: exporters compute shapes
 _Key = tuple[str, str, str]
 
 
@@ -24,9 +24,9 @@ def inline_functions(model: onnx.ModelProto, label: str) -> onnx.ModelProto:
     without functions.
     """
     count = _Count({_key(function): function for function in model.functions}, label)
-    if count.of(model.graph.node) > _MOST_NODES:
+    if count.of(model.graph.node) > MOST_NODES:
         raise UserError(
-            f"{label}: the model has more than {_MOST_NODES:,} nodes, those of its functions "
+            f"{label}: the model has more than {MOST_NODES:,} nodes, those of its functions "
             "included; that is no network for a microcontroller"
         )
     if not model.functions:

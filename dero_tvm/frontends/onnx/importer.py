@@ -12,7 +12,6 @@ from pathlib import Path
 import onnx
 import tvm
 from tvm import relax
-from tvm.relax.frontend.onnx.onnx_frontend import _get_convert_map
 
 from dero_tvm.boundary.errors import InternalError, UserError, first_line
 from relax_passes.ir.origins import Origin
@@ -25,23 +24,21 @@ from ..shapes import Dimension, resolve_input_shapes
 from .constant_forms import constants_to_initializers
 from .constants import Constants
 from .cut import cut_graph, named_graph
+from .definitions import CONTROL_FLOW, KNOWN
 from .folding import Types, fixed_shape, fold_constants
 from .functions import inline_functions
 from .joins import too_many
-from .lp_normalization import LP_NORMALIZATION
 from .misread import misread
 from .narrow_constants import widen_constants
 from .node_order import drop_unread_results, order_nodes
 from .nodes import Importer
 from .ports import quantized_ports
-from .qoperators import QOPERATORS, UnsupportedForm, qoperators_to_qdq
+from .qoperators import UnsupportedForm, qoperators_to_qdq
 from .reader import complaint, load_external_data
-from .recurrent import RECURRENT
 from .sequences import spell_out_sequences
 from .types import check_types, declared_types
 
 _STANDARD_DOMAINS = ("", "ai.onnx", "com.microsoft")
-_CONTROL_FLOW = ("If", "Loop", "Scan", "SequenceMap")
 _SEQUENCES = (  # what makes one
     *("SequenceConstruct", "SequenceEmpty", "SequenceErase", "SequenceInsert"),
     "SplitToSequence",
@@ -218,13 +215,12 @@ def _refuse_types(
 
 
 def _refuse_operators(graph: onnx.GraphProto, label: str) -> None:
-    known = {*_get_convert_map(), *QOPERATORS, *RECURRENT, LP_NORMALIZATION}
     problems: dict[int, str] = {}  # by position
     constants = Constants(graph)
     made_by = {output: node.op_type for node in graph.node for output in node.output}
     for position, node in enumerate(graph.node):
         foreign = node.domain not in _STANDARD_DOMAINS
-        if foreign or node.op_type not in known or node.op_type in _CONTROL_FLOW:
+        if foreign or node.op_type not in KNOWN or node.op_type in CONTROL_FLOW:
             operator = f"{node.domain}.{node.op_type}" if foreign else node.op_type
             problems[position] = f"{operator} ({_title(node)})"
         elif node.op_type in _OF_SEQUENCES:  # TVM's importer would take a tensor apart for ever

@@ -16,6 +16,7 @@ from relax_passes.ir.origins import Origin
 from .cast import cast
 from .clip import clip
 from .cumulative import cumulative_sum
+from .definitions import operator_of
 from .dynamic_quantize import dynamic_quantize
 from .joins import JOINS, join
 from .local_response import local_response
@@ -52,7 +53,7 @@ class Importer(ONNXGraphImporter):
     def _construct_nodes(self, graph: onnx.GraphProto) -> None:
         super()._construct_nodes(graph)
         for node in graph.node:
-            origin = Origin(node.op_type, node.name or next(iter(node.output), ""))
+            origin = Origin(operator_of(node), node.name or next(iter(node.output), ""))
             for output in node.output:
                 converted = self._nodes.get(output)
                 if isinstance(converted, (relax.Var, Call, relax.TupleGetItem)):

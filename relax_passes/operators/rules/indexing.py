@@ -5,6 +5,7 @@
 - selection: with a list of constant indices along one axis, `dero.take`;
 - element sums: with constant indices along one axis;
 - indices: bounded by the axes that they count through;
+- places, which `SpellPlaces` asks for: constant ones;
 - the network's description: channels that are shuffled.
 """
 
@@ -23,6 +24,7 @@ from ...canonicalization.layout import Layout
 from ...canonicalization.moves import MOVES, always
 from ...canonicalization.region_reader import READERS, RegionReader
 from ...canonicalization.select_operators import SELECTION, SelectionRewriter
+from ...canonicalization.spell_places import READ_PLACES, KnownValues, along_axis, numbered
 from ...ir.dataflow import shape_of
 from ...ir.operator_graph import Node
 from ...reorganization.cannot_reorganize import no_counterpart
@@ -82,12 +84,8 @@ def _gather_elements(reader: RegionReader, call: Any) -> ElementSum:
     indices = reader.old.constant(call.args[1])
     if indices is None:
         raise NotLinear("takes elements that are computed")
-    chosen, axis = indices.values.astype(np.int64), int(call.attrs.axis)
-    # Other axes may be longer in the data.
-    part = tuple(
-        slice(None) if a == axis % chosen.ndim else slice(n) for a, n in enumerate(chosen.shape)
-    )
-    return reader.value(call.args[0]).moved(lambda a: np.take_along_axis(a[part], chosen, axis))
+    places = along_axis(call, indices.values.astype(np.int64))
+    return reader.value(call.args[0]).moved(lambda a: a.ravel()[places])
 
 
 @READERS.register("relax.gather_nd")
@@ -98,6 +96,28 @@ def _gather_nd_elements(reader: RegionReader, call: Any) -> ElementSum:
         raise NotLinear("takes elements that are computed")
     chosen = indices.values[..., 0].astype(np.int64)
     return reader.value(call.args[0]).moved(lambda a: a.take(chosen, 0))
+
+
+@READ_PLACES.register("relax.gather_elements")
+def _gather_elements_places(call: Any, known: KnownValues) -> np.ndarray | None:
+    indices = known(call.args[1])
+    return None if indices is None else along_axis(call, indices)
+
+
+@READ_PLACES.register("relax.gather_nd")
+def _gather_nd_places(call: Any, known: KnownValues) -> np.ndarray | None:
+    indices, batch = known(call.args[1]), int(call.attrs.batch_dims)
+    if indices is None:
+        return None
+    elements = numbered(call)
+    if batch == 0:
+        return elements[tuple(np.moveaxis(indices, -1, 0))]
+    flat = zip(
+        elements.reshape(-1, *elements.shape[batch:]),
+        indices.reshape(-1, *indices.shape[batch:]),
+    )
+    parts = [part[tuple(np.moveaxis(places, -1, 0))] for part, places in flat]
+    return np.stack(parts).reshape(shape_of(call))
 
 
 @DESCRIPTION.register("dero.take")
