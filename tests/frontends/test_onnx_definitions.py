@@ -67,6 +67,48 @@ def test_in_networks() -> None:
         np.testing.assert_allclose(found, expected, 1e-5, 1e-6, err_msg=case)
 
 
+def calling(body: list[onnx.NodeProto], opset: int, of_the_model: int) -> onnx.ModelProto:
+    """A network of one function that the file defines in an operator set of its own."""
+    function = helper.make_function(
+        "own", "Part", ["a"], ["b"], body, [helper.make_opsetid("", opset)]
+    )
+    call = helper.make_node("Part", ["x"], ["y"], domain="own")
+    model = model_of([call], {"x": SHAPE}, {"y": None}, opset=of_the_model)
+    model.functions.append(function)
+    model.opset_import.append(helper.make_opsetid("own", 1))
+    return model
+
+
+OTHER_SETS = {
+    "same": calling([node("Relu", "a", "b")], 18, 18),
+    "newer": calling([node("Relu", "a", "b")], 21, 18),
+    "mean": calling([node("ReduceMean", "a", "b", axes=[2, 3])], 13, 18),
+    "new_axis": calling([node("Unsqueeze", "a", "b", axes=[0])], 11, 18),
+    "softmax": calling([node("Softmax", "a", "b", axis=1)], 11, 18),
+}
+
+
+def test_functions_of_other_operator_sets() -> None:
+    library = library_of({name: streamed_program(model) for name, model in OTHER_SETS.items()})
+    x = np.random.default_rng(0).standard_normal(SHAPE).astype("float32")
+    for name, model in OTHER_SETS.items():
+        (expected,) = ReferenceEvaluator(model).run(None, {"x": x})
+        if name == "softmax":  # the evaluator takes it for today's
+            flat = np.exp(x.reshape(1, -1))
+            expected = (flat / flat.sum()).reshape(SHAPE)
+        (found,) = library.run(name, {"x": x})[0].values()
+        np.testing.assert_allclose(found, expected, 1e-5, 1e-6, err_msg=name)
+
+
+def test_a_function_that_cannot_be_brought_to_the_set_of_the_model() -> None:
+    body = [
+        helper.make_node("Constant", [], ["axes"], value_ints=[2, 3]),
+        node("ReduceMean", "a", "axes", "b"),
+    ]
+    with pytest.raises(UserError, match=r"operator set of the model \(Part 18\)"):
+        load(calling(body, 18, 13))
+
+
 def test_what_it_consists_of_has_its_name() -> None:
     bindings = read_function(load(network([node("Swish", "x", "y", name="gate")])).module).bindings
     found = [origins_of(var) for var, _ in bindings]

@@ -27,7 +27,13 @@ def network(kind: int, values: np.ndarray, how: str, **attributes: object) -> on
     model = model_of(nodes, {"x": SHAPE}, {"y": None}, opset=21)
     model.ir_version = 10
     model.graph.initializer.append(helper.make_tensor("w", kind, WEIGHTS, values.ravel().tolist()))
-    if "axis" in attributes:
+    if "block_size" in attributes:  # of the four channels
+        scales, zeros = np.linspace(0.1, 0.4, 54), INTEGERS[:, :2] // 2
+        for name, values, of in (("s", scales, TensorProto.FLOAT), ("z", zeros, kind)):
+            model.graph.initializer.append(
+                helper.make_tensor(name, of, (3, 2, 3, 3), values.ravel().tolist())
+            )
+    elif "axis" in attributes:
         model.graph.initializer.append(
             helper.make_tensor("s", TensorProto.FLOAT, (3,), [0.11, 0.07, 0.3])
         )
@@ -40,6 +46,12 @@ CASES = {
     "bfloat16": network(TensorProto.BFLOAT16, INTEGERS / 7, "Cast", to=TensorProto.FLOAT),
     "int4": network(TensorProto.INT4, INTEGERS - 4, "DequantizeLinear", axis=0),
     "uint4": network(TensorProto.UINT4, INTEGERS + 8, "DequantizeLinear", axis=0),
+    "int4_in_blocks": network(
+        *(TensorProto.INT4, INTEGERS - 4, "DequantizeLinear"), axis=1, block_size=2
+    ),
+    "int8_in_blocks": network(
+        *(TensorProto.INT8, INTEGERS * 9, "DequantizeLinear"), axis=-3, block_size=3
+    ),
 }
 
 

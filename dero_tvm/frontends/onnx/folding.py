@@ -25,6 +25,7 @@ from onnx.reference import ReferenceEvaluator
 
 from dero_tvm.boundary.errors import UserError
 
+from .blocked_quantization import without_blocks
 from .branches import taken_branch
 from .constant_forms import constant_value
 from .constants import Constants
@@ -111,7 +112,9 @@ class _Folding:
             self.types.update(self._inferred(node))
             results = self._results(node)
             if results is None:
-                definition = defined_by(node, self.types, self._opsets, self._constants)
+                definition = without_blocks(node, self.types, self._constants)
+                if definition is None:
+                    definition = defined_by(node, self.types, self._opsets, self._constants)
                 if definition is None:
                     kept.append(node)
                 else:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 import onnx
 from onnx import inliner
 
-from dero_tvm.boundary.errors import UserError
+from dero_tvm.boundary.errors import UserError, first_line
 
 MOST_NODES = 16_000  # twice as many as operators that can be compiled: exporters compute shapes
 _Key = tuple[str, str, str]
@@ -31,7 +31,20 @@ def inline_functions(model: onnx.ModelProto, label: str) -> onnx.ModelProto:
         )
     if not model.functions:
         return model
-    return inliner.inline_local_functions(model)
+    try:  # bodies of other operator sets are converted to the model's
+        return inliner.inline_local_functions(model, convert_version=True)
+    except Exception as error:  # the converter asserts
+        sets = {
+            (function.name, opset.version)
+            for function in model.functions
+            for opset in function.opset_import
+            if opset.domain in ("", "ai.onnx")
+        }
+        listed = ", ".join(f"{name} {version}" for name, version in sorted(sets))
+        raise UserError(
+            f"{label}: its functions cannot be brought to the operator set of the model "
+            f"({listed}): {first_line(error)}; export it with one operator set for all"
+        ) from error
 
 
 def _key(item: onnx.FunctionProto | onnx.NodeProto) -> _Key:
