@@ -183,6 +183,28 @@ DSP_INLINE int32_t dsp_high_product_rounded(int32_t a, int32_t b) {
 #endif
 }
 
+/* The high word of -a * b. */
+DSP_INLINE int32_t dsp_high_difference(int32_t a, int32_t b) {
+#if DSP_NATIVE
+  int32_t difference;
+  __asm__("smmls %0, %1, %2, %3" : "=r"(difference) : "r"(a), "r"(b), "r"(0));
+  return difference;
+#else
+  return (int32_t)(-((int64_t)a * b) >> 32);
+#endif
+}
+
+/* The high word of -a * b, rounded to nearest, ties upwards. */
+DSP_INLINE int32_t dsp_high_difference_rounded(int32_t a, int32_t b) {
+#if DSP_NATIVE
+  int32_t difference;
+  __asm__("smmlsr %0, %1, %2, %3" : "=r"(difference) : "r"(a), "r"(b), "r"(0));
+  return difference;
+#else
+  return (int32_t)((INT64_C(0x80000000) - (int64_t)a * b) >> 32);
+#endif
+}
+
 /* The value in [-128, 127] that lies nearest. */
 DSP_INLINE int32_t dsp_saturate8(int32_t value) {
 #if DSP_NATIVE
