@@ -41,10 +41,6 @@ def misread(node: onnx.NodeProto, constants: Constants) -> str | None:
         training = constants.value(node.input[2])
         if training is None or training.any():
             return _IN_TRAINING
-    if node.op_type == "IsInf" and not (
-        attributes.get("detect_negative", 1) and attributes.get("detect_positive", 1)
-    ):
-        return "of one sign alone"
     return None
 
 

@@ -18,6 +18,7 @@ from .clip import clip
 from .cumulative import cumulative_sum
 from .definitions import operator_of
 from .dynamic_quantize import dynamic_quantize
+from .is_infinite import is_infinite
 from .joins import JOINS, join
 from .local_response import local_response
 from .lp_normalization import LP_NORMALIZATION, lp_normalization
@@ -34,6 +35,7 @@ _CONVERTERS: Mapping[str, Callable[[Node], relax.Expr]] = {
     LP_NORMALIZATION: lp_normalization,
     "CumSum": cumulative_sum,
     "DynamicQuantizeLinear": dynamic_quantize,
+    "IsInf": is_infinite,
     "LRN": local_response,
     "OneHot": one_hot,
 }

@@ -12,7 +12,7 @@ typedef int16_t __attribute__((may_alias)) dsp16_element;
 typedef int16_t dsp16_element;
 #endif
 
-/* The arithmetic of an addition, all of it literals in the calls of dsp16_add. */
+/* The arithmetic of an addition, all of it literals in the calls of dsp16_add_elements. */
 struct dsp16_addition {
   int32_t left;
   struct dsp_factor a, b, out;
@@ -33,8 +33,9 @@ DSP_INLINE int16_t dsp16_limited(int32_t value, int32_t minimum, int32_t maximum
 }
 
 /* `count` elements; `out` may lie on `a` or `b`. */
-DSP_INLINE void dsp16_add(const struct dsp16_addition *with, int32_t count, const dsp16_element *a,
-                          const dsp16_element *b, dsp16_element *out) {
+DSP_INLINE void dsp16_add_elements(const struct dsp16_addition *with, int32_t count,
+                                   const dsp16_element *a, const dsp16_element *b,
+                                   dsp16_element *out) {
   int32_t unit = 1 << with->left;
   for (int32_t i = 0; i < count; ++i) {
     int32_t of_a = dsp_scale(a[i] * unit, with->a, 0, with->twice);
@@ -61,8 +62,9 @@ DSP_INLINE int32_t dsp16_scaled(int32_t doubled, struct dsp_factor by, int32_t t
 }
 
 /* `count` elements; `out` may lie on `a` or `b`. */
-DSP_INLINE void dsp16_multiply(const struct dsp16_multiplication *with, int32_t count,
-                               const dsp16_element *a, const dsp16_element *b, dsp16_element *out) {
+DSP_INLINE void dsp16_multiply_elements(const struct dsp16_multiplication *with, int32_t count,
+                                        const dsp16_element *a, const dsp16_element *b,
+                                        dsp16_element *out) {
   for (int32_t i = 0; i < count; ++i) {
     int32_t scaled = dsp16_scaled(a[i] * (b[i] * -2), with->factor, with->twice);
     out[i] = dsp16_limited(scaled, with->minimum, with->maximum);

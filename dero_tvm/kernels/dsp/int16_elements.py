@@ -52,7 +52,7 @@ def add(request: Request) -> CKernel | None:
         minimum=minimum,
         maximum=maximum,
     )
-    return _kernel("dsp16_add", s, body, ranges=True)
+    return _kernel("dsp16_add_elements", s, body, ranges=True)
 
 
 @register_kernel("multiply", features={"dsp"})
@@ -71,7 +71,7 @@ def multiply(request: Request) -> CKernel | None:
         minimum=minimum,
         maximum=maximum,
     )
-    return _kernel("dsp16_multiply", s, body)
+    return _kernel("dsp16_multiply_elements", s, body)
 
 
 def _is_int16(signature: Signature) -> bool:
