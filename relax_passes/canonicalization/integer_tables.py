@@ -58,10 +58,13 @@ def _litert_table(region: Region, scales: Scales) -> np.ndarray | None:
 
 
 def _binary_table(region: Region, scales: Scales) -> np.ndarray | None:
-    """ADD, SUB or MUL with a quantized constant, and the clamps fused into it; None if other."""
+    """ADD, SUB or MUL of the tensor and a quantized constant, or of the tensor and itself.
+
+    With the clamps fused into it; None if it is something else.
+    """
     call, *clamps = region.calls
     constants = [arg for arg in call.args if not arg.same_as(region.source)]
-    if len(constants) != 1 or not region.scalar(constants[0]).is_quantized:
+    if not all(region.scalar(constant).is_quantized for constant in constants):
         return None
     output = scales.output_scale, scales.output_zero_point
     low, high = -math.inf, math.inf

@@ -1,4 +1,4 @@
-"""Tables of int8 additions, subtractions and multiplications with one constant operand.
+"""Tables of int8 sums, differences and products of a tensor and a constant, or of it and itself.
 
 A table has ``table[q + 128]`` for the quantized input `q`, as those of `tables` have.  Its entries
 are what the operators `add`, `subtract` and `multiply` compute, in the same fixed point: LiteRT's
@@ -36,7 +36,7 @@ class Operand:
 def table_of_binary(
     name: str, a: Operand, b: Operand, scale: float, zero_point: int, rounding: str
 ) -> np.ndarray:
-    """The table of `name` (``add``, ``subtract``, ``multiply``); one operand is `every_input`.
+    """The table of `name` (``add``, ``subtract``, ``multiply``); an operand is `every_input`.
 
     Raises ``ValueError`` for scales that the operator cannot have in int8.
     """

@@ -1,9 +1,9 @@
 """Operators that become tables of 256 entries: all inputs, against what they stand for.
 
-TFLite's additions, subtractions and multiplications with a constant are fixed point, and LiteRT's
-reference kernels decide; ONNX's elementwise functions are float32 operator by operator, and ONNX
-Runtime with graph optimizations off decides.  Output scales are drawn, and half of the time such
-that many results lie halfway between two integers.
+TFLite's additions, subtractions and multiplications of a tensor and a constant, or of a tensor and
+itself, are fixed point, and LiteRT's reference kernels decide; ONNX's elementwise functions are
+float32 operator by operator, and ONNX Runtime with graph optimizations off decides.  Output scales
+are drawn, and half of the time such that many results lie halfway between two integers.
 """
 
 from __future__ import annotations
@@ -28,8 +28,9 @@ SHAPE = (1, 8, 8, 4)
 TYPES = ("int8", "uint8")
 ACTIVATIONS = ("NONE", "RELU", "RELU6")
 SEEDS = range(2)
+CODES = ("ADD", "SUB", "REVERSED_SUB", "MUL", "ADD_ITSELF", "MUL_ITSELF")
 TFLITE = [
-    (*case, seed) for case in product(("ADD", "SUB", "REVERSED_SUB", "MUL"), TYPES, ACTIVATIONS)
+    (*case, seed) for case in product(CODES, TYPES, ACTIVATIONS)
     for seed in SEEDS
 ]  # fmt: skip
 ONNX = list(product(TYPES, SEEDS))
@@ -40,13 +41,15 @@ def every_input(dtype: str) -> np.ndarray:
     return np.arange(limits.min, limits.max + 1).astype(dtype).reshape(SHAPE)
 
 
-def with_constant(code: str, dtype: str, activation: str, seed: int) -> bytes:
-    """One operator on a tensor and a constant of one element; seed 0 makes ties."""
+def one_operator(code: str, dtype: str, activation: str, seed: int) -> bytes:
+    """On a tensor and a constant of one element, or on the tensor twice; seed 0 makes ties."""
     rng = np.random.default_rng([*code.encode(), *dtype.encode(), len(activation), seed])
     middle = 128 if dtype == "uint8" else 0
     scale = float(np.float32(rng.uniform(0.01, 0.05)))
     of_constant, of_output = scale, 2 * scale
-    if seed or code == "MUL":
+    if code == "MUL_ITSELF" and not seed:
+        of_output = 8 * scale**2
+    elif seed or code == "MUL":
         of_constant, of_output = (scale * float(np.exp(rng.uniform(-1, 1))) for _ in range(2))
     builder = TFLiteBuilder()
     x = builder.input(
@@ -55,9 +58,11 @@ def with_constant(code: str, dtype: str, activation: str, seed: int) -> bytes:
     value = np.array(middle + rng.integers(-60, 20)).astype(dtype).reshape((1,) * int(seed))
     zero = middle + int(rng.integers(-9, 9))
     c = builder.constant("c", value, scale=of_constant, zero_point=zero)
+    if code.endswith("_ITSELF"):
+        c = x
     y = builder.tensor("y", None, dtype, scale=of_output, zero_point=middle - 90)
     operands = [c, x] if code == "REVERSED_SUB" else [x, c]
-    code = code.removeprefix("REVERSED_")
+    code = code.removeprefix("REVERSED_").removesuffix("_ITSELF")
     builder.operator(code, operands, [y], fused_activation_function=activation)
     return builder.build(outputs=[y])
 
@@ -75,6 +80,8 @@ FUNCTIONS |= {
     "Clip": lambda m, x, s: m.node(
         "Clip", x, m.constant(np.float32(-20 * s)), m.constant(np.float32(50 * s))
     ),
+    "Doubled": lambda m, x, s: m.node("Add", x, x),
+    "Multiplied": lambda m, x, s: m.node("Mul", x, x),
     "ReversedSub": lambda m, x, s: m.node("Sub", m.constant(np.float32(127.5 * s)), x),
     "Normalized": lambda m, x, s: m.node(
         "Sub", m.node("Mul", x, m.constant(np.float32(1 / 127.5))), m.constant(np.float32(s))
@@ -120,16 +127,16 @@ def plain_program(model: onnx.ModelProto) -> Program:
 @pytest.fixture(scope="module")
 def library() -> CLibrary:
     """The C of everything."""
-    programs = {tflite_name(case): streamed_program(with_constant(*case)) for case in TFLITE}
+    programs = {tflite_name(case): streamed_program(one_operator(*case)) for case in TFLITE}
     for dtype, seed in ONNX:
         programs[f"onnx_{dtype}_{seed}"] = plain_program(elementwise(dtype, seed))
     return library_of(programs)
 
 
 @pytest.mark.parametrize("case", TFLITE, ids=tflite_name)
-def test_tflite_operators_with_a_constant_are_litert(library: CLibrary, case: tuple) -> None:
+def test_tflite_operators_are_litert(library: CLibrary, case: tuple) -> None:
     x = every_input(case[1])
-    (expected,) = litert(with_constant(*case), [x])
+    (expected,) = litert(one_operator(*case), [x])
     assert len(np.unique(expected)) > 2
     output = library.run(tflite_name(case), {"x": x})[0]["y"]
     np.testing.assert_array_equal(output, expected)
@@ -137,7 +144,7 @@ def test_tflite_operators_with_a_constant_are_litert(library: CLibrary, case: tu
 
 @pytest.mark.parametrize("case", TFLITE[::5], ids=tflite_name)
 def test_they_are_tables(case: tuple) -> None:
-    assert "dero.lookup" in str(prepare(with_constant(*case)).canonical["main"])
+    assert "dero.lookup" in str(prepare(one_operator(*case)).canonical["main"])
 
 
 @pytest.mark.parametrize(("dtype", "seed"), ONNX)
