@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -108,11 +109,22 @@ def tvmc() -> None:
 
 def main() -> None:
     """Run the command line; errors that the user can mend are one line on stderr."""
+    _open_closed_streams()
     for name in ("SIGTERM", "SIGHUP"):  # Windows has only one
         number = getattr(signal, name, signal.SIGTERM)
         if signal.getsignal(number) == signal.SIG_DFL:  # nohup has SIGHUP ignored
             signal.signal(number, _terminate)
     tvmc()
+
+
+def _open_closed_streams() -> None:
+    """Started with a closed stream (``tvmc ... >&-``): what is written there goes nowhere.
+
+    It takes the stream's own number, which would be that of the next file that is opened.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))
 
 
 def _terminate(number: int, _frame: object) -> NoReturn:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -188,3 +189,12 @@ class TestInternalErrors:
 
             monkeypatch.setattr(module, "run", run)
             assert refused("run", archive_file).startswith(expected)
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-"])
+def test_streams_that_are_closed(closed: str) -> None:
+    """As a daemon or cron may start a program."""
+    line = f"{shlex.join(command('boards'))} {closed}"
+    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, env=ENVIRONMENT)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert ("mps2-an500" in done.stdout) == (closed != ">&-")

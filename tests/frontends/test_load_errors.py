@@ -193,6 +193,16 @@ def test_two_inputs_of_one_name(tmp_path: Path) -> None:
     assert f"two inputs are called {model.graph.input[0].name!r}" in message
 
 
+def test_two_constants_of_one_name(tmp_path: Path) -> None:
+    model = onnx.ModelProto.FromString(relu())
+    values = [numpy_helper.from_array(np.float32(value), "c") for value in (1.0, 1.0, 2.0)]
+    model.graph.initializer.extend(values[:2])
+    dero_tvm.load(model)
+    model.graph.initializer.append(values[2])
+    message = refusal(write(tmp_path / "twice.onnx", model.SerializeToString()))
+    assert "two constants are called 'c', with different values" in message
+
+
 def test_a_tensor_is_no_sequence(tmp_path: Path) -> None:
     model = onnx.ModelProto.FromString(relu())
     model.graph.node[0].op_type = "ConcatFromSequence"

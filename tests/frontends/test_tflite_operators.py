@@ -11,7 +11,14 @@ import pytest
 from dero_tvm.frontends import LoadedModel, ModelPort
 from dero_tvm.frontends.tflite import load_tflite
 from tests.compiled.c_batch import CLibrary, library_of, whole_program
-from tests.frontends.tflite_sweep import INT16_LITERT, INT16_MICRO, LITERT, MICRO, Case
+from tests.frontends.tflite_sweep import (
+    INT16_LITERT,
+    INT16_MICRO,
+    LITERT,
+    MICRO,
+    TRANSPOSED,
+    Case,
+)
 from tests.models.tflite_builder import TFLiteBuilder, run_litert_reference
 from tests.oracles.tflite_micro_runner import run_tflite_micro
 
@@ -436,7 +443,7 @@ def drawn(cases: dict[str, Case], count: int) -> dict[str, tuple[Case, list[int]
     }
 
 
-WITH_LITERT = {**drawn(CASES, 1), **drawn({**LITERT, **INT16_LITERT}, DRAWS)}
+WITH_LITERT = {**drawn({**CASES, **TRANSPOSED}, 1), **drawn({**LITERT, **INT16_LITERT}, DRAWS)}
 WITH_MICRO = drawn({**MICRO, **INT16_MICRO}, DRAWS)
 MODELS = {**WITH_LITERT, **WITH_MICRO}
 

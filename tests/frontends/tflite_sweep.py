@@ -6,7 +6,7 @@ returns the model's outputs.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -223,6 +223,29 @@ def converted(source: str, target: str) -> Case:
     return build
 
 
+def behind_transposes(case: Case) -> Case:
+    """As networks that were converted from channels-first have it."""
+
+    def build(b: TFLiteBuilder, rng: np.random.Generator) -> list[int]:
+        plain = b.input
+        order = rng.permutation([1, 2, 3])
+
+        def transposed(name: str, shape: Sequence[int], dtype: str, **quantization: Any) -> int:
+            if len(shape) != 4:
+                return plain(name, shape, dtype, **quantization)
+            axes = [0, *order]
+            given = [shape[axes.index(axis)] for axis in range(4)]
+            x = plain(name, given, dtype, **quantization)
+            y = b.tensor(f"{name} transposed", shape, dtype, **quantization)
+            b.operator("TRANSPOSE", [x, b.constant(f"axes of {name}", axes, "int32")], [y])
+            return y
+
+        b.input = transposed  # type: ignore[method-assign]
+        return case(b, rng)
+
+    return build
+
+
 UNIT = {"scale": 1 / 256, "zero_point": -128}
 SYMMETRIC = {"scale": 1 / 128, "zero_point": 0}
 
@@ -267,6 +290,8 @@ LITERT: dict[str, Case] = {
     "TRANSPOSE_CONV": layer("TRANSPOSE_CONV"),
 }
 """Operators with the bits of LiteRT's reference kernels."""
+
+TRANSPOSED = {f"{name} transposed": behind_transposes(case) for name, case in LITERT.items()}
 
 MICRO: dict[str, Case] = {
     "ELU": unary("ELU"),

@@ -41,6 +41,7 @@ def drop_unread_results(graph: onnx.GraphProto) -> None:
 
 def _makers(graph: onnx.GraphProto, label: str) -> dict[str, int]:
     """The position of the node that computes each tensor."""
+    _refuse_two_constants(graph, label)
     given = {
         **{value.name: "an input of the model" for value in graph.input},
         **{tensor.name: "a constant of the model" for tensor in graph.initializer},
@@ -61,3 +62,14 @@ def _makers(graph: onnx.GraphProto, label: str) -> dict[str, int]:
                 )
             makers[name] = position
     return makers
+
+
+def _refuse_two_constants(graph: onnx.GraphProto, label: str) -> None:
+    """Constants of one name and two values: the format does not say which is meant."""
+    constants: dict[str, onnx.TensorProto] = {}
+    for tensor in graph.initializer:
+        if constants.setdefault(tensor.name, tensor) != tensor:
+            raise UserError(
+                f"{label}: two constants are called {tensor.name!r}, with different values; give "
+                "each a name of its own"
+            )

@@ -65,12 +65,24 @@ def _layout(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.Expr:
     a = call.attrs
     check_plain(a.layout, a.out_layout)
     result = _POOLS[call.op.name](
-        rewriter.arrange(call.args[0], channels_last(a.layout)),
+        _arranged(rewriter, call.args[0], channels_last(a.layout)),
         **_windows(call),
         ceil_mode=a.ceil_mode,
         layout="NHWC",
     )
     return rewriter.keep(var, result, Layout.permuted(shape_of(call), channels_last(a.out_layout)))
+
+
+def _arranged(rewriter: LayoutRewriter, image: relax.Expr, axes: tuple[int, ...]) -> relax.Expr:
+    """The image in an order of its axes; one that was widened to int32 is arranged before.
+
+    A transpose behind the cast would move four times the bytes, and hide the integers that
+    TFLite's averages are of.
+    """
+    widened = rewriter.old.definition(image)
+    if is_call(widened, "relax.astype") and dtype_of(widened) == "int32":
+        return rewriter.emit(relax.op.astype(rewriter.arrange(widened.args[0], axes), "int32"))
+    return rewriter.arrange(image, axes)
 
 
 def _windows(call: Any) -> dict[str, Any]:
