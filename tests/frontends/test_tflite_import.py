@@ -152,3 +152,12 @@ def test_mcunet_imports(shared: Path) -> None:
     assert loaded.name == "vww"
     assert loaded.inputs == (ModelPort("input_0_f.1", (1, 80, 80, 3), "float32"),)
     assert loaded.outputs == (ModelPort("1422", (1, 2), "float32"),)
+
+
+@pytest.mark.parametrize("dtype", ["int16", "int32", "bool"])
+def test_an_input_that_nothing_reads(dtype: str) -> None:
+    builder = TFLiteBuilder()
+    x, _ = builder.input("x", (1, 4)), builder.input("unread", (1, 4), dtype)
+    y = builder.tensor("y", (1, 4))
+    builder.operator("RELU", [x], [y])
+    assert [port.dtype for port in load(builder.build([y])).inputs] == ["float32", dtype]

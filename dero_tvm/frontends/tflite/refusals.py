@@ -113,6 +113,8 @@ def refuse_types(model: NamedModel, label: str) -> None:
             _refuse_bias(model, operator, bias, label)
         layers.update(tensor for tensor in used if tensor != bias)
     inputs = [graph.Inputs(position) for position in range(graph.InputsLength())]
+    unread = set(inputs) - set(users)
+    known.update(t for t in unread if graph.Tensors(t).Type() == tflite.TensorType.INT16)
     users = {**dict.fromkeys(inputs, ""), **users}
     layers.update(inputs)
     for index, where in sorted(users.items()):
