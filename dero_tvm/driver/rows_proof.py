@@ -6,6 +6,7 @@ from ..planning import MemoryPlan
 from ..planning.persistent import persistent_part
 from ..planning.problem import BufferKind
 from ..planning.rows.bound import RowBound, against_bound, bound_of
+from ..planning.rows.branching import raised
 from ..schedule.rows_for_bound import NoBound, rows_for_bound
 from ..schedule.to_problem import Scheduled
 from .network_planner import NetworkPlanner
@@ -39,10 +40,14 @@ def rows_proof(planner: NetworkPlanner, scheduled: Scheduled, plan: MemoryPlan) 
         problem = rows_for_bound(network, order, problem)
     except NoBound as reason:
         return against_bound(plan.total_bytes, RowBound(None, str(reason)))
-    bound = _with_room_for(inputs, states, bound_of(problem, _CALLS))
+    cuts = bound_of(problem, _CALLS)
+    bound = _with_room_for(inputs, states, cuts)
     if bound.bytes in (None, plan.total_bytes):
         return against_bound(plan.total_bytes, bound)
     in_sequence = _with_room_for(inputs, states, bound_of(problem, _CALLS, sequences=True))
+    if in_sequence.bytes == plan.total_bytes:
+        by_cases = raised(problem, cuts, plan.total_bytes - states)
+        bound = _with_room_for(inputs, states, by_cases)
     return against_bound(plan.total_bytes, bound, in_sequence)
 
 

@@ -40,21 +40,31 @@ class Precedence:
 
     `direct` has for each call those that it waits for itself, `ancestors` all that come before it
     in every order, and `descendants` all that come behind it, as sets of bits.  With `sequences`,
-    every operation makes its rows one after the other as it does in `problem`.
+    every operation makes its rows one after the other as it does in `problem`.  Of each pair in
+    `before` the second waits for the first, too.
     """
 
-    def __init__(self, problem: RowProblem, *, sequences: bool = False) -> None:
+    def __init__(
+        self,
+        problem: RowProblem,
+        *,
+        sequences: bool = False,
+        before: Iterable[tuple[int, int]] = (),
+    ) -> None:
         self.problem = problem
         self.count = len(problem.calls)
         self._writers: dict[Row, list[int]] = {}
         self._accesses: dict[Row, list[int]] = {}
         self._collect()
         self.direct = self._waits(sequences)
+        for first, second in before:
+            self.direct[second].add(first)
         self.ancestors = ancestors_of(self.direct)
-        self.descendants = [0] * self.count
-        for call in reversed(range(self.count)):
-            for earlier in self.direct[call]:
-                self.descendants[earlier] |= self.descendants[call] | 1 << call
+        behind: list[list[int]] = [[] for _ in self.direct]
+        for call, waits in enumerate(self.direct):
+            for earlier in waits:
+                behind[earlier].append(call)
+        self.descendants = ancestors_of(behind)
         self.rows = dict(self._lives())
 
     def calls_in(self, bits: int) -> np.ndarray:

@@ -15,6 +15,7 @@ from dero_tvm.planning.planning_error import PlanError
 from dero_tvm.planning.problem import BufferKind
 from dero_tvm.planning.rows import bound as bound_module
 from dero_tvm.planning.rows.bound import RowBound, against_bound, bound_of
+from dero_tvm.planning.rows.branching import raised
 from dero_tvm.planning.rows.lives import lives_of
 from dero_tvm.planning.rows.problem import Call, RowProblem, RowRange, RowTensor
 from tests.planning.rows.row_problems import random_rows
@@ -110,6 +111,25 @@ def test_no_order_goes_below_the_bound(seed: int, count: int, sequences: bool) -
     bound = bound_of(problem, sequences=sequences).bytes
     assert bound is not None and bound <= optimum <= lives_of(problem).peak
     assert bound == formula or (bound < formula and writes_over_for_a_slice(problem))
+
+
+@cases(100)
+@given(st.integers(0, 10**9), st.integers(2, 8), st.integers(0, 30))
+def test_no_order_goes_below_the_bound_by_cases(seed: int, count: int, more: int) -> None:
+    problem = random_rows(seed, count)
+    bound, (optimum, _) = bound_of(problem), Enumeration(problem).least()
+    by_cases = raised(problem, bound, optimum + more).bytes
+    assert by_cases is not None and bound.bytes is not None
+    assert bound.bytes <= by_cases <= optimum
+
+
+@pytest.mark.parametrize("seed", [301, 365, 583, 1039])
+def test_cases_show_what_no_single_cut_does(seed: int) -> None:
+    problem = random_rows(seed, 1 + seed % 8)
+    bound, (optimum, _) = bound_of(problem), Enumeration(problem).least()
+    assert bound.bytes is not None and bound.bytes < optimum
+    assert raised(problem, bound, optimum) == RowBound(optimum)
+    assert raised(problem, bound, bound.bytes) == bound
 
 
 def writes_over_for_a_slice(problem: RowProblem) -> bool:
