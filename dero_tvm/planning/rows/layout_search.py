@@ -18,7 +18,7 @@ import numpy as np
 from ..budget import Budget
 from .fingerprints import mixed, total
 from .lives import Block, Rectangle
-from .look_ahead import Layouts, LookAhead
+from .look_ahead import Judgement, Layouts, LookAhead
 from .room import room_beside_sequences
 
 ENTRIES_PER_SECOND = 8_000_000  # blocks of layouts that are looked at
@@ -45,7 +45,41 @@ def place_call_by_call(
     sequence lie at the arena's ends; what others leave as their rows come and go is not used.
     """
     if backwards:
-        blocks = [_turned(block, calls) for block in blocks]
+        blocks = [turned(block, calls) for block in blocks]
+    task = task_of(blocks, calls, unit, limit)
+    if task is None:
+        return None
+    found = LayoutSearch(task).run(budget)
+    return None if found is None else task.offsets(found)
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is to be placed, in units of which every size, address and distance is a multiple.
+
+    Item i is block ``numbers[i]``, alive from call ``starts[i]`` to before ``ends[i]``; blocks with
+    `addresses`, in bytes, lie at the arena's ends.  Between `floor` and `ceiling` there is room.
+    """
+
+    numbers: Sequence[int]
+    starts: np.ndarray
+    ends: np.ndarray
+    sizes: np.ndarray
+    alignments: Sequence[int]
+    floor: np.ndarray
+    ceiling: np.ndarray
+    measure: int  # bytes of a unit
+    addresses: dict[int, int]
+
+    def offsets(self, found: Sequence[int]) -> list[int]:
+        """The addresses of all blocks in bytes, from those of the items."""
+        offsets = dict(self.addresses)
+        offsets |= {n: self.measure * at for n, at in zip(self.numbers, found, strict=True)}
+        return [offsets[number] for number in range(len(offsets))]
+
+
+def task_of(blocks: Sequence[Block], calls: int, unit: int, limit: int) -> Task | None:
+    """`blocks` within `limit`, at multiples of `unit`; None if they have no room for certain."""
     room = room_beside_sequences(blocks, calls, unit, limit)
     if (room.floor > room.ceiling).any():  # the two at the ends reach into each other
         return None
@@ -55,67 +89,68 @@ def place_call_by_call(
     measure = gcd(*(block.bytes for block in items), *alignments, *map(int, np.unique(room.floor)))
     if limit // max(measure, 1) > _MOST_UNITS:
         return None
-    offsets = dict(room.addresses)
-    if items:
-        search = _Search(
-            np.array([block.start for block in items]),
-            np.array([block.end for block in items]),
-            np.array([block.bytes // measure for block in items]),
-            [alignments[number] // measure for number in numbers],
-            room.floor // measure,
-            room.ceiling // measure,
-        )
-        found = search.run(budget)
-        if found is None:
-            return None
-        offsets |= {n: measure * address for n, address in zip(numbers, found, strict=True)}
-    return [offsets[number] for number in range(len(blocks))]
+    return Task(
+        numbers,
+        np.array([block.start for block in items], np.int64),
+        np.array([block.end for block in items], np.int64),
+        np.array([block.bytes // measure for block in items], np.int64),
+        [alignments[number] // measure for number in numbers],
+        room.floor // measure,
+        room.ceiling // measure,
+        measure,
+        room.addresses,
+    )
 
 
 @dataclass(frozen=True)
-class _Step:
-    """Where a block lies in each layout that was kept, and in which layout before it was put."""
+class Step:
+    """Where block `item` lies in each layout that was kept, and in which one before it was put."""
 
+    item: int
     parents: np.ndarray
     addresses: np.ndarray
 
 
-class _Search:
-    """In units of which every size, address and distance is a multiple."""
+class LayoutSearch:
+    """The search for one task."""
 
-    def __init__(
-        self,
-        starts: np.ndarray,
-        ends: np.ndarray,
-        sizes: np.ndarray,
-        alignments: Sequence[int],
-        floor: np.ndarray,
-        ceiling: np.ndarray,
-    ) -> None:
-        self.starts, self.ends, self.sizes = starts, ends, sizes
-        self.alignments = alignments
-        self.floor, self.ceiling = floor, ceiling
-        self.ahead = LookAhead(starts, ends, sizes, floor, ceiling)
+    def __init__(self, task: Task) -> None:
+        self.starts, self.ends, self.sizes = task.starts, task.ends, task.sizes
+        self.alignments = task.alignments
+        self.floor, self.ceiling = task.floor, task.ceiling
+        self.ahead = LookAhead(task.starts, task.ends, task.sizes, task.floor, task.ceiling)
         self.chance = np.random.default_rng(_SEED)
         # Addresses of a layout ascend; `items` has the numbers of the blocks.
         self.low: np.ndarray = np.zeros((1, 0), np.int64)
         self.items: np.ndarray = np.zeros((1, 0), np.int64)
 
     def run(self, budget: Budget) -> list[int] | None:
+        """Addresses of all blocks; None if there is no room."""
         if (self.ahead.slack < 0).any():
             return None
-        turns = np.lexsort((-self.ends, -self.sizes, self.starts)).tolist()
         steps = []
-        for item in turns:
-            self._let_go(int(self.starts[item]))
-            step = None if budget.expired() else self._place(item, budget)
+        for item in self.turns():
+            step = self.put(item, budget)
             if step is None:
                 return None
             steps.append(step)
-        addresses = [0] * len(turns)
-        layout = 0
-        for item, step in zip(reversed(turns), reversed(steps), strict=True):
-            addresses[item] = int(step.addresses[layout])
+        return self.traced(steps, 0)
+
+    def turns(self) -> list[int]:
+        """The blocks in the sequence in which they are placed."""
+        turns: list[int] = np.lexsort((-self.ends, -self.sizes, self.starts)).tolist()
+        return turns
+
+    def put(self, item: int, budget: Budget) -> Step | None:
+        """Go on to where a block is born, and put it into every layout."""
+        self._let_go(int(self.starts[item]))
+        return None if budget.expired() else self._place(item, budget)
+
+    def traced(self, steps: Sequence[Step], layout: int) -> list[int]:
+        """The addresses that led to a layout behind some steps; 0 of what they have not placed."""
+        addresses = [0] * len(self.starts)
+        for step in reversed(steps):
+            addresses[step.item] = int(step.addresses[layout])
             layout = int(step.parents[layout])
         return addresses
 
@@ -125,28 +160,37 @@ class _Search:
         count = len(self.items), int(alive[0].sum())
         self.low, self.items = self.low[alive].reshape(count), self.items[alive].reshape(count)
 
-    def _place(self, item: int, budget: Budget) -> _Step | None:
+    def _place(self, item: int, budget: Budget) -> Step | None:
         """Put a block into every layout; None if there is no room in any."""
         start, end, size = int(self.starts[item]), int(self.ends[item]), int(self.sizes[item])
         self.ahead.place(start, end, size)
         parents, gaps, addresses = self._places(item)
         low, items = _inserted(self.low, self.items, parents, gaps, addresses, item)
         ends = self.ends[items]
-        different = _different(low, ends, self.sizes[items])
-        layouts = Layouts(low[different], (low + self.sizes[items])[different], ends[different])
+        looked_at = self.looked_at(low, ends, self.sizes[items])
+        layouts = Layouts(low[looked_at], (low + self.sizes[items])[looked_at], ends[looked_at])
         budget.spend(low.size + _ENTRIES_OF_A_STEP, ENTRIES_PER_SECOND)
-        if not len(different):
+        if not len(looked_at):
             return None
         judged = self.ahead.judge(layouts, start)
         cost = judged.cost + self._neighbours(layouts, start)
         cost += self.chance.integers(_CHANCE, size=len(cost))
         kept = np.flatnonzero(judged.fits)
-        if len(kept) > _WIDTH:
-            turns = kept[np.argsort(cost[kept], kind="stable")]
-            kept = np.sort(_unlike_first(turns, judged.likeness)[:_WIDTH])
-        chosen = different[kept]
+        turns = kept[np.argsort(cost[kept], kind="stable")]
+        kept = np.sort(self.preferred(turns, judged, parents[looked_at]))
+        chosen = looked_at[kept]
         self.low, self.items = low[chosen], items[chosen]
-        return _Step(parents[chosen], addresses[chosen]) if len(kept) else None
+        return Step(item, parents[chosen], addresses[chosen]) if len(kept) else None
+
+    def looked_at(self, low: np.ndarray, ends: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+        """The layouts that may be kept: those not like one before."""
+        return _different(low, ends, sizes)
+
+    def preferred(self, turns: np.ndarray, judged: Judgement, parents: np.ndarray) -> np.ndarray:
+        """Those that are kept of layouts `turns`, the cheapest first."""
+        if len(turns) <= _WIDTH:
+            return turns
+        return _unlike_first(turns, judged.likeness)[:_WIDTH]
 
     def _places(self, item: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Both ends of each gap that holds a block: layouts, gaps, addresses."""
@@ -210,7 +254,7 @@ def _unlike_first(turns: np.ndarray, likeness: np.ndarray) -> np.ndarray:
     return np.concatenate([turns[unlike], turns[~unlike]])
 
 
-def _turned(block: Block, calls: int) -> Block:
+def turned(block: Block, calls: int) -> Block:
     """A block with time turned round."""
     parts = (Rectangle(calls - r.end, calls - r.start, r.offset, r.size) for r in block.rectangles)
     return Block(tuple(parts), block.alignment)

@@ -22,6 +22,7 @@ from .conflicts import conflicts_of
 from .exact_placement import place_exactly
 from .layout_search import place_call_by_call
 from .lives import Block, Lives
+from .middle_search import place_from_the_middle
 
 COMPARISONS_PER_SECOND = 120_000_000
 _COMPARISONS_OF_A_BLOCK = 1_000  # what placing one costs besides
@@ -68,6 +69,14 @@ def fitted(lives: Lives, unit: int, turns: Sequence[int], budget: Budget) -> Pla
         if found is not None:
             return Placed(tuple(found), lives.peak, turns)
     return None
+
+
+def fitted_from_the_middle(
+    lives: Lives, unit: int, turns: Sequence[int], budget: Budget
+) -> Placed | None:
+    """A placement within the most bytes alive, looked for from a call with so many to both ends."""
+    found = place_from_the_middle(lives.blocks, lives.calls, unit, lives.peak, budget)
+    return None if found is None else Placed(tuple(found), lives.peak, turns)
 
 
 def lowered(lives: Lives, unit: int, placed: Placed, below: float, budget: Budget) -> Placed | None:

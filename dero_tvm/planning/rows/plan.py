@@ -9,12 +9,20 @@ from dataclasses import dataclass, replace
 from ..budget import Budget
 from .lives import Lives, lives_of
 from .order import good_orders, other_orders
-from .placement import Placed, fitted, is_worth_a_search, lowered, place_rows
+from .placement import (
+    Placed,
+    fitted,
+    fitted_from_the_middle,
+    is_worth_a_search,
+    lowered,
+    place_rows,
+)
 from .problem import RowProblem
 from .runs import Run, runs_of
 from .verify import verify_order, verify_rows
 
 _MORE = 0.4  # of the time limit, for what comes behind regular placements, in all orders
+_MIDDLE = 0.25  # of that, for what goes from the middle towards both ends
 _OTHERS = 0.15  # of that, for orders in which as little is alive
 
 
@@ -64,6 +72,7 @@ def plan_rows(
     if not search.ways:
         return None
     search.fit()
+    search.fit_from_the_middle()
     if reorder and is_worth_a_search(search.height, search.least):
         search.fit_one_of(other_orders(problem, search.least, budget))
     search.lower()
@@ -108,6 +117,15 @@ class _Search:
         for way in sorted(self.ways, key=lambda way: way.lives.peak):
             if self._may_use(way):
                 self._take(way, fitted(way.lives, way.unit, way.placed.turns, self.more))
+
+    def fit_from_the_middle(self) -> None:
+        """The same from the call at which most is alive, in the order in which that is least."""
+        way = min(self.ways, key=lambda way: way.lives.peak)
+        if self._may_use(way) and is_worth_a_search(self.height, way.lives.peak):
+            budget = self.more.part(_MIDDLE)
+            found = fitted_from_the_middle(way.lives, way.unit, way.placed.turns, budget)
+            self._take(way, found)
+            self.more.spent += budget.spent
 
     def fit_one_of(self, orders: Iterable[RowProblem]) -> None:
         """The same in some more orders, in which rows are not placed if they do not fit."""
