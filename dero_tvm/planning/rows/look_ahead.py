@@ -73,6 +73,7 @@ class LookAhead:
                 self.waiting[number][size] += 1
         self.floor, self.ceiling = floor, ceiling
         self.top = int(ceiling.max(initial=0))
+        self._mixed = mixed(np.arange(self.top + 1))
         self._tables: dict[tuple[tuple[int, int], ...], np.ndarray] = {}
 
     def place(self, start: int, end: int, size: int) -> None:
@@ -97,18 +98,18 @@ class LookAhead:
                 fits &= (gaps // size).sum(1) >= large
             slack = int(self.slack[self.calls[number]]) + 1
             cost += _WASTE * (gaps.sum(1) - filled) // slack + _GAP * (gaps > 0).sum(1)
-            likeness += mixed(total(mixed(gaps)) + np.uint64(number))
+            likeness += mixed(total(self._mixed[gaps]) + np.uint64(number))
         return Judgement(fits, cost, likeness)
 
     def _gaps(self, layouts: Layouts, call: int) -> np.ndarray:
         """Units between the blocks of each layout that are still alive during a call."""
-        alive = layouts.ends > call
-        floor, ceiling = self.floor[call], self.ceiling[call]
-        gaps = np.empty((alive.shape[0], alive.shape[1] + 1), np.int64)
-        tops = np.full_like(gaps, floor)
-        np.maximum.accumulate(np.where(alive, layouts.high, floor), axis=1, out=tops[:, 1:])
-        gaps[:, :-1] = np.where(alive, layouts.low - tops[:, :-1], 0)
-        gaps[:, -1] = ceiling - tops[:, -1]
+        alive = layouts.ends > call  # the same blocks in every layout
+        count = len(alive), np.count_nonzero(alive[0])
+        low, high = layouts.low[alive].reshape(count), layouts.high[alive].reshape(count)
+        gaps = np.empty((count[0], count[1] + 1), np.int64)
+        gaps[:, :-1], gaps[:, -1] = low, self.ceiling[call]
+        gaps[:, 0] -= self.floor[call]
+        gaps[:, 1:] -= high
         return gaps
 
     def _table(self, sizes: Sequence[tuple[int, int]]) -> np.ndarray:

@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from ..budget import Budget
 from .lives import Lives, lives_of
 from .order import good_orders, other_orders
@@ -22,7 +24,8 @@ from .runs import Run, runs_of
 from .verify import verify_order, verify_rows
 
 _MORE = 0.4  # of the time limit, for what comes behind regular placements, in all orders
-_MIDDLE = 0.25  # of that, for what goes from the middle towards both ends
+_MIDDLE = 0.4  # of that, for what goes from the middle towards both ends
+_OFTEN_FULL = 0.1  # the least part of all calls for which that pays
 _OTHERS = 0.15  # of that, for orders in which as little is alive
 
 
@@ -119,9 +122,11 @@ class _Search:
                 self._take(way, fitted(way.lives, way.unit, way.placed.turns, self.more))
 
     def fit_from_the_middle(self) -> None:
-        """The same from the call at which most is alive, in the order in which that is least."""
+        """The same from the middle of the calls during which most is alive, if they are many."""
         way = min(self.ways, key=lambda way: way.lives.peak)
-        if self._may_use(way) and is_worth_a_search(self.height, way.lives.peak):
+        full = np.mean(way.lives.live_bytes == way.lives.peak)
+        worth = full >= _OFTEN_FULL and is_worth_a_search(self.height, way.lives.peak)
+        if worth and self._may_use(way):
             budget = self.more.part(_MIDDLE)
             found = fitted_from_the_middle(way.lives, way.unit, way.placed.turns, budget)
             self._take(way, found)
