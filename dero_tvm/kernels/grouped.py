@@ -10,6 +10,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -48,14 +49,19 @@ def grouped(request: Request) -> CKernel | None:
             name: np.concatenate([k.constants[name].reshape(-1) for k in kernels if k])
             for name in first.constants
         }
+        support = dict.fromkeys(file for k in kernels if k for file in k.support)
         growth = sum(array.nbytes for array in constants.values()) - 2 * _bytes(request)
         if all(kernels) and growth <= _MOST_PADDING:
-            return _kernel(s, parts[0].signature, first, constants)
+            return _kernel(s, parts[0].signature, first, constants, tuple(support))
     return None
 
 
 def _kernel(
-    s: Signature, part: Signature, first: CKernel, constants: dict[str, np.ndarray]
+    s: Signature,
+    part: Signature,
+    first: CKernel,
+    constants: dict[str, np.ndarray],
+    support: tuple[Path, ...],
 ) -> CKernel:
     """The kernel of the first group, and what all groups have."""
     distances = {
@@ -68,7 +74,7 @@ def _kernel(
         lambda offsets: _loop(first, s["groups"], distances, offsets),
         constants,
         first.scratch,
-        first.support,
+        support,
         first.qualifiers,
         ranges=first.ranges,
     )
@@ -99,8 +105,8 @@ def _slice(spec: TensorSpec, channels: int) -> TensorSpec:
 def _alike(one: CKernel, other: CKernel) -> bool:
     """Whether two kernels are one function with constants of one layout."""
     return (
-        (one.name, one.scratch, one.support, one.qualifiers, one.ranges, one.text())
-        == (other.name, other.scratch, other.support, other.qualifiers, other.ranges, other.text())
+        (one.name, one.scratch, one.qualifiers, one.ranges, one.text())
+        == (other.name, other.scratch, other.qualifiers, other.ranges, other.text())
     ) and _layout(one) == _layout(other)
 
 

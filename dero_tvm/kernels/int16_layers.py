@@ -58,7 +58,7 @@ def layer(request: Request, core: str, order: list[int]) -> CKernel | None:
         lambda offsets: offsets.under() + call,
         {"window": window, "weight": _pack(padded, order), "factors": factors.records},
         scratch=0 if direct else padded.shape[1] * data.itemsize,
-        support=(SUPPORT / f"{core}_pixel.h", SUPPORT / "int16_conv2d.h"),
+        support=(*factors.support, SUPPORT / f"{core}_pixel.h", SUPPORT / "int16_conv2d.h"),
     )
 
 

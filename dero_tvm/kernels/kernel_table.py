@@ -9,6 +9,7 @@ from dero_tvm.boards.board import ONE_PIPE
 from relax_passes.operators import OperatorClass, Signature, implementation, operator_of
 
 from .c_kernel import SUPPORT, CKernel, Generator, Request
+from .support import ROUNDS, includes
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,7 @@ def candidates(request: Request) -> Iterator[CKernel]:
         if entry.serves(request.signature, request.features):
             kernel = entry.generator(request)
             if kernel is not None:
+                kernel = _with_roundings(kernel)
                 yield _for_one_pipe(kernel) if ONE_PIPE in request.features else kernel
 
 
@@ -81,6 +83,14 @@ def candidates_of_part(request: Request, part: Signature) -> Iterator[CKernel]:
     operator = implementation(part)
     operator_class = operator.operator_class(part)
     return candidates(replace(request, signature=part, operator_class=operator_class))
+
+
+def _with_roundings(kernel: CKernel) -> CKernel:
+    """The same with all ways of rounding, if its C rounds and its generator does not say how."""
+    said = any(file.name.startswith(ROUNDS) for file in kernel.support)
+    if said or not includes(kernel.support, "requantize.h"):
+        return kernel
+    return replace(kernel, support=(*sorted(SUPPORT.glob(f"{ROUNDS}*.h")), *kernel.support))
 
 
 def _for_one_pipe(kernel: CKernel) -> CKernel:

@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 
 _EVERY_FUNCTION = Path(__file__).parent / "c" / "hot.h"
+ROUNDS = "rounds_"  # begins the names of files that a way of rounding in requantize.h needs
 _INCLUDE = re.compile(r'^#include "([^"]+)"\n', re.MULTILINE)
 _LIBRARY = re.compile(
     r"^#include <(?:stdint|stdbool|stddef|string|math)\.h>\n|^#pragma once\n", re.MULTILINE
@@ -23,12 +24,24 @@ _LIBRARY = re.compile(
 def support_code(files: Iterable[Path]) -> list[str]:
     """The text of `files` and of what they include, in an order in which C can read them.
 
-    First what stands in front of every function, with support or without.
+    First what stands in front of every function, with support or without, and what says which parts
+    of other files the program needs.
     """
     texts: dict[Path, str] = {}
-    for file in (_EVERY_FUNCTION, *files):
+    wanted = tuple(files)
+    needs = (file for file in wanted if file.name.startswith(ROUNDS))
+    for file in (_EVERY_FUNCTION, *needs, *wanted):
         _collect(file.resolve(), texts)
     return list(texts.values())
+
+
+def includes(files: Iterable[Path], name: str) -> bool:
+    """Whether one of `files` is called so or includes a file of that name, itself or by others."""
+    return any(
+        file.name == name
+        or includes((file.parent / include for include in _INCLUDE.findall(_read(file))), name)
+        for file in files
+    )
 
 
 def _collect(file: Path, texts: dict[Path, str]) -> None:

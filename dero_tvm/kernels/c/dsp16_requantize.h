@@ -5,15 +5,6 @@
 #include "requantize.h"
 #include "window.h"
 
-DSP_INLINE int32_t requantize16_one(int32_t sum, const struct requantization *to,
-                                    const struct window *w) {
-  if (w->rounding == ROUND_ONCE) {
-    return requantize_once(sum, to);
-  }
-  return w->rounding == ROUND_TWICE ? requantize_twice(sum, to)
-                                    : requantize_any(sum, to, w->rounding);
-}
-
 /* The results of four sums, or of the first `count` ones if there are less. */
 TVMGEN_HOT
 DSP_NOINLINE static void requantize16(const struct sums *sums, int32_t count,
@@ -21,7 +12,7 @@ DSP_NOINLINE static void requantize16(const struct sums *sums, int32_t count,
                                       int8_t *out) {
   int32_t each[4] = {sums->a, sums->b, sums->c, sums->d};
   for (int32_t i = 0; i < 4 && i < count; ++i) {
-    int32_t result = requantize16_one(each[i], to + i, w);
+    int32_t result = requantize_sum(each[i], to + i, w->rounding);
     result = result < w->minimum ? w->minimum : result;
     int16_t value = (int16_t)(result > w->maximum ? w->maximum : result);
     (void)memcpy(out + 2 * i, &value, 2);

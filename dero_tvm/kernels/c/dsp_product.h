@@ -14,9 +14,7 @@ struct product {
 };
 
 DSP_INLINE int8_t dsp_product_result(const struct product *of, int32_t sum) {
-  int32_t result = of->rounding == ROUND_TWICE  ? requantize_twice(sum, &of->to)
-                   : of->rounding == ROUND_ONCE ? requantize_once(sum, &of->to)
-                                                : requantize_any(sum, &of->to, of->rounding);
+  int32_t result = requantize_sum(sum, &of->to, of->rounding);
   result = result < of->minimum ? of->minimum : result;
   return (int8_t)(result > of->maximum ? of->maximum : result);
 }

@@ -39,12 +39,10 @@ DSP_NOINLINE static int8_t dsp_total_result(const struct totals *t, int32_t sum)
   int32_t result;
   if (t->divisor) {
     result = dsp_total_average(sum, t->divisor);
-  } else if (t->rounding == ROUND_TWICE) {
+  } else if (rounds_twice(t->rounding)) {
     result = dsp_total_scaled(sum, &t->to, t->ties);
-  } else if (t->rounding == ROUND_ONCE) {
-    result = requantize_once(sum + t->to.bias, &t->to);
   } else {
-    result = requantize_any(sum + t->to.bias, &t->to, t->rounding);
+    result = requantize_sum(sum + t->to.bias, &t->to, t->rounding);
   }
   result = result < t->minimum ? t->minimum : result;
   return (int8_t)(result > t->maximum ? t->maximum : result);
@@ -108,7 +106,7 @@ DSP_NOINLINE static void dsp_totals(const struct totals *t, const int8_t *data, 
   struct requantization to = t->to;
   int32_t pixels = t->pixels, step = t->pixel, channels = t->channels, channel = 0;
   int32_t divisor = t->divisor, ties = t->ties;
-  int32_t usual = (divisor || t->rounding == ROUND_TWICE) && t->minimum == -128 &&
+  int32_t usual = (divisor || rounds_twice(t->rounding)) && t->minimum == -128 &&
                   t->maximum == 127;
   for (; channel < (channels & ~3); channel += 4) {
     struct sums sums = {0, 0, 0, 0};

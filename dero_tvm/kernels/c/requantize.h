@@ -17,7 +17,27 @@
 #include "arm_dsp.h"
 #include "window.h"
 
+/* Ways of rounding that no layer of the program takes: files rounds_*.h stand in front of this one. */
+#ifndef ROUNDS_TWICE
+#define ROUNDS_TWICE 0
+#endif
+#ifndef ROUNDS_ONCE
+#define ROUNDS_ONCE 0
+#endif
+#ifndef ROUNDS_ANY
+#define ROUNDS_ANY 0
+#endif
+
 enum rounding { ROUND_TWICE, ROUND_ONCE, ROUND_ANY_TWICE, ROUND_ANY_ONCE, ROUND_ANY_EVEN };
+
+/* Whether a layer rounds twice, or once, which takes no look where all layers do the same. */
+DSP_INLINE int32_t rounds_twice(int32_t rounding) {
+  return ROUNDS_TWICE && (rounding == ROUND_TWICE || !(ROUNDS_ONCE || ROUNDS_ANY));
+}
+
+DSP_INLINE int32_t rounds_once(int32_t rounding) {
+  return ROUNDS_ONCE && (rounding == ROUND_ONCE || !(ROUNDS_TWICE || ROUNDS_ANY));
+}
 
 struct requantization {
   int32_t bias;
@@ -53,6 +73,17 @@ DSP_INLINE int32_t requantize_any(int32_t sum, const struct requantization *to, 
   return (int32_t)(high >> (left - shift)) + to->round;
 }
 
+/* A sum rounded in any way that a layer takes. */
+DSP_INLINE int32_t requantize_sum(int32_t sum, const struct requantization *to, int32_t rounding) {
+  if (rounds_twice(rounding)) {
+    return requantize_twice(sum, to);
+  }
+  if (rounds_once(rounding)) {
+    return requantize_once(sum, to);
+  }
+  return ROUNDS_ANY ? requantize_any(sum, to, rounding) : 0;
+}
+
 struct sums {
   int32_t a, b, c, d;
 };
@@ -64,9 +95,7 @@ DSP_NOINLINE static void requantize_others(const struct sums *sums, int32_t coun
                                            const struct window *w, int8_t *out) {
   int32_t each[4] = {sums->a, sums->b, sums->c, sums->d};
   for (int32_t i = 0; i < 4 && i < count; ++i) {
-    int32_t result = w->rounding == ROUND_TWICE  ? requantize_twice(each[i], to + i)
-                     : w->rounding == ROUND_ONCE ? requantize_once(each[i], to + i)
-                                                 : requantize_any(each[i], to + i, w->rounding);
+    int32_t result = requantize_sum(each[i], to + i, w->rounding);
     result = result < w->minimum ? w->minimum : result;
     out[i] = (int8_t)(result > w->maximum ? w->maximum : result);
   }
@@ -105,9 +134,9 @@ enum plain { NOT_PLAIN, PLAIN_TWICE, PLAIN_ONCE };
 
 /* Whether results take all of int8, which needs no further look, and how they are rounded then. */
 DSP_INLINE int32_t requantizes_plainly(const struct window *w) {
-  int32_t rounding = w->rounding == ROUND_TWICE  ? PLAIN_TWICE
-                     : w->rounding == ROUND_ONCE ? PLAIN_ONCE
-                                                 : NOT_PLAIN;
+  int32_t rounding = rounds_twice(w->rounding)  ? PLAIN_TWICE
+                     : rounds_once(w->rounding) ? PLAIN_ONCE
+                                                : NOT_PLAIN;
   return w->minimum == -128 && w->maximum == 127 ? rounding : NOT_PLAIN;
 }
 
@@ -117,11 +146,11 @@ DSP_INLINE int32_t requantizes_plainly(const struct window *w) {
  */
 DSP_INLINE void requantize4(struct sums sums, int32_t count, const struct requantization *to,
                             const struct window *w, int32_t plainly, int8_t *out) {
-  if (plainly == PLAIN_TWICE && count >= 4) {
+  if (ROUNDS_TWICE && plainly == PLAIN_TWICE && count >= 4) {
     DSP_IN_REGISTER(to); /* it is read at once, twelve times */
     requantize_two(sums.a, sums.b, to, 1, out);
     requantize_two(sums.c, sums.d, to + 2, 1, out + 2);
-  } else if (plainly == PLAIN_ONCE && count >= 4) {
+  } else if (ROUNDS_ONCE && plainly == PLAIN_ONCE && count >= 4) {
     DSP_IN_REGISTER(to);
     requantize_two(sums.a, sums.b, to, 0, out);
     requantize_two(sums.c, sums.d, to + 2, 0, out + 2);

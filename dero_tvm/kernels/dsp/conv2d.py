@@ -62,7 +62,7 @@ def conv2d(request: Request) -> CKernel | None:
         lambda offsets: offsets.under() + call.format(w="w", out="out"),
         {"window": window, "weight": words, "factors": factors.records},
         scratch=0 if direct else words.shape[1],
-        support=(SUPPORT / f"{name}.h",),
+        support=(*factors.support, SUPPORT / f"{name}.h"),
         pixels=window_blocks(call.format),
         ranges=True,
     )

@@ -60,7 +60,7 @@ def conv2d_transpose(request: Request) -> CKernel | None:
             "spread": np.array([s["padding"][0], *s["strides"], *np.ravel(of_phases)], np.int32),
         },
         scratch=0 if direct else max(4, *(part.shape[1] for part in words)),
-        support=(SUPPORT / f"{name}.h",),
+        support=(*factors.support, SUPPORT / f"{name}.h"),
     )
 
 

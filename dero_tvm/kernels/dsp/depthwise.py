@@ -42,7 +42,7 @@ def depthwise(request: Request) -> CKernel | None:
         "dsp_depthwise",
         lambda offsets: offsets.under() + call(w="w", out="out"),
         {"window": window, "weight": words, "factors": factors.records},
-        support=(SUPPORT / "dsp_depthwise.h",),
+        support=(*factors.support, SUPPORT / "dsp_depthwise.h"),
         qualifiers="DSP_LOOPS",
         pixels=window_blocks(call),
         ranges=True,

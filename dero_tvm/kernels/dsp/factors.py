@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from relax_passes.operators import Signature, fixed_point
 from relax_passes.operators.fixed_point import integer_limits
 from relax_passes.operators.sum_range import SumRange
+
+from ..c_kernel import SUPPORT
 
 _DOUBLED = 1 << 30  # sums below it can be doubled in an int32
 _INT32 = 1 << 31
@@ -24,6 +27,16 @@ class Factors:
 
     records: np.ndarray
     rounding: int  # enum rounding
+
+    @property
+    def support(self) -> tuple[Path, ...]:
+        """What a kernel with these records lists before its own files."""
+        return rounding_support(self.rounding)
+
+
+def rounding_support(rounding: int) -> tuple[Path, ...]:
+    """The file by which `requantize.h` has this way of rounding, and else has not."""
+    return (SUPPORT / f"rounds_{ROUNDINGS[rounding].split()[0]}.h",)
 
 
 def pack_factors(

@@ -54,6 +54,6 @@ def depthwise(request: Request) -> CKernel | None:
         "dsp16_depthwise",
         lambda offsets: offsets.under() + call(),
         {"window": window, "weight": words_of(by_tap)[..., 0], "factors": factors.records},
-        support=(SUPPORT / "dsp16_depthwise.h",),
+        support=(*factors.support, SUPPORT / "dsp16_depthwise.h"),
         qualifiers="DSP_LOOPS",
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -63,13 +64,14 @@ def matmul(request: Request) -> CKernel | None:
             return begin + _COLUMNS.format(b=row_of_b("n"))
         return begin + _TERMS.format(b=row_of_b("k"), c=row_of_b("last"))
 
+    record, rounding = product_record(s, g)
     name = "dsp_matmul" if g.transposed else "dsp_matmul_terms"
     return CKernel(
         name,
         text,
-        {"product": product_record(s, g)},
+        {"product": record},
         scratch=words + sums,
-        support=(SUPPORT / f"{name}.h",),
+        support=(*rounding, SUPPORT / f"{name}.h"),
     )
 
 
@@ -79,8 +81,8 @@ def right_row(g: Product, offsets: RowOffsets, index: str) -> str:
     return offsets.at("b", row, g.b.spec.row_stride)
 
 
-def product_record(s: Signature, g: Product) -> np.ndarray:
-    """A ``struct product``."""
+def product_record(s: Signature, g: Product) -> tuple[np.ndarray, tuple[Path, ...]]:
+    """A ``struct product``, and the file of its way of rounding."""
     a_zero, b_zero, out_zero = s["zero_points"]
     constants = {
         "bias": np.array([0]),
@@ -103,4 +105,4 @@ def product_record(s: Signature, g: Product) -> np.ndarray:
         *(g.a.rows, g.b.rows, a_zero, b_zero, factors.rounding, *int8_limits(s)),
         *factors.records[0],
     )
-    return np.array(values, np.int32)
+    return np.array(values, np.int32), factors.support

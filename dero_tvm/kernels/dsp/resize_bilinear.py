@@ -27,7 +27,7 @@ def resize_bilinear(request: Request) -> CKernel | None:
     down, across = axes_of(s)
     if down.one > _WIDEST or down.one * across.one > _LARGEST or s["rounding"] not in _ROUNDINGS:
         return None
-    support = (SUPPORT / "dsp_bilinear.h",)
+    support = (SUPPORT / "rounds_any.h", SUPPORT / "dsp_bilinear.h")
     return CKernel("dsp_resize_bilinear", lambda offsets: _body(s, offsets), support=support)
 
 

@@ -10,7 +10,7 @@ from relax_passes.operators import Signature
 from ..c_kernel import SUPPORT, CKernel, Request
 from ..kernel_table import register_kernel
 
-_SUPPORT = (SUPPORT / "dsp_svdf.h",)
+_SUPPORT = (SUPPORT / "rounds_any.h", SUPPORT / "dsp_svdf.h")
 _LIMITS = {"int8": (-128, 127), "int16": (-32768, 32767)}
 _UPDATE = """\
 const struct svdf *of = (const struct svdf *)layer;

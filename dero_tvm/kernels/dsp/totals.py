@@ -12,7 +12,7 @@ from relax_passes.operators.sum_range import SumRange
 
 from ..c_kernel import SUPPORT, CKernel, Request
 from ..kernel_table import register_kernel
-from .factors import ROUNDINGS, pack_factors
+from .factors import ROUNDINGS, pack_factors, rounding_support
 
 _RESULTS = "const struct totals *results = (const struct totals *)totals;\n"
 _WHOLE = "dsp_totals(results, data, 1, 1, 0, out);\n"
@@ -77,7 +77,7 @@ def _totals(request: Request, factor: tuple[int, int] | None) -> CKernel | None:
         name,
         _RESULTS + call if whole else text,
         {"totals": np.array(values, np.int32)},
-        support=(SUPPORT / "dsp_totals.h",),
+        support=(*rounding_support(factors[0]), SUPPORT / "dsp_totals.h"),
     )
 
 

@@ -32,10 +32,11 @@ def matmul(request: Request) -> CKernel | None:
         left = offsets.at("a", "row", g.a.spec.row_stride)
         return _BODY.format(a=left, b=right_row(g, offsets, "n"))
 
+    record, rounding = product_record(s, g)
     return CKernel(
         "mve_matmul",
         text,
-        {"product": product_record(s, g)},
+        {"product": record},
         scratch=4 * g.a.pixels * g.heads,
-        support=(SUPPORT / "mve_matmul.h",),
+        support=(*rounding, SUPPORT / "mve_matmul.h"),
     )
