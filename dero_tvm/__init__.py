@@ -112,7 +112,9 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module(".boundary.installation", __name__).version()
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(_HOMES[name], __name__), name)
+    garbage = importlib.import_module(".boundary.garbage", __name__)
+    with garbage.collecting_seldom():
+        value = getattr(importlib.import_module(_HOMES[name], __name__), name)
     globals()[name] = value
     return value
 

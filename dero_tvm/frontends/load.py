@@ -6,9 +6,8 @@ import os
 import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-import onnx
 import tvm
 
 from dero_tvm.boundary.errors import UserError, internal_errors
@@ -17,18 +16,17 @@ from dero_tvm.boundary.plugins import load_installed
 
 from .cut import Cut, Names
 from .loaded import LoadedModel
-from .onnx import load_onnx, parse_onnx
 from .pytorch import load_exported_program, read_exported_program
 from .registered import frontend_of, registered_formats
 from .relax_module import load_relax
-from .tflite import load_tflite
-from .tflite.reader import IDENTIFIER as TFLITE_IDENTIFIER
 
 if TYPE_CHECKING:
+    import onnx
     from torch.export import ExportedProgram
 
 _FORMATS = "ONNX (.onnx), TFLite (.tflite) and PyTorch's exported programs (.pt2)"
 _ZIP = b"PK\x03\x04"
+_TFLITE = b"TFL3"  # from byte 4 on
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 
 _ADVICE = {
@@ -74,10 +72,13 @@ def load(
     cut = Cut(inputs, outputs)
     if isinstance(source, bytes):
         return _from_bytes(source, "the model in memory", "model", "", None, input_shapes, cut)
-    if isinstance(source, onnx.ModelProto):
-        name = source.graph.name or "model"
+    if type(source).__name__ == "ModelProto":
+        from .onnx import load_onnx
+
+        model = cast("onnx.ModelProto", source)
+        name = model.graph.name or "model"
         return load_onnx(
-            source, label=f"the ONNX model {name!r}", name=name, input_shapes=input_shapes, cut=cut
+            model, label=f"the ONNX model {name!r}", name=name, input_shapes=input_shapes, cut=cut
         )
     if isinstance(source, tvm.IRModule):
         if cut:
@@ -130,7 +131,10 @@ def _from_bytes(
 ) -> LoadedModel:
     if (frontend := frontend_of(data, suffix)) is not None:
         return frontend.read(data, label=label, name=name, folder=folder, input_shapes=input_shapes)
-    if data[4:8] == TFLITE_IDENTIFIER or suffix == ".tflite":
+    # Only one of the readers is imported, with the package for its files.
+    if data[4:8] == _TFLITE or suffix == ".tflite":
+        from .tflite import load_tflite
+
         return load_tflite(data, label=label, name=name, input_shapes=input_shapes, cut=cut)
     if data.startswith(_HDF5) or (suffix in _ADVICE and not _is_onnx(data, label)):
         raise UserError(f"{label} is {_ADVICE.get(suffix, _ADVICE['.h5'])}")
@@ -139,6 +143,8 @@ def _from_bytes(
         return load_exported_program(
             program, label=label, name=name, input_shapes=input_shapes, cut=cut
         )
+    from .onnx import load_onnx, parse_onnx
+
     if suffix != ".onnx" and not _is_onnx(data, label):
         known = ", ".join([_FORMATS, *registered_formats()])
         raise UserError(f"{label} is not a model of a known format; known are {known}")
@@ -153,6 +159,8 @@ def _from_bytes(
 
 
 def _is_onnx(data: bytes, label: str) -> bool:
+    from .onnx import parse_onnx
+
     try:
         parse_onnx(data, label)
     except UserError:
