@@ -14,7 +14,7 @@ import re
 import tvm
 from tvm import tirx
 
-from .lower import code_target, lowering
+from .lower import lowering
 
 _T = tirx.transform
 
@@ -25,6 +25,8 @@ _DELETED = re.compile(
 )
 # TVM names the types of aliases after the addresses of its own variables.
 _ADDRESS = re.compile(r'(?<=!\{!")0x[0-9a-f]+')
+# More optimization takes LLVM half as long again for a program that is as quick.
+_QUICK = {"kind": "llvm", "opt-level": 1}
 _BODY = "_body"
 PART = "dero.part"
 """Attribute of a function that stands for a part of a large entry."""
@@ -39,7 +41,7 @@ def llvm_ir(module: tvm.IRModule) -> str:
 
     TVM loads such a file and compiles it just in time.
     """
-    target = code_target("llvm")
+    target = tvm.target.Target(_QUICK)
     module = _T.BindTarget(target.with_host(target))(module)
     packing = [_T.AnnotateEntryFunc(), _T.SplitHostDevice(), _T.MakePackedAPI()]
     for step in [*lowering(), *packing]:

@@ -52,9 +52,9 @@ def _module(functions: Mapping[str, tirx.PrimFunc]) -> tvm.IRModule:
 
 
 @cache
-def code_target(kind: str) -> tvm.target.Target:
-    """The target of a code generator, ``c`` or ``llvm``."""
-    return tvm.target.Target({"kind": kind})
+def _c_target() -> tvm.target.Target:
+    """The target of the generator of C."""
+    return tvm.target.Target({"kind": "c"})
 
 
 # TVM's rules for C lack it.
@@ -77,7 +77,7 @@ class CFunction:
 
 def c_functions(functions: Mapping[str, tirx.PrimFunc]) -> dict[str, CFunction]:
     """The given kernels in C."""
-    target = code_target("c")
+    target = _c_target()
     module = _T.BindTarget(target)(_module(functions))
     for step in [*lowering(), _T.LowerIntrin()]:
         module = step(module)
