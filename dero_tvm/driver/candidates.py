@@ -22,6 +22,7 @@ from relax_passes.streaming.stream_rows import with_ascending_rows
 from ..boundary.errors import UserError
 from ..planning import DoesNotFit, MemoryPlan
 from ..planning.column_windows.grouping import Grouping
+from ..planning.rows.problem import RowProblem
 from ..schedule.network import CascadeKind, Network
 from ..schedule.to_problem import Scheduled, Sharing
 from .dero_levels import Dero
@@ -160,7 +161,7 @@ class Candidates:
 
         The search for an order of rows ends elsewhere when it begins with other cascades, so it
         begins with those for rows, where joins may be fused, and with those for rings.  The others
-        rarely need less than the first.
+        rarely need less than the first, and often they are the same calls.
         """
         if rings and exceeds_row_placement(rings[0].scheduled.network):
             return
@@ -170,9 +171,10 @@ class Candidates:
         modules = self._cut_for_rows()
         ways = [(module, self.planner.schedule(module, Sharing.ROWS)) for module in modules]
         ways += [(candidate.module, candidate.scheduled) for candidate in rings[:1]]
+        seen: list[RowProblem] = []
         for number, (module, scheduled) in enumerate(ways):
             share = _LATER if number else 1.0
-            plan = self.planner.plan_row_placement(scheduled, smallest, share=share)
+            plan = self.planner.plan_row_placement(scheduled, smallest, share=share, seen=seen)
             if plan is not None:
                 smallest = plan.total_bytes
                 yield Candidate(Dero.STREAM, "row by row", module, scheduled, plan)

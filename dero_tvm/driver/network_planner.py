@@ -192,7 +192,12 @@ class NetworkPlanner:
         return plan_memory(scheduled.problem, options or self.options)
 
     def plan_row_placement(
-        self, scheduled: Scheduled, below: int | None = None, *, share: float = 1.0
+        self,
+        scheduled: Scheduled,
+        below: int | None = None,
+        *,
+        share: float = 1.0,
+        seen: list[RowProblem] | None = None,
     ) -> MemoryPlan | None:
         """A verified plan with an address for every row; see `row_planner`."""
         return plan_row_placement(
@@ -202,6 +207,7 @@ class NetworkPlanner:
             below=below,
             tables=self.tables,
             share=share,
+            seen=seen,
         )
 
     def rows(self, scheduled: Scheduled, order: Sequence[int]) -> RowProblem:

@@ -70,6 +70,7 @@ def plan_row_placement(
     below: int | None = None,
     tables: TakesTable = takes_table,
     share: float = 1.0,
+    seen: list[RowProblem] | None = None,
 ) -> MemoryPlan | None:
     """A plan with the calls of all cascades in the best order found.
 
@@ -77,12 +78,17 @@ def plan_row_placement(
     how much of the search is done that begins where regular placements leave a gap.
 
     None if it would not be smaller than `below` bytes, does not fit the first region, where all
-    rows lie, or exceeds what is placed row by row.
+    rows lie, exceeds what is placed row by row, or is among the problems `seen` before, to which
+    it is added.
     """
     if exceeds_row_placement(scheduled.network):
         return None
     order = tuple(range(len(scheduled.network.cascades)))
     problem = row_problem(scheduled, order, options, alignment, tables)
+    if seen is not None:
+        if problem in seen:
+            return None
+        seen.append(problem)
     states = persistent_part(scheduled.problem)
     region, *others = without_states(scheduled.problem, states).regions
     if states.region != region.name:
