@@ -19,6 +19,7 @@ from relax_passes.ir.port_quantization import Kind, port_quantization
 from ..report import Report
 from ..schedule.network import Port
 from .candidates import Candidate, Candidates
+from .dero_levels import Dero
 from .prepare import PreparedModel
 
 _TIME_LIMIT = 2.0  # seconds for a plan that nobody has asked for
@@ -62,10 +63,11 @@ def _at_peak(
 
 
 def _least(prepared: PreparedModel, chosen: Candidate, module: tvm.IRModule) -> Candidate | None:
-    """The smallest plan of `module` that goes as far as the chosen one."""
+    """A plan of `module` that goes as far as the chosen one: the smallest, or one near it."""
     prepared.options.progress("planning with integers at the ends")
     planner = prepared.planner
     limit = min(_TIME_LIMIT, planner.options.time_limit)
     quick = replace(planner, options=replace(planner.options, time_limit=limit))
-    found = Candidates(module, quick).of(chosen.mode)
+    ways = Candidates(module, quick)
+    found = ways.likely() if chosen.mode is Dero.STREAM else ways.of(chosen.mode)
     return min(found, key=lambda candidate: candidate.arena_bytes, default=None)

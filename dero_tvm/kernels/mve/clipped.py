@@ -18,6 +18,7 @@ class Axis:
     before: int
     dilation: int
     positions: int
+    named: bool = False  # texts have names of `numbers` in place of them
 
     @staticmethod
     def both(s: Signature, kernel: tuple[int, int]) -> tuple[Axis, Axis]:
@@ -37,6 +38,17 @@ class Axis:
         return rows, columns
 
     @property
+    def numbers(self) -> dict[str, int]:
+        """What texts need of the axis, by name."""
+        numbers = {"length": self.length, "stride": self.stride, "before": self.before}
+        return {f"{self.name}_{name}": number for name, number in numbers.items()}
+
+    def text(self, name: str) -> str:
+        """One of the numbers in a text: `name` is length, stride or before."""
+        name = f"{self.name}_{name}"
+        return name if self.named else str(self.numbers[name])
+
+    @property
     def span(self) -> int:
         """Distance from the first tap to the last."""
         return (self.kernel - 1) * self.dilation
@@ -49,7 +61,7 @@ class Axis:
 
     def origin(self, position: str) -> str:
         """The coordinate of the first tap."""
-        return f"{position} * {self.stride} - {self.before}"
+        return f"{position} * {self.text('stride')} - {self.text('before')}"
 
     def inside(self, origin: str) -> str:
         """Declares the range of the taps inside the image; it may be empty."""
@@ -61,6 +73,6 @@ int32_t {first} = 0, {end} = {self.kernel};
 while ({first} < {self.kernel} && {origin} + {first} * {self.dilation} < 0) {{
   ++{first};
 }}
-while ({end} > {first} && {origin} + ({end} - 1) * {self.dilation} >= {self.length}) {{
+while ({end} > {first} && {origin} + ({end} - 1) * {self.dilation} >= {self.text("length")}) {{
   --{end};
 }}"""

@@ -3,6 +3,10 @@
 For eight channels at a time the kernel goes along the row.  Taps outside the image are left out
 instead of read as the input's zero point: the sums begin with a bias that has the zero point times
 the weights of the other taps in it, known at compile time where all taps are inside.
+
+The geometry stands in the text where that saves much: in windows whose taps lie so near each other
+that instructions have the distances in them, and in small windows of large images.  Other layers
+read theirs from a constant, so that all with one kind of window are one function.
 """
 
 from __future__ import annotations
@@ -18,11 +22,11 @@ from relax_passes.operators import OperatorClass, Signature
 from ..c_kernel import SUPPORT, CKernel, Request
 from ..kernel_table import register_kernel
 from .clipped import Axis
+from .depthwise_numbers import Numbers
 from .requantization import Requantization, in_blocks, requantization
 
 BLOCK = 8
 _STRAIGHT = 25  # taps that are no loop over the rows of the window
-_NEAR = 128  # bytes from the register of an address, which an instruction can have in itself
 _ROOM = 255  # sums of absolute weights up to it, times 128, fit int16
 
 
@@ -50,7 +54,11 @@ def depthwise(request: Request) -> CKernel | None:
         "factors": in_blocks([column[order].astype(np.int32) for column in columns], BLOCK),
     }
     across = _group(weight.reshape(len(weight), 1, -1))
-    body = _Body(s, to, _group(weight), across, *Axis.both(s, (kernel_h, kernel_w)))
+    axes = Axis.both(s, (kernel_h, kernel_w))
+    numbers = Numbers.of(s, axes, BLOCK)
+    if numbers.shared:
+        constants["shape"] = numbers.constant
+    body = _Body(s, to, numbers, _group(weight), across, *numbers.named(axes))
     support = (SUPPORT / "mve_depthwise.h",)
     return CKernel("mve_depthwise", body.text, constants, support=support, ranges=True)
 
@@ -73,45 +81,43 @@ class _Body:
 
     signature: Signature
     to: Requantization
+    numbers: Numbers
     group: int  # of taps of a row
     across: int  # of taps of any row, one behind another
     rows: Axis
     columns: Axis
 
     def text(self, offsets: RowOffsets) -> str:
-        s = self.signature
-        channels = s.output.channels
-        blocks = -(-channels // BLOCK)
-        _, kernel_h, kernel_w, _ = s.inputs[1].shape
+        n = self.numbers
+        _, kernel_h, kernel_w, _ = self.signature.inputs[1].shape
         place = f"{BLOCK} * block"
-        if channels % BLOCK:
-            last = channels - BLOCK
-            place = f"{place} < {last} ? {place} : {last}"
-        return f"""\
+        if self.signature.output.channels % BLOCK:
+            place = f"{place} < {n['last_block']} ? {place} : {n['last_block']}"
+        text = f"""\
 {self._rows(offsets)}
-for (int32_t block = 0; block < {blocks}; ++block) {{
+for (int32_t block = 0; block < {n["blocks"]}; ++block) {{
   const int32_t channel = {place};
   const int8_t *const w = weights + block * {BLOCK * kernel_h * kernel_w};
   const int32_t *const f = factors + block * {4 * BLOCK};
 {textwrap.indent(self._pixels(offsets), "  ")}
 }}
 """
+        return n.declared(text) + text
 
     def _rows(self, offsets: RowOffsets) -> str:
         """Where the rows of the image below the window are, and which are inside."""
-        s = self.signature
         row = f"(top + i * {self.rows.dilation})"
         return f"""\
 const int32_t top = {self.rows.origin("row")};
 {self.rows.inside("top")}
 const int8_t *rows[{self.rows.kernel}] = {{0}};
 for (int32_t i = first_row; i < end_row; ++i) {{
-  rows[i] = data + {offsets.at("data", row, s.inputs[0].row_stride)};
+  rows[i] = data + {offsets.at("data", row, self.numbers["row_bytes"])};
 }}"""
 
     def _pixels(self, offsets: RowOffsets) -> str:
         """The loop over the pixels of one block."""
-        s, to = self.signature, self.to
+        s, to, n = self.signature, self.to, self.numbers
         start = "f"
         before = ""
         if self.rows.clipped:
@@ -128,13 +134,13 @@ if (end_row - first_row == {s.inputs[1].shape[1]}) {{
         if self.columns.clipped:
             sums = f"""\
 mve_sums sums;
-if (left >= 0 && left + {self.columns.span} < {self.columns.length}) {{
+if (left >= 0 && left + {self.columns.span} < {self.columns.text("length")}) {{
   sums = mve_load_sums({start});
 {textwrap.indent(self._whole_rows(), "  ")}
 }} else {{
 {textwrap.indent(self._parts_of_rows(), "  ")}
 }}"""
-        first, end = offsets.range_of(s)
+        first, end = offsets.range_of(s) if offsets.columns else ("0", n["results"])
         place = "(pixel - column_begin)" if offsets.columns else "pixel"
         return f"""\
 {before}for (int32_t pixel = {first}; pixel < {end}; ++pixel) {{
@@ -143,18 +149,18 @@ if (left >= 0 && left + {self.columns.span} < {self.columns.length}) {{
   const int32_t *const factor = mve_here(f) + {2 * BLOCK};
   sums.even = {to.scale}(sums.even, mve_load(factor), mve_load(factor + 8));
   sums.odd = {to.scale}(sums.odd, mve_load(factor + 4), mve_load(factor + 12));
-  mve_store_sums(out + {place} * {s.output.pixel_stride} + channel, sums, {to.limits});
+  mve_store_sums(out + {place} * {n["result_bytes"]} + channel, sums, {to.limits});
 }}"""
 
     def _biased(self, first_column: str, columns: str) -> str:
         """The sums of a window of which some taps are outside."""
         s = self.signature
-        zero_point, kernel_w = s["input_zero_point"], s.inputs[1].shape[2]
-        if zero_point == 0:
+        kernel_w = s.inputs[1].shape[2]
+        if s["input_zero_point"] == 0:
             return f"mve_load_sums(f + {BLOCK})"
         next_row = BLOCK * kernel_w
         return (
-            f"mve_add_weights(mve_load_sums(f + {BLOCK}), {-zero_point}, "
+            f"mve_add_weights(mve_load_sums(f + {BLOCK}), {-s['input_zero_point']}, "
             f"w + {next_row} * first_row + {BLOCK} * {first_column}, "
             f"end_row - first_row, {next_row}, {columns})"
         )
@@ -162,8 +168,7 @@ if (left >= 0 && left + {self.columns.span} < {self.columns.length}) {{
     def _whole_rows(self) -> str:
         """Adds the products of all columns of the window."""
         kernel_h, kernel_w = self.rows.kernel, self.columns.kernel
-        pixel = self.signature.inputs[0].pixel_stride
-        step = pixel * self.columns.dilation
+        pixel, step = self.numbers["pixel_bytes"], self.numbers.taps(1)
         taps = []
         for column in range(0, kernel_w, self.group):
             products = f"mve_tap(&x, {step}, &tap)"
@@ -189,8 +194,7 @@ if (left >= 0 && left + {self.columns.span} < {self.columns.length}) {{
     def _every_tap(self) -> list[str]:
         """Adds the products of all taps of the window, read around the middle of each row."""
         kernel_h, kernel_w = self.rows.kernel, self.columns.kernel
-        pixel = self.signature.inputs[0].pixel_stride
-        step, middle = pixel * self.columns.dilation, kernel_w // 2
+        n, middle = self.numbers, kernel_w // 2
         lines = ["const int8_t *tap = w;", "mve_int16x8 products;"]
         group = min(self.across, 2)
         for tap in range(0, kernel_h * kernel_w, group):
@@ -199,11 +203,9 @@ if (left >= 0 && left + {self.columns.span} < {self.columns.length}) {{
                 divmod(t, kernel_w) for t in range(tap, min(tap + group, kernel_h * kernel_w))
             ):
                 if column == 0:
-                    start = f"rows[{row}] + left * {pixel} + channel + {middle * step}"
+                    start = f"rows[{row}] + left * {n['pixel_bytes']} + channel + {n.taps(middle)}"
                     lines.append(f"const int8_t *const x{row} = mve_place({start});")
-                distance = (column - middle) * step
-                near = abs(distance) < _NEAR
-                at.append(f"x{row}, {distance}" if near else f"x{row} + {distance}, 0")
+                at.append(n.beside(f"x{row}", column - middle))
             if tap:
                 number = "ONE" if len(at) == 1 else "TWO"
                 lines.append(f"MVE_NEXT_{number}(sums, products, {', '.join(at)}, tap);")
@@ -216,18 +218,16 @@ if (left >= 0 && left + {self.columns.span} < {self.columns.length}) {{
 
     def _parts_of_rows(self) -> str:
         """Adds the products of the columns that are inside the image."""
-        s = self.signature
-        kernel_w = s.inputs[1].shape[2]
-        pixel, dilation = s.inputs[0].pixel_stride, s["dilation"][1]
-        step = pixel * dilation
-        x = f"rows[i] + (left + first_column * {dilation}) * {pixel} + channel"
+        n, kernel_w = self.numbers, self.columns.kernel
+        pixel, step = n["pixel_bytes"], n.taps(1)
+        x = f"rows[i] + (left + first_column * {self.columns.dilation}) * {pixel} + channel"
         tap = f"w + {BLOCK} * (i * {kernel_w} + first_column)"
         some = f"""\
 for (int32_t i = first_row; i < end_row; ++i) {{
   sums = mve_add_taps(sums, {x}, {step}, {tap}, columns, {self.group});
 }}"""
         if self.group > 1 and kernel_w == 3:
-            second = f"x, {step}" if step < _NEAR else f"x + {step}, 0"
+            second = n.beside("x", 1)
             some = f"""\
 if (columns == 2 && first_row < end_row) {{
   mve_int16x8 products = mve_no_products();
@@ -249,13 +249,13 @@ const int32_t columns = end_column - first_column;
     def _sums_of_columns(self) -> str:
         """The sums of a window of which some columns are outside, by the fewer weights to add."""
         s = self.signature
-        zero_point, kernel_w = s["input_zero_point"], s.inputs[1].shape[2]
-        if zero_point == 0 or kernel_w != 3:
+        kernel_w = s.inputs[1].shape[2]
+        if s["input_zero_point"] == 0 or kernel_w != 3:
             return f"sums = {self._biased('first_column', 'columns')};"
         start = "start" if self.rows.clipped else "f"
         return f"""\
 if (columns == 2) {{
-  sums = mve_add_weights(mve_load_sums({start}), {zero_point},
+  sums = mve_add_weights(mve_load_sums({start}), {s["input_zero_point"]},
                          w + {BLOCK * kernel_w} * first_row + (first_column > 0 ? 0 : {2 * BLOCK}),
                          end_row - first_row, {BLOCK * kernel_w}, 1);
 }} else {{
