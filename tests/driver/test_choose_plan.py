@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from io import StringIO
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,11 +12,14 @@ from rich.console import Console
 
 import dero_tvm
 from dero_tvm import Dero, UserError
+from dero_tvm.driver import row_planner
 from dero_tvm.driver.candidates import Candidate, Candidates
 from dero_tvm.driver.choose_plan import fastest_within
 from dero_tvm.driver.network_planner import NetworkPlanner
 from dero_tvm.driver.prepare import prepare
 from dero_tvm.driver.row_planner import reads_of_rows
+from dero_tvm.planning.rows.plan import RowPlan
+from dero_tvm.planning.rows.problem import RowProblem
 from dero_tvm.report.text_table import print_report
 from tests.compiled.models import compiled
 from tests.models.small_networks import image, residual_network, run_reference
@@ -33,6 +37,20 @@ def test_weights_are_no_rows_that_are_followed(candidates: Candidates) -> None:
     assert network is not None
     calls = sum(op.in_schedule().steps for op in network.operations)
     assert calls <= reads_of_rows(network) <= 4 * calls  # windows are three rows high
+
+
+def test_no_rows_are_placed_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    planned: list[RowProblem] = []
+    search = row_planner.plan_rows
+
+    def plan_rows(problem: RowProblem, *arguments: Any, **keywords: Any) -> RowPlan | None:
+        planned.append(problem)
+        return search(problem, *arguments, **keywords)
+
+    monkeypatch.setattr(row_planner, "plan_rows", plan_rows)
+    asked = list(prepare(residual_network()).candidates().of(Dero.STREAM))
+    assert asked and planned
+    assert all(one not in planned[:number] for number, one in enumerate(planned))
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,18 @@ import tvm
 
 import dero_tvm
 from dero_tvm.driver.compiler import CompiledModel
-from dero_tvm.kernels import CKernel, Request, register_kernel, registered, unregister_kernel
+from dero_tvm.kernels import (
+    CKernel,
+    Request,
+    candidates,
+    register_kernel,
+    registered,
+    unregister_kernel,
+)
+from dero_tvm.kernels.c_kernel import SUPPORT
+from dero_tvm.kernels.support import support_code
 from dero_tvm.runners import run_host_c
+from relax_passes.operators import OperatorClass, Signature, TensorSpec
 from tests.models.small_networks import Builder
 
 
@@ -120,6 +130,34 @@ def test_a_generator_may_decline(own_pool: list[Request]):
         unregister_kernel(decline)
     assert model.network.cascades[-1].operations[-1].native.name == "own_pool"
     assert all(entry.generator is not decline for entry in registered())
+
+
+def test_a_kernel_that_rounds_has_every_way_or_those_it_names():
+    request = Request(
+        Signature("dero.pad", (TensorSpec((1, 8), "int8"),), TensorSpec((1, 8), "int8"), {}),
+        OperatorClass.LAYOUT,
+        {},
+        frozenset({"dsp"}),
+    )
+    support: list[str] = []
+
+    @register_kernel("pad", features={"dsp"})
+    def rounding(request: Request) -> CKernel:
+        return CKernel("rounding", "", support=tuple(SUPPORT / name for name in support))
+
+    try:
+        for files, ways in (
+            (["dsp_run.h"], {"any", "once", "twice"}),
+            (["rounds_once.h", "dsp_run.h"], {"once"}),
+            (["dsp_pool.h"], set()),
+        ):
+            support[:] = files
+            code = support_code(next(candidates(request)).support)
+            first = [text for text in code if "#define ROUNDS_" in text and "#if" not in text]
+            assert {text.split("ROUNDS_")[1].split()[0].lower() for text in first} == ways
+            assert code[1 : 1 + len(ways)] == first, "in front of what they are for"
+    finally:
+        unregister_kernel(rounding)
 
 
 def test_unknown_operator():
