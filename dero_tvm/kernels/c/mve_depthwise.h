@@ -235,12 +235,8 @@ MVE_INLINE void mve_store_sums(int8_t *out, mve_sums sums, int32_t offset, int32
 #if defined(__ARM_FEATURE_MVE)
   int16x8_t narrow = vqmovnbq_s32(vreinterpretq_s16_s32(sums.even), sums.even);
   narrow = vqaddq_n_s16(vqmovntq_s32(narrow, sums.odd), (int16_t)offset);
-  if (low == -128 && high == 127) {
-    narrow = vreinterpretq_s16_s8(vqmovnbq_s16(vreinterpretq_s8_s16(narrow), narrow));
-  } else {
-    narrow = vmaxq_s16(narrow, vdupq_n_s16((int16_t)low));
-    narrow = vminq_s16(narrow, vdupq_n_s16((int16_t)high));
-  }
+  narrow = vmaxq_s16(narrow, vdupq_n_s16((int16_t)low));
+  narrow = vminq_s16(narrow, vdupq_n_s16((int16_t)high));
   mve_keep_stores();
   vstrbq_s16(out, narrow);
   mve_keep_stores();

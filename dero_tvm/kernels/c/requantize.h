@@ -17,14 +17,20 @@
 #include "arm_dsp.h"
 #include "window.h"
 
-/* Ways of rounding that no layer of the program takes: files rounds_*.h stand in front of this one. */
-#ifndef ROUNDS_TWICE
+/* The ways of rounding that layers of the program take: files rounds_*.h stand in front of this one. */
+#if defined(WITH_ROUNDS_TWICE)
+#define ROUNDS_TWICE 1
+#else
 #define ROUNDS_TWICE 0
 #endif
-#ifndef ROUNDS_ONCE
+#if defined(WITH_ROUNDS_ONCE)
+#define ROUNDS_ONCE 1
+#else
 #define ROUNDS_ONCE 0
 #endif
-#ifndef ROUNDS_ANY
+#if defined(WITH_ROUNDS_ANY)
+#define ROUNDS_ANY 1
+#else
 #define ROUNDS_ANY 0
 #endif
 

@@ -1,3 +1,3 @@
 /* Some layer is rounded once: see requantize.h. */
 #pragma once
-#define ROUNDS_ONCE 1
+#define WITH_ROUNDS_ONCE 1

@@ -1,3 +1,3 @@
 /* Some layer is rounded twice: see requantize.h. */
 #pragma once
-#define ROUNDS_TWICE 1
+#define WITH_ROUNDS_TWICE 1

@@ -14,7 +14,6 @@ from .clipped import Axis
 
 _NEAR = 128  # bytes from the register of an address, which an instruction can have in itself
 _FEW_TAPS = 9  # beside which some loads of numbers for each pixel weigh
-_FEW_RESULTS = 25  # of a channel, which take little time in any case
 
 
 @dataclass(frozen=True)
@@ -44,8 +43,7 @@ class Numbers:
             values |= axis.numbers
         dilation = s["dilation"][1]
         far = columns // 2 * dilation * data.pixel_stride >= _NEAR
-        many = rows * columns > _FEW_TAPS or out.rows * out.pixels <= _FEW_RESULTS
-        return Numbers(values, dilation, far and many)
+        return Numbers(values, dilation, far and rows * columns > _FEW_TAPS)
 
     @property
     def constant(self) -> np.ndarray:
