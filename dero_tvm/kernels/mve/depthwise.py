@@ -5,7 +5,8 @@ instead of read as the input's zero point: the sums begin with a bias that has t
 the weights of the other taps in it, known at compile time where all taps are inside.
 
 The geometry stands in the text where that saves much: in windows whose taps lie so near each other
-that instructions have the distances in them, and in small ones.  Other layers read theirs from a constant, so that all with one kind of window are one function.
+that instructions have the distances in them, and in small ones.  Other layers read theirs from a
+constant, so that all with one kind of window are one function.
 """
 
 from __future__ import annotations
