@@ -56,16 +56,6 @@ def rounding_support(rounding: int) -> tuple[Path, ...]:
     """The file by which `requantize.h` has this way of rounding, and else has not."""
     return (SUPPORT / f"rounds_{ROUNDINGS[rounding].split()[0]}.h",)
 
-    @property
-    def support(self) -> tuple[Path, ...]:
-        """What a kernel with these records lists before its own files."""
-        return rounding_support(self.rounding)
-
-
-def rounding_support(rounding: int) -> tuple[Path, ...]:
-    """The file by which `requantize.h` has this way of rounding, and else has not."""
-    return (SUPPORT / f"rounds_{ROUNDINGS[rounding].split()[0]}.h",)
-
 
 def pack_factors(
     constants: Mapping[str, np.ndarray], signature: Signature, sums: SumRange

@@ -88,9 +88,8 @@ class _Stacks:
         outward = [_Outward(way).go_on(low, way.number[items], budget) for way in self.ways]
         reached = outward[0].reached + outward[1].reached
         self.reached.update(zip(stacks, reached.tolist(), strict=True))
-        arrived = np.flatnonzero(
-            reached == len(self.task.floor) + 1
-        )  # the call itself counts twice
+        # The call of the stacks counts twice.
+        arrived = np.flatnonzero(reached == len(self.task.floor) + 1)
         if not len(arrived):
             return None
         addresses = np.zeros(len(self.task.starts), np.int64)
