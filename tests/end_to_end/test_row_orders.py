@@ -104,7 +104,7 @@ def in_any_order(seed: int = 7) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(row_plan, "good_orders", good_orders)
         patch.setattr(row_plan, "place_rows", placed)
-        for search in ("fitted", "lowered"):
+        for search in ("fitted", "fitted_from_the_middle", "lowered"):
             patch.setattr(row_plan, search, lambda *_: None)
         patch.setattr(row_plan, "other_orders", lambda *_: [])
         patch.setattr(Candidates, "of", of)

@@ -299,18 +299,21 @@ def test_only_errors_made_for_users_come_out() -> None:
 
 def test_onnx_node_that_cannot_be_converted(capfd: pytest.CaptureFixture[str]) -> None:
     graph = helper.make_graph(
-        [helper.make_node("QuantizeLinear", ["x", "s", "z"], ["y"], name="blocks", block_size=2)],
-        "blocked",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, (1, 4))],
-        [helper.make_tensor_value_info("y", TensorProto.INT8, (1, 4))],
+        [helper.make_node("OneHot", ["x", "depth", "values"], ["y"], name="places")],
+        "deep",
         [
-            numpy_helper.from_array(np.ones((1, 2), "float32"), "s"),
-            numpy_helper.from_array(np.zeros((1, 2), "int8"), "z"),
+            helper.make_tensor_value_info("x", TensorProto.INT64, (4,)),
+            helper.make_tensor_value_info("depth", TensorProto.INT64, ()),
         ],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, (4, 3))],
+        [numpy_helper.from_array(np.array([0, 1], "float32"), "values")],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
     message = refusal(model)
-    assert "cannot import the operator QuantizeLinear (node 'blocks')" in message
+    assert (
+        "cannot import the operator OneHot (node 'places'): its depth and values are computed"
+        in message
+    )
     assert capfd.readouterr() == ("", ""), "TVM must not add lines of its own"
 
 

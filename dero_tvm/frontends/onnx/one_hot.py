@@ -11,8 +11,8 @@ from .old_operators import Node, numbers
 def one_hot(node: Node) -> relax.Expr:
     """The second value where an index, or what it is from the end, is the place along the axis."""
     indices, emit = node.inputs[0], node.builder.normalize
-    depth = int(numbers(node.inputs[1], "depth").reshape(-1)[0])
-    values = numbers(node.inputs[2], "values")
+    depth = int(numbers(node.inputs[1], "depth and values").reshape(-1)[0])
+    values = numbers(node.inputs[2], "depth and values")
     result, on = (relax.const(value, str(values.dtype)) for value in values)
     rank = len(indices.ty.shape) + 1
     axis = int(node.attrs.get("axis", -1)) % rank
