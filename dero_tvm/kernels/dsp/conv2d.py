@@ -84,7 +84,7 @@ def _pixels(s: Signature, constants: Mapping[str, np.ndarray], factors: Factors)
         name,
         lambda offsets: offsets.pixels_under() + call(pixel="pixel", count="pixels", out="out"),
         constants,
-        support=(SUPPORT / f"{name}.h",),
+        support=(*factors.support, SUPPORT / f"{name}.h"),
         pixels=single_pixel_blocks(call),
         ranges=True,
     )
