@@ -13,7 +13,6 @@ import argparse
 import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ import numpy as np
 from dero_tvm.aot.program import Program
 from dero_tvm.boundary.errors import UserError
 from tests.campaigns.batches import batches
+from tests.campaigns.summary import Summary
 from tests.compiled.c_batch import CLibrary, library_of, programs_of
 from tests.frontends.tflite_sweep import ACTIVATIONS, quantization
 from tests.models.tflite_builder import TFLiteBuilder, run_litert_reference
@@ -28,19 +28,6 @@ from tests.oracles.tflite_micro_runner import run_tflite_micro
 
 BATCH = 20  # networks a C file
 _MOST_ELEMENTS = 4000  # of a tensor
-
-
-@dataclass
-class Summary:
-    """What a run of many networks showed."""
-
-    counts: Counter[str] = field(default_factory=Counter)
-    failures: list[str] = field(default_factory=list)
-
-    def text(self) -> str:
-        """A few lines for people."""
-        counts = ", ".join(f"{name}: {count:,}" for name, count in sorted(self.counts.items()))
-        return "\n".join([f"{len(self.failures)} failures; {counts}", *self.failures])
 
 
 class RandomTFLite:

@@ -16,9 +16,8 @@ import argparse
 import random
 import tempfile
 import traceback
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -50,6 +49,7 @@ from relax_passes.streaming.make_again import Again, MakeAgain, made_again
 from relax_passes.streaming.stream_rows import StreamRows
 from tests.campaigns.batches import batches
 from tests.campaigns.compared_outputs import assert_equal_outputs, guarded_outputs
+from tests.campaigns.summary import Summary
 from tests.compiled.c_batch import CBatch, CLibrary
 from tests.compiled.sanitized_batch import SanitizedPrograms
 from tests.models.random_images import random_image_network
@@ -60,19 +60,6 @@ _CORE_CHANNELS = (3, 4, 8, 12)  # most kernels of cores want four or eight
 _WAYS = 2  # to group each network
 _ATTEMPTS = 12  # at a group
 _TIME_LIMIT = 0.1  # seconds a plan
-
-
-@dataclass
-class Summary:
-    """What a run of many networks showed."""
-
-    counts: Counter[str] = field(default_factory=Counter)
-    failures: list[str] = field(default_factory=list)
-
-    def text(self) -> str:
-        """A few lines for people."""
-        counts = ", ".join(f"{name}: {count:,}" for name, count in sorted(self.counts.items()))
-        return "\n".join([f"{len(self.failures)} failures; {counts}", *self.failures])
 
 
 def check_windows(seeds: Sequence[int], sanitize: bool = False) -> Summary:
