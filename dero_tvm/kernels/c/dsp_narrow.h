@@ -23,24 +23,24 @@ struct narrow_pixel {
   int32_t a, b, c, d;
 };
 
+/* Four channels more in the sums of two filters; of both words' halves one is each filter's. */
+DSP_INLINE void dsp_add_narrow(int32_t a, int32_t b, const int32_t *words, int32_t *low,
+                               int32_t *high) {
+  int32_t first = words[0], second = words[1];
+  *high = dsp_dual_multiply_add(a, first, *high);
+  first = dsp_even(first);
+  *low = dsp_dual_multiply_add(a, first, *low);
+  *high = dsp_dual_multiply_add(b, second, *high);
+  second = dsp_even(second);
+  *low = dsp_dual_multiply_add(b, second, *low);
+}
+
 /* Two filters of four, whose words `dsp_products.h` describes. */
 DSP_INLINE void dsp_two_narrow(struct narrow_pixel pixel, const int32_t *words,
                                const struct requantization *to, int32_t twice, int8_t *out) {
   int32_t low = to[0].bias, high = low;
-  int32_t first = words[0], second = words[1];
-  high = dsp_dual_multiply_add(pixel.a, first, high);
-  first = dsp_even(first);
-  low = dsp_dual_multiply_add(pixel.a, first, low);
-  high = dsp_dual_multiply_add(pixel.b, second, high);
-  second = dsp_even(second);
-  low = dsp_dual_multiply_add(pixel.b, second, low);
-  first = words[4], second = words[5];
-  high = dsp_dual_multiply_add(pixel.c, first, high);
-  first = dsp_even(first);
-  low = dsp_dual_multiply_add(pixel.c, first, low);
-  high = dsp_dual_multiply_add(pixel.d, second, high);
-  second = dsp_even(second);
-  low = dsp_dual_multiply_add(pixel.d, second, low);
+  dsp_add_narrow(pixel.a, pixel.b, words, &low, &high);
+  dsp_add_narrow(pixel.c, pixel.d, words + 4, &low, &high);
   high = dsp_part(high, low) + to[1].bias;
   if (twice) {
     requantize_two(low, high, to, 1, out);
