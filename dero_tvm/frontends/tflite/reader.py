@@ -17,8 +17,6 @@ from dero_tvm.boundary.errors import UserError
 
 from .foreign import refuse_accelerator
 
-IDENTIFIER = b"TFL3"
-
 _ITEM_SIZES = {
     tflite.TensorType.FLOAT32: 4,
     tflite.TensorType.FLOAT16: 2,
@@ -194,7 +192,7 @@ class NamedModel(tflite.Model):
 
 def read_model(data: bytes, label: str) -> NamedModel:
     """The model in `data`; `label` names it in the :class:`UserError` of an unreadable one."""
-    if data[4:8] != IDENTIFIER:
+    if not tflite.Model.ModelBufferHasIdentifier(data, 0):
         raise UserError(f"{label} is not a readable TFLite model (it lacks the mark 'TFL3')")
     with reading(label):
         root = tflite.Model.GetRootAs(data, 0)
