@@ -14,6 +14,7 @@ from .c_instrument import around_step, check_arguments, macros, write_guards
 from .c_layout import wrap_code
 from .c_state import begin_with_state, initial_values, reset_function
 from .c_steps import StepCode, step_code
+from .compiler_faults import guarded
 from .header import CPort, Interface, PortPlace
 from .kernel_body import alias, aliases_in
 from .kernels import Kernel, NativeFunction, Parameter
@@ -73,7 +74,7 @@ class _Printer:
         named = [(step.name, step.layers) for step in steps]
         debugging = macros(self.interface, named, laps=counted > 0)
         parts = ["\n".join(headers), types, "\n".join(constants), debugging, code]
-        return "\n\n".join(part for part in parts if part) + "\n"
+        return guarded("\n\n".join(part for part in parts if part))
 
     # --- entry -------------------------------------------------------------------------------
 

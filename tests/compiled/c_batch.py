@@ -29,6 +29,7 @@ from dero_tvm.aot.c_constants import array_names, definition
 from dero_tvm.aot.c_source import c_source, typedefs
 from dero_tvm.aot.c_state import initial_values
 from dero_tvm.aot.column_ranges import END
+from dero_tvm.aot.compiler_faults import GUARD_BEGIN, GUARD_END
 from dero_tvm.aot.header import header, interface_of
 from dero_tvm.aot.kernels import Kernel
 from dero_tvm.aot.lower import CFunction, c_functions
@@ -71,7 +72,7 @@ class CBatch:
         program = replace(program, network=replace(program.network, name=name))
         self._programs[name] = program
         interface = interface_of(program)
-        text = _generate(program)
+        text = _generate(program).replace(GUARD_BEGIN, "").replace(GUARD_END, "")
         text = text[re.search(r"^extern const|^/\*(?! \*?\n? \* The arena)", text, re.M).start() :]
         macs = _macs_of_a_column(program)
         for kernel in program.kernels:
