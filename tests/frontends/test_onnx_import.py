@@ -137,6 +137,24 @@ OPERATORS = {
         ],
         opset=18,
     ),
+    # As networks without normalization write their weights, of any size.
+    "weights-normalized-by-their-own-statistics": model_of(
+        [
+            node(
+                *("BatchNormalization", ["w", "g", "b", "m", "v"], ["n", "m1", "v1"]),
+                training_mode=1,
+                epsilon=1e-3,
+            ),
+            node("Reshape", ["n", "s"], ["k"]),
+            node("Conv", ["x", "k"], ["y"]),
+        ],
+        {
+            "w": random(1, 256, 192) * 3 + 1,
+            **{name: np.full(256, value, "float32") for name, value in zip("gbmv", (0.1, 0, 0, 1))},
+            "s": ints(256, 4, 6, 8),
+        },
+        opset=15,
+    ),
 }
 
 

@@ -37,15 +37,20 @@ from .types import rounds_up
 Types = dict[str, onnx.TypeProto]
 
 _VECTORISED = frozenset(  # operators whose time is that of reading and writing their tensors
-    "Abs Acos Acosh Add And ArgMax ArgMin Asin Asinh Atan Atanh BitShift BitwiseAnd BitwiseNot "
-    "BitwiseOr BitwiseXor Cast CastLike Ceil Clip Concat ConstantOfShape Cos Cosh CumSum "
-    "DepthToSpace Div Elu Equal Erf Exp Expand EyeLike Flatten Floor Gather GatherElements Greater "
-    "GreaterOrEqual HardSigmoid HardSwish Identity IsInf IsNaN LeakyRelu Less LessOrEqual Log Max "
-    "Mean Min Mod Mul Neg NonZero Not OneHot Or Pad Pow Range Reciprocal ReduceL1 ReduceL2 "
-    "ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum "
-    "ReduceSumSquare Relu Reshape Round Selu Sigmoid Sign Sin Sinh Size Slice Softmax Softplus "
-    "Softsign SpaceToDepth Split Sqrt Squeeze Sub Sum Tan Tanh Tile TopK Transpose Trilu Unsqueeze "
-    "Where Xor".split()
+    "Abs Acos Acosh Add And ArgMax ArgMin Asin Asinh Atan Atanh BatchNormalization BitShift "
+    "BitwiseAnd BitwiseNot BitwiseOr BitwiseXor Cast CastLike Ceil Clip Concat ConstantOfShape "
+    "Cos Cosh CumSum DepthToSpace Div Elu Equal Erf Exp Expand EyeLike Flatten Floor Gather "
+    "GatherElements Greater GreaterOrEqual HardSigmoid HardSwish Identity InstanceNormalization "
+    "IsInf IsNaN LayerNormalization LeakyRelu Less LessOrEqual Log Max Mean Min Mod Mul Neg "
+    "NonZero Not OneHot Or Pad Pow Range Reciprocal ReduceL1 ReduceL2 ReduceLogSum "
+    "ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum ReduceSumSquare Relu "
+    "Reshape Round Selu Sigmoid Sign Sin Sinh Size Slice Softmax Softplus Softsign SpaceToDepth "
+    "Split Sqrt Squeeze Sub Sum Tan Tanh Tile TopK Transpose Trilu Unsqueeze Where Xor".split()
+)
+_READ_ONCE = frozenset(  # others that do a fixed number of steps for an element
+    "Celu Compress Hardmax Gelu GatherND GroupNormalization LRN LogSoftmax LpNormalization "
+    "MeanVarianceNormalization Mish PRelu RMSNormalization ReverseSequence ScatterElements "
+    "ScatterND Shrink Swish ThresholdedRelu".split()
 )
 _UNTOUCHED = frozenset(  # what quantizes, and what is not the same at every run
     "Bernoulli Constant DequantizeLinear Dropout DynamicQuantizeLinear Multinomial QuantizeLinear "
@@ -267,7 +272,7 @@ class _Folding:
     def _products_of_one(self, node: onnx.NodeProto) -> int:
         """About how many elements are combined into one of the result."""
         window = next((list(a.ints) for a in node.attribute if a.name == "kernel_shape"), [])
-        if node.op_type in _VECTORISED:
+        if node.op_type in _VECTORISED or node.op_type in _READ_ONCE:
             return 0
         if "Conv" in node.op_type or node.op_type in ("Gemm", "MatMul", "MatMulInteger"):
             return max((max(self._dims(name), default=1) for name in node.input), default=1) * max(
