@@ -235,6 +235,8 @@ class MatchChannels(nn.Module):
             x = functional.pad(x, (0, 0, 0, 0, 0, missing))
         if x.shape[1] == self.channels:
             return x
+        if x.shape[1] > 32 * self.channels:  # too many chunks to be operands one by one
+            return x.unflatten(1, (-1, self.channels)).sum(1)
         total, *others = x.split(self.channels, dim=1)
         for chunk in others:
             total = total + chunk

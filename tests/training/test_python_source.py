@@ -126,7 +126,7 @@ def test_graph_that_is_no_chain(tmp_path) -> None:
     passes_ruff(text, tmp_path / "network.py")
 
 
-@pytest.mark.parametrize("channels", [(10, 4), (4, 10), (4, 4)])
+@pytest.mark.parametrize("channels", [(10, 4), (4, 10), (4, 4), (40, 1)])
 @pytest.mark.parametrize("window", [Window((3, 3), (2, 2), (1, 1, 1, 1)), UNEVEN])
 def test_shortcut(channels, window, tmp_path) -> None:
     """Sum pool and match against torch's own pooling with divisor 1 and a loop over channels."""
