@@ -43,13 +43,18 @@ def _wrap(line: str) -> str:
 
 def _break(text: str, width: int) -> int | None:
     """Where to break `text`: the outermost and then the last place before `width`."""
-    depths = _depths(text)
-    # A line that ends near its beginning is no better than a long one.
-    found = [m.start() for m in _BREAK.finditer(text) if width // 4 < m.start() <= width]
+    first, found = None, []
+    for match in _BREAK.finditer(text, 1):
+        place = match.start()
+        first = place if first is None else first
+        if place > width:
+            break
+        # A line that ends near its beginning is no better than a long one.
+        if place > width // 4:
+            found.append(place)
     if not found:
-        found = [m.start() for m in _BREAK.finditer(text) if m.start() > 0][:1]
-    if not found:
-        return None
+        return first
+    depths = _depths(text[: found[-1] + 1])
     return min(found, key=lambda place: (depths[place], -place))
 
 

@@ -47,6 +47,8 @@ from tests.trust import record
 
 BATCH = 25  # networks a C file
 NO_CASCADES = 1 << 62
+# The ways that every network is run in; of the others, `in_turn` takes every second one.
+ALWAYS = frozenset(("whole", "streamed", "by rows"))
 TIME_LIMIT = 0.5  # seconds a plan, of every tenth network
 SHORT_LIMIT = 0.02  # of the others: a plan that is not the best one shows as much
 
@@ -87,10 +89,14 @@ class Summary:
         )
 
 
-def check_networks(seeds: Sequence[int], sanitize: bool = False) -> Summary:
+def check_networks(
+    seeds: Sequence[int], sanitize: bool = False, *, in_turn: bool = False
+) -> Summary:
     """Compile and run the networks of `seeds`; what fails is in the summary.
 
     sanitize: run as `sanitized_batch` does.
+    in_turn: of the ways that are not in `ALWAYS`, run a network in every second one; those that
+        are left out with an even seed are taken with an odd one.
     """
     summary = Summary()
     batch = CBatch(sanitize)
@@ -98,7 +104,7 @@ def check_networks(seeds: Sequence[int], sanitize: bool = False) -> Summary:
     for seed in seeds:
         summary.networks += 1
         try:
-            made[seed] = _planned(seed, summary)
+            made[seed] = _planned(seed, summary, in_turn)
             for number, planned in enumerate(made[seed]):
                 batch.add(f"n{seed}_{number}", planned.program)
         except Exception:
@@ -124,11 +130,14 @@ def options_of(seed: int) -> Options:
     )
 
 
-def _planned(seed: int, summary: Summary) -> list[Planned]:
-    """All ways to run one network, each already run with tags."""
+def _planned(seed: int, summary: Summary, in_turn: bool) -> list[Planned]:
+    """The ways to run one network, each already run with tags."""
     options = options_of(seed)
     ways = []
-    for label, module, sharing in _ways(random_network(seed), options, random.Random(seed)):
+    every = _ways(random_network(seed), options, random.Random(seed))
+    for number, (label, module, sharing) in enumerate(every):
+        if in_turn and label not in ALWAYS and (seed + number) % 2:
+            continue
         scheduled = to_problem(extract(module), sharing=sharing)
         plan = plan_row_placement(scheduled, options) if "by rows" in label else None
         plan = plan or plan_memory(scheduled.problem, options)
