@@ -152,6 +152,14 @@ def streamed_program(model: Any) -> Program:
     return _program(prepared, next(prepared.candidates().likely()))
 
 
+def streamed_and_whole(model: Any) -> tuple[Program, Program]:
+    """What `streamed_program` gives, and the program with every tensor whole."""
+    prepared = prepare(model, target="host", time_limit=_TIME_LIMIT)
+    candidates = prepared.candidates()
+    chosen = (next(candidates.likely()), smallest(candidates, Dero.NONE))
+    return _program(prepared, chosen[0]), _program(prepared, chosen[1])
+
+
 def programs_of(model: Any, modes: Iterable[Dero] = tuple(Dero)) -> dict[Dero, Program]:
     """The first program of each mode, small or not, for the host, with portable kernels."""
     prepared = prepare(model, target="host", time_limit=_TIME_LIMIT)
@@ -170,10 +178,8 @@ def _program(prepared: PreparedModel, candidate: Candidate) -> Program:
 
 def whole_program(model: LoadedModel) -> Program:
     """The program of a model for the host with every tensor whole, with portable kernels."""
-    prepared = prepare(model, target="host")
-    chosen = smallest(prepared.candidates(), Dero.NONE)
-    with naming(prepared.planner.label):
-        return build_program(chosen.scheduled, chosen.plan)
+    prepared = prepare(model, target="host", time_limit=_TIME_LIMIT)
+    return _program(prepared, smallest(prepared.candidates(), Dero.NONE))
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 
 from dero_tvm.frontends import LoadedModel
 from relax_passes.pipeline import Canonicalize
-from tests.compiled.c_batch import CBatch, streamed_program, whole_program
+from tests.compiled.c_batch import CBatch, streamed_and_whole
 
 
 @dataclass
@@ -34,11 +34,11 @@ class FrameworkNetworks:
         """The operators of the canonical module, and those that run in cascades of several."""
         main = Canonicalize("nhwc")(network.loaded.module)["main"]
         called = [binding.value.op.name for binding in main.body.blocks[0].bindings]
-        program = streamed_program(network.loaded)
-        cascades = [c.operations for c in program.network.cascades if len(c.operations) > 1]
+        streamed, whole = streamed_and_whole(network.loaded)
+        cascades = [c.operations for c in streamed.network.cascades if len(c.operations) > 1]
         self._networks[name] = network
-        self._batch.add(f"{name}_streamed", program)
-        self._batch.add(f"{name}_whole", whole_program(network.loaded))
+        self._batch.add(f"{name}_streamed", streamed)
+        self._batch.add(f"{name}_whole", whole)
         return called, {o.signature.operator for operations in cascades for o in operations}
 
     def check_outputs(self, folder: Path) -> None:

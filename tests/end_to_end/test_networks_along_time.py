@@ -17,7 +17,7 @@ from dero_tvm.frontends.load import load
 from relax_passes.canonicalization.rows_along_time import RowsAlongTime
 from relax_passes.operators import make_call
 from relax_passes.pipeline import Canonicalize
-from tests.compiled.c_batch import library_of, streamed_program, whole_program
+from tests.compiled.c_batch import library_of, streamed_and_whole
 from tests.end_to_end.oracles import litert
 from tests.models.tflite_builder import TFLiteBuilder
 from tests.relax_passes.network_parts import conv, network, random_inputs, run
@@ -157,8 +157,8 @@ def test_in_c() -> None:
     }
     programs = {}
     for name, case in cases.items():
-        streamed = programs[f"{name}_streamed"] = streamed_program(case.loaded)
-        whole = programs[f"{name}_whole"] = whole_program(case.loaded)
+        streamed, whole = streamed_and_whole(case.loaded)
+        programs |= {f"{name}_streamed": streamed, f"{name}_whole": whole}
         assert streamed.plan.total_bytes <= case.share * whole.plan.total_bytes, name
     library = library_of(programs)
     for name, case in cases.items():

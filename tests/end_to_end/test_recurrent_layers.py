@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from dero_tvm.frontends import LoadedModel
 from dero_tvm.frontends.load import load
 from relax_passes.pipeline import Canonicalize
-from tests.compiled.c_batch import library_of, streamed_program, whole_program
+from tests.compiled.c_batch import library_of, streamed_and_whole
 from tests.end_to_end.oracles import onnx_runtime
 from tests.frontends.refusals import refusal
 
@@ -129,8 +129,8 @@ def test_layers_in_c() -> None:
     made = cases()
     programs = {}
     for name, case in made.items():
-        programs[f"{name}_streamed"] = streamed_program(case.loaded)
-        programs[f"{name}_whole"] = whole_program(case.loaded)
+        streamed, whole = streamed_and_whole(case.loaded)
+        programs |= {f"{name}_streamed": streamed, f"{name}_whole": whole}
     library = library_of(programs)
     for name, case in made.items():
         for way in ("streamed", "whole"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 nn, F = torch.nn, torch.nn.functional
 
 IMAGE = (1, 4, 7, 6)
+MOST = 12  # cases that are one program
 
 
 class Function(nn.Module):
@@ -336,23 +337,35 @@ def exported(module: Any, shapes: Sequence[tuple[int, ...]]) -> tuple[Any, list[
     return torch.export.export(module, tuple(operands)), operands
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_equals_pytorch(name: str) -> None:
-    module, shapes = CASES[name]
-    program, operands = exported(module, shapes)
-    (actual,) = run_in_c(dero_tvm.load(program), [x.numpy() for x in operands])
-    np.testing.assert_allclose(actual, module(*operands).detach().numpy(), rtol=1e-5, atol=1e-5)
+def together() -> Iterator[tuple[str, ...]]:
+    """The cases with the same operands, a few to a program."""
+    by_shapes: dict[tuple[tuple[int, ...], ...], list[str]] = {}
+    for name, (_, shapes) in CASES.items():
+        by_shapes.setdefault(tuple(shapes), []).append(name)
+    for names in by_shapes.values():
+        for first in range(0, len(names), MOST):
+            yield tuple(names[first : first + MOST])
+
+
+@pytest.mark.parametrize("names", [*together()], ids=", ".join)
+def test_equals_pytorch(names: tuple[str, ...]) -> None:
+    _, shapes = CASES[names[0]]
+    check_parts(Each(*(CASES[name][0] for name in names)), shapes, names)
 
 
 @pytest.mark.parametrize("name", SEVERAL)
 def test_all_equal_pytorch(name: str) -> None:
     module, shapes = SEVERAL[name]
+    check_parts(module, shapes, range(len(module.parts)))
+
+
+def check_parts(module: Each, shapes: Sequence[tuple[int, ...]], names: Sequence[object]) -> None:
     program, operands = exported(module, shapes)
     results = run_in_c(dero_tvm.load(program), [x.numpy() for x in operands])
-    for number, (actual, wanted) in enumerate(zip(results, module(*operands), strict=True)):
+    for name, actual, wanted in zip(names, results, module(*operands), strict=True):
         expected = wanted.detach().numpy()
-        assert actual.shape == expected.shape, number
-        np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-5, err_msg=f"part {number}")
+        assert actual.shape == expected.shape, name
+        np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-5, err_msg=str(name))
 
 
 @pytest.mark.parametrize("name", REFUSED)

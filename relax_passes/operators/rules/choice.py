@@ -1,5 +1,6 @@
 """Comparisons, and elements that they choose.
 
+- constants: by NumPy;
 - spelling: truth values as numbers are a choice of 1 and 0; by a sign, a PReLU; between zeros and a
   softmax, the softmax;
 - layout: the cheapest operand's;
@@ -18,6 +19,7 @@ from ...canonicalization.channels_last import LAYOUT, keep_layout
 from ...canonicalization.channels_last_broadcast import broadcast
 from ...canonicalization.decompose import SPELLINGS, SpellingRewriter
 from ...canonicalization.elementwise_region import VALUES
+from ...canonicalization.fold_constants import CONSTANT_ARITHMETIC
 from ...canonicalization.select_operators import MORE_TYPES, SELECTION, SelectionRewriter
 from ...ir.dataflow import dtype_of, shape_of
 from ..compare import Compare
@@ -53,7 +55,9 @@ _OF_TRUTH_VALUES = {  # with what `compare` says them
 LAYOUT.register(*_COMPARISONS, *_OF_TRUTH_VALUES, "relax.where")(broadcast)
 LAYOUT.register("relax.logical_not")(keep_layout)
 
+CONSTANT_ARITHMETIC.register("relax.where")(np.where)
 for _name, _function in _FUNCTIONS.items():
+    CONSTANT_ARITHMETIC.register(f"relax.{_name}")(_function)
     VALUES.register(f"relax.{_name}")(lambda _call, a, b, f=_function: f(a, b))
 
 

@@ -37,13 +37,20 @@ from .. import Signature
 from ..arg_extreme import INDEX_TYPES
 from .registry import Refusal
 
+_OTHER_NAMES = (
+    *("relax.squeeze", "relax.expand_dims"),
+    *("relax.flatten", "relax.nn.batch_flatten"),
+)
 
-@SPELLINGS.register("relax.squeeze", "relax.expand_dims", "relax.flatten", "relax.nn.batch_flatten")
+
+@SPELLINGS.register(*_OTHER_NAMES)
 def _reshape_only(rewriter: SpellingRewriter, call: Any) -> relax.Expr:
     return relax.op.reshape(rewriter.new(call.args[0]), shape_of(call))
 
 
-CONSTANT_MOVES.register("relax.reshape")(lambda call, value: value.reshape(shape_of(call)))
+CONSTANT_MOVES.register("relax.reshape", *_OTHER_NAMES)(
+    lambda call, value: value.reshape(shape_of(call))
+)
 IDENTITIES.register("relax.reshape")(always)
 
 

@@ -108,8 +108,11 @@ _FUNCTIONS = {
 _ALL = (*_FUNCTIONS, "relax.clip", "relax.nn.leakyrelu")
 
 
-CONSTANT_ARITHMETIC.register("relax.sqrt")(np.sqrt)
-CONSTANT_ARITHMETIC.register("relax.negative")(np.negative)
+for _name, _function in (
+    *(("abs", np.abs), ("ceil", np.ceil), ("floor", np.floor)),
+    *(("negative", np.negative), ("sqrt", np.sqrt)),
+):
+    CONSTANT_ARITHMETIC.register(f"relax.{_name}")(_function)
 IDENTITIES.register("relax.astype")(always)
 
 
