@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ import pytest
 
 import dero_tvm
 from dero_tvm.boards.board import list_boards, load_board
+from dero_tvm.boundary.plugins import loaded
 from tests.end_to_end.oracles import skip_unless_runnable
 
 if sys.version_info >= (3, 11):
@@ -91,30 +94,43 @@ def test_a_module_named_on_the_command_line(tmp_path: Path) -> None:
     assert " sine_board " in boards.stdout
 
 
-@pytest.mark.parametrize(
-    ("value", "said"),
-    [
-        ("no_such_module", "ModuleNotFoundError: No module named 'no_such_module'"),
-        ("broken", "ZeroDivisionError: division by zero"),
-        ("leaving", "SystemExit: 0"),  # as scripts do that are no modules
-    ],
-)
-def test_a_plug_in_that_fails(value: str, said: str, tmp_path: Path) -> None:
-    project = (PACKAGE / "pyproject.toml").read_text()
+FAILING = {
+    "no_such_module": "ModuleNotFoundError: No module named 'no_such_module'",
+    "broken": "ZeroDivisionError: division by zero",
+    "leaving": "SystemExit: 0",  # as scripts do that are no modules
+}
+
+
+@pytest.fixture
+def failing(tmp_path: Path) -> Path:
+    """The package with modules that cannot be imported."""
     package = tmp_path / "package"
     shutil.copytree(PACKAGE, package)
-    (package / "pyproject.toml").write_text(project.replace("sine_plugin.operator", value))
     (package / "broken.py").write_text("1 / 0\n")
     (package / "leaving.py").write_text("raise SystemExit(0)\n")
-    install(tmp_path / "site", package)
+    return package
+
+
+@pytest.mark.parametrize("value", FAILING)
+def test_a_plug_in_that_fails(value: str, failing: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = tvmc("boards", "--plugin", value, cwd=failing)
+    assert done.stderr.startswith(f"tvmc: error: The plug-in {value} cannot be imported: ")
+    assert FAILING[value] in done.stderr
+    monkeypatch.syspath_prepend(failing)
+    point = metadata.EntryPoint("sine", value, "dero_tvm.operators")
+    with pytest.raises(dero_tvm.UserError, match=re.escape(FAILING[value])):
+        loaded(point)
+
+
+def test_an_installed_plug_in_that_fails(failing: Path, tmp_path: Path) -> None:
+    project = (failing / "pyproject.toml").read_text()
+    (failing / "pyproject.toml").write_text(project.replace("sine_plugin.operator", "leaving"))
+    install(tmp_path / "site", failing)
     text = tmp_path / "a.sines"
     text.write_text("sines 1")
-    line = f"The plug-in 'sine' ({value}) of sine-plugin cannot be imported: "
     done = tvmc("compile", str(text), path=tmp_path / "site")
-    assert line in done.stderr and "mend or uninstall sine-plugin" in done.stderr
-    done = tvmc("boards", "--plugin", value, cwd=package)
-    assert done.stderr.startswith(f"tvmc: error: The plug-in {value} cannot be imported: ")
-    assert said in done.stderr
+    assert "The plug-in 'sine' (leaving) of sine-plugin cannot be imported: " in done.stderr
+    assert "mend or uninstall sine-plugin" in done.stderr
 
 
 def test_a_folder_of_boards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

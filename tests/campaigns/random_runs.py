@@ -16,13 +16,9 @@ from __future__ import annotations
 
 import argparse
 import random
-import tempfile
 import time
-import traceback
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from unittest import mock
 
 import numpy as np
@@ -39,9 +35,9 @@ from relax_passes.residuals.fuse_joins import FuseJoins, is_fused
 from relax_passes.streaming import segmentation, stream_rows
 from relax_passes.streaming.stream_rows import StreamRows, with_ascending_rows
 from tests.campaigns.batches import batches
+from tests.campaigns.in_one_library import Library, check_in_one_library
+from tests.campaigns.summary import Summary
 from tests.campaigns.tagged_execution import run_with_tags
-from tests.compiled.c_batch import CBatch, CLibrary
-from tests.compiled.sanitized_batch import SanitizedPrograms
 from tests.models.random_networks import random_network
 from tests.trust import record
 
@@ -68,55 +64,40 @@ class Planned:
 
 
 @dataclass
-class Summary:
+class LayoutSummary(Summary):
     """What a run of many networks showed."""
 
     networks: int = 0
-    counts: Counter[str] = field(default_factory=Counter)
     shares: list[float] = field(default_factory=list)  # streamed bytes over whole ones
-    failures: list[str] = field(default_factory=list)
 
     def text(self) -> str:
-        """A few lines for people."""
-        counts = ", ".join(f"{name}: {count:,}" for name, count in sorted(self.counts.items()))
+        share = np.mean(self.shares or [0])
         return "\n".join(
             [
-                f"{self.networks:,} networks, {len(self.failures)} failures",
-                f"streamed arena, share of whole tensors: {np.mean(self.shares or [0]):.3f}",
-                counts,
-                *self.failures,
+                f"{self.networks:,} networks",
+                f"streamed arena, share of whole tensors: {share:.3f}",
+                super().text(),
             ]
         )
 
 
 def check_networks(
     seeds: Sequence[int], sanitize: bool = False, *, in_turn: bool = False
-) -> Summary:
+) -> LayoutSummary:
     """Compile and run the networks of `seeds`; what fails is in the summary.
 
     sanitize: run as `sanitized_batch` does.
     in_turn: of the ways that are not in `ALWAYS`, run a network in every second one; those that
         are left out with an even seed are taken with an odd one.
     """
-    summary = Summary()
-    batch = CBatch(sanitize)
-    made: dict[int, list[Planned]] = {}
-    for seed in seeds:
-        summary.networks += 1
-        try:
-            made[seed] = _planned(seed, summary, in_turn)
-            for number, planned in enumerate(made[seed]):
-                batch.add(f"n{seed}_{number}", planned.program)
-        except Exception:
-            summary.failures.append(f"seed {seed}: {traceback.format_exc(limit=-3)}")
-            made.pop(seed, None)
-    with tempfile.TemporaryDirectory() as folder:
-        library = batch.build(Path(folder))
-        for seed, ways in made.items():
-            try:
-                _compare(seed, ways, library)
-            except Exception:
-                summary.failures.append(f"seed {seed}: {traceback.format_exc(limit=-3)}")
+    summary = LayoutSummary(networks=len(seeds))
+    summary.failures += check_in_one_library(
+        seeds,
+        lambda seed: _planned(seed, summary, in_turn),
+        lambda planned: planned.program,
+        _compare,
+        sanitize=sanitize,
+    )
     return summary
 
 
@@ -130,7 +111,7 @@ def options_of(seed: int) -> Options:
     )
 
 
-def _planned(seed: int, summary: Summary, in_turn: bool) -> list[Planned]:
+def _planned(seed: int, summary: LayoutSummary, in_turn: bool) -> list[Planned]:
     """The ways to run one network, each already run with tags."""
     options = options_of(seed)
     ways = []
@@ -231,7 +212,7 @@ def _random_directions(chance: random.Random):
     return directions
 
 
-def _compare(seed: int, ways: list[Planned], library: CLibrary | SanitizedPrograms) -> None:
+def _compare(seed: int, ways: Sequence[Planned], library: Library) -> None:
     rng = np.random.default_rng(seed)
     inputs = {}
     for parameter in random_network(seed)["main"].params:
@@ -254,7 +235,7 @@ def _compare(seed: int, ways: list[Planned], library: CLibrary | SanitizedProgra
             assert array.tobytes() == outputs[name].tobytes(), f"{way.label}: output {name} differs"
 
 
-def _record(total: Summary, sanitize: bool) -> None:
+def _record(total: LayoutSummary, sanitize: bool) -> None:
     record(
         "random_networks_sanitized" if sanitize else "random_networks",
         claim="The C of networks, in all the layouts of the row above, does nothing undefined and"
@@ -282,7 +263,7 @@ def main() -> None:
     parser.add_argument("--record", action="store_true", help="for docs/trust.md")
     parser.add_argument("--sanitize", action="store_true", help="under ASan and UBSan")
     options = parser.parse_args()
-    total = Summary()
+    total = LayoutSummary()
     start = time.process_time()
     for seeds in batches(options.first, options.networks, BATCH):
         found = check_networks(seeds, options.sanitize)

@@ -14,12 +14,10 @@ from __future__ import annotations
 
 import argparse
 import random
-import tempfile
 import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
 import tvm
@@ -49,9 +47,9 @@ from relax_passes.streaming.make_again import Again, MakeAgain, made_again
 from relax_passes.streaming.stream_rows import StreamRows
 from tests.campaigns.batches import batches
 from tests.campaigns.compared_outputs import assert_equal_outputs, guarded_outputs
+from tests.campaigns.in_one_library import Library, check_in_one_library
 from tests.campaigns.summary import Summary
-from tests.compiled.c_batch import CBatch, CLibrary
-from tests.compiled.sanitized_batch import SanitizedPrograms
+from tests.compiled.c_batch import CLibrary
 from tests.models.random_images import random_image_network
 
 BATCH = 25  # networks a C file
@@ -65,24 +63,14 @@ _TIME_LIMIT = 0.1  # seconds a plan
 def check_windows(seeds: Sequence[int], sanitize: bool = False) -> Summary:
     """Compile and run the networks of `seeds`; what fails is in the summary."""
     summary = Summary()
-    batch = CBatch(sanitize)
-    made: dict[int, list[tuple[float, Program]]] = {}
-    for seed in seeds:
-        summary.counts["networks"] += 1
-        try:
-            made[seed] = list(_programs(seed, summary))
-            for number, (_, program) in enumerate(made[seed]):
-                batch.add(f"n{seed}_{number}", program)
-        except Exception:
-            summary.failures.append(f"seed {seed}: {traceback.format_exc(limit=-3)}")
-            made.pop(seed, None)
-    with tempfile.TemporaryDirectory() as folder:
-        library = batch.build(Path(folder))
-        for seed, ways in made.items():
-            try:
-                _compare(seed, [macs for macs, _ in ways], library)
-            except Exception:
-                summary.failures.append(f"seed {seed}: {traceback.format_exc(limit=-3)}")
+    summary.counts["networks"] = len(seeds)
+    summary.failures += check_in_one_library(
+        seeds,
+        lambda seed: _programs(seed, summary),
+        lambda way: way[1],
+        _compare,
+        sanitize=sanitize,
+    )
     return summary
 
 
@@ -165,7 +153,7 @@ def _macs(network: Network, calls: Sequence[Call]) -> float:
     return float(total)
 
 
-def _compare(seed: int, all_macs: Sequence[float], library: CLibrary | SanitizedPrograms) -> None:
+def _compare(seed: int, ways: Sequence[tuple[float, Program]], library: Library) -> None:
     rng = np.random.default_rng(seed)
     (parameter,) = random_image_network(seed)["main"].params
     spec = spec_of(parameter.ty)
@@ -173,7 +161,7 @@ def _compare(seed: int, all_macs: Sequence[float], library: CLibrary | Sanitized
     data = rng.standard_normal(spec.shape) if values is None else values
     inputs = {parameter.name: data.astype(spec.dtype)}
     expected: dict[str, np.ndarray] = {}
-    for number, macs in enumerate(all_macs):
+    for number, (macs, _) in enumerate(ways):
         outputs, _ = library.run(f"n{seed}_{number}", inputs)
         if isinstance(library, CLibrary):
             assert abs(library.macs - macs) < 1, f"{library.macs} are not {macs}"

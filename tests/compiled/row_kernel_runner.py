@@ -122,7 +122,8 @@ class RowKernel:
         if self.state:
             np.testing.assert_array_equal(self._reduced(buffers), rows, err_msg="running reduction")
         pixels = rows.reshape(-1, output.pixel_stride)
-        assert (pixels[:, output.channels :] == CANARY).all(), "wrote between pixels"
+        between = pixels[:, output.channels :]
+        assert (between == np.array(CANARY, output.dtype)).all(), "wrote between pixels"
         return np.ascontiguousarray(pixels[:, : output.channels]).reshape(output.shape)
 
     def _all_rows(self, function: Any, buffers: Sequence[np.ndarray]) -> np.ndarray:

@@ -39,9 +39,8 @@ FLOAT32 = {
 @pytest.mark.parametrize("name", INT8)
 def test_int8(name: str, shared: Path) -> None:
     golden = np.load(shared / "golden" / f"{name}.npz")
-    by_rewrite = {
-        dero: dero_tvm.compile(shared / "models" / INT8[name], dero=dero) for dero in REWRITES
-    }
+    loaded = dero_tvm.load(shared / "models" / INT8[name])
+    by_rewrite = {dero: dero_tvm.compile(loaded, dero=dero) for dero in REWRITES}
     (port,) = by_rewrite["none"].archive.inputs
     feeds: list[Feed] = []
     for seed in SEEDS:
@@ -64,7 +63,7 @@ def test_int8(name: str, shared: Path) -> None:
     skip_unless_runnable("host-c")
     check(by_rewrite["accumulate"], "host-c")
     # With the kernels of a core: their C on this machine, and on the core.
-    native = dero_tvm.compile(shared / "models" / INT8[name], dero="stream", target=BOARD)
+    native = dero_tvm.compile(loaded, dero="stream", target=BOARD)
     check(native, "host-c")
     skip_unless_runnable(f"qemu:{BOARD}")
     result = native.measure(feeds[:1], f"qemu:{BOARD}")
@@ -82,7 +81,8 @@ def cmsis_nn(model: str) -> float:
 @pytest.mark.parametrize("path", FLOAT32)
 def test_float32(path: str, shared: Path) -> None:
     file = shared / "models" / path
-    by_rewrite = {dero: dero_tvm.compile(file, dero=dero) for dero in REWRITES}
+    loaded = dero_tvm.load(file)
+    by_rewrite = {dero: dero_tvm.compile(loaded, dero=dero) for dero in REWRITES}
     (port,) = by_rewrite["none"].archive.inputs
     rng = np.random.default_rng(0)
     inputs = [rng.uniform(0, FLOAT32[path], port.shape).astype(np.float32) for _ in range(3)]

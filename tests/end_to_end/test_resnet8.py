@@ -58,7 +58,7 @@ def test_a_thousand_inputs(
     check(accumulated, device, expected)
 
 
-def test_a_thousand_inputs_up_to_the_classifier(path: Path) -> None:
+def test_two_hundred_inputs_up_to_the_classifier(path: Path) -> None:
     """All but the fully connected layer, which LiteRT rescales in floating point.
 
     In about four of a thousand inputs that makes a logit differ by one; TensorFlow Lite Micro
@@ -66,7 +66,7 @@ def test_a_thousand_inputs_up_to_the_classifier(path: Path) -> None:
     """
     content = cut_before(path.read_bytes(), tflite.BuiltinOperator.FULLY_CONNECTED)
     model = dero_tvm.compile(dero_tvm.load(content), dero="accumulate")
-    check(model, "host", litert(content, INPUTS))
+    check(model, "host", litert(content, INPUTS[:200]))
 
 
 @pytest.mark.parametrize("device", MACHINES)
