@@ -40,6 +40,20 @@ def test_arithmetic_on_constants() -> None:
     np.testing.assert_allclose(folded_operand(build, 4, 3), np.exp(MATRIX.T * 2.0), rtol=1e-6)
 
 
+def test_choices_among_constants() -> None:
+    """NaN is less than nothing."""
+    data = MATRIX.copy()
+    data[0, 1] = np.nan
+
+    def build(emit, x):
+        negative = op.less(const(data), float_constant(0.0))
+        raised = op.ceil(op.squeeze(const(MATRIX[None]), 0))
+        return op.add(x, op.where(negative, op.floor(const(data)), raised))
+
+    expected = np.where(data < 0, np.floor(data), np.ceil(MATRIX))
+    np.testing.assert_array_equal(folded_operand(build, 3, 4), expected)
+
+
 def test_scales_along_two_axes_make_floats() -> None:
     """No `dequantize` can say them."""
 
