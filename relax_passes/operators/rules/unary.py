@@ -108,11 +108,11 @@ _FUNCTIONS = {
 _ALL = (*_FUNCTIONS, "relax.clip", "relax.nn.leakyrelu")
 
 
-for _name, _function in (
-    *(("abs", np.abs), ("ceil", np.ceil), ("floor", np.floor)),
-    *(("negative", np.negative), ("sqrt", np.sqrt)),
-):
-    CONSTANT_ARITHMETIC.register(f"relax.{_name}")(_function)
+CONSTANT_ARITHMETIC.register("relax.abs")(np.abs)
+CONSTANT_ARITHMETIC.register("relax.ceil")(np.ceil)
+CONSTANT_ARITHMETIC.register("relax.floor")(np.floor)
+CONSTANT_ARITHMETIC.register("relax.negative")(np.negative)
+CONSTANT_ARITHMETIC.register("relax.sqrt")(np.sqrt)
 IDENTITIES.register("relax.astype")(always)
 
 
