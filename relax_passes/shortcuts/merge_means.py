@@ -144,8 +144,8 @@ class _Rewriter(DataflowRewriter):
     def _source(self, var: relax.Expr) -> Any:
         """What a variable is computed by, behind a reduction through reshapes."""
         call: Any = self.old.definition(var)
-        while is_call(call, "dero.reshape") and shape_of(call)[-1] == shape_of(call.args[0])[-1]:
-            if np.prod(shape_of(call)) != shape_of(call)[-1]:
+        while is_call(call, "dero.reshape") and shape_of(call)[-1:] == shape_of(call.args[0])[-1:]:
+            if shape_of(call)[-1:] != (np.prod(shape_of(call)),):
                 break
             call = self.old.definition(call.args[0])
         return call
@@ -252,9 +252,8 @@ def _linear(old: Any, call: Any) -> tuple[list[relax.Expr], list[relax.Expr]]:
         data = [arg for arg in call.args if old.constant(arg) is None]
         others = [arg for arg in call.args if old.constant(arg) is not None]
         sums = is_call(call, "dero.add", "dero.subtract")
-        usable = all(
-            old.constant(arg).values.size in (1, old.constant(arg).shape[-1]) for arg in others
-        )
+        constants = [old.constant(arg).values for arg in others]
+        usable = all(c.size == 1 or c.size == c.shape[-1] for c in constants)
         same = all(shape_of(arg) == shape_of(call) for arg in data)
         divides = is_call(call, "dero.divide") and data and not call.args[0].same_as(data[0])
         if any(attrs[key] is not None for key in _CLAMP) or not usable or not same or divides:

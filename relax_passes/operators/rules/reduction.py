@@ -1,6 +1,7 @@
 """Mean, sum, product, largest and smallest element along axes.
 
-- spelling: of a stack, arithmetic; of means over height and then width, one over both;
+- spelling: of a stack, arithmetic; of means over height and then width, one over both; axes of
+  length 1 beyond four left out;
 - layout: along the axes where they lie;
 - moves: the largest and the smallest element are elements;
 - selection: with a clamp, `dero.reduce`;
@@ -52,10 +53,43 @@ _OPERATORS = {
     "relax.min": relax.op.min,
     "relax.prod": relax.op.prod,
 }
+_OF_TWO = {
+    "relax.sum": relax.op.add,
+    "relax.max": relax.op.maximum,
+    "relax.min": relax.op.minimum,
+}
 
 
-@SPELLINGS.register("relax.sum", "relax.max", "relax.min")
+_MOST_AXES = 4  # that layouts and rows tell apart: image, height, width, channels
+
+
+@SPELLINGS.register(*_OPERATORS)
+def _spell(rewriter: SpellingRewriter, call: Any) -> relax.Expr | None:
+    forms = (_mean_of_means, _of_a_stack, _of_few_axes)
+    found = (form(rewriter, call) for form in forms)
+    return next((spelled for spelled in found if spelled is not None), None)
+
+
+def _of_few_axes(rewriter: SpellingRewriter, call: Any) -> relax.Expr | None:
+    """Of more than four axes, without those of length 1, as mapped functions leave them."""
+    shape = shape_of(call.args[0])
+    long = [axis for axis, length in enumerate(shape) if length > 1]
+    if len(shape) <= _MOST_AXES or len(long) + 1 >= len(shape):
+        return None
+    axes = {int(a) % len(shape) for a in call.attrs.axis or range(len(shape))}
+    reduced = [place for place, axis in enumerate(long, 1) if axis in axes]
+    if not reduced:
+        return None
+    lengths = (1, *(shape[axis] for axis in long))
+    data = rewriter.emit(relax.op.reshape(rewriter.new(call.args[0]), lengths))
+    result = rewriter.emit(_OPERATORS[call.op.name](data, axis=reduced, keepdims=True))
+    return relax.op.reshape(result, shape_of(call))
+
+
 def _of_a_stack(rewriter: SpellingRewriter, call: Any) -> relax.Expr | None:
+    """Over the axis that a stack made: arithmetic of its operands."""
+    if call.op.name not in _OF_TWO:
+        return None
     stack = rewriter.old.definition(call.args[0])
     if not is_call(stack, "relax.stack") or call.attrs.keepdims or call.attrs.axis is None:
         return None
@@ -65,20 +99,16 @@ def _of_a_stack(rewriter: SpellingRewriter, call: Any) -> relax.Expr | None:
     fields = rewriter.old.definition(stack.args[0])
     if not isinstance(fields, relax.Tuple):
         return None
-    binary = {
-        "relax.sum": relax.op.add,
-        "relax.max": relax.op.maximum,
-        "relax.min": relax.op.minimum,
-    }[call.op.name]
     total, *others = (rewriter.new(field) for field in fields.fields)
     for other in others:
-        total = rewriter.emit(binary(total, other))
+        total = rewriter.emit(_OF_TWO[call.op.name](total, other))
     return total
 
 
-@SPELLINGS.register("relax.mean")
 def _mean_of_means(rewriter: SpellingRewriter, call: Any) -> relax.Expr | None:
     """Over height and width, however they are named one after the other."""
+    if call.op.name != "relax.mean":
+        return None
     below: Any = rewriter.old.definition(call.args[0])
     shape = shape_of(call.args[0])
     axes = {int(a) % len(shape) for a in call.attrs.axis or range(len(shape))}

@@ -70,6 +70,20 @@ def slices_added_up(emit, x):
     return op.add(op.add(a, b), a)
 
 
+def of_six_axes(emit, x):
+    """As a function over images leaves it that was mapped over batches."""
+    groups = emit(op.reshape(x, (1, 1, 3, 5, 2, 4)))
+    largest = emit(op.max(groups, axis=[4], keepdims=False))
+    return op.sum(largest, axis=[-3, -2], keepdims=True)
+
+
+def of_long_axes(emit, x):
+    groups = emit(op.reshape(emit(op.reshape(x, (1, 1, 3, 5, 2, 4))), (1, 3, 5, 2, 4)))
+    largest = emit(op.reshape(op.max(groups, axis=[3], keepdims=True), (1, 1, 3, 5, 4)))
+    pixels = emit(op.reshape(largest, (1, 3, 5, 4)))
+    return op.reshape(op.sum(pixels, axis=[1, 2], keepdims=True), (1, 1, 1, 1, 4))
+
+
 def one_dimension(emit, x):
     c = op.nn.conv1d(x, const(WEIGHT), strides=2, padding=[1, 1])
     return op.nn.max_pool1d(c, pool_size=2, strides=1)
@@ -146,6 +160,7 @@ def clips(emit, x):
     ("shape", "composite", "decomposed"),
     [
         ((1, 7, 2), sum_of_a_stack, slices_added_up),
+        ((1, 3, 5, 8), of_six_axes, of_long_axes),
         ((1, 4, 9), one_dimension, a_width_of_one),
         ((1, 4, 6, 6), adaptive_poolings, a_pooling_and_a_mean),
         ((1, 4, 6, 7), rounded_up(op.nn.max_pool2d), padded(op.nn.max_pool2d)),

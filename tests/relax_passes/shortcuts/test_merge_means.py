@@ -107,6 +107,13 @@ def sums(emit, x, y):
     return emit(add(emit(scaled(emit(pool(x), "a"), 4.0), "s"), emit(pool(y), "b")), "c")
 
 
+def numbers(emit, x, y):
+    """A factor and a summand without axes."""
+    halved = emit(make_call("multiply", [emit(pool(y), "b"), relax.const(0.5, "float32")]), "h")
+    moved = emit(make_call("add", [halved, relax.const(1.0, "float32")]), "m")
+    return emit(add(emit(pool(x), "a"), moved), "c")
+
+
 def folded(emit, x, y):
     """Slices of one pooled tensor."""
     b = emit(pool(y), "b")
@@ -130,7 +137,7 @@ def flat(emit, x, y):
     return emit(add(*halves), "c")
 
 
-@pytest.mark.parametrize("build", [pair, sums, folded, flat])
+@pytest.mark.parametrize("build", [pair, sums, numbers, folded, flat])
 def test_chains_on_means(build):
     before = network(build, (1, 4, 4, 4), (1, 4, 4, 4))
     after = MergeMeans()(before)
