@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -145,7 +146,7 @@ class _Rewriter(DataflowRewriter):
         """What a variable is computed by, behind a reduction through reshapes."""
         call: Any = self.old.definition(var)
         while is_call(call, "dero.reshape") and shape_of(call)[-1:] == shape_of(call.args[0])[-1:]:
-            if shape_of(call)[-1:] != (np.prod(shape_of(call)),):
+            if shape_of(call)[-1:] != (prod(shape_of(call)),):
                 break
             call = self.old.definition(call.args[0])
         return call
