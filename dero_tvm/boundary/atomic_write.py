@@ -110,7 +110,19 @@ def explained(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror or error})") from None
+        reason = NO_TEMPORARY_FOLDER if no_temporary_folder(error) else error.strerror or error
+        raise UserError(f"{path}: cannot be written ({reason})") from None
+
+
+NO_TEMPORARY_FOLDER = (
+    "none of the folders for temporary files has room or may be written: free some space in "
+    "/tmp, or set TMPDIR to another folder"
+)
+
+
+def no_temporary_folder(error: OSError) -> bool:
+    """Whether Python found no folder for temporary files, which it calls a file that is missing."""
+    return isinstance(error, FileNotFoundError) and "temporary directory" in str(error)
 
 
 def _umask() -> int:

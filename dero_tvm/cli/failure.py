@@ -13,6 +13,7 @@ import click
 from rich.console import Console
 from rich.text import Text
 
+from dero_tvm.boundary.atomic_write import NO_TEMPORARY_FOLDER, no_temporary_folder
 from dero_tvm.boundary.errors import InternalError, UserError, internal_error
 from dero_tvm.boundary.printable import printable
 
@@ -88,6 +89,8 @@ def _explain(error: BaseException) -> tuple[str, int]:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{error.strerror}: free some space, or set TMPDIR to another disk", FAILED
+    if isinstance(error, OSError) and no_temporary_folder(error):
+        return NO_TEMPORARY_FOLDER, FAILED
     if isinstance(error, FileNotFoundError) and error.filename is None:  # of os.getcwd
         return "the folder in which tvmc was started is gone: change to another", FAILED
     if isinstance(error, OSError) and error.errno in _NO_PATH and error.filename:

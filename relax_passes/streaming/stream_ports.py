@@ -12,8 +12,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import tvm
+from tvm import relax
 
 from ..ir.attributes import STREAM_INPUTS, STREAM_OUTPUTS, with_main_attribute
+from ..ir.origins import origin_of
 from ..ir.straight_line import read_function
 from ..operators import TensorSpec, spec_of
 
@@ -49,9 +51,17 @@ class StreamPorts:
             for index in indices:
                 spec = spec_of(ports[index].ty)
                 if spec.rows < 2:
-                    raise CannotStream(_single_row(f"{kind} {index}", spec))
+                    raise CannotStream(_single_row(_called(kind, index, ports[index]), spec))
         mod = with_main_attribute(mod, STREAM_INPUTS, list(self.inputs))
         return with_main_attribute(mod, STREAM_OUTPUTS, list(self.outputs))
+
+
+def _called(kind: str, index: int, port: relax.Var) -> str:
+    """A port as the model file calls it: an input has its name, an output that of what makes it."""
+    if kind == "input":
+        return f"input {port.name}"
+    origin = origin_of(port)
+    return f"output {index}" if origin is None else f"output {index} ({origin})"
 
 
 def _single_row(port: str, spec: TensorSpec) -> str:

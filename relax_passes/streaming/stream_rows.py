@@ -114,7 +114,7 @@ class StreamRows:
                 )
         except NoSegmentation:
             raise CannotStream(why_not(items, graph, ports)) from None
-        check_rings(items, found.segments)
+        check_rings(items, found.segments, graph)
         lasting = outputs | outside | (set(inputs) if self.keep_inputs else set())
         directions = [False] * len(found.segments)
         if not self.row_placement:

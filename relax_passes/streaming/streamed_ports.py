@@ -78,7 +78,9 @@ def _sink(graph: OperatorGraph, name: str) -> Item:
     return Item(operator, {name: data.bytes}, 0, port=True)
 
 
-def check_rings(items: Sequence[Item], segments: Sequence[tuple[int, int]]) -> None:
+def check_rings(
+    items: Sequence[Item], segments: Sequence[tuple[int, int]], graph: OperatorGraph
+) -> None:
     """Raises ``CannotStream`` if the ring of a source has all rows of the input."""
     for begin, end in segments:
         sources = [i.operator for i in items[begin:end] if i.port and not i.operator.operands]
@@ -90,8 +92,9 @@ def check_rings(items: Sequence[Item], segments: Sequence[tuple[int, int]]) -> N
             if source.result not in schedule.rings:
                 reader = next(i for i in items[end:] if source.result in i.operator.operands)
                 raise CannotStream(
-                    f"input {source.result} cannot be handed over row by row: operator "
-                    f"{reader.operator.result} reads it behind the cascade that takes its rows"
+                    f"input {source.result} cannot be handed over row by row: "
+                    f"{_called(graph, reader.operator.result)} reads it behind the cascade that "
+                    "takes its rows"
                 )
             if schedule.rings[source.result] == source.signature.output.rows:
                 raise CannotStream(
@@ -111,22 +114,26 @@ def why_not(items: Sequence[Item], graph: OperatorGraph, ports: RowPorts) -> str
             row_wise = {item.operator.operands[index] for index in item.operator.row_operands}
             if not item.streamable or name not in row_wise:
                 return (
-                    f"input {name} cannot be handed over row by row: operator {node} "
-                    f"({_short(graph, node)}) needs it whole"
+                    f"input {name} cannot be handed over row by row: "
+                    f"{_called(graph, node)} needs it whole"
                 )
         if len(read) > 1:
+            called = [_called(graph, node) for node in read]
             return (
-                f"input {name} cannot be handed over row by row: its readers {', '.join(read)} "
-                "cannot all run in one cascade"
+                f"input {name} cannot be handed over row by row: its readers "
+                f"{', '.join(dict.fromkeys(called))} cannot all run in one cascade"
             )
     for name in ports.outputs:
         others = [node for node in graph.readers(name) if node in by_name]
         if others:
-            return f"output {name} cannot be taken row by row: operator {others[0]} reads it too"
+            return (
+                f"the output of {_called(graph, name)} cannot be taken row by row: "
+                f"{_called(graph, others[0])} reads it too"
+            )
         if not by_name[name].streamable:
             return (
-                f"output {name} cannot be taken row by row: operator {_short(graph, name)} makes "
-                "it all at once"
+                f"the output of {_called(graph, name)} cannot be taken row by row: it is made all "
+                "at once"
             )
     return (
         "the inputs and outputs chosen cannot be streamed row by row together: no cascade reaches "
@@ -134,5 +141,9 @@ def why_not(items: Sequence[Item], graph: OperatorGraph, ports: RowPorts) -> str
     )
 
 
-def _short(graph: OperatorGraph, node: str) -> str:
-    return graph[node].operator.split(".")[-1]
+def _called(graph: OperatorGraph, node: str) -> str:
+    """An operator as the model file calls it, or as Relax does where that is not known."""
+    found = graph[node]
+    if found.origin is not None:
+        return str(found.origin)
+    return f"{found.operator.split('.')[-1]} {node}".strip()

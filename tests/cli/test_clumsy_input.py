@@ -7,6 +7,7 @@ import json
 import os
 import struct
 import tarfile
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -245,3 +246,13 @@ def test_a_folder_that_is_gone(refused, archive_file, tmp_path, monkeypatch) -> 
     gone.rmdir()
     message = refused("run", archive_file, "-o", "outputs.npz")
     assert message == "the folder in which tvmc was started is gone: change to another"
+
+
+def test_no_room_for_temporary_files(refused, archive_file, tmp_path, monkeypatch) -> None:
+    missing = str(tmp_path / "missing")
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: [missing])
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    project = ["micro", "create-project", "cmake", tmp_path / "new", archive_file]
+    for words in (["run", archive_file], [*project, "--board", "mps2-an500"]):
+        message = refused(*words)
+        assert message.endswith("free some space in /tmp, or set TMPDIR to another folder"), words

@@ -237,13 +237,23 @@ def test_refusals() -> None:
         dero_tvm.compile(residual_network(), stream_input=["y"])
     with pytest.raises(UserError, match="output 0 has the shape .* a single row"):
         dero_tvm.compile(residual_network(), stream_output=True)
-    with pytest.raises(UserError, match=r"input 0 has the shape \[1, 6\], a single row.*by row$"):
+    with pytest.raises(UserError, match=r"input \w+ has the shape \[1, 6\], a single row.*by row$"):
         dero_tvm.compile(dense_layer(1), stream_input=True)
     digits = Path(__file__).parents[2] / "examples" / "models" / "digits_int8.onnx"
     with pytest.raises(UserError, match=r"\[1, 1, 8, 8\], a single row: .*--input-layout nhwc"):
         dero_tvm.compile(digits, stream_input=True)
-    with pytest.raises(UserError, match=r"output 0 has the shape \[1, 10\], a single row"):
+    with pytest.raises(UserError, match=r"output 0 \(\w+ '.+'\) has the shape \[1, 10\], a sin"):
         dero_tvm.compile(digits, input_layout="nhwc", stream_input=True, stream_output=True)
+
+
+def test_refusals_call_layers_as_the_file_does() -> None:
+    nodes = [
+        helper.make_node("MaxPool", ["x"], [result], name, kernel_shape=[2, 2])
+        for name, result in (("high", "p"), ("low", "q"))
+    ]
+    network = model_of(nodes, {"x": [1, 1, 8, 8]}, dict.fromkeys("pq", [1, 1, 7, 7]))
+    with pytest.raises(UserError, match="its readers MaxPool 'high', MaxPool 'low' cannot all run"):
+        dero_tvm.compile(network, input_layout="nhwc", stream_input=True)
 
 
 def test_rows_of_a_matrix() -> None:

@@ -84,7 +84,7 @@ def test_a_reader_that_cannot_run_by_rows_is_refused() -> None:
     net = Builder(("x", (1, 8, 8, 3)))
     flat = net.emit("flat", make_call("reshape", [net.inputs[0]], shape=(1, 8, 24)))
     module = net.build(net.emit("y", make_call("lookup", [flat, relax.const(TABLE)])))
-    with pytest.raises(CannotStream, match=r"input x .*: operator flat \(reshape\) needs it whole"):
+    with pytest.raises(CannotStream, match=r"input x .*: reshape flat needs it whole"):
         streamed(module)
 
 
@@ -92,7 +92,7 @@ def test_readers_in_different_cascades_are_refused() -> None:
     net = Builder(("x", (1, 8, 8, 3)))
     a = net.conv("a", net.inputs[0], 4)
     b = net.conv("b", net.inputs[0], 4)
-    with pytest.raises(CannotStream, match="its readers a, b cannot all run in one cascade"):
+    with pytest.raises(CannotStream, match=r"its readers \w+ a, \w+ b cannot all run in one"):
         streamed(net.build(a, b))
 
 
@@ -100,7 +100,7 @@ def test_an_output_that_is_read_again_is_refused() -> None:
     net = Builder(("x", (1, 8, 8, 3)))
     a = net.conv("a", net.inputs[0], 4)
     b = net.conv("b", a, 4)
-    with pytest.raises(CannotStream, match="output a .*: operator b reads it too"):
+    with pytest.raises(CannotStream, match=r"the output of \w+ a cannot .*: \w+ b reads it too"):
         streamed(net.build(b, a), [], [1])
 
 
