@@ -89,6 +89,7 @@ class _Printer:
         run += ["  int32_t status;"] if any(step.may_fail for step in steps) else []
         checks = " || ".join(f"{kind}->{port.member} == NULL" for kind, port in members)
         run += [f"  if ({checks}) {{", "    return -1;", "  }"]
+        run += [] if self.interface.inputs else ["  (void)inputs;"]
         parts += reset_function(self.program, self.interface)
         run += begin_with_state(self.interface)
         calls = [

@@ -184,6 +184,8 @@ def header(program: Program, interface: Interface) -> str:
                 lines.append(f"  void *{port.context}; /* for {port.member} */")
             else:
                 lines.append(f"  void *{port.member}; /* {port.comment} */")
+        if not ports:  # C has no structure without members
+            lines.append("  void *none; /* unused: the network takes no input */")
         lines += ["};", ""]
     if interface.arenas:
         lines += [

@@ -6,12 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
 import tvm
 from tvm import relax
+from tvm.ir import GenericConst
 
 from dero_tvm.boundary.errors import UserError
 from relax_passes.ir.attributes import NOTES, ROUNDING
-from relax_passes.ir.origins import Origin, with_origins
+from relax_passes.ir.origins import Origin, origin_of, with_origins
 from relax_passes.ir.port_quantization import Kind, PortQuantization, with_port_quantization
 from relax_passes.ir.states import NetworkState, with_states
 
@@ -88,6 +90,7 @@ def finish(
     module["main"] = main
     module = with_states(with_origins(module, origins), states)
     main = module["main"]
+    _refuse_scales(main, label)
     ports: tuple[tuple[Kind, tuple[str, ...]], ...]
     ports = (("input", input_names), ("output", output_names))
     for kind, names in ports:
@@ -125,6 +128,25 @@ def _refuse_empty(main: relax.Function, label: str) -> None:
                 f"{label}: uses a tensor of shape {shape}, which has no elements; empty tensors "
                 "are not supported"
             )
+
+
+def _refuse_scales(main: relax.Function, label: str) -> None:
+    """What is divided by 0, or by infinity, is lost; all that a scale of NaN touches is NaN."""
+    for binding in (binding for block in main.body.blocks for binding in block.bindings):
+        call = getattr(binding, "value", None)
+        name = str(getattr(getattr(call, "op", None), "name", ""))
+        if name not in ("relax.quantize", "relax.dequantize"):
+            continue
+        scale = call.args[1]
+        if isinstance(scale, GenericConst):
+            scales = scale.value.numpy().ravel()
+            right = np.isfinite(scales) & ((scales > 0) | (name == "relax.dequantize"))
+            if not right.all():
+                raise UserError(
+                    f"{label}: {origin_of(binding.var) or binding.var.name} has the scale "
+                    f"{scales[~right][0]:g}; a scale has to be a positive number: quantize the "
+                    "model again, with inputs that it is made for"
+                )
 
 
 def _tensors(main: relax.Function) -> Iterator[Any]:

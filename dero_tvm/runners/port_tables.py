@@ -48,6 +48,8 @@ def _tensors(name: str, prefix: str, kind: str, tensors: Sequence[Tensor], named
         + "},\n"
         for t in tensors
     )
+    if not entries:  # C has no empty arrays
+        entries = "    {0, 0, 0},\n" if named else "    {0, 0},\n"
     return (
         f"static struct tvmgen_{name}_{kind}s {kind}s;\n"
         f"const struct {prefix}_tensor {prefix}_{kind}s[] = {{\n{entries}}};\n"

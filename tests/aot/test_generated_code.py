@@ -12,6 +12,7 @@ from onnx import helper
 
 import dero_tvm
 from dero_tvm.boards.board import Board, Ram
+from dero_tvm.runners.port_tables import port_tables
 from tests.compiled.models import compiled
 from tests.models.tiny_models import model_of, residual
 
@@ -95,6 +96,17 @@ def test_names_that_meet_in_upper_case_or_with_the_workspace(tmp_path):
     inputs = {n: rng.standard_normal(s).astype("float32") for n, s in shapes.items()}
     outputs = model.run(inputs, device="host-c")
     np.testing.assert_allclose(outputs["x_"], sum(inputs[n] for n in names), rtol=1e-5)
+
+
+@pytest.mark.parametrize("external_io", [False, True])
+def test_a_network_without_inputs(external_io, tmp_path):
+    nodes = [helper.make_node("Constant", [], ["k"], value_floats=[-1.0, 2.0])]
+    network = model_of([*nodes, helper.make_node("Relu", ["k"], ["y"])], {}, {"y": (2,)})
+    model = dero_tvm.compile(network, external_io=external_io)
+    build(model.archive, tmp_path, need("gcc"), *STRICT)
+    assert model.run({}, device="host-c")["y"].tolist() == [0, 2]
+    for protocol in (False, True):
+        assert "{\n}" not in port_tables(model.archive, "network", named=protocol)
 
 
 def test_several_regions_and_caller_workspace(tmp_path):

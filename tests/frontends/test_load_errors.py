@@ -138,6 +138,26 @@ def test_onnx_quantized_operator_with_computed_scale() -> None:
     assert "QLinearConv (node 'conv') has the scale 's'" in refusal(model)
 
 
+@pytest.mark.parametrize("scales", [(0.1, 0.0), (0.1, np.inf), (np.nan, 0.1), (np.inf, 0.1)])
+def test_scales_that_are_none(scales: tuple[float, float]) -> None:
+    constants = {"s": np.float32(scales[0]), "t": np.float32(scales[1]), "z": np.array(0, "int8")}
+    nodes = [
+        helper.make_node("DequantizeLinear", ["x", "s", "z"], ["real"], "first"),
+        helper.make_node("QuantizeLinear", ["real", "t", "z"], ["y"], "last"),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "scales",
+        [helper.make_tensor_value_info("x", TensorProto.INT8, (1, 4))],
+        [helper.make_tensor_value_info("y", TensorProto.INT8, (1, 4))],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    wrong = next(scale for scale in scales if scale != 0.1)
+    layer = "DequantizeLinear 'first'" if scales[1] == 0.1 else "QuantizeLinear 'last'"
+    assert f"{layer} has the scale {wrong:g}; a scale has to be a positive" in refusal(model)
+
+
 def test_unsupported_onnx_type(tmp_path: Path) -> None:
     path = write(tmp_path / "half.onnx", relu(kind=TensorProto.FLOAT16))
     assert refusal(path).startswith(f"{path}: input 'x' has the unsupported type float16")
