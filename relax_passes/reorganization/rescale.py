@@ -1,7 +1,7 @@
-"""What is left of an addition when one operand is taken away: its clamp, and for int8 its scale.
+"""What is left of an addition when one operand is taken away: its clamp, and integers' scale.
 
-``z = clamp(a + b)`` without b is ``clamp(a)``.  In int8, a and z have scales and zero points of
-their own; the addition's factors say by how much they differ::
+``z = clamp(a + b)`` without b is ``clamp(a)``.  In int8 and int16, a and z have scales
+and zero points of their own; the addition's factors say by how much they differ::
 
     scale_a / scale_z = factor_a * factor_out * 2 ** left_shift
 
@@ -17,10 +17,11 @@ from tvm import relax
 from tvm.ir import Call
 
 from ..operators import attributes_of, make_call, operator_of
-from ..operators.fixed_point import INT8, int8_limits
+from ..operators.fixed_point import INT8, int8_limits, quantize_multiplier
 from ..operators.quantized import requantization
 
 _CONVOLUTIONS = ("dero.conv2d", "dero.dense")
+_MOST_RATIO = 2.0**15 - 1  # brings every int16 but 0 to an end, in products of 32 bits
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,8 @@ class _Conversion:
 def absorb(producer: relax.Expr, addition: Call, argument: int) -> Call | None:
     """`producer`, which computes operand `argument` of `addition`, changed to yield the result.
 
-    None if the producer has no clamp of its own, or for int8 no factors for each channel.
+    None if the producer has no clamp of its own, or for int8 no factors for each channel, and for
+    int16, whose factors have several roundings.
     """
     conversion = _conversion(addition, argument)
     if conversion.is_identity:
@@ -61,7 +63,7 @@ def absorb(producer: relax.Expr, addition: Call, argument: int) -> Call | None:
         if "minimum" not in attrs or str(producer.ty.dtype) != "float32":
             return None
         attrs |= _intersection(attrs, conversion)
-    elif name in _CONVOLUTIONS:
+    elif name in _CONVOLUTIONS and str(addition.ty.dtype) == "int8":
         multiplier, shift = (arg.value.numpy() for arg in operands[3:])
         factors = np.ldexp(multiplier.astype(np.float64), shift - 31) * conversion.ratio
         pairs = [requantization(float(factor)) for factor in factors]
@@ -82,12 +84,30 @@ def convert(operand: relax.Expr, addition: Call, argument: int) -> Call | None:
     if str(addition.ty.dtype) == "float32":
         limits = {"minimum": conversion.minimum, "maximum": conversion.maximum}
         call = make_call("unary", [operand], function="clip", **limits)
+    elif str(addition.ty.dtype) == "int16":
+        call = _requantized(operand, conversion)
     else:
         table = conversion(INT8.astype(np.float64))
         if np.array_equal(table, INT8):
             return None
         call = make_call("lookup", [operand, relax.const(table)])
     return relax.BlockBuilder().normalize(call)
+
+
+def _requantized(operand: relax.Expr, conversion: _Conversion) -> Call:
+    """In int16, which has too many values for a table."""
+    multiplier, shift = quantize_multiplier(min(conversion.ratio, _MOST_RATIO))
+    return make_call(
+        "requantize",
+        [operand],
+        input_zero_point=conversion.zero_a,
+        output_zero_point=conversion.zero_z,
+        multiplier=multiplier,
+        shift=shift,
+        dtype="int16",
+        minimum=conversion.minimum,
+        maximum=conversion.maximum,
+    )
 
 
 def _conversion(addition: Call, argument: int) -> _Conversion:

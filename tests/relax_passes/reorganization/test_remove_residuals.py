@@ -7,6 +7,7 @@ from tvm import relax
 from tvm.script import ir as I
 from tvm.script import relax as R
 
+from dero_tvm.driver.prepare import prepare
 from relax_passes.ir.decisions import decisions
 from relax_passes.ir.operator_graph import operator_graph
 from relax_passes.ir.straight_line import read_function, write_function
@@ -17,6 +18,7 @@ from relax_passes.residuals.accumulate_residuals import AccumulateResiduals
 from relax_passes.residuals.concat_in_place import ConcatInPlace
 from relax_passes.residuals.identify_residuals import IdentifyResiduals
 from relax_passes.residuals.residual import read_residuals
+from tests.models.tflite_builder import TFLiteBuilder
 from tests.relax_passes.network_parts import (
     SCALE,
     activation,
@@ -349,3 +351,24 @@ def test_leaves_widths_that_cannot_be_absorbed(follow, message):
     before, after = plain(build)
     assert message in reason(after)
     assert shape(after, "f") == shape(before, "f")
+
+
+@pytest.mark.parametrize("ratio", [0.37, 1.0, 60.0, 5000.0])
+def test_int16_takes_the_scale_of_the_sum(ratio):
+    builder = TFLiteBuilder()
+    x = builder.input("x", (1, 3, 4, 2), "int16", scale=0.01, zero_point=0)
+    pool, total = (
+        builder.tensor(name, (1, 3, 4, 2), "int16", scale=scale, zero_point=0)
+        for name, scale in (("p", 0.01), ("y", 0.01 / ratio))
+    )
+    sizes = {"filter_width": 3, "filter_height": 3, "stride_w": 1, "stride_h": 1}
+    builder.operator("MAX_POOL_2D", [x], [pool], padding="SAME", **sizes)
+    builder.operator("ADD", [pool, x], [total], fused_activation_function="RELU")
+    canonical = prepare(builder.build([total])).canonical
+    after = RemoveResiduals()(canonical)
+    data = np.random.default_rng(0).integers(-32768, 32768, (1, 3, 4, 2)).astype("int16")
+    (made,) = execute(after, [data])
+    padded = np.pad(data, [(0, 0), (1, 1), (1, 1), (0, 0)], constant_values=-32768)
+    pooled = np.max([padded[:, i : i + 3, j : j + 4] for i in range(3) for j in range(3)], axis=0)
+    difference = made - np.clip(np.floor(pooled * ratio + 0.5), 0, 32767)
+    assert np.abs(difference).max() <= 1
