@@ -133,7 +133,7 @@ def _refuse_empty(main: relax.Function, label: str) -> None:
 def _refuse_scales(main: relax.Function, label: str) -> None:
     """What is divided by 0, or by infinity, is lost; all that a scale of NaN touches is NaN."""
     for binding in (binding for block in main.body.blocks for binding in block.bindings):
-        call = getattr(binding, "value", None)
+        call: Any = getattr(binding, "value", None)
         name = str(getattr(getattr(call, "op", None), "name", ""))
         if name not in ("relax.quantize", "relax.dequantize"):
             continue

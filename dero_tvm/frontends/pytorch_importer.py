@@ -4,14 +4,14 @@ variable.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import tvm
 from tvm import relax, tirx
 
-from dero_tvm.boundary.errors import UserError
+from dero_tvm.boundary.errors import UserError, first_line
 from relax_passes.ir.origins import Origin
 
 from .cut import Cut, suggestion
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 
 _CONVERTERS = {**CONVERTERS, **SCATTERS}
+_Converter = Callable[..., Any]
+_BRANCHES = ("cond", "while_loop")
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +45,7 @@ def import_program(program: ExportedProgram, label: str, cut: Cut) -> ImportedPr
     from tvm.relax.frontend.torch.exported_program_translator import ExportedProgramImporter
 
     importer = ExportedProgramImporter()
+    importer.convert_map = _naming_nodes(importer.convert_map, label)
     known = {*importer.convert_map, *_CONVERTERS}
     if not _has_sparse_tensors(program):
         program = program.run_decompositions(decompositions(known))
@@ -50,12 +53,13 @@ def import_program(program: ExportedProgram, label: str, cut: Cut) -> ImportedPr
         program = cut_program(program, cut, label)
     _refuse_numbers(program, label)
     _refuse_operators(program, known, label)
+    _refuse_what_varies(program, label)
     module = importer.from_exported_program(
         program,
         keep_params_as_input=False,
         unwrap_unit_return_tuple=True,
         no_bind_return_tuple=False,
-        custom_convert_map={**_CONVERTERS, **RECURRENT},
+        custom_convert_map=_naming_nodes({**_CONVERTERS, **RECURRENT}, label),
     )
     _refuse_other_shapes(importer.env, label)
     origins: dict[relax.Expr, Origin] = {}
@@ -94,6 +98,71 @@ def _refuse_operators(program: ExportedProgram, known: Collection[str], label: s
         listed = "; ".join(problems.values())
         advice = suggestion(named_graph(program), problems)
         raise UserError(f"{label}: unsupported operators: {listed}{advice}")
+
+
+def _refuse_what_varies(program: ExportedProgram, label: str) -> None:
+    """Results that are drawn at random, and what depends on values: branches, sizes."""
+    from torch.fx.experimental.symbolic_shapes import free_unbacked_symbols
+
+    named = named_graph(program)
+    made = [node for node in program.graph.nodes if node.op not in ("placeholder", "output")]
+    for position, node in enumerate(made):
+        if node.op != "call_function":
+            continue
+        origin = _origin(node)
+        if "dropout" in origin.operator and _argument(node, "train"):
+            raise UserError(
+                f"{label}: {origin.operator} ({origin.name!r}) is in training mode; call eval() "
+                "on the model before torch.export"
+            )
+        if origin.operator in _BRANCHES:
+            raise UserError(
+                f"{label} branches at run time ({origin.operator} {origin.name!r}), which is not "
+                f"supported; decide in the application{suggestion(named, {position: ''})}"
+            )
+        if any(free_unbacked_symbols(tensor) for tensor in _tensors(node.meta.get("val"))):
+            raise UserError(
+                f"{label}: how many elements {origin.operator} ({origin.name!r}) gives depends on "
+                "its operands' values; memory can be planned only for fixed shapes"
+                f"{suggestion(named, {position: ''})}"
+            )
+
+
+def _argument(node: Any, name: str) -> Any:
+    """The value of an operator's argument, None if it has none of that name."""
+    schema = getattr(node.target, "_schema", None)
+    for position, argument in enumerate(schema.arguments if schema is not None else ()):
+        if argument.name == name:
+            given = node.args[position] if position < len(node.args) else argument.default_value
+            return node.kwargs.get(name, given)
+    return None
+
+
+def _tensors(value: Any) -> list[Any]:
+    import torch
+
+    return [leaf for leaf in torch.utils._pytree.tree_leaves(value) if hasattr(leaf, "shape")]
+
+
+def _naming_nodes(converters: Mapping[str, _Converter], label: str) -> dict[str, _Converter]:
+    """Converters whose errors, which may be of any kind, name the operator that was converted."""
+
+    def naming(convert: _Converter) -> _Converter:
+        def converting(node: Any, *importer: Any) -> Any:
+            try:
+                return convert(node, *importer)
+            except UserError:
+                raise
+            except Exception as error:
+                origin = _origin(node)
+                raise UserError(
+                    f"{label}: cannot import the operator {origin.operator} ({origin.name!r}): "
+                    f"{first_line(error)}"
+                ) from error
+
+        return converting
+
+    return {name: naming(convert) for name, convert in converters.items()}
 
 
 def _refuse_other_shapes(made: Mapping[Any, Any], label: str) -> None:

@@ -160,6 +160,24 @@ def test_numbers_in_place_of_tensors(torch) -> None:
         load(program)
 
 
+def test_what_is_drawn_or_depends_on_values_is_refused_by_name(torch) -> None:
+    def refusal(function) -> str:
+        class Network(torch.nn.Module):
+            def forward(self, x):
+                return function(x)
+
+        program = torch.export.export(Network(), (torch.ones(2, 3),))
+        with pytest.raises(UserError) as caught:
+            load(program)
+        return str(caught.value)
+
+    drawn = refusal(lambda x: torch.nn.functional.dropout(x, 0.5, training=True))
+    assert "dropout" in drawn and "is in training mode; call eval() on the model" in drawn
+    assert "how many elements index ('index') gives depends on" in refusal(lambda x: x[x > 0])
+    chosen = refusal(lambda x: torch.cond(x.sum() > 0, lambda y: y + 1, lambda y: y - 1, (x,)))
+    assert "branches at run time (cond 'cond')" in chosen
+
+
 def test_python_objects_are_not_loaded(torch, network, tmp_path: Path) -> None:
     path = tmp_path / "model.pt2"
     torch.export.save(torch.export.export(network, (torch.zeros(1, 3, 8, 8),)), path)
