@@ -16,6 +16,8 @@ from .loaded import LoadedModel, finish
 from .port_names import distinct_names
 from .shapes import Dimension, resolve_input_shapes
 
+_MOST_NAMED = 5  # functions, in a refusal
+
 
 def load_relax(
     module: tvm.IRModule,
@@ -28,8 +30,10 @@ def load_relax(
 
     Rounding is ``single`` unless ``main`` has the attribute ``dero.rounding``.
     """
-    if "main" not in [variable.name_hint for variable in module.get_global_vars()]:
-        raise UserError(f"{label} has no function named 'main'")
+    functions = [variable.name_hint for variable in module.get_global_vars()]
+    if "main" not in functions:
+        others = f", but {', '.join(functions[:_MOST_NAMED])}" if functions else ""
+        raise UserError(f"{label} has no function named 'main'{others}; call the network so")
     main = module["main"]
     if not isinstance(main, relax.Function):
         raise UserError(f"{label}: its 'main' is not a Relax function")

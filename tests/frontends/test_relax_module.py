@@ -52,6 +52,8 @@ def test_open_dimension() -> None:
 def test_module_without_main() -> None:
     with pytest.raises(UserError, match="no function named 'main'"):
         load(tvm.IRModule({}))
+    with pytest.raises(UserError, match="no function named 'main', but forward; call"):
+        load(tvm.IRModule({"forward": relu(1)["main"].with_attr("global_symbol", "forward")}))
 
 
 PATTERN = [("mine.relu", is_op("relax.nn.relu")(wildcard()))]
