@@ -10,9 +10,13 @@ from .after_import import after_import
 
 
 def _register() -> None:
+    import tvm
+
     from .tvm_pipeline import register
 
     register()
+    # Passes are run by C++, out of which errors come by name: Ctrl-C in one stays Ctrl-C.
+    tvm.error.register_error("KeyboardInterrupt", KeyboardInterrupt)
 
 
 after_import("tvm.relax", _register)

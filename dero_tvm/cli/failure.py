@@ -16,6 +16,7 @@ from rich.text import Text
 from dero_tvm.boundary.atomic_write import NO_TEMPORARY_FOLDER, no_temporary_folder
 from dero_tvm.boundary.errors import InternalError, UserError, internal_error
 from dero_tvm.boundary.printable import printable
+from relax_passes.after_import import after_import
 
 FAILED, MISUSED, INTERNAL, INTERRUPTED = 1, 2, 70, 130
 """Exit statuses: the user can mend it, the command line is wrong, our mistake, Ctrl-C."""
@@ -29,9 +30,18 @@ _MOST_LINES = 20  # of what a compiler or an emulator printed
 class Terminated(BaseException):
     """A signal asked the process to end.  Not an Exception: nothing shall take it for an error."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int | str) -> None:
         super().__init__(number)
-        self.number = number
+        self.number = int(number)  # out of a pass, which C++ runs, it comes as a text
+
+
+def _known_to_tvm() -> None:
+    import tvm
+
+    tvm.error.register_error("Terminated", Terminated)
+
+
+after_import("tvm.relax", _known_to_tvm)
 
 
 def wants_traceback(arguments: Sequence[str]) -> bool:

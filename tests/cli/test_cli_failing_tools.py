@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from dero_tvm.cli.failure import Terminated
 from tests.cli.default_signals import default_signals
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -136,6 +137,23 @@ def test_signal_while_a_tool_runs(tool, archive_file, tmp_path, number, status, 
     wait_until(lambda: not any(running(int(pid)) for pid in pids.read_text().split()))
     assert not list(temporary.iterdir())
     assert not (tmp_path / "out.npz").exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "message"),
+    [
+        (KeyboardInterrupt(), 130, "interrupted"),
+        (Terminated(signal.SIGTERM), 143, "ended by SIGTERM"),
+    ],
+)
+def test_signal_while_a_pass_runs(refused, model_file, monkeypatch, error, status, message):
+    """Passes are run by C++, which knows Python's errors by their names alone."""
+
+    def signalled(*_):
+        raise error
+
+    monkeypatch.setattr("relax_passes.streaming.stream_rows._flat", signalled)
+    assert refused("compile", model_file, "--dero", "-q", status=status) == message
 
 
 def test_largest_file_is_too_small(model_file, tmp_path):
