@@ -34,7 +34,7 @@ def smallest(candidates: Candidates, mode: Dero) -> Candidate:
             if best is None or candidate.arena_bytes < best.arena_bytes + simpler:
                 best = candidate
     if best is None:
-        raise _too_large(candidates)
+        raise _too_large(candidates, mode)
     return best
 
 
@@ -75,7 +75,7 @@ def fastest_within(
         if windows is not None:
             return windows
     if least is None:
-        raise _too_large(candidates, with_budget=True)
+        raise _too_large(candidates, mode, with_budget=True)
     remedies = "raise --memory-budget or choose a smaller input (--input-shapes)"
     if mode is not Dero.STREAM:
         remedies = f"use --dero stream, or {remedies}"
@@ -159,6 +159,8 @@ def _between(candidates: Candidates, fitting: list[Candidate], budget: int) -> I
                 yield candidate
 
 
-def _too_large(candidates: Candidates, *, with_budget: bool = False) -> UserError:
+def _too_large(candidates: Candidates, mode: Dero, *, with_budget: bool = False) -> UserError:
     error, network = min(candidates.refusals, key=lambda refusal: refusal[0].excess)
-    return candidates.planner.too_large(error, network, with_budget=with_budget)
+    return candidates.planner.too_large(
+        error, network, streamed=mode is Dero.STREAM, with_budget=with_budget
+    )

@@ -219,9 +219,13 @@ class NetworkPlanner:
         return lower_bound(scheduled.problem, options=self.options)
 
     def too_large(
-        self, error: DoesNotFit, network: Network, *, with_budget: bool = False
+        self, error: DoesNotFit, network: Network, *, streamed: bool, with_budget: bool = False
     ) -> UserError:
-        """What to tell the user when nothing fits the board; `with_budget` if one was given."""
+        """What to tell the user when nothing fits the board.
+
+        `streamed`: streaming was among what was tried; `with_budget` if one was given.
+        """
+        level = "" if streamed else "another --dero (stream needs least), "
         room = self._regions()[0].size
         twice = ""
         if room and not with_budget:
@@ -232,7 +236,7 @@ class NetworkPlanner:
             f"{self.label} does not fit {self.board.name}: operator "
             f"{_described(network, error.step)} needs {error.required:,} bytes of RAM, which is "
             f"{error.excess:,} bytes more than the {error.capacity:,} that are left beside the "
-            f"stack; choose another --dero (stream needs least), {twice}a smaller input "
+            f"stack; choose {level}{twice}a smaller input "
             f"(--input-shapes), or another board (tvmc fit); what else there is says `{advise}`"
         )
 

@@ -132,4 +132,7 @@ def _with_one_matrix(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> rel
     else:
         matrix = rewriter.arrange(right, order, shape)
     new = make_call("matmul", [data, matrix], transposed=transposed)
-    return rewriter.keep(var, new, layout.with_innermost(shape_of(call)[-1]))
+    # The matrix may bring more axes, of length 1, than the vectors have.
+    result = layout.with_innermost(shape_of(call)[-1]).reshaped(shape_of(call))
+    assert result is not None
+    return rewriter.keep(var, new, result)

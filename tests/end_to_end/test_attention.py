@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from onnx import helper
 
 import dero_tvm
 from dero_tvm.frontends.load import load
@@ -15,6 +16,7 @@ from tests.compiled.framework_networks import FrameworkNetworks, Network
 from tests.end_to_end.oracles import litert, onnx_runtime
 from tests.end_to_end.qdq_models import QDQModel
 from tests.models.tflite_builder import TFLiteBuilder
+from tests.models.tiny_models import model_of
 
 TOKENS, WIDTH, HEADS = 12, 16, 2
 DEPTH = WIDTH // HEADS
@@ -169,3 +171,18 @@ def test_onnx_integers() -> None:
     found = compiled.run({"x": x})
     np.testing.assert_array_equal(found["scores"], expected["scores"])
     assert np.abs(found["y"] - expected["y"]).max() < 0.03 * 1.01  # one step
+
+
+def test_a_constant_times_one_matrix_with_more_axes() -> None:
+    nodes = [
+        helper.make_node("MatMul", ["w", "x"], ["p"]),
+        helper.make_node("LayerNormalization", ["p", "scale"], ["y"], axis=2),
+    ]
+    rng = np.random.default_rng(0)
+    w, x, scale = (rng.normal(size=s).astype("float32") for s in ((5, 4), (1, 4, 3), (3,)))
+    weights = {"w": w, "scale": scale}
+    network = model_of(nodes, {"x": (1, 4, 3)}, {"y": (1, 5, 3)}, weights, opset=17)
+    product = w @ x
+    mean, spread = product.mean(2, keepdims=True), product.std(2, keepdims=True)
+    (result,) = dero_tvm.compile(network).run({"x": x}).values()
+    np.testing.assert_allclose(result, (product - mean) / spread * scale, rtol=1e-3, atol=1e-5)
