@@ -128,6 +128,10 @@ class TestTooLarge:
         )
         assert "more than the 2,900 that are left beside the stack" in message
         assert "--memory-budget 2900, for which some things may be made twice" in message
+        assert "choose another --dero (stream needs least), --memory-budget" in message
+        board = self.board(tmp_path, 8192 + 64, 1 << 20)
+        message = refused("compile", model_file, "--target", board, "--dero", "-o", output)
+        assert "choose --memory-budget 64" in message
 
     def test_as_small_as_it_fits(self, run, model_file, tmp_path, output):
         board = self.board(tmp_path, 8192 + 3072, 1 << 20)
