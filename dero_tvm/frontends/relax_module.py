@@ -33,7 +33,9 @@ def load_relax(
     functions = [variable.name_hint for variable in module.get_global_vars()]
     if "main" not in functions:
         others = f", but {', '.join(functions[:_MOST_NAMED])}" if functions else ""
-        raise UserError(f"{label} has no function named 'main'{others}; call the network so")
+        raise UserError(
+            f"{label} has no function named 'main'{others}; name the network's function so"
+        )
     main = module["main"]
     if not isinstance(main, relax.Function):
         raise UserError(f"{label}: its 'main' is not a Relax function")
