@@ -1,6 +1,6 @@
 """Which residual architectures can be reorganized, and what comes of it, as a Markdown table.
 
-    python benchmarks/reorganize_families.py                    all: two hours on two cores
+    python benchmarks/reorganize_families.py                    all: one to two hours of a core
     python benchmarks/reorganize_families.py --only resnet18 edsr --again
     python benchmarks/reorganize_families.py --quick            without compiling: half an hour
     python benchmarks/reorganize_families.py --table            docs/dero-families.md anew
