@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from dero_tvm.schedule.row_offsets import RowOffsets
 from relax_passes.operators.fixed_point import int8_limits
 
@@ -9,14 +11,7 @@ from ..c_kernel import SUPPORT, CKernel, ElementRun, Request
 from ..kernel_table import register_kernel
 from .element_loop import element_loop
 
-_BODY = """\
-static const struct dsp_addition with = {{
-  .zero_a = {0}, .zero_b = {1}, .zero_out = {2}, .left = {left},
-  .a = {{{a}}}, .b = {{{b}}}, .out = {{{out}}},
-  .sign = {sign}, .twice = {twice}, .minimum = {minimum}, .maximum = {maximum},
-}};
-"""
-_RUN = "dsp_add(&with, {count}, {a}, {b}, {out});\n"
+_EXACT = 0  # bits that a rounded product is shifted right
 
 
 @register_kernel("subtract", features={"dsp"})
@@ -39,19 +34,30 @@ def add(request: Request) -> CKernel | None:
     zero_a, zero_b, zero_out = s["zero_points"]
     if abs(zero_out) << -s["shifts"][2] >= 1 << 30:
         return None
-    factors = [f"{m}, {-shift}" for m, shift in zip(s["multipliers"], s["shifts"])]
-    values = dict(zip(("a", "b", "out"), factors), left=s["left_shift"])
-    body = _BODY.format(
-        *(-zero_a, -zero_b, zero_out),
-        **values,
-        sign=1 if s.operator == "dero.add" else -1,
-        twice=int(s["rounding"] == "double"),
-        minimum=minimum,
-        maximum=maximum,
-    )
+    zeros = (-zero_a, -zero_b, zero_out)
+    first, second, of_sum = zip(zeros, s["multipliers"], [-shift for shift in s["shifts"]])
+    adds = s.operator == "dero.add"
+    # Of the two operands one mostly has the factor 1/2: it goes first, so that texts are equal.
+    turned = adds and first[2] != _EXACT and second[2] == _EXACT
+    if turned:
+        first, second = second, first
+    numbers = (int(turned), s["left_shift"], *first, *second, *of_sum, minimum, maximum)
+    exact = [right == _EXACT for _, _, right in (first, second, of_sum)]
+    flags = [*exact, adds, s["rounding"] == "double", minimum > -128 or maximum < 127]
+    kind = ", ".join(str(int(flag)) for flag in flags)
+    with_ = f"(const struct dsp_addition *)numbers, {kind}"
 
     def text(offsets: RowOffsets) -> str:
-        return f"{body}{offsets.rows_of(s, 'ab')}{element_loop('dsp_add', s, '&with', offsets)}"
+        return f"{offsets.rows_of(s, 'ab')}{element_loop('dsp_add', s, with_, offsets)}"
 
-    run = ElementRun(body, lambda a, b, out, count: _RUN.format(a=a, b=b, out=out, count=count))
-    return CKernel("dsp_add", text, support=(SUPPORT / "dsp_add.h",), elements=run, ranges=True)
+    def run(a: str, b: str, out: str, count: str) -> str:
+        return f"dsp_add({with_}, {count}, {a}, {b}, {out});\n"
+
+    return CKernel(
+        "dsp_add",
+        text,
+        {"numbers": np.array(numbers, np.int32)},
+        support=(SUPPORT / "dsp_add.h",),
+        elements=ElementRun("", run, numbers),
+        ranges=True,
+    )
