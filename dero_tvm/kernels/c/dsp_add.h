@@ -5,39 +5,51 @@
 #include <stdint.h>
 #include "dsp_scale.h"
 
-/* An operand's zero point, negated, or that of the sum; a value counts as much as by the factor. */
-struct dsp_summand {
-  int32_t zero;
+/* An operand: its zero point, negated; how far it is shifted left, which doubles what is scaled. */
+struct dsp_operand {
+  int32_t zero, left;
   struct dsp_factor by;
 };
 
 /* The numbers of an addition: if `turned`, `a` is the second operand. */
 struct dsp_addition {
-  int32_t turned, left;
-  struct dsp_summand a, b, sum;
+  int32_t turned;
+  struct dsp_operand a, b;
+  int32_t zero;
+  struct dsp_factor by;
   int32_t minimum, maximum;
 };
 
-/* What is a literal in all calls: factors that nothing is shifted right behind, and so on. */
+/* By a half, which is less to shift; by what is not shifted right behind; by any other factor. */
+enum dsp_scaling { DSP_HALF, DSP_EXACT, DSP_RIGHT };
+
+/* What is a literal in all calls, mostly the same. */
 struct dsp_addition_kind {
-  int32_t exact_a, exact_b, exact_sum, adds, twice, limited;
+  enum dsp_scaling a, b, sum;
+  int32_t adds, twice, limited;
 };
 
-DSP_INLINE int32_t dsp_add_scaled(int32_t value, struct dsp_factor by, int32_t zero, int32_t exact,
-                                  int32_t twice) {
-  const struct dsp_factor exactly = {by.multiplier, 0};
-  return exact ? dsp_scale(value, exactly, zero, twice) : dsp_scale_right(value, by, zero, twice);
+DSP_INLINE int32_t dsp_add_scaled(int32_t doubled, enum dsp_scaling scaling, struct dsp_factor by,
+                                  int32_t zero, int32_t twice) {
+  return scaling == DSP_HALF    ? doubled
+         : scaling == DSP_EXACT ? dsp_high_product_rounded(doubled, by.multiplier) + zero
+                                : dsp_scale_right(doubled, by, zero, twice);
+}
+
+DSP_INLINE int32_t dsp_operand_scaled(int32_t centred, enum dsp_scaling scaling,
+                                      const struct dsp_operand *of, int32_t twice) {
+  int32_t shifted = (int32_t)((uint32_t)centred << of->left);
+  return dsp_add_scaled(shifted, scaling, of->by, 0, twice);
 }
 
 /* One element; `centred_a` and `centred_b` are without their zero points. */
 DSP_INLINE int8_t dsp_add_element(const struct dsp_addition *with, struct dsp_addition_kind kind,
                                   int32_t centred_a, int32_t centred_b) {
-  int32_t unit = (int32_t)(1u << with->left);
-  int32_t a = dsp_add_scaled(centred_a * unit, with->a.by, 0, kind.exact_a, kind.twice);
-  int32_t b = dsp_add_scaled(centred_b * unit, with->b.by, 0, kind.exact_b, kind.twice);
+  int32_t a = dsp_operand_scaled(centred_a, kind.a, &with->a, kind.twice);
+  int32_t b = dsp_operand_scaled(centred_b, kind.b, &with->b, kind.twice);
   int32_t sum = kind.adds ? a + b : a - b;
-  int32_t result = dsp_saturate8(
-      dsp_add_scaled(sum, with->sum.by, with->sum.zero, kind.exact_sum, kind.twice));
+  int32_t result =
+      dsp_saturate8(dsp_add_scaled(sum * 2, kind.sum, with->by, with->zero, kind.twice));
   if (kind.limited) {
     result = result < with->minimum ? with->minimum : result;
     result = result > with->maximum ? with->maximum : result;
@@ -46,10 +58,11 @@ DSP_INLINE int8_t dsp_add_element(const struct dsp_addition *with, struct dsp_ad
 }
 
 /* `count` elements; `out` may lie on `a` or `b`. */
-DSP_INLINE void dsp_add(const struct dsp_addition *numbers, int32_t exact_a, int32_t exact_b,
-                        int32_t exact_sum, int32_t adds, int32_t twice, int32_t limited,
-                        int32_t count, const int8_t *a, const int8_t *b, int8_t *out) {
-  const struct dsp_addition_kind kind = {exact_a, exact_b, exact_sum, adds, twice, limited};
+DSP_SHARED void dsp_add(const struct dsp_addition *numbers, enum dsp_scaling scaling_a,
+                        enum dsp_scaling scaling_b, enum dsp_scaling scaling, int32_t adds,
+                        int32_t twice, int32_t limited, int32_t count, const int8_t *a,
+                        const int8_t *b, int8_t *out) {
+  const struct dsp_addition_kind kind = {scaling_a, scaling_b, scaling, adds, twice, limited};
   const struct dsp_addition copy = *numbers, *const with = &copy; /* no store changes it */
   if (with->turned) {
     const int8_t *first = a;

@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from dero_tvm.schedule.row_offsets import RowOffsets
+from relax_passes.operators import Signature
 from relax_passes.operators.fixed_point import int8_limits
 
 from ..c_kernel import SUPPORT, CKernel, ElementRun, Request
 from ..kernel_table import register_kernel
 from .element_loop import element_loop
 
-_EXACT = 0  # bits that a rounded product is shifted right
+_HALF, _EXACT, _RIGHT = "DSP_HALF", "DSP_EXACT", "DSP_RIGHT"
 
 
 @register_kernel("subtract", features={"dsp"})
@@ -31,20 +32,20 @@ def add(request: Request) -> CKernel | None:
     if max(s["shifts"]) > 0 or min(s["shifts"]) < -30 or s["left_shift"] > 20:
         return None
     minimum, maximum = int8_limits(s)
-    zero_a, zero_b, zero_out = s["zero_points"]
+    zero_out = s["zero_points"][2]
     if abs(zero_out) << -s["shifts"][2] >= 1 << 30:
         return None
-    zeros = (-zero_a, -zero_b, zero_out)
-    first, second, of_sum = zip(zeros, s["multipliers"], [-shift for shift in s["shifts"]])
+    first, second = (_operand(s, index) for index in range(2))
     adds = s.operator == "dero.add"
     # Of the two operands one mostly has the factor 1/2: it goes first, so that texts are equal.
-    turned = adds and first[2] != _EXACT and second[2] == _EXACT
+    turned = adds and first[0] != _HALF and second[0] == _HALF
     if turned:
         first, second = second, first
-    numbers = (int(turned), s["left_shift"], *first, *second, *of_sum, minimum, maximum)
-    exact = [right == _EXACT for _, _, right in (first, second, of_sum)]
-    flags = [*exact, adds, s["rounding"] == "double", minimum > -128 or maximum < 127]
-    kind = ", ".join(str(int(flag)) for flag in flags)
+    factor = (s["multipliers"][2], -s["shifts"][2])
+    numbers = (int(turned), *first[1], *second[1], zero_out, *factor, minimum, maximum)
+    flags = [adds, s["rounding"] == "double", minimum > -128 or maximum < 127]
+    scalings = [first[0], second[0], _RIGHT if factor[1] else _EXACT]
+    kind = ", ".join([*scalings, *(str(int(flag)) for flag in flags)])
     with_ = f"(const struct dsp_addition *)numbers, {kind}"
 
     def text(offsets: RowOffsets) -> str:
@@ -61,3 +62,12 @@ def add(request: Request) -> CKernel | None:
         elements=ElementRun("", run, numbers),
         ranges=True,
     )
+
+
+def _operand(s: Signature, index: int) -> tuple[str, tuple[int, ...]]:
+    """How `c/dsp_add.h` scales an operand, and its ``struct dsp_operand``."""
+    left, multiplier, right = s["left_shift"], s["multipliers"][index], -s["shifts"][index]
+    zero = -s["zero_points"][index]
+    if (multiplier, right) == (1 << 30, 0) and left > 0:
+        return _HALF, (zero, left - 1, multiplier, right)
+    return _RIGHT if right else _EXACT, (zero, left + 1, multiplier, right)
