@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from dero_tvm.schedule.row_offsets import RowOffsets
 from relax_passes.operators import Signature
 from relax_passes.operators.fixed_point import int8_limits
@@ -49,7 +47,9 @@ def add(request: Request) -> CKernel | None:
     with_ = f"(const struct dsp_addition *)numbers, {kind}"
 
     def text(offsets: RowOffsets) -> str:
-        return f"{offsets.rows_of(s, 'ab')}{element_loop('dsp_add', s, with_, offsets)}"
+        literals = ", ".join(map(str, numbers))
+        loop = element_loop("dsp_add", s, with_, offsets)
+        return f"static const int32_t numbers[] = {{{literals}}};\n{offsets.rows_of(s, 'ab')}{loop}"
 
     def run(a: str, b: str, out: str, count: str) -> str:
         return f"dsp_add({with_}, {count}, {a}, {b}, {out});\n"
@@ -57,7 +57,6 @@ def add(request: Request) -> CKernel | None:
     return CKernel(
         "dsp_add",
         text,
-        {"numbers": np.array(numbers, np.int32)},
         support=(SUPPORT / "dsp_add.h",),
         elements=ElementRun("", run, numbers),
         ranges=True,
