@@ -111,9 +111,9 @@ DSP_INLINE const int32_t *dsp_add_three(struct sums *sums, const int8_t *bytes, 
   return words + 3;
 }
 
-/* Options of the whole file, besides DSP_LOOPS, would cost registers here.  Without the pass for
- * induction variables, these functions need none. */
-#if defined(__GNUC__) && !defined(__clang__)
+/* Options of the whole file, besides DSP_LOOPS, cost registers here, and a core with one pipe the
+ * cycles of their loads.  Without the pass for induction variables, these functions need none. */
+#if defined(__GNUC__) && !defined(__clang__) && defined(DSP_ONE_PIPE)
 #pragma GCC push_options
 #pragma GCC reset_options
 #endif
@@ -186,7 +186,7 @@ DSP_LOOPS DSP_NOINLINE static void dsp_three_at_border(const struct window *w,
   }
 }
 
-#if defined(__GNUC__) && !defined(__clang__)
+#if defined(__GNUC__) && !defined(__clang__) && defined(DSP_ONE_PIPE)
 #pragma GCC pop_options
 #endif
 
