@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import sys
 from typing import Any
 
@@ -14,9 +16,10 @@ def start_tvm(model: Any) -> None:
     TVM's foreign function interface imports PyTorch wherever it is installed, to exchange tensors
     with it, and that takes longer than importing TVM.  Nothing that a command does with another
     model needs it, and what is hidden here can still be imported afterwards.  What is imported and
-    made stays until the command ends, so Python need not look for garbage in it.
+    made stays until the command ends, so Python need not look for garbage in it, nor in the end.
     """
     collect_seldom()
+    atexit.register(gc.freeze)
     if "tvm_ffi" in sys.modules or "torch" in sys.modules or str(model).endswith(".pt2"):
         return
     sys.modules["torch"] = None  # type: ignore[assignment]  # an import fails, as if not installed

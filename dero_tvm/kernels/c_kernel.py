@@ -56,11 +56,13 @@ class ElementRun:
 
     The statements of ``run(a, b, out, count)`` do it, those of `before` come first.  Of the four C
     expressions the first three are pointers, and `out` may be one of the others; the last is the
-    number of elements, a literal for `int8` ones.
+    number of elements, a multiple of that of channels.  The statements find `numbers` where a
+    ``const int32_t *numbers`` points.
     """
 
     before: str
     run: Callable[[str, str, str, str], str]
+    numbers: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,6 +3,7 @@
 The convolution computes a block of pixels into scratch, the addition joins it with the same pixels
 of the other operand, and so on along the row.  So there is one kernel for every pair of which both
 parts have what that takes (see `PixelBlocks` and `ElementRun`), and it computes what they compute.
+What differs from layer to layer is in a constant, so that layers of one kind share a function.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from __future__ import annotations
 import textwrap
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+import numpy as np
 
 from dero_tvm.schedule.row_offsets import RowOffsets
 from relax_passes.operators import Signature, operator_of
@@ -20,6 +23,18 @@ from .fpu.elements import float_run
 from .kernel_table import candidates, candidates_of_part, register_kernel
 
 _BLOCK = 64  # bytes of results that are joined at a time: scratch against calls
+_NUMBERS = """\
+const int32_t most = blocks[2], channels = blocks[3];
+const int32_t other_pixel = blocks[4], out_pixel = blocks[5];"""
+_NUMBERS_OF_RUN = "const int32_t *const numbers = (const int32_t *)blocks + 6;"
+_LOOP = """\
+const int32_t pixels = blocks[0], first = blocks[1];
+for (int32_t pixel = 0, count; pixel < pixels; pixel += count) {
+  count = pixel > 0 ? most : first;
+  count = count < pixels - pixel ? count : pixels - pixel;"""
+_LOOP_OVER_COLUMNS = """\
+for (int32_t pixel = column_begin, count; pixel < column_end; pixel += count) {
+  count = most <= column_end - pixel ? most : 1;"""  # whole blocks, then single pixels
 
 
 def joined(request: Request) -> CKernel | None:
@@ -43,7 +58,7 @@ def joined(request: Request) -> CKernel | None:
     return CKernel(
         f"{producer.name}_{operator.join.name}",
         body.text,
-        producer.constants,
+        {**producer.constants, "blocks": body.numbers},
         body.scratch + blocks.most * s.output.channels * s.output.itemsize,
         tuple(dict.fromkeys((*producer.support, *support))),
         producer.qualifiers,
@@ -90,50 +105,33 @@ class _Body:
     elements: ElementRun
     scratch: int  # bytes of the convolution's own, before those of a block
 
+    @property
+    def numbers(self) -> np.ndarray:
+        """What `_NUMBERS` and `_LOOP` read, and what the run of elements does."""
+        blocks, output = self.blocks, self.signature.output
+        first = min(blocks.first or blocks.most, blocks.most)
+        strides = self.signature.inputs[-1].pixel_stride, output.pixel_stride
+        geometry = (output.pixels, first, blocks.most, output.channels, *strides)
+        return np.array([*geometry, *self.elements.numbers], np.int32)
+
     def text(self, offsets: RowOffsets) -> str:
         """The statements, where the operands lie as `offsets` says."""
+        a, b = (OTHER, "block") if self.signature["computed"] else ("block", OTHER)
         return "\n".join(
             [
+                _NUMBERS,
+                _NUMBERS_OF_RUN if self.elements.numbers else "",
                 self.elements.before.strip(),
                 self.blocks.before(offsets).strip(),
                 self._pointers(offsets),
-                *(line for loop in self._loops(offsets) for line in self._blocks(*loop)),
+                _LOOP_OVER_COLUMNS if offsets.columns else _LOOP,
+                _scope(self.blocks.block("pixel", "count", "block")),
+                _scope(self.elements.run(a, b, "out", "count * channels")),
+                f"  {OTHER} += count * other_pixel;",
+                "  out += count * out_pixel;",
+                "}",
             ]
         )
-
-    def _blocks(self, head: list[str], count: str) -> list[str]:
-        """A loop over blocks of `count` pixels: a number or ``count``."""
-        s, other = self.signature, self.signature.inputs[-1]
-        a, b = (OTHER, "block") if s["computed"] else ("block", OTHER)
-        block = self.blocks.block("pixel", count, "block")
-        run = self.elements.run(a, b, "out", _times(count, s.output.channels))
-        return [
-            *head,
-            *(_scope(part) for part in (block, run)),
-            f"  {OTHER} += {_times(count, other.pixel_stride)};",
-            f"  out += {_times(count, s.output.pixel_stride)};",
-            "}",
-        ]
-
-    def _loops(self, offsets: RowOffsets) -> list[tuple[list[str], str]]:
-        """The heads of the loops over blocks, and the pixels of each: a number or ``count``."""
-        pixels, most = self.signature.output.pixels, self.blocks.most
-        if offsets.columns:  # whole blocks, and pixel by pixel what is left
-            more = f"for (; pixel + {most} <= column_end; pixel += {most}) {{"
-            one = ["for (; pixel < column_end; ++pixel) {"]
-            start = "int32_t pixel = column_begin;"
-            return [([start, more], str(most)), (one, "1")] if most > 1 else [([start, *one], "1")]
-        first = min(self.blocks.first or most, most)
-        if first == most and pixels % most == 0:
-            head = f"for (int32_t pixel = 0; pixel < {pixels}; pixel += {most}) {{"
-            return [([head], str(most))]
-        wanted = str(most) if first == most else f"pixel > 0 ? {most} : {first}"
-        heads = [
-            f"for (int32_t pixel = 0, count; pixel < {pixels}; pixel += count) {{",
-            f"  count = {wanted};",
-            f"  count = count < {pixels} - pixel ? count : {pixels} - pixel;",
-        ]
-        return [(heads, "count")]
 
     def _pointers(self, offsets: RowOffsets) -> str:
         """Statements that declare the block, and move the other operand to its row."""
@@ -146,10 +144,6 @@ class _Body:
             f"arena_float *const block = (arena_float *)({place});\n"
             f"{OTHER} += ({row}) / {spec.itemsize};"
         )
-
-
-def _times(count: str, number: int) -> str:
-    return f"{count} * {number}" if count == "count" else str(int(count) * number)
 
 
 def _scope(statements: str) -> str:

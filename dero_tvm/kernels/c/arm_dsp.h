@@ -9,9 +9,11 @@
 
 #if defined(__GNUC__)
 #define DSP_INLINE __attribute__((always_inline, unused)) static inline
+#define DSP_SHARED TVMGEN_HOT __attribute__((unused)) static /* inline only where that is shorter */
 #define DSP_NOINLINE __attribute__((noinline, unused))
 #else
 #define DSP_INLINE static inline
+#define DSP_SHARED TVMGEN_HOT static inline
 #define DSP_NOINLINE
 #endif
 

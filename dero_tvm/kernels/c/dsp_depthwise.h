@@ -111,6 +111,13 @@ DSP_INLINE const int32_t *dsp_add_three(struct sums *sums, const int8_t *bytes, 
   return words + 3;
 }
 
+/* Options of the whole file, besides DSP_LOOPS, cost registers here, and a core with one pipe the
+ * cycles of their loads.  Without the pass for induction variables, these functions need none. */
+#if defined(__GNUC__) && !defined(__clang__) && defined(DSP_ONE_PIPE)
+#pragma GCC push_options
+#pragma GCC reset_options
+#endif
+
 /*
  * `count` pixels with windows of three by three inside the image, the first at `start` in its rows.
  * A function of its own, so that the registers are for what its inner loop needs.
@@ -178,6 +185,10 @@ DSP_LOOPS DSP_NOINLINE static void dsp_three_at_border(const struct window *w,
     weight += group_words;
   }
 }
+
+#if defined(__GNUC__) && !defined(__clang__) && defined(DSP_ONE_PIPE)
+#pragma GCC pop_options
+#endif
 
 /*
  * `kernel_h` and `kernel_w` are those of the window, as literals: windows of three rows are

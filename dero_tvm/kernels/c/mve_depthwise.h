@@ -229,6 +229,18 @@ MVE_INLINE mve_sums mve_add_weights(mve_sums sums, int32_t factor, const int8_t 
   return sums;
 }
 
+/* The biased sums with factor * the weights of some taps, for where few results come by. */
+MVE_FUNCTION void mve_bias(int32_t *sums, const int32_t *bias, int32_t factor,
+                           const int8_t *weights, int32_t rows, int32_t next, int32_t columns) {
+  mve_save_sums(sums, mve_add_weights(mve_load_sums(bias), factor, weights, rows, next, columns));
+}
+
+/* Adds the products of `columns` taps of a row, for where few results come by. */
+MVE_FUNCTION void mve_add_columns(int32_t *sums, const int8_t *data, int32_t step,
+                                  const int8_t *weights, int32_t columns) {
+  mve_save_sums(sums, mve_add_taps(mve_load_sums(sums), data, step, weights, columns, 1));
+}
+
 /* Stores sums + offset, limited to [low, high]. */
 MVE_INLINE void mve_store_sums(int8_t *out, mve_sums sums, int32_t offset, int32_t low,
                                int32_t high) {

@@ -33,3 +33,53 @@ MVE_INLINE mve_int32x4 mve_subtract(mve_int32x4 a, mve_int32x4 b) {
   return a;
 #endif
 }
+
+struct mve_operand {
+  int32_t zero_point, left, multiplier, shift;
+};
+
+/* If `turned`, `a` is the second operand. */
+struct mve_summation {
+  int32_t turned;
+  struct mve_operand a, b;
+  int32_t multiplier, shift, zero_point, low, high;
+};
+
+enum mve_scaling { MVE_UNSCALED, MVE_RECTIFIED, MVE_DOUBLE, MVE_SINGLE };
+
+MVE_INLINE mve_int32x4 mve_scaled(enum mve_scaling scaling, mve_int32x4 value,
+                                  mve_int32x4 multiplier, mve_int32x4 shift) {
+  return scaling == MVE_RECTIFIED ? mve_scale_rectified(value, multiplier, shift)
+         : scaling == MVE_DOUBLE  ? mve_scale_double(value, multiplier, shift)
+         : scaling == MVE_SINGLE  ? mve_scale_single(value, multiplier, shift)
+                                  : value;
+}
+
+/* `count` elements, a multiple of four unless there is a `rest`; `out` may be `a` or `b`.  How
+ * operands and sums are scaled, `adds` and `rest` are literals, mostly the same in all calls. */
+MVE_FUNCTION void mve_sum_elements(const struct mve_summation *numbers, enum mve_scaling scaling_a,
+                                 enum mve_scaling scaling_b, enum mve_scaling scaling,
+                                 int32_t adds, int32_t rest, int32_t count, const int8_t *a,
+                                 const int8_t *b, int8_t *out) {
+  const struct mve_summation with = *numbers; /* no store changes it */
+  if (with.turned) {
+    const int8_t *first = a;
+    a = b;
+    b = first;
+  }
+  const mve_int32x4 by_a = mve_all(with.a.multiplier), shift_a = mve_all(with.a.shift);
+  const mve_int32x4 by_b = mve_all(with.b.multiplier), shift_b = mve_all(with.b.shift);
+  const mve_int32x4 by = mve_all(with.multiplier), shift = mve_all(with.shift);
+  for (; count > 0; count -= 4) {
+    const int32_t some = rest && count < 4 ? count : 4;
+    const mve_int32x4 of_a =
+        mve_scaled(scaling_a, mve_load_shifted(a, with.a.zero_point, with.a.left, some), by_a, shift_a);
+    const mve_int32x4 of_b =
+        mve_scaled(scaling_b, mve_load_shifted(b, with.b.zero_point, with.b.left, some), by_b, shift_b);
+    const mve_int32x4 sum = adds ? mve_add(of_a, of_b) : mve_subtract(of_a, of_b);
+    mve_store(out, mve_scaled(scaling, sum, by, shift), with.zero_point, with.low, with.high, some);
+    a += 4;
+    b += 4;
+    out += 4;
+  }
+}

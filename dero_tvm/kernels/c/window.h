@@ -33,7 +33,7 @@ DSP_INLINE struct taps taps_inside(int32_t origin, int32_t length, int32_t kerne
 }
 
 /* Sets rows[t] for every tap t of output row `row` that lies inside the image, a ring. */
-DSP_INLINE struct taps rows_under(const struct window *w, int32_t row, const int8_t *data,
+DSP_SHARED struct taps rows_under(const struct window *w, int32_t row, const int8_t *data,
                                   int32_t data_rows, const int8_t *rows[WINDOW_TALLEST]) {
   int32_t y = row * w->stride_h - w->top;
   struct taps inside = taps_inside(y, w->in_height, w->kernel_h, w->dilation_h);
@@ -44,7 +44,7 @@ DSP_INLINE struct taps rows_under(const struct window *w, int32_t row, const int
 }
 
 /* The same of an image whose rows lie where a table says: its period, then units from `data`. */
-DSP_INLINE struct taps rows_under_table(const struct window *w, int32_t row, const int8_t *data,
+DSP_SHARED struct taps rows_under_table(const struct window *w, int32_t row, const int8_t *data,
                                         const uint16_t *table, int32_t unit,
                                         const int8_t *rows[WINDOW_TALLEST]) {
   int32_t y = row * w->stride_h - w->top, period = table[0];

@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 from dero_tvm.schedule.row_offsets import RowOffsets
+from relax_passes.operators import Signature
 from relax_passes.operators.fixed_point import int8_limits
 
 from ..c_kernel import SUPPORT, CKernel, ElementRun, Request
 from ..kernel_table import register_kernel
 from .element_loop import element_loop
 
-_BODY = """\
-static const struct dsp_addition with = {{
-  .zero_a = {0}, .zero_b = {1}, .zero_out = {2}, .left = {left},
-  .a = {{{a}}}, .b = {{{b}}}, .out = {{{out}}},
-  .sign = {sign}, .twice = {twice}, .minimum = {minimum}, .maximum = {maximum},
-}};
-"""
-_RUN = "dsp_add(&with, {count}, {a}, {b}, {out});\n"
+_HALF, _EXACT, _RIGHT = "DSP_HALF", "DSP_EXACT", "DSP_RIGHT"
 
 
 @register_kernel("subtract", features={"dsp"})
@@ -36,22 +30,43 @@ def add(request: Request) -> CKernel | None:
     if max(s["shifts"]) > 0 or min(s["shifts"]) < -30 or s["left_shift"] > 20:
         return None
     minimum, maximum = int8_limits(s)
-    zero_a, zero_b, zero_out = s["zero_points"]
+    zero_out = s["zero_points"][2]
     if abs(zero_out) << -s["shifts"][2] >= 1 << 30:
         return None
-    factors = [f"{m}, {-shift}" for m, shift in zip(s["multipliers"], s["shifts"])]
-    values = dict(zip(("a", "b", "out"), factors), left=s["left_shift"])
-    body = _BODY.format(
-        *(-zero_a, -zero_b, zero_out),
-        **values,
-        sign=1 if s.operator == "dero.add" else -1,
-        twice=int(s["rounding"] == "double"),
-        minimum=minimum,
-        maximum=maximum,
-    )
+    first, second = (_operand(s, index) for index in range(2))
+    adds = s.operator == "dero.add"
+    # Of the two operands one mostly has the factor 1/2: it goes first, so that texts are equal.
+    turned = adds and first[0] != _HALF and second[0] == _HALF
+    if turned:
+        first, second = second, first
+    factor = (s["multipliers"][2], -s["shifts"][2])
+    numbers = (int(turned), *first[1], *second[1], zero_out, *factor, minimum, maximum)
+    flags = [adds, s["rounding"] == "double", minimum > -128 or maximum < 127]
+    scalings = [first[0], second[0], _RIGHT if factor[1] else _EXACT]
+    kind = ", ".join([*scalings, *(str(int(flag)) for flag in flags)])
+    with_ = f"(const struct dsp_addition *)numbers, {kind}"
 
     def text(offsets: RowOffsets) -> str:
-        return f"{body}{offsets.rows_of(s, 'ab')}{element_loop('dsp_add', s, '&with', offsets)}"
+        literals = ", ".join(map(str, numbers))
+        loop = element_loop("dsp_add", s, with_, offsets)
+        return f"static const int32_t numbers[] = {{{literals}}};\n{offsets.rows_of(s, 'ab')}{loop}"
 
-    run = ElementRun(body, lambda a, b, out, count: _RUN.format(a=a, b=b, out=out, count=count))
-    return CKernel("dsp_add", text, support=(SUPPORT / "dsp_add.h",), elements=run, ranges=True)
+    def run(a: str, b: str, out: str, count: str) -> str:
+        return f"dsp_add({with_}, {count}, {a}, {b}, {out});\n"
+
+    return CKernel(
+        "dsp_add",
+        text,
+        support=(SUPPORT / "dsp_add.h",),
+        elements=ElementRun("", run, numbers),
+        ranges=True,
+    )
+
+
+def _operand(s: Signature, index: int) -> tuple[str, tuple[int, ...]]:
+    """How `c/dsp_add.h` scales an operand, and its ``struct dsp_operand``."""
+    left, multiplier, right = s["left_shift"], s["multipliers"][index], -s["shifts"][index]
+    zero = -s["zero_points"][index]
+    if (multiplier, right) == (1 << 30, 0) and left > 0:
+        return _HALF, (zero, left - 1, multiplier, right)
+    return _RIGHT if right else _EXACT, (zero, left + 1, multiplier, right)

@@ -127,7 +127,7 @@ int32_t start[{BLOCK}];
 if (end_row - first_row == {s.inputs[1].shape[1]}) {{
   (void)memcpy(start, f, sizeof start);
 }} else {{
-  mve_save_sums(start, {self._biased("0", str(s.inputs[1].shape[2]))});
+  {self._bias("start", "0", str(s.inputs[1].shape[2]))}
 }}
 """
         sums = f"mve_sums sums = mve_load_sums({start});\n{self._whole_rows()}"
@@ -154,15 +154,22 @@ if (left >= 0 && left + {self.columns.span} < {self.columns.text("length")}) {{
 
     def _biased(self, first_column: str, columns: str) -> str:
         """The sums of a window of which some taps are outside."""
-        s = self.signature
-        kernel_w = s.inputs[1].shape[2]
-        if s["input_zero_point"] == 0:
+        if self.signature["input_zero_point"] == 0:
             return f"mve_load_sums(f + {BLOCK})"
-        next_row = BLOCK * kernel_w
+        outside = self._taken_off(first_column, columns)
+        return f"mve_add_weights(mve_load_sums(f + {BLOCK}), {outside})"
+
+    def _bias(self, sums: str, first_column: str, columns: str) -> str:
+        """A statement that puts them into an array."""
+        return f"mve_bias({sums}, f + {BLOCK}, {self._taken_off(first_column, columns)});"
+
+    def _taken_off(self, first_column: str, columns: str) -> str:
+        """Arguments: the zero point's factor, and the weights of the taps that are inside."""
+        s = self.signature
+        next_row = BLOCK * s.inputs[1].shape[2]
         return (
-            f"mve_add_weights(mve_load_sums(f + {BLOCK}), {-s['input_zero_point']}, "
-            f"w + {next_row} * first_row + {BLOCK} * {first_column}, "
-            f"end_row - first_row, {next_row}, {columns})"
+            f"{-s['input_zero_point']}, w + {next_row} * first_row + {BLOCK} * {first_column}, "
+            f"end_row - first_row, {next_row}, {columns}"
         )
 
     def _whole_rows(self) -> str:
@@ -220,44 +227,47 @@ if (left >= 0 && left + {self.columns.span} < {self.columns.text("length")}) {{
         """Adds the products of the columns that are inside the image."""
         n, kernel_w = self.numbers, self.columns.kernel
         pixel, step = n["pixel_bytes"], n.taps(1)
-        x = f"rows[i] + (left + first_column * {self.columns.dilation}) * {pixel} + channel"
+        place = f"(left + first_column * {self.columns.dilation}) * {pixel} + channel"
         tap = f"w + {BLOCK} * (i * {kernel_w} + first_column)"
-        some = f"""\
+        columns = f"""\
+{self.columns.inside("left")}
+const int32_t columns = end_column - first_column;"""
+        if self.group == 1 or kernel_w != 3:
+            return f"""\
+{columns}
+sums = {self._biased("first_column", "columns")};
 for (int32_t i = first_row; i < end_row; ++i) {{
-  sums = mve_add_taps(sums, {x}, {step}, {tap}, columns, {self.group});
+  sums = mve_add_taps(sums, rows[i] + {place}, {step}, {tap}, columns, {self.group});
 }}"""
-        if self.group > 1 and kernel_w == 3:
-            second = n.beside("x", 1)
-            some = f"""\
+        return f"""\
+{columns}
 if (columns == 2 && first_row < end_row) {{
+  sums = {self._sums_of_two_columns()};
   mve_int16x8 products = mve_no_products();
   for (int32_t i = first_row; i < end_row; ++i) {{
-    const int8_t *x = mve_place({x});
+    const int8_t *x = mve_place(rows[i] + {place});
     const int8_t *tap = {tap};
-    MVE_NEXT_TWO(sums, products, x, 0, {second}, tap);
+    MVE_NEXT_TWO(sums, products, x, 0, {n.beside("x", 1)}, tap);
   }}
   sums = mve_widen(sums, products);
 }} else {{
-{textwrap.indent(some, "  ")}
+  int32_t few[{BLOCK}];
+  {self._bias("few", "first_column", "columns")}
+  for (int32_t i = first_row; i < end_row; ++i) {{
+    mve_add_columns(few, rows[i] + {place}, {step}, {tap}, columns);
+  }}
+  sums = mve_load_sums(few);
 }}"""
-        return f"""\
-{self.columns.inside("left")}
-const int32_t columns = end_column - first_column;
-{self._sums_of_columns()}
-{some}"""
 
-    def _sums_of_columns(self) -> str:
-        """The sums of a window of which some columns are outside, by the fewer weights to add."""
+    def _sums_of_two_columns(self) -> str:
+        """The sums of a window of which one column is outside, by its weights."""
         s = self.signature
-        kernel_w = s.inputs[1].shape[2]
-        if s["input_zero_point"] == 0 or kernel_w != 3:
-            return f"sums = {self._biased('first_column', 'columns')};"
         start = "start" if self.rows.clipped else "f"
-        return f"""\
-if (columns == 2) {{
-  sums = mve_add_weights(mve_load_sums({start}), {s["input_zero_point"]},
-                         w + {BLOCK * kernel_w} * first_row + (first_column > 0 ? 0 : {2 * BLOCK}),
-                         end_row - first_row, {BLOCK * kernel_w}, 1);
-}} else {{
-  sums = {self._biased("first_column", "columns")};
-}}"""
+        if s["input_zero_point"] == 0:
+            return f"mve_load_sums({start})"
+        next_row = BLOCK * self.columns.kernel
+        return (
+            f"mve_add_weights(mve_load_sums({start}), {s['input_zero_point']}, "
+            f"w + {next_row} * first_row + (first_column > 0 ? 0 : {2 * BLOCK}), "
+            f"end_row - first_row, {next_row}, 1)"
+        )

@@ -6,7 +6,9 @@ case one call waits for one more, the cuts have fewer sets to choose from, and t
 bounds is one for all orders.  The case with the least bound is divided further, until that is the
 bound that is wanted, or the work is spent: the least of all cases is a bound at any time.
 
-Cuts are made only for calls at which much is alive in the given order.
+Cuts are made only for calls at which much is alive in the given order.  A case has fewer sets to
+choose from than the one that it is part of: a cut of that one which the new pair leaves as it is,
+is still the least, so most cuts are made once.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .bound import RowBound
-from .cut import CutNetwork
+from .cut import Cut, CutNetwork
 from .precedence import Precedence
 from .problem import RowProblem
 
@@ -44,6 +46,7 @@ class _Case:
     number: int
     pairs: tuple[_Pair, ...] = field(compare=False)
     undecided: _Pair | None = field(compare=False)  # what to divide it by
+    cuts: dict[int, Cut] = field(compare=False)  # by calls
 
 
 class _Cases:
@@ -61,7 +64,7 @@ class _Cases:
 
     def least(self) -> int:
         """What no order needs less than: `wanted`, or what is known when the search ends."""
-        cases = [self._case((), (), 0)]
+        cases = [self._case((), (), 0, {})]
         while cases[0].bytes < self.wanted and self.work < _NODES:
             case = cases[0]
             if case.undecided is None:
@@ -69,25 +72,35 @@ class _Cases:
             heapq.heappop(cases)
             first, second = case.undecided
             for pair in ((first, second), (second, first)):
-                heapq.heappush(cases, self._case((*case.pairs, pair), pair, case.bytes))
+                part = self._case((*case.pairs, pair), pair, case.bytes, case.cuts)
+                heapq.heappush(cases, part)
         return min(cases[0].bytes, self.wanted)
 
-    def _case(self, pairs: tuple[_Pair, ...], about: Sequence[int], least: int) -> _Case:
-        """A case that is part of one with the bound `least`; its last pair is new."""
+    def _case(
+        self, pairs: tuple[_Pair, ...], about: Sequence[int], least: int, known: dict[int, Cut]
+    ) -> _Case:
+        """A case that is part of one with the bound `least` and the cuts `known`.
+
+        Its last pair is new.
+        """
         precedence = Precedence(self.problem, before=pairs)
         network = CutNetwork(precedence)
         self.work += _NETWORK * network.nodes
         greatest, undecided = -1, None
+        cuts: dict[int, Cut] = {}
         for call in dict.fromkeys((*about, *self.hot)):
-            cut = network.least(call)
-            self.work += network.nodes
+            cut = known.get(call)
+            if cut is None or not still_fits(cut, call, precedence, pairs[-1]):
+                cut = network.least(call)
+                self.work += network.nodes
+            cuts[call] = cut
             if cut.bytes > greatest:
                 greatest = cut.bytes
                 undecided = next(self._out_of_sequence(precedence, cut.finished), None)
             if greatest >= self.wanted:
                 break
         self.count += 1
-        return _Case(max(least, greatest), self.count, pairs, undecided)
+        return _Case(max(least, greatest), self.count, pairs, undecided, cuts)
 
     def _out_of_sequence(self, precedence: Precedence, finished: np.ndarray) -> Iterator[_Pair]:
         """Calls of one operation that are not finished, each with a finished one behind it.
@@ -100,3 +113,14 @@ class _Cases:
                 first, second = calls[turn], calls[turn + 1]
                 if not precedence.ancestors[first] >> second & 1:
                     yield first, second
+
+
+def still_fits(cut: Cut, call: int, precedence: Precedence, new: _Pair) -> bool:
+    """Whether what is finished in the cut of `call` may be so if the pair `new` is in sequence."""
+    first, second = new
+    finished = cut.finished
+    if finished[second] and not finished[first]:
+        return False
+    before = precedence.calls_in(precedence.ancestors[call])
+    behind = precedence.calls_in(precedence.descendants[call])
+    return bool(finished[before].all() and not finished[behind].any())

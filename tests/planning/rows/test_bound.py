@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import operator
 import random
 from collections.abc import Iterable
@@ -15,8 +16,10 @@ from dero_tvm.planning.planning_error import PlanError
 from dero_tvm.planning.problem import BufferKind
 from dero_tvm.planning.rows import bound as bound_module
 from dero_tvm.planning.rows.bound import RowBound, against_bound, bound_of
-from dero_tvm.planning.rows.branching import raised
+from dero_tvm.planning.rows.branching import raised, still_fits
+from dero_tvm.planning.rows.cut import CutNetwork
 from dero_tvm.planning.rows.lives import lives_of
+from dero_tvm.planning.rows.precedence import Precedence
 from dero_tvm.planning.rows.problem import Call, RowProblem, RowRange, RowTensor
 from tests.planning.rows.row_problems import random_rows
 from tests.random_cases import cases
@@ -130,6 +133,25 @@ def test_cases_show_what_no_single_cut_does(seed: int) -> None:
     assert bound.bytes is not None and bound.bytes < optimum
     assert raised(problem, bound, optimum) == RowBound(optimum)
     assert raised(problem, bound, bound.bytes) == bound
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_cut_that_fits_a_case_is_the_least_there(seed: int) -> None:
+    problem = random_rows(seed, 6)
+    whole = Precedence(problem)
+    cuts = [CutNetwork(whole).least(call) for call in range(whole.count)]
+    kept = []
+    for pair in itertools.permutations(range(whole.count), 2):
+        if (whole.ancestors[pair[0]] | whole.ancestors[pair[1]]) & (1 << pair[0] | 1 << pair[1]):
+            continue  # one waits for the other already
+        case = Precedence(problem, before=[pair])
+        network = CutNetwork(case)
+        for call, cut in enumerate(cuts):
+            least = network.least(call).bytes
+            assert least >= cut.bytes
+            kept.append(still_fits(cut, call, case, pair))
+            assert not kept[-1] or least == cut.bytes
+    assert not kept or any(kept)
 
 
 def writes_over_for_a_slice(problem: RowProblem) -> bool:
