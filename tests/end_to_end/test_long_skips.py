@@ -16,9 +16,11 @@ from dero_tvm.driver.dero_levels import Dero
 from dero_tvm.driver.generate import program_of
 from dero_tvm.schedule.column_groups import extra_macs
 from examples.models.unet import unet
+from relax_passes.streaming.make_again import Again
 from tests.compiled.c_batch import CBatch
 
 BUDGET = 36_000  # bytes; streamed it needs 44,800
+PART = Again(("lv", "lv1"), ("lv13",), columns=16)  # half of the first skip
 TIME_LIMIT = 0.2  # seconds a plan: these are not about the best one
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
 
@@ -41,22 +43,27 @@ def test_same_bits_in_less_memory_for_the_work_that_is_said(compiled, tmp_path: 
     _, prepared, again = compiled
     candidates = prepared.candidates()
     without = smallest(candidates, Dero.STREAM)
-    assert again.arena_bytes < without.arena_bytes
-    streamed, longer = (made.scheduled.network for made in (without, again))
-    assert extra_macs(longer) == longer.macs - streamed.macs > 0
-
+    network = candidates.streamed_for_windows((PART,))
+    ways = {"again": again, "in_part": candidates.in_windows(network, (), None, (PART,))}
+    streamed = without.scheduled.network
     batch = CBatch()
-    for name, made in (("whole", next(candidates.of(Dero.NONE))), ("again", again)):
+    batch.add("whole", program_of(prepared, next(candidates.of(Dero.NONE))))
+    for name, made in ways.items():
+        longer = made.scheduled.network
+        assert made.arena_bytes < without.arena_bytes
+        assert extra_macs(longer) == longer.macs - streamed.macs > 0
         batch.add(name, program_of(prepared, made))
+
     library = batch.build(tmp_path)
     image = np.random.default_rng(3).standard_normal((1, 32, 32, 3)).astype("float32")
     inputs = {streamed.inputs[0].value: image}
     expected, _ = library.run("whole", inputs)
     assert library.macs == streamed.macs
-    outputs, _ = library.run("again", inputs)
-    assert library.macs == longer.macs
-    for name, array in expected.items():
-        assert array.tobytes() == outputs[name].tobytes()
+    for way, made in ways.items():
+        outputs, _ = library.run(way, inputs)
+        assert library.macs == made.scheduled.network.macs
+        for name, array in expected.items():
+            assert array.tobytes() == outputs[name].tobytes()
 
 
 def test_a_budget_takes_it_and_says_so(compiled):
