@@ -6,6 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 from ..operators import Signature, operator_of
+from ..operators.element_map import ElementMap
+from ..operators.elementwise import BinaryOperator
+
+_BY_ELEMENT = (ElementMap, BinaryOperator)
+_OF_WINDOWS = {"strides", "padding", "dilation"}  # attributes of what slides along a row
 
 
 def first_columns(signature: Signature, columns: int) -> tuple[dict[str, Any], int] | None:
@@ -13,10 +18,12 @@ def first_columns(signature: Signature, columns: int) -> tuple[dict[str, Any], i
 
     Also how many of the first columns of its first operand it takes for them.  Where these are
     not all of them, there is no padding behind them.  None if other operands have columns, too, or
-    what makes a part of a row is no operator of the same kind.
+    the operator is none of windows, and none that makes an element from an element.
     """
     operator, (data, *others) = operator_of(signature.operator), signature.inputs
     if operator is None or len(data.shape) != 4 or len(signature.output.shape) != 4:
+        return None
+    if not (isinstance(operator, _BY_ELEMENT) or signature.attrs.keys() >= _OF_WINDOWS):
         return None
     needed = [operator.needed_columns(signature, 0, column) for column in range(columns)]
     if any(each is None for each in needed):
@@ -36,7 +43,7 @@ def first_columns(signature: Signature, columns: int) -> tuple[dict[str, Any], i
 
 def _with_less_padding(attrs: dict[str, Any]) -> list[dict[str, Any]]:
     """The attributes with ever more padding at the right, at most as they have it."""
-    if "padding" not in attrs:
+    if not attrs.keys() >= _OF_WINDOWS:
         return [attrs]
     top, left, bottom, right = attrs["padding"]
     return [attrs | {"padding": (top, left, bottom, after)} for after in range(right + 1)]
