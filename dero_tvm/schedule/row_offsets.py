@@ -104,12 +104,12 @@ class RowOffsets:
         )
 
     @property
-    def layer(self) -> str:
+    def whole(self) -> str:
         """Behind `under`, the window of all columns, for what does not look at columns.
 
         What is given `w` to a function that is not inlined lies in memory, all of it.
         """
-        return "layer" if self.columns else "w"
+        return "whole" if self.columns else "w"
 
     def pixels_under(self, *, from_first: bool = True) -> str:
         """Statements that declare the window `w` and the place of the data of `pixels` results.
@@ -140,11 +140,11 @@ class RowOffsets:
         if "data" in self.strips:
             rows = self.strips["data"]
             strip = f"seen.in_width = {rows.row_bytes // rows.pixel_bytes};\n"
-            width = "seen.in_width = (int16_t)(layer->in_width - data_first);\n"
+            width = "seen.in_width = (int16_t)(whole->in_width - data_first);\n"
             left += " + data_first"
         return (
-            "const struct window *layer = (const struct window *)window;\n"
-            "struct window seen = *layer;\n"
+            "const struct window *whole = (const struct window *)window;\n"
+            "struct window seen = *whole;\n"
             f"const int8_t *rows[{tallest if tallest > 16 else 'WINDOW_TALLEST'}];\n"
             f"{strip}"
             f"const struct taps vertical = {function}(&seen, row, {place}, rows);\n"

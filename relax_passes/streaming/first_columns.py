@@ -16,9 +16,9 @@ _OF_WINDOWS = {"strides", "padding", "dilation"}  # attributes of what slides al
 def first_columns(signature: Signature, columns: int) -> tuple[dict[str, Any], int] | None:
     """Attributes with which an operator makes so many columns of its result, NHWC, with their bits.
 
-    Also how many of the first columns of its first operand it takes for them.  Where these are
-    not all of them, there is no padding behind them.  None if other operands have columns, too, or
-    the operator is none of windows, and none that makes an element from an element.
+    Also how many of the first columns of its first operand it takes for them.  None if other
+    operands have columns, too, or the operator is none of windows, and none that makes an element
+    from an element.
     """
     operator, (data, *others) = operator_of(signature.operator), signature.inputs
     if operator is None or len(data.shape) != 4 or len(signature.output.shape) != 4:

@@ -40,7 +40,7 @@ def depthwise(request: Request) -> CKernel | None:
     words = _pack_taps(weight[order].reshape(-1, 4, kernel_h, kernel_w))
     return CKernel(
         "dsp_depthwise",
-        lambda offsets: offsets.under() + call(w="w", layer=offsets.layer, out="out"),
+        lambda offsets: offsets.under() + call(w="w", layer=offsets.whole, out="out"),
         {"window": window, "weight": words, "factors": factors.records},
         support=(*factors.support, SUPPORT / "dsp_depthwise.h"),
         qualifiers="DSP_LOOPS",
