@@ -19,8 +19,8 @@ from examples.models.unet import unet
 from relax_passes.streaming.make_again import Again
 from tests.compiled.c_batch import CBatch
 
-BUDGET = 36_000  # bytes; streamed it needs 44,800
-PART = Again(("lv", "lv1"), ("lv13",), columns=16)  # half of the first skip
+BUDGET = 42_000  # bytes, which a part of a skip made again is enough for; streamed it needs 44,800
+SKIP = Again(("lv", "lv1"), ("lv13",))
 TIME_LIMIT = 0.2  # seconds a plan: these are not about the best one
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
 
@@ -40,11 +40,11 @@ def compiled():
 
 
 def test_same_bits_in_less_memory_for_the_work_that_is_said(compiled, tmp_path: Path):
-    _, prepared, again = compiled
+    _, prepared, in_part = compiled
     candidates = prepared.candidates()
     without = smallest(candidates, Dero.STREAM)
-    network = candidates.streamed_for_windows((PART,))
-    ways = {"again": again, "in_part": candidates.in_windows(network, (), None, (PART,))}
+    network = candidates.streamed_for_windows((SKIP,))
+    ways = {"in_part": in_part, "again": candidates.in_windows(network, (), None, (SKIP,))}
     streamed = without.scheduled.network
     batch = CBatch()
     batch.add("whole", program_of(prepared, next(candidates.of(Dero.NONE))))
@@ -73,6 +73,6 @@ def test_a_budget_takes_it_and_says_so(compiled):
     assert "long skips made again" in report.chosen
     assert report.macs_again == extra_macs(model.network) > 0
     again = [op for op in report.operators if op.action == "made again"]
-    assert again and all("need not wait" in op.reason for op in again)
+    assert again and all("the first 24 columns of" in op.reason for op in again)
     header = next(text for path, text in model.archive.files.items() if path.endswith(".h"))
     assert report.recompute and report.recompute.encode() in header
