@@ -48,6 +48,19 @@ from .stages import (
 )
 
 _LONGEST_LAYER = 400  # TFLite joins the names of all that it fused
+_LONGEST_PART = 64  # bytes of a pixel that compilers for Arm copy without a loop or call
+
+
+def _part_of(move: StripMove) -> tuple[str, int]:
+    """The type and number of elements that are copied at a time, an equal part of a pixel."""
+    words = all(n % 4 == 0 for n in (move.pixel_bytes, move.row_bytes, move.address.offset))
+    size = 4 if words else 1
+    pixel, most = move.pixel_bytes // size, _LONGEST_PART // size
+    return f"uint{8 * size}", max(n for n in range(1, most + 1) if pixel % n == 0)
+
+
+def _times(value: str, factor: int) -> str:
+    return value if factor == 1 else f"{value} * {factor}"
 
 
 @dataclass(frozen=True)
@@ -203,13 +216,18 @@ class _StepPrinter:
         """Statements that bring columns to the beginning of the rows of a strip."""
         place = " + ".join([self._base(move.address), *self._offset(move.address)])
         behind, count = f"columns[{move.behind.entry}]", f"columns[{move.count.entry}]"
-        size = "" if move.pixel_bytes == 1 else f" * {move.pixel_bytes}"
+        kind, length = _part_of(move)
+        parts = 8 * move.pixel_bytes // (length * int(kind.removeprefix("uint")))
         lines = [
-            f"  uint8_t *first = {place} + row * {move.row_bytes};",
-            f"  (void)memmove(first, first + {behind}{size}, (size_t){count}{size});",
+            f"if ({behind} != 0) {{",
+            f"  struct TVMGEN_MAY_ALIAS part {{ {c_type(kind)} of[{length}]; }};",
+            f"  for (int32_t row = 0; row < {move.rows}; ++row) {{",
+            f"    struct part *to = (struct part *)({place} + row * {move.row_bytes});",
+            f"    const struct part *from = to + {_times(behind, parts)};",
+            f"    for (int32_t left = {_times(count, parts)}; left > 0; --left) {{",
+            *("      *to++ = *from++;", "    }", "  }", "}"),
         ]
-        head = f"for (int32_t row = 0; row < {move.rows}; ++row) {{"
-        return [f"{indent}{line}" for line in (head, *lines, "}")]
+        return [f"{indent}{line}" for line in lines]
 
     def _function(self, name: str, parameters: str, body: list[str]) -> list[str]:
         if not self.may_fail:

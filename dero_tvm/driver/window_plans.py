@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
 
+from relax_passes.streaming.first_columns import first_columns
 from relax_passes.streaming.make_again import Again
 
 from ..aot.kernels import makes_windows, takes_table
@@ -29,6 +31,7 @@ from .network_planner import NetworkPlanner
 from .row_planner import exceeds_row_placement
 
 _MOST_SKIPS = 3  # that are made again at once
+_PARTS = (Fraction(1, 2), Fraction(3, 4))  # of their columns, which may be made again alone
 _GAP = 32  # of the bytes alive, rows may leave one in so many between them in wide windows
 _MOST_AGAIN = 2  # of a network's multiply-accumulates, long skips make again one in so many
 
@@ -136,10 +139,11 @@ def window_plans(planner: NetworkPlanner, streamed: Streamed) -> WindowPlans | N
 
     `streamed` gives it with what the core's kernels need in it, as `NetworkPlanner.schedule` does.
     Tensors that wait at the peak of the least plan found are made again, one after the other, as
-    long as that leads to less.
+    long as that leads to less; the last one also in part.
     """
     points: list[PointOfWay] = []
     again: tuple[Again, ...] = ()
+    parts: list[Again] = []  # of the last one
     macs = 0
     while len(again) <= _MOST_SKIPS:
         way = _way(planner, streamed, again)
@@ -150,10 +154,14 @@ def window_plans(planner: NetworkPlanner, streamed: Streamed) -> WindowPlans | N
         if not found or points and found[-1].live_bytes >= min(p.live_bytes for p in points):
             break
         points += found
+        for part in parts:
+            in_part = _way(planner, streamed, (*again[:-1], part))
+            points += _points(planner, in_part) if in_part is not None else ()
         skip = next(_skips(found[-1], macs + macs // _MOST_AGAIN), None)
         if skip is None:
             break
         again = (*again, _named(way, skip))
+        parts = list(_parts(way, skip))
     best = _best(points)
     return WindowPlans(macs, best) if best else None
 
@@ -221,6 +229,31 @@ def _skips(point: PointOfWay, most_macs: int) -> Iterator[LongSkip]:
 
         found = skips_at_peak(way.described, point.plan.problem, running, room)
     return (skip for skip in found if not operations[skip.chain[-1]].again)
+
+
+def _parts(way: Way, skip: LongSkip) -> Iterator[Again]:
+    """A skip of which some columns are made again; none if those cannot be made by themselves."""
+    width = way.described.tensors[skip.tensor].columns
+    for part in _PARTS:
+        columns = int(part * width)
+        if 0 < columns < width and _makes_columns(way.network, skip, columns):
+            yield replace(_named(way, skip), columns=columns)
+
+
+def _makes_columns(network: Network, skip: LongSkip, columns: int) -> bool:
+    """Whether each operation of the chain makes the first columns of those of the one before."""
+    wanted, reader = columns, None
+    for number in reversed(skip.chain):
+        op = network.operations[number]
+        computed = [name for name in op.operands if name in network.values]
+        if reader is not None and reader != op.result or computed != list(op.operands[:1]):
+            return False
+        found = first_columns(op.signature, wanted)
+        if found is None:
+            return False
+        _, wanted = found
+        reader = op.operands[0]
+    return True
 
 
 def _named(way: Way, skip: LongSkip) -> Again:

@@ -103,6 +103,14 @@ class RowOffsets:
             f"const struct taps vertical = {function}(w, row, {place}, rows);\n"
         )
 
+    @property
+    def whole(self) -> str:
+        """Behind `under`, the window of all columns, for what does not look at columns.
+
+        What is given `w` to a function that is not inlined lies in memory, all of it.
+        """
+        return "whole" if self.columns else "w"
+
     def pixels_under(self, *, from_first: bool = True) -> str:
         """Statements that declare the window `w` and the place of the data of `pixels` results.
 
@@ -132,11 +140,11 @@ class RowOffsets:
         if "data" in self.strips:
             rows = self.strips["data"]
             strip = f"seen.in_width = {rows.row_bytes // rows.pixel_bytes};\n"
-            whole = "((const struct window *)window)->in_width"
-            width = f"seen.in_width = (int16_t)({whole} - data_first);\n"
+            width = "seen.in_width = (int16_t)(whole->in_width - data_first);\n"
             left += " + data_first"
         return (
-            "struct window seen = *(const struct window *)window;\n"
+            "const struct window *whole = (const struct window *)window;\n"
+            "struct window seen = *whole;\n"
             f"const int8_t *rows[{tallest if tallest > 16 else 'WINDOW_TALLEST'}];\n"
             f"{strip}"
             f"const struct taps vertical = {function}(&seen, row, {place}, rows);\n"

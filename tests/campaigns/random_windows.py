@@ -113,6 +113,21 @@ def random_copies(module: tvm.IRModule, chance: random.Random) -> list[Again]:
     )
 
 
+def _with_copies(module: tvm.IRModule, copies: list[Again], seed: int) -> tvm.IRModule:
+    """The module with whole copies, or half of the time with their first columns, if it can be."""
+    chance = random.Random(f"columns of {seed}")  # so that nothing else is drawn otherwise
+    shapes = {var.name: spec_of(var.ty).shape for var, _ in read_function(module).bindings}
+    for again in copies:
+        shape = shapes[again.tensor]
+        if len(shape) == 4 and shape[2] > 1 and chance.random() < 0.5:
+            columns = chance.randrange(1, shape[2])
+            try:
+                return MakeAgain([replace(again, columns=columns)])(module)
+            except ValueError:
+                continue
+    return MakeAgain(copies)(module)
+
+
 def _programs(seed: int, summary: Summary) -> Iterator[tuple[float, Program]]:
     """With tensors whole, then in windows; each with the multiply-accumulates that it makes."""
     chance = random.Random(seed)
@@ -122,8 +137,11 @@ def _programs(seed: int, summary: Summary) -> Iterator[tuple[float, Program]]:
     yield whole.network.macs, build_program(whole, plan_memory(whole.problem, options))
     joined = FuseJoins()(module) if chance.random() < 0.5 else module
     if chance.random() < 0.3:
-        joined = MakeAgain(random_copies(joined, chance))(joined)
+        joined = _with_copies(joined, random_copies(joined, chance), seed)
         summary.counts["copies of operators"] += len(made_again(joined))
+        summary.counts["copies of columns"] += any(
+            var.name.endswith("_joined") for var, _ in read_function(joined).bindings
+        )
     streamed = StreamRows(None, options.keep_inputs, options.external_io, row_placement=True)
     network = extract(streamed(joined))
     for _ in range(_WAYS):

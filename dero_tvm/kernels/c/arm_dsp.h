@@ -28,8 +28,10 @@
 /* Has a value in a register here, so that the compiler neither loads it again nor puts it off. */
 #if defined(__GNUC__)
 #define DSP_IN_REGISTER(value) __asm__("" : "+r"(value))
+#define DSP_BOTH_IN_REGISTERS(a, b) __asm__("" : : "r"(a), "r"(b))
 #else
 #define DSP_IN_REGISTER(value) (void)(value)
+#define DSP_BOTH_IN_REGISTERS(a, b) (void)0
 #endif
 
 /* Has values loaded one behind another, which saves cycles on a core with one pipe. */

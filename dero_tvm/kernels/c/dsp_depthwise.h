@@ -192,13 +192,15 @@ DSP_LOOPS DSP_NOINLINE static void dsp_three_at_border(const struct window *w,
 
 /*
  * `kernel_h` and `kernel_w` are those of the window, as literals: windows of three rows are
- * unrolled as a whole, others row by row.
+ * unrolled as a whole, others row by row.  `layer` may have other columns than `w`, which is looked
+ * at here alone, so that a compiler need not put it together in memory.
  */
-DSP_INLINE void dsp_depthwise_row(const struct window *w, struct taps vertical,
-                                  const int8_t *const rows[WINDOW_TALLEST], const int32_t *weight,
+DSP_INLINE void dsp_depthwise_row(const struct window *w, const struct window *layer,
+                                  struct taps vertical, const int8_t *const rows[WINDOW_TALLEST],
+                                  const int32_t *weight,
                                   const struct requantization *factors, int8_t *out,
                                   int32_t kernel_h, int32_t kernel_w) {
-  int32_t plainly = requantizes_plainly(w);
+  int32_t plainly = requantizes_plainly(layer);
   int32_t offset = dsp_halves(-w->zero_point, -w->zero_point);
   int32_t zero = (int32_t)((uint32_t)(uint8_t)w->zero_point * 0x01010101u);
   int32_t tap_bytes = w->in_pixel * w->dilation_w, x = -w->left;
@@ -210,7 +212,7 @@ DSP_INLINE void dsp_depthwise_row(const struct window *w, struct taps vertical,
     if (kernel_w == 3 && all_rows && all_columns) {
       int32_t most = w->out_width - column, count = 1 + (last_x - x) / w->stride_w;
       count = count < most ? count : most;
-      dsp_three_inside(w, rows, x * w->in_pixel, count, weight, factors, out);
+      dsp_three_inside(layer, rows, x * w->in_pixel, count, weight, factors, out);
       x += count * w->stride_w;
       out += count * w->out_pixel;
       column += count - 1;
@@ -226,7 +228,7 @@ DSP_INLINE void dsp_depthwise_row(const struct window *w, struct taps vertical,
     int32_t left = x * w->in_pixel;
     if (kernel_w == 3) {
       inside = all_columns ? 7u : inside;
-      dsp_three_at_border(w, vertical, rows, left, inside, weight, factors, out);
+      dsp_three_at_border(layer, vertical, rows, left, inside, weight, factors, out);
       x += w->stride_w;
       out += w->out_pixel;
       continue;
@@ -256,7 +258,7 @@ DSP_INLINE void dsp_depthwise_row(const struct window *w, struct taps vertical,
         }
         words += kernel_h * kernel_w;
       }
-      requantize4(sums, 4, to, w, plainly, out + at);
+      requantize4(sums, 4, to, layer, plainly, out + at);
       to += 4;
     }
     x += w->stride_w;

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import numpy as np
 
-from relax_passes.operators import OperatorClass, Signature
+from relax_passes.operators import OperatorClass
 from relax_passes.operators.sum_range import SumRange
 
 from ..c_kernel import SUPPORT, CKernel, Request
@@ -20,8 +20,11 @@ _DIRECT = """\
 dsp_conv2d_row({w}, vertical, rows, weight, (const struct requantization *)factors, {out});
 """
 _MOST_PADDING = 2048  # bytes by which one or two filters of many taps may grow to four
-_PIXELS = """\
-{function}(w, {pixel}, {count}, weight, (const struct requantization *)factors, {out});
+_POINTWISE = """\
+dsp_pointwise_row(w, {pixel}, {count}, weight, (const struct requantization *)factors, {out});
+"""
+_NARROW_PIXELS = """\
+dsp_narrow_row(w, {pixel}, {count}, (const struct narrow_filter *)filters, {out}, {twice});
 """
 _NARROW = 8  # channels of pixels that stay in registers
 _GATHER = """\
@@ -58,7 +61,14 @@ def conv2d(request: Request) -> CKernel | None:
         return None
     constants = {"window": window, "weight": words, "factors": factors.records}
     if direct and kernel_h == kernel_w == 1 and not any(s.attrs.get("padding", ())):
-        return _pixels(s, constants, factors)
+        if channels == _NARROW and filters % 4 == 0:
+            records = _narrow_filters(taps, factors)
+            if records is not None:
+                twice = int(factors.plainly == "twice")
+                narrow = partial(_NARROW_PIXELS.format, twice=twice)
+                constants = {"window": window, "filters": records}
+                return _pixels("dsp_narrow", narrow, constants, factors)
+        return _pixels("dsp_pointwise", _POINTWISE.format, constants, factors)
     name, call = ("dsp_conv2d", _DIRECT) if direct else ("dsp_conv2d_gather", _GATHER)
     return CKernel(
         name,
@@ -71,15 +81,10 @@ def conv2d(request: Request) -> CKernel | None:
     )
 
 
-def _pixels(s: Signature, constants: Mapping[str, np.ndarray], factors: Factors) -> CKernel:
-    """A convolution that takes each pixel by itself."""
-    name, function = "dsp_pointwise", "dsp_pointwise_row"
-    if s.inputs[0].channels == _NARROW and s.output.channels % 4 == 0:
-        records = factors.records if factors.plainly == "twice" else factors.halved
-        if records is not None:
-            name, function = "dsp_narrow", f"dsp_narrow_{factors.plainly}"
-            constants = {**constants, "factors": records}
-    call = partial(_PIXELS.format, function=function)
+def _pixels(
+    name: str, call: Callable[..., str], constants: Mapping[str, np.ndarray], factors: Factors
+) -> CKernel:
+    """A convolution that takes each pixel by itself; `call` makes the statement for some."""
     return CKernel(
         name,
         lambda offsets: offsets.pixels_under() + call(pixel="pixel", count="pixels", out="out"),
@@ -88,3 +93,17 @@ def _pixels(s: Signature, constants: Mapping[str, np.ndarray], factors: Factors)
         pixels=single_pixel_blocks(call),
         ranges=True,
     )
+
+
+def _narrow_filters(taps: np.ndarray, factors: Factors) -> np.ndarray | None:
+    """A ``struct narrow_filter`` for each of `taps` [filters, 8], as int32 [filters, 8].
+
+    None if results need another look than whether int8 holds them.
+    """
+    records = factors.records if factors.plainly == "twice" else factors.halved
+    if records is None:
+        return None
+    halves = taps[:, [0, 2, 1, 3, 4, 6, 5, 7]].astype("<i2")
+    bias, multiplier, added, right = records.T[:, :, None]
+    words = np.ascontiguousarray(halves).view("<i4").astype(np.int32)
+    return np.concatenate([bias, right, words, multiplier, added], axis=1)

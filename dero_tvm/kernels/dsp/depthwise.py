@@ -16,8 +16,8 @@ from .factors import pack_factors
 from .groups import groups_of_four
 
 _BODY = """\
-dsp_depthwise_row({w}, vertical, rows, weight, (const struct requantization *)factors, {out},
-                  {kernel_h}, {kernel_w});
+dsp_depthwise_row({w}, {layer}, vertical, rows, weight, (const struct requantization *)factors,
+                  {out}, {kernel_h}, {kernel_w});
 """
 
 
@@ -40,11 +40,11 @@ def depthwise(request: Request) -> CKernel | None:
     words = _pack_taps(weight[order].reshape(-1, 4, kernel_h, kernel_w))
     return CKernel(
         "dsp_depthwise",
-        lambda offsets: offsets.under() + call(w="w", out="out"),
+        lambda offsets: offsets.under() + call(w="w", layer=offsets.whole, out="out"),
         {"window": window, "weight": words, "factors": factors.records},
         support=(*factors.support, SUPPORT / "dsp_depthwise.h"),
         qualifiers="DSP_LOOPS",
-        pixels=window_blocks(call),
+        pixels=window_blocks(partial(call, layer="w")),
         ranges=True,
     )
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import tvm
 
 from relax_passes.ir.attributes import MADE_AGAIN, with_main_attribute
 from relax_passes.ir.decisions import Decision, decisions
+from relax_passes.ir.operator_graph import operator_graph
 from relax_passes.streaming.make_again import ACTION, NAME, Again, MakeAgain, made_again
 from tests.relax_passes.network_parts import (
     activation,
@@ -67,6 +70,21 @@ def test_a_copy_is_made_of_a_copy() -> None:
     assert_same_results(mod, rewritten)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "int8"])
+@pytest.mark.parametrize("columns", [1, 3, 4])
+def test_the_first_columns_are_made_again_and_the_others_kept(dtype: str, columns: int) -> None:
+    mod = network(before, SHAPE, dtype=dtype)
+    rewritten = MakeAgain([replace(SKIP, columns=columns)])(mod)
+    assert_same_results(mod, rewritten)
+    graph = operator_graph(rewritten)
+    widths = {name: graph[name].signature.output.shape[2] for name in made_again(rewritten)}
+    taken = {} if columns == 4 else {"skip_columns": columns + 1}  # a window of three
+    assert widths == taken | {"wide_again": columns, "skip_again": columns}
+    assert graph["skip_kept"].signature.output.shape[2] == 5 - columns
+    (decision,) = decisions(rewritten)
+    assert decision.reason.startswith(f"the first {columns} columns of skip need not wait")
+
+
 def test_nothing_is_chosen() -> None:
     mod = network(before, SHAPE)
     assert MakeAgain([])(mod).same_as(mod)
@@ -83,3 +101,10 @@ def test_nothing_is_chosen() -> None:
 def test_refused(again: Again, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         MakeAgain([again])(network(before, SHAPE))
+
+
+def test_columns_of_two_images_are_not_made_again() -> None:
+    mod = network(before, SHAPE)
+    again = Again(("joined",), (binding_names(mod)[-1],), 2)
+    with pytest.raises(ValueError, match="joined cannot be made for some columns alone"):
+        MakeAgain([again])(mod)
