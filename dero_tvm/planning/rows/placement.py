@@ -152,7 +152,7 @@ def _ejected(
     lives: Lives, unit: int, placed: Placed, below: float, budget: Budget
 ) -> Placed | None:
     """Less than `below` bytes by ejection, halving what is between that and the most alive."""
-    conflicts = conflicts_of(lives.blocks, unit)
+    conflicts = None if budget.expired() else conflicts_of(lives.blocks, unit)
     if conflicts is None:
         return None
     found, height = None, int(min(below, placed.height))
@@ -178,7 +178,7 @@ class _Search:
         self.blocks = lives.blocks
         self.goal = lives.peak
         self.unit = unit
-        self.budget = Budget(_SHARE * budget.seconds)
+        self.budget = Budget(min(_SHARE * budget.seconds, budget.seconds - budget.spent))
         self.best = Placed((), 0, ())
 
     def run(self) -> Placed:
