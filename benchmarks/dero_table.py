@@ -141,12 +141,12 @@ def measure(network: PublishedNetwork, streaming: bool) -> Measured:
 
 
 def of_module(module: tvm.IRModule, fused: set[str]) -> list[Operator]:
-    """The operators of a Relax module; those called in `fused` are part of what reads them."""
+    """The operators of a Relax module; those of layers `fused` are part of what reads them."""
     graph = operator_graph(module)
     made_of = {
         name: node.computed_operands
         for name, node in graph.items()
-        if name in fused or node.operator == "dero.concat"
+        if {name, str(node.origin)} & fused or node.operator == "dero.concat"
     }
     live = live_bytes(without_tensors(schedule(graph), made_of))
     found = []

@@ -49,7 +49,9 @@ def main() -> None:
 
 def row(path: Path, board: str, stream_input: bool) -> list[str]:
     """The cells of one model on one board; empty for a layout that there is not."""
-    prepared = prepare(path, target=board, integer_io=True, stream_input=stream_input)
+    prepared = prepare(
+        path, target=board, input_layout="nhwc", integer_io=True, stream_input=stream_input
+    )
     layouts = list(_layouts(prepared, stream_input))
     programs = [None if each is None else program_of(prepared, each) for each in layouts]
     results: list[RunResult | None] = [None] * len(layouts)

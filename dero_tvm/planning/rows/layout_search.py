@@ -18,7 +18,7 @@ import numpy as np
 from ..budget import Budget
 from .fingerprints import mixed, total
 from .lives import Block, Rectangle
-from .look_ahead import Judgement, Layouts, LookAhead
+from .look_ahead import Judgement, Layouts, LookAhead, Places
 from .room import room_beside_sequences
 
 ENTRIES_PER_SECOND = 8_000_000  # blocks of layouts that are looked at
@@ -120,6 +120,7 @@ class LayoutSearch:
         self.floor, self.ceiling = task.floor, task.ceiling
         self.ahead = LookAhead(task.starts, task.ends, task.sizes, task.floor, task.ceiling)
         self.chance = np.random.default_rng(_SEED)
+        self.names = mixed(mixed(task.ends) + task.sizes.astype(np.uint64))
         # Addresses of a layout ascend; `items` has the numbers of the blocks.
         self.low: np.ndarray = np.zeros((1, 0), np.int64)
         self.items: np.ndarray = np.zeros((1, 0), np.int64)
@@ -164,27 +165,29 @@ class LayoutSearch:
         """Put a block into every layout; None if there is no room in any."""
         start, end, size = int(self.starts[item]), int(self.ends[item]), int(self.sizes[item])
         self.ahead.place(start, end, size)
-        parents, gaps, addresses = self._places(item)
-        low, items = _inserted(self.low, self.items, parents, gaps, addresses, item)
-        ends = self.ends[items]
-        looked_at = self.looked_at(low, ends, self.sizes[items])
-        layouts = Layouts(low[looked_at], (low + self.sizes[items])[looked_at], ends[looked_at])
-        budget.spend(low.size + _ENTRIES_OF_A_STEP, ENTRIES_PER_SECOND)
-        if not len(looked_at):
+        layouts = Layouts(self.low, self.low + self.sizes[self.items], self.ends[self.items])
+        places = self._places(item, layouts)
+        entries = len(places) * (self.low.shape[1] + 1)
+        budget.spend(entries + _ENTRIES_OF_A_STEP, ENTRIES_PER_SECOND)
+        if not len(places):
             return None
-        judged = self.ahead.judge(layouts, start)
-        cost = judged.cost + self._neighbours(layouts, start)
+        looked_at = self.looked_at(places, item)
+        places = places[looked_at]
+        judged = self.ahead.judge(layouts, places, start)
+        cost = judged.cost + self._neighbours(layouts, places, start)
         cost += self.chance.integers(_CHANCE, size=len(cost))
         kept = np.flatnonzero(judged.fits)
         turns = kept[np.argsort(cost[kept], kind="stable")]
-        kept = np.sort(self.preferred(turns, judged, parents[looked_at]))
-        chosen = looked_at[kept]
-        self.low, self.items = low[chosen], items[chosen]
-        return Step(item, parents[chosen], addresses[chosen]) if len(kept) else None
+        kept = np.sort(self.preferred(turns, judged, places.layouts))
+        chosen = places[kept]
+        self.ahead.keep(chosen.layouts, kept)
+        self.low, self.items = _inserted(self.low, self.items, chosen, item)
+        return Step(item, chosen.layouts, chosen.low) if len(kept) else None
 
-    def looked_at(self, low: np.ndarray, ends: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-        """The layouts that may be kept: those not like one before."""
-        return _different(low, ends, sizes)
+    def looked_at(self, places: Places, item: int) -> np.ndarray:
+        """The places that may be taken: those with which a layout is not like one before."""
+        prints = total(mixed(mixed(self.low) ^ self.names[self.items]))
+        return _different(prints[places.layouts] + mixed(mixed(places.low) ^ self.names[item]))
 
     def preferred(self, turns: np.ndarray, judged: Judgement, parents: np.ndarray) -> np.ndarray:
         """Those that are kept of layouts `turns`, the cheapest first."""
@@ -192,59 +195,56 @@ class LayoutSearch:
             return turns
         return _unlike_first(turns, judged.likeness)[:_WIDTH]
 
-    def _places(self, item: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Both ends of each gap that holds a block: layouts, gaps, addresses."""
+    def _places(self, item: int, layouts: Layouts) -> Places:
+        """Both ends of each gap that holds a block."""
         life = slice(int(self.starts[item]), int(self.ends[item]))
         floor, ceiling = int(self.floor[life].max()), int(self.ceiling[life].min())
-        edge = np.zeros((len(self.low), 1), np.int64)
-        below = np.concatenate([edge + floor, self.low + self.sizes[self.items]], 1)
-        above = np.concatenate([self.low, edge + ceiling], 1)
-        alignment = self.alignments[item]
+        below, above = layouts.edges(floor, ceiling)
+        alignment, size = self.alignments[item], int(self.sizes[item])
         lowest = -(-np.maximum(below, floor) // alignment) * alignment
-        highest = np.minimum(above, ceiling) - self.sizes[item]
-        highest = highest // alignment * alignment
+        highest = (np.minimum(above, ceiling) - size) // alignment * alignment
         at_bottom, at_top = np.nonzero(lowest <= highest), np.nonzero(lowest < highest)
-        return (
-            np.concatenate([at_bottom[0], at_top[0]]),
-            np.concatenate([at_bottom[1], at_top[1]]),
-            np.concatenate([lowest[at_bottom], highest[at_top]]),
-        )
+        low = np.concatenate([lowest[at_bottom], highest[at_top]])
+        numbers, gaps = np.concatenate([at_bottom, at_top], 1)
+        return Places(numbers, gaps, low, low + size, int(self.ends[item]))
 
-    def _neighbours(self, layouts: Layouts, call: int) -> np.ndarray:
-        """What it costs that neighbours do not die together; a gap is one that is dead now."""
-        left = layouts.ends - call
-        floor = np.full((len(left), 1), self.floor[call])
-        gap = layouts.low > np.concatenate([floor, layouts.high[:, :-1]], 1)
-        apart = np.abs(left[:, 1:] - left[:, :-1])
-        calls = np.where(gap[:, 1:], left[:, 1:] + left[:, :-1], apart).sum(1)
-        calls += np.where(gap[:, 0], left[:, 0], 0)
-        calls += np.where(layouts.high[:, -1] < self.ceiling[call], left[:, -1], 0)
-        return _NEIGHBOURS * calls
+    def _neighbours(self, layouts: Layouts, places: Places, call: int) -> np.ndarray:
+        """What it costs that neighbours do not die together; a gap is one that is dead now.
+
+        Nothing outlives an end of the arena: there, only gaps count.
+        """
+        below, above = layouts.edges(int(self.floor[call]), int(self.ceiling[call]))
+        left = np.zeros((below.shape[0], below.shape[1] + 1), np.int64)
+        left[:, 1:-1] = layouts.ends - call
+        lower, upper = left[:, :-1], left[:, 1:]
+        calls = np.where(above > below, lower + upper, np.abs(lower - upper))
+        calls[:, 0] *= above[:, 0] > below[:, 0]
+        calls[:, -1] *= above[:, -1] > below[:, -1]
+        own, gap = places.end - call, (places.layouts, places.gaps)
+        under = np.where(places.low > below[gap], lower[gap] + own, np.abs(lower[gap] - own))
+        over = np.where(places.high < above[gap], upper[gap] + own, np.abs(upper[gap] - own))
+        under[(places.gaps == 0) & (places.low == below[gap])] = 0
+        over[(places.gaps == left.shape[1] - 2) & (places.high == above[gap])] = 0
+        return _NEIGHBOURS * (calls.sum(1)[places.layouts] - calls[gap] + under + over)
 
 
 def _inserted(
-    low: np.ndarray,
-    items: np.ndarray,
-    parents: np.ndarray,
-    gaps: np.ndarray,
-    addresses: np.ndarray,
-    item: int,
+    low: np.ndarray, items: np.ndarray, places: Places, item: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Layouts with one block more, number `item`, each in a gap of one of those before."""
-    new_low = np.empty((len(parents), low.shape[1] + 1), np.int64)
+    """Layouts with one block more, number `item`, each at a place in one of those before."""
+    new_low = np.empty((len(places), low.shape[1] + 1), np.int64)
     new_items = np.empty_like(new_low)
     columns = np.arange(low.shape[1])
-    turn = np.arange(len(parents))[:, None]
-    behind = columns + (columns >= gaps[:, None])
-    new_low[turn, behind], new_items[turn, behind] = low[parents], items[parents]
-    new_low[turn[:, 0], gaps], new_items[turn[:, 0], gaps] = addresses, item
+    turn = np.arange(len(places))[:, None]
+    behind = columns + (columns >= places.gaps[:, None])
+    new_low[turn, behind], new_items[turn, behind] = low[places.layouts], items[places.layouts]
+    new_low[turn[:, 0], places.gaps], new_items[turn[:, 0], places.gaps] = places.low, item
     return new_low, new_items
 
 
-def _different(low: np.ndarray, ends: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """Numbers of the layouts that are not like one before."""
-    blocks = mixed(low) ^ mixed(mixed(ends) + sizes.astype(np.uint64))
-    return np.sort(np.unique(total(mixed(blocks)), return_index=True)[1])
+def _different(prints: np.ndarray) -> np.ndarray:
+    """Numbers of those that are not like one before."""
+    return np.sort(np.unique(prints, return_index=True)[1])
 
 
 def _unlike_first(turns: np.ndarray, likeness: np.ndarray) -> np.ndarray:

@@ -25,7 +25,7 @@ import numpy as np
 from ..budget import Budget
 from .layout_search import LayoutSearch, Step, Task, task_of
 from .lives import Block
-from .look_ahead import Judgement
+from .look_ahead import Judgement, Places
 
 _STACKS = 300  # that are tried at once
 _PARENTS = 40  # the best ones, which are changed
@@ -224,9 +224,9 @@ class _Outward(LayoutSearch):
         """Those that led from a stack to the last call."""
         return self.traced(self.steps, int(np.flatnonzero(self.stacks == stack)[0]))
 
-    def looked_at(self, low: np.ndarray, ends: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-        """All layouts."""
-        return np.arange(len(low))
+    def looked_at(self, places: Places, item: int) -> np.ndarray:
+        """All of them."""
+        return np.arange(len(places))
 
     def preferred(self, turns: np.ndarray, judged: Judgement, parents: np.ndarray) -> np.ndarray:
         """The cheapest few of each stack."""

@@ -13,6 +13,7 @@ import heapq
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from .call_graph import CallGraph, Counts
 
@@ -20,6 +21,7 @@ _AHEAD = 10  # states that are looked at for a move without loss, when a limit i
 _AHEAD_OF_CLIMB = 100  # the same for the lowest way up and down again
 _COUNTS_A_STEP = 128  # numbers of calls that are copied in the time of a step, about
 _COMPARED_A_STEP = 32  # numbers of calls that are compared in the time of a step, about
+_KEPT_SETS = 1 << 14  # of operations, with what they consist of
 _Sized = tuple[tuple[int, Counts], ...]
 
 
@@ -277,13 +279,14 @@ def _reached(made: Sequence[int], counts: Counts) -> bool:
     return True
 
 
-def _late_first(ready: int) -> list[int]:
+@lru_cache(_KEPT_SETS)  # few sets of operations are ready in very many states
+def _late_first(ready: int) -> tuple[int, ...]:
     """The operations of some bits, those first that stand last in the network."""
     operations = []
     while ready:
         operations.append(ready.bit_length() - 1)
         ready ^= 1 << operations[-1]
-    return operations
+    return tuple(operations)
 
 
 def _way_to(key: int, seen: dict[int, tuple[int, list[int]]]) -> list[int]:

@@ -60,15 +60,31 @@ def is_worth_a_search(height: float, least: int) -> bool:
     return (height - least) * _FINE > least
 
 
-def fitted(lives: Lives, unit: int, turns: Sequence[int], budget: Budget) -> Placed | None:
-    """A placement within the most bytes alive, looked for call by call in both directions."""
+def fitted(
+    lives: Lives, unit: int, turns: Sequence[int], limit: int, budget: Budget
+) -> Placed | None:
+    """A placement within `limit` bytes, looked for call by call in both directions."""
     for backwards in (False, True):
         found = place_call_by_call(
-            lives.blocks, lives.calls, unit, lives.peak, budget, backwards=backwards
+            lives.blocks, lives.calls, unit, limit, budget, backwards=backwards
         )
         if found is not None:
-            return Placed(tuple(found), lives.peak, turns)
+            height = max(map(add, found, (block.bytes for block in lives.blocks)), default=0)
+            return Placed(tuple(found), height, turns)
     return None
+
+
+def with_scratch_on_top(lives: Lives) -> int:
+    """Bytes that are enough for the most that is alive and, above it, what comes and goes.
+
+    That is the scratch of kernels.  It has one address, and within the most bytes alive, rows that
+    are there all the time would have to lie around it.
+    """
+    height = lives.peak
+    for block in lives.blocks:
+        if len(block.rectangles) > 1 and not any(r.offset for r in block.rectangles):
+            height = -(-height // block.alignment) * block.alignment + block.bytes
+    return height
 
 
 def fitted_from_the_middle(
@@ -152,7 +168,7 @@ def _ejected(
     lives: Lives, unit: int, placed: Placed, below: float, budget: Budget
 ) -> Placed | None:
     """Less than `below` bytes by ejection, halving what is between that and the most alive."""
-    conflicts = conflicts_of(lives.blocks, unit)
+    conflicts = None if budget.expired() else conflicts_of(lives.blocks, unit)
     if conflicts is None:
         return None
     found, height = None, int(min(below, placed.height))
@@ -178,7 +194,7 @@ class _Search:
         self.blocks = lives.blocks
         self.goal = lives.peak
         self.unit = unit
-        self.budget = Budget(_SHARE * budget.seconds)
+        self.budget = Budget(min(_SHARE * budget.seconds, budget.seconds - budget.spent))
         self.best = Placed((), 0, ())
 
     def run(self) -> Placed:

@@ -18,6 +18,7 @@ from .placement import (
     is_worth_a_search,
     lowered,
     place_rows,
+    with_scratch_on_top,
 )
 from .problem import RowProblem
 from .runs import Run, runs_of
@@ -27,6 +28,7 @@ _MORE = 0.4  # of the time limit, for what comes behind regular placements, in a
 _MIDDLE = 0.4  # of that, for what goes from the middle towards both ends
 _OFTEN_FULL = 0.1  # the least part of all calls for which that pays
 _OTHERS = 0.15  # of that, for orders in which as little is alive
+_BELOW_SCRATCH = 0.15  # as much again, where scratch is
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,7 @@ def plan_rows(
     if reorder and is_worth_a_search(search.height, search.least):
         search.fit_one_of(other_orders(problem, search.least, budget))
     search.lower()
+    search.fit_below_scratch()
     best = search.best
     if best is None or best.height > most:
         return None
@@ -96,6 +99,7 @@ class _Search:
         self.budget = budget
         self.more = budget.part(share * _MORE)
         self.ways: list[_Way] = []
+        self.others: list[_Way] = []  # whose rows are not placed
         self.best: _Way | None = None
 
     @property
@@ -119,7 +123,7 @@ class _Search:
         """Look for a placement within the most bytes alive in some order."""
         for way in sorted(self.ways, key=lambda way: way.lives.peak):
             if self._may_use(way):
-                self._take(way, fitted(way.lives, way.unit, way.placed.turns, self.more))
+                self._take(way, way.fitted(way.lives.peak, self.more))
 
     def fit_from_the_middle(self) -> None:
         """The same from the middle of the calls during which most is alive, if they are many."""
@@ -139,7 +143,8 @@ class _Search:
             lives = lives_of(ordered)
             way = _Way(ordered, lives, reach(lives.peak), Placed((), 0, ()))
             if self._may_use(way) and not budget.expired():
-                self._take(way, fitted(lives, way.unit, (), budget))
+                self._take(way, way.fitted(lives.peak, budget))
+                self.others.append(way)
         self.more.spent += budget.spent
 
     def lower(self) -> None:
@@ -148,6 +153,15 @@ class _Search:
             if self._may_use(way) and is_worth_a_search(self.height, way.lives.peak):
                 found = lowered(way.lives, way.unit, way.placed, self.height, self.more)
                 self._take(way, found)
+
+    def fit_below_scratch(self) -> None:
+        """Look for placements with scratch above the most bytes alive, in all orders."""
+        budget = self.more.part(_BELOW_SCRATCH)
+        for way in (*self.ways, *self.others):
+            limit = with_scratch_on_top(way.lives)
+            has_scratch = limit > way.lives.peak and reach(limit) <= way.unit
+            if has_scratch and is_worth_a_search(self.height, limit) and not budget.expired():
+                self._take(way, way.fitted(limit, budget))
 
     def _may_use(self, way: _Way) -> bool:
         return way.lives.peak < self.height and not self.more.expired()
@@ -177,6 +191,10 @@ class _Way:
     @property
     def height(self) -> int:
         return self.placed.height
+
+    def fitted(self, limit: int, budget: Budget) -> Placed | None:
+        """A placement within `limit` bytes, if one is found."""
+        return fitted(self.lives, self.unit, self.placed.turns, limit, budget)
 
     def plan(self, written: RowProblem) -> RowPlan:
         offsets = {
