@@ -15,7 +15,7 @@ from .registry import REQUIRED, Operator, OperatorClass, Span, register
 from .resize2d import COORDINATES as NEAREST_COORDINATES
 from .signature import Signature, TensorSpec
 
-COORDINATES = (*NEAREST_COORDINATES, "pytorch_half_pixel")
+COORDINATES = (*NEAREST_COORDINATES, "pytorch_half_pixel", "half_pixel_symmetric")
 ARITHMETICS = ("litert", "exact")
 LARGEST_ONE = (1 << 23) - 1
 """The product of the denominators of both axes, up to which sums of int8 pixels fit an int32."""
@@ -29,7 +29,8 @@ class ResizeBilinear(Operator):
     """Bilinear resizing of NHWC `data` to `size` (height, width).
 
     ``coordinates`` and ``scale`` are those of `Resize2D`; ``pytorch_half_pixel`` is ``half_pixel``
-    unless the result has one row (column), which then is the first.
+    unless the result has one row (column), which then is the first; ``half_pixel_symmetric`` is
+    ``half_pixel`` with the center of the result on that of the data, whatever `scale` says.
 
     float32: the weights of two rows and two columns are those of their exact distances.
 
