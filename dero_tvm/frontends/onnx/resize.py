@@ -87,8 +87,6 @@ def _resized(
     mode = attrs.get("mode", b"nearest")
     if mode == b"nearest":
         resized = _nearest(data, axes, coordinates, attrs, convert, builder)
-    elif "float" not in str(data.ty.dtype):
-        raise ValueError(f"mixing pixels of {data.ty.dtype} is not supported; convert it to float")
     elif mode == b"linear" and not attrs.get("antialias"):
         resized = _bilinear(data, axes, coordinates, attrs, convert, builder)
     else:
@@ -166,6 +164,8 @@ def _mixed(
     attrs: dict[str, Any],
     builder: relax.BlockBuilder,
 ) -> relax.Expr:
+    if "float" not in str(data.ty.dtype):
+        raise ValueError(f"it mixes pixels of {data.ty.dtype}; dequantize them before")
     for number in reversed(range(len(axes))):
         axis = axes[number]
         if not axis.is_whole:

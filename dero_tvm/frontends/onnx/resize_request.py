@@ -12,10 +12,10 @@ import numpy as np
 
 from relax_passes.operators.resize2d import ONNX_ROUNDINGS, nearest_places
 
+from ..resize_scale import MOST_PIXELS, check_scales
 from .old_operators import SHRINKING_ROUNDS_UP
 
 CROPS = "tf_crop_and_resize"
-_MOST_PIXELS = 1 << 24  # along an axis: float32 has all positions up to it
 
 
 @dataclass(frozen=True)
@@ -111,10 +111,13 @@ def requested(
     policy = attrs.get("keep_aspect_ratio_policy", b"stretch")
     for axis, value, (start, end) in zip(chosen, values, bounds):
         length = lengths[axis]
-        scale = np.float32(value) if scales is not None else np.float32(value) / np.float32(length)
-        size = int(value) if scales is None else _scaled(length, scale)
-        if not 1 <= size <= _MOST_PIXELS:
-            raise ValueError(f"a size of {size} is not one of 1 to {_MOST_PIXELS:,} pixels")
+        if scales is None:
+            size, scale = int(value), np.float32(value) / np.float32(length)
+        else:
+            check_scales([length], [value])
+            size, scale = int(np.float32(value) * length), np.float32(value)
+        if not 1 <= size <= MOST_PIXELS:
+            raise ValueError(f"a size of {size} is not one of 1 to {MOST_PIXELS:,} pixels")
         result[axis] = AxisRequest(length, size, scale, (start, end))
     if scales is not None or policy == b"stretch":
         return result
@@ -126,11 +129,3 @@ def requested(
         size = int(np.floor(scale * np.float32(lengths[axis]) + np.float32(0.5)))
         result[axis] = replace(result[axis], size=size, scale=scale)
     return result
-
-
-def _scaled(length: int, scale: np.float32) -> int:
-    if not 1 <= scale * np.float32(length) <= _MOST_PIXELS:  # NaN is outside, too
-        raise ValueError(
-            f"scaling {length} pixels by {scale:g} does not give 1 to {_MOST_PIXELS:,} pixels"
-        )
-    return int(scale * np.float32(length))
