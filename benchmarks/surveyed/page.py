@@ -25,7 +25,7 @@ page.
 - *arena*: bytes, everything counted, of *whole*, the arena with every tensor whole;
 - *opaque*: bytes of the largest operator outside [the set](operators.md) where most is in memory;
 - *error*: the largest difference from PyTorch, of the range of its output; for integers, steps from
-  LiteRT's reference kernels.
+  LiteRT's reference kernels, for int16 from TensorFlow Lite Micro's.
 """
 _COLUMNS = ("network", "", "arena", "whole", "opaque", "error")
 

@@ -42,7 +42,7 @@ from .start_tvm import start_tvm
 )
 @board_filter_options
 @model_options(
-    *("input_shapes", "inputs", "outputs", "input_layout", "integer_io"),
+    *("input_shapes", "inputs", "outputs", "signature", "input_layout", "integer_io"),
     *("reserve", "time_limit"),
 )
 @count_option(

@@ -51,7 +51,15 @@ _OPTIONS = {
     ),
     **{
         name: model_option(name, "With --sweep. ")
-        for name in ("target", "input_shapes", "inputs", "outputs", "input_layout", "integer_io")
+        for name in (
+            "target",
+            "input_shapes",
+            "inputs",
+            "outputs",
+            "signature",
+            "input_layout",
+            "integer_io",
+        )
     },
     "stream_input": model_option("stream_input", help="With --sweep: as in compile."),
 }

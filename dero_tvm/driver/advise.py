@@ -58,7 +58,7 @@ _MORE = (
 )
 _RATIOS = (1.05, 1.2)  # of multiply-accumulates, in windows of columns
 _NO_USE, _ACCURACY = "no use here", "accuracy: to be measured"
-_READ = ("input_shapes", "inputs", "outputs")
+_READ = ("input_shapes", "inputs", "outputs", "signature")
 _GIVEN = (*_READ, "keep_inputs", "reserve", "time_limit", "name")
 _CALIBRATION = 2  # random inputs, which make no difference to memory
 
@@ -94,9 +94,8 @@ class _Ladder:
         options = self._given = replace(options, progress=self._work)
         self.loaded: LoadedModel = model
         if not isinstance(model, LoadedModel):
-            cut = {"inputs": options.inputs, "outputs": options.outputs}
-            self.loaded = load(model, input_shapes=options.input_shapes, **cut)
-            options = replace(options, inputs=None, outputs=None)  # done
+            self.loaded = load(model, **{name: getattr(options, name) for name in _READ})
+            options = replace(options, inputs=None, outputs=None, signature=None)  # done
         self.options = options
         self.prepared: PreparedModel = prepare(self.loaded, options)
         self.model = model

@@ -157,6 +157,12 @@ class CompileOptions:
         "Compile up to these tensors of the model, before a custom post-processing for example.",
         metavar="NAME,...",
     )
+    signature: str | None = _option(
+        None,
+        "--signature",
+        "Of a TFLite file with several signatures, the one to compile; otherwise the first.",
+        metavar="KEY",
+    )
     input_layout: str = _option(
         "model",
         "--input-layout",

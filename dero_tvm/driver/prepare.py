@@ -69,10 +69,12 @@ def prepare(model: Any, options: CompileOptions) -> PreparedModel:
             input_shapes=options.input_shapes,
             inputs=options.inputs,
             outputs=options.outputs,
+            signature=options.signature,
         )
-    elif options.inputs is not None or options.outputs is not None:
+    elif any(part is not None for part in (options.inputs, options.outputs, options.signature)):
         raise UserError(
-            f"{model.name}: inputs and outputs are chosen as a model is read: give them to load"
+            f"{model.name}: inputs, outputs and a signature are chosen as a model is read: give "
+            "them to load"
         )
     label = str(model) if isinstance(model, (str, Path)) else loaded.name
     ports = (*loaded.inputs, *loaded.outputs)

@@ -27,10 +27,11 @@ _MOST_OUTPUTS = 8  # that a refusal suggests
 
 @dataclass(frozen=True)
 class Cut:
-    """What the user names; None: the network's own inputs or outputs."""
+    """What the user names; None: the network's own inputs or outputs, or its first signature."""
 
     inputs: Names | None = None
     outputs: Names | None = None
+    signature: str | None = None
 
     def __bool__(self) -> bool:
         return self.inputs is not None or self.outputs is not None

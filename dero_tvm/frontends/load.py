@@ -29,6 +29,7 @@ _ZIP = b"PK\x03\x04"
 _TFLITE = b"TFL3"  # from byte 4 on
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 
+_NO_SIGNATURES = "only TFLite files have signatures"
 _ADVICE = {
     ".h5": "a Keras model; convert it with tf.lite.TFLiteConverter.from_keras_model",
     ".keras": "a Keras model; convert it with tf.lite.TFLiteConverter.from_keras_model",
@@ -49,6 +50,7 @@ def load(
     input_shapes: Mapping[str, Sequence[int]] | None = None,
     inputs: Names | None = None,
     outputs: Names | None = None,
+    signature: str | None = None,
 ) -> LoadedModel:
     """Import a trained network, or a part of it.
 
@@ -62,6 +64,8 @@ def load(
     inputs, outputs
         Tensors of the model, by name, from which and up to which it is imported: a sequence, or a
         text with commas.
+    signature
+        The key of one of the signatures of a TFLite file that has several; None for the first.
 
     Raises
     ------
@@ -69,9 +73,11 @@ def load(
         For anything about the model or `input_shapes` that the user can put right.
     """
     load_installed()
-    cut = Cut(inputs, outputs)
+    cut = Cut(inputs, outputs, signature)
     if isinstance(source, bytes):
         return _from_bytes(source, "the model in memory", "model", "", None, input_shapes, cut)
+    if signature is not None and not isinstance(source, (str, os.PathLike)):
+        raise UserError(f"there is no signature {signature!r}: {_NO_SIGNATURES}")
     if type(source).__name__ == "ModelProto":
         from .onnx import load_onnx
 
@@ -136,6 +142,8 @@ def _from_bytes(
         from .tflite import load_tflite
 
         return load_tflite(data, label=label, name=name, input_shapes=input_shapes, cut=cut)
+    if cut.signature is not None:
+        raise UserError(f"{label} has no signature {cut.signature!r}: {_NO_SIGNATURES}")
     if data.startswith(_HDF5) or (suffix in _ADVICE and not _is_onnx(data, label)):
         raise UserError(f"{label} is {_ADVICE.get(suffix, _ADVICE['.h5'])}")
     if data.startswith(_ZIP) or suffix == ".pt2":

@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 from tvm import relax, tirx
 
-from .resize_scale import loses_scales, refuse_lost_scales
-from .scaled_bilinear import scaled_bilinear
+from .pytorch_resizing import CONVERTERS as RESIZING
 from .transposed_windows import reaching
 
 Converter = Callable[[Any, Any], relax.Var]  # of a node of torch.fx, and the importer
@@ -204,43 +203,6 @@ def _convolution(node: Any, importer: Any) -> relax.Var:
     )
 
 
-def _nearest(node: Any, importer: Any) -> relax.Var:
-    """``upsample_nearest2d.vec(input, output_size, scale_factors)``."""
-    data, size, scales = node.args
-    if size is None:
-        lengths = _lengths(data, importer)
-        refuse_lost_scales(lengths, scales, coordinates="asymmetric", rounding="floor")
-        size = [int(length * scale) for length, scale in zip(lengths, scales)]
-    resized = relax.op.image.resize2d(
-        importer.env[data],
-        relax.ShapeExpr(list(size)),
-        layout="NCHW",
-        method="nearest_neighbor",
-        coordinate_transformation_mode="asymmetric",
-        rounding_method="floor",
-    )
-    return importer.block_builder.emit(resized)
-
-
-def _bilinear(node: Any, importer: Any) -> relax.Var:
-    """``upsample_bilinear2d.vec(input, output_size, align_corners, scale_factors)``."""
-    data, size, align_corners, scales = node.args
-    if size is None and not align_corners:  # which looks at the sizes alone
-        options: dict[str, Any] = {"coordinates": "half_pixel", "rounding": None}
-        lengths = _lengths(data, importer)
-        if loses_scales(lengths, scales, **options):
-            image, builder = importer.env[data], importer.block_builder
-            resized = scaled_bilinear(image, scales, "half_pixel", builder)
-            if resized is not None:
-                return resized
-        refuse_lost_scales(lengths, scales, **options)
-    return importer._upsample_bilinear2d(node)
-
-
-def _antialiased(node: Any, importer: Any) -> relax.Var:
-    raise ValueError("resizing with antialias=True is not supported")
-
-
 def _select(node: Any, importer: Any) -> relax.Var:
     """``select(input, dim, index)``: a slice of one, without its axis."""
     data, axis, index = importer.retrieve_args(node)
@@ -301,11 +263,8 @@ def _counted_from_the_start(indices: Any, length: Any, emit: Callable[[Any], Any
     return emit(relax.op.where(negative, moved, indices))
 
 
-def _lengths(data: Any, importer: Any) -> list[int]:
-    return [int(length) for length in importer.shape_of(importer.env[data]).values[2:]]
-
-
 CONVERTERS: dict[str, Converter] = {
+    **RESIZING,
     "add.Tensor": _sum(relax.op.add, operator.add),
     "sub.Tensor": _sum(relax.op.subtract, operator.sub),
     "rsub.Tensor": _reverse_subtract,
@@ -317,9 +276,6 @@ CONVERTERS: dict[str, Converter] = {
     "amin.default": _extremum(relax.op.min),
     "avg_pool2d.default": _average_pool,
     "convolution.default": _convolution,
-    "upsample_nearest2d.vec": _nearest,
-    "upsample_bilinear2d.vec": _bilinear,
-    "_upsample_bilinear2d_aa.default": _antialiased,
     "index.Tensor": _index,
     "narrow.default": _narrow,
     "grid_sampler_2d.default": _grid_sample,

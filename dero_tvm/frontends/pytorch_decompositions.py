@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Any
 
-_KEPT = ("aten.lstm.input", "aten.gru.input")  # would be one layer a step
+_KEPT = (
+    *("aten.lstm.input", "aten.gru.input"),  # would be one layer a step
+    "aten.upsample_bicubic2d.vec",  # would be gathers of single pixels, without rows
+)
 
 
 def decompositions(known: Collection[str]) -> Any:

@@ -13,45 +13,34 @@ import numpy as np
 
 from relax_passes.operators.resize2d import nearest_table
 
-_MOST_PIXELS = 1 << 24  # along an axis: float32 has all positions up to it
+MOST_PIXELS = 1 << 24  # along an axis: float32 has all positions up to it
 
 
-def refuse_lost_scales(
-    lengths: Sequence[int], scales: Sequence[float], *, coordinates: str, rounding: str | None
-) -> None:
-    """Raises ``ValueError`` if an axis would be resized otherwise without its scale, or to nothing.
+def check_scales(lengths: Sequence[int], scales: Sequence[float]) -> None:
+    """Raises ``ValueError`` if an axis would be resized to nothing, or to more than is supported.
 
     lengths, scales: of each axis, in pixels, and float32 pixels of the result by pixel.
-    coordinates: ONNX' name of how positions are computed.
-    rounding: as in `operators.resize2d`; None where pixels are mixed.
     """
     if len(scales) != len(lengths):
         raise ValueError(f"{len(scales)} scales for {len(lengths)} axes")
     for length, scale in zip(lengths, scales):
-        if not 1 <= np.float32(scale) * length <= _MOST_PIXELS:  # NaN is outside, too
+        if not 1 <= np.float32(scale) * length <= MOST_PIXELS:  # NaN is outside, too
             raise ValueError(
-                f"scaling {length} pixels by {scale:g} does not give 1 to {_MOST_PIXELS:,} pixels"
-            )
-        if _is_lost(length, scale, coordinates, rounding):
-            raise ValueError(
-                f"scaling {length} pixels by {scale:g}, which gives no whole number of pixels, is "
-                "not supported; export the model with the size of the result (in PyTorch, "
-                "recompute_scale_factor=True)"
+                f"scaling {length} pixels by {scale:g} does not give 1 to {MOST_PIXELS:,} pixels"
             )
 
 
 def loses_scales(
     lengths: Sequence[int], scales: Sequence[float], *, coordinates: str, rounding: str | None
 ) -> bool:
-    """Whether an axis would be resized otherwise without its scale, as `refuse_lost_scales` has it.
+    """Whether an axis would be resized otherwise without its scale.
 
-    False for what is refused whatever the scale.
+    coordinates: ONNX' name of how positions are computed.
+    rounding: as in `operators.resize2d`; None where pixels are mixed.
     """
-    if len(scales) != len(lengths):
-        return False
-    pairs = list(zip(lengths, scales))
-    inside = all(1 <= np.float32(scale) * length <= _MOST_PIXELS for length, scale in pairs)
-    return inside and any(_is_lost(*pair, coordinates, rounding) for pair in pairs)
+    return any(
+        _is_lost(length, scale, coordinates, rounding) for length, scale in zip(lengths, scales)
+    )
 
 
 def _is_lost(length: int, scale: float, coordinates: str, rounding: str | None) -> bool:

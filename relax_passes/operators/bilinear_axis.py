@@ -39,6 +39,8 @@ class Axis:
         origin = Fraction(0)
         if coordinates == "align_corners":
             step = Fraction(length - 1, out_length - 1) if out_length > 1 else Fraction(0)
+        elif coordinates == "half_pixel_symmetric":
+            origin = (step * (1 - out_length) + length - 1) / 2
         elif coordinates == "half_pixel" or (coordinates != "asymmetric" and out_length > 1):
             origin = step / 2 - Fraction(1, 2)
         elif coordinates != "asymmetric":  # PyTorch's half pixels, of a single one

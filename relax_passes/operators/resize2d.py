@@ -112,6 +112,11 @@ def nearest_table(
             x = center - f32(0.5)
     else:
         x = y / inverse if arithmetic == "divide" else y * step
+    return tuple(nearest_places(x, length, rounding, arithmetic).tolist())
+
+
+def nearest_places(x: np.ndarray, length: int, rounding: str, arithmetic: str) -> np.ndarray:
+    """Positions in float32 as indices of `length` elements; see `Resize2D`."""
     exact = x.astype(np.float64)  # adding a half is exact from here on
     slack = _ONNX_RUNTIME_TIE if arithmetic == "divide" else 0.0
     rounded = {
@@ -120,7 +125,7 @@ def nearest_table(
         "round_half_down": np.ceil(exact - 0.5 - slack),
         "round_half_up": np.floor(exact + 0.5 + slack),
     }[rounding]
-    return tuple(int(index) for index in np.clip(rounded, 0, length - 1))
+    return np.clip(rounded, 0, length - 1).astype(np.int64)
 
 
 def _source(signature: Signature, axis: int, index: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 from tvm import tirx
 from tvm.script import tirx as T
 
-from . import fixed_point, indexing, script
+from . import fixed_point, indexing, resize_unsigned, script
 from .bilinear_axis import Axis
 from .fixed_point import ACTIVATIONS
 from .operand_checks import check_choices, single_operand
@@ -15,8 +15,8 @@ from .registry import REQUIRED, Operator, OperatorClass, Span, register
 from .resize2d import COORDINATES as NEAREST_COORDINATES
 from .signature import Signature, TensorSpec
 
-COORDINATES = (*NEAREST_COORDINATES, "pytorch_half_pixel")
-ARITHMETICS = ("litert", "exact")
+COORDINATES = (*NEAREST_COORDINATES, "pytorch_half_pixel", "half_pixel_symmetric")
+ARITHMETICS = ("litert", "exact", "litert_unsigned")
 LARGEST_ONE = (1 << 23) - 1
 """The product of the denominators of both axes, up to which sums of int8 pixels fit an int32."""
 
@@ -29,7 +29,8 @@ class ResizeBilinear(Operator):
     """Bilinear resizing of NHWC `data` to `size` (height, width).
 
     ``coordinates`` and ``scale`` are those of `Resize2D`; ``pytorch_half_pixel`` is ``half_pixel``
-    unless the result has one row (column), which then is the first.
+    unless the result has one row (column), which then is the first; ``half_pixel_symmetric`` is
+    ``half_pixel`` with the center of the result on that of the data, whatever `scale` says.
 
     float32: the weights of two rows and two columns are those of their exact distances.
 
@@ -42,6 +43,9 @@ class ResizeBilinear(Operator):
     requantized: ``multiplier`` and ``shift`` have the division by the sum of the weights in them.
     If both are None it is divided, ties going up with ``double`` rounding, as LiteRT's uint8 has
     it, else to even.
+
+    int8, ``litert_unsigned``: what LiteRT computes for uint8 pixels, 128 more: see
+    `resize_unsigned`.
     """
 
     name = "resize_bilinear"
@@ -65,6 +69,8 @@ class ResizeBilinear(Operator):
         if attrs["scale"] is not None and not min(attrs["scale"]) > 0:
             raise ValueError(f"resize_bilinear: scales must be positive, got {attrs['scale']}")
         fixed_point.check_rounding(self.name, attrs["rounding"])
+        if data.dtype == "float32" and attrs["arithmetic"] == "litert_unsigned":
+            raise ValueError("resize_bilinear of float32 has no arithmetic of uint8")
         if data.dtype == "int16" and attrs["arithmetic"] != "litert":
             raise ValueError("resize_bilinear of int16 has LiteRT's arithmetic alone")
         batch, height, width, channels = data.shape
@@ -79,19 +85,19 @@ class ResizeBilinear(Operator):
     def needed_rows(self, signature: Signature, argument: int, row: int) -> Span:
         height = signature.inputs[0].shape[1]
         batch, y = divmod(row, signature.output.shape[1])
-        axis = axes_of(signature)[0]
-        first, last = axis.neighbours(axis.place(y))
+        first, last = _neighbours(signature, 0, y)
         return batch * height + first, batch * height + last + 1
 
     def needed_columns(self, signature: Signature, argument: int, column: int) -> Span | None:
-        axis = axes_of(signature)[1]
-        first, last = axis.neighbours(axis.place(column))
+        first, last = _neighbours(signature, 1, column)
         return first, last + 1
 
     def macs(self, signature: Signature) -> int:
         return 4 * signature.output.elements
 
     def row_kernel(self, signature: Signature) -> tirx.PrimFunc:
+        if signature["arithmetic"] == "litert_unsigned":
+            return resize_unsigned.row_kernel(signature)
         spec, spec_out = signature.inputs[0], signature.output
         dtype = spec.dtype
         wide = _WIDE[dtype]
@@ -156,6 +162,14 @@ class ResizeBilinear(Operator):
                     )
 
         return resize_bilinear_row
+
+
+def _neighbours(signature: Signature, axis: int, index: int) -> tuple[int, int]:
+    """The first and the last row (axis 0) or column (1) that an output index needs."""
+    if signature["arithmetic"] == "litert_unsigned":
+        return resize_unsigned.neighbours(signature, axis, index)
+    along = axes_of(signature)[axis]
+    return along.neighbours(along.place(index))
 
 
 def axes(lengths: tuple[int, int], attrs: Any) -> tuple[Axis, Axis]:

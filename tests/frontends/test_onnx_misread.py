@@ -47,22 +47,10 @@ def resized_to(*sizes: int, **attributes: object) -> onnx.ModelProto:
 
 
 NORM = {name: np.ones(4, "f") for name in ("scale", "shift", "mean", "variance")}
-NO_WHOLE_NUMBER = (
-    "which gives no whole number of pixels, is not supported; export the model with the size of "
-    "the result (in PyTorch, recompute_scale_factor=True)"
-)
 REFUSED = [
     (
-        resized_by(1, 1, 0.5, 0.5, mode="linear", antialias=1),
-        "Resize with antialias (node 'n')",
-    ),
-    (
-        resized_by(1, 1, 0.6, 0.6, mode="cubic"),
-        f"Resize (node 'n'): scaling 6 pixels by 0.6, {NO_WHOLE_NUMBER}",
-    ),
-    (
-        resized_by(1, 1, 1, 2.7),
-        f"Resize (node 'n'): scaling 6 pixels by 2.7, {NO_WHOLE_NUMBER}",
+        resized_by(1, 1, 0.03, 0.5, mode="linear", antialias=1),
+        "Resize (node 'n'): scaling 6 pixels by 0.03 does not give 1 to 16,777,216 pixels",
     ),
     (resized_by(1, 2), "Resize (node 'n'): 2 scales for 4 axes"),
     *(
@@ -73,12 +61,12 @@ REFUSED = [
         for scale in (0.1, -2, 3e6, np.inf, np.nan)
     ),
     (
-        resized_by(2, axes=[1]),
-        "Resize (node 'n'): resizing the batch or the channels is not supported",
+        resized_to(1, 4, 12, 18, keep_aspect_ratio_policy="wider"),
+        "Resize (node 'n'): its keep_aspect_ratio_policy 'wider' is not one of ONNX'",
     ),
     (
-        resized_to(1, 4, 12, 18, keep_aspect_ratio_policy="not_larger"),
-        "Resize with a keep_aspect_ratio_policy (node 'n')",
+        resized_by(1, 1, 1, 20_000.3),
+        "by half_pixel coordinates and a scale of 20000.3 is supported for up to 65,536",
     ),
     (
         model("SpaceToDepth", blocksize=2, mode="CRD"),

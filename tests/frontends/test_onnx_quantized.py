@@ -246,6 +246,18 @@ SMALL = {
         (2, 12),
         domain="",
     ),
+    "QLinearWhere": lambda q: small(
+        "QLinearWhere",
+        ["c", "x", "xs", "xz", "b", "bs", "bz", "ys", "yz"],
+        {
+            **q,
+            "c": _RNG.integers(0, 2, (2, 50)).astype(bool),
+            "b": _RNG.integers(-128, 128, 50).astype("int8"),
+            "bs": np.array(0.03, "float32"),
+            "bz": np.array(-9, "int8"),
+        },
+        (2, 50),
+    ),
 }
 
 

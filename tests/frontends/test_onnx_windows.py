@@ -22,8 +22,8 @@ from tests.random_cases import cases
 _TOGETHER = 24  # models in a C file
 _REFUSED = (
     "ONNX defines the SAME",
-    "which gives no whole number of pixels",
     "does not give 1 to",
+    "to crop",
 )
 
 
@@ -52,7 +52,7 @@ def window(rng: np.random.Generator) -> onnx.ModelProto:
     rank = int(rng.choice([1, 2, 2, 2]))
     opset = int(rng.choice([11, 18, 19, 22]))
     kernel = rng.integers(1, 5, rank)
-    shape = (1, 2, *rng.integers(4, 10, rank))
+    shape = (1, 2, *rng.integers(int(rng.choice([1, 4])), 10, rank))
     attributes: dict[str, Any] = {"kernel_shape": kernel}
     if rng.random() < 0.8:
         attributes["strides"] = rng.integers(1, 5, rank)
@@ -90,15 +90,21 @@ def window(rng: np.random.Generator) -> onnx.ModelProto:
 
 
 def resizing(rng: np.random.Generator) -> onnx.ModelProto:
-    """A Resize or Upsample of any operator set, by scales or to sizes."""
-    shape = (1, 2, *(int(n) for n in rng.integers(1, 7, 2)))
-    mode = str(rng.choice(["linear", "nearest"]))
-    opset = int(rng.choice([7, 9, 10, 11, 13, 18, 19]))
+    """A Resize or Upsample of any operator set, by any scales or to sizes."""
+    rank = int(rng.choice([3, 4, 4, 4, 5]))
+    shape = (1, 2, *(int(n) for n in rng.integers(1, 7, rank - 2)))
+    mode = str(rng.choice(["cubic", "linear", "nearest"]) if rank == 4 else "nearest")
+    opset = int(rng.choice([7, 9, 10, 11, 13, 18, 19, 19]))
+    if mode == "cubic":
+        opset = max(opset, 11)
     if rng.random() < 0.5:
-        sizes = rng.integers(1, 13, 2)
+        sizes = rng.integers(1, 13, rank - 2)
     else:
-        sizes = np.array(shape[2:]) * rng.integers(1, 4, 2)
-    scales = np.concatenate([[1, 1], sizes / np.array(shape[2:])]).astype("float32")
+        sizes = np.array(shape[2:]) * rng.integers(1, 4, rank - 2)
+    factors = sizes / np.array(shape[2:])
+    if rng.random() < 0.3:
+        factors = rng.uniform(0.3, 2.7, rank - 2)
+    scales = np.concatenate([[1, 1], factors]).astype("float32")
     if opset < 11:
         if opset < 10:
             scales = np.maximum(scales, 1)
@@ -109,15 +115,28 @@ def resizing(rng: np.random.Generator) -> onnx.ModelProto:
         return model_of(operator, shape, [scales], {"mode": mode}, opset)
     attributes: dict[str, Any] = {"mode": mode}
     coordinates = ["align_corners", "asymmetric", "half_pixel", "pytorch_half_pixel"]
-    attributes["coordinate_transformation_mode"] = str(rng.choice(coordinates))
+    more = ["tf_crop_and_resize", "tf_half_pixel_for_nn"] + ["half_pixel_symmetric"] * (opset > 18)
+    attributes["coordinate_transformation_mode"] = str(rng.choice(coordinates + more))
     if mode == "nearest":
         roundings = ["ceil", "floor", "round_prefer_ceil", "round_prefer_floor"]
         attributes["nearest_mode"] = str(rng.choice(roundings))
     region = np.zeros(0, "float32")
+    if attributes["coordinate_transformation_mode"] == "tf_crop_and_resize":
+        ends = rng.uniform(-0.2, 1.2, (2, rank - 2))
+        region = np.pad(ends, [(0, 0), (2, 0)]).astype("float32").reshape(-1)
+        attributes["extrapolation_value"] = 1.5
+    elif opset > 17 and mode != "nearest" and rng.random() < 0.5:
+        attributes["antialias"] = 1
+    if mode == "cubic" or "antialias" in attributes:
+        attributes["exclude_outside"] = int(rng.integers(0, 2))
+        attributes["cubic_coeff_a"] = float(rng.choice([-0.75, -0.5]))
     wanted = np.array([1, 2, *sizes], "int64")
-    if opset >= 18 and rng.random() < 0.4:
-        attributes["axes"] = [2, -1]
+    if opset >= 18 and rng.random() < 0.6 and not region.size:
+        attributes["axes"] = list(range(2, rank))
         scales, wanted = scales[2:], wanted[2:]
+        if rng.random() < 0.7:
+            policy = str(rng.choice(["not_larger", "not_smaller", "stretch"]))
+            attributes["keep_aspect_ratio_policy"] = policy
     if rng.random() < 0.5:
         return model_of("Resize", shape, [region, scales], attributes, opset)
     return model_of("Resize", shape, [region, np.zeros(0, "f"), wanted], attributes, opset)

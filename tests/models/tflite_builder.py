@@ -203,10 +203,12 @@ class TFLiteBuilder:
         *,
         subgraphs: int = 1,
         others: Sequence[TFLiteBuilder] = (),
+        signatures: Sequence[str] = (),
     ) -> bytes:
         """The flatbuffer; `subgraphs` > 1 repeats the graph, which makes a refusable model.
 
-        `others` are further graphs, such as those of CALL_ONCE and of composites.
+        `others` are further graphs, such as those of CALL_ONCE and of composites; `signatures`
+        the keys of the graphs, one each.
         """
         unknown = [index for index, tensor in enumerate(self._tensors) if tensor.shape is None]
         if unknown:
@@ -216,10 +218,14 @@ class TFLiteBuilder:
             details = {item["index"]: item for item in interpreter.get_tensor_details()}
             for index in unknown:
                 self._tensors[index].shape = tuple(int(n) for n in details[index]["shape"])
-        return self._serialize(outputs, subgraphs, others)
+        return self._serialize(outputs, subgraphs, others, signatures)
 
     def _serialize(
-        self, outputs: Sequence[int], subgraphs: int, others: Sequence[TFLiteBuilder]
+        self,
+        outputs: Sequence[int],
+        subgraphs: int,
+        others: Sequence[TFLiteBuilder],
+        signatures: Sequence[str] = (),
     ) -> bytes:
         fb = flatbuffers.Builder(1024)
         model = importlib.import_module("tflite.Model")
@@ -239,14 +245,31 @@ class TFLiteBuilder:
         code_vector = _offsets(fb, operator_codes)
         buffer_vector = _offsets(fb, buffers)
         description = fb.CreateString(self.description)
+        ports = [(self, outputs), *((builder, builder.results) for builder in others)]
+        signature_vector = _offsets(
+            fb,
+            [
+                _signature(fb, key, number, *builder._ports(results))
+                for number, (key, (builder, results)) in enumerate(zip(signatures, ports))
+            ],
+        )
         model.ModelStart(fb)
         model.ModelAddVersion(fb, 3)
         model.ModelAddOperatorCodes(fb, code_vector)
         model.ModelAddSubgraphs(fb, subgraph_vector)
         model.ModelAddDescription(fb, description)
         model.ModelAddBuffers(fb, buffer_vector)
+        if signatures:
+            model.ModelAddSignatureDefs(fb, signature_vector)
         fb.Finish(model.ModelEnd(fb), file_identifier=b"TFL3")
         return bytes(fb.Output())
+
+    def _ports(self, outputs: Sequence[int]) -> list[dict[str, int]]:
+        """Its inputs, and what it gives, by name."""
+        return [
+            {self._tensors[index].name: index for index in ports}
+            for ports in (self._inputs, outputs)
+        ]
 
     def _graph(
         self,
@@ -281,6 +304,36 @@ class TFLiteBuilder:
         graph.SubGraphAddOperators(fb, operator_vector)
         graph.SubGraphAddName(fb, title)
         return graph.SubGraphEnd(fb)
+
+
+def _signature(
+    fb: flatbuffers.Builder,
+    key: str,
+    graph: int,
+    inputs: Mapping[str, int],
+    outputs: Mapping[str, int],
+) -> int:
+    module = importlib.import_module("tflite.SignatureDef")
+    ports = importlib.import_module("tflite.TensorMap")
+
+    def listed(tensors: Mapping[str, int]) -> int:
+        made = []
+        for name, index in tensors.items():
+            text = fb.CreateString(name)
+            ports.TensorMapStart(fb)
+            ports.TensorMapAddName(fb, text)
+            ports.TensorMapAddTensorIndex(fb, index)
+            made.append(ports.TensorMapEnd(fb))
+        return _offsets(fb, made)
+
+    vectors = listed(inputs), listed(outputs)
+    text = fb.CreateString(key)
+    module.SignatureDefStart(fb)
+    module.SignatureDefAddInputs(fb, vectors[0])
+    module.SignatureDefAddOutputs(fb, vectors[1])
+    module.SignatureDefAddSignatureKey(fb, text)
+    module.SignatureDefAddSubgraphIndex(fb, graph)
+    return module.SignatureDefEnd(fb)
 
 
 def run_litert_reference(model: bytes, inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:

@@ -195,11 +195,11 @@ class _Folding:
         """What `node` computes; None if that is not known, or is left to later stages."""
         if node.domain not in ("", "ai.onnx") or not node.output:
             return None
+        if node.op_type == "Shape":
+            return self._shape_of(node)
         if not self._outputs.isdisjoint(node.output):
             self._known_operands(node)  # too large a constant is refused as an output, too
             return None
-        if node.op_type == "Shape":
-            return self._shape_of(node)
         if node.op_type == "ConstantOfShape" and (
             _MOST_ELEMENTS < self._elements(node.output[0]) <= _MOST_FILLED
         ):

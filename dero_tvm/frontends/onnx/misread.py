@@ -5,8 +5,6 @@ Found by the ONNX backend's node tests.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import onnx
 
@@ -19,8 +17,6 @@ _IN_TRAINING = "in training mode; export the model for inference"
 def misread(node: onnx.NodeProto, constants: Constants) -> str | None:
     """What the importer would overlook in `node`; None if it is read as it is meant."""
     attributes = attributes_of(node)
-    if node.op_type == "Resize":
-        return _resize(attributes)
     if node.op_type == "NonMaxSuppression":
         return "with a result whose size is known only at run time"
     if node.op_type == "MaxPool" and any(node.output[1:]):
@@ -51,12 +47,3 @@ def _bit_shift(node: onnx.NodeProto, constants: Constants) -> str | None:
         return "by an amount that is computed"
     outside = np.any(amounts < 0) or np.any(amounts >= 8 * amounts.itemsize)
     return "by less than 0 or by all bits" if outside else None
-
-
-def _resize(attributes: dict[str, Any]) -> str | None:
-    for name in ("antialias", "exclude_outside"):
-        if attributes.get(name):
-            return f"with {name}"
-    if attributes.get("keep_aspect_ratio_policy", b"stretch") != b"stretch":
-        return "with a keep_aspect_ratio_policy"
-    return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, MutableSequence, Sequence
+from functools import partial
 from typing import Any
 
 import onnx
@@ -26,7 +27,7 @@ from .old_operators import Node, in_newer_form
 from .one_hot import one_hot
 from .pad import pad, tile
 from .recurrent import RECURRENT, recurrent
-from .resize import refuse_misread, resize
+from .resize import resize
 from .windows import WINDOWS, resolve_padding, with_zeros
 
 _WITH_BIAS = ("Conv", "ConvTranspose", "Gemm")
@@ -102,7 +103,7 @@ class Importer(ONNXGraphImporter):
         if node.name == "Dropout":
             return self._everything(inputs[0], attrs["tvm_custom"]["num_outputs"])
         if node.name == "Resize":
-            return resize(inputs, attrs, lambda i, a: self._resized(i, a, node.opset), self.bb)
+            return resize(inputs, attrs, partial(self._resized, node.opset), self.bb)
         if node.name == "Mod" and not attrs.get("fmod") and "float" in str(inputs[0].ty.dtype):
             raise ValueError("of floating-point numbers it is supported with fmod=1 alone")
         if node.name in WINDOWS:
@@ -120,9 +121,8 @@ class Importer(ONNXGraphImporter):
         return relax.Tuple([data, self.bb.emit(kept)])
 
     def _resized(
-        self, inputs: MutableSequence[Any], attrs: dict[str, Any], opset: int
+        self, opset: int, inputs: MutableSequence[Any], attrs: dict[str, Any]
     ) -> relax.Expr:
-        refuse_misread(inputs, attrs)
         return super()._convert_operator("Resize", inputs, attrs, opset)
 
     def _match_bias(self, inputs: MutableSequence[Any]) -> None:

@@ -188,6 +188,12 @@ def _concat(r: _Rewriter, node: onnx.NodeProto) -> None:
     r.quantize(node, r.float_operator(node, "Concat", operands, **attributes_of(node)), ys, yz)
 
 
+def _where(r: _Rewriter, node: onnx.NodeProto) -> None:
+    condition, a, a_scale, az, b, bs, bz, ys, yz = _inputs(node, 9)
+    operands = [condition, r.dequantize(node, a, a_scale, az), r.dequantize(node, b, bs, bz)]
+    r.quantize(node, r.float_operator(node, "Where", operands), ys, yz)
+
+
 def _conv_integer(r: _Rewriter, node: onnx.NodeProto) -> None:
     """Differences from the zero points, convolved in float: whole numbers, exact up to 2**24."""
     x, w, xz, wz = _inputs(node, 4)
@@ -261,6 +267,7 @@ _RULES: dict[str, Rule] = {
     "QLinearMul": _binary("Mul"),
     "QLinearSigmoid": _unary("Sigmoid"),
     "QLinearSoftmax": _softmax,
+    "QLinearWhere": _where,
 }
 
 QOPERATORS = frozenset(_RULES)

@@ -1,175 +1,221 @@
-"""Resize in the form that TVM's importer reads as ONNX means it, or refused."""
+"""Resize as ONNX Runtime computes it.
+
+Nearest neighbours and pairs of an image that TVM's importer reads as they are meant go through it;
+a scale that gives no whole number of pixels becomes the operator of this project's set, which is
+told; all else is a sum of elements at constant places, axis by axis: see `weighted_places`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, MutableSequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 from tvm import relax
 from tvm.ir import GenericConst
 
-from relax_passes.operators.resize2d import ONNX_ROUNDINGS
+from relax_passes.canonicalization.weighted_places import (
+    Taps,
+    at_places,
+    keys_kernel,
+    triangle_kernel,
+    weighted_places,
+)
+from relax_passes.operators.resize2d import COORDINATES as NEAREST
+from relax_passes.operators.resize_bilinear import COORDINATES
 
-from ..resize_scale import loses_scales, refuse_lost_scales
 from ..scaled_bilinear import scaled_bilinear
 from .old_operators import SHRINKING_ROUNDS_UP, reshaped, shape_of
+from .resize_request import CROPS, AxisRequest, requested
 
 Inputs = MutableSequence[Any]  # data, roi, scales, sizes
 Convert = Callable[[Inputs, dict[str, Any]], relax.Expr]  # TVM's
+_MOST_PLACES = 1 << 16  # along an axis, where they are listed
+_WIDEST = 32  # pixels that become one by a filter
 
 
 def resize(
     inputs: Inputs, attrs: dict[str, Any], convert: Convert, builder: relax.BlockBuilder
 ) -> relax.Expr:
-    """The converted operator; raises ``ValueError`` if TVM's would differ from ONNX'."""
-    inputs = [*inputs, *[None] * (4 - len(inputs))]
-    for index in (2, 3):  # exporters to opset 11 write empty scales beside sizes
-        values = _values(inputs[index])
-        if values is not None and values.size == 0:
-            inputs[index] = None
-    _state_all_axes(inputs, attrs)
-    if len(shape_of(inputs[0])) == 3:
-        return _along_time(inputs, attrs, convert, builder)
-    scales = _values(inputs[2])
-    if attrs.get("nearest_mode") == SHRINKING_ROUNDS_UP:
-        assert scales is not None
-        return _in_two_steps(inputs, attrs, scales, convert, builder)
-    sizes = _result(inputs)
-    if sizes is not None:
-        lengths = shape_of(inputs[0])
-        if len(sizes) == len(lengths) and sizes[:2] != lengths[:2]:
-            raise ValueError("resizing the batch or the channels is not supported")
-        corners = attrs.get("coordinate_transformation_mode") == b"align_corners"
-        if corners and 1 in sizes[2:] and min(sizes, default=0) > 0:
-            return _first_pixels(inputs, attrs, sizes, convert, builder)
-    if scales is not None:
-        scaled = _with_scale(inputs, attrs, scales, builder)
-        if scaled is not None:
-            return scaled
-    return convert(inputs, attrs)
-
-
-def _along_time(
-    inputs: Inputs, attrs: dict[str, Any], convert: Convert, builder: relax.BlockBuilder
-) -> relax.Expr:
-    """A sequence [N, C, T] as an image of one column."""
-    region = _values(inputs[1])
-    if region is not None and region.size:
-        return convert(inputs, attrs)
-    shape = shape_of(inputs[0])
-    image: list[Any] = [reshaped(inputs[0], [*shape, 1], builder), None, None, None]
-    for index in (2, 3):
-        values = _values(inputs[index])
-        if values is not None:
-            image[index] = relax.const(np.append(values, values.dtype.type(1)))
-    if image[2] is None and image[3] is None:
-        return convert(inputs, attrs)
-    resized = builder.emit(resize(image, attrs, convert, builder))
-    return reshaped(resized, shape_of(resized)[:3], builder)
+    """The converted operator; raises ``ValueError`` for what is not supported."""
+    data = inputs[0]
+    given = [_values(operand) for operand in inputs[1:]]
+    region, scales, sizes = [*given, None, None, None][:3]
+    axes = requested(shape_of(data), scales, sizes, region, attrs)
+    if len(axes) == 3:
+        return _along_time(data, axes, attrs, convert, builder)
+    return _resized(data, axes, attrs, convert, builder)
 
 
 def _values(expr: Any) -> np.ndarray | None:
-    return expr.value.numpy() if isinstance(expr, GenericConst) else None
-
-
-def _state_all_axes(inputs: Inputs, attrs: dict[str, Any]) -> None:
-    """Scales, sizes and the region of all axes, where those of some are given."""
-    axes = attrs.pop("axes", None)
-    if axes is None:
-        return
-    lengths = shape_of(inputs[0])
-    chosen = [int(axis) % len(lengths) for axis in axes]
-    for index, others in ((2, np.ones(len(lengths), "f")), (3, np.array(lengths, np.int64))):
-        values = _values(inputs[index])
-        if values is None:
-            if inputs[index] is not None:
-                raise ValueError("scales or sizes of some axes must be constants")
-            continue
-        if len(values) != len(chosen):
-            raise ValueError(f"{len(values)} scales or sizes for {len(chosen)} axes")
-        others[chosen] = values
-        inputs[index] = relax.const(others)
-    region = _values(inputs[1])
-    if region is not None and region.size == 2 * len(chosen):
-        whole = np.repeat(np.array([0, 1], region.dtype), len(lengths)).reshape(2, -1)
-        whole[:, chosen] = region.reshape(2, -1)
-        inputs[1] = relax.const(whole.reshape(-1))
-
-
-def _result(inputs: Inputs) -> list[int] | None:
-    """The shape that is asked for, after checking scales; None if it is not known."""
-    scales, sizes = _values(inputs[2]), _values(inputs[3])
-    lengths = shape_of(inputs[0])
-    if scales is not None and len(scales) == len(lengths) and np.all(np.isfinite(scales)):
-        return [int(np.float32(scale) * length) for scale, length in zip(scales, lengths)]
-    return None if sizes is None else [int(size) for size in sizes]
-
-
-def _with_scale(
-    inputs: Inputs, attrs: dict[str, Any], scales: np.ndarray, builder: relax.BlockBuilder
-) -> relax.Expr | None:
-    """Mixed pixels of an image by a scale that TVM's importer would lose; None for others."""
-    lengths = shape_of(inputs[0])
-    coordinates = attrs.get("coordinate_transformation_mode", b"half_pixel").decode()
-    if attrs.get("mode", b"nearest") != b"linear" or scales.tolist()[:2] != [1.0, 1.0]:
+    """Of an operand; None if it is left out, or empty, as exporters to opset 11 write it."""
+    if expr is None:
         return None
-    if not loses_scales(lengths, scales.tolist(), coordinates=coordinates, rounding=None):
-        return None
-    return scaled_bilinear(inputs[0], scales.tolist()[2:], coordinates, builder)
+    if isinstance(expr, relax.ShapeExpr):
+        return np.array([int(length) for length in expr.values])
+    if not isinstance(expr, GenericConst):
+        raise ValueError("its scales or sizes are computed at run time; they must be constants")
+    values = expr.value.numpy()
+    return values if values.size else None
 
 
-def refuse_misread(inputs: Inputs, attrs: dict[str, Any]) -> None:
-    """Raises ``ValueError`` if TVM's importer would lose the scales."""
-    scales = _values(inputs[2])
-    if scales is None:
-        return
-    coordinates = attrs.get("coordinate_transformation_mode", b"half_pixel").decode()
-    rounding = None
-    if attrs.get("mode", b"nearest") == b"nearest":
-        rounding = ONNX_ROUNDINGS.get(attrs.get("nearest_mode", b"round_prefer_floor").decode())
-    refuse_lost_scales(
-        shape_of(inputs[0]), scales.tolist(), coordinates=coordinates, rounding=rounding
-    )
-
-
-def _in_two_steps(
-    inputs: Inputs,
+def _along_time(
+    data: Any,
+    axes: list[AxisRequest],
     attrs: dict[str, Any],
-    scales: np.ndarray,
     convert: Convert,
     builder: relax.BlockBuilder,
 ) -> relax.Expr:
-    """The axes that become longer, rounding positions down, then the others, rounding up."""
-    data = inputs[0]
-    longer = np.maximum(scales, np.float32(1))
-    for part, rounding in ((longer, b"floor"), (scales / longer, b"ceil")):
-        if np.any(part != 1) or rounding == b"floor":
-            step = [data, None, relax.const(part), None]
-            data = resize(step, {**attrs, "nearest_mode": rounding}, convert, builder)
-            data = builder.emit(data)
+    """A sequence [N, C, T] as an image of one column."""
+    image = reshaped(data, [*shape_of(data), 1], builder)
+    column = AxisRequest(1, 1, np.float32(1))
+    resized = builder.emit(_resized(image, [*axes, column], attrs, convert, builder))
+    return reshaped(resized, shape_of(resized)[:3], builder)
+
+
+def _resized(
+    data: Any,
+    axes: list[AxisRequest],
+    attrs: dict[str, Any],
+    convert: Convert,
+    builder: relax.BlockBuilder,
+) -> relax.Expr:
+    if all(axis.size == axis.length for axis in axes):
+        return data
+    coordinates = attrs.get("coordinate_transformation_mode", b"half_pixel").decode()
+    mode = attrs.get("mode", b"nearest")
+    if mode == b"nearest":
+        resized = _nearest(data, axes, coordinates, attrs, convert, builder)
+    elif mode == b"linear" and not attrs.get("antialias"):
+        resized = _bilinear(data, axes, coordinates, attrs, convert, builder)
+    else:
+        resized = _mixed(data, axes, coordinates, attrs, builder)
+    return resized if coordinates != CROPS else _cropped(resized, axes, attrs, builder)
+
+
+def _by_sizes(
+    data: Any, axes: list[AxisRequest], attrs: dict[str, Any], convert: Convert, coordinates: str
+) -> relax.Expr:
+    """TVM's operator, which takes the quotient of the sizes for the scale."""
+    sizes = relax.const(np.array([axis.size for axis in axes], np.int64))
+    attrs = attrs | {"coordinate_transformation_mode": coordinates.encode()}
+    return convert([data, None, None, sizes], attrs)
+
+
+def _as_tvm_has_it(axes: list[AxisRequest], coordinates: str) -> str | None:
+    """TVM's name of the coordinates, if it reads this resizing of an image as it is meant."""
+    if len(axes) != 4 or any(axis.scale != 1 for axis in axes[:2]):
+        return None
+    quotients = all(axis.is_quotient for axis in axes)
+    if coordinates == "align_corners":  # where TVM divides by zero for one pixel
+        return coordinates if min(axis.size for axis in axes[2:]) > 1 else None
+    if coordinates == "half_pixel_symmetric" and quotients:
+        return "half_pixel"
+    return coordinates if quotients and coordinates in COORDINATES else None
+
+
+def _nearest(
+    data: Any,
+    axes: list[AxisRequest],
+    coordinates: str,
+    attrs: dict[str, Any],
+    convert: Convert,
+    builder: relax.BlockBuilder,
+) -> relax.Expr:
+    mode = attrs.get("nearest_mode", b"round_prefer_floor")
+    if mode == SHRINKING_ROUNDS_UP:
+        shrinks = {axis.scale < 1 for axis in axes if axis.scale != 1}
+        mode = mode if len(shrinks) > 1 else b"ceil" if True in shrinks else b"floor"
+    known = _as_tvm_has_it(axes, coordinates)
+    if known in NEAREST and mode != SHRINKING_ROUNDS_UP:
+        return _by_sizes(data, axes, attrs | {"nearest_mode": mode}, convert, known)
+    for number, axis in enumerate(axes):
+        if not axis.is_whole:
+            places = axis.nearest(_listed(axis, coordinates), mode)
+            data = at_places(data, number, places, builder.emit)
     return data
 
 
-def _first_pixels(
-    inputs: Inputs,
+def _bilinear(
+    data: Any,
+    axes: list[AxisRequest],
+    coordinates: str,
     attrs: dict[str, Any],
-    sizes: list[int],
     convert: Convert,
     builder: relax.BlockBuilder,
 ) -> relax.Expr:
-    """Axes of which one pixel remains, with the corners aligned: the first; then the other axes."""
-    axes = [axis for axis in range(2, len(sizes)) if sizes[axis] == 1]
-    ends = [0] * len(axes), [1] * len(axes)
-    first = builder.emit(relax.op.strided_slice(inputs[0], axes, *ends))
-    rest = [axis for axis in range(len(sizes)) if axis not in axes]
-    if len(rest) == 2:
-        return first
-    lengths = shape_of(inputs[0])
-    data = reshaped(first, [lengths[axis] for axis in rest], builder)
-    said: list[Any] = [None, None]  # scales or sizes, as in the model: scales may be refused
-    for index, dtype in ((2, "float32"), (3, "int64")):
-        values = _values(inputs[index])
-        if values is not None:
-            said[index - 2] = relax.const(values[rest].astype(dtype), dtype)
-    return reshaped(builder.emit(convert([data, None, *said], attrs)), sizes, builder)
+    known = _as_tvm_has_it(axes, coordinates)
+    if known is not None:
+        return _by_sizes(data, axes, attrs, convert, known)
+    if len(axes) == 4 and all(axis.scale == 1 for axis in axes[:2]):
+        scales = [float(axis.scale) for axis in axes[2:]]
+        size = [axis.size for axis in axes[2:]]
+        scaled = scaled_bilinear(data, scales, coordinates, builder, size)
+        if scaled is not None:
+            return scaled
+    return _mixed(data, axes, coordinates, attrs, builder)
+
+
+def _mixed(
+    data: Any,
+    axes: list[AxisRequest],
+    coordinates: str,
+    attrs: dict[str, Any],
+    builder: relax.BlockBuilder,
+) -> relax.Expr:
+    if "float" not in str(data.ty.dtype):
+        raise ValueError(f"it mixes pixels of {data.ty.dtype}; dequantize them before")
+    for number in reversed(range(len(axes))):
+        axis = axes[number]
+        if not axis.is_whole:
+            taps = _taps(axis, _listed(axis, coordinates), attrs)
+            data = weighted_places(data, number, taps, builder.emit)
+    return data
+
+
+def _taps(axis: AxisRequest, coordinates: str, attrs: dict[str, Any]) -> Taps:
+    positions, length = axis.positions(coordinates), axis.length
+    mode, exclude = attrs.get("mode"), bool(attrs.get("exclude_outside"))
+    a = attrs.get("cubic_coeff_a", -0.75)
+    if mode not in (b"linear", b"cubic"):
+        raise ValueError(f"its mode {mode!r} is not one of ONNX'")
+    if attrs.get("antialias"):
+        if axis.scale * _WIDEST < 1:
+            raise ValueError(f"scaling by {axis.scale:g} with antialias is not supported")
+        kernel, reach = (
+            (triangle_kernel, 1) if mode == b"linear" else (partial(keys_kernel, a=a), 2)
+        )
+        step = 1 / float(axis.scale)
+        return Taps.filtered(positions, step, length, kernel, reach, exclude=exclude)
+    if mode == b"linear":
+        return Taps.linear(positions, length)
+    return Taps.cubic(positions, length, a, exclude=exclude)
+
+
+def _listed(axis: AxisRequest, coordinates: str) -> str:
+    """`coordinates`, if the places along an axis are few enough for a list."""
+    if max(axis.size, axis.length) > _MOST_PLACES:
+        raise ValueError(
+            f"resizing {axis.length:,} pixels to {axis.size:,} by {coordinates} coordinates and a "
+            f"scale of {axis.scale:g} is supported for up to {_MOST_PLACES:,}"
+        )
+    return coordinates
+
+
+def _cropped(
+    data: relax.Expr, axes: list[AxisRequest], attrs: dict[str, Any], builder: relax.BlockBuilder
+) -> relax.Expr:
+    """`extrapolation_value` where the region of ``tf_crop_and_resize`` is outside of the data."""
+    outside = np.zeros([1] * len(axes), bool)
+    for number, axis in enumerate(axes):
+        positions = axis.positions(CROPS)
+        beyond = (positions < 0) | (positions > axis.length - 1)
+        outside = outside | beyond.reshape(
+            [-1 if other == number else 1 for other in range(len(axes))]
+        )
+    if not outside.any():
+        return data
+    dtype = str(data.ty.dtype)
+    value = relax.const(np.array(attrs.get("extrapolation_value", 0.0)).astype(dtype), dtype)
+    return relax.op.where(relax.const(outside), value, builder.normalize(data))

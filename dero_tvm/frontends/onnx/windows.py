@@ -174,7 +174,8 @@ def _pooled(
     ends = []
     for (length, stride, span), (before, after) in zip(axes, pads):
         steps = length + before + after - span
-        count = (-(-steps // stride) if ceil else steps // stride) + 1
+        # Towards 0: ONNX Runtime has one window that is larger by less than a stride.
+        count = (-(-steps // stride) if ceil or steps < 0 else steps // stride) + 1
         if ceil and (count - 1) * stride >= length + before:
             count -= 1  # a window that begins behind the data
         if count < 1:

@@ -55,7 +55,7 @@ class _Inliner:
                 self.operators.append((operator, tensors))
 
     def _replace(self, operator: tflite.Operator, around: Mapping[int, int], depth: int) -> None:
-        index, what = _graph_of(operator)
+        index, what = _graph_of(self.model, operator)
         if depth == _DEEPEST:
             raise ValueError(f"{what} is one of {depth} that lie within each other")
         graph = self._graph(index, what)
@@ -99,7 +99,7 @@ class _Inliner:
         return name
 
 
-def _graph_of(operator: tflite.Operator) -> tuple[int, str]:
+def _graph_of(model: NamedModel, operator: tflite.Operator) -> tuple[int, str]:
     """The graph that a composite stands for, and what to call the composite."""
     raw = operator.BuiltinOptions2()
     if raw is None:
@@ -107,4 +107,4 @@ def _graph_of(operator: tflite.Operator) -> tuple[int, str]:
     options = tflite.StableHLOCompositeOptions()
     options.Init(raw.Bytes, raw.Pos)
     name = (options.Name() or b"").decode("utf-8", "replace")
-    return options.DecompositionSubgraphIndex(), f"the composite {name!r}"
+    return model.place_of(options.DecompositionSubgraphIndex()), f"the composite {name!r}"

@@ -29,6 +29,7 @@ from .expanded_weights import expand_weights
 from .operator_order import refuse_order
 from .reader import NamedModel, read_model, reading, shape_of
 from .refusals import refuse_control_flow, refuse_operators, refuse_types
+from .signatures import left_out
 from .variables import take_variables
 
 _QUANTIZED = (tflite.TensorType.INT8, tflite.TensorType.UINT8, tflite.TensorType.INT16)
@@ -48,7 +49,7 @@ def load_tflite(
     batch) have the size written beside the mark unless `input_shapes` says otherwise.  Raises
     :class:`UserError`.
     """
-    model = read_model(data, label)
+    model = read_model(data, label, cut.signature)
     with reading(label):
         inline_composites(model, len(data))
         if cut:
@@ -63,7 +64,7 @@ def load_tflite(
             twice = next(name for name in names if names.count(name) > 1)
             raise UserError(f"{label}: two inputs are the tensor {twice!r}; list each input once")
         shapes = _input_shapes(model, names, label, input_shapes)
-        notes = expand_weights(model)
+        notes = [*left_out(model, model.main), *expand_weights(model)]
         graph = model.Subgraphs(0)
         refuse_operators(model, label)
         refuse_order(model, label)

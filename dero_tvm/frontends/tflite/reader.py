@@ -16,6 +16,7 @@ import tflite
 from dero_tvm.boundary.errors import UserError
 
 from .foreign import refuse_accelerator
+from .signatures import graph_to_compile
 
 _ITEM_SIZES = {
     tflite.TensorType.FLOAT32: 4,
@@ -104,6 +105,7 @@ class Inlined:
 class NamedSubGraph(tflite.SubGraph):
     """A graph, or a part of one, that hands out :class:`NamedTensor`."""
 
+    main: int = 0  # the graph that is compiled, which everybody knows as the first
     names: Sequence[str] = ()
     inlined: Inlined | None = None
     part: GraphPart | None = None
@@ -174,13 +176,18 @@ class NamedModel(tflite.Model):
     that; `expanded` are tensors there that stand for other values than the file has, by index.
     """
 
+    main: int = 0  # the graph that is compiled, which everybody knows as the first
     names: Sequence[str] = ()
     inlined: Inlined | None = None
     part: GraphPart | None = None
     expanded: Mapping[int, np.ndarray] = {}
 
+    def place_of(self, graph: int) -> int:
+        """Where `Subgraphs` has a graph of the file: the compiled one is in front."""
+        return {0: self.main, self.main: 0}.get(graph, graph)
+
     def Subgraphs(self, j: int) -> NamedSubGraph:
-        plain = super().Subgraphs(j)
+        plain = super().Subgraphs(self.place_of(j))
         graph = NamedSubGraph()
         graph.Init(plain._tab.Bytes, plain._tab.Pos)
         # Only the first graph's tensors are named; of the others, values alone are read.
@@ -190,8 +197,11 @@ class NamedModel(tflite.Model):
         return graph
 
 
-def read_model(data: bytes, label: str) -> NamedModel:
-    """The model in `data`; `label` names it in the :class:`UserError` of an unreadable one."""
+def read_model(data: bytes, label: str, signature: str | None = None) -> NamedModel:
+    """The model in `data`, its graph of a `signature` in front.
+
+    `label` names it in the :class:`UserError` of an unreadable one.
+    """
     if not tflite.Model.ModelBufferHasIdentifier(data, 0):
         raise UserError(f"{label} is not a readable TFLite model (it lacks the mark 'TFL3')")
     with reading(label):
@@ -202,7 +212,11 @@ def read_model(data: bytes, label: str) -> NamedModel:
         if subgraphs == 0:
             raise ValueError("it has no graph")
         _refuse_accelerators(model, len(data), label)
-        model.names = _unique_names(tflite.Model.Subgraphs(model, 0), len(data))
+        _length(model.SignatureDefsLength(), len(data), "signatures")
+        model.main = graph_to_compile(model, signature, label)
+        if not 0 <= model.main < subgraphs:
+            raise ValueError(f"a signature has graph {model.main} of {subgraphs}")
+        model.names = _unique_names(tflite.Model.Subgraphs(model, model.main), len(data))
         check_graph(model, 0, len(data))
         if model.Subgraphs(0).OutputsLength() == 0:
             raise ValueError("its graph has no output")

@@ -13,6 +13,7 @@ from .constant_shapes import options_of
 from .converter import DATA_INPUT, MOVES, Converter
 from .cut import named_graph
 from .reader import NamedModel, operator_name, type_name
+from .signatures import signatures_of
 from .variables import UPDATED
 
 _TABLES = (
@@ -73,12 +74,14 @@ def refuse_control_flow(model: NamedModel, label: str) -> None:
             f"export a single inference graph{suggestion(named_graph(model), places)}"
         )
     once = {
-        options_of(operator, tflite.CallOnceOptions).InitSubgraphIndex()
+        model.place_of(options_of(operator, tflite.CallOnceOptions).InitSubgraphIndex())
         for operator in operators
         if operator_name(model, operator) == "CALL_ONCE"
     }
     inlined = frozenset() if model.inlined is None else model.inlined.graphs
-    if model.SubgraphsLength() - len((once | inlined) - {0}) > 1 and model.part is None:
+    signed = len(set(signatures_of(model).values())) > 1  # the others are of other signatures
+    unread = model.SubgraphsLength() - len((once | inlined) - {0}) > 1
+    if unread and not signed and model.part is None:
         raise UserError(
             f"{label} has {model.SubgraphsLength()} subgraphs, of which only one could be "
             "compiled; export each signature as a model of its own"

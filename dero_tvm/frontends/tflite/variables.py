@@ -148,6 +148,7 @@ class _Reader:
 
     def _initialize(self, index: int) -> None:
         """Constants that the graph of CALL_ONCE assigns."""
+        index = self.model.place_of(index)
         if not 0 < index < self.model.SubgraphsLength():
             raise ValueError(f"CALL_ONCE runs graph {index} of {self.model.SubgraphsLength()}")
         graph = check_graph(self.model, index, self.file_size)

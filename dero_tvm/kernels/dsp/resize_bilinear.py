@@ -24,6 +24,8 @@ def resize_bilinear(request: Request) -> CKernel | None:
     s = request.signature
     if s.inputs[0].dtype != "int8" or s.inputs[0].shape[0] != 1:
         return None
+    if s["arithmetic"] == "litert_unsigned":  # which is floating-point
+        return None
     down, across = axes_of(s)
     if down.one > _WIDEST or down.one * across.one > _LARGEST or s["rounding"] not in _ROUNDINGS:
         return None

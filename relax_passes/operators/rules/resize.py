@@ -50,6 +50,7 @@ from ..bilinear_axis import Axis
 from ..fixed_point import onnx_rounding
 from ..resize2d import ARITHMETICS, ONNX_ROUNDINGS, nearest_table
 from ..resize_bilinear import COORDINATES, LARGEST_ONE, axes
+from ..resize_unsigned import needs_floats
 from ..sum_range import SumRange
 from .registry import Refusal
 
@@ -167,6 +168,16 @@ def _integers(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax.Exp
     _, height, width, _ = shape_of(call.args[0])
     rows, columns = axes((height, width), attrs)
     total = rows.one * columns.one
+    if rewriter.rounding == "double" and source.scale == epilogue.scale:  # uint8 of LiteRT
+        if attrs["scale"] is None and needs_floats(rows, columns, attrs["size"]):
+            return rewriter.dero(
+                "resize_bilinear",
+                [source.data],
+                epilogue.fused,
+                arithmetic="litert_unsigned",
+                **attrs,
+                **integer_clamp(epilogue),
+            )
     if total > LARGEST_ONE:
         raise Refusal(f"{total} parts of a pixel do not fit 32-bit sums")
     if source.scale != epilogue.scale:

@@ -37,13 +37,15 @@ def pool(g: Graph, x: str) -> str:
 
 
 def _refuse_larger_windows(lengths: tuple[int, ...], attributes: dict[str, Any]) -> None:
-    """A window beyond the padded image has no result in ONNX; ONNX Runtime gives it one."""
+    """A window beyond the padded image by a stride or more has no result."""
     axes = len(lengths)
     pads = attributes.get("pads", [0] * 2 * axes)
     dilations = attributes.get("dilations", [1] * axes)
     for axis, length in enumerate(lengths):
         span = (attributes["kernel_shape"][axis] - 1) * dilations[axis] + 1
-        if "SAME" not in attributes.get("auto_pad", "") and span > length + sum(pads[axis::axes]):
+        beyond = span - length - sum(pads[axis::axes])
+        rule = attributes.get("auto_pad", "")
+        if "SAME" not in rule and beyond >= attributes["strides"][axis]:
             raise Unfit("a window larger than the image")
 
 
@@ -77,6 +79,7 @@ def resize(g: Graph, x: str) -> str:
         return g.emit("Upsample", x, scales, mode=g.random.choice(("nearest", "linear")))
     mode = g.random.choice(("nearest", "nearest", "linear", "linear", "cubic"))
     coordinates = ["half_pixel", "asymmetric", "align_corners", "pytorch_half_pixel"]
+    coordinates += ["half_pixel_symmetric"] * (g.opset >= 19)
     attributes: dict[str, Any] = {
         "mode": mode,
         "coordinate_transformation_mode": g.random.choice(coordinates),
@@ -88,8 +91,7 @@ def resize(g: Graph, x: str) -> str:
         attributes["cubic_coeff_a"] = g.random.choice((-0.75, -0.5))
     roi = g.constant([]) if g.opset < 13 else ""
     if g.chance(0.5):
-        whole = [f for f in (1, 2, 3, 0.5) if h * f == int(h * f)]
-        factors = g.random.choice(whole), g.random.choice((1, 2, 3))
+        factors = g.random.choice((1, 2, 3, 0.5, 1.7)), g.random.choice((1, 2, 3, 2.3))
         return g.emit("Resize", x, roi, g.constant([1, 1, *factors]), **attributes)
     size = g.random.randint(1, 2 * h + 1), g.random.randint(1, 2 * w + 1)
     scales = g.constant(np.zeros(0)) if g.opset < 13 else ""
