@@ -368,3 +368,19 @@ def check_parts(module: Each, shapes: Sequence[tuple[int, ...]], names: Sequence
         expected = wanted.detach().numpy()
         assert actual.shape == expected.shape, name
         np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-5, err_msg=str(name))
+
+
+@pytest.mark.parametrize(
+    "resize",
+    [
+        resized(scale_factor=2, mode="bicubic"),
+        resized(size=(40, 30), mode="bilinear", antialias=True),
+    ],
+)
+def test_resized_row_by_row(resize: Callable[..., Any]) -> None:
+    """With a convolution before and behind, less than the resized image is in memory."""
+    layers = nn.Sequential(nn.Conv2d(3, 8, 1), resize, nn.Conv2d(8, 2, 1))
+    program, (image,) = exported(layers, [(1, 3, 24, 24)])
+    model = dero_tvm.compile(program, dero="stream")
+    resized_bytes = 8 * 4 * resize(image).shape[-2:].numel()
+    assert model.report.arena_bytes < resized_bytes, model.report.arena_bytes
