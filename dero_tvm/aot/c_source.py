@@ -52,7 +52,7 @@ class _Printer:
         program = self.program
         portable = [k for k in program.c_kernels if isinstance(k, Kernel)]
         natives = [k for k in program.c_kernels if isinstance(k, NativeFunction)]
-        support = support_code(file for kernel in natives for file in kernel.support)
+        support = support_code(program.support)
         bodies = _bodies(portable)
         kernels = [portable_function(kernel, bodies[kernel.name]) for kernel in portable]
         kernels += [native_function(kernel) for kernel in natives]

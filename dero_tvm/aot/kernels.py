@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -117,7 +117,8 @@ class KernelTable:
     ) -> NativeFunction:
         """The function of an operation with a native kernel; equal ones are one function.
 
-        With `strips`, which may be none, it goes by columns.
+        Of equal ones each has the support that its own operation needs: constants, too, say which
+        parts of shared functions are called.  With `strips`, which may be none, it goes by columns.
         """
         native = operation.native
         operator = operator_of(operation.signature.operator)
@@ -146,7 +147,7 @@ class KernelTable:
             self._native[key] = NativeFunction(
                 name, body, parameters, comment, native.support, native.qualifiers
             )
-        return self._native[key]
+        return replace(self._native[key], support=native.support)
 
     def _numbered(self, short: str) -> str:
         number = self._counts[short] = self._counts.get(short, -1) + 1

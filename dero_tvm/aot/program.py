@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -78,9 +79,18 @@ class Program:
     @property
     def c_kernels(self) -> tuple[Kernel | NativeFunction, ...]:
         """The functions that the C source calls, in the order of their first call."""
-        called = (stage.in_c.kernel for step in self.steps for stage in step.inner_stages)
-        functions = {k.name: k for k in called if isinstance(k, (Kernel, NativeFunction))}
+        functions = {k.name: k for k in self._called if isinstance(k, (Kernel, NativeFunction))}
         return tuple(functions.values())
+
+    @property
+    def support(self) -> tuple[Path, ...]:
+        """The files of C that these functions call, each once, by their first call."""
+        natives = (k for k in self._called if isinstance(k, NativeFunction))
+        return tuple(dict.fromkeys(file for kernel in natives for file in kernel.support))
+
+    @property
+    def _called(self) -> Iterator[object]:
+        return (stage.in_c.kernel for step in self.steps for stage in step.inner_stages)
 
 
 def build_program(scheduled: Scheduled, plan: MemoryPlan) -> Program:

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from dero_tvm.schedule.row_offsets import RowOffsets
-from relax_passes.operators import OperatorClass, Signature, TensorSpec
+from relax_passes.operators import OperatorClass, Signature, TensorSpec, implementation
 
 from .c_kernel import CKernel, Request
 from .kernel_table import candidates_of_part, register_kernel
@@ -87,7 +87,10 @@ def _parts(request: Request) -> Iterator[Request]:
     data, out = s.inputs[0], s.output
     image = _slice(data, data.channels // groups)
     result = _slice(out, out.channels // groups)
-    pieces = {name: np.split(array, groups) for name, array in request.constants.items()}
+    own = implementation(s).argument_names(s)  # what is joined to it may have others
+    pieces = {
+        name: np.split(array, groups) for name, array in request.constants.items() if name in own
+    }
     operands = [
         TensorSpec((spec.shape[0] // groups, *spec.shape[1:]), spec.dtype) for spec in s.inputs[1:]
     ]
