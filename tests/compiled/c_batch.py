@@ -75,7 +75,10 @@ class CBatch:
         text = _generate(program).replace(GUARD_BEGIN, "").replace(GUARD_END, "")
         text = text[re.search(r"^extern const|^/\*(?! \*?\n? \* The arena)", text, re.M).start() :]
         macs = _macs_of_a_column(program)
+        called = {kernel.name for kernel in program.c_kernels}
         for kernel in program.kernels:
+            if kernel.name not in called:  # all of its rows are left out
+                continue
             pattern = re.compile(_FUNCTION.format(kernel.name), re.MULTILINE | re.DOTALL)
             match = pattern.search(text)
             assert match, f"no kernel {kernel.name} in the C source"
