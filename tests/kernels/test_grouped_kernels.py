@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relax_passes.operators import TensorSpec
+from dero_tvm.kernels.c_kernel import Request
+from dero_tvm.kernels.kernel_table import candidates
+from relax_passes.operators import OperatorClass, Signature, TensorSpec
 from tests.compiled.native_kernel_runner import NativeKernel
 from tests.compiled.row_kernel_runner import RowKernel
 from tests.kernels import mve_cases
@@ -47,6 +50,26 @@ def test_bits(tmp_path: Path) -> None:
     collect()
     for with_kernel in check_on_cores(drawn, tmp_path):
         assert len(with_kernel) > len(drawn) / 2
+
+
+def test_constants_of_what_is_joined_to_it() -> None:
+    """They are of no group: a joined operator is asked for with all constants of both."""
+    own = {
+        "weight": np.ones((4, 1, 1, 2), "int8"),
+        "bias": np.zeros(4, "int32"),
+        "multiplier": np.full(4, 1 << 30, "int32"),
+        "shift": np.full(4, -6, "int32"),
+    }
+    data = TensorSpec((1, 3, 3, 4), "int8")
+    specs = (data, *(TensorSpec(array.shape, str(array.dtype)) for array in own.values()))
+    around = {"strides": (1, 1), "padding": (0, 0, 0, 0), "dilation": (1, 1), "groups": 2}
+    points = {"input_zero_point": 0, "weight_zero_point": 0, "output_zero_point": 0}
+    limits = {"minimum": None, "maximum": None, "rounding": "double"}
+    signature = Signature("dero.conv2d", specs, data, around | points | limits)
+    alone = Request(signature, OperatorClass.POINTWISE, own, frozenset({"dsp"}))
+    joined = replace(alone, constants={**own, "tables": np.zeros(1, "int8")})
+    one, other = (next(candidates(request)) for request in (alone, joined))
+    assert one.name == other.name and one.name.endswith("_groups")
 
 
 @pytest.mark.parametrize("dtype", ["float32", "int16"])
