@@ -58,7 +58,8 @@ _MORE = (
 )
 _RATIOS = (1.05, 1.2)  # of multiply-accumulates, in windows of columns
 _NO_USE, _ACCURACY = "no use here", "accuracy: to be measured"
-_READ = ("input_shapes", "inputs", "outputs", "signature")
+_OF_ONNX = ("input_shapes", "inputs", "outputs")  # how a file is read
+_READ = (*_OF_ONNX, "signature")
 _GIVEN = (*_READ, "keep_inputs", "reserve", "time_limit", "name")
 _CALIBRATION = 2  # random inputs, which make no difference to memory
 
@@ -214,7 +215,7 @@ class _Ladder:
 
             rng = np.random.default_rng(0)
             inputs = [random_inputs(self.loaded.inputs, rng) for _ in range(_CALIBRATION)]
-            read = {name: getattr(self._given, name) for name in _READ}
+            read = {name: getattr(self._given, name) for name in _OF_ONNX}
             found = estimate(quantize(self.model, inputs, **read).model, self.options)
         except UserError as error:
             yield _impossible(lever, first_line(error))

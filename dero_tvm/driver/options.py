@@ -72,6 +72,8 @@ class CompileOptions:
     inputs, outputs
         Tensors of the model file, by name, from which and up to which it is compiled: a sequence,
         or a text with commas.  What comes before or behind may be anything.
+    signature
+        Of a TFLite file with several signatures, the one to compile; the first if None.
     input_layout
         ``model`` keeps the layout of the model file; ``nhwc`` declares four-dimensional NCHW
         inputs channels-last, which saves a transpose on the device.

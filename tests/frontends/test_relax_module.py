@@ -52,7 +52,7 @@ def test_open_dimension() -> None:
 def test_module_without_main() -> None:
     with pytest.raises(UserError, match="no function named 'main'"):
         load(tvm.IRModule({}))
-    with pytest.raises(UserError, match="no function named 'main', but forward; call"):
+    with pytest.raises(UserError, match="no function named 'main', but forward; name"):
         load(tvm.IRModule({"forward": relu(1)["main"].with_attr("global_symbol", "forward")}))
 
 
