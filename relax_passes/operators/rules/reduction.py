@@ -63,6 +63,13 @@ _OF_TWO = {
 _MOST_AXES = 4  # that layouts and rows tell apart: image, height, width, channels
 
 
+def _axes_of(call: Any) -> list[int]:
+    """The axes that are reduced, in ascending order, counted from the front."""
+    rank = len(shape_of(call.args[0]))
+    axes = range(rank) if call.attrs.axis is None else call.attrs.axis
+    return sorted({int(axis) % rank for axis in axes})
+
+
 @SPELLINGS.register(*_OPERATORS)
 def _spell(rewriter: SpellingRewriter, call: Any) -> relax.Expr | None:
     forms = (_mean_of_means, _of_a_stack, _of_few_axes)
@@ -76,7 +83,7 @@ def _of_few_axes(rewriter: SpellingRewriter, call: Any) -> relax.Expr | None:
     long = [axis for axis, length in enumerate(shape) if length > 1]
     if len(shape) <= _MOST_AXES or len(long) + 1 >= len(shape):
         return None
-    axes = {int(a) % len(shape) for a in call.attrs.axis or range(len(shape))}
+    axes = _axes_of(call)
     reduced = [place for place, axis in enumerate(long, 1) if axis in axes]
     if not reduced:
         return None
@@ -91,10 +98,9 @@ def _of_a_stack(rewriter: SpellingRewriter, call: Any) -> relax.Expr | None:
     if call.op.name not in _OF_TWO:
         return None
     stack = rewriter.old.definition(call.args[0])
-    if not is_call(stack, "relax.stack") or call.attrs.keepdims or call.attrs.axis is None:
+    if not is_call(stack, "relax.stack") or call.attrs.keepdims:
         return None
-    rank = len(shape_of(call.args[0]))
-    if [int(a) % rank for a in call.attrs.axis] != [stack.attrs.axis % rank]:
+    if _axes_of(call) != [stack.attrs.axis % len(shape_of(call.args[0]))]:
         return None
     fields = rewriter.old.definition(stack.args[0])
     if not isinstance(fields, relax.Tuple):
@@ -111,16 +117,16 @@ def _mean_of_means(rewriter: SpellingRewriter, call: Any) -> relax.Expr | None:
         return None
     below: Any = rewriter.old.definition(call.args[0])
     shape = shape_of(call.args[0])
-    axes = {int(a) % len(shape) for a in call.attrs.axis or range(len(shape))}
-    if is_call(below, "relax.reshape", "relax.flatten") and len(shape) == 3 and axes == {2}:
+    axes = _axes_of(call)
+    if is_call(below, "relax.reshape", "relax.flatten") and len(shape) == 3 and axes == [2]:
         image = shape_of(below.args[0])
         if len(image) != 4 or image[:2] != shape[:2]:
             return None
     elif is_call(below, "relax.mean") and len(shape_of(below.args[0])) == 4:
         image = shape_of(below.args[0])
-        inner = {int(a) % 4 for a in below.attrs.axis or range(4)}
+        inner = _axes_of(below)
         left = [axis for axis in range(4) if below.attrs.keepdims or axis not in inner]
-        if inner | {left[axis] for axis in axes} != {2, 3}:
+        if {*inner, *(left[axis] for axis in axes)} != {2, 3}:
             return None
     else:
         return None
@@ -132,7 +138,7 @@ def _mean_of_means(rewriter: SpellingRewriter, call: Any) -> relax.Expr | None:
 def _layout(rewriter: LayoutRewriter, var: relax.Var, call: Any) -> relax.Expr:
     data, order = rewriter.regular(call.args[0])
     rank = len(order)
-    native = [int(a) % rank for a in (range(rank) if call.attrs.axis is None else call.attrs.axis)]
+    native = _axes_of(call)
     axes = sorted(order.index(axis) for axis in native)
     new = _OPERATORS[call.op.name](data, axis=axes, keepdims=call.attrs.keepdims)
     if call.attrs.keepdims:
@@ -150,9 +156,7 @@ def _select(rewriter: SelectionRewriter, var: relax.Var, call: Any) -> relax.Exp
     kind = {"relax.prod": "product"}.get(call.op.name, call.op.name.removeprefix("relax."))
     if kind not in ("max", "min"):
         check_float32(call)
-    rank = len(shape_of(call.args[0]))
-    axes = range(rank) if call.attrs.axis is None else call.attrs.axis
-    axes = tuple(sorted(int(axis) % rank for axis in axes))
+    axes = tuple(_axes_of(call))
     return rewriter.clamped(
         var, "reduce", [call.args[0]], kind=kind, axes=axes, keepdims=call.attrs.keepdims
     )
@@ -164,8 +168,7 @@ def _integers(rewriter: IntegerRewriter, var: relax.Var, call: Any) -> relax.Exp
     if source is None:
         return None
     shape = shape_of(call.args[0])
-    axes = range(len(shape)) if call.attrs.axis is None else call.attrs.axis
-    axes = tuple(sorted(int(axis) % len(shape) for axis in axes))
+    axes = tuple(_axes_of(call))
     epilogue = rewriter.epilogue(var, dtype=source.dtype)
     count = prod(shape[axis] for axis in axes)
     if is_call(call, "relax.mean"):
@@ -201,12 +204,10 @@ def _elements(reader: RegionReader, call: Any) -> ElementSum:
     if _over_the_image(call) and 1 not in shape_of(call.args[0])[2:]:
         raise NotLinear("is pooled over the image")
     value = reader.value(call.args[0])
-    rank = len(value.shape)
-    axes = range(rank) if call.attrs.axis is None else call.attrs.axis
-    axes = sorted({int(axis) % rank for axis in axes}, reverse=True)
+    axes = _axes_of(call)
     count = int(np.prod([value.shape[axis] for axis in axes]))
     reader.limit(value.cost * 2, len(value.terms) * count)
-    for axis in axes:
+    for axis in reversed(axes):
         value = value.summed(axis)
     if is_call(call, "relax.mean"):
         value = value.scaled(np.float64(1.0 / count))
@@ -216,10 +217,7 @@ def _elements(reader: RegionReader, call: Any) -> ElementSum:
 
 def _over_the_image(call: Any) -> bool:
     """A mean or sum over height and width of an image: the pooling at the network's end."""
-    rank = len(shape_of(call.args[0]))
-    if rank != 4 or call.attrs.axis is None:
-        return False
-    return {int(axis) % rank for axis in call.attrs.axis} == {2, 3}
+    return len(shape_of(call.args[0])) == 4 and _axes_of(call) == [2, 3]
 
 
 @NARROWING.register("dero.reduce")
