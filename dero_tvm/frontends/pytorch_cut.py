@@ -27,7 +27,7 @@ def cut_program(program: ExportedProgram, cut: Cut, label: str) -> ExportedProgr
     module = copy.deepcopy(program.graph_module)
     graph: Any = module.graph
     nodes = {node.name: node for node in graph.nodes}
-    made = [node for node in graph.nodes if node.op not in ("placeholder", "output")]
+    made = computed_nodes(graph)
     kept = {id(made[position]) for position in part.operators}
     inputs: dict[str, Any] = dict.fromkeys(part.inputs)
     for name in inputs:
@@ -59,9 +59,14 @@ def cut_program(program: ExportedProgram, cut: Cut, label: str) -> ExportedProgr
     return cut_off
 
 
+def computed_nodes(graph: Any) -> list[Any]:
+    """The nodes of a ``torch.fx.Graph`` that are neither inputs nor its outputs, in order."""
+    return [node for node in graph.nodes if node.op not in ("placeholder", "output")]
+
+
 def named_graph(program: ExportedProgram) -> NamedGraph:
     """The tensors of a program by the names of their nodes."""
-    made = [node for node in program.graph.nodes if node.op not in ("placeholder", "output")]
+    made = computed_nodes(program.graph)
     inputs = [str(name) for name in program.graph_signature.user_inputs]
     held = [node.name for node in program.graph.nodes if node.op == "placeholder"]
     return NamedGraph(

@@ -16,7 +16,7 @@ from relax_passes.ir.origins import Origin
 
 from .cut import Cut, suggestion
 from .pytorch_converters import CONVERTERS
-from .pytorch_cut import cut_program, named_graph
+from .pytorch_cut import computed_nodes, cut_program, named_graph
 from .pytorch_decompositions import decompositions
 from .pytorch_recurrent import RECURRENT
 from .pytorch_scatters import SCATTERS
@@ -88,9 +88,8 @@ def _refuse_numbers(program: ExportedProgram, label: str) -> None:
 
 
 def _refuse_operators(program: ExportedProgram, known: Collection[str], label: str) -> None:
-    made = [node for node in program.graph.nodes if node.op not in ("placeholder", "output")]
     problems = {}
-    for position, node in enumerate(made):
+    for position, node in enumerate(computed_nodes(program.graph)):
         if node.op == "call_function" and node.target.__name__ not in known:
             origin = _origin(node)
             problems[position] = f"{origin.operator} ({origin.name!r})"
@@ -105,8 +104,7 @@ def _refuse_what_varies(program: ExportedProgram, label: str) -> None:
     from torch.fx.experimental.symbolic_shapes import free_unbacked_symbols
 
     named = named_graph(program)
-    made = [node for node in program.graph.nodes if node.op not in ("placeholder", "output")]
-    for position, node in enumerate(made):
+    for position, node in enumerate(computed_nodes(program.graph)):
         if node.op != "call_function":
             continue
         origin = _origin(node)
