@@ -13,9 +13,7 @@ Exits with 1 if anything was found.
 
 from __future__ import annotations
 
-import argparse
 import sys
-import traceback
 from collections import Counter
 from dataclasses import replace
 
@@ -25,9 +23,9 @@ import dero_tvm
 from dero_tvm.boards.board import load_board
 from dero_tvm.boundary.input_arrays import random_inputs
 from dero_tvm.runners import RunResult, run_host_c, run_qemu
+from tests.campaigns.by_seed import run_by_seed
 from tests.campaigns.compared_outputs import assert_equal_outputs, guarded_outputs
 from tests.models.random_networks import random_network
-from tests.trust import record
 
 BOARDS = ("mps2-an386", "mps3-an547")  # Cortex-M4 with DSP and FPU, Cortex-M55 with MVE
 MODES = ("none", "stream")
@@ -63,34 +61,17 @@ def check_network(seed: int, counts: Counter[str]) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("networks", type=int)
-    parser.add_argument("--first", type=int, default=0, help="the first seed")
-    parser.add_argument("--record", action="store_true", help="for docs/trust.md")
-    options = parser.parse_args()
-    counts: Counter[str] = Counter()
-    faults = 0
-    for seed in range(options.first, options.first + options.networks):
-        try:
-            check_network(seed, counts)
-        except Exception:
-            faults += 1
-            print(f"seed {seed}: {traceback.format_exc(limit=-2)}", flush=True)
-        if (seed + 1) % 10 == 0:
-            print(f"to seed {seed}: {dict(counts)}, {faults} faults", flush=True)
-    print(f"{options.networks} networks, {dict(counts)}, {faults} faults")
-    if options.record and not faults:
-        record(
-            "random_boards",
-            claim="The kernels of Arm cores, in networks as written and streamed, give the outputs"
-            " of portable ones with whole tensors, do nothing undefined under AddressSanitizer and"
-            " UndefinedBehaviorSanitizer, and on emulated boards write nothing outside the arena.",
-            command=f"python -m tests.campaigns.random_boards {options.networks}",
-            counts={"random networks": options.networks, **counts},
-            faults="gcc 12 warned of the depthwise float32 kernel where there are fewer than four"
-            " channels: of reads behind the bias that are not done",
-        )
-    return 1 if faults else 0
+    """The command line."""
+    return run_by_seed(
+        "random_boards",
+        check_network,
+        about=__doc__.splitlines()[0],
+        claim="The kernels of Arm cores, in networks as written and streamed, give the outputs"
+        " of portable ones with whole tensors, do nothing undefined under AddressSanitizer and"
+        " UndefinedBehaviorSanitizer, and on emulated boards write nothing outside the arena.",
+        faults="gcc 12 warned of the depthwise float32 kernel where there are fewer than four"
+        " channels: of reads behind the bias that are not done",
+    )
 
 
 if __name__ == "__main__":

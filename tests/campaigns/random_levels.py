@@ -14,10 +14,8 @@ Exits with 1 if anything was found.
 
 from __future__ import annotations
 
-import argparse
 import shutil
 import sys
-import traceback
 from collections import Counter
 
 import numpy as np
@@ -25,9 +23,9 @@ import numpy as np
 import dero_tvm
 from dero_tvm.boundary.input_arrays import random_inputs
 from dero_tvm.runners import run_host_c
+from tests.campaigns.by_seed import run_by_seed
 from tests.campaigns.compared_outputs import guarded_outputs
 from tests.models.random_networks import random_network
-from tests.trust import record
 
 SEPARATE_STEPS = ("--param=large-function-insns=30", "--param=large-function-growth=10")
 LEVELS = {
@@ -58,31 +56,14 @@ def check_network(seed: int, counts: Counter[str]) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("networks", type=int)
-    parser.add_argument("--first", type=int, default=0, help="the first seed")
-    parser.add_argument("--record", action="store_true", help="for docs/trust.md")
-    options = parser.parse_args()
-    counts: Counter[str] = Counter()
-    faults = 0
-    for seed in range(options.first, options.first + options.networks):
-        try:
-            check_network(seed, counts)
-        except Exception:
-            faults += 1
-            print(f"seed {seed}: {traceback.format_exc(limit=-2)}", flush=True)
-        if (seed + 1) % 10 == 0:
-            print(f"to seed {seed}: {dict(counts)}, {faults} faults", flush=True)
-    print(f"{options.networks} networks, {dict(counts)}, {faults} faults")
-    if options.record and not faults:
-        record(
-            "random_levels",
-            claim="The C of a network gives the same bits from gcc and clang at every level of"
-            " optimization.",
-            command=f"python -m tests.campaigns.random_levels {options.networks}",
-            counts={"random networks": options.networks, **counts},
-        )
-    return 1 if faults else 0
+    """The command line."""
+    return run_by_seed(
+        "random_levels",
+        check_network,
+        about=__doc__.splitlines()[0],
+        claim="The C of a network gives the same bits from gcc and clang at every level of"
+        " optimization.",
+    )
 
 
 if __name__ == "__main__":
