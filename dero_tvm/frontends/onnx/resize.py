@@ -8,6 +8,7 @@ told; all else is a sum of elements at constant places, axis by axis: see `weigh
 from __future__ import annotations
 
 from collections.abc import Callable, MutableSequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -43,9 +44,9 @@ def resize(
     given = [_values(operand) for operand in inputs[1:]]
     region, scales, sizes = [*given, None, None, None][:3]
     axes = requested(shape_of(data), scales, sizes, region, attrs)
-    if len(axes) == 3:
-        return _along_time(data, axes, attrs, convert, builder)
-    return _resized(data, axes, attrs, convert, builder)
+    coordinates = attrs.get("coordinate_transformation_mode", b"half_pixel").decode()
+    node = _Resize(attrs, coordinates, convert, builder)
+    return node.along_time(data, axes) if len(axes) == 3 else node.resized(data, axes)
 
 
 def _values(expr: Any) -> np.ndarray | None:
@@ -60,47 +61,93 @@ def _values(expr: Any) -> np.ndarray | None:
     return values if values.size else None
 
 
-def _along_time(
-    data: Any,
-    axes: list[AxisRequest],
-    attrs: dict[str, Any],
-    convert: Convert,
-    builder: relax.BlockBuilder,
-) -> relax.Expr:
-    """A sequence [N, C, T] as an image of one column."""
-    image = reshaped(data, [*shape_of(data), 1], builder)
-    column = AxisRequest(1, 1, np.float32(1))
-    resized = builder.emit(_resized(image, [*axes, column], attrs, convert, builder))
-    return reshaped(resized, shape_of(resized)[:3], builder)
+@dataclass(frozen=True)
+class _Resize:
+    """A node: what holds for all of its axes, and what it is made with."""
 
+    attrs: dict[str, Any]
+    coordinates: str
+    convert: Convert
+    builder: relax.BlockBuilder
 
-def _resized(
-    data: Any,
-    axes: list[AxisRequest],
-    attrs: dict[str, Any],
-    convert: Convert,
-    builder: relax.BlockBuilder,
-) -> relax.Expr:
-    if all(axis.size == axis.length for axis in axes):
+    def along_time(self, data: Any, axes: list[AxisRequest]) -> relax.Expr:
+        """A sequence [N, C, T] as an image of one column."""
+        image = reshaped(data, [*shape_of(data), 1], self.builder)
+        column = AxisRequest(1, 1, np.float32(1))
+        resized = self.builder.emit(self.resized(image, [*axes, column]))
+        return reshaped(resized, shape_of(resized)[:3], self.builder)
+
+    def resized(self, data: Any, axes: list[AxisRequest]) -> relax.Expr:
+        if all(axis.size == axis.length for axis in axes):
+            return data
+        mode = self.attrs.get("mode", b"nearest")
+        if mode == b"nearest":
+            resized = self._nearest(data, axes)
+        elif mode == b"linear" and not self.attrs.get("antialias"):
+            resized = self._bilinear(data, axes)
+        else:
+            resized = self._mixed(data, axes)
+        return resized if self.coordinates != CROPS else self._cropped(resized, axes)
+
+    def _nearest(self, data: Any, axes: list[AxisRequest]) -> relax.Expr:
+        mode = self.attrs.get("nearest_mode", b"round_prefer_floor")
+        if mode == SHRINKING_ROUNDS_UP:
+            shrinks = {axis.scale < 1 for axis in axes if axis.scale != 1}
+            mode = mode if len(shrinks) > 1 else b"ceil" if True in shrinks else b"floor"
+        known = _as_tvm_has_it(axes, self.coordinates)
+        if known in NEAREST and mode != SHRINKING_ROUNDS_UP:
+            return self._by_sizes(data, axes, known, nearest_mode=mode)
+        for number, axis in enumerate(axes):
+            if not axis.is_whole:
+                places = axis.nearest(_listed(axis, self.coordinates), mode)
+                data = at_places(data, number, places, self.builder.emit)
         return data
-    coordinates = attrs.get("coordinate_transformation_mode", b"half_pixel").decode()
-    mode = attrs.get("mode", b"nearest")
-    if mode == b"nearest":
-        resized = _nearest(data, axes, coordinates, attrs, convert, builder)
-    elif mode == b"linear" and not attrs.get("antialias"):
-        resized = _bilinear(data, axes, coordinates, attrs, convert, builder)
-    else:
-        resized = _mixed(data, axes, coordinates, attrs, builder)
-    return resized if coordinates != CROPS else _cropped(resized, axes, attrs, builder)
 
+    def _bilinear(self, data: Any, axes: list[AxisRequest]) -> relax.Expr:
+        known = _as_tvm_has_it(axes, self.coordinates)
+        if known is not None:
+            return self._by_sizes(data, axes, known)
+        if len(axes) == 4 and all(axis.scale == 1 for axis in axes[:2]):
+            scales = [float(axis.scale) for axis in axes[2:]]
+            size = [axis.size for axis in axes[2:]]
+            scaled = scaled_bilinear(data, scales, self.coordinates, self.builder, size)
+            if scaled is not None:
+                return scaled
+        return self._mixed(data, axes)
 
-def _by_sizes(
-    data: Any, axes: list[AxisRequest], attrs: dict[str, Any], convert: Convert, coordinates: str
-) -> relax.Expr:
-    """TVM's operator, which takes the quotient of the sizes for the scale."""
-    sizes = relax.const(np.array([axis.size for axis in axes], np.int64))
-    attrs = attrs | {"coordinate_transformation_mode": coordinates.encode()}
-    return convert([data, None, None, sizes], attrs)
+    def _by_sizes(
+        self, data: Any, axes: list[AxisRequest], known: str, **more: bytes
+    ) -> relax.Expr:
+        """TVM's operator, which takes the quotient of the sizes for the scale."""
+        sizes = relax.const(np.array([axis.size for axis in axes], np.int64))
+        attrs = self.attrs | more | {"coordinate_transformation_mode": known.encode()}
+        return self.convert([data, None, None, sizes], attrs)
+
+    def _mixed(self, data: Any, axes: list[AxisRequest]) -> relax.Expr:
+        if "float" not in str(data.ty.dtype):
+            raise ValueError(f"it mixes pixels of {data.ty.dtype}; dequantize them before")
+        for number in reversed(range(len(axes))):
+            axis = axes[number]
+            if not axis.is_whole:
+                taps = _taps(axis, _listed(axis, self.coordinates), self.attrs)
+                data = weighted_places(data, number, taps, self.builder.emit)
+        return data
+
+    def _cropped(self, data: relax.Expr, axes: list[AxisRequest]) -> relax.Expr:
+        """`extrapolation_value` where the region is outside of the data."""
+        outside = np.zeros([1] * len(axes), bool)
+        for number, axis in enumerate(axes):
+            positions = axis.positions(CROPS)
+            beyond = (positions < 0) | (positions > axis.length - 1)
+            outside = outside | beyond.reshape(
+                [-1 if other == number else 1 for other in range(len(axes))]
+            )
+        if not outside.any():
+            return data
+        dtype = str(data.ty.dtype)
+        filled = np.array(self.attrs.get("extrapolation_value", 0.0)).astype(dtype)
+        value = relax.const(filled, dtype)
+        return relax.op.where(relax.const(outside), value, self.builder.normalize(data))
 
 
 def _as_tvm_has_it(axes: list[AxisRequest], coordinates: str) -> str | None:
@@ -113,65 +160,6 @@ def _as_tvm_has_it(axes: list[AxisRequest], coordinates: str) -> str | None:
     if coordinates == "half_pixel_symmetric" and quotients:
         return "half_pixel"
     return coordinates if quotients and coordinates in COORDINATES else None
-
-
-def _nearest(
-    data: Any,
-    axes: list[AxisRequest],
-    coordinates: str,
-    attrs: dict[str, Any],
-    convert: Convert,
-    builder: relax.BlockBuilder,
-) -> relax.Expr:
-    mode = attrs.get("nearest_mode", b"round_prefer_floor")
-    if mode == SHRINKING_ROUNDS_UP:
-        shrinks = {axis.scale < 1 for axis in axes if axis.scale != 1}
-        mode = mode if len(shrinks) > 1 else b"ceil" if True in shrinks else b"floor"
-    known = _as_tvm_has_it(axes, coordinates)
-    if known in NEAREST and mode != SHRINKING_ROUNDS_UP:
-        return _by_sizes(data, axes, attrs | {"nearest_mode": mode}, convert, known)
-    for number, axis in enumerate(axes):
-        if not axis.is_whole:
-            places = axis.nearest(_listed(axis, coordinates), mode)
-            data = at_places(data, number, places, builder.emit)
-    return data
-
-
-def _bilinear(
-    data: Any,
-    axes: list[AxisRequest],
-    coordinates: str,
-    attrs: dict[str, Any],
-    convert: Convert,
-    builder: relax.BlockBuilder,
-) -> relax.Expr:
-    known = _as_tvm_has_it(axes, coordinates)
-    if known is not None:
-        return _by_sizes(data, axes, attrs, convert, known)
-    if len(axes) == 4 and all(axis.scale == 1 for axis in axes[:2]):
-        scales = [float(axis.scale) for axis in axes[2:]]
-        size = [axis.size for axis in axes[2:]]
-        scaled = scaled_bilinear(data, scales, coordinates, builder, size)
-        if scaled is not None:
-            return scaled
-    return _mixed(data, axes, coordinates, attrs, builder)
-
-
-def _mixed(
-    data: Any,
-    axes: list[AxisRequest],
-    coordinates: str,
-    attrs: dict[str, Any],
-    builder: relax.BlockBuilder,
-) -> relax.Expr:
-    if "float" not in str(data.ty.dtype):
-        raise ValueError(f"it mixes pixels of {data.ty.dtype}; dequantize them before")
-    for number in reversed(range(len(axes))):
-        axis = axes[number]
-        if not axis.is_whole:
-            taps = _taps(axis, _listed(axis, coordinates), attrs)
-            data = weighted_places(data, number, taps, builder.emit)
-    return data
 
 
 def _taps(axis: AxisRequest, coordinates: str, attrs: dict[str, Any]) -> Taps:
@@ -201,21 +189,3 @@ def _listed(axis: AxisRequest, coordinates: str) -> str:
             f"scale of {axis.scale:g} is supported for up to {_MOST_PLACES:,}"
         )
     return coordinates
-
-
-def _cropped(
-    data: relax.Expr, axes: list[AxisRequest], attrs: dict[str, Any], builder: relax.BlockBuilder
-) -> relax.Expr:
-    """`extrapolation_value` where the region of ``tf_crop_and_resize`` is outside of the data."""
-    outside = np.zeros([1] * len(axes), bool)
-    for number, axis in enumerate(axes):
-        positions = axis.positions(CROPS)
-        beyond = (positions < 0) | (positions > axis.length - 1)
-        outside = outside | beyond.reshape(
-            [-1 if other == number else 1 for other in range(len(axes))]
-        )
-    if not outside.any():
-        return data
-    dtype = str(data.ty.dtype)
-    value = relax.const(np.array(attrs.get("extrapolation_value", 0.0)).astype(dtype), dtype)
-    return relax.op.where(relax.const(outside), value, builder.normalize(data))
