@@ -193,10 +193,7 @@ def calls_in_order(
 
     An operator's first call is for its first row (the last one, if `descending`), and so on.
     """
-    simulation = _Simulation(operators, descending, whole)
-    simulation.trace = []
-    simulation.run()
-    return simulation.trace
+    return _Simulation(operators, descending, whole).calls()
 
 
 @dataclass(frozen=True)
@@ -284,14 +281,7 @@ class _Simulation:
 
     def run(self) -> RowSchedule:
         distances = self._run_driver()
-        incomplete = [
-            index
-            for index, op in enumerate(self.operators)
-            if op.result not in self.rings and self.made[index] < self.wanted[index]
-        ]
-        for index in incomplete:
-            while self.made[index] < self.wanted[index]:
-                self._make(index)
+        incomplete = self._complete()
         return RowSchedule(
             self.rings,
             self.in_place,
@@ -300,6 +290,14 @@ class _Simulation:
             tuple(self.made),
             tuple(incomplete),
         )
+
+    def calls(self) -> list[int]:
+        """The operator of each call, in order; nothing else is asked of the run."""
+        self.trace = []
+        for _ in range(self.operators[-1].steps):
+            self._make(len(self.operators) - 1)
+        self._complete()
+        return self.trace
 
     def demands(self) -> tuple[Demand, ...]:
         """Who has asked whom."""
@@ -445,6 +443,18 @@ class _Simulation:
             return reader.anywhere
         driver = len(self.operators) - 1
         return self.rows_after[driver][row + 1] * row_bytes - oldest * reader.row_bytes
+
+    def _complete(self) -> list[int]:
+        """Make the rows of whole tensors that the driver has not asked for; whose they are."""
+        incomplete = [
+            index
+            for index, op in enumerate(self.operators)
+            if op.result not in self.rings and self.made[index] < self.wanted[index]
+        ]
+        for index in incomplete:
+            while self.made[index] < self.wanted[index]:
+                self._make(index)
+        return incomplete
 
     def _make(self, index: int) -> None:
         """Make the next row of operator `index`, and first every row that it needs."""

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import gcd
 
+import numpy as np
+
 from .lives import Block
 
 MOST_PAIRS = 1_000_000  # that are looked at
@@ -36,19 +38,17 @@ class Conflicts:
 
 def conflicts_of(blocks: Sequence[Block], unit: int) -> Conflicts | None:
     """The conflicts of `blocks` at multiples of `unit` bytes; None if there are too many pairs."""
+    if _pairs_alive_together(blocks) > MOST_PAIRS:
+        return None
     near: list[dict[int, tuple[int, int]]] = [{} for _ in blocks]
     parts = [
         (r.start, r.end, r.offset, r.size, i) for i, b in enumerate(blocks) for r in b.rectangles
     ]
     parts.sort()
     alive: list[tuple[int, int, int, int, int]] = []
-    pairs = 0
     for part in parts:
         start, _, offset, size, block = part
         alive = [other for other in alive if other[1] > start]
-        pairs += len(alive)
-        if pairs > MOST_PAIRS:
-            return None
         for _, _, its_offset, its_size, other in alive:
             if other != block:
                 above, below = offset + size - its_offset, its_offset + its_size - offset
@@ -64,3 +64,13 @@ def conflicts_of(blocks: Sequence[Block], unit: int) -> Conflicts | None:
         [[(other, *gaps) for other, gaps in others.items()] for others in near],
         gcd(*alignments, *(n for _, _, offset, size, _ in parts for n in (offset, size))),
     )
+
+
+def _pairs_alive_together(blocks: Sequence[Block]) -> int:
+    """How many pairs of rectangles share a call, those of one block included."""
+    rectangles = [rectangle for block in blocks for rectangle in block.rectangles]
+    starts = np.sort([rectangle.start for rectangle in rectangles])
+    ends = np.sort([rectangle.end for rectangle in rectangles])
+    # Of those that start no later, each meets all that have not ended.
+    ended = np.searchsorted(ends, starts, side="right")
+    return int((np.arange(len(starts)) - ended).sum())

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -37,17 +38,17 @@ class Block:
     rectangles: tuple[Rectangle, ...]
     alignment: int
 
-    @property
+    @cached_property
     def start(self) -> int:
         """The call with which it begins."""
         return min(rectangle.start for rectangle in self.rectangles)
 
-    @property
+    @cached_property
     def end(self) -> int:
         """The call before which it ends."""
         return max(rectangle.end for rectangle in self.rectangles)
 
-    @property
+    @cached_property
     def bytes(self) -> int:
         """Bytes from its start to the end of its farthest rectangle."""
         return max(rectangle.offset + rectangle.size for rectangle in self.rectangles)
@@ -64,7 +65,7 @@ class Lives:
     homes: tuple[tuple[tuple[int, int] | None, ...], ...]
     calls: int
 
-    @property
+    @cached_property
     def live_bytes(self) -> np.ndarray:
         """Bytes alive during each call; no placement needs less than the greatest of them."""
         change = np.zeros(self.calls + 1, np.int64)
@@ -74,7 +75,7 @@ class Lives:
                 change[rectangle.end] -= rectangle.size
         return np.cumsum(change)[:-1]
 
-    @property
+    @cached_property
     def peak(self) -> int:
         """The most bytes alive during a call."""
         return int(self.live_bytes.max(initial=0))
