@@ -19,6 +19,7 @@ from .integer_arithmetic import IntegerRewriter
 from .integer_operand import Quantized, integer_factors, refuse_overflow
 
 _INT32 = np.iinfo(np.int32)
+_MOST_OFF = 0.125  # steps of a result, by which a bias may be off
 
 
 def are_unsigned(rewriter: IntegerRewriter) -> bool:
@@ -109,7 +110,13 @@ def _bias(
         if bias.scale is not None and np.allclose(bias.scale, unit, rtol=1e-4, atol=0.0):
             wide = bias.values.dtype == np.int64
             return np.ascontiguousarray(bias.values).astype(np.int64 if wide else np.int32)
-    rounded = np.rint(bias.real().astype(np.float64) / unit)
+    exact = bias.real().astype(np.float64) / unit
+    rounded = np.rint(exact)
+    # What is no whole number of units is several steps of a result with a smaller scale.
+    assert epilogue.scale is not None, "of the layers that stay float nobody asks this"
+    steps = float((np.abs(rounded - exact) * unit).max(initial=0.0)) / epilogue.scale
+    if steps > _MOST_OFF:
+        raise Refusal(f"its bias in whole units of its sums would be {steps:.2g} steps off")
     if (rounded < _INT32.min).any() or (rounded > _INT32.max).any():
         raise Refusal("its bias does not fit 32 bits in units of the accumulator")
     return rounded.astype(np.int32)

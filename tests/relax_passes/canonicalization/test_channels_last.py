@@ -17,6 +17,7 @@ DEPTHWISE = rng.normal(size=(12, 1, 3, 3)).astype("float32")
 DENSE = rng.normal(size=(36, 5)).astype("float32")
 QUANTIZED = rng.integers(-128, 128, (4, 3, 3, 3)).astype("int8")
 SCALES = rng.uniform(0.1, 1.0, 4).astype("float32")
+GAINS = rng.uniform(1.0, 2.0, 4).astype("float32")
 NHWC = {"data_layout": "NHWC", "kernel_layout": "OHWI", "out_layout": "NHWC"}
 
 
@@ -128,6 +129,18 @@ def axes_of_the_layout(emit, x):
     return op.mean(e, axis=[1, 2])
 
 
+def gains_by_pixels(emit, x):
+    a = emit(op.nn.conv2d(emit(to_nchw(x)), const(WEIGHT)))
+    factor = op.divide(op.mean(a, axis=[1], keepdims=True), const(GAINS.reshape(1, 4, 1, 1)))
+    return to_nhwc(op.multiply(a, factor))
+
+
+def pixels_by_gains(emit, x):
+    a = emit(op.nn.conv2d(x, ohwi(WEIGHT), **NHWC))
+    factor = op.divide(op.mean(a, axis=[3], keepdims=True), const(GAINS.reshape(1, 1, 1, 4)))
+    return op.multiply(a, factor)
+
+
 def quantized(emit, x):
     zero = relax.const(0, "int32")
     a = emit(op.dequantize(x, relax.const(0.5, "float32"), zero, axis=1))
@@ -148,6 +161,7 @@ def quantized_along_the_last_axis(emit, x):
         ((1, 8, 8, 3), "float32", flatten, moved_weights),
         ((1, 5, 5, 12), "float32", channel_shuffle, one_transpose),
         ((1, 8, 8, 3), "float32", axes, axes_of_the_layout),
+        ((1, 8, 8, 3), "float32", gains_by_pixels, pixels_by_gains),
         ((1, 3, 8, 8), "int8", quantized, quantized_along_the_last_axis),
     ],
 )
