@@ -23,9 +23,11 @@ def first_that_fits(
 
     A few plans are made, for their rows may find no places within the bytes that are alive; the
     smallest is the last of them, and is made without a limit, too: that is the least there is.
-    None if none of them fits.
+    It is also tried where the bytes alive are more than the budget, which are an estimate: made, a
+    plan may need fewer, since outputs go over inputs.  None if none of them fits.
     """
-    fitting = [p for p in plans.within(max_recompute) if p.live_bytes <= budget]
+    known = plans.within(max_recompute)
+    fitting = [p for p in known if p.live_bytes <= budget] or known[-1:]
     for point in _attempts(fitting):
         made = plans.made(point, make, budget + 1)
         if made is None and point is fitting[-1]:

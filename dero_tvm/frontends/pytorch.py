@@ -96,7 +96,7 @@ def load_exported_program(
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            imported = import_program(program, label, cut)
+            imported = import_program(program, label, cut, input_shapes)
     except UserError:
         raise
     except Exception as error:  # converters assert, look up and raise freely

@@ -20,6 +20,7 @@ from .pytorch_cut import computed_nodes, cut_program, named_graph
 from .pytorch_decompositions import decompositions
 from .pytorch_recurrent import RECURRENT
 from .pytorch_scatters import SCATTERS
+from .pytorch_sizes import Sizes, fix_sizes
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -40,7 +41,9 @@ class ImportedProgram:
     origins: dict[relax.Expr, Origin]
 
 
-def import_program(program: ExportedProgram, label: str, cut: Cut) -> ImportedProgram:
+def import_program(
+    program: ExportedProgram, label: str, cut: Cut, input_shapes: Sizes | None = None
+) -> ImportedProgram:
     """A program as Relax, or what `cut` leaves of it.  Raises :class:`UserError`."""
     from tvm.relax.frontend.torch.exported_program_translator import ExportedProgramImporter
 
@@ -52,6 +55,7 @@ def import_program(program: ExportedProgram, label: str, cut: Cut) -> ImportedPr
     if cut:
         program = cut_program(program, cut, label)
     _refuse_numbers(program, label)
+    fix_sizes(program, label, input_shapes)
     _refuse_operators(program, known, label)
     _refuse_what_varies(program, label)
     module = importer.from_exported_program(

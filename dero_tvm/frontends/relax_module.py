@@ -58,6 +58,9 @@ def load_relax(
     )
 
 
+_BOUNDS = ("tir_var_lower_bound", "tir_var_upper_bound")  # of symbols, of which none remains
+
+
 def bind_dimensions(
     module: tvm.IRModule,
     names: Sequence[str],
@@ -85,10 +88,11 @@ def bind_dimensions(
                     f"{label}: a dimension of input {name!r} is the expression {dim}; only sizes "
                     "and symbols are supported"
                 )
-    if not binding:
+    bounds = [name for name in _BOUNDS if main.attrs is not None and name in main.attrs]
+    if not binding and not bounds:
         return module
     bound = main.bind_symbolic_vars(binding)
-    for attribute in ("tir_var_lower_bound", "tir_var_upper_bound"):
+    for attribute in bounds:
         bound = bound.without_attr(attribute)
     module = module.clone()
     module["main"] = bound

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from numbers import Integral
 
 from dero_tvm.boundary.errors import UserError
 
@@ -72,9 +73,10 @@ def _check_given(
     label: str, name: str, dims: Sequence[Dimension] | None, shape: Sequence[int]
 ) -> None:
     asked = format_shape(list(shape))
-    if any(size <= 0 for size in shape):
+    if not all(isinstance(size, Integral) and size > 0 for size in shape):
         raise UserError(
-            f"{label}: --input-shapes gives {name!r} the shape {asked}; sizes must be positive"
+            f"{label}: --input-shapes gives {name!r} the shape {asked}; sizes must be positive "
+            "whole numbers"
         )
     if dims is None:
         return

@@ -10,6 +10,7 @@ import pytest
 from tvm import relax
 
 import dero_tvm
+from dero_tvm.boards.board import load_board
 from tests.aot.networks import float32_normalized, int8_block, module_of
 
 WARNINGS = (
@@ -21,6 +22,8 @@ COMPILERS = {
     "clang": ["-std=c11", "-O2", "-Wmissing-variable-declarations"],
     "arm-none-eabi-gcc": ["-std=c11", "-O2", "-mcpu=cortex-m7", "-mthumb"],
 }
+# Without instructions of their own, with those for int8 and floats, with vectors.
+BOARDS = ("rpi_pico", "mps2-an386", "mps3-an547")
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +49,30 @@ def test_no_warning(compiler: str, sources: list[Path], tmp_path: Path) -> None:
             [*command, "-o", str(tmp_path / "out.o")], capture_output=True, text=True
         )
         assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("board", BOARDS)
+def test_no_warning_of_a_boards_kernels(board: str, tmp_path: Path) -> None:
+    compiler = "arm-none-eabi-gcc"
+    if shutil.which(compiler) is None:
+        pytest.skip(f"{compiler} is not installed")
+    for name, module in (("int8", int8_block()), ("float32", float32_normalized())):
+        compiled = dero_tvm.compile(module, dero="stream", target=board)
+        compiled.archive.extract_c(tmp_path / name)
+    sources = sorted(tmp_path.glob("*/*.c"))
+    # As users have them: small or fast, old or new C, other signs of char and sizes of enum.
+    for flags in (
+        ["-std=c99", "-Os", "-fshort-enums", "-funsigned-char"],
+        ["-std=c11", "-O3", "-DTVMGEN_CHECK=1", "-DTVMGEN_PROFILE=TVMGEN_DWT"],
+    ):
+        command = [compiler, *load_board(board).flags, *flags, *WARNINGS, "-c"]
+        for path in sources:
+            done = subprocess.run(
+                [*command, str(path), "-o", str(tmp_path / "out.o")],
+                capture_output=True,
+                text=True,
+            )
+            assert done.returncode == 0, done.stderr
 
 
 def test_no_include_without_use(sources: list[Path]) -> None:

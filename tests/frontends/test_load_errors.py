@@ -257,7 +257,8 @@ def test_input_shapes_that_do_not_fit(tmp_path: Path) -> None:
     contradiction = "gives 'x' the shape [1, 4], which contradicts the model's [batch, 3]"
     assert contradiction in refusal(path, input_shapes={"x": (1, 4)})
     assert "contradicts" in refusal(path, input_shapes={"x": (1, 3, 1)})
-    assert "sizes must be positive" in refusal(path, input_shapes={"x": (0, 3)})
+    for size in (0, 1.0, "batch", None):
+        assert "sizes must be positive whole" in refusal(path, input_shapes={"x": (size, 3)})
 
 
 def test_shape_known_only_at_run_time() -> None:

@@ -220,6 +220,10 @@ DSP_INLINE int32_t dsp_high_difference_rounded(int32_t a, int32_t b) {
 #endif
 }
 
+#if defined(__GNUC__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wsign-conversion" /* inside of gcc's __ssat */
+#endif
 /* The value in [-128, 127] that lies nearest. */
 DSP_INLINE int32_t dsp_saturate8(int32_t value) {
 #if DSP_NATIVE
@@ -228,3 +232,6 @@ DSP_INLINE int32_t dsp_saturate8(int32_t value) {
   return value < -128 ? -128 : value > 127 ? 127 : value;
 #endif
 }
+#if defined(__GNUC__)
+#pragma GCC diagnostic pop
+#endif

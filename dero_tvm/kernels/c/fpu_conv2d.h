@@ -25,6 +25,11 @@ struct fpu_block {
 };
 
 #if defined(__ARM_FP) && defined(__thumb2__)
+/* All that one instruction reads, to tell the compiler so. */
+struct fpu_four {
+  arena_float numbers[4];
+};
+
 /* Reads four numbers with one instruction, where compilers take four; returns where they end. */
 DSP_INLINE const float *fpu_load_four(const float *from, float w[4]) {
   register float s28 __asm__("s28");
@@ -33,7 +38,7 @@ DSP_INLINE const float *fpu_load_four(const float *from, float w[4]) {
   register float s31 __asm__("s31");
   __asm__("vldmia %0!, {s28-s31}"
           : "+r"(from), "=t"(s28), "=t"(s29), "=t"(s30), "=t"(s31)
-          : "m"(*(const float(*)[4])from));
+          : "m"(*(const struct fpu_four *)from));
   w[0] = s28, w[1] = s29, w[2] = s30, w[3] = s31;
   return from;
 }
@@ -46,7 +51,7 @@ DSP_INLINE const float *fpu_load_others(const float *from, float w[4]) {
   register float s27 __asm__("s27");
   __asm__("vldmia %0!, {s24-s27}"
           : "+r"(from), "=t"(s24), "=t"(s25), "=t"(s26), "=t"(s27)
-          : "m"(*(const float(*)[4])from));
+          : "m"(*(const struct fpu_four *)from));
   w[0] = s24, w[1] = s25, w[2] = s26, w[3] = s27;
   return from;
 }
