@@ -21,6 +21,7 @@ import sys
 from collections.abc import Sequence
 from functools import cache
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 from .errors import UserError
@@ -40,7 +41,14 @@ def load_plugin(module: str) -> None:
     try:
         importlib.import_module(module)
     except (Exception, SystemExit) as error:  # whatever the module does
-        raise UserError(f"The plug-in {module} cannot be imported: {_reason(error)}") from error
+        hint = (
+            f"; --plugin takes a module's name: {Path(module).stem}"
+            if module.endswith(".py")
+            else ""
+        )
+        raise UserError(
+            f"The plug-in {module} cannot be imported: {_reason(error)}{hint}"
+        ) from error
     finally:
         sys.path.remove(here)
 

@@ -13,6 +13,8 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
+from dero_tvm.boundary.errors import UserError
+
 _EVERY_FUNCTION = Path(__file__).parent / "c" / "hot.h"
 ROUNDS = "rounds_"  # begins the names of files that a way of rounding in requantize.h needs
 _INCLUDE = re.compile(r'^#include "([^"]+)"\n', re.MULTILINE)
@@ -55,4 +57,10 @@ def _collect(file: Path, texts: dict[Path, str]) -> None:
 
 @cache
 def _read(file: Path) -> str:
-    return file.read_text(encoding="utf-8")
+    try:
+        return file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UserError(
+            f"The C file {file} of a kernel cannot be read: {error.strerror}. Beside the generator "
+            f'it is Path(__file__).with_name("{file.name}").'
+        ) from error

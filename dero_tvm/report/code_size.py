@@ -14,6 +14,7 @@ from pathlib import Path
 from ..boards.board import Board
 from ..boundary.errors import UserError, first_line
 from ..runners.baremetal import find_cross_compiler
+from ..runners.compiler_features import features_of
 from ..runners.elf import section_sizes
 from ..runners.errors import RunError
 from ..runners.process import compile_objects
@@ -34,11 +35,24 @@ class CodeSize:
 
 
 def code_size(archive: Archive, board: Board) -> CodeSize:
-    """Compile the archive's code for `board` and add up its sections in flash."""
+    """Compile the archive's code for `board` and add up its sections in flash.
+
+    Raises UserError for a board that names features which the compiler does not see: instead of
+    their instructions there would be plain C.
+    """
     try:
         compiler = find_cross_compiler()
     except UserError as error:
         return CodeSize(None, reason=first_line(error).rstrip("."))
+    try:
+        unseen = sorted(board.features - features_of(compiler, board))
+    except RunError as error:
+        return CodeSize(None, reason=first_line(error).rstrip("."))
+    if unseen:
+        raise UserError(
+            f"The board {board.name} names the feature {unseen[0]}, which {Path(compiler).name} "
+            f"does not see with the board's flags ({' '.join(board.flags)}): mend one of them."
+        )
     with tempfile.TemporaryDirectory(prefix="dero_tvm_size_") as temporary:
         folder = Path(temporary)
         sources, includes = write_archive(archive, folder)

@@ -139,6 +139,12 @@ def _failure(completed: Completed, image: Image, board: Board, stack_size: int) 
             f"The model used all of its {stack_size} bytes of stack, so it may have overflowed: "
             "allow it more (--stack-size)."
         )
+    if board.qemu and "Lockup" in completed.messages:  # it found no vectors, or no handler
+        return RunError(
+            f"The program did not start on QEMU's machine {board.qemu.machine}: do flash and RAM "
+            f"of the board {board.name} lie at addresses where that machine has memory?",
+            completed.messages,
+        )
     last = completed.messages.strip().splitlines()[-1:] or ["no message"]
     return RunError(
         f"QEMU ended with status {completed.status}: {last[0].removeprefix('DERO-ERROR ')}",

@@ -94,25 +94,47 @@ def nearest_table(
     reference/resize_nearest_neighbor.h``) and of ONNX Runtime's ``Upsample``
     (``core/providers/cpu/tensor/upsamplebase.h``).
     """
-    f32 = np.float32
-    y = np.arange(out_length, dtype=f32)
-    step = f32(length / out_length if scale is None else scale)
-    inverse = f32(out_length / length if scale is None else 1.0 / scale)
-    if coordinates == "align_corners":
-        if arithmetic == "divide":
-            x = y * f32(length - 1) / f32(max(out_length - 1, 1))
-        else:
-            x = y * (f32(length - 1) / f32(out_length - 1) if out_length > 1 else step)
-    elif coordinates == "half_pixel":
-        center = y + f32(0.5)
-        center = center / inverse if arithmetic == "divide" else center * step
-        if arithmetic == "multiply" and rounding == "round_half_up":
-            rounding, x = "floor", center  # round(center - 0.5), without rounding twice
-        else:
-            x = center - f32(0.5)
+    if arithmetic == "divide":
+        inverse = np.float32(out_length / length if scale is None else 1.0 / scale)
+        x = divided_positions(length, out_length, inverse, coordinates)
     else:
-        x = y / inverse if arithmetic == "divide" else y * step
+        step = np.float32(length / out_length if scale is None else scale)
+        x, rounding = _multiplied_positions(length, out_length, step, coordinates, rounding)
     return tuple(nearest_places(x, length, rounding, arithmetic).tolist())
+
+
+def divided_positions(
+    length: int, out_length: int, scale: np.float32, coordinates: str
+) -> np.ndarray:
+    """Where each output index of one axis lies in the input, in float32, as ONNX Runtime has it.
+
+    `scale` is output elements by input element; the `COORDINATES` are those of `Resize2D`.
+    """
+    half = np.float32(0.5)
+    y = np.arange(out_length, dtype=np.float32)
+    if coordinates == "align_corners":
+        return y * np.float32(length - 1) / np.float32(max(out_length - 1, 1))
+    if coordinates == "half_pixel":
+        return (y + half) / scale - half
+    return y / scale
+
+
+def _multiplied_positions(
+    length: int, out_length: int, step: np.float32, coordinates: str, rounding: str
+) -> tuple[np.ndarray, str]:
+    """The same as LiteRT has it, and how they are rounded."""
+    half = np.float32(0.5)
+    y = np.arange(out_length, dtype=np.float32)
+    if coordinates == "align_corners":
+        if out_length > 1:
+            step = np.float32(length - 1) / np.float32(out_length - 1)
+        return y * step, rounding
+    if coordinates == "half_pixel":
+        center = (y + half) * step
+        if rounding == "round_half_up":
+            return center, "floor"  # round(center - 0.5), without rounding twice
+        return center - half, rounding
+    return y * step, rounding
 
 
 def nearest_places(x: np.ndarray, length: int, rounding: str, arithmetic: str) -> np.ndarray:

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,9 @@ import dero_tvm
 from dero_tvm.boards.board import Flash, list_boards, load_board
 from dero_tvm.boards.board_folders import targets_folder
 from dero_tvm.boundary.errors import UserError
+from dero_tvm.report.code_size import code_size
+from dero_tvm.runners.compiler_features import features_of
+from tests.runners.fake_archive import FakeArchive
 
 SMALLEST = """
 name = "mine"
@@ -73,16 +76,20 @@ def test_every_description(board):
 @pytest.mark.skipif(not shutil.which("arm-none-eabi-gcc"), reason="no arm-none-eabi-gcc")
 @pytest.mark.parametrize("board", REAL + [b for b in BOARDS if b.qemu], ids=lambda b: b.name)
 def test_the_compiler_agrees_on_the_features(board):
-    command = ["arm-none-eabi-gcc", *board.flags, "-dM", "-E", "-x", "c", "/dev/null"]
-    lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
-    macros = dict(line.split(maxsplit=2)[1:] for line in lines if len(line.split()) > 2)
-    floating = int(macros.get("__ARM_FP", "0"), 0)
-    assert ("fpu" in board.features) is bool(floating & 4), "single precision"
-    assert ("fpu-double" in board.features) is bool(floating & 8), "double precision"
-    assert ("dsp" in board.features) is ("__ARM_FEATURE_DSP" in macros)
-    assert ("mve" in board.features) is ("__ARM_FEATURE_MVE" in macros)
+    assert board.features == features_of("arm-none-eabi-gcc", board)
     if f"-mcpu={board.core}" not in board.flags:
         assert board.core == "cortex-m85", "which older compilers do not know"
+
+
+@pytest.mark.skipif(not shutil.which("arm-none-eabi-gcc"), reason="no arm-none-eabi-gcc")
+def test_a_feature_that_the_flags_do_not_give():
+    board = load_board("mps2-an386")
+    assert code_size(FakeArchive(), board).bytes
+    wrong = replace(board, features=board.features | {"mve"})
+    with pytest.raises(
+        UserError, match="mps2-an386 names the feature mve, which arm-none-eabi-gcc"
+    ):
+        code_size(FakeArchive(), wrong)
 
 
 def test_uses_of_a_description(tmp_path):

@@ -122,6 +122,11 @@ def test_a_plug_in_that_fails(value: str, failing: Path, monkeypatch: pytest.Mon
         loaded(point)
 
 
+def test_the_name_of_a_file_is_not_that_of_a_module() -> None:
+    with pytest.raises(dero_tvm.UserError, match=r"takes a module's name: my_kernel"):
+        dero_tvm.load_plugin("folder/my_kernel.py")
+
+
 def test_an_installed_plug_in_that_fails(failing: Path, tmp_path: Path) -> None:
     project = (failing / "pyproject.toml").read_text()
     (failing / "pyproject.toml").write_text(project.replace("sine_plugin.operator", "leaving"))

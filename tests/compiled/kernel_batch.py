@@ -2,7 +2,7 @@
 
     batch = KernelBatch()
     batch.add(NativeKernel(...), [data], ring=1)
-    for output in batch.run_on_host(folder): ...
+    for output in batch.run_on_host(): ...
     for output in batch.run_on_board("mps3-an547", folder): ...
 
 Every row is made from rings of the rows that it needs and `ring` more.  On the host the program is
@@ -12,7 +12,9 @@ compiled with AddressSanitizer and UndefinedBehaviorSanitizer, and every buffer 
 from __future__ import annotations
 
 import subprocess
+import tempfile
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -153,19 +155,16 @@ class KernelBatch:
             self._bytes += owned
         self._outputs.append((native, owned))
 
-    def run_on_host(self, folder: Path, compiler: str = "gcc") -> list[np.ndarray]:
+    def run_on_host(self, compiler: str = "gcc") -> list[np.ndarray]:
         """The output of every kernel, dense."""
-        source, program = self._write(folder), folder / "batch"
-        command = [compiler, *_FLAGS, *_SANITIZERS, f"-I{targets_folder() / 'harness'}"]
-        subprocess.run([*command, "-o", str(program), str(source)], check=True)
-        printed = subprocess.run([str(program)], check=True, stdout=subprocess.PIPE).stdout
-        return self._split(printed)
+        return self._split(_printed_on_host(self._text(), compiler))
 
     def run_on_board(self, name: str, folder: Path) -> list[np.ndarray]:
         """The same on an emulated board."""
         board = load_board(name)
         assert board.flash is not None and board.qemu is not None
-        source, image, targets = self._write(folder), folder / "batch.elf", targets_folder()
+        source, image, targets = folder / "batch.c", folder / "batch.elf", targets_folder()
+        source.write_text(self._text())
         template = (targets / "baremetal" / "link.ld.in").read_text()
         script = folder / "link.ld"
         script.write_text(linker_script(template, board, board.flash, {}, model_stack=_STACK))
@@ -187,15 +186,13 @@ class KernelBatch:
         subprocess.run(emulator, check=True, cwd=folder, timeout=120)
         return self._split((folder / "outputs.bin").read_bytes()[4 + _INFERENCE :])
 
-    def _write(self, folder: Path) -> Path:
+    def _text(self) -> str:
         functions = "\n\n".join(self._functions)
         code = "\n\n".join([*support_code(self._support), functions])
         run = "\n".join(["static void run(void) {", *self._calls, "}"])
         results = f"static int8_t results[{self._bytes}];"
         parts = [_HEAD, *standard_headers(typedefs(code) + code), typedefs(code), code]
-        source = folder / "batch.c"
-        source.write_text("\n".join([*parts, *self._arrays, results, run, _TAIL]))
-        return source
+        return "\n".join([*parts, *self._arrays, results, run, _TAIL])
 
     def _function(self, native: NativeKernel) -> str:
         kernel = native.kernel
@@ -237,3 +234,13 @@ class KernelBatch:
             assert (between == GAP).all(), "wrote between pixels"
             outputs.append(pixels[:, : output.channels].reshape(output.shape))
         return outputs
+
+
+@cache  # several cores may have the same kernels
+def _printed_on_host(text: str, compiler: str) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        source, program = Path(folder) / "batch.c", Path(folder) / "batch"
+        source.write_text(text)
+        command = [compiler, *_FLAGS, *_SANITIZERS, f"-I{targets_folder() / 'harness'}"]
+        subprocess.run([*command, "-o", str(program), str(source)], check=True)
+        return subprocess.run([str(program)], check=True, stdout=subprocess.PIPE).stdout

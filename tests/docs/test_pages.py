@@ -68,7 +68,7 @@ def printed_by(command: str) -> str:
 @pytest.mark.parametrize("page", pages_with("python"), ids=lambda page: page.name)
 def test_python_runs(page: Path, checkout: Path, digits: dero_tvm.CompiledModel) -> None:
     digits.save(checkout / "build" / "digits.tar")
-    names = {"inputs": [dict(np.load("examples/models/digits_image.npz"))]}
+    names = {"__file__": str(page), "inputs": [dict(np.load("examples/models/digits_image.npz"))]}
     known = {entry.generator for entry in registered()}
     try:
         for block in blocks(page, "python"):

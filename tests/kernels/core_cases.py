@@ -27,7 +27,7 @@ def check_batch(
 
     `expected` has for each kernel of the batch what a message calls it, and its output.
     """
-    results = [batch.run_on_host(folder)]
+    results = [batch.run_on_host()]
     if shutil.which("arm-none-eabi-gcc") and shutil.which("qemu-system-arm"):
         results.append(batch.run_on_board(board, folder))
     for outputs in results:

@@ -65,6 +65,11 @@ def own_pool(tmp_path: Path) -> Iterator[list[Request]]:
     unregister_kernel(pool)
 
 
+def test_a_support_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(dero_tvm.UserError, match="mine.h of a kernel cannot be read: No such file"):
+        support_code([tmp_path / "mine.h"])
+
+
 def feeds(seed: int) -> dict[str, np.ndarray]:
     data = np.random.default_rng(seed).integers(-128, 128, (1, 9, 9, 3))
     return {"x": data.astype(np.int8)}

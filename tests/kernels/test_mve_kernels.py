@@ -38,7 +38,7 @@ def test_bits(kind: str, tmp_path: Path) -> None:
         native = case.native()
         assert native.kernel is not None, f"{case} is left to another kernel"
         batch.add(native, case.data, ring)
-    results = [batch.run_on_host(tmp_path)]
+    results = [batch.run_on_host()]
     if shutil.which("arm-none-eabi-gcc") and shutil.which("qemu-system-arm"):
         results.append(batch.run_on_board(BOARD, tmp_path))
     for index, (case, _) in enumerate(drawn):

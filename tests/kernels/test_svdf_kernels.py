@@ -58,7 +58,7 @@ def test_bits(tmp_path) -> None:
             expected.append(RowKernel(name, specs, **attrs).run_rows(*operands))
 
     collect()
-    results = [batch.run_on_host(tmp_path)]
+    results = [batch.run_on_host()]
     if shutil.which("arm-none-eabi-gcc") and shutil.which("qemu-system-arm"):
         results.append(batch.run_on_board("mps2-an500", tmp_path))
     for outputs in results:

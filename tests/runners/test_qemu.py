@@ -213,6 +213,18 @@ def test_models_that_do_not_fit():
 
 
 @needs_tools
+def test_memory_that_the_machine_has_not(tmp_path):
+    description = (targets_folder() / "mps2-an386.toml").read_text()
+    path = tmp_path / "mine.toml"
+    assert "[flash]\norigin = 0x00000000" in description
+    path.write_text(
+        description.replace("[flash]\norigin = 0x00000000", "[flash]\norigin = 0x08000000")
+    )
+    with pytest.raises(RunError, match="did not start on QEMU's machine mps2-an386: do flash and"):
+        run_qemu(FakeArchive(), some_inputs(1), machine=path)
+
+
+@needs_tools
 def test_a_wrong_counter_is_noticed(tmp_path):
     description = (targets_folder() / "mps2-an386.toml").read_text()
     path = tmp_path / "mine.toml"

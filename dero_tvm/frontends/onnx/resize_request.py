@@ -10,7 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from relax_passes.operators.resize2d import ONNX_ROUNDINGS, nearest_places
+from relax_passes.operators.resize2d import (
+    COORDINATES,
+    ONNX_ROUNDINGS,
+    divided_positions,
+    nearest_places,
+)
 
 from ..resize_scale import MOST_PIXELS, check_scales
 from .old_operators import SHRINKING_ROUNDS_UP
@@ -48,11 +53,10 @@ class AxisRequest:
         i = np.arange(self.size, dtype=np.float32)
         if self.scale == 1:
             return i
-        if coordinates == "align_corners":
-            last = np.float32(self.length - 1)
-            return i * last / np.float32(self.size - 1) if self.size > 1 else i * 0
-        if coordinates == "asymmetric":
-            return i / self.scale
+        if coordinates == "pytorch_half_pixel":
+            coordinates = "half_pixel" if self.size > 1 else "asymmetric"
+        if coordinates in COORDINATES:
+            return divided_positions(self.length, self.size, self.scale, coordinates)
         if coordinates == "tf_half_pixel_for_nn":
             return (i + half) / self.scale
         if coordinates == "half_pixel_symmetric":
@@ -62,10 +66,6 @@ class AxisRequest:
             return (exact - 0.5).astype(np.float32)
         if coordinates == CROPS:
             return self._cropped(i)
-        if coordinates == "pytorch_half_pixel" and self.size == 1:
-            return i * 0
-        if coordinates in ("half_pixel", "pytorch_half_pixel"):
-            return (i + half) / self.scale - half
         raise ValueError(f"its coordinate_transformation_mode {coordinates!r} is not supported")
 
     def _cropped(self, i: np.ndarray) -> np.ndarray:

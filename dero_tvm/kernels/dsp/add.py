@@ -7,6 +7,7 @@ from relax_passes.operators import Signature
 from relax_passes.operators.fixed_point import int8_limits
 
 from ..c_kernel import SUPPORT, CKernel, ElementRun, Request
+from ..halved_operand import halved_first, is_halved
 from ..kernel_table import register_kernel
 from .element_loop import element_loop
 
@@ -33,15 +34,11 @@ def add(request: Request) -> CKernel | None:
     zero_out = s["zero_points"][2]
     if abs(zero_out) << -s["shifts"][2] >= 1 << 30:
         return None
-    first, second = (_operand(s, index) for index in range(2))
-    adds = s.operator == "dero.add"
-    # Of the two operands one mostly has the factor 1/2: it goes first, so that texts are equal.
-    turned = adds and first[0] != _HALF and second[0] == _HALF
-    if turned:
-        first, second = second, first
+    order = halved_first(s)
+    first, second = (_operand(s, index) for index in order)
     factor = (s["multipliers"][2], -s["shifts"][2])
-    numbers = (int(turned), *first[1], *second[1], zero_out, *factor, minimum, maximum)
-    flags = [adds, s["rounding"] == "double", minimum > -128 or maximum < 127]
+    numbers = (order[0], *first[1], *second[1], zero_out, *factor, minimum, maximum)
+    flags = [s.operator == "dero.add", s["rounding"] == "double", minimum > -128 or maximum < 127]
     scalings = [first[0], second[0], _RIGHT if factor[1] else _EXACT]
     kind = ", ".join([*scalings, *(str(int(flag)) for flag in flags)])
     with_ = f"(const struct dsp_addition *)numbers, {kind}"
@@ -67,6 +64,6 @@ def _operand(s: Signature, index: int) -> tuple[str, tuple[int, ...]]:
     """How `c/dsp_add.h` scales an operand, and its ``struct dsp_operand``."""
     left, multiplier, right = s["left_shift"], s["multipliers"][index], -s["shifts"][index]
     zero = -s["zero_points"][index]
-    if (multiplier, right) == (1 << 30, 0) and left > 0:
+    if is_halved(s, index):
         return _HALF, (zero, left - 1, multiplier, right)
     return _RIGHT if right else _EXACT, (zero, left + 1, multiplier, right)

@@ -12,25 +12,17 @@ from relax_passes.operators.fixed_point import INT8, int8_limits, multiply_numpy
 
 from ..c_kernel import SUPPORT, CKernel, ElementRun, Request
 from ..dsp.element_loop import element_loop
+from ..halved_operand import halved_first, is_halved
 from ..kernel_table import register_kernel
 
-_HALF = (1 << 30, 0)  # the factor 1/2
 _INT8 = INT8.astype(np.int64)
 
 
+@register_kernel("subtract", features={"mve"})
 @register_kernel("add", features={"mve"})
 def add(request: Request) -> CKernel | None:
     """Four elements at a time."""
-    return _sum(request.signature, adds=True)
-
-
-@register_kernel("subtract", features={"mve"})
-def subtract(request: Request) -> CKernel | None:
-    """Four elements at a time."""
-    return _sum(request.signature, adds=False)
-
-
-def _sum(s: Signature, *, adds: bool) -> CKernel | None:
+    s = request.signature
     output = s.output
     if (
         s["rounding"] == "even"
@@ -38,16 +30,14 @@ def _sum(s: Signature, *, adds: bool) -> CKernel | None:
         or any(spec.shape != output.shape for spec in s.inputs)
     ):
         return None
-    first, second = (_operand(s, index) for index in range(2))
+    order = halved_first(s)
+    first, second = (_operand(s, index) for index in order)
     result = _result_scale(s)
     if first is None or second is None or result is None:
         return None
-    # Of the two operands one mostly has the factor 1/2: it goes first, so that texts are equal.
-    turned = adds and first.scale.scaling != _UNSCALED and second.scale.scaling == _UNSCALED
-    if turned:
-        first, second = second, first
+    adds = s.operator == "dero.add"
     numbers = (
-        *(int(turned), *first.numbers, *second.numbers, result.multiplier, result.shift),
+        *(order[0], *first.numbers, *second.numbers, result.multiplier, result.shift),
         *(s["zero_points"][2], *int8_limits(s)),
     )
     scalings = ", ".join(scale.scaling for scale in (first.scale, second.scale, result))
@@ -104,7 +94,7 @@ def _operand(s: Signature, index: int) -> _Operand | None:
     values = (_INT8 - zero_point) << left
     if np.any(np.abs(values) >> 31):
         return None
-    if (multiplier, shift) == _HALF and left > 0:
+    if is_halved(s, index):
         return _Operand(zero_point, left - 1, _Scale())
     exact = multiply_numpy(values, multiplier, shift, s["rounding"])
     # An operand has 256 values, so whether ties below zero matter can be tried.
