@@ -57,4 +57,4 @@ def _begin(converter: Converter, start: ir.Expr, axis: int, last: int) -> ir.Exp
 
 
 def _counted(length: int, like: ir.Expr) -> ir.Expr:
-    return relax.const(np.arange(length, dtype=str(like.ty.dtype)))
+    return relax.const(np.arange(length, dtype=str(like.ty.dtype)), like.ty.dtype)
