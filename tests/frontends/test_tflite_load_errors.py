@@ -129,6 +129,17 @@ def test_tflite_operand_that_must_be_constant(capfd: pytest.CaptureFixture[str])
     assert capfd.readouterr() == ("", ""), "TVM must not add lines of its own"
 
 
+def test_tflite_slice_of_a_computed_size() -> None:
+    builder = TFLiteBuilder()
+    start = builder.input("start", (1,), "int32")
+    x = builder.input("x", (4,), "float32")
+    y = builder.tensor("y", (2,), "float32")
+    builder.operator("SLICE", [x, start, builder.constant("size", [-1], "int32")], [y])
+    message = refusal(builder.build([y]))
+    assert "cannot import the operator SLICE that computes 'y'" in message
+    assert "export it with a constant size" in message
+
+
 def test_tflite_input_shapes() -> None:
     model = tflite_relu(shape_signature=(-1, 4)).build([1])
     assert load(model).inputs[0].shape == (1, 4)

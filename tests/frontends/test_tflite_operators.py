@@ -81,6 +81,35 @@ def _(b: TFLiteBuilder, rng: np.random.Generator) -> list[int]:
     return [y]
 
 
+def started(b: TFLiteBuilder, divisors: list[int], lowest: int, kind: str) -> int:
+    """A computed place on SHAPE: remainders of an input, counted from `lowest`."""
+    s = b.input("s", (4,), kind)
+    divisor, offset = b.constant("divisor", divisors, kind), b.constant("l", [lowest], kind)
+    remainder, start = b.tensor("remainder", (4,), kind), b.tensor("start", (4,), kind)
+    b.operator("FLOOR_MOD", [s, divisor], [remainder])
+    b.operator("ADD", [remainder, offset], [start])
+    return start
+
+
+@case("dynamic_update_slice_at_a_computed_start")
+def _(b: TFLiteBuilder, rng: np.random.Generator) -> list[int]:
+    x = b.input("x", SHAPE, "int8", **IN)
+    z = b.input("z", (1, 2, 3, 4), "int8", **IN)
+    y = b.tensor("y", SHAPE, "int8", **IN)
+    start = started(b, [9] * 4, -2, "int32")  # outside, too
+    b.operator("DYNAMIC_UPDATE_SLICE", [x, z, start], [y])
+    return [y]
+
+
+@case("slice_at_a_computed_start")
+def _(b: TFLiteBuilder, rng: np.random.Generator) -> list[int]:
+    x = b.input("x", SHAPE, "int8", **IN)
+    size = b.constant("size", [1, 2, 3, 4], "int64")
+    y = b.tensor("y", (1, 2, 3, 4), "int8", **IN)
+    b.operator("SLICE", [x, started(b, [1, 5, 6, 1], 0, "int64"), size], [y])
+    return [y]
+
+
 @case("maximum")
 def _(b: TFLiteBuilder, rng: np.random.Generator) -> list[int]:
     x = b.input("x", SHAPE, "int8", **IN)

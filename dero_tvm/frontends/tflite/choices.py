@@ -8,6 +8,7 @@ import numpy as np
 import tflite
 from tvm import ir, relax
 
+from .computed_starts import slice_at, update_at
 from .constant_shapes import options_of
 from .converter import Converter, rule
 
@@ -64,12 +65,31 @@ def _zeros(converter: Converter, op: tflite.Operator) -> ir.Expr:
     return relax.const(np.zeros(converter.static_shape(expr), str(expr.ty.dtype)))
 
 
+@rule("SLICE")
+def _slice(converter: Converter, op: tflite.Operator) -> ir.Expr:
+    data, start, size = converter.get_input_tensors(op)
+    if converter.is_constant(start):
+        return converter.convert_slice(op)
+    sizes = [int(length) for length in converter.get_tensor_value(size)]
+    whole = converter.bb.normalize(converter.get_tensor_expr(data))
+    if -1 in sizes:
+        raise ValueError(
+            "it starts at a computed place and goes to the end, so that its size is not known; "
+            "export it with a constant size"
+        )
+    place = converter.bb.normalize(converter.get_tensor_expr(start))
+    return slice_at(converter, whole, place, sizes)
+
+
 @rule("DYNAMIC_UPDATE_SLICE")
 def _update(converter: Converter, op: tflite.Operator) -> ir.Expr:
-    """A part replaced, at a constant place: what is before and behind it, axis by axis."""
+    """A part replaced: at a constant place, what is before and behind it, axis by axis."""
     data, update, start = converter.get_input_tensors(op)
     whole = converter.bb.normalize(converter.get_tensor_expr(data))
     part = converter.bb.normalize(converter.get_tensor_expr(update))
+    if not converter.is_constant(start):
+        place = converter.bb.normalize(converter.get_tensor_expr(start))
+        return update_at(converter, whole, part, place)
     outer, inner = converter.static_shape(whole), converter.static_shape(part)
     begins = [int(begin) for begin in converter.get_tensor_value(start)]
     # As LiteRT has it, a part that would reach over the end is moved back.

@@ -146,12 +146,17 @@ class Converter(OperatorConverter):
             return TensorWrapper(index, tensor, buffer, dict(self._bias[1]))
         return TensorWrapper(index, tensor, buffer, quantization_of(tensor))
 
+    def is_constant(self, tensor_wrapper: TensorWrapper) -> bool:
+        """Whether `get_tensor_value` has its values."""
+        known = self.is_prefetched(tensor_wrapper.tensor_idx)
+        return bool(known or has_data(tensor_wrapper.buffer, tensor_wrapper.tensor))
+
     def get_tensor_value(
         self, tensor_wrapper: TensorWrapper, is_sparse: bool = False
     ) -> np.ndarray:
         if self.is_prefetched(tensor_wrapper.tensor_idx):
             return self.get_prefetched_node(tensor_wrapper.tensor_idx)
-        if not has_data(tensor_wrapper.buffer, tensor_wrapper.tensor):
+        if not self.is_constant(tensor_wrapper):
             raise ValueError(
                 f"its operand {tensor_wrapper.tensor.Name().decode()!r} must be a constant"
             )
