@@ -17,6 +17,7 @@ from relax_passes.ir.origins import Origin, origin_of, with_origins
 from relax_passes.ir.port_quantization import Kind, PortQuantization, with_port_quantization
 from relax_passes.ir.states import NetworkState, with_states
 
+from .empty_tensors import is_empty, known_sizes, without_empty_tensors
 from .port_names import distinct_names
 
 
@@ -88,7 +89,7 @@ def finish(
         main = main.with_attr(NOTES, list(notes))
     module = module.clone()
     module["main"] = main
-    module = with_states(with_origins(module, origins), states)
+    module = with_states(without_empty_tensors(with_origins(module, origins)), states)
     main = module["main"]
     _refuse_scales(main, label)
     ports: tuple[tuple[Kind, tuple[str, ...]], ...]
@@ -119,14 +120,12 @@ def finish(
 
 
 def _refuse_empty(main: relax.Function, label: str) -> None:
-    """Operators on tensors without elements mean a damaged model, or a wrong size."""
+    """Results of tensors without elements mean a damaged model, or a wrong size."""
     for expr in _tensors(main):
-        dims = getattr(expr.ty.shape, "values", expr.ty.shape)
-        shape = [int(dim) for dim in dims or () if isinstance(dim, tvm.tirx.IntImm)]
-        if min(shape, default=1) < 1:
+        if is_empty(expr):
             raise UserError(
-                f"{label}: uses a tensor of shape {shape}, which has no elements; empty tensors "
-                "are not supported"
+                f"{label}: uses a tensor of shape {known_sizes(expr.ty)}, which has no "
+                "elements; empty tensors are not supported"
             )
 
 

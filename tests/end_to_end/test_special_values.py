@@ -70,6 +70,8 @@ CASES = {
     "hard_sigmoid": (model("HardSigmoid", [LINE]), NUMBERS),
     "elu": (model("Elu", [LINE]), NUMBERS),
     "clip": (model("Clip", [LINE], [np.float32(-1), np.float32(6)]), NUMBERS),
+    "clip_above_nan": (model("Clip", [LINE], [np.float32(NAN), np.float32(6)]), NUMBERS),
+    "clip_below_nan": (model("Clip", [LINE], [np.float32(-1), np.float32(NAN)]), NUMBERS),
     "max": (model("Max", [LINE, LINE]), NUMBERS),
     "min": (model("Min", [LINE, LINE]), NUMBERS),
     "max_pool": (model("MaxPool", [IMAGE], **WINDOW), NUMBERS),

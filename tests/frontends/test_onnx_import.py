@@ -74,6 +74,27 @@ OPERATORS = {
         [node("Pad", ["x"], ["y"], pads=[0, 0, 1, 2, 0, 0, 3, 0], value=1.5)], opset=9
     ),
     "clip-6": model_of([node("Clip", ["x"], ["y"], min=0.0, max=0.5)], opset=7),
+    "parts-without-elements": model_of(
+        [
+            node("Slice", ["x", "end", "end", "axis"], ["none"]),
+            node("Relu", ["none"], ["still none"]),
+            node("Split", ["x", "lengths"], ["left", "all", "right"], axis=3),
+            node("Concat", ["left", "all", "still none"], ["joined"], axis=3),
+            node("ReduceSum", ["none", "axis"], ["sums"]),
+            node("ReduceProd", ["none"], ["products"], axes=[3]),
+            node("Transpose", ["none"], ["turned"], perm=[0, 1, 3, 2]),
+            node("MatMul", ["none", "turned"], ["dots"]),
+            node("Pad", ["none", "amounts", "value"], ["padded"]),
+            node("Concat", ["joined", "x", "sums", "products", "dots", "padded"], ["y"], axis=3),
+        ],
+        {
+            "end": ints(8),
+            "axis": ints(3),
+            "lengths": ints(0, 8, 0),
+            "amounts": ints(0, 0, 0, 1, 0, 0, 0, 2),
+            "value": np.float32(1.5),
+        },
+    ),
     "softmax-9-over-several-axes": model_of([node("Softmax", ["x"], ["y"], axis=2)], opset=9),
     "softmax-13": model_of([node("Softmax", ["x"], ["y"], axis=1)]),
     "conv-same-lower": model_of(

@@ -225,11 +225,45 @@ SMALL = {
         axis=-1,
         opset=13,
     ),
+    **{
+        f"QLinearSoftmax of set {opset} from axis {axis}": lambda q, opset=opset, axis=axis: small(
+            "QLinearSoftmax",
+            UNARY,
+            {**q, "ys": np.array(1 / 256, "float32"), "yz": np.array(-128, "int8")},
+            (2, 3, 4),
+            opset=opset,
+            **({} if axis is None else {"axis": axis}),
+        )
+        for opset, axis in ((12, 1), (12, -2), (12, 0), (12, None), (13, 1))
+    },
     "QLinearGlobalAveragePool": lambda q: small(
         "QLinearGlobalAveragePool", UNARY, q, (1, 4, 6, 5), channels_last=0
     ),
     "QLinearAveragePool": lambda q: small(
         "QLinearAveragePool", UNARY, q, (1, 4, 6, 5), kernel_shape=[3, 2], pads=[1, 0, 1, 1]
+    ),
+    "QLinearGlobalAveragePool of NHWC": lambda q: small(
+        "QLinearGlobalAveragePool", UNARY, q, (1, 4, 3, 5), channels_last=1
+    ),
+    "QLinearAveragePool of NHWC": lambda q: small(
+        "QLinearAveragePool",
+        UNARY,
+        q,
+        (1, 6, 5, 4),
+        kernel_shape=[3, 2],
+        pads=[1, 0, 1, 1],
+        channels_last=1,
+    ),
+    "NhwcMaxPool": lambda q: small(
+        "NhwcMaxPool", ["x"], {}, (1, 6, 5, 4), kernel_shape=[3, 2], pads=[1, 0, 1, 1]
+    ),
+    "QLinearConv of NHWC": lambda q: small(
+        "QLinearConv",
+        ["x", "xs", "xz", "w", "ws", "wz", "ys", "yz", "c"],
+        {**q, **_GEMM, "w": _GEMM["w"].reshape(6, 3, 2, 2)},
+        (1, 5, 4, 3),
+        strides=[2, 1],
+        channels_last=1,
     ),
     "QGemm": lambda q: small(
         "QGemm",

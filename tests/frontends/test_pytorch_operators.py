@@ -66,6 +66,10 @@ CASES: dict[str, tuple[Any, Sequence[tuple[int, ...]]]] = {
     ),
     "conv reflect": (nn.Conv2d(4, 5, 3, padding=1, padding_mode="reflect"), [IMAGE]),
     "conv1d": (nn.Conv1d(3, 5, 3, padding=1, stride=2), [(1, 3, 11)]),
+    "parts without elements": (
+        Function(lambda x: torch.cat([x[:, :0], *x.split([3, 0], 1), torch.relu(x[:, 9:])], 1)),
+        [(1, 3, 11)],
+    ),
     "linear": (nn.Linear(6, 3), [(2, 6)]),
     "batch norm": (nn.BatchNorm2d(4), [IMAGE]),
     "group norm": (nn.GroupNorm(2, 4), [IMAGE]),

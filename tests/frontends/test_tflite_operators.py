@@ -110,6 +110,20 @@ def _(b: TFLiteBuilder, rng: np.random.Generator) -> list[int]:
     return [y]
 
 
+@case("parts_without_elements")
+def _(b: TFLiteBuilder, rng: np.random.Generator) -> list[int]:
+    x = b.input("x", SHAPE, "int8", **IN)
+    bounds = [b.constant(f"c{i}", v, "int32") for i, v in enumerate(([0, 2], [1, 2], [1, 1]))]
+    none = b.tensor("none", None, "int8", **IN)
+    b.operator("STRIDED_SLICE", [x, *bounds], [none])
+    lengths, axis = b.constant("lengths", [6, 0], "int32"), b.constant("axis", 1, "int32")
+    parts = [b.tensor(f"part{i}", None, "int8", **IN) for i in range(2)]
+    b.operator("SPLIT_V", [x, lengths, axis], parts, num_splits=2)
+    y = b.tensor("y", None, "int8", **IN)
+    b.operator("CONCATENATION", [none, *parts], [y], axis=1)
+    return [y]
+
+
 @case("maximum")
 def _(b: TFLiteBuilder, rng: np.random.Generator) -> list[int]:
     x = b.input("x", SHAPE, "int8", **IN)

@@ -23,7 +23,7 @@ from .is_infinite import is_infinite
 from .joins import JOINS, join
 from .local_response import local_response
 from .lp_normalization import LP_NORMALIZATION, lp_normalization
-from .old_operators import Node, in_newer_form
+from .old_operators import Node, in_newer_form, shape_of
 from .one_hot import one_hot
 from .pad import pad, tile
 from .recurrent import RECURRENT, recurrent
@@ -86,6 +86,8 @@ class Importer(ONNXGraphImporter):
         inputs, attrs = node.inputs, node.attrs
         if node.result is not None:
             return node.result
+        if attrs.pop("channels_last", 0):
+            return self._channels_last(node)
         if node.name in JOINS:
             return join(node.name, inputs, self.bb)
         if node.name == "Clip" and (clipped := clip(inputs)) is not None:
@@ -112,6 +114,14 @@ class Importer(ONNXGraphImporter):
         if node.name in _WITH_BIAS:
             self._match_bias(inputs)
         return super()._convert_operator(node.name, inputs, attrs, node.opset)
+
+    def _channels_last(self, node: Node) -> relax.Expr:
+        """A quantized convolution or pooling of NHWC data; weights are as ever."""
+        last = len(shape_of(node.inputs[0])) - 1
+        first = relax.op.permute_dims(node.inputs[0], [0, last, *range(1, last)])
+        node.inputs[0] = self.bb.normalize(first)
+        converted = self.bb.normalize(self._converted(node))
+        return relax.op.permute_dims(converted, [0, *range(2, last + 1), 1])
 
     def _everything(self, data: relax.Expr, results: int) -> relax.Expr:
         """Dropout as it is in a trained network; a second result says what it keeps."""

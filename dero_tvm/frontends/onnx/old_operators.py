@@ -168,6 +168,11 @@ def _slice(node: Node) -> None:
     node.opset = 10
 
 
+def _softmax(node: Node) -> None:
+    """A quantized one says itself in which set's form it is, whatever the model's."""
+    node.opset = int(node.attrs.pop("opset", node.opset))
+
+
 def _split(node: Node) -> None:
     if len(node.inputs) > 1 and node.inputs[1] is not None:
         node.attrs["split"] = tuple(numbers(node.inputs[1], "lengths").tolist())
@@ -202,6 +207,7 @@ RULES: dict[str, tuple[int, Rule]] = {
     "Resize": (11, resized),
     "Selu": (6, _selu),
     "Slice": (10, _slice),
+    "Softmax": (1000, _softmax),
     "Split": (2, _split),
     "Tile": (6, _tile),
     "TopK": (11, _top_k),

@@ -5,6 +5,9 @@ An operator on quantized tensors (QLinearConv, QLinearAdd, ...) becomes
     DequantizeLinear of each operand -> the float operator -> QuantizeLinear
 
 which means the same and is the only form that the later stages need to know.
+
+What ONNX's own operators cannot say goes along as an attribute, which the import of a node reads
+(`nodes`): `channels_last` of convolutions and poolings, and the `opset` whose Softmax is meant.
 """
 
 from __future__ import annotations
@@ -147,39 +150,28 @@ def _binary(op: str) -> Rule:
     return rule
 
 
-def _unary(op: str, *leave_out: str) -> Rule:
+def _unary(op: str) -> Rule:
     def rule(r: _Rewriter, node: onnx.NodeProto) -> None:
         x, xs, xz, ys, yz = _inputs(node, 5)
-        out = r.float_operator(
-            node, op, [r.dequantize(node, x, xs, xz)], **attributes_of(node, *leave_out)
-        )
+        out = r.float_operator(node, op, [r.dequantize(node, x, xs, xz)], **attributes_of(node))
         r.quantize(node, out, ys, yz or xz)
-
-    return rule
-
-
-def _pool(op: str) -> Rule:
-    plain = _unary(op, "channels_last")
-
-    def rule(r: _Rewriter, node: onnx.NodeProto) -> None:
-        if not attributes_of(node).get("channels_last", 0):
-            plain(r, node)
-            return
-        raise UnsupportedForm(f"{node.op_type} (node {node.name!r}) in channels-last layout")
 
     return rule
 
 
 def _softmax(r: _Rewriter, node: onnx.NodeProto) -> None:
     # Its own `opset` attribute says which of the two meanings of Softmax it has: up to 12, all
-    # axes from `axis` on are one.
-    attributes = attributes_of(node)
-    axis = attributes.get("axis", -1)
-    if attributes.get("opset", 13) < 13 and axis not in (-1,):
-        raise UnsupportedForm(f"QLinearSoftmax (node {node.name!r}) over several axes at once")
+    # axes from `axis` on are one.  Without `axis` ONNX Runtime takes the last in both.
+    attributes = {"axis": -1, "opset": 13, **attributes_of(node)}
     x, xs, xz, ys, yz = _inputs(node, 5)
-    out = r.float_operator(node, "Softmax", [r.dequantize(node, x, xs, xz)], axis=axis)
+    out = r.float_operator(node, "Softmax", [r.dequantize(node, x, xs, xz)], **attributes)
     r.quantize(node, out, ys, yz or xz)
+
+
+def _max_pool(r: _Rewriter, node: onnx.NodeProto) -> None:
+    """Of the integers as they are."""
+    attributes = {**attributes_of(node), "channels_last": 1}
+    r.emit("MaxPool", node.input, node.output[0], node.name, **attributes)
 
 
 def _concat(r: _Rewriter, node: onnx.NodeProto) -> None:
@@ -256,12 +248,13 @@ def _whole(r: _Rewriter, node: onnx.NodeProto, sums: str) -> None:
 _RULES: dict[str, Rule] = {
     "ConvInteger": _conv_integer,
     "MatMulInteger": _matmul_integer,
+    "NhwcMaxPool": _max_pool,
     "QGemm": _gemm,
     "QLinearAdd": _binary("Add"),
-    "QLinearAveragePool": _pool("AveragePool"),
+    "QLinearAveragePool": _unary("AveragePool"),
     "QLinearConcat": _concat,
     "QLinearConv": _conv,
-    "QLinearGlobalAveragePool": _pool("GlobalAveragePool"),
+    "QLinearGlobalAveragePool": _unary("GlobalAveragePool"),
     "QLinearLeakyRelu": _unary("LeakyRelu"),
     "QLinearMatMul": _matmul,
     "QLinearMul": _binary("Mul"),

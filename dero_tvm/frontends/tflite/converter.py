@@ -211,8 +211,6 @@ class Converter(OperatorConverter):
             several = isinstance(result.ty, relax.TupleType)
             types = list(result.ty.fields) if several else [result.ty]
             self._check(where, op, types)
-            if any(0 in self._sizes(ty) for ty in types):
-                raise UserError(f"{where} gives no elements; empty tensors are not supported")
             self._note_origin(code, op, result)
             return result
         except (UserError, InternalError):
