@@ -142,6 +142,18 @@ def _average_pool(node: Any, importer: Any) -> relax.Var:
     return importer.block_builder.emit(_times(average, height * width / divisor, data))
 
 
+def _maximum_pool(convert: str) -> Converter:
+    """``max_poolNd_with_indices``, whose stride may be (), which stands for the window's size."""
+
+    def converted(node: Any, importer: Any) -> Any:
+        data, size, *others = node.args
+        if others and not others[0]:
+            node.args = (data, size, size, *others[1:])
+        return getattr(importer, convert)(node)
+
+    return converted
+
+
 def _adaptive_maximum(node: Any, importer: Any) -> list[relax.Var]:
     """``adaptive_max_pool2d(input, output_size)``, no indices."""
     data, given = importer.env[node.args[0]], node.args[1]
@@ -277,6 +289,8 @@ CONVERTERS: dict[str, Converter] = {
     "avg_pool2d.default": _average_pool,
     "convolution.default": _convolution,
     "index.Tensor": _index,
+    "max_pool2d_with_indices.default": _maximum_pool("_max_pool2d_with_indices"),
+    "max_pool3d_with_indices.default": _maximum_pool("_max_pool3d_with_indices"),
     "narrow.default": _narrow,
     "grid_sampler_2d.default": _grid_sample,
     "prod.default": _product,

@@ -18,6 +18,7 @@ from .cut import Cut, suggestion
 from .pytorch_converters import CONVERTERS
 from .pytorch_cut import computed_nodes, cut_program, named_graph
 from .pytorch_decompositions import decompositions
+from .pytorch_promotion import promote_types
 from .pytorch_recurrent import RECURRENT
 from .pytorch_scatters import SCATTERS
 from .pytorch_sizes import Sizes, fix_sizes
@@ -58,6 +59,8 @@ def import_program(
     fix_sizes(program, label, input_shapes)
     _refuse_operators(program, known, label)
     _refuse_what_varies(program, label)
+    if not _has_sparse_tensors(program):
+        promote_types(program)
     module = importer.from_exported_program(
         program,
         keep_params_as_input=False,

@@ -55,6 +55,14 @@ def put_apart(x: Any, y: Any) -> Any:
     return changed
 
 
+def beside_numbers(i: Any) -> Any:
+    """Elementwise operators that compute in floating point, of integers."""
+    computed = [i + 0.5, 0.5 - i, i * 0.5, i / 2, 2 / (i + 3), (i + 3) ** 0.5, i // 1.5, i % 1.5]
+    computed += [i / (i + 3), torch.tanh(i), i.clamp(-0.5, 1.5), (i > 0) * 0.5, (i > 0) + 1]
+    computed += [i < 0.5, i == 0.5, (i * 1.0).masked_fill(i > 1, 0.5), torch.where(i > 0, i, 0.5)]
+    return torch.stack([c.float() for c in computed], -1)
+
+
 CASES: dict[str, tuple[Any, Sequence[tuple[int, ...]]]] = {
     "conv": (nn.Conv2d(4, 6, (3, 2), stride=(2, 1), padding=(1, 0), dilation=(1, 2)), [IMAGE]),
     "conv groups": (nn.Conv2d(4, 8, 3, groups=2, bias=False), [IMAGE]),
@@ -76,6 +84,14 @@ CASES: dict[str, tuple[Any, Sequence[tuple[int, ...]]]] = {
     "layer norm": (nn.LayerNorm(6), [IMAGE]),
     "max pool": (nn.MaxPool2d(3, stride=2, padding=1), [IMAGE]),
     "max pool dilated": (nn.MaxPool2d(2, stride=1, dilation=2), [IMAGE]),
+    "max pool of no stride": (
+        Function(lambda x: F.max_pool2d(x, 2, padding=1, ceil_mode=True)),
+        [IMAGE],
+    ),
+    "integers beside numbers": (
+        Function(lambda x: x[0, 0, 0, :4, None] + beside_numbers(torch.arange(-1, 3))),
+        [IMAGE],
+    ),
     "max pool ceil": (nn.MaxPool2d(2, stride=2, ceil_mode=True), [IMAGE]),
     "average pool": (nn.AvgPool2d(3, stride=2, padding=1), [IMAGE]),
     "average pool exclusive": (nn.AvgPool2d(3, padding=1, count_include_pad=False), [IMAGE]),
