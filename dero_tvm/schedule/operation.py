@@ -11,7 +11,8 @@ from pathlib import Path
 from tvm import tirx
 
 from relax_passes.operators import Signature, TensorSpec
-from relax_passes.streaming.row_schedule import CascadeOperator, PassSchedule
+from relax_passes.streaming.cascade_operator import CascadeOperator
+from relax_passes.streaming.row_schedule import PassSchedule
 
 from .row_offsets import Body, RowOffsets, body_text
 

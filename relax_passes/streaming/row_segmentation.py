@@ -21,7 +21,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .row_schedule import CascadeOperator, calls_in_order
+from .cascade_operator import CascadeOperator
+from .row_schedule import calls_in_order
 from .segmentation import SHORT, Item, NoSegmentation, Segmentation, SegmentCosts
 
 _NEVER = 1 << 62

@@ -28,8 +28,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
+from .cascade_operator import CascadeOperator
 from .least_span import least_span
-from .row_schedule import CascadeOperator, RowSchedule, simulate
+from .row_schedule import RowSchedule, simulate
 
 _NEVER = 1 << 62  # bytes that no segment has
 SHORT = 16  # operators: the length of the segments that are looked at first

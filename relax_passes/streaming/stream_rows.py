@@ -45,8 +45,8 @@ from ..ir.states import state_count
 from ..ir.straight_line import StraightLine, read_function, without_dead_bindings, write_function
 from ..operators import attributes_of, make_call, operator_of
 from ..residuals import accumulate_residuals, concat_in_place
+from .cascade_operator import CascadeOperator
 from .join_decisions import left_whole, streamed
-from .row_schedule import CascadeOperator
 from .row_segmentation import segment_for_row_placement
 from .segmentation import Item, NoSegmentation, segment
 from .stream_ports import CannotStream

@@ -15,7 +15,8 @@ from ..ir.attributes import streamed_inputs, streamed_outputs
 from ..ir.operator_graph import OperatorGraph
 from ..ir.straight_line import read_function
 from ..operators.row_ports import sink_signature, source_signature
-from .row_schedule import CascadeOperator, simulate
+from .cascade_operator import CascadeOperator
+from .row_schedule import simulate
 from .segmentation import Item
 from .stream_ports import CannotStream
 

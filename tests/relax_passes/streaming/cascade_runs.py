@@ -15,7 +15,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from relax_passes.operators import Signature, TensorSpec, operator_of
-from relax_passes.streaming.row_schedule import CascadeOperator, RowSchedule
+from relax_passes.streaming.cascade_operator import CascadeOperator
+from relax_passes.streaming.row_schedule import RowSchedule
 
 
 class Overwritten(Exception):
