@@ -153,7 +153,10 @@ def _binary(op: str) -> Rule:
 def _unary(op: str) -> Rule:
     def rule(r: _Rewriter, node: onnx.NodeProto) -> None:
         x, xs, xz, ys, yz = _inputs(node, 5)
-        out = r.float_operator(node, op, [r.dequantize(node, x, xs, xz)], **attributes_of(node))
+        attributes = attributes_of(node)
+        if not attributes.get("channels_last", 0):
+            attributes.pop("channels_last", None)
+        out = r.float_operator(node, op, [r.dequantize(node, x, xs, xz)], **attributes)
         r.quantize(node, out, ys, yz or xz)
 
     return rule
@@ -163,6 +166,8 @@ def _softmax(r: _Rewriter, node: onnx.NodeProto) -> None:
     # Its own `opset` attribute says which of the two meanings of Softmax it has: up to 12, all
     # axes from `axis` on are one.  Without `axis` ONNX Runtime takes the last in both.
     attributes = {"axis": -1, "opset": 13, **attributes_of(node)}
+    if attributes["axis"] == -1:  # the last alone, in every set
+        del attributes["opset"]
     x, xs, xz, ys, yz = _inputs(node, 5)
     out = r.float_operator(node, "Softmax", [r.dequantize(node, x, xs, xz)], **attributes)
     r.quantize(node, out, ys, yz or xz)
