@@ -16,6 +16,7 @@ from dero_tvm.boundary.installation import pip_install
 from .cut import UNCUT, Cut
 from .loaded import LoadedModel, finish
 from .pytorch_importer import import_program
+from .pytorch_quantization import register_operators
 from .relax_module import bind_dimensions
 from .untrusted import ForbiddenAction, untrusted
 
@@ -36,6 +37,7 @@ def read_exported_program(data: bytes, label: str) -> ExportedProgram:
             f"{label} is a PyTorch file, and PyTorch is not installed; install it with "
             f"{pip_install('torch')}, or convert the model to ONNX"
         ) from error
+    register_operators()
     logged: list[BaseException] = []
     try:
         with warnings.catch_warnings(), untrusted(), _errors_logged(logged):

@@ -19,6 +19,7 @@ from .pytorch_converters import CONVERTERS
 from .pytorch_cut import computed_nodes, cut_program, named_graph
 from .pytorch_decompositions import decompositions
 from .pytorch_promotion import promote_types
+from .pytorch_quantization import QUANTIZATION
 from .pytorch_recurrent import RECURRENT
 from .pytorch_scatters import SCATTERS
 from .pytorch_sizes import Sizes, fix_sizes
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
 
-_CONVERTERS = {**CONVERTERS, **SCATTERS}
+_CONVERTERS = {**CONVERTERS, **QUANTIZATION, **SCATTERS}
 _Converter = Callable[..., Any]
 _BRANCHES = ("cond", "while_loop")
 
