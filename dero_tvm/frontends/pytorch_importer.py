@@ -18,6 +18,7 @@ from .cut import Cut, suggestion
 from .pytorch_converters import CONVERTERS
 from .pytorch_cut import computed_nodes, cut_program, named_graph
 from .pytorch_decompositions import decompositions
+from .pytorch_integers import INTEGERS
 from .pytorch_promotion import promote_types
 from .pytorch_quantization import QUANTIZATION
 from .pytorch_recurrent import RECURRENT
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
 
-_CONVERTERS = {**CONVERTERS, **QUANTIZATION, **SCATTERS}
+_CONVERTERS = {**CONVERTERS, **INTEGERS, **QUANTIZATION, **SCATTERS}
 _Converter = Callable[..., Any]
 _BRANCHES = ("cond", "while_loop")
 

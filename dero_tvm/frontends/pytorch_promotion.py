@@ -4,6 +4,8 @@
     i / j, sqrt(i)     ->  to(i, float32) / to(j, float32), sqrt(to(i, float32))
     i < 0.5            ->  to(i, float32) < 0.5
     (x > 0) + 1        ->  to(x > 0, int64) + 1
+    (x > 0) + (y > 0)  ->  logical_or(x > 0, y > 0)
+    cumsum(x > 0)      ->  cumsum(to(x > 0, int64))
 
 TVM's importer gives a number the type of the tensor beside it, so that 0.5 beside integers is 0,
 and divides integers as integers.
@@ -14,12 +16,15 @@ from __future__ import annotations
 from typing import Any
 
 _COMPARISONS = frozenset("eq ge gt le lt ne".split())
+_OF_SEVERAL = frozenset("cumprod cumsum prod sum".split())
+"""Which add up or multiply elements: of integers in 64 bits."""
+_OF_TRUTH_VALUES = {"add": "logical_or", "mul": "logical_and"}
 _WITH_MASK = {"where": 0, "masked_fill": 1}
 """The operand that says where, which no promotion concerns."""
 
 
 def promote_types(program: Any) -> None:
-    """Have the elementwise operators of an ``ExportedProgram`` take operands of their own type.
+    """Have operators of an ``ExportedProgram`` that compute take operands of their own type.
 
     Changes the program's graph; integers alone are converted, to what PyTorch computes with.
     """
@@ -29,10 +34,12 @@ def promote_types(program: Any) -> None:
     for node in list(graph.nodes):
         made = node.meta.get("val")
         is_elementwise = torch.Tag.pointwise in getattr(node.target, "tags", ())
-        if node.op != "call_function" or not is_elementwise or not hasattr(made, "dtype"):
+        name = getattr(getattr(node.target, "overloadpacket", None), "__name__", "")
+        if not (is_elementwise or name in _OF_SEVERAL) or not hasattr(made, "dtype"):
             continue
-        name = node.target.overloadpacket.__name__
         kind = _common(node) if name in _COMPARISONS else made.dtype
+        if made.dtype == torch.bool and name in _OF_TRUTH_VALUES:
+            node.target = getattr(torch.ops.aten, _OF_TRUTH_VALUES[name]).default
         if kind is None or kind == torch.bool or name in ("_to_copy", "clone", "copy"):
             continue
         operands = list(node.args)

@@ -304,6 +304,29 @@ SEVERAL: dict[str, tuple[Any, Sequence[tuple[int, ...]]]] = {
         ),
         [IMAGE],
     ),
+    "truth values": (
+        Each(
+            *(lambda x, f=f: f(x > 0) for f in (torch.all, torch.any, torch.sum, torch.prod)),
+            lambda x: (x > 0).all(1),
+            lambda x: (x > 0).cumsum(2),
+            lambda x: (x > 0) + (x < -1),
+            lambda x: (x > 0) * (x < 1),
+            lambda x: x.any(3),
+            torch.logical_not,
+        ),
+        [IMAGE],
+    ),
+    "small integers": (
+        Each(
+            lambda x: (x * 9).to(torch.int8).sum(1),
+            lambda x: (x * 5).to(torch.int8).prod(1),
+            lambda x: (x * 9).to(torch.int8).cumsum(2),
+            lambda x: (x * 5).to(torch.int32).cumsum(1),
+            lambda x: (x * 5).to(torch.int32).clamp(min=1),
+            lambda x: (x * 5).to(torch.int32).clamp(max=2) + (x > 0).sum(1).clamp(1, 3),
+        ),
+        [IMAGE],
+    ),
     "of pairs": (
         Each(
             *(torch.fmax, torch.fmin, torch.hypot, torch.heaviside, torch.ldexp),

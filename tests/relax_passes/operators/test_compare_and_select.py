@@ -20,16 +20,19 @@ FUNCTIONS = ("equal", "not_equal", "greater", "greater_equal", "less", "less_equ
     st.lists(st.integers(1, 4), min_size=1, max_size=4),
     st.integers(0, 15),
     st.sampled_from(FUNCTIONS),
-    st.sampled_from(["float32", "int8"]),
+    st.sampled_from(["float32", "int8", "bool"]),
 )
 @cases(25)
 def test_rows(shape, broadcast, function, dtype) -> None:
     rng = np.random.default_rng(broadcast)
     part = [1 if broadcast >> axis & 1 else length for axis, length in enumerate(shape)]
-    a = (random_array(rng, shape, dtype) // 32).astype(dtype)
-    b = (random_array(rng, part, dtype) // 32).astype(dtype)
+    numbers = "int8" if dtype == "bool" else dtype
+    a, b = (random_array(rng, lengths, numbers) // 32 for lengths in (shape, part))
+    a, b = (a > 0, b > 0) if dtype == "bool" else (a.astype(dtype), b.astype(dtype))
     holds = getattr(np, function)(a, b)
     check_kernel("compare", [a, b], holds, in_place=None, function=function)
+    if dtype == "bool":
+        return
     condition = random_array(rng, part, "int8") > 0
     check_kernel("select", [condition, a, b], np.where(condition, a, b), in_place=None)
 
