@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any, NoReturn
 
+from .garbage import collecting_seldom
+
 LARGEST = 1 << 25
 """Bytes of a text that is read: as Python's objects it may take forty times as many."""
 
@@ -18,7 +20,8 @@ def parsed_json(text: bytes) -> Any:
     if len(text) > LARGEST:
         raise ValueError(f"it has {len(text)} bytes, more than {LARGEST}")
     try:
-        return json.loads(text, parse_constant=_refuse, parse_float=_finite)
+        with collecting_seldom():  # a text holds no cycles, and maybe millions of objects
+            return json.loads(text, parse_constant=_refuse, parse_float=_finite)
     except RecursionError:
         raise ValueError("it is too deeply nested") from None
 
